@@ -1,0 +1,65 @@
+"""nngrad: automatic differentiation on NumPy, whose derivatives are generated from formulas.
+
+`nngrad.Tensor`, `nngrad.grad`, every op such as `nngrad.exp`; layers in `nngrad.nn`, optimizers in `nngrad.optim`.
+
+Names are found when they are first asked for, so that `python -m nngrad.codegen` can run without the package it
+generates.
+"""
+
+from importlib import import_module
+
+__version__ = "0.1.0"
+
+_MODULES = ("autodiff", "codegen", "engine", "functions", "nn", "optim", "random", "spec", "tensor", "utils")
+_NAMES = {
+    "Tensor": "tensor",
+    "check_grads": "autodiff",
+    "get_default_dtype": "engine",
+    "grad": "autodiff",
+    "gradients": "autodiff",
+    "hessian": "autodiff",
+    "hvp": "autodiff",
+    "jacobian": "autodiff",
+    "jvp": "autodiff",
+    "manual_seed": "random",
+    "no_grad": "engine",
+    "set_default_dtype": "engine",
+    "value_and_grad": "autodiff",
+    "vjp": "autodiff",
+}
+
+__all__ = [*_NAMES, "__version__"]  # without the ops: `from nngrad import *` shall not replace `sum` and `abs`
+
+
+def __getattr__(name):
+    if name in _MODULES:
+        return import_module(f"nngrad.{name}")
+    if name.startswith("__"):
+        raise AttributeError(f"module 'nngrad' has no attribute {name!r}")
+    if name in _NAMES:
+        import_module("nngrad.tensor")  # completes the engine, from which some of the names come
+        value = getattr(import_module(f"nngrad.{_NAMES[name]}"), name)
+    else:
+        value = _op(name)
+    globals()[name] = value
+    return value
+
+
+def _op(name):
+    """The function of an op; AttributeError with the names that come close if there is none."""
+    import_module("nngrad.tensor")
+    functions = import_module("nngrad.functions")
+    if name in functions.PUBLIC:
+        return functions.public(name)
+    from difflib import get_close_matches
+
+    close = get_close_matches(name, [*_NAMES, *_MODULES, *functions.PUBLIC], n=2)
+    hint = f"; did you mean {' or '.join(close)}?" if close else ""
+    if not close and name in functions.OPS:
+        hint = f"; it is in {functions.HOMES[functions.OPS[name].home]}"
+    raise AttributeError(f"module 'nngrad' has no attribute {name!r}{hint}")
+
+
+def __dir__():
+    import_module("nngrad.tensor")
+    return sorted({*globals(), *_NAMES, *_MODULES, *import_module("nngrad.functions").PUBLIC})

@@ -1,0 +1,326 @@
+"""Derivatives of functions: grad, vjp, jvp, hvp, jacobian, hessian, with JAX's conventions, and a check of them.
+
+Each call gives `f` variables of its own, Nodes without an op's mathematics, so that nested calls never mistake each other's
+variables. If anything else that requires grad was used, another call's variable among it, the derivative is computed with
+a graph of its own, hence can be differentiated again; otherwise by the plain kernels.
+"""
+
+import math
+from functools import wraps
+
+import numpy as np
+
+from nngrad import engine
+from nngrad.engine import GradMode, Node, history, pull_back, push_forward, starting_cotangent, unshared, vertex, wrap
+from nngrad.functions import CLONE, concat, stack
+from nngrad.tensor import Tensor
+
+# --- one call of f with variables of its own -------------------------------------------------------------------------
+
+
+class Trace:
+    """`f(*args, **kwargs)`, recorded, with fresh variables for the arguments `argnums` (None: for all).
+
+    y: the output, a Tensor; aux: what else f returned under `has_aux`; variables: the Tensors it was computed from.
+    differentiable: whether derivatives of y shall have a graph of their own.
+    """
+
+    def __init__(self, f, argnums, args, kwargs=None, has_aux=False):
+        outer = Tensor.grad_is_enabled
+        self.single = isinstance(argnums, int)
+        numbers = range(len(args)) if argnums is None else (argnums,) if self.single else argnums
+        args = list(args)
+        self.numbers = [position(n, len(args)) for n in numbers]
+        for n in self.numbers:
+            args[n] = variable(args[n], f"argument {n}", outer)
+        self.variables = [args[n] for n in self.numbers]
+        self.sources = [vertex(x) for x in self.variables]
+        with GradMode(True):
+            y = f(*args, **(kwargs or {}))
+        self.aux = None
+        if has_aux:
+            if not (isinstance(y, tuple) and len(y) == 2):
+                raise TypeError(f"with has_aux, f must return a pair (output, aux), not {type(y).__name__}")
+            y, self.aux = y
+        self.y = y if isinstance(y, Tensor) else wrap(engine.as_array(y, "the output of f"))
+        self.nodes = history(vertex(self.y)) if self.y.requires_grad else []
+        self.differentiable = outer and self.uses_other_variables()
+
+    def uses_other_variables(self):
+        """Whether y depends on a leaf that requires grad, or on a variable of another call."""
+        if isinstance(vertex(self.y), Tensor):
+            return True
+        for node in self.nodes:
+            if any(isinstance(parent, Tensor) for parent in node.parents):
+                return True
+            if all(parent is None for parent in node.parents) and node not in self.sources:
+                return True
+        return False
+
+    def value(self):
+        """The output as the caller of the derivative gets it."""
+        return self.y if self.differentiable else self.y.detach()
+
+    def pull(self, cotangent):
+        """The gradient of <y, cotangent> with respect to the variables, as Tensors; cotangent: an array or Tensor."""
+        return vector_jacobian(self.y, self.variables, self.sources, cotangent, self.differentiable or tracked(cotangent))
+
+    def push(self, tangents):
+        """The derivative of y along `tangents`, one for each variable, as a Tensor."""
+        create_graph = self.differentiable or any(map(tracked, tangents))
+        if not self.y.requires_grad:
+            return wrap(np.zeros(self.y.shape, self.y.dtype))
+        if not create_graph:
+            tangents = [plain(t) for t in tangents]
+        with GradMode(True):
+            dy = push_forward(vertex(self.y), dict(zip(self.sources, tangents, strict=True)), create_graph)
+        if dy is None:
+            dy = np.zeros(self.y.shape, self.y.dtype)
+        return dy if isinstance(dy, Tensor) else wrap(dy.copy())
+
+    def pack(self, results):
+        """One result for each variable, in the form that `argnums` had."""
+        return results[0] if self.single else tuple(results)
+
+
+def position(argnum, count):
+    """An argument's place in 0 ... count - 1."""
+    if not -count <= argnum < count:
+        raise ValueError(f"argnums names argument {argnum}, but f was called with {count} positional arguments")
+    return argnum % count
+
+
+def variable(x, what, outer=True):
+    """A fresh variable with the value of x, and with x as its parent if x requires grad and `outer` recording is on."""
+    array = differentiable_array(x, what)
+    parent = vertex(x) if outer and isinstance(x, Tensor) else None
+    return wrap(array, Node(CLONE, {}, (x if isinstance(x, Tensor) else array,), (parent,), [array, array]))
+
+
+def differentiable_array(x, what):
+    """A fresh floating array: of x's own dtype, the default dtype for Python numbers and lists. TypeError for integers."""
+    array = np.array(plain(x)) if isinstance(x, Tensor) else engine.as_array(x, what)
+    if not isinstance(x, (Tensor, np.ndarray, np.generic)):
+        return array.astype(engine.default_dtype)
+    if array.dtype.kind != "f":
+        raise TypeError(f"{what} has dtype {array.dtype}, but only floating values have derivatives; make it floating, or leave "
+                        "it out of argnums")
+    return array
+
+
+def plain(x):
+    return x.data if isinstance(x, Tensor) else x
+
+
+def tracked(x):
+    return isinstance(x, Tensor) and x.requires_grad and Tensor.grad_is_enabled
+
+
+def like(x, value, what):
+    """`x` as a tangent or cotangent of `value`: same shape, cast to its dtype; a Tensor keeps its history."""
+    shape = np.shape(plain(x))
+    if shape != value.shape:
+        raise ValueError(f"{what} has shape {shape}, but the value it belongs to has shape {value.shape}; they must be the same")
+    if tracked(x):
+        return x if x.dtype == value.dtype else x.astype(value.dtype)
+    return wrap(engine.as_array(plain(x), what).astype(value.dtype, copy=False))
+
+
+def scalar_cotangent(y):
+    """A one for a scalar output; TypeError otherwise."""
+    if y.ndim != 0 or y.dtype.kind != "f":
+        raise TypeError(f"grad needs a function with a scalar floating output, this one returned shape {y.shape}, dtype {y.dtype}; "
+                        "reduce it, as with sum(), or use jacobian or vjp")
+    return np.ones((), y.dtype)
+
+
+def vector_jacobian(y, xs, sources, cotangent, create_graph):
+    """The gradients of <y, cotangent> with respect to Tensors xs, which stand at the vertices `sources`, zeros if unused."""
+    found = {}
+    if y.requires_grad:
+        engine.refuse_outdated(y._node.op if y._node else CLONE, y)
+        g = cotangent if isinstance(cotangent, Tensor) else wrap(cotangent)
+        with GradMode(True):
+            found = pull_back(vertex(y), g if create_graph else g.data, sources, create_graph, retain_graph=True)
+    gs = [found.get(source) for source in sources]
+    gs = [np.zeros(x.shape, x.dtype) if g is None else g for g, x in zip(gs, xs, strict=True)]
+    if create_graph:
+        return tuple(g if isinstance(g, Tensor) else wrap(g) for g in gs)
+    return tuple(map(wrap, unshared(gs)))
+
+
+# --- public ----------------------------------------------------------------------------------------------------------
+
+
+def gradients(y, xs, cotangent=None, create_graph=False):
+    """The gradients of y with respect to xs, Tensors of the graph behind y; no `.grad` is touched, the graph is kept.
+
+    xs: a Tensor, or a sequence of them, for which a tuple is returned; zeros where y does not depend on one.
+    cotangent: as y in shape; a single element needs none.
+    create_graph: give the gradients a graph of their own, so that they can be differentiated again.
+
+    Raises TypeError if y or xs are not Tensors, RuntimeError if one of them does not require grad, if the cotangent
+    is missing or has another shape than y.
+    """
+    targets = (xs,) if isinstance(xs, Tensor) else tuple(xs)
+    for x in (y, *targets):
+        if not isinstance(x, Tensor):
+            raise TypeError(f"gradients() is for Tensors, not {type(x).__name__}; for functions of arrays use grad()")
+        if not x.requires_grad:
+            raise RuntimeError(f"a Tensor of shape {x.shape} given to gradients() does not require grad; set requires_grad=True on "
+                               "the leaf before the forward")
+    g = starting_cotangent(y, cotangent)
+    if create_graph and isinstance(cotangent, Tensor):
+        g = like(cotangent, y, "cotangent")
+    results = vector_jacobian(y, targets, [vertex(x) for x in targets], g, create_graph)
+    return results[0] if isinstance(xs, Tensor) else results
+
+
+def value_and_grad(f, argnums=0, has_aux=False):
+    """A function that returns `(f(...), gradient)`; with `has_aux`, `((output, aux), gradient)`. See `grad`."""
+
+    @wraps(f, updated=())
+    def value_and_gradient(*args, **kwargs):
+        trace = Trace(f, argnums, args, kwargs, has_aux)
+        gradient = trace.pack(trace.pull(scalar_cotangent(trace.y)))
+        return (trace.value(), trace.aux) if has_aux else trace.value(), gradient
+
+    return value_and_gradient
+
+
+def grad(f, argnums=0, has_aux=False):
+    """A function that returns the gradient of f with respect to the arguments `argnums`, an int or a tuple.
+
+    f takes Tensors or arrays, of which those in `argnums` must be floating, and returns a scalar Tensor; with `has_aux`
+    a pair of it and anything else, which is handed on: `(gradient, aux)`. The gradient can be differentiated again.
+
+    The function raises TypeError for integer arguments and for an output that is no scalar.
+    """
+    both = value_and_grad(f, argnums, has_aux)
+
+    @wraps(f, updated=())
+    def gradient(*args, **kwargs):
+        value, g = both(*args, **kwargs)
+        return (g, value[1]) if has_aux else g
+
+    return gradient
+
+
+def vjp(f, *primals):
+    """`(f(*primals), vjp_fn)`: `vjp_fn(cotangent)` is the tuple of gradients of <f, cotangent>, one for each primal."""
+    trace = Trace(f, None, primals)
+
+    def vjp_fn(cotangent):
+        return trace.pull(like(cotangent, trace.y, "the cotangent"))
+
+    return trace.value(), vjp_fn
+
+
+def jvp(f, primals, tangents):
+    """`(f(*primals), derivative of f along tangents)`, forward mode; primals and tangents: sequences of the same shapes."""
+    if not isinstance(primals, (tuple, list)) or not isinstance(tangents, (tuple, list)) or len(primals) != len(tangents):
+        raise TypeError("jvp needs primals and tangents as two tuples of the same length")
+    trace = Trace(f, None, primals)
+    tangents = [like(t, x, f"tangent {n}") for n, (t, x) in enumerate(zip(tangents, trace.variables, strict=True))]
+    return trace.value(), trace.push(tangents)
+
+
+def hvp(f, x, v):
+    """The Hessian of the scalar function f at x times v, without the Hessian; for a tuple x, f(*x) and a tuple v."""
+    if not isinstance(x, tuple):
+        return jvp(grad(f), (x,), (v,))[1]
+    gradient = grad(f, tuple(range(len(x))))
+    products = jvp(lambda *xs: flat(gradient(*xs)), x, v)[1]
+    shapes = [np.shape(plain(part)) for part in x]
+    ends = np.cumsum([math.prod(shape) for shape in shapes]).tolist()
+    return tuple(
+        products[start:end].reshape(shape) for start, end, shape in zip([0, *ends], ends, shapes, strict=False)
+    )
+
+
+def flat(tensors):
+    """All elements of some Tensors, one after the other, in one of them."""
+    return concat([tensor.reshape(-1) for tensor in tensors])
+
+
+def jacobian(f, argnums=0):
+    """A function that returns the Jacobian of f, of shape output shape + argument shape; for a tuple `argnums` a tuple."""
+
+    @wraps(f, updated=())
+    def jacobian_of_f(*args, **kwargs):
+        trace = Trace(f, argnums, args, kwargs)
+        y = trace.y
+        if y.dtype.kind != "f":
+            raise TypeError(f"jacobian needs a function with a floating output, this one returned dtype {y.dtype}")
+        rows = []
+        for i in range(y.size):
+            one = np.zeros(y.shape, y.dtype)
+            one.flat[i] = 1
+            rows.append(trace.pull(one))
+        blocks = zip(*rows, strict=True) if rows else [[np.zeros(x.shape, x.dtype)] for x in trace.variables]
+        shapes = [y.shape + x.shape for x in trace.variables]
+        return trace.pack([stack(block)[: y.size].reshape(shape) for block, shape in zip(blocks, shapes, strict=True)])
+
+    return jacobian_of_f
+
+
+def hessian(f, argnums=0):
+    """A function that returns the Hessian of the scalar function f; for a tuple `argnums` a tuple of tuples of blocks."""
+    if isinstance(argnums, int):
+        return jacobian(grad(f, argnums), argnums)
+
+    @wraps(f, updated=())
+    def blocks(*args, **kwargs):
+        return tuple(jacobian(grad(f, row), argnums)(*args, **kwargs) for row in argnums)
+
+    return blocks
+
+
+# --- check -----------------------------------------------------------------------------------------------------------
+
+
+def check_grads(f, args, order=2, modes=("rev", "fwd"), rtol=1e-5, atol=1e-6, seed=0):
+    """Compare the derivatives of f at `args` with finite differences along random directions, in float64.
+
+    f takes as many Tensors as there are args and returns a Tensor. Derivatives up to `order` are checked: those of the
+    forward and of the reverse mode, as `modes` says, then their own derivatives by the same functions.
+
+    Raises AssertionError saying which derivative is wrong, ValueError for an unknown mode.
+    """
+    if not modes or not {"rev", "fwd"}.issuperset(modes):
+        raise ValueError(f"modes {modes!r} must be among 'rev' and 'fwd'")
+    rng = np.random.default_rng(seed)
+    points = [np.array(plain(x), dtype=np.float64) for x in args]
+    directions = [rng.standard_normal(x.shape) for x in points]
+    length = math.sqrt(math.fsum((d**2).sum() for d in directions)) or 1.0
+    compare_with_differences(f, points, [d / length for d in directions], order, modes, (rtol, atol), rng, "")
+
+
+def compare_with_differences(f, points, directions, order, modes, tolerances, rng, of):
+    step = 6e-6  # the cube root of float64's epsilon balances the error of the formula and that of rounding
+    ahead, behind = (
+        f(*[Tensor(x + sign * step * d, dtype=np.float64) for x, d in zip(points, directions, strict=True)]).numpy()
+        for sign in (1, -1)
+    )
+    difference = (ahead - behind) / (2 * step)
+    weights = rng.standard_normal(difference.shape)
+
+    def compare(mode, derivative, expected):
+        rtol, atol = tolerances
+        if not np.allclose(derivative, expected, rtol, atol):
+            worst = np.max(np.abs(derivative - expected))
+            raise AssertionError(f"{mode} of {of}f, at arguments of shape {[x.shape for x in points]}, gives {derivative}, but "
+                                 f"finite differences give {expected}: apart by up to {worst:.3g} (rtol={rtol}, atol={atol})")
+
+    if "fwd" in modes:
+        compare("jvp", jvp(f, points, directions)[1].numpy(), difference)
+        if order > 1:
+            along = lambda *xs: jvp(f, xs, directions)[1]  # noqa: E731
+            compare_with_differences(along, points, directions, order - 1, modes, tolerances, rng, f"the jvp of {of}")
+    if "rev" in modes:
+        gs = vjp(f, *points)[1](weights)
+        slope = math.fsum((g.numpy() * d).sum() for g, d in zip(gs, directions, strict=True))
+        compare("vjp", slope, (weights * difference).sum())
+        if order > 1:
+            pulled = lambda *xs: flat(vjp(f, *xs)[1](weights))  # noqa: E731
+            compare_with_differences(pulled, points, directions, order - 1, modes, tolerances, rng, f"the vjp of {of}")

@@ -1,0 +1,1 @@
+"""The generator: from the formulas of a spec to documented NumPy ops with every derivative."""

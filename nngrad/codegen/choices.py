@@ -1,0 +1,85 @@
+"""The forms chosen by the search, kept in `choices.json` like a lock file, so that plain generation takes seconds."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import sympy
+
+from nngrad.codegen import language
+from nngrad.codegen.derive import Derivatives
+from nngrad.codegen.language import Str, Value
+from nngrad.codegen.trace import Op
+
+DEFAULT_PATH = Path(__file__).with_name("choices.json")
+
+
+class Choices:
+    """Reads and records chosen forms. An entry counts only for the very derivatives that it was chosen for."""
+
+    def __init__(self, path: Path | None, search_again: bool = False):
+        self.path = path
+        known = path.exists() and not search_again if path else False
+        self.old: dict[str, dict] = json.loads(path.read_text(encoding="utf-8")) if known else {}
+        self.new: dict[str, dict] = {}
+
+    def chosen(self, op: Op, derivatives: Derivatives, search: Callable[[Derivatives], Derivatives]) -> Derivatives:
+        """The derivatives in their chosen forms: as recorded, else found by the search."""
+        key = ", ".join([op.name, *(f"{name}={value}" for name, value in derivatives.formula.static)])
+        digest = _digest(derivatives)
+        entry = self.old.get(key)
+        if entry is None or entry["of"] != digest:
+            found = search(derivatives)
+            entry = {"of": digest, "vjp": _written(found.vjp), "jvp": _written(found.jvp)}
+        self.new[key] = entry
+        symbols = _symbols(derivatives)
+        return replace(
+            derivatives,
+            vjp={value: _read(entry["vjp"][value.name], symbols) for value in derivatives.vjp},
+            jvp={value: _read(entry["jvp"][value.name], symbols) for value in derivatives.jvp},
+        )
+
+    @property
+    def text(self) -> str:
+        """The file's new contents."""
+        return json.dumps(dict(sorted(self.new.items())), indent=1, ensure_ascii=True) + "\n"
+
+
+def _digest(derivatives: Derivatives) -> str:
+    formula = derivatives.formula
+    parts = [str(formula.static), *(f"{stage.value} {stage.kind} {stage.axis} {stage.expr}" for stage in formula.stages)]
+    parts += [f"{value}: {expr}" for table in (derivatives.vjp, derivatives.jvp) for value, expr in table.items()]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def _written(forms: dict[Value, sympy.Expr]) -> dict[str, str]:
+    return {value.name: str(expr) for value, expr in forms.items()}
+
+
+def _symbols(derivatives: Derivatives) -> dict[str, object]:
+    formula = derivatives.formula
+    exprs = [stage.expr for stage in formula.stages] + [*derivatives.vjp.values(), *derivatives.jvp.values()]
+    symbols = {symbol.name: symbol for expr in exprs for symbol in expr.free_symbols}
+    symbols |= {stage.value.name: stage.value for stage in formula.stages}
+    symbols |= {value.name: value for value in (*formula.inputs, derivatives.cotangent, *derivatives.tangents.values())}
+    return symbols
+
+
+def _read(text: str, symbols: dict[str, object]):
+    return sympy.sympify(text, locals={**_NAMES, **symbols}, rational=True)
+
+
+def _with_axis(head):
+    return lambda *args: head(*args[:-1], Str(str(args[-1])))
+
+
+_NAMES = {word.name: word.build for word in language.WORDS.values()}
+_NAMES |= {head.__name__: head for head in (language.Indicator, language.Where, language.Subgradient)}
+_NAMES |= {
+    head.__name__: _with_axis(head)
+    for head in (language.AxisSum, language.Count, language.Pick, language.ProductOfOthers)
+}

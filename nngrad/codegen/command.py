@@ -1,0 +1,95 @@
+"""What `python -m nngrad.codegen` does, once its dependencies are known to be there."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections import Counter
+from functools import partial
+from pathlib import Path
+
+from tqdm import tqdm
+
+from nngrad.codegen import emit
+from nngrad.codegen.choices import DEFAULT_PATH, Choices
+from nngrad.codegen.language import SpecError
+from nngrad.codegen.pipeline import compile_spec, load_spec
+from nngrad.codegen.trace import Op, trace
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+SPEC = CHECKOUT / "nngrad" / "spec.py"
+COMMAND = "python -m nngrad.codegen"
+
+
+def run(arguments: list[str]) -> int:
+    """Run the command line; returns its exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        if options.list:
+            return _list(options.spec or SPEC)
+        if options.spec is None and options.out is None and not (CHECKOUT / "pyproject.toml").exists():
+            raise SpecError("there is no checkout to write into", "say where to write: --out FOLDER")
+        if options.spec is not None and options.out is None:
+            raise SpecError("--spec without --out", "name the folder of the package to write: --out my_package")
+        return _generate(options)
+    except SpecError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except FileNotFoundError as error:
+        print(f"error: {error.filename or error}: no such file\n  how to mend it: name a spec that exists", file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=COMMAND, description="Derive the ops of a spec and write them as NumPy code.")
+    parser.add_argument("--check", action="store_true", help="write nothing; show what would change and exit with 1")
+    parser.add_argument("--list", action="store_true", help="list the ops by family")
+    parser.add_argument("--search", action="store_true", help="choose all forms anew instead of reading choices.json")
+    parser.add_argument("--spec", type=Path, metavar="FILE", help="a spec of your own (default: nngrad/spec.py)")
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="the package to write (default: generated/nngrad_ops)")
+    return parser
+
+
+def _generate(options: argparse.Namespace) -> int:
+    started = time.perf_counter()
+    builtin = options.spec is None
+    path = SPEC if builtin else options.spec.resolve()
+    out = (options.out or CHECKOUT / "generated" / "nngrad_ops").resolve()
+    if not builtin and not out.name.isidentifier():
+        raise SpecError(f"{out.name!r} is not a package name", "choose a name of letters, digits and underscores")
+    command = COMMAND if builtin else f"{COMMAND} --spec {path.name} --out {out.name}"
+    choices = Choices(DEFAULT_PATH if builtin else None, search_again=options.search)
+    bar = partial(tqdm, desc="deriving", unit="op", leave=False, file=sys.stderr)
+    package = compile_spec(path, command, builtin, choices, bar)
+    if builtin: emit.write_text(DEFAULT_PATH, choices.text)  # XXX
+    files = emit.render(package)
+    lock = {DEFAULT_PATH.name: choices.text} if builtin else {}
+    if options.check:
+        diff = emit.difference(files, out) + emit.difference_of_file(lock, DEFAULT_PATH.parent)
+        print(diff or f"{out.name}: up to date", end="" if diff else "\n")
+        return 1 if diff else 0
+    changed = emit.write(files, out, emit.smoke_test(out.name, builtin))
+    if builtin and CHECKOUT in DEFAULT_PATH.parents and (CHECKOUT / "pyproject.toml").exists():
+        emit.write_text(DEFAULT_PATH, choices.text)
+    print(_summary([*(code.op for code in package.codes), *package.structural], changed, time.perf_counter() - started))
+    return 0
+
+
+def _summary(ops: list[Op], changed: list[str], seconds: float) -> str:
+    families = Counter(op.family for op in ops)
+    listed = ", ".join(f"{count} {family}" for family, count in sorted(families.items()))
+    files = f"{len(changed)} files changed" if changed else "nothing changed"
+    return f"{len(ops)} ops ({listed}) in {seconds:.1f} s; {files}"
+
+
+def _list(path: Path) -> int:
+    ops = [trace(declaration) for declaration in load_spec(path)]
+    for family in sorted({op.family for op in ops}):
+        own = [op for op in ops if op.family == family]
+        print(f"{family} ({len(own)})")
+        for op in own:
+            origin = "word" if op.is_word else "table" if family == "structural" else "derived"
+            parameters = [*(one.name for one in op.inputs), *(f"{one.name}" for one in op.params)]
+            print(f"  {op.name}({', '.join(parameters)})".ljust(58) + f"{origin:<9}{op.doc.splitlines()[0] if op.doc else ''}")
+    return 0

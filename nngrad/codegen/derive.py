@@ -1,0 +1,136 @@
+"""Stage 3: a formula's derivatives, exact and symbolic.
+
+SymPy differentiates each stage; the chain rule joins the stages. Going backwards, the cotangent of a value that is constant
+along an axis is the sum, along that axis, of what its uses send back. Going forwards, tangents pass through sums because
+sums are linear. `AxisSum` keeps sums canonical: constants leave them and they are pulled apart by linearity.
+
+Worked example, softmax: from `y = e / s`, `s = sum(e)`, `e = exp(x)` and the cotangent g of y,
+
+    cotangent of s: AxisSum(-g*e/s**2);  of e: g/s + that;  of x: e*(g/s - AxisSum(g*e)/s**2)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import sympy
+
+from nngrad.codegen.language import AxisSum, Indicator, ProductOfOthers, Str, Value, Where, is_constant_along
+from nngrad.codegen.trace import Formula, Stage, carriers
+
+
+@dataclass(frozen=True)
+class Derivatives:
+    """What each input receives in reverse (`vjp`, in terms of `cotangent`) and sends in forward mode (`jvp`, in terms of
+    the input's own tangent). Expressions are over inputs, stages and the output of `formula`."""
+
+    formula: Formula
+    cotangent: Value
+    vjp: dict[Value, sympy.Expr]
+    tangents: dict[Value, Value]
+    jvp: dict[Value, sympy.Expr]
+
+
+def derive(formula: Formula, differentiable: frozenset[str]) -> Derivatives:
+    """Differentiate a formula with respect to the inputs named in `differentiable`."""
+    inputs = [value for value in formula.inputs if value.name in differentiable]
+    cotangent = Value("g", formula.output.constant_along)
+    vjp = _cotangents(formula, cotangent)
+    tangents = {value: Value(f"d{value.name}") for value in inputs}
+    return Derivatives(
+        formula,
+        cotangent,
+        {value: lift_where(vjp.get(value, sympy.S.Zero)) for value in inputs},
+        tangents,
+        {value: lift_where(_tangent(formula, value, tangents[value])) for value in inputs},
+    )
+
+
+def _cotangents(formula: Formula, cotangent: Value) -> dict[Value, sympy.Expr]:
+    received = {formula.output: cotangent}
+    for stage in reversed(formula.stages):
+        if stage.frozen or stage.value not in received:
+            continue
+        weight = lift_where(received[stage.value]) * _selection(stage)
+        for source in sorted(carriers(stage.expr), key=str):
+            sent = lift_where(weight * stage.expr.diff(source))
+            for axis in sorted(formula.axes):
+                varies = axis == stage.axis or not is_constant_along(stage.value, axis)
+                if varies and is_constant_along(source, axis):
+                    sent = AxisSum(sent, Str(axis))
+            received[source] = received.get(source, sympy.S.Zero) + sent
+    return received
+
+
+def _tangent(formula: Formula, moved: Value, tangent: Value) -> sympy.Expr:
+    moving = {moved: tangent}
+    for stage in formula.stages:
+        if stage.frozen:
+            continue
+        sources = sorted(carriers(stage.expr) & moving.keys(), key=str)
+        total = sympy.Add(*(lift_where(stage.expr.diff(source) * moving[source]) for source in sources))
+        if stage.axis:
+            total = AxisSum(lift_where(_selection(stage) * total), Str(stage.axis))
+        if total != 0:
+            moving[stage.value] = lift_where(total)
+    return moving.get(formula.output, sympy.S.Zero)
+
+
+def _selection(stage: Stage) -> sympy.Expr:
+    """The derivative of a reduction with respect to each element it reduces."""
+    if stage.kind in ("max", "min"):
+        axis, wins = Str(stage.axis), Indicator(sympy.Eq(stage.expr, stage.value))
+        return wins / AxisSum(wins, axis)
+    if stage.kind == "prod":
+        return ProductOfOthers(stage.expr, Str(stage.axis))
+    return sympy.S.One
+
+
+def lift_where(expr) -> sympy.Expr:
+    """Move every `Where` out of products and merge those of one condition, so that nothing is multiplied by a zero that
+    a branch not taken has left: 0 times the inf of the other branch would be NaN."""
+    if not expr.has(Where):
+        return expr
+    args = [lift_where(arg) if isinstance(arg, sympy.Expr) else arg for arg in expr.args]
+    if expr.is_Mul:
+        chosen = next((arg for arg in args if isinstance(arg, Where)), None)
+        if chosen is not None:
+            rest = sympy.Mul(*(arg for arg in args if arg is not chosen))
+            return _where(chosen.args[0], rest * chosen.args[1], rest * chosen.args[2])
+    if expr.is_Add:
+        return _merged_sum(args)
+    if isinstance(expr, Where):
+        return _where(*args)
+    if isinstance(expr, AxisSum) and isinstance(args[0], Where) and _is_row_condition(args[0].args[0], args[1].name):
+        condition, a, b = args[0].args
+        return _where(condition, AxisSum(a, args[1]), AxisSum(b, args[1]))
+    return expr.func(*args)
+
+
+def _is_row_condition(condition, axis: str) -> bool:
+    return all(is_constant_along(value, axis) for value in condition.atoms(Value))
+
+
+def _where(condition, a, b) -> sympy.Expr:
+    return Where(condition, lift_where(_assuming(a, condition, 0)), lift_where(_assuming(b, condition, 1)))
+
+
+def _assuming(expr, condition, branch: int) -> sympy.Expr:
+    """The expression inside a branch, where the condition is known."""
+    return expr.replace(
+        lambda part: isinstance(part, Where) and part.args[0] == condition, lambda part: part.args[1 + branch]
+    )
+
+
+def _merged_sum(terms) -> sympy.Expr:
+    plain, by_condition = [], {}
+    for term in terms:
+        for part in sympy.Add.make_args(term):
+            if isinstance(part, Where):
+                a, b = by_condition.get(part.args[0], (0, 0))
+                by_condition[part.args[0]] = (a + part.args[1], b + part.args[2])
+            else:
+                plain.append(part)
+    return sympy.Add(*plain, *(_where(condition, a, b) for condition, (a, b) in by_condition.items()))
+
+

@@ -1,0 +1,363 @@
+"""Stage 8: code becomes files, through the templates, atomically.
+
+Everything is rendered, compiled, written to a temporary folder and imported there; only then do changed files move into
+place. A run that fails leaves what was there, and an unchanged file keeps its modification time.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import textwrap
+from dataclasses import dataclass
+from pathlib import Path
+
+import jinja2
+
+from nngrad.codegen import approximate
+from nngrad.codegen.assemble import Code, Function, default_source, signature_of
+from nngrad.codegen.language import SpecError
+from nngrad.codegen.trace import REQUIRED, Op
+
+LINE_LENGTH = 120
+HOMES = {
+    "op": ("mathematics", "Elementwise mathematics and reductions."),
+    "activation": ("activations", "Activations."),
+    "loss": ("losses", "Losses."),
+    "norm": ("norms", "Normalisations."),
+    "contraction": ("contractions", "Contractions: products of indexed tensors, summed over indices."),
+    "structural": ("structural", "Structural ops: index maps and their adjoints."),
+}
+
+
+@dataclass(frozen=True)
+class Package:
+    """What is emitted: the ops, where to, and the words of the files' headers."""
+
+    codes: tuple[Code, ...]
+    structural: tuple[Op, ...]
+    spec: str
+    command: str
+    builtin: bool
+
+
+def templates_folder() -> Path:
+    """The templates: in the checkout beside `nngrad`, in a wheel inside `nngrad/codegen`."""
+    here = Path(__file__).resolve().parent
+    for folder in (here / "templates", here.parent.parent / "templates"):
+        if (folder / "macros.py.j2").exists():
+            return folder
+    raise FileNotFoundError(f"no templates beside {here}; reinstall nngrad")
+
+
+def render(package: Package) -> dict[str, str]:
+    """File name -> text of every file of the package."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(templates_folder()),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {
+        "source": source_of,
+        "record": record_of,
+        "entry": entry_of,
+        "param_source": param_source,
+    }
+    environment.globals |= {
+        "spec": package.spec,
+        "command": package.command,
+        "builtin": package.builtin,
+        "signature": method_signature,
+        "arguments": method_arguments,
+        "runtime_imports": lambda codes: _runtime_imports(function for code in codes for function in code.kernels),
+        "runtime_imports_of_rules": lambda codes: _runtime_imports(function for code in codes for function in code.rules),
+    }
+    files = {}
+
+    def write(name: str, template: str, **context) -> None:
+        text = environment.get_template(template).render(**context)
+        lines = _tidy(text).split("\n")
+        files[name] = "\n".join(wrapped(line) if line.lstrip().startswith(("def ", "return ")) else line for line in lines)
+
+    codes = sorted(package.codes, key=lambda code: code.op.name)
+    write("runtime.py", "runtime.py.j2", approximations=approximate.source())
+    if package.builtin:
+        for home, (module, title) in HOMES.items():
+            own = [code for code in package.codes if code.op.home == home]
+            template = f"{module}.py.j2" if home in ("structural", "contraction") else "kernels.py.j2"
+            write(f"{module}.py", template, codes=own, title=title, ops=package.structural)
+        write("rules.py", "rules.py.j2", codes=codes, structural=package.structural)
+        write("table.py", "table.py.j2", codes=codes, structural=package.structural, imports=_imports(package))
+        methods = [code.op for code in codes if code.op.home not in ("loss", "norm")] + list(package.structural)
+        write("tensor_methods.py", "tensor_methods.py.j2", methods=methods)
+        write("__init__.py", "package.py.j2")
+    else:
+        write("kernels.py", "kernels.py.j2", codes=package.codes, title="Kernels on NumPy arrays.", ops=())
+        write("rules.py", "rules.py.j2", codes=codes, structural=())
+        write("table.py", "table.py.j2", codes=codes, structural=(), imports=_imports(package))
+        write("__init__.py", "user_package.py.j2", codes=package.codes)
+    return files
+
+
+def _imports(package: Package) -> list[tuple[str, list[str]]]:
+    """What the table imports, as (module, names)."""
+    names: dict[str, set[str]] = {}
+    for code in package.codes:
+        module = HOMES[code.op.home][0] if package.builtin else "kernels"
+        names.setdefault(module, set()).update((code.forward, f"{code.op.name}_vjp", f"{code.op.name}_jvp"))
+    if package.builtin:
+        names["runtime"] = {"Op"}
+        names["structural"] = {f"{op.name}{kind}" for op in package.structural for kind in ("", "_vjp", "_jvp")}
+    return [(module, sorted(names[module])) for module in sorted(names)]
+
+
+# --- filters ----------------------------------------------------------------------------------------------------------
+
+
+def source_of(function: Function) -> str:
+    """A function as Python source."""
+    lines = [f"def {function.name}({', '.join(function.parameters)}):"]
+    if function.doc:
+        if len(function.doc) == 1:
+            lines.append(f'    """{function.doc[0]}"""')
+        else:
+            lines += [f'    """{function.doc[0]}', *(_folded(f"    {line}".rstrip()) for line in function.doc[1:]), '    """']
+    code = [lines[0], *(f"    {line}" for line in function.lines)]
+    return "\n".join([wrapped(code[0]), *lines[1:], *(wrapped(line) for line in code[1:])])
+
+
+def _folded(line: str) -> str:
+    """A long line of a docstring, broken between words."""
+    indent = line[: len(line) - len(line.lstrip())]
+    return textwrap.fill(line.lstrip(), LINE_LENGTH, initial_indent=indent, subsequent_indent=indent + "    ") or ""
+
+
+HELPERS = (
+    "count", "drop_axis", "kept_shape", "one_hot", "product_of_others",
+    "product_of_others_of_tensor", "reduced", "spread", "total", "unbroadcast",
+)  # fmt: skip
+
+
+def _runtime_imports(functions) -> str:
+    """The import of what the code calls in runtime.py."""
+    functions = list(functions)
+    called = {name for function in functions for line in function.lines for name in re.findall(r"(?<![.\w])(\w+)\(", line)}
+    names = [name for name in HELPERS if name in called]
+    listed = ", ".join(names)
+    if len(listed) > 90:
+        listed = "(\n" + "".join(f"    {name},\n" for name in names) + ")"
+    lines = ["from . import runtime"] * any("runtime." in line for function in functions for line in function.lines)
+    return "\n".join([*lines, *([f"from .runtime import {listed}"] if names else [])])
+
+
+def param_source(op: Op, param) -> str:
+    return param.name if param.default is REQUIRED else f"{param.name}={default_source(param.default)}"
+
+
+def entry_of(code: Code) -> str:
+    """An op's row in the table."""
+    op = code.op
+    name = op.name
+    return _record(
+        op, modules_forward=code.forward, saves=code.saves, residuals=code.residuals, reads=code.reads_values,
+        keeps=code.keeps_integers, name=name, many=False,
+    )  # fmt: skip
+
+
+STRUCTURAL_TRAITS = {"split": True}
+
+
+def record_of(op: Op) -> str:
+    """A structural op's row in the table: its cotangent needs the inputs' shapes alone."""
+    variadic = op.inputs[0].variadic
+    residuals = (-1,) if variadic else tuple(range(len(op.inputs)))
+    return _record(op, op.name, 0, residuals, (), True, op.name, STRUCTURAL_TRAITS.get(op.name, False))
+
+
+def _record(op: Op, modules_forward, saves, residuals, reads, keeps, name, many) -> str:
+    params = {param.name: default_source(param.default) if param.default is not REQUIRED else "..." for param in op.params}
+    params |= {key: source.split("=", 1)[1] for key, source in signature_of(op) if key not in params}
+    listed = ", ".join(f'"{key}": {value}' for key, value in params.items())
+    fields = [
+        f'name="{name}"', f'home="{op.home}"', f'family="{op.family}"',
+        f"inputs={_tuple(quote(('*' if one.variadic else '') + one.name) for one in op.inputs)}",
+        f"defaults={_tuple('None' if one.optional else '...' for one in op.inputs)}",
+        f"params={{{listed}}}",
+        f"differentiable={_tuple(str(one.differentiable) for one in op.inputs)}",
+        f"keeps_integers={keeps}", f"forward={modules_forward}", f"saves={saves}", f"many={many}",
+        f"residuals={_tuple(map(str, residuals))}", f"reads_values={_tuple(map(str, reads))}",
+        f"vjp={name}_vjp", f"jvp={name}_jvp", f"pullback=rules.{name}_pullback", f"pushforward=rules.{name}_pushforward",
+    ]  # fmt: skip
+    return "Op(\n" + "".join(f"    {one},\n" for one in fields) + ")"
+
+
+def quote(text: str) -> str:
+    return f'"{text}"'
+
+
+def _tuple(parts) -> str:
+    parts = list(parts)
+    return f"({', '.join(parts)}{',' if len(parts) == 1 else ''})"
+
+
+def method_signature(op: Op) -> str:
+    """The parameters of an op as a Tensor method."""
+    rest = [f"{one.name}=None" if one.optional else one.name for one in op.inputs[1:]]
+    params = [source for _, source in signature_of(op)]
+    own = [f"*{op.inputs[0].name}"] if op.inputs[0].variadic else []
+    return ", ".join(["self", *own, *rest, *params])
+
+
+def method_arguments(op: Op) -> str:
+    """What an op's Tensor method passes on."""
+    first = ["self", *([f"*{op.inputs[0].name}"] if op.inputs[0].variadic else [])]
+    return ", ".join([*first, *(one.name for one in op.inputs[1:]), *(f"{name}={name}" for name, _ in signature_of(op))])
+
+
+def wrapped(line: str) -> str:
+    """A call or definition, broken inside its brackets where it is too long, as ruff format would."""
+    if len(line) <= LINE_LENGTH or "(" not in line or line.lstrip().startswith(('"', "#")):
+        return line
+    indent = line[: len(line) - len(line.lstrip())]
+    opening = _outermost_bracket(line)
+    if opening is None:
+        return line
+    closing = _matching(line, opening)
+    inner = line[opening + 1 : closing]
+    head, tail = line[: opening + 1], line[closing:]
+    if len(f"{indent}    {inner}") <= LINE_LENGTH and not inner.endswith(","):
+        return f"{head}\n{indent}    {inner}\n{indent}{tail}"
+    parts = [wrapped(f"{indent}    {part},") for part in _split(inner)]
+    return "\n".join([head, *parts, f"{indent}{tail}"])
+
+
+def _outermost_bracket(line: str) -> int | None:
+    """The bracket whose contents are the most of the line."""
+    depth, best, stack = 0, None, []
+    for position, letter in enumerate(line):
+        if letter in "([{":
+            stack.append(position)
+        elif letter in ")]}":
+            start = stack.pop()
+            if not stack and (best is None or position - start > best[1]):
+                best = (start, position - start)
+    del depth
+    return best[0] if best else None
+
+
+def _matching(line: str, opening: int) -> int:
+    depth = 0
+    for position in range(opening, len(line)):
+        depth += line[position] in "([{"
+        depth -= line[position] in ")]}"
+        if depth == 0:
+            return position
+    raise ValueError(line)
+
+
+def _split(text: str) -> list[str]:
+    parts, depth, start = [], 0, 0
+    for position, letter in enumerate(text):
+        depth += letter in "([{"
+        depth -= letter in ")]}"
+        if letter == "," and depth == 0:
+            parts.append(text[start:position].strip())
+            start = position + 1
+    return [part for part in [*parts, text[start:].strip()] if part]
+
+
+def _tidy(text: str) -> str:
+    """No trailing spaces, at most two blank lines, one newline at the end."""
+    lines = [line.rstrip() for line in text.split("\n")]
+    kept = [line for position, line in enumerate(lines) if line or position < 2 or any(lines[position - 2 : position])]
+    return "\n".join(kept).strip("\n") + "\n"
+
+
+# --- files ------------------------------------------------------------------------------------------------------------
+
+
+def difference(files: dict[str, str], folder: Path) -> str:
+    """A unified diff from the folder to the files; '' where they agree."""
+    present = {path.name for path in folder.glob("*.py")} if folder.exists() else set()
+    diff = []
+    for name in sorted(present | files.keys()):
+        old = (folder / name).read_text(encoding="utf-8") if name in present else ""
+        diff += difflib.unified_diff(
+            old.splitlines(True), files.get(name, "").splitlines(True), f"{folder.name}/{name}", f"regenerated/{name}"
+        )
+    return "".join(diff)
+
+
+def difference_of_file(files: dict[str, str], folder: Path) -> str:
+    """A unified diff of single files, other files of the folder left alone."""
+    diff = []
+    for name, text in files.items():
+        old = (folder / name).read_text(encoding="utf-8") if (folder / name).exists() else ""
+        diff += difflib.unified_diff(old.splitlines(True), text.splitlines(True), name, f"regenerated/{name}")
+    return "".join(diff)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write one file, if it changed, at once."""
+    if _differs(path, text):
+        temporary = path.with_suffix(".new")
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+        os.replace(temporary, path)
+
+
+def smoke_test(name: str, builtin: bool) -> str:
+    """Python source that imports a new package and runs one kernel of it."""
+    module = "nngrad_ops" if builtin else name
+    return f"import {module}.table, {module}.rules; assert {module}.table.OPS"
+
+
+def write(files: dict[str, str], folder: Path, smoke: str) -> list[str]:
+    """Put the files into the folder; returns the names of those that changed.
+
+    `smoke` is Python source run in a fresh interpreter with the new package importable under the folder's name.
+
+    Raises:
+        SpecError: what was generated does not compile or fails the smoke test; the folder is as it was.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".generating-") as temporary:
+        made = Path(temporary) / folder.name
+        made.mkdir()
+        for name, text in files.items():
+            compile(text, f"{folder.name}/{name}", "exec")
+            (made / name).write_text(text, encoding="utf-8", newline="\n")
+        _smoke(temporary, smoke)
+        changed = [name for name in sorted(files) if _differs(folder / name, files[name])]
+        folder.mkdir(exist_ok=True)
+        for name in changed:
+            os.replace(made / name, folder / name)
+    for stale in sorted(folder.glob("*.py")):
+        if stale.name not in files:
+            stale.unlink()
+            changed.append(stale.name)
+    return changed
+
+
+def _differs(path: Path, text: str) -> bool:
+    return not path.exists() or path.read_text(encoding="utf-8") != text
+
+
+def _smoke(temporary: str, smoke: str) -> None:
+    root = Path(__file__).resolve().parents[2]
+    path = os.pathsep.join([temporary, str(root), *filter(None, [os.environ.get("PYTHONPATH", "")])])
+    environment = {**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
+    run = subprocess.run(
+        [sys.executable, "-W", "error", "-c", smoke], env=environment, cwd=temporary, capture_output=True, text=True
+    )
+    if run.returncode:
+        raise SpecError(
+            "the generated package does not import:\n" + run.stderr, "this is a defect of the generator: please report it"
+        )
+
+

@@ -1,0 +1,279 @@
+"""Stage 4: a derivative's equivalent forms, and the choice among them.
+
+The forms of a derivative come from four kinds of knowledge, all read off the formula:
+
+- definitions: a subexpression that the forward computes is the stage that holds it (`e / s` is `y`);
+- solved definitions: what a stage says about the values it is made of (`e` is `y * s`);
+- known sums: `AxisSum(e)` is `s`; a stage's sum may follow from its definition (`AxisSum(x - mean)` is 0);
+- algebra: expanded, factored and collected shapes.
+
+The search goes breadth first through substitutions, cost after common subexpressions decides, and ties go to the form that
+sorts first, so that the choice is the same on every machine.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import sympy
+
+from nngrad.codegen.derive import Derivatives, lift_where
+from nngrad.codegen.language import (
+    WORD_OF,
+    AxisSum,
+    Count,
+    Indicator,
+    Pick,
+    ProductOfOthers,
+    Str,
+    Subgradient,
+    Value,
+    Where,
+    is_constant_along,
+)
+from nngrad.codegen.trace import Formula, Stage, carriers
+
+SAVED_COST = 2.5  # keeping a full-size intermediate from forward to backward, in multiplications
+ROW_COST = 0.02  # an operation on values that are constant along the axis, as part of a full-size one
+MAX_FORMS = 48  # substitutions tried for one expression
+FEW_FORMS = 12  # forms of one expression weighed against the forms of the others
+LARGEST_DENOMINATOR = 16  # decimal constants are not to be multiplied out into large whole numbers
+ROOT_COST, POWER_COST, WHERE_COST, REDUCTION_COST = 3.0, 30.0, 4.0, 1.0
+
+
+def choose_forms(derivatives: Derivatives, output_is_residual: bool) -> Derivatives:
+    """The same derivatives in the forms that are cheapest together: what one of them needs saved is free to the others.
+
+    `output_is_residual` says whether backward gets the formula's output for nothing (a reduced loss does not keep it).
+    """
+    search = Search(derivatives.formula, output_is_residual)
+    vjp = search.best_together(list(derivatives.vjp.values()))
+    jvp = search.best_together(list(derivatives.jvp.values()), search.saved(vjp))
+    return replace(
+        derivatives,
+        vjp=dict(zip(derivatives.vjp, vjp, strict=True)),
+        jvp=dict(zip(derivatives.jvp, jvp, strict=True)),
+    )
+
+
+@dataclass
+class Search:
+    """The knowledge a formula offers, and the search through it."""
+
+    formula: Formula
+    output_is_residual: bool
+    sums: dict[AxisSum, sympy.Expr] = field(init=False)
+    costs: dict[sympy.Expr, float] = field(default_factory=dict)
+
+    def __post_init__(self):
+        self.given = {self.formula.output} if self.output_is_residual else set()
+        self.maps = [stage for stage in self.formula.stages if stage.kind == "map"]
+        self.sums = {}
+        self._learn_sums()
+        self.moves = [move for stage in self.maps for move in _moves(stage)]
+
+    def _learn_sums(self) -> None:
+        for stage in self.formula.stages:
+            if stage.kind == "sum":
+                known = self._with_known_sums(AxisSum(stage.expr, Str(stage.axis)))
+                unknown = sorted(known.atoms(AxisSum), key=str)
+                if unknown:
+                    (coefficient, rest) = known.coeff(unknown[0]), known.coeff(unknown[0], 0)
+                    self.sums[unknown[0]] = (stage.value - rest) / coefficient
+        for stage in self.maps:
+            for axis in sorted(self.formula.axes):
+                if not is_constant_along(stage.value, axis):
+                    total = self._simplified(AxisSum(stage.expr, Str(axis)))
+                    if not total.has(AxisSum):
+                        vanishes = sympy.expand(self._in_reductions(total)) == 0
+                        self.sums[AxisSum(stage.value, Str(axis))] = sympy.S.Zero if vanishes else total
+
+    def _in_reductions(self, expr):
+        """The expression with the stages that are constant along the axis replaced by their definitions."""
+        for stage in reversed(self.maps):
+            if stage.value.constant_along and not isinstance(stage.expr, Subgradient):
+                expr = expr.xreplace({stage.value: stage.expr})
+        return expr
+
+    def _with_known_sums(self, expr):
+        return expr.xreplace(self.sums) if expr.has(AxisSum) else expr
+
+    def _simplified(self, expr):
+        """Known definitions and sums put in, to a fixed point."""
+        for _ in range(8):
+            before = expr
+            for stage in self.maps:
+                expr = _with_definition(expr, stage)
+            expr = lift_where(self._with_known_sums(expr))
+            if isinstance(expr, sympy.Expr) and expr.has(Count):
+                expr = _cancelled(expr)
+            if expr == before:
+                return expr
+        return expr
+
+    def forms(self, expr) -> list[sympy.Expr]:
+        """Every form reached from the expression, cheapest first."""
+        start = self._simplified(expr)
+        seen, frontier, forms = {start}, [start], []
+        while frontier:
+            current = frontier.pop(0)
+            forms += _shapes(current)
+            for move in self.moves:
+                reached = self._simplified(move(current))
+                if reached not in seen and len(seen) < MAX_FORMS:
+                    seen.add(reached)
+                    frontier.append(reached)
+        return sorted(dict.fromkeys(forms), key=lambda form: (*self._rank([form]), str(form)))
+
+    def best_together(self, exprs, saved: frozenset[Value] = frozenset()) -> list[sympy.Expr]:
+        """One form for each expression, chosen so that all of them together cost least."""
+        candidates = [self.forms(expr)[:FEW_FORMS] for expr in exprs]
+        chosen = [forms[0] for forms in candidates]
+        for _ in range(2 if len(exprs) > 1 else 1):
+            for position, forms in enumerate(candidates):
+                others = chosen[:position] + chosen[position + 1 :]
+                chosen[position] = min(forms, key=lambda form: (*self._rank([form, *others], saved), str(form)))
+        return chosen
+
+    def _rank(self, exprs, saved: frozenset[Value] = frozenset()):
+        return round(self.cost(*exprs, saved=saved), 6), sum(sympy.count_ops(expr) for expr in exprs)
+
+    # --- cost ---------------------------------------------------------------------------------------------------------
+
+    def cost(self, *exprs, saved: frozenset[Value] = frozenset()) -> float:
+        """Time of evaluating the expressions, common subexpressions once, with what must be saved or recomputed."""
+        nodes = {node for expr in exprs for node in sympy.preorder_traversal(expr) if isinstance(node, sympy.Expr)}
+        values = {node for node in nodes if isinstance(node, Value)} - saved
+        return sum(self._node_cost(node) for node in nodes) + sum(self._stage_cost(value) for value in values)
+
+    def _node_cost(self, node) -> float:
+        weight = self._weight(node)
+        if node.is_Add or node.is_Mul:
+            full = [arg for arg in node.args if self._weight(arg) == weight]
+            others = [arg for arg in node.args if arg not in full and arg != -1]
+            return weight * (len(full) - 1 + bool(others))
+        if node.is_Pow and node.args[1].is_integer:
+            return weight * min(abs(node.args[1]), 4)
+        if node.is_Pow:
+            return weight * (ROOT_COST if (2 * node.args[1]).is_integer else POWER_COST)
+        if isinstance(node, Where):
+            return weight * WHERE_COST
+        if isinstance(node, AxisSum | ProductOfOthers):
+            return REDUCTION_COST
+        return weight * WORD_OF[type(node)].cost if type(node) in WORD_OF else 0.0
+
+    def _weight(self, node) -> float:
+        """What one operation of the node's size costs: nothing for numbers, little for rows, 1 for full-size arrays."""
+        if not node.atoms(Value):
+            return 0.0
+        axes = self.formula.axes
+        return ROW_COST if axes and all(is_constant_along(node, axis) for axis in axes) else 1.0
+
+    def _stage_cost(self, value: Value) -> float:
+        stage = self.formula.definition(value)
+        if stage is None or value in self.given:
+            return 0.0
+        return min(self._weight(value) * SAVED_COST, self.recomputation_cost(value))
+
+    def recomputation_cost(self, value: Value) -> float:
+        """Cost of computing a stage again from inputs, output and what is cheaply saved."""
+        if value not in self.costs:
+            stage = self.formula.definition(value)
+            if stage is None or value in self.given:
+                self.costs[value] = 0.0
+            elif stage.axis:
+                self.costs[value] = REDUCTION_COST + self.cost(stage.expr)
+            else:
+                self.costs[value] = self.cost(stage.expr)
+        return self.costs[value]
+
+    def saved(self, exprs) -> frozenset[Value]:
+        """The stages that evaluating the expressions calls for and that forward had better keep."""
+        saved, todo = set(), {value for expr in exprs for value in expr.atoms(Value)}
+        seen = set(self.given)
+        while todo - seen:
+            value = min(todo - seen, key=str)
+            seen.add(value)
+            stage = self.formula.definition(value)
+            if stage is None:
+                continue
+            if self._weight(value) * SAVED_COST < self.recomputation_cost(value):
+                saved.add(value)
+            else:
+                todo |= stage.expr.atoms(Value)
+        return frozenset(saved)
+
+
+def _with_definition(expr, stage: Stage):
+    """The expression with what the stage computes replaced by the stage."""
+    made, value = stage.expr, stage.value
+    if isinstance(made, Subgradient):
+        made = made.args[0]
+    if made.is_number or isinstance(made, Value) or not isinstance(expr, sympy.Basic):
+        return expr
+    expr = expr.xreplace({made: value})
+    if made.is_Pow and made.exp.is_number and not made.exp.is_integer:
+        base, exponent = made.args
+        expr = expr.replace(
+            lambda part: part.is_Pow and part.base == base and part.exp.is_number and not part.exp.is_integer,
+            lambda part: value ** (part.exp / exponent),
+        )
+    return expr
+
+
+def _moves(stage: Stage):
+    """Substitutions that a definition justifies: the definition itself, and solved for what occurs in it linearly."""
+    made, value = stage.expr, stage.value
+    if made.is_Mul or made.is_Add:
+        yield lambda expr: expr.subs(made, value)
+    for source in sorted(carriers(made), key=str):
+        slope = made.diff(source)
+        if slope.has(source) or made.has(Where, AxisSum, Pick, Indicator) or source.constant_along != value.constant_along:
+            continue
+        solution = sympy.expand((value - (made - slope * source)) / slope)
+        if _divides_safely(slope, value):
+            yield lambda expr, source=source, solution=solution: expr.xreplace({source: solution})
+
+
+def _divides_safely(slope, value: Value) -> bool:
+    """Whether dividing by the slope is a multiplication, or a division by a positive number or row."""
+    for factor in sympy.Mul.make_args(slope):
+        base, exponent = factor.as_base_exp()
+        if factor.is_Number or (exponent.is_negative and base.is_positive):
+            continue
+        if factor.is_positive and (not factor.atoms(Value) or factor.free_symbols != value.free_symbols):
+            if all(atom.constant_along for atom in factor.atoms(Value)):
+                continue
+        return False
+    return True
+
+
+def _cancelled(expr):
+    """Counts cancelled against counts: n * (1/n) is 1 by SymPy itself; sums of such terms need expansion."""
+    return expr if expr.is_Symbol else expr.func(*(_cancelled(arg) if arg.has(Count) else arg for arg in expr.args))
+
+
+def _shapes(expr) -> list[sympy.Expr]:
+    """The expression as it is, expanded, factored, and collected by each of its values."""
+    if isinstance(expr, Where):
+        condition, a, b = expr.args
+        return [Where(condition, left, right) for left in _shapes(a) for right in _shapes(b)][:MAX_FORMS]
+    opaque: dict[sympy.Basic, sympy.Dummy] = {}
+
+    def flatten(part):
+        if part.is_Add or part.is_Mul or (part.is_Pow and part.exp.is_Integer):
+            return part.func(*(flatten(arg) for arg in part.args))
+        if part.is_Symbol or (part.is_Rational and part.q <= LARGEST_DENOMINATOR):
+            return part
+        return opaque.setdefault(part, sympy.Dummy(f"f{len(opaque)}", real=True))
+
+    flat = flatten(expr)
+    back = {dummy: part for part, dummy in opaque.items()}
+    expanded = sympy.expand(flat)
+    shapes = [flat, expanded, sympy.factor_terms(expanded)]
+    symbols = sorted(expanded.free_symbols, key=lambda symbol: (symbol.name, str(back.get(symbol, ""))))
+    shapes += [sympy.collect(expanded, symbol) for symbol in symbols]
+    shapes += [sympy.factor_terms(shape) for shape in shapes[3:]]
+    if len(symbols) <= 8:
+        shapes.append(sympy.factor(expanded))
+    return [shape.xreplace(back) for shape in dict.fromkeys(shapes)]

@@ -1,0 +1,484 @@
+"""Stage 5: expressions become a graph of primitive operations.
+
+Every subexpression is one `Node`, equal ones are the same node. A node knows its shape class: which tensors it was made of
+(`sources`, whose shapes it broadcasts) and along which axes it has length 1 (`reduced`). Operations on numbers and rows
+are kept apart from those on full-size arrays, so that constants are combined before they meet an array.
+
+With `smooth` the graph keeps the words of the language, to be differentiated again; without, words are expanded into what
+NumPy has. Either way, an operation that only a branch of a `where` needs is guarded: it gets a safe argument wherever the
+other branch is taken, so that it neither warns nor leaks a NaN.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import sympy
+from sympy.core.relational import Relational
+from sympy.logic.boolalg import And, Not, Or
+
+from nngrad.codegen.language import (
+    WORD_OF,
+    AxisSum,
+    Count,
+    Indicator,
+    Parameter,
+    Pick,
+    ProductOfOthers,
+    SpecError,
+    Subgradient,
+    Value,
+    Where,
+    is_constant_along,
+)
+from nngrad.codegen.trace import Formula, Stage
+
+COMPARISONS = {sympy.Gt: ">", sympy.Ge: ">=", sympy.Lt: "<", sympy.Le: "<=", sympy.Eq: "==", sympy.Ne: "!="}
+REDUCTIONS = {"sum": "np.add", "prod": "np.multiply", "max": "np.maximum", "min": "np.minimum"}
+# Functions that overflow at one end but are defined everywhere: clamping their argument at a branch's edge is a guard.
+OVERFLOWING = {"np.exp", "np.exp2", "np.expm1", "np.sinh", "np.cosh"}
+SAFE_ARGUMENT = {word.numpy: word.safe for word in WORD_OF.values() if word.safe is not None} | {"np.sqrt": 1}
+MAX_POWER_BY_PRODUCTS = 8
+
+
+@dataclass(frozen=True)
+class Node:
+    """One operation.
+
+    `op` is 'argument', 'number', 'parameter', 'count', 'call' (of `detail`, a ufunc or helper), 'add', 'subtract',
+    'multiply', 'divide', 'negative', 'compare' and 'logic' (`detail` is the operator), 'where', 'reduce' (`detail` is the
+    kind), 'take', 'one_hot', 'others', 'broadcast' or 'as_float'.
+    """
+
+    op: str
+    args: tuple[int, ...] = ()
+    detail: str = ""
+    axis: str = ""
+    sources: frozenset[str] = frozenset()
+    reduced: frozenset[str] = frozenset()
+    frozen: bool = False
+
+    @property
+    def is_scalar(self) -> bool:
+        return not self.sources
+
+    @property
+    def is_row(self) -> bool:
+        return bool(self.sources and self.reduced)
+
+    @property
+    def is_full(self) -> bool:
+        return bool(self.sources and not self.reduced)
+
+    @property
+    def is_bool(self) -> bool:
+        return self.op in ("compare", "logic")
+
+
+@dataclass
+class Graph:
+    """Builds nodes from expressions over a formula.
+
+    Attributes:
+        formula: whose stages the expressions refer to.
+        arguments: the values that the kernel is given, by symbol.
+        smooth: keep the language's words, for code that will be differentiated again.
+        masks: inputs that are conditions themselves.
+        sources_of: for arguments other than inputs, the tensors whose shape they have (by default all).
+    """
+
+    formula: Formula
+    arguments: dict[Value, str]
+    smooth: bool = False
+    masks: frozenset[str] = frozenset()
+    sources_of: dict[str, frozenset[str]] = field(default_factory=dict)
+    nodes: list[Node] = field(default_factory=list)
+    names: dict[int, str] = field(default_factory=dict)
+    _ids: dict[Node, int] = field(default_factory=dict)
+    _built: dict[sympy.Basic, int] = field(default_factory=dict)
+
+    @property
+    def all_sources(self) -> frozenset[str]:
+        """The tensors that broadcast against each other (an index does not)."""
+        return frozenset(value.name for value in self.formula.inputs) - self.formula.indices
+
+    # --- nodes --------------------------------------------------------------------------------------------------------
+
+    def node(self, op: str, *args: int, detail: str = "", axis: str = "", **shape) -> int:
+        sources = shape.get("sources")
+        if sources is None:
+            sources = frozenset().union(*(self.nodes[arg].sources for arg in args))
+        reduced = shape.get("reduced")
+        if reduced is None:
+            arrays = [self.nodes[arg].reduced for arg in args if not self.nodes[arg].is_scalar]
+            reduced = frozenset.intersection(*arrays) if arrays else frozenset()
+        made = Node(op, args, detail, axis, sources, reduced, shape.get("frozen", False))
+        if made not in self._ids:
+            self._ids[made] = len(self.nodes)
+            self.nodes.append(made)
+        return self._ids[made]
+
+    def number(self, value) -> int:
+        return self.node("number", detail=_literal(sympy.sympify(value)))
+
+    def build(self, expr) -> int:
+        """The node of an expression."""
+        if expr not in self._built:
+            self._built[expr] = self._build(expr)
+        return self._built[expr]
+
+    def _build(self, expr) -> int:
+        if isinstance(expr, Value):
+            return self._value(expr)
+        if isinstance(expr, Parameter):
+            return self.node("parameter", detail=expr.name)
+        if isinstance(expr, Count):
+            return self.node("count", detail=expr.args[0].name)
+        if expr.is_number:
+            return self.number(expr)
+        if expr.is_Add:
+            return self._sum(expr)
+        if expr.is_Mul:
+            return self._product(expr)
+        if expr.is_Pow:
+            return self._power(*expr.args)
+        if isinstance(expr, Where):
+            return self._where(*expr.args)
+        if isinstance(expr, Subgradient):
+            return self.build(expr.args[0])
+        if isinstance(expr, Indicator):
+            condition = self.condition(expr.args[0])
+            return self.node("as_float", condition) if self.smooth else condition
+        if isinstance(expr, AxisSum):
+            return self._reduction("sum", expr.args[0], expr.args[1].name)
+        if isinstance(expr, ProductOfOthers):
+            return self.node("others", self.full(self.build(expr.args[0])), axis=expr.args[1].name)
+        if isinstance(expr, Pick):
+            index, axis = self.build(expr.args[0]), expr.args[1].name
+            return self.node("one_hot", index, axis=axis, sources=self.all_sources, reduced=frozenset())
+        if type(expr) in WORD_OF:
+            return self._word(expr)
+        raise SpecError(f"{expr.func} has no NumPy form", "write the formula in words of the language")
+
+    def _value(self, value: Value) -> int:
+        if value in self.arguments:
+            name = self.arguments[value]
+            sources = self.sources_of.get(name, frozenset([name]) if value in self.formula.inputs else self.all_sources)
+            reduced = frozenset(axis for axis in self.formula.axes if is_constant_along(value, axis))
+            return self.node("argument", detail=name, sources=sources, reduced=reduced)
+        stage = self.formula.definition(value)
+        made = self._stage(stage)
+        self.names.setdefault(made, value.name)
+        return made
+
+    def _stage(self, stage: Stage) -> int:
+        if stage.kind == "map":
+            return self.build(stage.expr)
+        if is_constant_along(stage.expr, stage.axis) and stage.kind == "sum":
+            return self.build(stage.expr * Count(sympy.core.symbol.Str(stage.axis)))
+        return self._reduction(stage.kind, stage.expr, stage.axis, stage.frozen)
+
+    def _reduction(self, kind: str, term, axis: str, frozen: bool = False) -> int:
+        picks = [factor for factor in sympy.Mul.make_args(term) if isinstance(factor, Pick)]
+        if kind == "sum" and picks:
+            inside, index = self.full(self.build(term / picks[0])), self.build(picks[0].args[0])
+            reduced = self.nodes[inside].reduced | {axis}
+            sources = self.nodes[inside].sources
+            return self.node("take", inside, index, axis=axis, reduced=reduced, sources=sources)
+        inside = self.full(self.build(term))
+        reduced = self.nodes[inside].reduced | {axis}
+        return self.node("reduce", inside, detail=kind, axis=axis, reduced=reduced, frozen=frozen)
+
+    def full(self, node: int) -> int:
+        """The node broadcast against all inputs, so that a reduction sees every element."""
+        if self.nodes[node].sources >= self.all_sources and not self.nodes[node].reduced:
+            return node
+        return self.node("broadcast", node, sources=self.all_sources, reduced=frozenset())
+
+    # --- arithmetic ---------------------------------------------------------------------------------------------------
+
+    def _rank(self, node: int) -> int:
+        return 0 if self.nodes[node].is_scalar else 1 if self.nodes[node].is_row else 2
+
+    def _sum(self, expr) -> int:
+        """Full-size terms first, then rows, then numbers; additions before subtractions."""
+        terms = []
+        for term in expr.as_ordered_terms():
+            coefficient, rest = term.as_coeff_Mul()
+            negative = coefficient.is_negative
+            node = self.build(-term if negative else term)
+            terms.append((-self._rank(node), bool(negative), node))
+        terms.sort(key=lambda term: term[:2])
+        if all(negative for _, negative, _ in terms):
+            return self.node("negative", self._chain([(False, node) for _, _, node in terms]))
+        if terms[0][1]:
+            first = next(position for position, term in enumerate(terms) if not term[1])
+            terms.insert(0, terms.pop(first))
+        return self._chain([(negative, node) for _, negative, node in terms])
+
+    def _chain(self, terms) -> int:
+        total = terms[0][1]
+        for negative, node in terms[1:]:
+            total = self.node("subtract" if negative else "add", total, node)
+        return total
+
+    def _product(self, expr) -> int:
+        """Numbers are combined first, then rows, then full-size factors; denominators divide once."""
+        constant, factors = sympy.S.One, []
+        for factor in sympy.Mul.make_args(expr):
+            if factor.is_number:
+                constant *= factor
+            else:
+                factors.append(factor)
+        groups: dict[int, tuple[list[int], list[int]]] = {0: ([], []), 1: ([], []), 2: ([], [])}
+        for factor in sorted(factors, key=_reading_order):
+            base, exponent = factor.as_base_exp()
+            below = bool(exponent.is_number and exponent.is_negative and not isinstance(factor, sympy.exp))
+            node = self.build(base**-exponent if below else factor)
+            groups[self._rank(node)][below].append(node)
+        result = self._full_product(groups[2])
+        scale = self._scale(constant, groups)
+        return self._scaled(result, *scale)
+
+    def _full_product(self, group) -> int | None:
+        above, below = (self._folded("multiply", nodes) for nodes in group)
+        if below is None:
+            return above
+        return self.node("divide", self.number(1) if above is None else above, below)
+
+    def _scale(self, constant, groups) -> tuple[int | None, int | None, bool]:
+        """The rows and numbers of a product: (numerator, denominator, negative)."""
+        negative = bool(constant.is_negative)
+        constant = -constant if negative else constant
+        above, below = [*groups[0][0], *groups[1][0]], [*groups[0][1], *groups[1][1]]
+        if constant.is_Rational and constant.p == 1 and constant.q != 1 and not _is_power_of_two(constant.q):
+            below.insert(0, self.number(constant.q))
+        elif constant != 1:
+            above.insert(0, self.number(constant))
+        return self._folded("multiply", above), self._folded("multiply", below), negative
+
+    def _scaled(self, result: int | None, above: int | None, below: int | None, negative: bool) -> int:
+        if result is None:
+            result, above = (self.number(1), None) if above is None else (above, None)
+            if below is None:
+                return self.node("negative", result) if negative else result
+        if above is not None and below is not None:
+            above, below = self.node("divide", above, below), None
+        if negative and above is not None:
+            above, negative = self.node("negative", above), False
+        if above is not None:
+            result = self.node("multiply", result, above)
+        if below is not None:
+            result = self.node("divide", result, below)
+        return self.node("negative", result) if negative else result
+
+    def _folded(self, op: str, nodes: list[int]) -> int | None:
+        if not nodes:
+            return None
+        total = nodes[0]
+        for node in nodes[1:]:
+            total = self.node(op, total, node)
+        return total
+
+    def _power(self, base, exponent) -> int:
+        if exponent.is_number and exponent.is_negative:
+            return self.node("divide", self.number(1), self.build(base**-exponent))
+        node = self.build(base)
+        if exponent == sympy.Rational(1, 2):
+            return self.node("call", node, detail="np.sqrt")
+        if exponent.is_Integer and exponent <= MAX_POWER_BY_PRODUCTS:
+            return self._integer_power(node, int(exponent))
+        if (2 * exponent).is_Integer and exponent <= MAX_POWER_BY_PRODUCTS:
+            root = self.node("call", node, detail="np.sqrt")
+            return self.node("multiply", self._integer_power(node, int(exponent - sympy.Rational(1, 2))), root)
+        return self.node("call", node, self.build(exponent), detail="runtime.power")
+
+    def _integer_power(self, node: int, exponent: int) -> int:
+        if exponent == 1:
+            return node
+        half = self._integer_power(node, exponent // 2)
+        square = self.node("multiply", half, half)
+        return self.node("multiply", square, node) if exponent % 2 else square
+
+    def _word(self, expr) -> int:
+        word = WORD_OF[type(expr)]
+        if word.smooth and self.smooth:
+            return self.build(word.smooth(*expr.args))
+        if word.expansion and not self.smooth:
+            return self.build(word.expansion(*expr.args))
+        return self.node("call", *(self.build(arg) for arg in expr.args), detail=word.numpy or word.name)
+
+    # --- conditions ---------------------------------------------------------------------------------------------------
+
+    def condition(self, condition) -> int:
+        """The node of a condition."""
+        if isinstance(condition, sympy.Ne) and condition.args[1] == 0 and getattr(condition.lhs, "name", "") in self.masks:
+            return self.build(condition.lhs)
+        if isinstance(condition, Relational):
+            left, right = (self.build(arg) for arg in condition.args)
+            return self.node("compare", left, right, detail=COMPARISONS[condition.func])
+        if isinstance(condition, And | Or):
+            operator = "&" if isinstance(condition, And) else "|"
+            parts = [self.condition(part) for part in sorted(condition.args, key=str)]
+            total = parts[0]
+            for part in parts[1:]:
+                total = self.node("logic", total, part, detail=operator)
+            return total
+        if isinstance(condition, Not):
+            return self.node("logic", self.condition(condition.args[0]), detail="~")
+        raise SpecError(f"{condition} is not a condition", "compare two expressions, as in where(x > 0, a, b)")
+
+    def _where(self, condition, a, b) -> int:
+        extremum = None if self.smooth else _extremum(condition, a, b)
+        if extremum:
+            return self.node("call", self.build(a), self.build(b), detail=extremum)
+        made = self.node("where", self.condition(condition), self.build(a), self.build(b))
+        if self.nodes[self.build(a)].is_scalar and self.nodes[self.build(b)].is_scalar and not self.smooth:
+            return self.node("as_float", made)
+        return made
+
+
+def _extremum(condition, a, b) -> str:
+    """`where(x < c, c, x)` is the maximum of the two, NaN included."""
+    if not isinstance(condition, sympy.Gt | sympy.Ge | sympy.Lt | sympy.Le) or {a, b} != set(condition.args):
+        return ""
+    larger_first = isinstance(condition, sympy.Gt | sympy.Ge) == (a == condition.lhs)
+    return "np.maximum" if larger_first else "np.minimum"
+
+
+def _reading_order(factor) -> tuple:
+    """The cotangent or tangent first, then symbols, then the rest."""
+    name = getattr(factor, "name", "")
+    return (name != "g", not factor.is_Symbol, str(factor))
+
+
+def _is_power_of_two(number: int) -> bool:
+    return number & (number - 1) == 0
+
+
+def _literal(value) -> str:
+    if value.is_Integer:
+        return str(int(value))
+    return repr(float(sympy.N(value, 30)))
+
+
+# --- guards -----------------------------------------------------------------------------------------------------------
+
+_ALWAYS = frozenset([frozenset()])
+
+
+def guarded(graph: Graph, outputs: list[int]) -> tuple[Graph, list[int]]:
+    """The graph with a safe argument for every delicate operation where only an untaken branch would use it."""
+    contexts = _contexts(graph, outputs)
+    made = Graph(graph.formula, graph.arguments, graph.smooth, graph.masks, graph.sources_of)
+    moved: dict[int, int] = {}
+    for position, node in enumerate(graph.nodes):
+        if position not in contexts:
+            continue
+        args = [moved[arg] for arg in node.args]
+        context = contexts[position]
+        if context != _ALWAYS:
+            args = _guard_arguments(made, node, args, context, moved)
+        moved[position] = made.node(
+            node.op, *args, detail=node.detail, axis=node.axis, reduced=node.reduced, frozen=node.frozen,
+            sources=node.sources,
+        )
+        if position in graph.names:
+            made.names.setdefault(moved[position], graph.names[position])
+    return made, [moved[output] for output in outputs]
+
+
+def used_always(graph: Graph, outputs: list[int]) -> set[int]:
+    """The nodes that the outputs need whatever branch is taken."""
+    return {node for node, context in _contexts(graph, outputs).items() if context == _ALWAYS}
+
+
+def _contexts(graph: Graph, outputs: list[int]) -> dict[int, frozenset]:
+    """For each node that is used, the conditions under which it is: a set of conjunctions of (condition, truth)."""
+    contexts: dict[int, frozenset] = {output: _ALWAYS for output in outputs}
+    for position in range(len(graph.nodes) - 1, -1, -1):
+        if position not in contexts:
+            continue
+        node = graph.nodes[position]
+        for place, arg in enumerate(node.args):
+            context = contexts[position]
+            if node.op == "where" and place > 0:
+                context = _narrowed(context, (node.args[0], place == 1))
+            contexts[arg] = _joined(contexts.get(arg, frozenset()), context)
+    return contexts
+
+
+def _narrowed(context, literal):
+    opposite = (literal[0], not literal[1])
+    return frozenset(conjunction | {literal} for conjunction in context if opposite not in conjunction)
+
+
+def _joined(first, second):
+    conjunctions = set(first | second)
+    changed = True
+    while changed:
+        changed = False
+        for conjunction in sorted(conjunctions, key=sorted):
+            for condition, truth in sorted(conjunction):
+                rest = conjunction - {(condition, truth)}
+                if rest | {(condition, not truth)} in conjunctions:
+                    conjunctions -= {conjunction, rest | {(condition, not truth)}}
+                    conjunctions.add(rest)
+                    changed = True
+                    break
+            if changed:
+                break
+    return frozenset(one for one in conjunctions if not any(other < one for other in conjunctions))
+
+
+def _guard_arguments(made: Graph, node: Node, args: list[int], context, moved) -> list[int]:
+    if node.op == "divide" and not made.nodes[args[1]].is_scalar:
+        return [args[0], _safe(made, args[1], 1, context, moved)]
+    if node.op == "multiply" and args[0] == args[1]:
+        return [_safe(made, args[0], 1, context, moved)] * 2
+    name = node.detail if node.op == "call" else ""
+    name = name if "." in name else f"np.{name}"
+    if node.op == "call" and name in SAFE_ARGUMENT:
+        clamped = _clamped(made, args[0], context, moved) if name in OVERFLOWING and not made.smooth else None
+        return [clamped if clamped is not None else _safe(made, args[0], SAFE_ARGUMENT[name], context, moved), *args[1:]]
+    return args
+
+
+def _clamped(made: Graph, arg: int, context, moved) -> int | None:
+    """The argument limited at the edge of its branch, where the branch says `x < c` of this very argument."""
+    if len(context) != 1 or len(next(iter(context))) != 1:
+        return None
+    ((condition, truth),) = next(iter(context))
+    comparison = made.nodes[moved[condition]]
+    if comparison.op != "compare" or comparison.args[0] != arg or not made.nodes[comparison.args[1]].is_scalar:
+        return None
+    if comparison.detail not in (">", ">=", "<", "<="):
+        return None
+    above = (comparison.detail in (">", ">=")) == truth
+    return made.node("call", arg, comparison.args[1], detail="np.maximum" if above else "np.minimum")
+
+
+def _safe(made: Graph, arg: int, value: int, context, moved) -> int:
+    """`where(context, arg, value)`."""
+    if made.nodes[arg].is_scalar:
+        return arg
+    safe = made.number(sympy.Integer(value))
+    if len(context) == 1:
+        for condition, truth in sorted(next(iter(context))):
+            branches = (arg, safe) if truth else (safe, arg)
+            arg = made.node("where", moved[condition], *branches)
+        return arg
+    conjunctions = []
+    for conjunction in sorted(context, key=sorted):
+        literals = [
+            moved[condition] if truth else made.node("logic", moved[condition], detail="~")
+            for condition, truth in sorted(conjunction)
+        ]
+        total = literals[0]
+        for literal in literals[1:]:
+            total = made.node("logic", total, literal, detail="&")
+        conjunctions.append(total)
+    mask = conjunctions[0]
+    for conjunction in conjunctions[1:]:
+        mask = made.node("logic", mask, conjunction, detail="|")
+    return made.node("where", mask, arg, safe)

@@ -1,0 +1,239 @@
+"""Stage 6a: a graph becomes the lines of a NumPy kernel.
+
+Full-size operations are three-address statements with `out=`: a result goes into the buffer of an operand that is not
+needed any more, else into a fresh array (`out=...`, which makes NumPy return an array even for 0-d input). Numbers and
+rows are small, so they are written as ordinary infix expressions. Masks are written where they are used.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from nngrad.codegen.lower import REDUCTIONS, Graph, Node
+
+INFIX = {"add": ("+", 1), "subtract": ("-", 1), "multiply": ("*", 2), "divide": ("/", 2)}
+ATOM = 9
+UNARY = 3
+LONGEST_EXPRESSION = 9  # operations and operands that one infix expression may have
+NAMES = ("t", "u", "v", "w", "p", "q", "r", "s", *(f"t{number}" for number in range(1, 60)))
+
+
+def is_ufunc(node: Node) -> bool:
+    return node.op in INFIX or node.op == "negative" or (node.op == "call" and node.detail.startswith("np."))
+
+
+def ufunc_name(node: Node) -> str:
+    return node.detail if node.op == "call" else f"np.{node.op}"
+
+
+def blocks_of(graph: Graph, outputs: list[tuple[str, int]]) -> list[tuple[str | None, list[int]]]:
+    """The nodes that outputs need: first those that several share (all, where there is one output), then each one's own."""
+    needed_by: dict[int, set[str]] = {}
+    for label, output in outputs:
+        for node in _ancestors(graph, output):
+            needed_by.setdefault(node, set()).add(label)
+    shared = sorted(node for node, labels in needed_by.items() if len(labels) > 1)
+    alone = [(label, sorted(node for node, labels in needed_by.items() if labels == {label})) for label, _ in outputs]
+    return [(None, shared), *alone]
+
+
+def uses_of(graph: Graph, order: list[int]) -> dict[int, int]:
+    """How many nodes take each node as an operand."""
+    uses: dict[int, int] = {}
+    for node in order:
+        for arg in set(graph.nodes[node].args):
+            uses[arg] = uses.get(arg, 0) + 1
+    return uses
+
+
+def _ancestors(graph: Graph, node: int) -> set[int]:
+    found, todo = set(), [node]
+    while todo:
+        node = todo.pop()
+        if node not in found:
+            found.add(node)
+            todo += graph.nodes[node].args
+    return found
+
+
+@dataclass
+class NumpyWriter:
+    """Writes kernels.
+
+    Attributes:
+        graph: what to compute.
+        outputs: (label, node) for each result; the label names the variable that holds it.
+        shape: Python source of the full shape.
+        dtype: Python source of the dtype.
+        taken: names that are arguments or helpers.
+    """
+
+    graph: Graph
+    outputs: list[tuple[str, int]]
+    shape: str
+    dtype: str
+    taken: set[str]
+    lines: list[str] = field(default_factory=list)
+    variables: dict[int, str] = field(default_factory=dict)
+    uses: dict[int, int] = field(default_factory=dict)
+    sizes: dict[int, int] = field(default_factory=dict)
+    last_use: dict[int, int] = field(default_factory=dict)
+    free: list[int] = field(default_factory=list)
+
+    def blocks(self) -> list[tuple[str | None, list[int]]]:
+        """The nodes in writing order: what several outputs share, then what each needs alone."""
+        blocks = blocks_of(self.graph, self.outputs)
+        self.plan(blocks)
+        return blocks
+
+    def plan(self, blocks) -> None:
+        """Count uses and find where each node is used last, seen through the expressions written in place."""
+        order = [node for _, block in blocks for node in block]
+        self.uses = uses_of(self.graph, order)
+        for node in sorted(order):
+            inside = sum(self.sizes.get(arg, 1) for arg in self.graph.nodes[node].args if self.is_inline(arg))
+            self.sizes[node] = 1 + inside + 2 * (self.graph.nodes[node].op == "reduce")
+        for position, node in enumerate(order):
+            if not self.is_inline(node):
+                for operand in self._operands(node):
+                    self.last_use[operand] = position
+        for _, output in self.outputs:
+            for operand in (output, *self._operands(output)) if self.is_inline(output) else (output,):
+                self.last_use[operand] = len(order)
+        self.position = {node: position for position, node in enumerate(order)}
+
+    def _operands(self, node: int) -> set[int]:
+        """The variables that writing a node reads."""
+        found = set()
+        for arg in self.graph.nodes[node].args:
+            found |= self._operands(arg) if self.is_inline(arg) else {arg}
+        return found
+
+    def is_inline(self, position: int) -> bool:
+        """Whether a node is written where it is used instead of getting a variable."""
+        node = self.graph.nodes[position]
+        if node.op in ("number", "parameter", "argument", "broadcast"):
+            return True
+        if self.uses.get(position, 0) > 1 or self.sizes[position] > LONGEST_EXPRESSION:
+            return False
+        return node.is_scalar or node.is_bool or (node.is_row and position not in self.graph.names)
+
+    # --- statements ---------------------------------------------------------------------------------------------------
+
+    def write(self, block: list[int], indent: str = "") -> None:
+        """Write the statements of a block."""
+        self.free = []
+        for node in block:
+            if not self.is_inline(node):
+                self._statement(node, indent)
+
+    def _statement(self, position: int, indent: str) -> None:
+        node = self.graph.nodes[position]
+        buffer = self._buffer(position) if node.is_full and is_ufunc(node) else None
+        expression = self.expression(position, buffer)
+        name = self._name(position, buffer)
+        self.lines.append(f"{indent}{name} = {expression}")
+        self.variables[position] = name
+        for operand in self._operands(position):
+            if self.last_use[operand] == self.position[position] and operand != buffer and self._owns(operand):
+                self.free.append(operand)
+
+    def expression(self, position: int, buffer: int | None = None) -> str:
+        """The right-hand side of a node's statement."""
+        node = self.graph.nodes[position]
+        if node.is_full and is_ufunc(node):
+            out = self.variables[buffer] if buffer is not None else "..."
+            return f"{ufunc_name(node)}({', '.join(self.text(arg) for arg in node.args)}, out={out})"
+        return self._source(position)[0]
+
+    def final(self, position: int) -> str:
+        """A result, written in a return statement."""
+        if self.is_inline(position) or position in self.variables:
+            return self.text(position)
+        node = self.graph.nodes[position]
+        return self.expression(position, self._buffer(position) if node.is_full and is_ufunc(node) else None)
+
+    def _buffer(self, position: int) -> int | None:
+        """A variable of the same shape whose value is used here for the last time, or not at all any more."""
+        node = self.graph.nodes[position]
+        here = self.position[position]
+        dying = [arg for arg in node.args if self._owns(arg) and self.last_use[arg] <= here]
+        for candidate in (*dying, *self.free):
+            other = self.graph.nodes[candidate]
+            if other.sources == node.sources and other.reduced == node.reduced:
+                if candidate in self.free:
+                    self.free.remove(candidate)
+                return candidate
+        return None
+
+    def _owns(self, position: int) -> bool:
+        """Whether the array of a variable was made in this kernel and is nobody else's."""
+        node = self.graph.nodes[position]
+        return position in self.variables and node.is_full and not node.is_bool and node.op not in ("argument", "broadcast")
+
+    def _name(self, position: int, buffer: int | None) -> str:
+        label = next((label for label, output in self.outputs if output == position), "")
+        wanted = self.graph.names.get(position) or label
+        if wanted and wanted not in self.taken:
+            self.taken.add(wanted)
+            return wanted
+        if buffer is not None and buffer not in self.graph.names and self.variables[buffer] in NAMES:
+            return self.variables[buffer]
+        here = self.position[position]
+        live = {name for node, name in self.variables.items() if self.last_use.get(node, -1) >= here}
+        node = self.graph.nodes[position]
+        names = ("n",) if node.op == "count" else ("mask", "mask2", "mask3") if node.is_bool else NAMES
+        return next(name for name in (*names, *NAMES) if name not in live and name not in self.taken)
+
+    # --- expressions --------------------------------------------------------------------------------------------------
+
+    def text(self, position: int, tightness: int = 0) -> str:
+        """A node as an operand: its variable, or its expression, bracketed where the surroundings bind tighter."""
+        if position in self.variables:
+            return self.variables[position]
+        source, binds = self._source(position)
+        return f"({source})" if binds < tightness else source
+
+    def _source(self, position: int) -> tuple[str, int]:
+        """A node as an infix expression, with how tightly it binds."""
+        node = self.graph.nodes[position]
+        args = node.args
+        if node.op in ("number", "parameter", "argument"):
+            return node.detail, UNARY if node.detail.startswith("-") else ATOM
+        if node.op == "count":
+            return f"count({self.shape}, {node.detail})", ATOM
+        if node.op in INFIX and not node.is_full:
+            symbol, binds = INFIX[node.op]
+            right = binds + (node.op in ("subtract", "divide"))
+            return f"{self.text(args[0], binds)} {symbol} {self.text(args[1], right)}", binds
+        if node.op == "negative" and not node.is_full:
+            return f"-{self.text(args[0], UNARY)}", UNARY
+        if node.op == "compare":
+            return f"{self.text(args[0], 1)} {node.detail} {self.text(args[1], 1)}", 0
+        if node.op == "logic" and node.detail == "~":
+            return f"~{self.text(args[0], ATOM)}", UNARY
+        if node.op == "logic":
+            return f"{self.text(args[0], ATOM)} {node.detail} {self.text(args[1], ATOM)}", 0
+        return self._call(node), ATOM
+
+    def _call(self, node: Node) -> str:
+        args = [self.text(arg) for arg in node.args]
+        if node.op == "where":
+            return f"np.where({', '.join(args)})"
+        if node.op == "reduce":
+            inside = self.graph.nodes[node.args[0]]
+            dtype = f", dtype={self.dtype}" if inside.is_bool else ""
+            return f"{REDUCTIONS[node.detail]}.reduce({args[0]}, {node.axis}, keepdims=True{dtype})"
+        if node.op == "take":
+            return f"np.take_along_axis({args[0]}, {args[1]}, {node.axis})"
+        if node.op == "one_hot":
+            return f"one_hot({args[0]}, {self.shape}, {node.axis}, {self.dtype})"
+        if node.op == "others":
+            return f"product_of_others({args[0]}, {node.axis})"
+        if node.op == "broadcast":
+            return f"np.broadcast_to({args[0]}, {self.shape})"
+        if node.op == "as_float":
+            return f"{self.text(node.args[0], ATOM)}.astype({self.dtype})"
+        name = ufunc_name(node)
+        call = f"{name}({', '.join(args)})"
+        return f"float({call})" if node.is_scalar else call

@@ -1,0 +1,82 @@
+"""All stages in order: a spec file becomes a package."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from nngrad.codegen import language
+from nngrad.codegen.assemble import Code, assemble, differentiated, output_is_residual
+from nngrad.codegen.contract import assemble_contraction
+from nngrad.codegen.emit import Package
+from nngrad.codegen.forms import choose_forms
+from nngrad.codegen.language import Declaration, Indexed, SpecError
+from nngrad.codegen.trace import Op, trace
+
+
+def load_spec(path: Path) -> list[Declaration]:
+    """Run a spec file and collect what it declares.
+
+    Raises:
+        SpecError: the file does not run, declares nothing, or declares a name twice.
+    """
+    declared: list[Declaration] = []
+    token = language.DECLARED.set(declared)
+    spec = importlib.util.spec_from_file_location(f"spec_{path.stem}", path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    try:
+        spec.loader.exec_module(module)
+    except SpecError:
+        raise
+    except Exception as error:
+        line = getattr(error, "lineno", None) or _last_line(error, path)
+        raise SpecError(
+            f"the file does not run: {type(error).__name__}: {error}", "run it with python to see", file=str(path), line=line
+        ) from error
+    finally:
+        language.DECLARED.reset(token)
+    if not declared:
+        raise SpecError("no op is declared", "decorate a function with @op, @activation, @loss or @norm", file=str(path))
+    names: set[str] = set()
+    for declaration in declared:
+        if declaration.name in names:
+            raise SpecError(f"{declaration.name} is declared twice", "rename one of the two", file=str(path))
+        names.add(declaration.name)
+    return declared
+
+
+def _last_line(error: BaseException, path: Path) -> int:
+    line, frame = 0, error.__traceback__
+    while frame:
+        if frame.tb_frame.f_code.co_filename == str(path):
+            line = frame.tb_lineno
+        frame = frame.tb_next
+    return line
+
+
+def compile_op(op: Op, choices) -> Code:
+    """The code of one op that has a formula."""
+    if op.family == "contraction":
+        if isinstance(op.contraction, Indexed):
+            return assemble_contraction(op)
+        positions = (-1,)
+        return Code(op, (), (), positions, positions, 0, True, op.name)
+    derivatives = list(differentiated(op))
+    chosen = [choices.chosen(op, one, lambda one: choose_forms(one, output_is_residual(op))) for one in derivatives]
+    return assemble(op, chosen)
+
+
+def compile_spec(path: Path, command: str, builtin: bool, choices, progress: Callable[[list], Iterable] = iter) -> Package:
+    """Every stage but writing the files."""
+    ops = [trace(declaration) for declaration in load_spec(path)]
+    structural = tuple(op for op in ops if op.family == "structural")
+    if structural and not builtin:
+        raise SpecError(
+            f"{structural[0].name} is structural", "index maps belong to nngrad itself; write a formula", file=str(path)
+        )
+    codes = tuple(compile_op(op, choices) for op in progress([op for op in ops if op.family != "structural"]))
+    shown = "nngrad/spec.py" if builtin else path.name
+    return Package(codes, structural, shown, command, builtin)

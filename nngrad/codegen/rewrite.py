@@ -1,0 +1,274 @@
+"""Stage 2: a naive formula becomes an equal one that is stable.
+
+Three rules, none of which knows an op:
+
+- words: `1 / (1 + exp(-x))` is `sigmoid(x)`, `log(1 + exp(x))` is `softplus(x)`, `exp(x) - 1` is `expm1(x)`, ...
+- max-shift: where exponentials are summed along an axis, `exp(u)` is computed as `exp(u - max(u))`. The factor exp(max u) is
+  carried through the later stages as a symbol; the shift is made only where the symbol drops out of the result.
+- take: an element picked from an elementwise expression is that expression of the picked elements.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import sympy
+
+from nngrad.codegen import language
+from nngrad.codegen.language import Pick, Str, Value, is_constant_along
+from nngrad.codegen.trace import Formula, Recorder, Stage, alive
+
+# --- words ------------------------------------------------------------------------------------------------------------
+
+_ONE = sympy.S.One
+
+
+def _log_rule(expr):
+    """log(1 + exp u) and log(1 + u), log of a sigmoid, of an exponential's multiple."""
+    if not isinstance(expr, sympy.log):
+        return expr
+    (inside,) = expr.args
+    if isinstance(inside, language.sigmoid.build):
+        return -language.softplus(-inside.args[0])
+    if inside.is_Add and _ONE in inside.args:
+        rest = inside - 1
+        return language.softplus(rest.args[0]) if isinstance(rest, sympy.exp) else language.log1p(rest)
+    return expr
+
+
+def _logistic_rule(expr):
+    """1 / (1 + exp u) = sigmoid(-u), and exp(u) sigmoid(-u) = sigmoid(u)."""
+    if expr.is_Pow and expr.exp.is_negative and expr.base.is_Add and _ONE in expr.base.args:
+        rest = expr.base - 1
+        if isinstance(rest, sympy.exp):
+            return language.sigmoid(-rest.args[0]) ** -expr.exp
+    if expr.is_Mul:
+        for exponential in (factor for factor in expr.args if isinstance(factor, sympy.exp)):
+            complement = language.sigmoid(-exponential.args[0])
+            if complement in expr.args:
+                return expr / (exponential * complement) * language.sigmoid(exponential.args[0])
+    return expr
+
+
+def _complement_rule(expr):
+    """exp u - 1, 1 - sigmoid u, 1 + erf u and 1 - erf u, which cancel as they stand."""
+    if not (expr.is_Add and len(expr.args) == 2 and expr.args[0].is_Number):
+        return expr
+    number, term = expr.args
+    sign, atom = term.as_coeff_Mul()
+    if isinstance(atom, sympy.exp) and number == -sign:
+        return sign * language.expm1(atom.args[0])
+    if isinstance(atom, language.sigmoid.build) and number == -sign:
+        return -sign * language.sigmoid(-atom.args[0])
+    if isinstance(atom, language.erf.build) and builtin_abs(sign) == number:
+        return number * language.erfc(-sign / number * atom.args[0])
+    return expr
+
+
+def builtin_abs(number):
+    return number if number.is_nonnegative else -number
+
+
+_WORD_RULES = (_log_rule, _logistic_rule, _complement_rule)
+
+
+def _recognised(expr):
+    """The expression with the word rules applied from the inside out."""
+    if expr.is_Atom or not isinstance(expr, sympy.Expr):
+        return expr
+    expr = expr.func(*(_recognised(arg) for arg in expr.args))
+    for rule in _WORD_RULES:
+        expr = rule(expr)
+    return expr
+
+
+def recognise_words(formula: Formula) -> Formula:
+    """Apply the word rules to every stage, looking through the stages it is made of."""
+    recorder = _recorder(formula)
+    renamed: dict[Value, sympy.Expr] = {}
+    for stage in formula.stages:
+        expr = stage.expr.xreplace(renamed)
+        seen_through = _inlined(expr, recorder.stages)
+        better = _recognised(seen_through)
+        if better != seen_through:
+            expr = recorder.hoist(better, stage.value.name if stage.kind == "map" else "")
+        renamed[stage.value] = recorder.stage(expr, stage.kind, stage.axis, stage.value.name, stage.frozen)
+    output = renamed[formula.output]
+    if output in formula.inputs:
+        return formula
+    return replace(formula, stages=alive(recorder.stages, output), output=output)
+
+
+def _inlined(expr, stages):
+    """The expression in terms of inputs and reductions alone."""
+    for stage in reversed(stages):
+        if stage.kind == "map":
+            expr = expr.xreplace({stage.value: stage.expr})
+    return expr
+
+
+def _recorder(formula: Formula) -> Recorder:
+    names = {symbol.name for stage in formula.stages for symbol in stage.expr.free_symbols}
+    names -= {stage.value.name for stage in formula.stages}
+    return Recorder("", list(formula.inputs), [], names | {value.name for value in formula.inputs})
+
+
+# --- max-shift --------------------------------------------------------------------------------------------------------
+
+_SCALE = sympy.Symbol("scale", positive=True)
+
+
+def shift_exponentials(formula: Formula) -> Formula:
+    """Subtract the maximum wherever exponentials are summed along an axis and the result does not depend on it."""
+    for stage in formula.stages:
+        if stage.kind != "sum":
+            continue
+        for value in sorted(stage.expr.atoms(Value), key=str):
+            made = formula.definition(value)
+            if made and isinstance(made.expr, sympy.exp) and not is_constant_along(value, stage.axis):
+                shifted = _shifted(formula, made, stage.axis)
+                if shifted is not None:
+                    return shifted
+    return formula
+
+
+def _shifted(formula: Formula, exponential: Stage, axis: str) -> Formula | None:
+    (exponent,) = exponential.expr.args
+    if _is_shifted(exponent, formula):
+        return None
+    recorder = _recorder(formula)
+    renamed: dict[Value, sympy.Expr] = {}
+    peak = None
+    for stage in formula.stages:
+        if stage.value == exponential.value:
+            above = exponent.xreplace(renamed)
+            peak = recorder.stage(above, "max", axis, _peak_name(above), frozen=True)
+            shifted = recorder.stage(above - peak, "map", "", "shifted")
+            value = recorder.stage(sympy.exp(shifted), "map", "", stage.value.name)
+            renamed[stage.value] = _SCALE * value
+            continue
+        expr = stage.expr.xreplace(renamed)
+        if peak is None or not expr.has(_SCALE, peak):
+            renamed[stage.value] = recorder.stage(expr, stage.kind, stage.axis, stage.value.name, stage.frozen)
+            continue
+        expr = _without_peak(_log_of_scale(expr, peak), above, shifted, peak)
+        power, expr = _scale_power(expr)
+        if expr is None or (power and stage.kind not in ("map", "sum")):
+            return None
+        offset = expr.coeff(peak) * peak if isinstance(stage.expr, sympy.log) else 0
+        expr = recorder.hoist(expr - offset, stage.value.name if stage.kind == "map" else "")
+        value = recorder.stage(expr, stage.kind, stage.axis, stage.value.name)
+        renamed[stage.value] = _SCALE**power * value + offset
+    output = renamed[formula.output]
+    if output.has(_SCALE):
+        return None
+    output = recorder.stage(output, "map", "", formula.output.name)
+    return replace(formula, stages=alive(recorder.stages, output), output=output)
+
+
+def _peak_name(expr) -> str:
+    return f"max_{expr}" if isinstance(expr, Value) else "peak"
+
+
+def _is_shifted(exponent, formula: Formula) -> bool:
+    """Whether the author subtracts a maximum already."""
+    while isinstance(exponent, Value) and (stage := formula.definition(exponent)) and stage.kind == "map":
+        exponent = stage.expr
+    maxima = {stage.value for stage in formula.stages if stage.kind == "max"}
+    return any(term.as_coeff_Mul()[0] < 0 and term.atoms(Value) & maxima for term in sympy.Add.make_args(exponent))
+
+
+def _log_of_scale(expr, peak):
+    """log(scale**k * rest) as k * peak + log(rest)."""
+
+    def split(logarithm):
+        power, rest = _scale_power(logarithm.args[0])
+        return logarithm if rest is None else power * peak + sympy.log(rest)
+
+    return expr.replace(lambda part: isinstance(part, sympy.log) and part.has(_SCALE), split)
+
+
+def _without_peak(expr, above, shifted, peak):
+    """`above - peak` is the stage `shifted`, also where it is spread over a sum."""
+    if not expr.has(peak):
+        return expr
+    for atom in sorted(above.atoms(Value), key=str):
+        slope = above.diff(atom)
+        if not slope.has(atom) and slope.is_nonzero is not False and expr.has(atom):
+            candidate = sympy.expand(expr.xreplace({atom: (shifted + peak - (above - slope * atom)) / slope}))
+            if not candidate.has(peak):
+                return candidate
+    return expr
+
+
+def _scale_power(expr):
+    """(k, rest) such that the expression is scale**k * rest, rest free of scale; (0, None) where there is no such k."""
+    if not expr.has(_SCALE):
+        return 0, expr
+    opaque = {part: sympy.Dummy(real=True) for part in expr.atoms(sympy.Function) if not part.has(_SCALE)}
+    flat = sympy.together(expr.xreplace(opaque))
+    numerator, denominator = (sympy.expand(part) for part in flat.as_numer_denom())
+    powers = [{term.as_coeff_exponent(_SCALE)[1] for term in sympy.Add.make_args(part)} for part in (numerator, denominator)]
+    if len(powers[0]) != 1 or len(powers[1]) != 1:
+        return 0, None
+    (top,), (bottom,) = powers
+    back = {dummy: part for part, dummy in opaque.items()}
+    rest = expr.xreplace(opaque).subs(_SCALE, 1).xreplace(back)
+    return top - bottom, None if rest.has(_SCALE) else rest
+
+
+# --- take -------------------------------------------------------------------------------------------------------------
+
+
+def push_takes(formula: Formula) -> Formula:
+    """Pick from the inputs and reductions that an elementwise expression is made of, not from the expression."""
+    recorder = _recorder(formula)
+    renamed: dict[Value, sympy.Expr] = {}
+
+    def picked(value: Value, pick, axis: str) -> Value:
+        if is_constant_along(value, axis):
+            return value
+        name = f"{value}_at_{pick.args[0]}"
+        made = next((stage for stage in recorder.stages if stage.value == value), None)
+        if made is None or made.kind != "map":
+            return recorder.stage(pick * value, "sum", axis, name)
+        return recorder.stage(picked_from(made.expr, pick, axis), "map", "", name)
+
+    def picked_from(expr, pick, axis: str):
+        return expr.xreplace({value: picked(value, pick, axis) for value in sorted(expr.atoms(Value), key=str)})
+
+    for stage in formula.stages:
+        expr = stage.expr.xreplace(renamed)
+        picks = [factor for factor in sympy.Mul.make_args(expr) if isinstance(factor, Pick)]
+        if stage.kind == "sum" and len(picks) == 1:
+            value = recorder.hoist(picked_from(expr / picks[0], picks[0], stage.axis))
+            renamed[stage.value] = recorder.stage(value, "map", "", stage.value.name)
+        else:
+            renamed[stage.value] = recorder.stage(expr, stage.kind, stage.axis, stage.value.name, stage.frozen)
+    output = renamed[formula.output]
+    return replace(formula, stages=alive(recorder.stages, output), output=output)
+
+
+def name_output(formula: Formula) -> Formula:
+    """Call the output y, as the generated code does, unless an input is called so."""
+    taken = {symbol.name: symbol for stage in formula.stages for symbol in (*stage.expr.free_symbols, stage.value)}
+    if formula.output.name == "y" or taken.get("y") in formula.inputs:
+        return formula
+    names = {formula.output: "y"}
+    if "y" in taken:
+        names[taken["y"]] = next(name for number in range(1, 99) if (name := f"y{number}") not in taken)
+    swap = {value: value.renamed(name) for value, name in names.items()}
+    stages = tuple(
+        replace(stage, value=swap.get(stage.value, stage.value), expr=stage.expr.xreplace(swap))
+        for stage in formula.stages
+    )
+    return replace(formula, stages=stages, output=swap[formula.output])
+
+
+def rewrite(formula: Formula) -> Formula:
+    """All three rules."""
+    if isinstance(formula.stages[-1].expr, Value) and len(formula.stages) == 1:
+        return formula
+    return name_output(push_takes(shift_exponentials(recognise_words(formula))))
+
+

@@ -1,0 +1,188 @@
+"""Ops as functions on Tensors: the public ones, those that derivatives are written in, and NumPy's own.
+
+`function(op)` is all it takes for an op from the generated package. The few functions written out here have arguments
+that NumPy arranges in another way. NumPy's functions come to the same functions by their name.
+"""
+
+from functools import cache
+from inspect import signature
+
+import numpy as np
+
+from nngrad import engine
+from nngrad.engine import OPS, apply, as_array, wrap
+from nngrad_ops.runtime import Op
+
+# --- two ops without a formula ---------------------------------------------------------------------------------------
+
+
+def without_formula(name, forward, vjp, pullback, params):
+    """An op whose output is its input, and whose derivative is said rather than derived."""
+    return Op(
+        name=name, home="structural", family="structural", inputs=("x",), defaults=(...,), params=params,
+        differentiable=(True,), keeps_integers=True, forward=forward, saves=0, many=False, residuals=(), reads_values=(),
+        vjp=vjp, jvp=lambda t, **params: t, pullback=pullback, pushforward=lambda ops, tangents, inputs, y, **params: tangents[0],
+    )  # fmt: skip
+
+
+CLONE = without_formula(
+    "clone", np.copy, vjp=lambda g: g, pullback=lambda ops, g, inputs, y, needs: (g,), params={}
+)
+CLIP_GRADIENT = without_formula(
+    "clip_gradient",
+    lambda x, min, max: x,
+    vjp=lambda g, min, max: np.clip(g, min, max, out=...),
+    pullback=lambda ops, g, inputs, y, needs, min, max: (ops.clip(g, min, max),),
+    params={"min": ..., "max": ...},
+)
+
+# --- functions -------------------------------------------------------------------------------------------------------
+
+HOMES = {"activation": "nngrad.nn.functional", "loss": "nngrad.nn.functional", "norm": "nngrad.nn.functional"}
+PUBLIC = {name for name, op in OPS.items() if op.home not in HOMES} | {"sigmoid", "tanh"}  # the names in `nngrad`
+
+
+@cache
+def function(op):
+    """`op` as a plain function of Tensors, arrays and numbers: its inputs, then its parameters, by position or by name.
+
+    It is compiled from its own signature, as `dataclasses` does, so that wrong arguments get Python's own TypeError.
+    """
+    inputs = [name if default is ... else f"{name}=None" for name, default in zip(op.inputs, op.defaults, strict=True)]
+    params = [name if default is ... else f"{name}=_defaults[{name!r}]" for name, default in op.params.items()]
+    if None in op.defaults and ... in op.params.values():
+        params.insert(0, "*")  # a required parameter can't follow an optional input by position
+    passed = [*op.inputs, *(f"{name}={name}" for name in op.params)]
+    source = f"def {op.name}({', '.join(inputs + params)}):\n    return _apply(_op, {', '.join(passed)})\n"
+    generated = op.forward.__module__.startswith("nngrad_ops")
+    module = HOMES.get(op.home, "nngrad") if generated else op.forward.__module__.rpartition(".")[0]
+    namespace = {"__name__": module, "_apply": apply, "_op": op, "_defaults": op.params}
+    exec(compile(source, f"<nngrad {op.name}>", "exec"), namespace)
+    namespace[op.name].__doc__ = op.forward.__doc__
+    return namespace[op.name]
+
+
+class Operations:
+    """Every op as a function, by name: `ops.exp(x)`. Derivatives that can be differentiated again are written in it."""
+
+    def __getattr__(self, name):
+        if name not in OPS:
+            raise AttributeError(f"there is no op {name!r}")
+        setattr(self, name, function(OPS[name]))
+        return getattr(self, name)
+
+
+def matmul(a, b):
+    """Matrix product of the last two axes, the others broadcast; a 1-d operand is a row on the left, a column on the right.
+
+    Raises ValueError if the shapes don't fit or an operand is 0-d.
+    """
+    left, right = dimensions(a), dimensions(b)
+    if left > 1 and right > 1:
+        return apply(OPS["matmul"], a, b)
+    if left == 0 or right == 0:
+        raise ValueError(f"matmul: an operand is 0-d (shapes {np.shape(a)} and {np.shape(b)}); use * to multiply by a number")
+    if left == 1:
+        a = apply(OPS["expand_dims"], a, axis=0)
+    if right == 1:
+        b = apply(OPS["expand_dims"], b, axis=1)
+    y = apply(OPS["matmul"], a, b)
+    return apply(OPS["squeeze"], y, axis=(-2,) * (left == 1) + (-1,) * (right == 1))
+
+
+def dimensions(x):
+    return x.ndim if isinstance(x, engine.Tensor) else np.ndim(x)
+
+
+def concat(arrays, axis=0):
+    """Join a sequence of Tensors or arrays along an axis that they have; their other axes must be equal."""
+    return apply(OPS["concat"], *arrays, axis=axis)
+
+
+def stack(arrays, axis=0):
+    """Join a sequence of Tensors or arrays of one shape along a new axis."""
+    return apply(OPS["stack"], *arrays, axis=axis)
+
+
+def einsum(subscripts, *operands):
+    """Einstein's sum convention, as in `einsum('ij,jk->ik', a, b)`."""
+    return apply(OPS["einsum"], *operands, subscripts=subscripts)
+
+
+WRITTEN_OUT = {"matmul": matmul, "concat": concat, "stack": stack, "einsum": einsum}
+
+
+def public(name):
+    """The public function for an op's name, or None if there is no such op."""
+    return WRITTEN_OUT.get(name) or (function(OPS[name]) if name in OPS else None)
+
+
+# --- NumPy's functions -----------------------------------------------------------------------------------------------
+
+NAMES = {"absolute": "abs", "amax": "max", "amin": "min", "broadcast_to": "broadcast", "concatenate": "concat"}
+ARGUMENTS = {"a_min": "min", "a_max": "max", "constant_values": "value", "indices_or_sections": "sections"}
+WITHOUT_GRADIENT = frozenset(
+    "all allclose any argmax argmin argsort array_equal array_equiv count_nonzero empty_like flatnonzero full_like "
+    "isclose may_share_memory ndim nonzero ones_like searchsorted shape shares_memory size zeros_like".split()
+)
+
+
+def compare(operation, *operands):
+    """A NumPy operation without gradient: a Tensor of its result."""
+    arrays = [x._data if isinstance(x, engine.Tensor) else x.item() if isinstance(x, np.generic) else x for x in operands]
+    return wrap(np.asarray(operation(*arrays)))
+
+
+def call_ufunc(ufunc, method, inputs, kwargs):
+    """`Tensor.__array_ufunc__`: np.exp(t), np.add(array, t), array * t."""
+    name = NAMES.get(ufunc.__name__, ufunc.__name__)
+    if method != "__call__":
+        raise TypeError(f"np.{ufunc.__name__}.{method} does not work on Tensors; use a method of Tensor such as sum(), or call "
+                        f"np.{ufunc.__name__}.{method} on t.numpy()")
+    if kwargs:
+        raise TypeError(f"np.{ufunc.__name__} takes no {', '.join(kwargs)}= with Tensors, which are never written into; leave "
+                        "it out, or use t.numpy()")
+    if (call := public(name)) is not None:
+        return call(*inputs)
+    no_floats = all(x.dtype.kind != "f" for x in inputs if isinstance(x, engine.Tensor))
+    if no_floats or any(types.endswith("d->?") for types in ufunc.types):
+        return compare(ufunc, *inputs)
+    raise unsupported(ufunc)
+
+
+def call_numpy(func, args, kwargs):
+    """`Tensor.__array_function__`: np.sum(t, axis=0), np.concatenate([t, u])."""
+    name = NAMES.get(func.__name__, func.__name__)
+    if name in WITHOUT_GRADIENT:
+        result = func(*map(without_tensors, args), **{key: without_tensors(value) for key, value in kwargs.items()})
+        return wrap(result) if isinstance(result, np.ndarray) else result
+    if getattr(np, func.__name__, None) is not func or (call := public(name)) is None:
+        raise unsupported(func)
+    if name == "einsum" and not kwargs:
+        return call(*args)
+    operands = 1 if name in WRITTEN_OUT else len(OPS[name].inputs)
+    parameters = signature(func).parameters
+    given = signature(func).bind(*args, **kwargs).arguments
+    positional, named = list(given.values())[:operands], dict(list(given.items())[operands:])
+    named.update(named.pop("kwargs", {}))
+    chosen = {}
+    for argument, value in named.items():
+        ours = ARGUMENTS.get(argument, argument)
+        default = parameters[argument].default if argument in parameters else ...
+        if value is default or (isinstance(value, str) and value == default):
+            continue
+        if ours not in OPS[name].params:
+            raise TypeError(f"np.{func.__name__} takes no {argument}= with Tensors; leave it out, or use t.numpy()")
+        chosen[ours] = value
+    return call(*positional, **chosen)
+
+
+def without_tensors(value):
+    """An argument with arrays for Tensors, in lists and tuples too."""
+    if isinstance(value, (list, tuple)):
+        return type(value)(map(without_tensors, value))
+    return value._data if isinstance(value, engine.Tensor) else value
+
+
+def unsupported(func):
+    return TypeError(f"np.{func.__name__} has no counterpart with a gradient; use np.{func.__name__}(t.numpy()) for the value")

@@ -1,0 +1,32 @@
+"""Dropout."""
+
+from typing import Any
+
+from nngrad.nn import functional
+from nngrad.nn.module import Module
+from nngrad.tensor import Tensor
+
+
+class Dropout(Module):
+    """In training, set elements to zero with probability p and divide the others by 1 - p (Srivastava et al. 2014).
+
+    In evaluation mode (`model.eval()`) it does nothing. The draws come from the generator of `nngrad.manual_seed`.
+
+    Args:
+        p: the probability of a zero, from 0 to 1.
+
+    Raises:
+        ValueError: p is not in [0, 1].
+    """
+
+    def __init__(self, p: float = 0.5):
+        functional.check_probability(p)
+        self.p = p
+
+    def forward(self, x: Any) -> Tensor:
+        """x of any shape -> the same shape and dtype."""
+        return functional.dropout(x, self.p, self.training)
+
+    def extra_repr(self) -> str:
+        """The constructor's argument."""
+        return f"p={self.p}"

@@ -1,0 +1,109 @@
+"""Activations and losses as classes, made from the ops by one rule: `relu` -> `ReLU`, `nll_loss` -> `NLLLoss`.
+
+A new activation or loss in the spec has its class without a line of code. The class takes the op's parameters, in their
+order and with their defaults, keeps them as attributes, and passes them on.
+"""
+
+import re
+from collections.abc import Callable
+from inspect import Parameter, Signature, signature
+from typing import Any
+
+from nngrad_ops import OPS
+from nngrad_ops.runtime import Op
+
+from nngrad.nn import functional
+from nngrad.nn.module import Module
+from nngrad.tensor import Tensor
+
+REDUCTIONS = ("mean", "sum", "none")
+
+# PyTorch's spelling where capitalising the words of the op's name does not give it
+_SPELLING = {
+    "silu": "SiLU",
+    "logsigmoid": "LogSigmoid",
+    "mse": "MSE",
+    "nll": "NLL",
+    "kl": "KL",
+    "multilabel": "MultiLabel",
+}
+_LINEAR_UNIT = re.compile(r"(\w*?)(re)?lu(\d*)")  # relu, relu6, prelu, elu, gelu, celu, glu
+
+# Classes sum by default where this library always did
+_DEFAULTS = {"l1_loss": {"reduction": "sum"}, "mse_loss": {"reduction": "sum"}}
+
+
+def class_name(op: Op) -> str:
+    """The name of the class for an op: ReLU, LeakyReLU, GELU, LogSoftmax, MSELoss, BCEWithLogitsLoss."""
+    name = op.name.replace("binary_cross_entropy", "BCE")
+    if op.home == "loss" and not name.endswith("_loss"):
+        name += "_loss"
+    return "".join(map(_spelled, name.split("_")))
+
+
+def _spelled(word: str) -> str:
+    if unit := _LINEAR_UNIT.fullmatch(word):
+        prefix, rectified, digits = unit.groups()
+        return _SPELLING.get(word) or prefix.upper() + ("ReLU" if rectified else "LU") + digits
+    return _SPELLING.get(word) or word[:1].upper() + word[1:]
+
+
+class OpModule(Module):
+    """Base of the classes that run a function of `nngrad.nn.functional` with options fixed at construction."""
+
+    _function: Callable[..., Tensor]
+    _option_names: tuple[str, ...]
+
+    def forward(self, *inputs: Any) -> Tensor:
+        """The function of the inputs."""
+        return self._function(*inputs, **self._options())
+
+    def _options(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self._option_names}
+
+    def extra_repr(self) -> str:
+        """The constructor's arguments."""
+        return ", ".join(f"{name}={value!r}" for name, value in self._options().items())
+
+
+def make_class(op: Op) -> type[OpModule]:
+    """The class of an activation or loss: its constructor takes the function's arguments that are no Tensors."""
+    function = getattr(functional, op.name)
+    defaults = _DEFAULTS.get(op.name, {})
+    options = [
+        option.replace(default=defaults.get(name, option.default))
+        for name, option in signature(function).parameters.items()
+        if name not in op.inputs
+    ]
+    init_signature = Signature([Parameter("self", Parameter.POSITIONAL_OR_KEYWORD), *options])
+
+    def __init__(self, *args, **kwargs):
+        bound = init_signature.bind(self, *args, **kwargs)
+        bound.apply_defaults()
+        for name in self._option_names:
+            setattr(self, name, bound.arguments[name])
+        if "reduction" in self._option_names:
+            check_reduction(self)
+
+    __init__.__signature__ = init_signature
+    members = {
+        "__init__": __init__,
+        "__doc__": f"`nngrad.nn.functional.{op.name}` as a module.\n\n{function.__doc__}",
+        "__module__": "nngrad.nn",
+        "_function": staticmethod(function),
+        "_option_names": tuple(option.name for option in options),
+    }
+    return type(class_name(op), (OpModule,), members)
+
+
+def check_reduction(loss: Any) -> None:
+    """Raise ValueError unless the reduction of a loss module is one there is."""
+    if loss.reduction not in REDUCTIONS:
+        valid = ", ".join(map(repr, REDUCTIONS))
+        raise ValueError(f"{type(loss).__name__}: reduction must be one of {valid}, got {loss.reduction!r}")
+
+
+# Activations of one Tensor, and all losses. An activation with more inputs would need parameters of its own.
+OPS_BY_CLASS = {
+    class_name(op): op for op in OPS.values() if op.home == "loss" or (op.home == "activation" and len(op.inputs) == 1)
+}

@@ -1,0 +1,51 @@
+"""The affine layer."""
+
+import math
+import operator
+from typing import Any
+
+from nngrad import engine
+from nngrad.nn import functional
+from nngrad.nn.module import Module
+from nngrad.random import generator
+from nngrad.tensor import Tensor
+
+
+class Linear(Module):
+    """Affine map of the last axis, y = x W^T + b: shape (..., in_features) to (..., out_features).
+
+    `weight`, of shape (out_features, in_features), and `bias`, of shape (out_features,), start uniform in
+    (-1/sqrt(in_features), 1/sqrt(in_features)), which is PyTorch's default (He et al. 2015 with a = sqrt(5)), in the
+    default dtype.
+
+    Args:
+        in_features: length of the last axis of the input.
+        out_features: length of the last axis of the output.
+        use_bias: whether to add b; otherwise `bias` is None.
+
+    Raises:
+        ValueError: a length is negative; on the call, the input's last length is not in_features.
+    """
+
+    def __init__(self, in_features: int, out_features: int, use_bias: bool = True):
+        self.in_features = operator.index(in_features)
+        self.out_features = operator.index(out_features)
+        if self.in_features < 0 or self.out_features < 0:
+            raise ValueError(f"Linear: lengths must not be negative, got {in_features} and {out_features}")
+        bound = 1 / math.sqrt(self.in_features) if self.in_features else 0.0
+        self.weight = _uniform(bound, (self.out_features, self.in_features))
+        self.bias = _uniform(bound, (self.out_features,)) if use_bias else None
+
+    def forward(self, x: Any) -> Tensor:
+        """x of shape (..., in_features) -> (..., out_features)."""
+        return functional.linear(x, self.weight, self.bias)
+
+    def extra_repr(self) -> str:
+        """The constructor's arguments."""
+        use_bias = self.bias is not None
+        return f"in_features={self.in_features}, out_features={self.out_features}, use_bias={use_bias}"
+
+
+def _uniform(bound: float, shape: tuple[int, ...]) -> Tensor:
+    values = generator.uniform(-bound, bound, shape)
+    return Tensor(values, dtype=engine.get_default_dtype(), requires_grad=True)

@@ -1,0 +1,24 @@
+"""Optimizers and learning rate schedules, with PyTorch's names, defaults and arithmetic.
+
+    optimizer = Adam(model.parameters(), lr=1e-3)
+    schedule = CosineAnnealingLR(optimizer, T_max=epochs)
+    for epoch in range(epochs):
+        for x, y in batches:
+            optimizer.zero_grad()
+            cross_entropy(model(x), y).backward()
+            optimizer.step()
+        schedule.step()
+
+Parameters are updated in place and keep their dtype. A gradient of zeros counts as a gradient, also where no backward
+has reached the parameter yet: momentum and weight decay still act on it (as in PyTorch after
+`zero_grad(set_to_none=False)`). A parameter is left alone when it is frozen by `set_requires_grad(False)`.
+"""
+
+from nngrad.optim._adam import Adam as Adam
+from nngrad.optim._adam import AdamW as AdamW
+from nngrad.optim._optimizer import Optimizer as Optimizer
+from nngrad.optim._rmsprop import RMSprop as RMSprop
+from nngrad.optim._schedules import CosineAnnealingLR as CosineAnnealingLR
+from nngrad.optim._schedules import Schedule as Schedule
+from nngrad.optim._schedules import StepLR as StepLR
+from nngrad.optim._sgd import SGD as SGD

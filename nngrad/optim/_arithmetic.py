@@ -1,0 +1,36 @@
+"""The steps that several optimizers share, in place on arrays."""
+
+from typing import Any
+
+import numpy as np
+
+
+def with_decay(g: np.ndarray, x: np.ndarray, weight_decay: float) -> np.ndarray:
+    """The gradient with that of the penalty weight_decay/2 * sum(x**2) added; `g` itself where there is none."""
+    if not weight_decay:
+        return g
+    decayed = np.multiply(x, weight_decay, out=np.empty_like(x))
+    decayed += g
+    return decayed
+
+
+def running(state: dict[str, Any], name: str, x: np.ndarray) -> np.ndarray:
+    """The running mean (or sum) `name`, zeros at first."""
+    if name not in state:
+        state[name] = np.zeros_like(x)
+    return state[name]
+
+
+def fade_in(mean: np.ndarray, value: np.ndarray, keep: float, t: np.ndarray) -> None:
+    """mean <- keep * mean + (1 - keep) * value, in place; `t` is scratch."""
+    np.subtract(value, mean, out=t)
+    t *= 1 - keep
+    mean += t
+
+
+def fade_in_square(mean: np.ndarray, value: np.ndarray, keep: float, t: np.ndarray) -> None:
+    """mean <- keep * mean + (1 - keep) * value**2, in place; `t` is scratch."""
+    mean *= keep
+    np.multiply(value, value, out=t)
+    t *= 1 - keep
+    mean += t

@@ -1,0 +1,56 @@
+"""Stochastic gradient descent."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from nngrad.optim._arithmetic import with_decay
+from nngrad.optim._optimizer import Optimizer
+from nngrad.tensor import Tensor
+
+
+class SGD(Optimizer):
+    """Stochastic gradient descent, with momentum (Polyak 1964) and Nesterov's variant (Sutskever et al. 2013).
+
+        b <- momentum * b + (1 - dampening) * g        (b <- g in the first step)
+        x <- x - lr * b                                (Nesterov: x <- x - lr * (g + momentum * b))
+
+    Args:
+        params: Tensors or parameter groups.
+        lr: learning rate.
+        momentum: how much of the last step is kept.
+        dampening: how much of the gradient is left out of the momentum.
+        weight_decay: factor of the L2 penalty, g <- g + weight_decay * x.
+        nesterov: look ahead by the momentum; needs momentum > 0 and dampening = 0.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Tensor] | Iterable[dict[str, Any]],
+        lr: float = 1e-3,
+        momentum: float = 0.0,
+        dampening: float = 0.0,
+        weight_decay: float = 0.0,
+        nesterov: bool = False,
+    ):
+        defaults = {"lr": lr, "momentum": momentum, "dampening": dampening}
+        super().__init__(params, {**defaults, "weight_decay": weight_decay, "nesterov": nesterov})
+
+    def _check(self, settings: Mapping[str, Any]) -> None:
+        super()._check(settings)
+        if settings["nesterov"] and (settings["momentum"] == 0 or settings["dampening"] != 0):
+            raise ValueError("SGD: nesterov needs momentum above 0 and dampening 0")
+
+    def _update(self, x: np.ndarray, g: np.ndarray, state: dict[str, Any], group: dict[str, Any]) -> None:
+        g = with_decay(g, x, group["weight_decay"])
+        momentum, dampening = group["momentum"], group["dampening"]
+        if momentum:
+            b = state.get("momentum_buffer")
+            if b is None:
+                b = state["momentum_buffer"] = g.copy()
+            else:
+                b *= momentum
+                b += (1 - dampening) * g if dampening else g
+            g = g + momentum * b if group["nesterov"] else b
+        x -= group["lr"] * g

@@ -1,0 +1,464 @@
+"""Tensor as a value: construction, dtypes, attributes, operators, indexing, Python's protocols; the public face."""
+
+import copy
+import pickle
+import subprocess
+import sys
+
+import nngrad
+import numpy as np
+import pytest
+from nngrad import Tensor, no_grad
+from nngrad.utils import broadcast_axis
+
+pytestmark = pytest.mark.filterwarnings("error")
+F32, F64, I64 = np.float32, np.float64, np.int64
+
+
+@pytest.fixture
+def default_float64():
+    nngrad.set_default_dtype(F64)
+    yield
+    nngrad.set_default_dtype(F32)
+
+
+# --- construction and dtypes -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("data", [1, 2.5, True, [1, 2], np.arange(3), np.float64(2), np.ones(2), [[True]], Tensor([1], I64)])
+def test_everything_takes_the_default_dtype(data):
+    t = Tensor(data)
+    assert t.dtype == F32
+    np.testing.assert_array_equal(t.data, np.asarray(data, F32))
+
+
+@pytest.mark.parametrize("dtype", ["float16", F32, F64, I64, np.uint8, bool, ">f4"])
+def test_an_explicit_dtype_is_kept(dtype):
+    t = Tensor([0, 1], dtype=dtype)
+    assert t.dtype == np.dtype(dtype).newbyteorder("=") and t.dtype.isnative
+
+
+def test_data_are_copied_and_detached():
+    array = np.ones(2, F32)
+    t = Tensor(array, requires_grad=True)
+    u = Tensor(t * 2)
+    array[:] = 5
+    assert t.tolist() == [1, 1] and u.grad_fn is None and not u.requires_grad
+    assert not np.shares_memory(Tensor(t).data, t.data)
+
+
+def test_default_dtype(default_float64):
+    assert nngrad.get_default_dtype() == F64
+    assert Tensor(1).dtype == F64 and repr(Tensor(1)) == "Tensor(1.)"
+    with pytest.raises(TypeError, match="int64"):
+        nngrad.set_default_dtype(I64)
+
+
+@pytest.mark.parametrize(
+    ("data", "dtype", "error"),
+    [("abc", None, "str"), ([1j], None, "list"), (None, None, "NoneType"), (1, complex, "complex128"), (object(), None, "object")],
+)
+def test_only_real_numbers(data, dtype, error):
+    with pytest.raises(TypeError, match=error):
+        Tensor(data, dtype=dtype)
+
+
+@pytest.mark.parametrize("dtype", [I64, bool])
+def test_only_floating_tensors_require_grad(dtype):
+    with pytest.raises(RuntimeError, match=f"{np.dtype(dtype)}.*dtype=np.float32"):
+        Tensor([1], dtype=dtype, requires_grad=True)
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "dtype"),
+    [
+        (Tensor([1.0]), 2, F32),
+        (Tensor([1.0]), 2.5, F32),
+        (Tensor([1.0]), np.float64(2.5), F32),
+        (Tensor([1.0]), np.int64(2), F32),
+        (Tensor([1.0]), [2.5], F32),
+        (Tensor([1.0]), np.array([2.5]), F64),
+        (Tensor([1.0], "float16"), Tensor([1.0]), F32),
+        (Tensor([1.0]), Tensor([1.0], F64), F64),
+        (Tensor([1.0]), Tensor([True], bool), F32),
+        (Tensor([1], I64), 2, I64),
+        (Tensor([1], I64), 2.5, F32),
+        (Tensor([1], I64), [2.5], F32),
+        (Tensor([1], np.int8), Tensor([1], I64), I64),
+        (Tensor([True], bool), 2, I64),
+    ],
+)
+def test_promotion(left, right, dtype):
+    for y in (left * right, right * left, left + right):
+        assert y.dtype == dtype
+    np.testing.assert_allclose((left * right).data, np.asarray(left) * np.asarray(right), rtol=1e-6)
+
+
+def test_a_list_takes_the_other_operands_precision():
+    assert (Tensor([1.0], F64) * [0.1]).item() == 0.1
+
+
+def test_integers_become_floating_where_the_op_needs_it():
+    assert (Tensor([1], I64) / Tensor([2], I64)).dtype == F32
+    assert Tensor([1], I64).exp().dtype == F32 and Tensor([1], I64).sum().dtype == I64
+
+
+@pytest.mark.parametrize("operand", ["abc", None, object(), 1j])
+def test_operands_that_are_no_numbers(operand):
+    with pytest.raises(TypeError):
+        Tensor([1.0]) + operand
+
+
+# --- attributes ------------------------------------------------------------------------------------------------------
+
+
+def test_attributes_of_a_leaf_and_of_a_result():
+    x, w = Tensor([[1, 2, 3]], requires_grad=True), Tensor(2.0)
+    y = x * w
+    assert (x.shape, x.ndim, x.size, x.dtype) == ((1, 3), 2, 3, F32)
+    assert (x.op, x.prev, x.grad_fn) == ("", set(), None)
+    assert y.op == "multiply" and y.prev == {x, w} and y.requires_grad
+    assert (x * 2).prev == {x}
+    assert repr(y.grad_fn) == "<MultiplyBackward shape=(1, 3)>"
+    assert (w * 2).op == "" and not (w * 2).requires_grad
+    assert x.numpy() is x.data and x.tolist() == [[1, 2, 3]] and w.item() == 2
+    with pytest.raises(ValueError, match=r"\(1, 3\)"):
+        x.item()
+
+
+@pytest.mark.parametrize(
+    ("tensor", "text"),
+    [
+        (Tensor([1, 2]), "Tensor([1., 2.])"),
+        (Tensor([1, 2], I64), "Tensor([1, 2], dtype=int64)"),
+        (Tensor(1.5, requires_grad=True), "Tensor(1.5, requires_grad=True)"),
+        (Tensor([0], requires_grad=True).exp(), "Tensor([1.], grad_fn=<ExpBackward shape=(1,)>)"),
+        (Tensor([[1], [2]]), "Tensor([[1.],\n        [2.]])"),
+    ],
+)
+def test_repr(tensor, text):
+    assert repr(tensor) == text
+
+
+def test_grad_of_leaves():
+    x = Tensor([1, 2], requires_grad=True)
+    assert x.grad.tolist() == [0, 0] and x.grad.dtype == F32
+    x.grad = [3, 4]
+    x.grad *= 2
+    assert x.grad.tolist() == [6, 8]
+    x.reset_grad()
+    assert x.grad.tolist() == [0, 0]
+    assert Tensor([1]).grad is None and (x * 2).grad is None
+    with pytest.raises(ValueError, match=r"\(3,\).*\(2,\)"):
+        x.grad = np.ones(3)
+    with pytest.raises(RuntimeError, match="requires_grad"):
+        Tensor(1).grad = 1
+
+
+def test_set_requires_grad():
+    x = Tensor([1.0])
+    x.set_requires_grad(True)
+    y = x * 2
+    with pytest.raises(RuntimeError, match="multiply.*detach"):
+        y.set_requires_grad(False)
+    x.requires_grad = False
+    assert x.grad is None and not (x * 2).requires_grad
+
+
+def test_assigning_data():
+    x = Tensor([1, 2], requires_grad=True)
+    array = np.array([3.0, 4.0])
+    x.data = array
+    array[:] = 0
+    assert x.tolist() == [3, 4] and x.dtype == F32
+    x.data -= 1
+    assert x.tolist() == [2, 3]
+    x.data = np.ones((2, 2))
+    assert x.grad.shape == (2, 2)
+    with pytest.raises(TypeError, match="float64.*int64"):
+        Tensor([1], I64).data = [1.5]
+    with pytest.raises(ValueError, match=r"\(3,\).*\(2, 2\)"):
+        (x * 2).data = np.ones(3)
+
+
+def test_detach_shares_and_clone_copies():
+    x = Tensor([1, 2], requires_grad=True)
+    d, c = x.detach(), x.clone()
+    assert np.shares_memory(d.data, x.data) and not d.requires_grad and d.grad_fn is None
+    assert not np.shares_memory(c.data, x.data) and c.prev == {x}
+    c.backward([1, 2])
+    assert x.grad.tolist() == [1, 2]
+
+
+# --- operators -------------------------------------------------------------------------------------------------------
+
+BINARY = {
+    "+": lambda a, b: a + b,
+    "-": lambda a, b: a - b,
+    "*": lambda a, b: a * b,
+    "/": lambda a, b: a / b,
+    "**": lambda a, b: a**b,
+    "==": lambda a, b: a == b,
+    "!=": lambda a, b: a != b,
+    "<": lambda a, b: a < b,
+    "<=": lambda a, b: a <= b,
+    ">": lambda a, b: a > b,
+    ">=": lambda a, b: a >= b,
+}
+
+
+@pytest.mark.parametrize("shapes", [((2, 3), (3,)), ((2, 1), (1, 3)), ((), (2,)), ((0, 3), (1, 3)), ((2, 3), ())])
+@pytest.mark.parametrize("operator", BINARY)
+def test_binary_operators(operator, shapes):
+    rng = np.random.default_rng(0)
+    a, b = (rng.uniform(0.5, 2, shape).astype(F32) for shape in shapes)
+    expected = BINARY[operator](a, b)
+    for left, right in [(Tensor(a), Tensor(b)), (Tensor(a), b), (a, Tensor(b))]:
+        y = BINARY[operator](left, right)
+        assert isinstance(y, Tensor) and y.dtype == expected.dtype and y.shape == expected.shape
+        np.testing.assert_allclose(y.data, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("operator", BINARY)
+def test_operators_with_numbers_on_either_side(operator):
+    t = Tensor([1.0, 2.0, 4.0])
+    np.testing.assert_allclose(BINARY[operator](t, 2).data, BINARY[operator](t.data, F32(2)))
+    np.testing.assert_allclose(BINARY[operator](2, t).data, BINARY[operator](F32(2), t.data))
+
+
+def test_unary_and_logical_operators():
+    t, mask = Tensor([-1, 2]), Tensor([True, False], bool)
+    assert (-t).tolist() == [1, -2] and (+t) is t and abs(t).tolist() == [1, 2]
+    assert (~mask).tolist() == [False, True]
+    assert ((t > 0) & mask).tolist() == [False, False] and ((t > 0) | mask).tolist() == [True, True]
+    assert (mask ^ True).dtype == bool
+
+
+def test_augmented_assignment_rebinds():
+    x = y = Tensor([1.0], requires_grad=True)
+    y += 1
+    y *= 3
+    assert x.tolist() == [1] and y.tolist() == [6] and y.op == "multiply"
+
+
+@pytest.mark.parametrize("shapes", [((3,), (3,)), ((3,), (3, 2)), ((2, 3), (3,)), ((3,), (4, 3, 2)), ((4, 2, 3), (3,)), ((4, 2, 3), (3, 5))])
+def test_matmul(shapes):
+    rng = np.random.default_rng(0)
+    a, b = (rng.standard_normal(shape) for shape in shapes)
+    for left, right in [(Tensor(a, F64), Tensor(b, F64)), (Tensor(a, F64), b), (a, Tensor(b, F64))]:
+        np.testing.assert_allclose((left @ right).data, a @ b, rtol=1e-12)
+    np.testing.assert_allclose(Tensor(a, F64).matmul(b).data, a @ b, rtol=1e-12)
+
+
+def test_matmul_refuses():
+    with pytest.raises(ValueError, match="0-d"):
+        Tensor([1.0]) @ 2
+    with pytest.raises(ValueError, match=r"matmul.*\(2, 3\), \(2, 3\)"):
+        Tensor(np.ones((2, 3))) @ Tensor(np.ones((2, 3)))
+
+
+# --- shape and indexing ----------------------------------------------------------------------------------------------
+
+
+def test_shape_methods():
+    x = Tensor(np.arange(6))
+    assert x.reshape(2, 3).shape == x.reshape((2, 3)).shape == x.reshape(2, -1).shape == (2, 3)
+    assert x.reshape(6).shape == x.reshape([6]).shape == (6,)
+    y = x.reshape(1, 2, 3)
+    assert y.T().shape == (3, 2, 1) and y.T((1, 0, 2)).shape == (2, 1, 3)
+    assert x.broadcast((2, 6)).shape == (2, 6)
+    assert x.concat([x, x]).shape == (18,) and y.concat(y, dim=1).shape == (1, 4, 3)
+    assert [part.tolist() for part in x.split(3)] == [[0, 1], [2, 3], [4, 5]]
+    assert x.masked_fill(x > 3, -1).tolist() == [0, 1, 2, 3, -1, -1]
+    with pytest.raises(ValueError, match=r"reshape: .*\(6,\).*shape=4"):
+        x.reshape(4)
+
+
+INDICES = [
+    0, -1, slice(1, None), (0, 1), (slice(None), 1), ..., (..., 0), None, (None, 0), (slice(None, None, -1),), [0, 1],
+    ([0, 1], [1, 2]), np.array([[0, 1], [1, 0]]), np.array([True, False]), ([True, False], slice(1)), (), [], (0, [2, 0]),
+    Tensor([1, 0], I64), Tensor([False, True], bool), (slice(None), Tensor(1, I64)), (Tensor([0, 1], I64), [1, 1]), np.int64(1),
+]  # fmt: skip
+
+
+def as_numpy(index):
+    if isinstance(index, tuple):
+        return tuple(map(as_numpy, index))
+    return index.data if isinstance(index, Tensor) else index
+
+
+@pytest.mark.parametrize("index", INDICES, ids=str)
+def test_indexing_and_item_assignment(index):
+    array = np.arange(6, dtype=F32).reshape(2, 3)
+    expected = array[as_numpy(index)]
+    t = Tensor(array)
+    assert t[index].shape == expected.shape
+    np.testing.assert_array_equal(t[index].data, expected)
+    t[index] = expected * 2
+    array[as_numpy(index)] = expected * 2
+    np.testing.assert_array_equal(t.data, array)
+
+
+def test_bad_indices():
+    t = Tensor(np.zeros((2, 3)))
+    with pytest.raises(IndexError, match="getitem"):
+        t[5]
+    with pytest.raises(IndexError):
+        t[Tensor([0.0])]
+    with pytest.raises(ValueError, match=r"setitem: .*\(2, 3\), \(4,\)"):
+        t[0] = np.ones(4)
+    with pytest.raises(TypeError, match="setitem"):
+        t[0] = "a"
+    assert not t.data.any()
+
+
+def test_clip():
+    x = Tensor([-2, 0.5, 3], requires_grad=True)
+    assert x.clip(-1, 1).tolist() == [-1, 0.5, 1] and x.clip(max=1).tolist() == [-2, 0.5, 1]
+    x.clip(-1, 1).backward([5, 5, 5])
+    assert x.grad.tolist() == [0, 5, 0]
+    x.reset_grad()
+    x.clip(-1, 1, clip_grad=True).backward([5, 5, 5])
+    assert x.grad.tolist() == [0, 1, 0]
+    x.reset_grad()
+    x.clip(-5, 5, clip_grad=True, grad_min=-2, grad_max=3).backward([-5, 1, 5])
+    assert x.grad.tolist() == [-2, 1, 3]
+
+
+# --- Python's protocols ----------------------------------------------------------------------------------------------
+
+
+def test_python_protocols():
+    x = Tensor([[1, 2], [3, 4]])
+    assert len(x) == 2 and [row.tolist() for row in x] == [[1, 2], [3, 4]]
+    assert 3 in x and 5 not in x
+    assert len({x, x.clone()}) == 2 and {x: 1}[x] == 1
+    one = Tensor([2.5])
+    assert float(one) == 2.5 and int(one) == 2 and bool(one) and not Tensor(0)
+    assert f"{one:.3f}" == "2.500" and f"{one}" == "Tensor([2.5])"
+    assert [10, 20, 30][Tensor(1, I64)] == 20 and list(range(Tensor(2, I64))) == [0, 1]
+    assert sum([Tensor(1), Tensor(2)]).item() == 3
+
+
+@pytest.mark.parametrize(
+    ("action", "error"),
+    [
+        (lambda x: bool(x), ValueError),
+        (lambda x: float(x), ValueError),
+        (lambda x: [1][x], TypeError),
+        (lambda x: len(x.sum()), TypeError),
+        (lambda x: iter(x.sum()), TypeError),
+        (lambda x: (x == x) and True, ValueError),
+    ],
+)
+def test_python_protocols_refuse(action, error):
+    with pytest.raises(error):
+        action(Tensor([1.0, 2.0]))
+
+
+@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, lambda t: pickle.loads(pickle.dumps(t))])
+def test_copy_and_pickle(duplicate):
+    x = Tensor([1.0, 2.0], F64, requires_grad=True)
+    (x * 3).sum().backward()
+    y = duplicate(x)
+    assert y.tolist() == [1, 2] and y.dtype == F64 and y.requires_grad and y.grad.tolist() == [3, 3]
+    assert not np.shares_memory(x.data, y.data) and not np.shares_memory(x.grad, y.grad)
+    assert duplicate(Tensor([1], I64)).dtype == I64
+    with pytest.raises(RuntimeError, match="multiply.*detach"):
+        duplicate(x * 3)
+
+
+class Scaled(Tensor):
+    pass
+
+
+def test_subclasses_are_tensors():
+    x = Scaled([1.0], requires_grad=True)
+    y = x * 2
+    y.backward()
+    assert x.grad.tolist() == [2] and type(copy.deepcopy(x)) is Scaled
+
+
+# --- the package -----------------------------------------------------------------------------------------------------
+
+
+def test_public_names():
+    assert nngrad.__version__ == "0.1.0"
+    assert {"Tensor", "grad", "exp", "matmul", "no_grad", "nn"} <= set(dir(nngrad))
+    assert nngrad.exp.__name__ == "exp" and nngrad.exp.__doc__
+    assert nngrad.add([1, 2], Tensor([1, 2])).tolist() == [2, 4]
+    with pytest.raises(AttributeError, match="did you mean.*exp"):
+        nngrad.expp  # noqa: B018
+    with pytest.raises(AttributeError):
+        nngrad.zzzzzz  # noqa: B018
+
+
+def test_functions_check_their_arguments():
+    x = Tensor([[1.0, 2.0]])
+    assert nngrad.sum(x, 1).tolist() == nngrad.sum(x, axis=1).tolist() == [3]
+    assert nngrad.sum(x, 0, True).shape == (1, 2)
+    for call in (lambda: nngrad.exp(), lambda: nngrad.exp(x, x), lambda: nngrad.sum(x, axes=1), lambda: nngrad.add(x)):
+        with pytest.raises(TypeError, match=r"\(\) (missing|takes|got)"):
+            call()
+    with pytest.raises(TypeError, match="x2"):
+        nngrad.add(x, None)
+    with pytest.raises(ValueError, match=r"add: .*\(1, 2\), \(3,\)"):
+        nngrad.add(x, [1, 2, 3])
+    with pytest.raises(ValueError, match="sum: .*axis=5"):
+        x.sum(axis=5)
+
+
+def test_tensors_as_parameters():
+    x = Tensor([-1.0, 2.0])
+    assert x.clip(Tensor(0.0), 1).tolist() == [0, 1]
+    with pytest.raises(TypeError, match=r"clip: parameter min carries no gradient.*item\(\)"):
+        x.clip(Tensor(0.0, requires_grad=True))
+
+
+def test_sequences():
+    x = Tensor([1.0, 2.0])
+    assert nngrad.concat([x, x], 0).tolist() == [1, 2, 1, 2]
+    assert nngrad.stack((x, [3, 4]), axis=1).tolist() == [[1, 3], [2, 4]]
+
+
+def test_manual_seed():
+    from nngrad.random import generator
+
+    nngrad.manual_seed(3)
+    first = generator.random(4)
+    nngrad.manual_seed(3)
+    np.testing.assert_array_equal(generator.random(4), first)
+    np.testing.assert_array_equal(np.random.default_rng(3).random(4), first)
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "axes"),
+    [
+        ((3, 1), (1, 4), ((1,), (0,))),
+        ((2, 3), (3,), ((), (0,))),
+        ((), (2, 3), ((0, 1), ())),
+        ((2, 3), (2, 3), ((), ())),
+        ((5, 1, 1), (4, 1), ((1,), (0,))),
+        ((1,), (0,), ((0,), ())),
+        ((1, 3), (3,), ((), (0,))),
+    ],
+)
+def test_broadcast_axis(a, b, axes):
+    assert broadcast_axis(a, b) == axes and broadcast_axis(b, a) == axes[::-1]
+
+
+def test_broadcast_axis_refuses():
+    with pytest.raises(ValueError, match=r"\(2, 3\) and \(2,\)"):
+        broadcast_axis((2, 3), (2,))
+
+
+def test_missing_generated_package_says_what_to_run(tmp_path):
+    source = "import nngrad; assert nngrad.__version__\ntry: nngrad.Tensor\nexcept ImportError as e: print(e)"
+    blocked = f"import sys; sys.modules['nngrad_ops'] = None\n{source}"
+    done = subprocess.run([sys.executable, "-c", blocked], capture_output=True, text=True, cwd=nngrad.__path__[0] + "/..")
+    assert "python -m nngrad.codegen" in done.stdout, done.stderr
+
+
+@no_grad
+def test_no_grad_keeps_tests_callable():
+    assert not Tensor.grad_is_enabled

@@ -1,8 +1,8 @@
 """Derivatives of functions: grad, vjp, jvp, hvp, jacobian, hessian, with JAX's conventions, and a check of them.
 
-Each call gives `f` variables of its own, Nodes without an op's mathematics, so that nested calls never mistake each other's
-variables. If anything else that requires grad was used, another call's variable among it, the derivative is computed with
-a graph of its own, hence can be differentiated again; otherwise by the plain kernels.
+Each call gives `f` variables of its own, so that nested calls never mistake each other's. If anything else that requires
+grad was used, another call's variable among it, the derivative is computed with a graph of its own, hence can be
+differentiated again; otherwise by the plain kernels.
 """
 
 import math
@@ -21,20 +21,20 @@ from nngrad.tensor import Tensor
 class Trace:
     """`f(*args, **kwargs)`, recorded, with fresh variables for the arguments `argnums` (None: for all).
 
-    y: the output, a Tensor; aux: what else f returned under `has_aux`; variables: the Tensors it was computed from.
-    differentiable: whether derivatives of y shall have a graph of their own.
+    y: the output, a Tensor; aux: what else f returned under `has_aux`; variables: the Tensors it was computed from;
+    sources: where these stand in the graph; differentiable: whether derivatives of y shall have a graph of their own.
     """
 
     def __init__(self, f, argnums, args, kwargs=None, has_aux=False):
         outer = Tensor.grad_is_enabled
-        self.single = isinstance(argnums, int)
-        numbers = range(len(args)) if argnums is None else (argnums,) if self.single else argnums
         args = list(args)
-        self.numbers = [position(n, len(args)) for n in numbers]
-        for n in self.numbers:
+        self.single = isinstance(argnums, int)
+        places = range(len(args)) if argnums is None else (argnums,) if self.single else argnums
+        places = [place_of(n, len(args)) for n in places]
+        for n in places:
             args[n] = variable(args[n], f"argument {n}", outer)
-        self.variables = [args[n] for n in self.numbers]
-        self.sources = [vertex(x) for x in self.variables]
+        self.variables = [args[n] for n in places]
+        self.sources = [vertex(x) for x in self.variables]  # now, since f may assign to their items
         with GradMode(True):
             y = f(*args, **(kwargs or {}))
         self.aux = None
@@ -43,19 +43,7 @@ class Trace:
                 raise TypeError(f"with has_aux, f must return a pair (output, aux), not {type(y).__name__}")
             y, self.aux = y
         self.y = y if isinstance(y, Tensor) else wrap(engine.as_array(y, "the output of f"))
-        self.nodes = history(vertex(self.y)) if self.y.requires_grad else []
-        self.differentiable = outer and self.uses_other_variables()
-
-    def uses_other_variables(self):
-        """Whether y depends on a leaf that requires grad, or on a variable of another call."""
-        if isinstance(vertex(self.y), Tensor):
-            return True
-        for node in self.nodes:
-            if any(isinstance(parent, Tensor) for parent in node.parents):
-                return True
-            if all(parent is None for parent in node.parents) and node not in self.sources:
-                return True
-        return False
+        self.differentiable = outer and uses_others(self.y, self.sources)
 
     def value(self):
         """The output as the caller of the derivative gets it."""
@@ -63,7 +51,8 @@ class Trace:
 
     def pull(self, cotangent):
         """The gradient of <y, cotangent> with respect to the variables, as Tensors; cotangent: an array or Tensor."""
-        return vector_jacobian(self.y, self.variables, self.sources, cotangent, self.differentiable or tracked(cotangent))
+        create_graph = self.differentiable or tracked(cotangent)
+        return vector_jacobian(self.y, self.variables, self.sources, cotangent, create_graph)
 
     def push(self, tangents):
         """The derivative of y along `tangents`, one for each variable, as a Tensor."""
@@ -83,28 +72,43 @@ class Trace:
         return results[0] if self.single else tuple(results)
 
 
-def position(argnum, count):
+def uses_others(y, sources):
+    """Whether y depends on a leaf that requires grad, or on a variable of another call: a Node without parents."""
+    root = vertex(y)
+    if root is None or isinstance(root, Tensor):
+        return root is not None
+    for node in history(root):
+        if any(isinstance(parent, Tensor) for parent in node.parents):
+            return True
+        if node not in sources and all(parent is None for parent in node.parents):
+            return True
+    return False
+
+
+def place_of(argnum, count):
     """An argument's place in 0 ... count - 1."""
     if not -count <= argnum < count:
         raise ValueError(f"argnums names argument {argnum}, but f was called with {count} positional arguments")
     return argnum % count
 
 
-def variable(x, what, outer=True):
-    """A fresh variable with the value of x, and with x as its parent if x requires grad and `outer` recording is on."""
+def variable(x, what, outer):
+    """A fresh variable with the value of x, and with x as its parent if x requires grad and the `outer` mode records."""
     array = differentiable_array(x, what)
     parent = vertex(x) if outer and isinstance(x, Tensor) else None
     return wrap(array, Node(CLONE, {}, (x if isinstance(x, Tensor) else array,), (parent,), [array, array]))
 
 
 def differentiable_array(x, what):
-    """A fresh floating array: of x's own dtype, the default dtype for Python numbers and lists. TypeError for integers."""
+    """A fresh floating array: of x's own dtype, of the default dtype for Python numbers and lists; no integers."""
     array = np.array(plain(x)) if isinstance(x, Tensor) else engine.as_array(x, what)
     if not isinstance(x, (Tensor, np.ndarray, np.generic)):
         return array.astype(engine.default_dtype)
     if array.dtype.kind != "f":
-        raise TypeError(f"{what} has dtype {array.dtype}, but only floating values have derivatives; make it floating, or leave "
-                        "it out of argnums")
+        raise TypeError(
+            f"{what} has dtype {array.dtype}, but only floating values have derivatives; make it floating, or leave "
+            "it out of argnums"
+        )
     return array
 
 
@@ -120,7 +124,9 @@ def like(x, value, what):
     """`x` as a tangent or cotangent of `value`: same shape, cast to its dtype; a Tensor keeps its history."""
     shape = np.shape(plain(x))
     if shape != value.shape:
-        raise ValueError(f"{what} has shape {shape}, but the value it belongs to has shape {value.shape}; they must be the same")
+        raise ValueError(
+            f"{what} has shape {shape}, but the value it belongs to has shape {value.shape}; they must be the same"
+        )
     if tracked(x):
         return x if x.dtype == value.dtype else x.astype(value.dtype)
     return wrap(engine.as_array(plain(x), what).astype(value.dtype, copy=False))
@@ -129,16 +135,18 @@ def like(x, value, what):
 def scalar_cotangent(y):
     """A one for a scalar output; TypeError otherwise."""
     if y.ndim != 0 or y.dtype.kind != "f":
-        raise TypeError(f"grad needs a function with a scalar floating output, this one returned shape {y.shape}, dtype {y.dtype}; "
-                        "reduce it, as with sum(), or use jacobian or vjp")
+        raise TypeError(
+            f"grad needs a function with a scalar floating output, this one returned shape {y.shape}, dtype {y.dtype}; "
+            "reduce it, as with sum(), or use jacobian or vjp"
+        )
     return np.ones((), y.dtype)
 
 
 def vector_jacobian(y, xs, sources, cotangent, create_graph):
-    """The gradients of <y, cotangent> with respect to Tensors xs, which stand at the vertices `sources`, zeros if unused."""
+    """The gradients of <y, cotangent> with respect to xs, Tensors which stand at `sources`; zeros where unused."""
     found = {}
     if y.requires_grad:
-        engine.refuse_outdated(y._node.op if y._node else CLONE, y)
+        engine.refuse_outdated("gradient", y)
         g = cotangent if isinstance(cotangent, Tensor) else wrap(cotangent)
         with GradMode(True):
             found = pull_back(vertex(y), g if create_graph else g.data, sources, create_graph, retain_graph=True)
@@ -167,8 +175,10 @@ def gradients(y, xs, cotangent=None, create_graph=False):
         if not isinstance(x, Tensor):
             raise TypeError(f"gradients() is for Tensors, not {type(x).__name__}; for functions of arrays use grad()")
         if not x.requires_grad:
-            raise RuntimeError(f"a Tensor of shape {x.shape} given to gradients() does not require grad; set requires_grad=True on "
-                               "the leaf before the forward")
+            raise RuntimeError(
+                f"a Tensor of shape {x.shape} given to gradients() does not require grad; set requires_grad=True on "
+                "the leaf before the forward"
+            )
     g = starting_cotangent(y, cotangent)
     if create_graph and isinstance(cotangent, Tensor):
         g = like(cotangent, y, "cotangent")
@@ -217,8 +227,8 @@ def vjp(f, *primals):
 
 
 def jvp(f, primals, tangents):
-    """`(f(*primals), derivative of f along tangents)`, forward mode; primals and tangents: sequences of the same shapes."""
-    if not isinstance(primals, (tuple, list)) or not isinstance(tangents, (tuple, list)) or len(primals) != len(tangents):
+    """`(f(*primals), derivative of f along tangents)`, in forward mode; two tuples of the same shapes."""
+    if not all(isinstance(each, (tuple, list)) for each in (primals, tangents)) or len(primals) != len(tangents):
         raise TypeError("jvp needs primals and tangents as two tuples of the same length")
     trace = Trace(f, None, primals)
     tangents = [like(t, x, f"tangent {n}") for n, (t, x) in enumerate(zip(tangents, trace.variables, strict=True))]
@@ -244,7 +254,7 @@ def flat(tensors):
 
 
 def jacobian(f, argnums=0):
-    """A function that returns the Jacobian of f, of shape output shape + argument shape; for a tuple `argnums` a tuple."""
+    """A function that returns the Jacobian of f, of shape output shape + argument shape; a tuple for tuple `argnums`."""
 
     @wraps(f, updated=())
     def jacobian_of_f(*args, **kwargs):
@@ -265,7 +275,7 @@ def jacobian(f, argnums=0):
 
 
 def hessian(f, argnums=0):
-    """A function that returns the Hessian of the scalar function f; for a tuple `argnums` a tuple of tuples of blocks."""
+    """A function that returns the Hessian of the scalar function f; for tuple `argnums` a tuple of tuples of blocks."""
     if isinstance(argnums, int):
         return jacobian(grad(f, argnums), argnums)
 
@@ -282,45 +292,55 @@ def hessian(f, argnums=0):
 def check_grads(f, args, order=2, modes=("rev", "fwd"), rtol=1e-5, atol=1e-6, seed=0):
     """Compare the derivatives of f at `args` with finite differences along random directions, in float64.
 
-    f takes as many Tensors as there are args and returns a Tensor. Derivatives up to `order` are checked: those of the
-    forward and of the reverse mode, as `modes` says, then their own derivatives by the same functions.
+    f takes as many Tensors as the tuple args holds, and returns a Tensor. Derivatives up to `order` are checked: those of
+    the reverse and of the forward mode, as `modes` says, then their own derivatives by the same functions.
 
-    Raises AssertionError saying which derivative is wrong, ValueError for an unknown mode.
+    Raises AssertionError saying which derivative is wrong; TypeError if args is no tuple, ValueError for unknown modes.
     """
+    if not isinstance(args, (tuple, list)):
+        raise TypeError(
+            f"args must be the tuple of f's arguments, not {type(args).__name__}; write (x,) for a single one"
+        )
     if not modes or not {"rev", "fwd"}.issuperset(modes):
         raise ValueError(f"modes {modes!r} must be among 'rev' and 'fwd'")
-    rng = np.random.default_rng(seed)
     points = [np.array(plain(x), dtype=np.float64) for x in args]
+    rng = np.random.default_rng(seed)
     directions = [rng.standard_normal(x.shape) for x in points]
     length = math.sqrt(math.fsum((d**2).sum() for d in directions)) or 1.0
-    compare_with_differences(f, points, [d / length for d in directions], order, modes, (rtol, atol), rng, "")
+    check_along(f, points, [d / length for d in directions], order, modes, (rtol, atol), rng, "f")
 
 
-def compare_with_differences(f, points, directions, order, modes, tolerances, rng, of):
-    step = 6e-6  # the cube root of float64's epsilon balances the error of the formula and that of rounding
+def check_along(f, points, directions, order, modes, tolerances, rng, name):
+    """The work of `check_grads`, along given directions; `name` says which derivative f is."""
+    # The cube root of float64's epsilon balances the error of the formula and that of rounding
+    step = 6e-6 * max([1.0, *(np.abs(x).max(initial=0) for x in points)])
     ahead, behind = (
-        f(*[Tensor(x + sign * step * d, dtype=np.float64) for x, d in zip(points, directions, strict=True)]).numpy()
-        for sign in (1, -1)
+        np.asarray(f(*[Tensor(x + h * d, dtype=np.float64) for x, d in zip(points, directions, strict=True)]))
+        for h in (step, -step)
     )
-    difference = (ahead - behind) / (2 * step)
-    weights = rng.standard_normal(difference.shape)
+    slope = (ahead - behind) / (2 * step)
+    weights = rng.standard_normal(slope.shape)
 
-    def compare(mode, derivative, expected):
+    def forward(*xs):
+        return jvp(f, xs, directions)[1]
+
+    def reverse(*xs):
+        return flat(vjp(f, *xs)[1](weights))
+
+    def compare(mode, found, expected):
         rtol, atol = tolerances
-        if not np.allclose(derivative, expected, rtol, atol):
-            worst = np.max(np.abs(derivative - expected))
-            raise AssertionError(f"{mode} of {of}f, at arguments of shape {[x.shape for x in points]}, gives {derivative}, but "
-                                 f"finite differences give {expected}: apart by up to {worst:.3g} (rtol={rtol}, atol={atol})")
+        if not np.allclose(found, expected, rtol, atol):
+            raise AssertionError(
+                f"the {mode} of {name}, for arguments of shape {[x.shape for x in points]}, gives {found}, but finite "
+                f"differences give {expected}: apart by {np.abs(found - expected).max():.3g} (rtol={rtol}, atol={atol})"
+            )
 
     if "fwd" in modes:
-        compare("jvp", jvp(f, points, directions)[1].numpy(), difference)
+        compare("jvp", forward(*points).numpy(), slope)
         if order > 1:
-            along = lambda *xs: jvp(f, xs, directions)[1]  # noqa: E731
-            compare_with_differences(along, points, directions, order - 1, modes, tolerances, rng, f"the jvp of {of}")
+            check_along(forward, points, directions, order - 1, modes, tolerances, rng, f"the jvp of {name}")
     if "rev" in modes:
-        gs = vjp(f, *points)[1](weights)
-        slope = math.fsum((g.numpy() * d).sum() for g, d in zip(gs, directions, strict=True))
-        compare("vjp", slope, (weights * difference).sum())
+        along = np.concatenate([d.ravel() for d in directions])
+        compare("vjp", np.sum(reverse(*points).numpy() * along), np.sum(weights * slope))
         if order > 1:
-            pulled = lambda *xs: flat(vjp(f, *xs)[1](weights))  # noqa: E731
-            compare_with_differences(pulled, points, directions, order - 1, modes, tolerances, rng, f"the vjp of {of}")
+            check_along(reverse, points, directions, order - 1, modes, tolerances, rng, f"the vjp of {name}")

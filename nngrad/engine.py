@@ -1,11 +1,11 @@
 """The engine: records ops while they run, walks the record backwards (VJPs) and forwards (JVPs).
 
-A recorded op is a Node. A Tensor points to the Node that made it, a Node to its parents: the Nodes, or the leaf Tensors,
-that its inputs came from. No op's mathematics is known here; an `Op` says how its kernels want to be called.
+A recorded op is a Node. A Tensor points to the Node that made it, a Node to its parents: the Nodes, or the leaf
+Tensors, that its inputs came from. No op's mathematics is known here; an `Op` says how its kernels want to be called.
 
-One clock numbers recorded ops and in-place changes alike, and so answers two questions with a comparison: a Node is newer
-than its parents, so sorting by number is a topological order; and a value that was changed after a Node had saved it
-carries a number larger than the Node's.
+One clock numbers recorded ops and in-place changes alike, so that two questions become comparisons: a Node is newer
+than its parents, hence sorting by number is a topological order; and a value that was changed after a Node had saved it
+has a larger number than the Node.
 """
 
 import math
@@ -17,11 +17,15 @@ import numpy as np
 
 try:
     from nngrad_ops import OPS
+    from nngrad_ops.runtime import Op
+    from nngrad_ops.tensor_methods import TensorMethods
 except ModuleNotFoundError as error:
     if error.name != "nngrad_ops":
         raise
     message = "the generated package nngrad_ops is missing; run `python -m nngrad.codegen` to generate it"
     raise ImportError(message) from error
+
+__all__ = ["OPS", "Op", "TensorMethods"]  # the generated package enters here, where its absence is explained
 
 tick = count(1).__next__
 last_change = 0  # when the newest in-place change happened; Nodes newer than this need no check
@@ -85,19 +89,20 @@ class Memory:
     """What is known about memory that several Tensors may share: a Tensor, its views, its detached twins.
 
     changed: when it was last written to.
-    rebased: when `x[i] = v` last gave one of these Tensors a new history; the history of the others is out of date since.
+    rebased: when `x[i] = v` last gave one of these Tensors a new history. Those of the others, which carry in `_since`
+        the time at which they knew all about the memory, are out of date from then on.
     leaf: whether it belongs to a leaf that requires grad.
     """
 
     __slots__ = ("changed", "leaf", "rebased")
 
-    def __init__(self, leaf=False):
-        self.changed = self.rebased = 0
-        self.leaf = leaf
+    def __init__(self, rebased=0):
+        self.changed = 0
+        self.rebased = rebased
+        self.leaf = False
 
 
-OUTDATED = Memory()
-OUTDATED.rebased = math.inf
+OUTDATED = Memory(rebased=math.inf)  # the memory of Tensors that no op shall accept
 
 
 # --- dtypes and modes ------------------------------------------------------------------------------------------------
@@ -180,7 +185,7 @@ def apply(op, *inputs, **params):
         for x in inputs:
             if isinstance(x, Tensor):
                 if x._memory is not None and x._memory.rebased > x._since:
-                    refuse_outdated(op, x)
+                    refuse_outdated(op.name, x)
                 if x._requires_grad:
                     parents = edges
                     edges.append(x._node or x)
@@ -307,8 +312,10 @@ def as_array(data, what="data"):
 def plain_number(op, name, value):
     """The number in a Tensor given as a parameter; parameters carry no gradient, so none may be expected of it."""
     if value._requires_grad:
-        raise TypeError(f"{op.name}: parameter {name} carries no gradient, but a Tensor that requires grad was given; "
-                        f"pass {name}.item() if that is meant")
+        raise TypeError(
+            f"{op.name}: parameter {name} carries no gradient, but a Tensor that requires grad was given; "
+            f"pass {name}.item() if that is meant"
+        )
     return value.item()
 
 
@@ -328,15 +335,16 @@ def memory_of(tensor):
     memory, node = tensor._memory, tensor._node
     if memory is None:
         memory = node.memory if node is not None and node.memory is not None else Memory()
-        memory.leaf |= node is None and tensor._requires_grad
         tensor._memory, tensor._since = memory, 0
         if node is not None:
-            node.memory = memory
+            node.memory, tensor._since = memory, node.number
+        elif tensor._requires_grad:
+            memory.leaf = True
     return memory
 
 
 def share_memory(tensor, twin):
-    """Note that `twin` uses the memory of `tensor`. Whoever cuts the history knows that it does not follow changes."""
+    """Note that `twin` uses the memory of `tensor`. Made within no_grad(), it has no history to go out of date."""
     twin._memory = memory_of(tensor)
     twin._since = max(tick(), tensor._since) if Tensor.grad_is_enabled else math.inf
     if twin._node is not None:
@@ -356,12 +364,14 @@ def note_change(tensor):
     return last_change
 
 
-def refuse_outdated(op, *tensors):
+def refuse_outdated(name, *tensors):
     """Raise RuntimeError if the history of a Tensor does not tell how its memory got its present values."""
     for tensor in tensors:
         if tensor._memory is not None and tensor._memory.rebased > tensor._since:
-            raise RuntimeError(f"{op.name}: a Tensor of shape {tensor.shape} shares memory with one that got a new history by "
-                               "x[i] = v, so its own is out of date; take the view again from x, or assign to x.clone()")
+            raise RuntimeError(
+                f"{name}: a Tensor of shape {tensor.shape} shares memory with one that was changed by x[i] = v, so "
+                "that its own history is out of date; take the view again from x, or assign to x.clone()"
+            )
 
 
 def assign(x, index, value):
@@ -373,11 +383,18 @@ def assign(x, index, value):
         value = apply(OPS["astype"], value, dtype=x.dtype)
     tensors = [t for t in (x, value) if isinstance(t, Tensor)]
     recorded = Tensor.grad_is_enabled and any(t._requires_grad for t in tensors)
+    if not x._data.flags.writeable:
+        raise ValueError(
+            f"setitem: a Tensor of shape {x.shape} made by {x.op or 'broadcasting'} is a view in which elements share "
+            "memory, and can't be assigned to; assign to x.clone()"
+        )
     if recorded:
-        if memory_of(x).leaf:
-            raise RuntimeError(f"setitem: x[i] = v on a leaf of shape {x.shape} that requires grad, or on memory shared with "
-                               "one, would change it under its own gradient; assign to x.clone(), or within no_grad()")
-        refuse_outdated(op, *tensors)
+        if memory_of(x).leaf or (x._requires_grad and x._node is None):
+            raise RuntimeError(
+                f"setitem: x[i] = v on a leaf of shape {x.shape} that requires grad, or on memory shared with "
+                "one, would change it under its own gradient; assign to x.clone(), or within no_grad()"
+            )
+        refuse_outdated("setitem", *tensors)
     array = tensors[1]._data if len(tensors) == 2 else value
     try:
         x._data[index] = array
@@ -412,8 +429,10 @@ def check_unchanged(node):
             memory = node.memory if i == count else None
         if is_changed(memory, node):
             what = f"its input {i + 1}" if i < count else "its output"
-            raise RuntimeError(f"{node.op.name}: {what}, of shape {np.shape(node.values[i])}, was changed in place after it "
-                               "had been saved for backward; change a clone(), or make the change before the forward")
+            raise RuntimeError(
+                f"{node.op.name}: {what}, of shape {np.shape(node.values[i])}, was changed in place after it "
+                "had been saved for backward; change a clone(), or make the change before the forward"
+            )
 
 
 # --- walking ---------------------------------------------------------------------------------------------------------
@@ -427,9 +446,11 @@ def history(root):
         forged = forged or at._prev is not None
         if isinstance(at, Node):
             if at.values is None:
-                raise RuntimeError(f"trying to go backward through the graph a second time: the values saved by "
-                                   f"{at.op.name} were freed by the first; use backward(retain_graph=True) there")
-            if at.number < last_change:
+                raise RuntimeError(
+                    f"trying to go backward through the graph a second time: the values saved by "
+                    f"{at.op.name} were freed by the first; use backward(retain_graph=True) there"
+                )
+            if at.number < last_change and at.index is None:
                 check_unchanged(at)
             nodes.append(at)
             for parent in at.parents:
@@ -458,8 +479,10 @@ def refuse_cycle(root):
                 continue
             if on_path.get(child):
                 name = child.op.name if isinstance(child, Node) else "a leaf"
-                raise RuntimeError(f"the graph has a cycle through {name}; a Tensor can't be its own ancestor: undo the "
-                                   "change that was made to `prev`")
+                raise RuntimeError(
+                    f"the graph has a cycle through {name}; a Tensor can't be its own ancestor: undo the "
+                    "change that was made to `prev`"
+                )
             on_path[child] = True
             stack.append((child, children(child)))
             break
@@ -565,8 +588,8 @@ def push_forward(root, tangents, create_graph=False):
 def graph_values(node):
     """Inputs and output of a Node as Tensors that stand where they stood in the graph when it was recorded.
 
-    A value that was changed since is none that the kernels read, so most likely its shape alone matters; it comes as a
-    Tensor that no op accepts.
+    A value that was changed since is none that the kernels read, so its shape alone should matter here too; should it
+    not, the op that reads the Tensor refuses it as outdated.
     """
     inputs = []
     for x, parent in zip(node.inputs, node.parents, strict=True):
@@ -593,9 +616,11 @@ def graph_values(node):
 def backward(y, grad=None, retain_graph=False):
     """Add to the `grad` of every leaf that y depends on; see Tensor.backward. On any error no `grad` has changed."""
     if not y._requires_grad:
-        raise RuntimeError(f"backward() on a Tensor of shape {y.shape} that has no graph: nothing it was computed from "
-                           "requires grad, or it was computed within no_grad(); set requires_grad=True on the leaves")
-    refuse_outdated(y._node.op if y._node else OPS["setitem"], y)
+        raise RuntimeError(
+            f"backward() on a Tensor of shape {y.shape} that has no graph: nothing it was computed from "
+            "requires grad, or it was computed within no_grad(); set requires_grad=True on the leaves"
+        )
+    refuse_outdated("backward", y)
     cotangents = pull_back(vertex(y), starting_cotangent(y, grad), retain_graph=retain_graph)
     found = []
     for at, g in zip(cotangents, unshared(cotangents.values()), strict=True):
@@ -603,8 +628,10 @@ def backward(y, grad=None, retain_graph=False):
         if tensor is None or not tensor._requires_grad:
             continue
         if g.shape != tensor.shape:
-            raise RuntimeError(f"the gradient has shape {g.shape}, but the leaf now has shape {tensor.shape}: its data was "
-                               "replaced after the forward; run the forward again")
+            raise RuntimeError(
+                f"the gradient has shape {g.shape}, but the leaf now has shape {tensor.shape}: its data was "
+                "replaced after the forward; run the forward again"
+            )
         if g.dtype != tensor.dtype:
             g = g.astype(tensor.dtype)
         found.append((tensor, g if tensor._grad is None else np.add(tensor._grad, g, out=...)))
@@ -616,8 +643,10 @@ def starting_cotangent(y, grad):
     """A cotangent for y as an array of its own: ones for a single element, otherwise `grad`, checked and cast."""
     if grad is None:
         if y.size != 1:
-            raise RuntimeError(f"grad can be left out only for a single element, but this Tensor has shape {y.shape}; give "
-                               "a grad of that shape, or reduce it first, as with sum() or mean()")
+            raise RuntimeError(
+                f"grad can be left out only for a single element, but this Tensor has shape {y.shape}; give "
+                "a grad of that shape, or reduce it first, as with sum() or mean()"
+            )
         return np.ones(y.shape, y.dtype)
     g = np.array(grad._data if isinstance(grad, Tensor) else as_array(grad, "grad"), dtype=y.dtype)
     if g.shape != y.shape:

@@ -8,10 +8,10 @@ from functools import cache
 from inspect import signature
 
 import numpy as np
+from nngrad_ops.runtime import Op
 
 from nngrad import engine
-from nngrad.engine import OPS, apply, as_array, wrap
-from nngrad_ops.runtime import Op
+from nngrad.engine import OPS, apply, wrap
 
 # --- two ops without a formula ---------------------------------------------------------------------------------------
 
@@ -19,14 +19,32 @@ from nngrad_ops.runtime import Op
 def without_formula(name, forward, vjp, pullback, params):
     """An op whose output is its input, and whose derivative is said rather than derived."""
     return Op(
-        name=name, home="structural", family="structural", inputs=("x",), defaults=(...,), params=params,
-        differentiable=(True,), keeps_integers=True, forward=forward, saves=0, many=False, residuals=(), reads_values=(),
-        vjp=vjp, jvp=lambda t, **params: t, pullback=pullback, pushforward=lambda ops, tangents, inputs, y, **params: tangents[0],
-    )  # fmt: skip
+        name=name,
+        home="structural",
+        family="structural",
+        inputs=("x",),
+        defaults=(...,),
+        params=params,
+        differentiable=(True,),
+        keeps_integers=True,
+        forward=forward,
+        saves=0,
+        many=False,
+        residuals=(),
+        reads_values=(),
+        vjp=vjp,
+        jvp=lambda t, **params: t,
+        pullback=pullback,
+        pushforward=lambda ops, tangents, inputs, y, **params: tangents[0],
+    )
 
 
 CLONE = without_formula(
-    "clone", np.copy, vjp=lambda g: g, pullback=lambda ops, g, inputs, y, needs: (g,), params={}
+    "clone",
+    np.copy,
+    vjp=lambda g: g,
+    pullback=lambda ops, g, inputs, y, needs: (g,),
+    params={},
 )
 CLIP_GRADIENT = without_formula(
     "clip_gradient",
@@ -63,7 +81,7 @@ def function(op):
 
 
 class Operations:
-    """Every op as a function, by name: `ops.exp(x)`. Derivatives that can be differentiated again are written in it."""
+    """Every op as a function, by name: `ops.exp(x)`. Derivatives that can be differentiated again are made of them."""
 
     def __getattr__(self, name):
         if name not in OPS:
@@ -73,7 +91,7 @@ class Operations:
 
 
 def matmul(a, b):
-    """Matrix product of the last two axes, the others broadcast; a 1-d operand is a row on the left, a column on the right.
+    """Matrix product of the last two axes, the others broadcast; a 1-d operand is a row on the left, a column right.
 
     Raises ValueError if the shapes don't fit or an operand is 0-d.
     """
@@ -81,7 +99,9 @@ def matmul(a, b):
     if left > 1 and right > 1:
         return apply(OPS["matmul"], a, b)
     if left == 0 or right == 0:
-        raise ValueError(f"matmul: an operand is 0-d (shapes {np.shape(a)} and {np.shape(b)}); use * to multiply by a number")
+        raise ValueError(
+            f"matmul: an operand is 0-d (shapes {np.shape(a)} and {np.shape(b)}); use * to multiply by a number"
+        )
     if left == 1:
         a = apply(OPS["expand_dims"], a, axis=0)
     if right == 1:
@@ -121,15 +141,18 @@ def public(name):
 
 NAMES = {"absolute": "abs", "amax": "max", "amin": "min", "broadcast_to": "broadcast", "concatenate": "concat"}
 ARGUMENTS = {"a_min": "min", "a_max": "max", "constant_values": "value", "indices_or_sections": "sections"}
-WITHOUT_GRADIENT = frozenset(
-    "all allclose any argmax argmin argsort array_equal array_equiv count_nonzero empty_like flatnonzero full_like "
-    "isclose may_share_memory ndim nonzero ones_like searchsorted shape shares_memory size zeros_like".split()
-)
+WITHOUT_GRADIENT = {
+    "all", "allclose", "any", "argmax", "argmin", "argsort", "array_equal", "array_equiv", "count_nonzero", "empty_like",
+    "flatnonzero", "full_like", "isclose", "may_share_memory", "ndim", "nonzero", "ones_like", "searchsorted", "shape",
+    "shares_memory", "size", "zeros_like",
+}  # fmt: skip
 
 
 def compare(operation, *operands):
     """A NumPy operation without gradient: a Tensor of its result."""
-    arrays = [x._data if isinstance(x, engine.Tensor) else x.item() if isinstance(x, np.generic) else x for x in operands]
+    arrays = [
+        x._data if isinstance(x, engine.Tensor) else x.item() if isinstance(x, np.generic) else x for x in operands
+    ]
     return wrap(np.asarray(operation(*arrays)))
 
 
@@ -137,44 +160,47 @@ def call_ufunc(ufunc, method, inputs, kwargs):
     """`Tensor.__array_ufunc__`: np.exp(t), np.add(array, t), array * t."""
     name = NAMES.get(ufunc.__name__, ufunc.__name__)
     if method != "__call__":
-        raise TypeError(f"np.{ufunc.__name__}.{method} does not work on Tensors; use a method of Tensor such as sum(), or call "
-                        f"np.{ufunc.__name__}.{method} on t.numpy()")
+        raise TypeError(
+            f"np.{ufunc.__name__}.{method} does not work on Tensors; use a method of Tensor such as sum(), or call "
+            f"np.{ufunc.__name__}.{method} on t.numpy()"
+        )
     if kwargs:
-        raise TypeError(f"np.{ufunc.__name__} takes no {', '.join(kwargs)}= with Tensors, which are never written into; leave "
-                        "it out, or use t.numpy()")
+        raise TypeError(
+            f"np.{ufunc.__name__} takes no {', '.join(kwargs)}= with Tensors, which are never written into; leave "
+            "it out, or use t.numpy()"
+        )
     if (call := public(name)) is not None:
         return call(*inputs)
     no_floats = all(x.dtype.kind != "f" for x in inputs if isinstance(x, engine.Tensor))
     if no_floats or any(types.endswith("d->?") for types in ufunc.types):
         return compare(ufunc, *inputs)
-    raise unsupported(ufunc)
+    raise unsupported(f"np.{ufunc.__name__}")
 
 
 def call_numpy(func, args, kwargs):
     """`Tensor.__array_function__`: np.sum(t, axis=0), np.concatenate([t, u])."""
     name = NAMES.get(func.__name__, func.__name__)
+    path = f"{func.__module__.replace('numpy', 'np', 1)}.{func.__name__}"
     if name in WITHOUT_GRADIENT:
         result = func(*map(without_tensors, args), **{key: without_tensors(value) for key, value in kwargs.items()})
         return wrap(result) if isinstance(result, np.ndarray) else result
     if getattr(np, func.__name__, None) is not func or (call := public(name)) is None:
-        raise unsupported(func)
-    if name == "einsum" and not kwargs:
-        return call(*args)
-    operands = 1 if name in WRITTEN_OUT else len(OPS[name].inputs)
+        raise unsupported(path)
     parameters = signature(func).parameters
     given = signature(func).bind(*args, **kwargs).arguments
-    positional, named = list(given.values())[:operands], dict(list(given.items())[operands:])
-    named.update(named.pop("kwargs", {}))
-    chosen = {}
-    for argument, value in named.items():
+    count = 1 if name in WRITTEN_OUT else len(OPS[name].inputs)
+    inputs = given.pop("operands", None) or [given.pop(argument) for argument in list(given)[:count]]
+    given.update(given.pop("kwargs", {}))
+    params = {}
+    for argument, value in given.items():
         ours = ARGUMENTS.get(argument, argument)
         default = parameters[argument].default if argument in parameters else ...
         if value is default or (isinstance(value, str) and value == default):
             continue
         if ours not in OPS[name].params:
-            raise TypeError(f"np.{func.__name__} takes no {argument}= with Tensors; leave it out, or use t.numpy()")
-        chosen[ours] = value
-    return call(*positional, **chosen)
+            raise TypeError(f"{path} takes no {argument}= with Tensors; leave it out, or use t.numpy()")
+        params[ours] = value
+    return call(*inputs, **params)
 
 
 def without_tensors(value):
@@ -184,5 +210,5 @@ def without_tensors(value):
     return value._data if isinstance(value, engine.Tensor) else value
 
 
-def unsupported(func):
-    return TypeError(f"np.{func.__name__} has no counterpart with a gradient; use np.{func.__name__}(t.numpy()) for the value")
+def unsupported(path):
+    return TypeError(f"{path} has no counterpart with a gradient; use {path}(t.numpy()) for the value")

@@ -5,11 +5,11 @@ import operator
 import weakref
 
 import numpy as np
+from nngrad_ops.tensor_methods import TensorMethods
 
 from nngrad import engine
 from nngrad.engine import OPS, apply, as_array, wrap
 from nngrad.functions import CLIP_GRADIENT, CLONE, Operations, call_numpy, call_ufunc, compare, matmul
-from nngrad_ops.tensor_methods import TensorMethods
 
 ADD, SUBTRACT, MULTIPLY, DIVIDE = OPS["add"], OPS["subtract"], OPS["multiply"], OPS["divide"]
 POWER, GETITEM = OPS["power"], OPS["getitem"]
@@ -19,7 +19,7 @@ class Tensor(TensorMethods):
     """An n-dimensional array of real numbers with a gradient.
 
     data: array, nested list, number or Tensor; it is copied, and a Tensor's history is left behind.
-    dtype: any real dtype; without it everything becomes the default dtype, float32 unless `set_default_dtype` changed it.
+    dtype: any real dtype; without it everything becomes the default dtype, float32 unless changed.
     requires_grad: whether backward() shall compute a gradient; only for floating dtypes.
 
     Raises TypeError for data that are no real numbers, RuntimeError for `requires_grad` with another dtype.
@@ -58,11 +58,15 @@ class Tensor(TensorMethods):
         if value is not self._data:  # x.data += v has already changed it in place
             array = as_array(value._data if isinstance(value, Tensor) else value)
             if not np.can_cast(array.dtype, self.dtype, "same_kind"):
-                raise TypeError(f"data of dtype {array.dtype} can't replace data of dtype {self.dtype}; make a new Tensor")
+                raise TypeError(
+                    f"data of dtype {array.dtype} can't replace data of dtype {self.dtype}; make a new Tensor"
+                )
             if array.shape != self.shape:
                 if self._node is not None:
-                    raise ValueError(f"data of shape {array.shape} can't replace data of shape {self.shape} in a Tensor that has "
-                                     "a graph; make a new Tensor, or give data of the same shape")
+                    raise ValueError(
+                        f"data of shape {array.shape} can't replace data of shape {self.shape} in a Tensor that has "
+                        "a graph; make a new Tensor, or give data of the same shape"
+                    )
                 self._grad = None
             self._data = array.astype(self.dtype, copy=False)
         engine.note_change(self)
@@ -94,7 +98,9 @@ class Tensor(TensorMethods):
     def item(self):
         """The only element as a Python number; ValueError if there is more than one."""
         if self.size != 1:
-            raise ValueError(f"item() is for Tensors of one element, this one has shape {self.shape}; use tolist() or an index")
+            raise ValueError(
+                f"item() is for Tensors of one element, this one has shape {self.shape}; use tolist() or an index"
+            )
         return self._data.item()
 
     def tolist(self):
@@ -119,12 +125,16 @@ class Tensor(TensorMethods):
         if value is None:
             self._grad = None
         elif self.grad is None:
-            raise RuntimeError(f"a Tensor of shape {self.shape} that keeps no gradient can't be given one; it needs requires_grad, "
-                               "and retain_grad() if it is no leaf")
+            raise RuntimeError(
+                f"a Tensor of shape {self.shape} that keeps no gradient can't be given one; it needs requires_grad, "
+                "and retain_grad() if it is no leaf"
+            )
         elif value is not self._grad:
             array = as_array(value._data if isinstance(value, Tensor) else value, "grad").astype(self.dtype)
             if array.shape != self.shape:
-                raise ValueError(f"grad has shape {array.shape}, but the Tensor has shape {self.shape}; they must be the same")
+                raise ValueError(
+                    f"grad has shape {array.shape}, but the Tensor has shape {self.shape}; they must be the same"
+                )
             self._grad = array
 
     def reset_grad(self):
@@ -145,14 +155,18 @@ class Tensor(TensorMethods):
         if val == self._requires_grad:
             return
         if self._node is not None:
-            raise RuntimeError(f"requires_grad can be changed on leaves only, and this Tensor of shape {self.shape} was computed by "
-                               f"{self.op}; use detach()")
+            raise RuntimeError(
+                f"requires_grad can be changed on leaves only, and this Tensor of shape {self.shape} was computed by "
+                f"{self.op}; use detach()"
+            )
         if val and self.dtype.kind != "f":
-            raise RuntimeError(f"only Tensors of floating dtype can require grad, this one is {self.dtype}; "
-                               "make it Tensor(data, dtype=np.float32, requires_grad=True)")
+            raise RuntimeError(
+                f"only Tensors of floating dtype can require grad, this one is {self.dtype}; "
+                "make it Tensor(data, dtype=np.float32, requires_grad=True)"
+            )
         self._requires_grad = bool(val)
-        if val and self._memory is not None:
-            self._memory.leaf = True
+        if self._memory is not None:
+            self._memory.leaf = self._requires_grad
         self._grad = None
 
     @property
@@ -184,15 +198,17 @@ class Tensor(TensorMethods):
         grad: the cotangent, an array of this Tensor's shape; a single element needs none.
         retain_graph: keep what the graph has saved, so that backward can be called again.
 
-        Raises RuntimeError if there is no graph, if it was freed, has a cycle, or needs a value that was changed in place,
-        and if `grad` is missing or has another shape. Then no gradient has changed.
+        Raises RuntimeError if there is no graph, if it was freed, has a cycle or needs a value that was changed in
+        place, and if `grad` is missing or has another shape. Then no gradient has changed.
         """
         engine.backward(self, grad, retain_graph)
 
     def retain_grad(self):
         """Keep the gradient of this Tensor in `grad` though it is no leaf."""
         if not self._requires_grad:
-            raise RuntimeError(f"retain_grad() on a Tensor of shape {self.shape} that does not require grad; set requires_grad=True")
+            raise RuntimeError(
+                f"retain_grad() on a Tensor of shape {self.shape} that does not require grad; set requires_grad=True"
+            )
         if self._node is not None:
             self._node.retained = weakref.ref(self)
 
@@ -292,9 +308,10 @@ class Tensor(TensorMethods):
         return apply(GETITEM, self, index=plain_index(index))
 
     def __setitem__(self, index, value):
-        """`x[index] = value` in place, cast to x's dtype; gradients reach both sides. RuntimeError on a leaf that requires grad.
+        """`x[index] = value` in place, cast to x's dtype; gradients reach both sides.
 
-        Other Tensors that share the memory can't be used with gradients afterwards, which raises RuntimeError.
+        Raises RuntimeError on a leaf that requires grad, within `no_grad()` excepted. Where gradients are involved, other
+        Tensors that share x's memory have an outdated history afterwards, and using them raises RuntimeError.
         """
         engine.assign(self, plain_index(index), value)
 
@@ -316,9 +333,10 @@ class Tensor(TensorMethods):
         return matmul(self, other)
 
     def clip(self, min=None, max=None, clip_grad=False, grad_min=None, grad_max=None):
-        """Limit the elements to [min, max]; None is no limit. The gradient is 0 outside, passes inside and at the bounds.
+        """Limit the elements to [min, max]; None is no limit. The gradient passes inside and at the bounds, 0 outside.
 
-        clip_grad: also limit the elements of the gradient that flows back to [grad_min, grad_max], which default to min, max.
+        clip_grad: also limit the elements of the gradient that flows back to [grad_min, grad_max].
+        grad_min, grad_max: by default min and max.
         """
         x = self
         if clip_grad:
@@ -343,7 +361,9 @@ class Tensor(TensorMethods):
 
     def __bool__(self):
         if self.size != 1:
-            raise ValueError(f"the truth value of a Tensor of shape {self.shape} is ambiguous; use np.any(t) or np.all(t)")
+            raise ValueError(
+                f"the truth value of a Tensor of shape {self.shape} is ambiguous; use np.any(t) or np.all(t)"
+            )
         return bool(self.item())
 
     def __float__(self):
@@ -371,8 +391,10 @@ class Tensor(TensorMethods):
     def __reduce__(self):
         """For copy, deepcopy and pickle: leaves only, since a copy would silently lose its history."""
         if self._node is not None:
-            raise RuntimeError(f"only leaves can be copied or pickled, and this Tensor of shape {self.shape} was computed by "
-                               f"{self.op}; use detach() for its values or clone() for a copy with its history")
+            raise RuntimeError(
+                f"only leaves can be copied or pickled, and this Tensor of shape {self.shape} was computed by "
+                f"{self.op}; use detach() for its values or clone() for a copy with its history"
+            )
         return restore, (type(self), self._data, self._requires_grad, self._grad)
 
     def __array__(self, dtype=None, copy=None):

@@ -5,9 +5,10 @@ import pickle
 import subprocess
 import sys
 
-import nngrad
 import numpy as np
 import pytest
+
+import nngrad
 from nngrad import Tensor, no_grad
 from nngrad.utils import broadcast_axis
 
@@ -25,7 +26,9 @@ def default_float64():
 # --- construction and dtypes -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("data", [1, 2.5, True, [1, 2], np.arange(3), np.float64(2), np.ones(2), [[True]], Tensor([1], I64)])
+@pytest.mark.parametrize(
+    "data", [1, 2.5, True, [1, 2], np.arange(3), np.float64(2), np.ones(2), [[True]], Tensor([1], I64)]
+)
 def test_everything_takes_the_default_dtype(data):
     t = Tensor(data)
     assert t.dtype == F32
@@ -56,7 +59,13 @@ def test_default_dtype(default_float64):
 
 @pytest.mark.parametrize(
     ("data", "dtype", "error"),
-    [("abc", None, "str"), ([1j], None, "list"), (None, None, "NoneType"), (1, complex, "complex128"), (object(), None, "object")],
+    [
+        ("abc", None, "str"),
+        ([1j], None, "list"),
+        (None, None, "NoneType"),
+        (1, complex, "complex128"),
+        (object(), None, "object"),
+    ],
 )
 def test_only_real_numbers(data, dtype, error):
     with pytest.raises(TypeError, match=error):
@@ -159,7 +168,7 @@ def test_set_requires_grad():
     x = Tensor([1.0])
     x.set_requires_grad(True)
     y = x * 2
-    with pytest.raises(RuntimeError, match="multiply.*detach"):
+    with pytest.raises(RuntimeError, match=r"multiply.*detach"):
         y.set_requires_grad(False)
     x.requires_grad = False
     assert x.grad is None and not (x * 2).requires_grad
@@ -175,7 +184,7 @@ def test_assigning_data():
     assert x.tolist() == [2, 3]
     x.data = np.ones((2, 2))
     assert x.grad.shape == (2, 2)
-    with pytest.raises(TypeError, match="float64.*int64"):
+    with pytest.raises(TypeError, match=r"float64.*int64"):
         Tensor([1], I64).data = [1.5]
     with pytest.raises(ValueError, match=r"\(3,\).*\(2, 2\)"):
         (x * 2).data = np.ones(3)
@@ -241,7 +250,9 @@ def test_augmented_assignment_rebinds():
     assert x.tolist() == [1] and y.tolist() == [6] and y.op == "multiply"
 
 
-@pytest.mark.parametrize("shapes", [((3,), (3,)), ((3,), (3, 2)), ((2, 3), (3,)), ((3,), (4, 3, 2)), ((4, 2, 3), (3,)), ((4, 2, 3), (3, 5))])
+@pytest.mark.parametrize(
+    "shapes", [((3,), (3,)), ((3,), (3, 2)), ((2, 3), (3,)), ((3,), (4, 3, 2)), ((4, 2, 3), (3,)), ((4, 2, 3), (3, 5))]
+)
 def test_matmul(shapes):
     rng = np.random.default_rng(0)
     a, b = (rng.standard_normal(shape) for shape in shapes)
@@ -364,7 +375,7 @@ def test_copy_and_pickle(duplicate):
     assert y.tolist() == [1, 2] and y.dtype == F64 and y.requires_grad and y.grad.tolist() == [3, 3]
     assert not np.shares_memory(x.data, y.data) and not np.shares_memory(x.grad, y.grad)
     assert duplicate(Tensor([1], I64)).dtype == I64
-    with pytest.raises(RuntimeError, match="multiply.*detach"):
+    with pytest.raises(RuntimeError, match=r"multiply.*detach"):
         duplicate(x * 3)
 
 
@@ -387,7 +398,7 @@ def test_public_names():
     assert {"Tensor", "grad", "exp", "matmul", "no_grad", "nn"} <= set(dir(nngrad))
     assert nngrad.exp.__name__ == "exp" and nngrad.exp.__doc__
     assert nngrad.add([1, 2], Tensor([1, 2])).tolist() == [2, 4]
-    with pytest.raises(AttributeError, match="did you mean.*exp"):
+    with pytest.raises(AttributeError, match=r"did you mean.*exp"):
         nngrad.expp  # noqa: B018
     with pytest.raises(AttributeError):
         nngrad.zzzzzz  # noqa: B018
@@ -404,7 +415,7 @@ def test_functions_check_their_arguments():
         nngrad.add(x, None)
     with pytest.raises(ValueError, match=r"add: .*\(1, 2\), \(3,\)"):
         nngrad.add(x, [1, 2, 3])
-    with pytest.raises(ValueError, match="sum: .*axis=5"):
+    with pytest.raises(ValueError, match=r"sum: .*axis=5"):
         x.sum(axis=5)
 
 
@@ -455,7 +466,9 @@ def test_broadcast_axis_refuses():
 def test_missing_generated_package_says_what_to_run(tmp_path):
     source = "import nngrad; assert nngrad.__version__\ntry: nngrad.Tensor\nexcept ImportError as e: print(e)"
     blocked = f"import sys; sys.modules['nngrad_ops'] = None\n{source}"
-    done = subprocess.run([sys.executable, "-c", blocked], capture_output=True, text=True, cwd=nngrad.__path__[0] + "/..")
+    done = subprocess.run(
+        [sys.executable, "-c", blocked], capture_output=True, text=True, cwd=nngrad.__path__[0] + "/.."
+    )
     assert "python -m nngrad.codegen" in done.stdout, done.stderr
 
 

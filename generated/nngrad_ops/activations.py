@@ -242,10 +242,10 @@ def gelu_tanh_and_residuals(x):
 
 def gelu_tanh_vjp(g, x, inner, tanh_inner):
     """Cotangent of `gelu_tanh`'s input."""
-    t = np.multiply(tanh_inner, 50000, out=...)
+    t = np.multiply(tanh_inner, 0.5, out=...)
     u = np.multiply(x, x, out=...)
-    u = np.multiply(u, 26829, out=u)
-    u = np.add(u, 200000, out=u)
+    u = np.multiply(u, 0.134145, out=u)
+    u = np.add(u, 1, out=u)
     v = np.multiply(inner, 2, out=...)
     v = np.abs(v, out=v)
     v = np.negative(v, out=v)
@@ -255,19 +255,18 @@ def gelu_tanh_vjp(g, x, inner, tanh_inner):
     v = np.divide(v, w, out=v)
     u = np.multiply(x, u, out=u)
     u = np.multiply(u, v, out=u)
-    u = np.multiply(u, 0.7978845608028654, out=u)
+    u = np.multiply(u, 1.5957691216057308, out=u)
     t = np.add(t, u, out=t)
-    t = np.add(t, 50000, out=t)
-    t = np.multiply(g, t, out=t)
-    return np.divide(t, 100000, out=t)
+    t = np.add(t, 0.5, out=t)
+    return np.multiply(g, t, out=t)
 
 
 def gelu_tanh_jvp(dx, x, inner, tanh_inner):
     """Tangent of `gelu_tanh`'s output."""
-    t = np.multiply(tanh_inner, 50000, out=...)
+    t = np.multiply(tanh_inner, 0.5, out=...)
     u = np.multiply(x, x, out=...)
-    u = np.multiply(u, 26829, out=u)
-    u = np.add(u, 200000, out=u)
+    u = np.multiply(u, 0.134145, out=u)
+    u = np.add(u, 1, out=u)
     v = np.multiply(inner, 2, out=...)
     v = np.abs(v, out=v)
     v = np.negative(v, out=v)
@@ -277,11 +276,10 @@ def gelu_tanh_jvp(dx, x, inner, tanh_inner):
     v = np.divide(v, w, out=v)
     u = np.multiply(x, u, out=u)
     u = np.multiply(u, v, out=u)
-    u = np.multiply(u, 0.7978845608028654, out=u)
+    u = np.multiply(u, 1.5957691216057308, out=u)
     t = np.add(t, u, out=t)
-    t = np.add(t, 50000, out=t)
-    t = np.multiply(dx, t, out=t)
-    return np.divide(t, 100000, out=t)
+    t = np.add(t, 0.5, out=t)
+    return np.multiply(dx, t, out=t)
 
 
 def gelu_and_residuals(x, approximate="none"):
@@ -307,7 +305,7 @@ def gelu(x, approximate="none"):
         dx = g*(erfc_x + sqrt(2)*x*exp(-x**2/2)/sqrt(pi))/2
 
     Derivative where approximate == "tanh":
-        dx = g*(50000*tanh_inner + sqrt(2)*x*(26829*x**2 + 200000)*sigmoid_slope(2*inner)/sqrt(pi) + 50000)/100000
+        dx = g*(tanh_inner/2 + 2*sqrt(2)*x*(26829*x**2/200000 + 1)*sigmoid_slope(2*inner)/sqrt(pi) + 1/2)
 
     Residuals: x, erfc_x, inner, tanh_inner.
     """
@@ -521,7 +519,7 @@ def softmax(x, axis=-1):
         return e / sum(e, axis)
 
     Derivative:
-        dx = g*y - y*sum(g*y, axis)
+        dx = y*(g - sum(g*y, axis))
 
     Residuals: y.
     """
@@ -535,15 +533,15 @@ def softmax(x, axis=-1):
 def softmax_vjp(g, y, axis=-1):
     """Cotangent of `softmax`'s input."""
     t = np.multiply(g, y, out=...)
-    u = np.multiply(y, np.add.reduce(t, axis, keepdims=True), out=...)
-    return np.subtract(t, u, out=t)
+    u = np.subtract(g, np.add.reduce(t, axis, keepdims=True), out=...)
+    return np.multiply(y, u, out=u)
 
 
 def softmax_jvp(dx, y, axis=-1):
     """Tangent of `softmax`'s output."""
     t = np.multiply(dx, y, out=...)
-    u = np.multiply(y, np.add.reduce(t, axis, keepdims=True), out=...)
-    return np.subtract(t, u, out=t)
+    u = np.subtract(dx, np.add.reduce(t, axis, keepdims=True), out=...)
+    return np.multiply(y, u, out=u)
 
 
 # --- log_softmax ---
@@ -582,7 +580,5 @@ def log_softmax_vjp(g, exp_x, sum_exp_x, axis=-1):
 
 def log_softmax_jvp(dx, exp_x, sum_exp_x, axis=-1):
     """Tangent of `log_softmax`'s output."""
-    t = np.multiply(dx, sum_exp_x, out=...)
-    u = np.multiply(dx, exp_x, out=...)
-    t = np.subtract(t, np.add.reduce(u, axis, keepdims=True), out=t)
-    return np.divide(t, sum_exp_x, out=t)
+    t = np.multiply(dx, exp_x, out=...)
+    return np.subtract(dx, np.add.reduce(t, axis, keepdims=True) / sum_exp_x, out=...)

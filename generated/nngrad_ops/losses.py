@@ -168,14 +168,14 @@ def binary_cross_entropy_vjp(g, input, target, log_p, log_q, needs, reduction="m
         v = np.where(mask, u, 0)
         log1p_input = np.log1p(v, out=v)
         mask2 = log1p_input <= -100
-        t = np.subtract(1, input, out=t)
-        u = np.subtract(target, 1, out=...)
-        u = np.multiply(g, u, out=u)
-        v = np.where(mask, t, 1)
-        w = np.where(mask2, 1, v)
-        t = np.divide(u, w, out=t)
-        t = np.negative(t, out=t)
-        u = np.where(mask2, 0, t)
+        u = np.subtract(1, input, out=u)
+        v = np.subtract(target, 1, out=...)
+        w = np.multiply(g, v, out=...)
+        v = np.where(mask, u, 1)
+        u = np.where(mask2, 1, v)
+        v = np.divide(w, u, out=...)
+        v = np.negative(v, out=v)
+        u = np.where(mask2, 0, v)
         v = np.where(mask, u, 0)
         dinput = unbroadcast(np.add(t, v, out=t), input.shape)
     if needs[1]:
@@ -206,12 +206,12 @@ def binary_cross_entropy_jvp(dinput, dtarget, input, target, log_p, log_q, reduc
         mask2 = log1p_input <= -100
         t = np.subtract(1, input, out=t)
         v = np.subtract(target, 1, out=...)
-        u = np.multiply(dinput, v, out=u)
+        w = np.multiply(dinput, v, out=...)
         v = np.where(mask, t, 1)
         t = np.where(mask2, 1, v)
-        u = np.divide(u, t, out=u)
-        u = np.negative(u, out=u)
-        t = np.where(mask2, 0, u)
+        w = np.divide(w, t, out=w)
+        w = np.negative(w, out=w)
+        t = np.where(mask2, 0, w)
         v = np.where(mask, t, 0)
         terms.append(np.add(u, v, out=u))
     if dtarget is not None:
@@ -348,7 +348,7 @@ def cross_entropy(input, target, axis=-1, reduction="mean"):
         return -take(log_softmax(input, axis), target, axis)
 
     Derivative:
-        dinput = exp_input*g/sum_exp_input - g*one_hot(target, axis)
+        dinput = g*(exp_input/sum_exp_input - one_hot(target, axis))
 
     Residuals: input, target, exp_input, sum_exp_input.
     """
@@ -361,10 +361,10 @@ def cross_entropy_vjp(g, input, target, exp_input, sum_exp_input, needs, axis=-1
     target = np.expand_dims(target, axis)
     dinput = None
     if needs[0]:
-        t = np.multiply(exp_input, g / sum_exp_input, out=...)
+        t = np.divide(exp_input, sum_exp_input, out=...)
         u = one_hot(target, input.shape, axis, g.dtype)
-        v = np.multiply(u, g, out=...)
-        dinput = np.subtract(t, v, out=t)
+        t = np.subtract(t, u, out=t)
+        dinput = np.multiply(t, g, out=...)
     return dinput, None
 
 

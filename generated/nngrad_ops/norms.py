@@ -87,20 +87,18 @@ def layer_norm_weight_and_residuals(x, weight, axis=-1, eps=1e-05):
 
 def layer_norm_weight_vjp(g, x, weight, y, mean_x, scale, needs, axis=-1, eps=1e-05):
     """Cotangents of `layer_norm_weight`'s inputs."""
+    centred = np.subtract(x, mean_x, out=...)
+    y1 = np.multiply(centred, scale, out=centred)
     dx = dweight = None
     if needs[0]:
         t = np.multiply(g, weight, out=...)
         n = count(g.shape, axis)
         u = np.multiply(g, y, out=...)
-        v = np.add.reduce(u, axis, keepdims=True)
-        u = np.multiply(x, scale * v / n, out=u)
-        u = np.subtract(t, u, out=u)
-        u = np.add(u, mean_x * scale * v / n, out=u)
-        u = np.subtract(u, np.add.reduce(t, axis, keepdims=True) / n, out=u)
-        dx = unbroadcast(np.multiply(u, scale, out=u), x.shape)
+        v = np.multiply(y1, np.add.reduce(u, axis, keepdims=True) / n, out=...)
+        v = np.subtract(t, v, out=v)
+        v = np.subtract(v, np.add.reduce(t, axis, keepdims=True) / n, out=v)
+        dx = unbroadcast(np.multiply(v, scale, out=v), x.shape)
     if needs[1]:
-        centred = np.subtract(x, mean_x, out=...)
-        y1 = np.multiply(centred, scale, out=centred)
         dweight = unbroadcast(np.multiply(g, y1, out=y1), weight.shape)
     return dx, dweight, None
 
@@ -240,8 +238,7 @@ def layer_norm(x, weight=None, bias=None, axis=-1, eps=1e-05):
         dbias = g
 
     Derivative where weight is not None and bias is None:
-        dx = scale*(g*weight + mean_x*scale*sum(g*y, axis)/count(axis) - scale*x*sum(g*y, axis)/count(axis) -
-            sum(g*weight, axis)/count(axis))
+        dx = scale*(g*weight - y1*sum(g*y, axis)/count(axis) - sum(g*weight, axis)/count(axis))
         dweight = g*y1
 
     Derivative where weight is None and bias is not None:

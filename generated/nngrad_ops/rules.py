@@ -321,7 +321,7 @@ def cross_entropy_pullback(ops, g, inputs, y, needs, axis=-1, reduction="mean"):
         shifted = input - max_input
         exp_input = ops.exp(shifted)
         sum_exp_input = ops.sum(exp_input, axis=axis, keepdims=True)
-        dinput = exp_input * g / sum_exp_input - one_hot(target.data, input.shape, axis, g.dtype) * g
+        dinput = (exp_input / sum_exp_input - one_hot(target.data, input.shape, axis, g.dtype)) * g
     return dinput, None
 
 
@@ -455,8 +455,8 @@ def gelu_tanh_pullback(ops, g, inputs, y, needs):
     t = x * x
     inner = (t * x * 0.044715 + x) * 0.7978845608028654
     tanh_inner = ops.tanh(inner)
-    u = x * (t * 26829 + 200000) * ops.sigmoid(inner * -2) * ops.sigmoid(inner * 2)
-    return (g * (tanh_inner * 50000 + u * 0.7978845608028654 + 50000) / 100000,)
+    u = x * (t * 0.134145 + 1) * ops.sigmoid(inner * -2) * ops.sigmoid(inner * 2)
+    return (g * (tanh_inner * 0.5 + u * 1.5957691216057308 + 0.5),)
 
 
 def gelu_tanh_pushforward(ops, tangents, inputs, y):
@@ -465,8 +465,8 @@ def gelu_tanh_pushforward(ops, tangents, inputs, y):
     t = x * x
     inner = (t * x * 0.044715 + x) * 0.7978845608028654
     tanh_inner = ops.tanh(inner)
-    u = x * (t * 26829 + 200000) * ops.sigmoid(inner * -2) * ops.sigmoid(inner * 2)
-    return dx * (tanh_inner * 50000 + u * 0.7978845608028654 + 50000) / 100000
+    u = x * (t * 0.134145 + 1) * ops.sigmoid(inner * -2) * ops.sigmoid(inner * 2)
+    return dx * (tanh_inner * 0.5 + u * 1.5957691216057308 + 0.5)
 
 
 def gelu_pullback(ops, g, inputs, y, needs, approximate="none"):
@@ -593,14 +593,13 @@ def layer_norm_weight_pullback(ops, g, inputs, y, needs, axis=-1, eps=1e-05):
     sum_centred = ops.sum(centred * centred, axis=axis, keepdims=True)
     mean_centred = sum_centred / n
     scale = 1 / ops.sqrt(mean_centred + eps)
+    y1 = centred * scale
     dx = dweight = None
     if needs[0]:
         t = g * weight
-        u = ops.sum(g * y, axis=axis, keepdims=True)
-        v = t - x * scale * u / n + mean_x * scale * u / n - ops.sum(t, axis=axis, keepdims=True) / n
-        dx = ops.unbroadcast(v * scale, shape=x.shape)
+        u = t - y1 * ops.sum(g * y, axis=axis, keepdims=True) / n - ops.sum(t, axis=axis, keepdims=True) / n
+        dx = ops.unbroadcast(u * scale, shape=x.shape)
     if needs[1]:
-        y1 = centred * scale
         dweight = ops.unbroadcast(g * y1, shape=weight.shape)
     return dx, dweight, None
 
@@ -789,7 +788,7 @@ def log_softmax_pushforward(ops, tangents, inputs, y, axis=-1):
     shifted = x - max_x
     exp_x = ops.exp(shifted)
     sum_exp_x = ops.sum(exp_x, axis=axis, keepdims=True)
-    return (dx * sum_exp_x - ops.sum(dx * exp_x, axis=axis, keepdims=True)) / sum_exp_x
+    return dx - ops.sum(dx * exp_x, axis=axis, keepdims=True) / sum_exp_x
 
 
 def logaddexp_pullback(ops, g, inputs, y, needs):
@@ -1174,14 +1173,12 @@ def sinh_pushforward(ops, tangents, inputs, y):
 
 
 def softmax_pullback(ops, g, inputs, y, needs, axis=-1):
-    t = g * y
-    return (t - y * ops.sum(t, axis=axis, keepdims=True),)
+    return (y * (g - ops.sum(g * y, axis=axis, keepdims=True)),)
 
 
 def softmax_pushforward(ops, tangents, inputs, y, axis=-1):
     (dx,) = tangents
-    t = dx * y
-    return t - y * ops.sum(t, axis=axis, keepdims=True)
+    return y * (dx - ops.sum(dx * y, axis=axis, keepdims=True))
 
 
 def softplus_threshold_pullback(ops, g, inputs, y, needs, beta=1.0, threshold=None):

@@ -79,6 +79,8 @@ def kept_shape(shape, axis) -> tuple[int, ...]:
 
 def drop_axis(y, axis, keepdims: bool):
     """The result of a reduction without the axis, unless it is to be kept. For arrays and Tensors."""
+    if isinstance(y, np.generic):
+        return np.asarray(y)
     if keepdims:
         return y
     axes = normalized_axes(axis, len(y.shape))
@@ -88,7 +90,7 @@ def drop_axis(y, axis, keepdims: bool):
 def unbroadcast(x, shape):
     """Undo broadcasting: sum x over the axes along which `shape` was repeated; repeat it where x is the shorter."""
     if x.shape == shape:
-        return x
+        return np.asarray(x)
     common = np.broadcast_shapes(x.shape, shape)
     if x.shape != common:
         x = np.broadcast_to(x, common)
@@ -170,6 +172,11 @@ def product_of_others_of_tensor(ops, x, axis):
     rows = products_before(rows) * products_before(rows[..., ::-1])[..., ::-1]
     inverse = tuple(order.index(position) for position in range(len(order)))
     return ops.transpose(ops.reshape(rows, shape=row_shape), axes=inverse)
+
+
+def sinc(x):
+    """sin(pi x) / (pi x), and 1 at 0."""
+    return np.asarray(np.sinc(x))
 
 
 def power(x, exponent):

@@ -82,7 +82,8 @@ def assemble(op: Op, chosen: Iterable[Derivatives]) -> Code:
     variants = [Variant(op, derivatives) for derivatives in chosen]
     bodies = [variant.bodies() for variant in variants]
     saved = list(dict.fromkeys(value.name for variant in variants for value in variant.saved))
-    order = [*(one.name for one in op.inputs), variants[0].output.name, *saved]
+    output = variants[0].output.name if output_is_residual(op) else ""
+    order = [*(one.name for one in op.inputs), output, *saved]
     residuals = [name for name in order if any(name in variant.used for variant in variants)]
     functions = Functions(op, variants, saved, residuals)
     return Code(
@@ -185,6 +186,11 @@ class Variant:
     def full_shape(self) -> str:
         """The same, where the cotangent may tell it."""
         return self.input_shape if self.is_loss or self.axis else "g.shape"
+
+    @property
+    def _output_shape(self) -> str:
+        """Source of the output's shape, a dropped axis kept."""
+        return f"kept_shape({self.input_shape}, {self.axis})" if self.axis else self.input_shape
 
     def bodies(self) -> Bodies:
         forward, results = self._forward()
@@ -311,7 +317,7 @@ class Variant:
         shape = self.input_shape
         outputs = [(f"dy_{name}", node) for name, node in zip(self.inputs, nodes, strict=True)]
         writer = NumpyWriter(graph, outputs, shape, f"d{self.inputs[0]}.dtype", self._taken(graph))
-        body = self._tangent_statements(writer, graph, outputs, "np.zeros_like({})", "total(terms, shape)")
+        body = self._tangent_statements(writer, graph, outputs, "np.zeros_like({})", f"total(terms, {self._output_shape})")
         lines = [*self._kept_lines(graph, shape, {self.output.name}), *self._index_lines(graph), *body]
         lines = [*self._shape_line(lines), *lines]
         self._note_use(graph, lines)
@@ -369,7 +375,7 @@ class Variant:
         shape = self.input_shape
         outputs = [(f"dy_{name}", node) for name, node in zip(self.inputs, nodes, strict=True)]
         writer = TensorWriter(graph, outputs, shape, self._taken(graph))
-        total = "ops.broadcast(sum(terms[1:], terms[0]), shape=shape)"
+        total = f"ops.broadcast(sum(terms[1:], terms[0]), shape={self._output_shape})"
         body = self._tangent_statements(writer, graph, outputs, "{} * 0", total)
         kept = self._kept_lines(graph, shape, {self.output.name})
         lines = [*kept, *self._index_lines(graph, "ops"), *body]

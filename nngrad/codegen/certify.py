@@ -47,19 +47,19 @@ class Oracle:
                 values[stage.value.name] = self._stage(stage, values)
             result = values[self.formula.output.name]
             axis = self.formula.reduced_axis
-            return np.squeeze(result, self._axis(axis)) if axis else result
+            return np.asarray(np.squeeze(result, self._axis(axis)) if axis else result, dtype=object)
 
     def slope(self, direction: dict[str, np.ndarray], inputs: dict[str, np.ndarray]) -> np.ndarray:
         """The derivative of the formula along a direction, by a central difference."""
         with mpmath.workdps(DIGITS):
             ahead, behind = (self(**_moved(inputs, direction, side * STEP)) for side in (1, -1))
-            return (ahead - behind) / (2 * STEP)
+            return np.asarray((ahead - behind) / (2 * STEP), dtype=object)
 
     def curvature(self, first, second, inputs) -> np.ndarray:
         """The second derivative along two directions."""
         with mpmath.workdps(DIGITS):
             ahead, behind = (self.slope(first, _moved(inputs, second, side * STEP)) for side in (1, -1))
-            return (ahead - behind) / (2 * STEP)
+            return np.asarray((ahead - behind) / (2 * STEP), dtype=object)
 
     def _axis(self, label: str):
         axis = self.params.get(label, None)

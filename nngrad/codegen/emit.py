@@ -75,6 +75,9 @@ def render(package: Package) -> dict[str, str]:
         "builtin": package.builtin,
         "signature": method_signature,
         "arguments": method_arguments,
+        "rules_use_numpy": lambda codes: any(
+            "np." in line for code in codes for function in code.rules for line in function.lines
+        ),
         "runtime_imports": lambda codes: _runtime_imports(function for code in codes for function in code.kernels),
         "runtime_imports_of_rules": lambda codes: _runtime_imports(function for code in codes for function in code.rules),
     }

@@ -337,7 +337,7 @@ hypot = _word(
     ],
 )
 sinc = _word(
-    "sinc", "np.sinc", mpmath.sincpi, 12, "sin(pi x) / (pi x), and 1 at 0.",
+    "sinc", "runtime.sinc", mpmath.sincpi, 12, "sin(pi x) / (pi x), and 1 at 0.",
     derivatives=lambda x: [Where(sympy.Eq(x, 0), 0, (cos(sympy.pi * x) - sinc(x)) / x)],
 )
 erf = _word(

@@ -133,6 +133,7 @@ class NumpyWriter:
         expression = self.expression(position, buffer)
         name = self._name(position, buffer)
         self.lines.append(f"{indent}{name} = {expression}")
+        self.free = [other for other in self.free if self.variables[other] != name]
         self.variables[position] = name
         for operand in self._operands(position):
             if self.last_use[operand] == self.position[position] and operand != buffer and self._owns(operand):
@@ -183,7 +184,8 @@ class NumpyWriter:
         live = {name for node, name in self.variables.items() if self.last_use.get(node, -1) >= here}
         node = self.graph.nodes[position]
         names = ("n",) if node.op == "count" else ("mask", "mask2", "mask3") if node.is_bool else NAMES
-        return next(name for name in (*names, *NAMES) if name not in live and name not in self.taken)
+        reserved = live | self.taken | set(self.graph.names.values()) | {label for label, _ in self.outputs}
+        return next(name for name in (*names, *NAMES) if name not in reserved)
 
     # --- expressions --------------------------------------------------------------------------------------------------
 

@@ -55,8 +55,9 @@ class TensorWriter:
 
     def _name(self, position: int) -> str:
         count = ("n",) if self.graph.nodes[position].op == "count" else ()
-        wanted = (self.graph.names.get(position, ""), *count, *NAMES)
-        name = next(name for name in wanted if name and name not in self.taken)
+        own = self.graph.names.get(position, "")
+        reserved = self.taken | set(self.graph.names.values()) - {own}
+        name = next(name for name in (own, *count, *NAMES) if name and name not in reserved)
         self.taken.add(name)
         return name
 

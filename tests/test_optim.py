@@ -1,0 +1,225 @@
+"""Optimizers and schedules: step by step against PyTorch in float64, and their bookkeeping."""
+
+import copy
+import itertools
+
+import numpy as np
+import pytest
+
+from nngrad import Tensor, nn, optim
+from nngrad.nn.functional import mse_loss
+
+rng = np.random.default_rng(0)
+
+
+def combinations(name, **choices):
+    for values in itertools.product(*choices.values()):
+        options = dict(zip(choices, values, strict=True))
+        if not (options.get("nesterov") and (options["dampening"] or not options["momentum"])):
+            yield pytest.param(name, options, id=" ".join([name, *(f"{k}={v}" for k, v in options.items())]))
+
+
+CASES = [
+    pytest.param("SGD", {}, id="SGD"),
+    pytest.param("RMSprop", {}, id="RMSprop"),
+    pytest.param("Adam", {}, id="Adam"),
+    pytest.param("AdamW", {}, id="AdamW"),
+    *combinations("SGD", lr=[0.1], momentum=[0, 0.9], dampening=[0, 0.3], weight_decay=[0, 0.1], nesterov=[False, True]),
+    *combinations(
+        "RMSprop", alpha=[0.9], eps=[1e-3], weight_decay=[0, 0.1], momentum=[0, 0.9], centered=[False, True]
+    ),
+    *combinations("Adam", lr=[0.05], betas=[(0.8, 0.9), (0.3, 0.99)], eps=[1e-4], weight_decay=[0, 0.1], amsgrad=[False, True]),
+    *combinations("AdamW", lr=[0.05], weight_decay=[0, 0.1], amsgrad=[False, True]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "options"), CASES)
+def test_thirty_steps_agree_with_pytorch(name, options):
+    torch = pytest.importorskip("torch")
+    starts = [rng.normal(size=shape) for shape in [(3, 2), (4,), (), (0, 2)]]
+    ours = [Tensor(a, dtype=np.float64, requires_grad=True) for a in starts]
+    theirs = [torch.tensor(a, requires_grad=True) for a in starts]
+    groups = lambda ps: [{"params": ps[:2]}, {"params": ps[2:], "lr": 0.02}]  # noqa: E731
+    optimizer = getattr(optim, name)(groups(ours), **options)
+    reference = getattr(torch.optim, name)(groups(theirs), **options)
+    for step in range(30):
+        for p, t in zip(ours, theirs, strict=True):
+            p.grad = rng.normal(size=p.shape) * (step % 7 != 3)
+            t.grad = torch.tensor(p.grad)
+        optimizer.step()
+        reference.step()
+        for p, t in zip(ours, theirs, strict=True):
+            np.testing.assert_allclose(p.data, t.detach().numpy(), rtol=1e-12, atol=1e-14)
+
+
+EVERY = [
+    lambda params: optim.SGD(params, lr=0.1, momentum=0.9, dampening=0.1, weight_decay=0.01),
+    lambda params: optim.SGD(params, lr=np.float64(0.1), momentum=0.9, nesterov=True),
+    lambda params: optim.RMSprop(params, weight_decay=np.float64(0.01), momentum=0.9, centered=True),
+    lambda params: optim.Adam(params, weight_decay=0.01, amsgrad=True),
+    lambda params: optim.AdamW(params, lr=np.float64(0.01)),
+]
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+@pytest.mark.parametrize("make", EVERY)
+def test_updates_are_in_place_and_keep_the_dtype(make, dtype):
+    params = [Tensor(np.ones(shape), dtype=dtype, requires_grad=True) for shape in [(2, 3), ()]]
+    optimizer = make(params)
+    arrays = [p.data for p in params]
+    for _ in range(3):
+        for p in params:
+            p.grad = np.full(p.shape, 0.5)
+            before = p.grad.copy()
+        optimizer.step()
+    assert all(p.data is array and p.dtype == dtype and (array < 1).all() for p, array in zip(params, arrays, strict=True))
+    np.testing.assert_array_equal(params[-1].grad, before)
+    for state in optimizer.state.values():
+        assert all(value.dtype == dtype for value in state.values() if isinstance(value, np.ndarray))
+
+
+@pytest.mark.parametrize("make", EVERY)
+def test_state_dict_continues_where_it_was_saved(make):
+    def run(params, optimizer, steps):
+        for step in range(steps):
+            for p in params:
+                p.grad = np.cos(step + p.data)
+            optimizer.step()
+
+    params = [Tensor([1.0, 2.0], requires_grad=True), Tensor([[3.0]], requires_grad=True)]
+    first = make(params)
+    run(params, first, 3)
+    saved, twins = copy.deepcopy(first.state_dict()), copy.deepcopy(params)
+    run(params, first, 3)
+    second = make(twins)
+    second.load_state_dict(saved)
+    assert saved["param_groups"][0]["params"] == [0, 1] and list(saved["state"]) == [0, 1]
+    run(twins, second, 3)
+    for p, twin in zip(params, twins, strict=True):
+        np.testing.assert_array_equal(p.data, twin.data)
+
+
+def test_load_state_dict_refuses_what_does_not_fit():
+    p, q = Tensor([1.0], requires_grad=True), Tensor([1.0, 2.0], requires_grad=True)
+    optimizer, other = optim.Adam([p]), optim.Adam([q], lr=0.5)
+    other.step()
+    with pytest.raises(ValueError, match=r"exp_avg of parameter 0 has shape \(2,\), the parameter \(1,\)"):
+        optimizer.load_state_dict(other.state_dict())
+    with pytest.raises(ValueError, match="no hyper-parameter 'betas'"):
+        optim.SGD([q]).load_state_dict(other.state_dict())
+    with pytest.raises(ValueError, match=r"groups of \[1\] parameters, the optimizer has \[2\]"):
+        optim.Adam([p, q]).load_state_dict(other.state_dict())
+    assert optimizer.state == {} and optimizer.param_groups[0]["lr"] == 1e-3
+
+
+def test_frozen_parameters_stay_and_zero_gradients_count():
+    frozen, idle = Tensor([1.0], requires_grad=True), Tensor([1.0], requires_grad=True)
+    optimizer = optim.SGD([frozen, idle], lr=0.1, weight_decay=1.0)
+    frozen.set_requires_grad(False)
+    optimizer.step()
+    assert frozen.tolist() == [1] and idle.tolist() == [np.float32(0.9)]
+
+
+def test_centered_rmsprop_survives_a_constant_gradient():
+    p = Tensor(np.zeros(100), requires_grad=True)
+    optimizer = optim.RMSprop([p], alpha=0.5, centered=True)
+    for _ in range(200):
+        p.grad = np.linspace(0.1, 1, 100)
+        optimizer.step()
+    assert np.isfinite(p.data).all()
+
+
+def test_zero_grad_and_a_graph_that_saved_the_old_values():
+    layer = nn.Linear(3, 1)
+    optimizer = optim.Adam(layer.parameters())
+    x = Tensor(np.ones((2, 3)), requires_grad=True)
+    mse_loss(layer(x), np.zeros((2, 1))).backward()
+    assert layer.weight.grad.any()
+    optimizer.zero_grad()
+    assert not layer.weight.grad.any() and not layer.bias.grad.any()
+    y = layer(x).sum()
+    optimizer.step()
+    with pytest.raises(RuntimeError, match="changed in place"):
+        y.backward()
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda p: optim.SGD([]), ValueError, "SGD got no parameters"),
+        (lambda p: optim.SGD(iter(())), ValueError, "SGD got no parameters"),
+        (lambda p: optim.SGD(p), TypeError, "takes a list of Tensors, or of dicts with 'params', not Tensor"),
+        (lambda p: optim.SGD(nn.Linear(1, 1)), TypeError, r"not Linear: write model.parameters\(\)"),
+        (lambda p: optim.SGD({"params": [p]}), TypeError, "not dict"),
+        (lambda p: optim.SGD({p}), TypeError, "not set"),
+        (lambda p: optim.SGD([p, 1.0]), TypeError, "optimizes Tensors, got float"),
+        (lambda p: optim.SGD([("p", p)]), TypeError, r"got tuple: model.parameters\(\)"),
+        (lambda p: optim.SGD([{"lr": 1.0}]), TypeError, "a dict with the key 'params'"),
+        (lambda p: optim.SGD([{"params": p}, p]), TypeError, "a parameter group is a dict"),
+        (lambda p: optim.SGD([p * 2]), ValueError, "result of 'multiply'"),
+        (lambda p: optim.SGD([p, p]), ValueError, "given twice"),
+        (lambda p: optim.SGD([{"params": p}, {"params": [p]}]), ValueError, "given twice"),
+        (lambda p: optim.SGD([{"params": p, "mometum": 0.9}]), ValueError, "no hyper-parameter 'mometum'; it has lr, mom"),
+        (lambda p: optim.SGD([p], lr=-1), ValueError, "SGD: lr must be a finite number, at least 0, got -1"),
+        (lambda p: optim.SGD([p], lr=float("nan")), ValueError, "lr must be .* got nan"),
+        (lambda p: optim.SGD([p], lr="fast"), ValueError, "lr must be .* got 'fast'"),
+        (lambda p: optim.SGD([p], momentum=-0.1), ValueError, "momentum must be"),
+        (lambda p: optim.SGD([p], nesterov=True), ValueError, "nesterov needs momentum above 0 and dampening 0"),
+        (lambda p: optim.SGD([p], momentum=1, dampening=1, nesterov=True), ValueError, "nesterov needs"),
+        (lambda p: optim.RMSprop([p], alpha=1.1), ValueError, "RMSprop: alpha must be a number from 0 to 1, got 1.1"),
+        (lambda p: optim.Adam([p], betas=(0.9, 1.0)), ValueError, r"Adam: betas must be two numbers, .* got \(0.9, 1.0\)"),
+        (lambda p: optim.Adam([p], betas=0.9), ValueError, "betas must be two numbers"),
+        (lambda p: optim.Adam([p], eps=-1), ValueError, "eps must be"),
+        (lambda p: optim.AdamW([p], weight_decay=-1), ValueError, "AdamW: weight_decay must be"),
+        (lambda p: optim.AdamW([{"params": p, "amsgrad": 1}]), ValueError, "amsgrad must be True or False, got 1"),
+        (lambda p: optim.StepLR(optim.SGD([p]), 0), ValueError, "StepLR: step_size must be an integer, at least 1, got 0"),
+        (lambda p: optim.CosineAnnealingLR(optim.SGD([p]), 1.5), ValueError, "T_max must be an integer"),
+        (lambda p: optim.StepLR(p, 1), TypeError, "StepLR schedules an Optimizer, got Tensor"),
+    ],
+)
+def test_bad_arguments_are_named(make, error, message):
+    with pytest.raises(error, match=message):
+        make(Tensor([1.0], requires_grad=True))
+
+
+def test_repr_shows_groups_and_settings():
+    p = Tensor([1.0], requires_grad=True)
+    optimizer = optim.SGD([p], lr=0.5)
+    optimizer.add_param_group({"params": [Tensor([2.0])], "lr": 0.1})
+    assert repr(optimizer).splitlines()[2] == (
+        "  params=1 Tensors, lr=0.1, momentum=0.0, dampening=0.0, weight_decay=0.0, nesterov=False"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("StepLR", {"step_size": 3}),
+        ("StepLR", {"step_size": 2, "gamma": 0.5}),
+        ("CosineAnnealingLR", {"T_max": 7}),
+        ("CosineAnnealingLR", {"T_max": 10, "eta_min": 0.01}),
+    ],
+)
+def test_schedules_agree_with_pytorch(name, options):
+    torch = pytest.importorskip("torch")
+    p, t = Tensor([1.0], requires_grad=True), torch.ones(1, requires_grad=True)
+    ours, theirs = optim.SGD([{"params": p}], lr=0.4), torch.optim.SGD([{"params": t}], lr=0.4)
+    schedule, reference = getattr(optim, name)(ours, **options), getattr(torch.optim.lr_scheduler, name)(theirs, **options)
+    for _ in range(25):
+        np.testing.assert_allclose(schedule.get_last_lr(), reference.get_last_lr(), rtol=1e-12, atol=1e-15)
+        assert schedule.get_last_lr() == [ours.param_groups[0]["lr"]]
+        theirs.step()
+        schedule.step()
+        reference.step()
+
+
+def test_schedule_resumes():
+    p = Tensor([1.0], requires_grad=True)
+    first = optim.CosineAnnealingLR(optim.SGD([p], lr=1.0), T_max=4)
+    first.step()
+    saved = first.state_dict()
+    first.step()
+    second = optim.CosineAnnealingLR(optim.SGD([p], lr=9.0), T_max=5)
+    second.load_state_dict(saved)
+    second.step()
+    assert second.get_last_lr() == first.get_last_lr() and saved["last_epoch"] == 1

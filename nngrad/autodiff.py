@@ -1,8 +1,8 @@
 """Derivatives of functions: grad, vjp, jvp, hvp, jacobian, hessian, with JAX's conventions, and a check of them.
 
-Each call gives `f` variables of its own, so that nested calls never mistake each other's. If anything else that requires
-grad was used, another call's variable among it, the derivative is computed with a graph of its own, hence can be
-differentiated again; otherwise by the plain kernels.
+Each call gives `f` variables of its own, so that nested calls never mistake each other's. If anything else that
+requires grad was used, another call's variable among it, the derivative is computed with a graph of its own, hence can
+be differentiated again; otherwise by the plain kernels.
 """
 
 import math
@@ -93,7 +93,7 @@ def place_of(argnum, count):
 
 
 def variable(x, what, outer):
-    """A fresh variable with the value of x, and with x as its parent if x requires grad and the `outer` mode records."""
+    """A fresh variable with the value of x, and with x as its parent if x requires grad and `outer` mode records."""
     array = differentiable_array(x, what)
     parent = vertex(x) if outer and isinstance(x, Tensor) else None
     return wrap(array, Node(CLONE, {}, (x if isinstance(x, Tensor) else array,), (parent,), [array, array]))
@@ -254,7 +254,7 @@ def flat(tensors):
 
 
 def jacobian(f, argnums=0):
-    """A function that returns the Jacobian of f, of shape output shape + argument shape; a tuple for tuple `argnums`."""
+    """A function that returns the Jacobian of f, of shape output + argument shape; a tuple if `argnums` is one."""
 
     @wraps(f, updated=())
     def jacobian_of_f(*args, **kwargs):
@@ -292,8 +292,8 @@ def hessian(f, argnums=0):
 def check_grads(f, args, order=2, modes=("rev", "fwd"), rtol=1e-5, atol=1e-6, seed=0):
     """Compare the derivatives of f at `args` with finite differences along random directions, in float64.
 
-    f takes as many Tensors as the tuple args holds, and returns a Tensor. Derivatives up to `order` are checked: those of
-    the reverse and of the forward mode, as `modes` says, then their own derivatives by the same functions.
+    f takes as many Tensors as the tuple args holds, and returns a Tensor. Derivatives up to `order` are checked: those
+    of the reverse and of the forward mode, as `modes` says, then their own derivatives by the same functions.
 
     Raises AssertionError saying which derivative is wrong; TypeError if args is no tuple, ValueError for unknown modes.
     """

@@ -15,17 +15,15 @@ from operator import attrgetter
 
 import numpy as np
 
-try:
+try:  # the only door to the generated package, so that its absence is explained once
     from nngrad_ops import OPS
-    from nngrad_ops.runtime import Op
-    from nngrad_ops.tensor_methods import TensorMethods
+    from nngrad_ops.runtime import Op as Op
+    from nngrad_ops.tensor_methods import TensorMethods as TensorMethods
 except ModuleNotFoundError as error:
     if error.name != "nngrad_ops":
         raise
     message = "the generated package nngrad_ops is missing; run `python -m nngrad.codegen` to generate it"
     raise ImportError(message) from error
-
-__all__ = ["OPS", "Op", "TensorMethods"]  # the generated package enters here, where its absence is explained
 
 tick = count(1).__next__
 last_change = 0  # when the newest in-place change happened; Nodes newer than this need no check

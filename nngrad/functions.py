@@ -8,10 +8,9 @@ from functools import cache
 from inspect import signature
 
 import numpy as np
-from nngrad_ops.runtime import Op
 
 from nngrad import engine
-from nngrad.engine import OPS, apply, wrap
+from nngrad.engine import OPS, Op, apply, wrap
 
 # --- two ops without a formula ---------------------------------------------------------------------------------------
 
@@ -142,9 +141,9 @@ def public(name):
 NAMES = {"absolute": "abs", "amax": "max", "amin": "min", "broadcast_to": "broadcast", "concatenate": "concat"}
 ARGUMENTS = {"a_min": "min", "a_max": "max", "constant_values": "value", "indices_or_sections": "sections"}
 WITHOUT_GRADIENT = {
-    "all", "allclose", "any", "argmax", "argmin", "argsort", "array_equal", "array_equiv", "count_nonzero", "empty_like",
-    "flatnonzero", "full_like", "isclose", "may_share_memory", "ndim", "nonzero", "ones_like", "searchsorted", "shape",
-    "shares_memory", "size", "zeros_like",
+    "all", "allclose", "any", "argmax", "argmin", "argsort", "array_equal", "array_equiv", "count_nonzero",
+    "empty_like", "flatnonzero", "full_like", "isclose", "may_share_memory", "ndim", "nonzero", "ones_like",
+    "searchsorted", "shape", "shares_memory", "size", "zeros_like",
 }  # fmt: skip
 
 

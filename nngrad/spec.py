@@ -1,7 +1,7 @@
 """Every op of nngrad: its forward formula, once, and nothing else.
 
-`python -m nngrad.codegen` derives the rest. The words are those of `nngrad.codegen.language`; inside a formula a reduction
-keeps its axis with length 1, and numbers are exact.
+`python -m nngrad.codegen` derives the rest. The words are those of `nngrad.codegen.language`; inside a formula a
+reduction keeps its axis with length 1, and numbers are exact.
 """
 
 from nngrad.codegen.language import (
@@ -288,7 +288,8 @@ def layer_norm(x, weight=None, bias=None, *, axis=-1, eps=1e-5):
     return y
 
 
-# --- structural ops: index maps, each with its adjoint in templates/structural.py.j2 -----------------------------------
+# --- structural ops: index maps, each with its adjoint in templates/structural.py.j2
+# -----------------------------------
 
 
 @structural

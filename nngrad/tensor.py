@@ -5,10 +5,9 @@ import operator
 import weakref
 
 import numpy as np
-from nngrad_ops.tensor_methods import TensorMethods
 
 from nngrad import engine
-from nngrad.engine import OPS, apply, as_array, wrap
+from nngrad.engine import OPS, TensorMethods, apply, as_array, wrap
 from nngrad.functions import CLIP_GRADIENT, CLONE, Operations, call_numpy, call_ufunc, compare, matmul
 
 ADD, SUBTRACT, MULTIPLY, DIVIDE = OPS["add"], OPS["subtract"], OPS["multiply"], OPS["divide"]
@@ -310,7 +309,7 @@ class Tensor(TensorMethods):
     def __setitem__(self, index, value):
         """`x[index] = value` in place, cast to x's dtype; gradients reach both sides.
 
-        Raises RuntimeError on a leaf that requires grad, within `no_grad()` excepted. Where gradients are involved, other
+        Raises RuntimeError on a leaf that requires grad, except within `no_grad()`. Where gradients are involved, other
         Tensors that share x's memory have an outdated history afterwards, and using them raises RuntimeError.
         """
         engine.assign(self, plain_index(index), value)

@@ -2,8 +2,10 @@
 
 import copy
 import inspect
+import itertools
 import math
 import pickle
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,8 +13,8 @@ import pytest
 import nngrad
 import nngrad.nn.functional as F
 from nngrad import Tensor, nn, no_grad
-from nngrad.nn._from_ops import OPS_BY_CLASS, class_name
-from nngrad_ops import OPS
+from nngrad.engine import OPS
+from nngrad.nn._from_ops import OPS_BY_CLASS, REDUCTIONS, class_name
 
 ACTIVATIONS = [name for name, op in OPS.items() if op.home == "activation"]
 rng = np.random.default_rng(0)
@@ -78,7 +80,7 @@ def test_module_lists_what_its_attributes_hold():
     assert list(model.modules()) == [model, model[0], model[0].inner, model[2]]
     assert list(model.children()) == [model[0], model[2]]
     assert list(model.state_dict()) == ["0.scale", "0.seen", "0.inner.weight", "0.inner.bias", "2.weight"]
-    assert next(iter(model.state_dict("net"))) == next(iter(model.state_dict("net."))) == "net.0.scale"
+    assert next(iter(model.state_dict("net."))) == "net.0.scale"
 
 
 def test_attributes_can_be_replaced_and_deleted():
@@ -162,8 +164,8 @@ def test_state_dict_copies_out_and_in():
     state["inner.weight"][:] = 0
     np.testing.assert_array_equal(target.inner.weight.data, source.inner.weight.data)
     assert target.inner.weight is weight and not np.shares_memory(weight.data, source.inner.weight.data)
-    target.load_state_dict({name: value.astype(np.float64) for name, value in source.state_dict().items() if name != "seen"}
-                           | {"seen": Tensor(7, dtype=int)})  # fmt: skip
+    wide = {name: value.astype(np.float64) for name, value in source.state_dict().items()}
+    target.load_state_dict({**wide, "seen": Tensor(7, dtype=int)})
     assert weight.dtype == np.float32 and target.seen.item() == 7
 
 
@@ -197,7 +199,7 @@ def test_loading_is_noticed_by_a_graph_that_saved_the_old_values():
     layer = nn.Linear(2, 2)
     y = layer(Tensor(np.ones((1, 2)), requires_grad=True)).sum()
     layer.load_state_dict(nn.Linear(2, 2).state_dict())
-    with pytest.raises(RuntimeError, match="matmul|transpose"):
+    with pytest.raises(RuntimeError, match="changed in place"):
         y.backward()
 
 
@@ -238,7 +240,11 @@ def test_sequential_is_a_list_of_modules_and_functions():
     np.testing.assert_array_equal(model(x).data, layers[2](layers[1](layers[0](x))).data)
     assert list(model) == layers and len(model) == 3 and model[1] is nn.tanh and model[-1] is layers[2]
     head = model[:2]
-    assert type(head) is nn.Sequential and list(head) == layers[:2] and list(head.parameters()) == [*layers[0].parameters()]
+    assert (
+        type(head) is nn.Sequential
+        and list(head) == layers[:2]
+        and list(head.parameters()) == [*layers[0].parameters()]
+    )
     assert model.append(abs) is model and model[3] is abs
     model[3] = np.negative
     np.testing.assert_array_equal(model(x).data, -model[:3](x).data)
@@ -257,7 +263,9 @@ def test_sequential_is_a_list_of_modules_and_functions():
 def test_module_list_and_dict():
     layers = nn.ModuleList(nn.Linear(2, 2) for _ in range(3))
     layers += [nn.Dropout()]
-    assert names(layers.named_children()) == ["0", "1", "2", "3"] and len(layers[1:]) == 3 and layers.pop() not in layers
+    assert (
+        names(layers.named_children()) == ["0", "1", "2", "3"] and len(layers[1:]) == 3 and layers.pop() not in layers
+    )
     with pytest.raises(TypeError, match="ModuleList takes Modules, got function"):
         layers.append(nn.relu)
     heads = nn.ModuleDict({"a": nn.Linear(2, 1)})
@@ -265,7 +273,12 @@ def test_module_list_and_dict():
     assert list(heads.keys()) == ["a", "b"] and "a" in heads and heads["b"] is layers and len(heads) == 2
     assert names(heads.named_parameters())[:3] == ["a.weight", "a.bias", "b.0.weight"]
     assert heads.pop("a") and list(heads) == ["b"] and heads in {heads} and heads != nn.ModuleDict({"b": layers})
-    for name, value, error in [("a.b", layers, KeyError), ("", layers, KeyError), (1, layers, TypeError), ("a", 1, TypeError)]:
+    for name, value, error in [
+        ("a.b", layers, KeyError),
+        ("", layers, KeyError),
+        (1, layers, TypeError),
+        ("a", 1, TypeError),
+    ]:
         with pytest.raises(error):
             heads[name] = value
     with pytest.raises(KeyError):
@@ -312,7 +325,10 @@ def test_linear_starts_like_pytorch():
         (lambda: F.linear(np.ones(3), np.ones(3)), r"weight must have shape \(out, in\), got \(3,\)"),
         (lambda: F.linear(np.ones(3), np.ones((2, 3)), np.ones(3)), r"bias \(3,\) does not fit weight \(2, 3\)"),
         (lambda: nn.Linear(-1, 2), "must not be negative, got -1 and 2"),
-        (lambda: nn.LayerNorm(3)(np.ones((3, 4))), r"input of shape \(3, 4\) does not end with normalized_shape \(3,\)"),
+        (
+            lambda: nn.LayerNorm(3)(np.ones((3, 4))),
+            r"input of shape \(3, 4\) does not end with normalized_shape \(3,\)",
+        ),
         (lambda: F.layer_norm(np.ones(3), 3, np.ones(2)), r"weight of shape \(2,\) is not of normalized_shape \(3,\)"),
         (lambda: F.layer_norm(np.ones(3), (2, 3)), r"does not end with normalized_shape \(2, 3\)"),
         (lambda: nn.LayerNorm(()), "at least one axis"),
@@ -419,27 +435,20 @@ def test_activation_arguments_are_checked():
         nn.Rellu  # noqa: B018
 
 
-@pytest.mark.parametrize(
-    "name",
-    "ReLU ReLU6 PReLU RReLU LeakyReLU ELU SELU CELU GELU GLU SiLU Mish Softplus Sigmoid LogSigmoid Hardtanh Hardswish "
-    "Hardsigmoid Tanhshrink Softsign Softmin LogSoftmax L1Loss MSELoss SmoothL1Loss HuberLoss NLLLoss KLDivLoss "
-    "CrossEntropyLoss BCELoss BCEWithLogitsLoss PoissonNLLLoss MultiLabelMarginLoss".split(),
-)
-def test_class_names_are_spelt_like_pytorch(torch, name):
-    words = {
-        "LeakyReLU": "leaky_relu", "LogSoftmax": "log_softmax", "L1Loss": "l1_loss", "MSELoss": "mse_loss",
-        "SmoothL1Loss": "smooth_l1_loss", "HuberLoss": "huber_loss", "NLLLoss": "nll_loss", "KLDivLoss": "kl_div",
-        "CrossEntropyLoss": "cross_entropy", "BCELoss": "binary_cross_entropy",
-        "BCEWithLogitsLoss": "binary_cross_entropy_with_logits", "PoissonNLLLoss": "poisson_nll_loss",
-        "MultiLabelMarginLoss": "multilabel_margin_loss",
-    }  # fmt: skip
-    home = "loss" if name.endswith("Loss") else "activation"
+SPELLINGS = """
+    relu ReLU, relu6 ReLU6, prelu PReLU, rrelu RReLU, leaky_relu LeakyReLU, elu ELU, selu SELU, celu CELU, gelu GELU,
+    glu GLU, silu SiLU, mish Mish, softplus Softplus, sigmoid Sigmoid, logsigmoid LogSigmoid, hardtanh Hardtanh,
+    hardswish Hardswish, tanhshrink Tanhshrink, softmin Softmin, log_softmax LogSoftmax, l1_loss L1Loss,
+    mse_loss MSELoss, smooth_l1_loss SmoothL1Loss, huber_loss HuberLoss, nll_loss NLLLoss, kl_div KLDivLoss,
+    cross_entropy CrossEntropyLoss, binary_cross_entropy BCELoss, binary_cross_entropy_with_logits BCEWithLogitsLoss,
+    poisson_nll_loss PoissonNLLLoss, multilabel_margin_loss MultiLabelMarginLoss"""
 
-    class Named:
-        pass
 
-    Named.name, Named.home = words.get(name, name.lower()), home
-    assert class_name(Named) == name and hasattr(torch.nn, name) and hasattr(torch.nn.functional, Named.name)
+@pytest.mark.parametrize("spelling", [line.strip() for line in SPELLINGS.split(",")])
+def test_class_names_are_spelt_like_pytorch(torch, spelling):
+    name, expected = spelling.split()
+    assert class_name(SimpleNamespace(name=name, home="loss" if "Loss" in expected else "activation")) == expected
+    assert hasattr(torch.nn.functional, name) and hasattr(torch.nn, expected)
 
 
 # ---- losses
@@ -447,15 +456,14 @@ def test_class_names_are_spelt_like_pytorch(torch, name):
 PAIRED = [name for name, op in OPS.items() if op.home == "loss" and op.differentiable[1]]
 
 
-@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
-@pytest.mark.parametrize("shape", [(), (3,), (2, 3), (0, 3)])
+@pytest.mark.parametrize(("shape", "reduction"), [*itertools.product([(), (3,), (2, 3)], REDUCTIONS), ((0, 3), "sum")])
 @pytest.mark.parametrize("name", PAIRED)
 def test_loss_of_equal_shapes(torch, name, shape, reduction):
-    if 0 in shape and reduction == "mean":
-        pytest.skip("the mean of nothing is NaN, with a warning")
     arrays = rng.uniform(0.1, 0.9, shape), rng.uniform(0.1, 0.9, shape)
     theirs = getattr(torch.nn.functional, name)
-    agree(torch, lambda x, t: getattr(F, name)(x, t, reduction), lambda x, t: theirs(x, t, reduction=reduction), *arrays)
+    agree(
+        torch, lambda x, t: getattr(F, name)(x, t, reduction), lambda x, t: theirs(x, t, reduction=reduction), *arrays
+    )
     if name != "binary_cross_entropy":
         ours = getattr(nn, class_name(OPS[name]))(reduction=reduction)
         np.testing.assert_array_equal(ours(*arrays).data, getattr(F, name)(*arrays, reduction=reduction).data)
@@ -473,7 +481,7 @@ def test_loss_refuses_shapes_that_only_broadcast(name):
         loss(np.ones(3))
 
 
-@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("reduction", REDUCTIONS)
 @pytest.mark.parametrize("shape", [(4,), (5, 4), (5, 4, 2), (2, 4, 3, 1)])
 @pytest.mark.parametrize("name", ["cross_entropy", "nll_loss"])
 def test_loss_of_classes(torch, name, shape, reduction):
@@ -548,15 +556,3 @@ def test_a_network_learns_and_keeps_float32():
     assert all(p.dtype == p.grad.dtype == np.float32 for p in model.parameters())
     with no_grad():
         assert model(x).data.argmax(1).tolist() == y.tolist()
-
-
-def test_names_come_from_the_ops(monkeypatch):
-    """A new op in the table needs no line of code here: only the names are looked up, when they are asked for."""
-    from dataclasses import replace
-
-    monkeypatch.setitem(OPS, "swoosh", replace(OPS["silu"], name="swoosh"))
-    assert "swoosh" in dir(F)
-    try:
-        np.testing.assert_array_equal(F.swoosh([1.0]).data, F.silu([1.0]).data)
-    finally:
-        del F.swoosh

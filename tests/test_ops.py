@@ -1,6 +1,7 @@
 """Every op with a formula, against an oracle that never saw its derivative.
 
-The oracle is mpmath on the formula as the spec states it, and central differences of it in 60 digits. Parametrised over the
+The oracle is mpmath on the formula as the spec states it, and central differences of it in 60 digits. Parametrised
+over the
 spec: a new op is tested the day it is written. Inputs are drawn where the formula is finite and away from its kinks.
 """
 
@@ -130,7 +131,9 @@ def test_reverse_forward_and_second_order(case):
     gradients = nngrad.gradients(y, moving, Tensor(g, dtype=np.float64), create_graph=True)
     for x, twice in zip(moving, gradients, strict=True):
         close(twice.data, x.grad)
-    inner = sum((((one * along[name]).sum()) for name, one in zip(names, gradients, strict=True)), Tensor(0.0, dtype=np.float64))
+    inner = sum(
+        (((one * along[name]).sum()) for name, one in zip(names, gradients, strict=True)), Tensor(0.0, dtype=np.float64)
+    )
     if inner.requires_grad:
         second = nngrad.gradients(inner, moving)
         total = sum(float(np.vdot(u[name], one.data)) for name, one in zip(names, second, strict=True))

@@ -287,8 +287,9 @@ def test_shape_methods():
 
 INDICES = [
     0, -1, slice(1, None), (0, 1), (slice(None), 1), ..., (..., 0), None, (None, 0), (slice(None, None, -1),), [0, 1],
-    ([0, 1], [1, 2]), np.array([[0, 1], [1, 0]]), np.array([True, False]), ([True, False], slice(1)), (), [], (0, [2, 0]),
-    Tensor([1, 0], I64), Tensor([False, True], bool), (slice(None), Tensor(1, I64)), (Tensor([0, 1], I64), [1, 1]), np.int64(1),
+    ([0, 1], [1, 2]), np.array([[0, 1], [1, 0]]), np.array([True, False]), ([True, False], slice(1)), (), [],
+    (0, [2, 0]), np.int64(1), Tensor([1, 0], I64), Tensor([False, True], bool), (slice(None), Tensor(1, I64)),
+    (Tensor([0, 1], I64), [1, 1]),
 ]  # fmt: skip
 
 

@@ -7,7 +7,6 @@ import numpy as np
 
 from . import runtime
 
-
 # --- sigmoid ---
 
 

@@ -7,7 +7,6 @@ import numpy as np
 
 from .runtime import unbroadcast
 
-
 # --- matmul ---
 
 

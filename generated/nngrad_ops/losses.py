@@ -7,7 +7,6 @@ import numpy as np
 
 from .runtime import drop_axis, kept_shape, one_hot, reduced, spread, total, unbroadcast
 
-
 # --- l1_loss ---
 
 

@@ -8,7 +8,6 @@ import numpy as np
 from . import runtime
 from .runtime import count, drop_axis, kept_shape, product_of_others, total, unbroadcast
 
-
 # --- abs ---
 
 
@@ -1814,8 +1813,9 @@ def std_vjp(g, x, y, mean_x, var_x, axis=None, ddof=0, keepdims=False):
     y = y.reshape(kept_shape(x.shape, axis))
     mask = var_x == 0
     centred = np.subtract(x, mean_x, out=...)
-    t = np.multiply(centred, g / np.where(mask, 1, (count(x.shape, axis) - ddof) * y), out=centred)
-    return np.where(mask, 0, t)
+    t = g / np.where(mask, 1, (count(x.shape, axis) - ddof) * y)
+    u = np.multiply(centred, t, out=centred)
+    return np.where(mask, 0, u)
 
 
 def std_jvp(dx, x, y, mean_x, var_x, axis=None, ddof=0, keepdims=False):

@@ -7,7 +7,6 @@ import numpy as np
 
 from .runtime import count, total, unbroadcast
 
-
 # --- layer_norm ---
 
 

@@ -150,10 +150,10 @@ def binary_cross_entropy_pullback(ops, g, inputs, y, needs, reduction="mean"):
     dinput = dtarget = None
     if needs[0]:
         w = log_input <= -100
-        p = ops.where(t, ops.where(w, 0, -(g * target / ops.where(w, 1, u))), 0)
+        p = ops.where(w, 0, -(g * target / ops.where(w, 1, u)))
         q = log1p_input <= -100
         r = g * (target - 1) / ops.where(q, 1, ops.where(v, 1 - input, 1))
-        dinput = ops.unbroadcast(p + ops.where(v, ops.where(q, 0, -r), 0), shape=input.shape)
+        dinput = ops.unbroadcast(ops.where(t, p, 0) + ops.where(v, ops.where(q, 0, -r), 0), shape=input.shape)
     if needs[1]:
         maximum_log_input = ops.maximum(log_input, -100)
         log_p = ops.where(t, maximum_log_input, -100)
@@ -175,10 +175,10 @@ def binary_cross_entropy_pushforward(ops, tangents, inputs, y, reduction="mean")
     terms = []
     if dinput is not None:
         w = log_input <= -100
-        p = ops.where(t, ops.where(w, 0, -(dinput * target / ops.where(w, 1, u))), 0)
+        p = ops.where(w, 0, -(dinput * target / ops.where(w, 1, u)))
         q = log1p_input <= -100
         r = dinput * (target - 1) / ops.where(q, 1, ops.where(v, 1 - input, 1))
-        terms.append(p + ops.where(v, ops.where(q, 0, -r), 0))
+        terms.append(ops.where(t, p, 0) + ops.where(v, ops.where(q, 0, -r), 0))
     if dtarget is not None:
         maximum_log_input = ops.maximum(log_input, -100)
         log_p = ops.where(t, maximum_log_input, -100)
@@ -438,16 +438,16 @@ def floor_pushforward(ops, tangents, inputs, y):
 def gelu_none_pullback(ops, g, inputs, y, needs):
     (x,) = inputs
     erfc_x = ops.erfc(x * -0.7071067811865476)
-    t = x * ops.exp(x * x * -0.5) * 0.7978845608028654
-    return (g * (erfc_x + t) * 0.5,)
+    t = x * ops.exp(x * x * -0.5)
+    return (g * (erfc_x + t * 0.7978845608028654) * 0.5,)
 
 
 def gelu_none_pushforward(ops, tangents, inputs, y):
     (x,) = inputs
     (dx,) = tangents
     erfc_x = ops.erfc(x * -0.7071067811865476)
-    t = x * ops.exp(x * x * -0.5) * 0.7978845608028654
-    return dx * (erfc_x + t) * 0.5
+    t = x * ops.exp(x * x * -0.5)
+    return dx * (erfc_x + t * 0.7978845608028654) * 0.5
 
 
 def gelu_tanh_pullback(ops, g, inputs, y, needs):
@@ -573,10 +573,9 @@ def layer_norm_weight_bias_pushforward(ops, tangents, inputs, y, axis=-1, eps=1e
     y1 = centred * scale
     terms = []
     if dx is not None:
-        t = dx - y1 * ops.sum(dx * y1, axis=axis, keepdims=True) / n - ops.sum(
-            ops.broadcast(dx, shape=shape), axis=axis, keepdims=True
-        ) / n
-        terms.append(weight * t * scale)
+        t = dx - y1 * ops.sum(dx * y1, axis=axis, keepdims=True) / n
+        u = t - ops.sum(ops.broadcast(dx, shape=shape), axis=axis, keepdims=True) / n
+        terms.append(weight * u * scale)
     if dweight is not None:
         terms.append(dweight * y1)
     if dbias is not None:
@@ -597,8 +596,8 @@ def layer_norm_weight_pullback(ops, g, inputs, y, needs, axis=-1, eps=1e-05):
     dx = dweight = None
     if needs[0]:
         t = g * weight
-        u = t - y1 * ops.sum(g * y, axis=axis, keepdims=True) / n - ops.sum(t, axis=axis, keepdims=True) / n
-        dx = ops.unbroadcast(u * scale, shape=x.shape)
+        u = t - y1 * ops.sum(g * y, axis=axis, keepdims=True) / n
+        dx = ops.unbroadcast((u - ops.sum(t, axis=axis, keepdims=True) / n) * scale, shape=x.shape)
     if needs[1]:
         dweight = ops.unbroadcast(g * y1, shape=weight.shape)
     return dx, dweight, None
@@ -618,10 +617,9 @@ def layer_norm_weight_pushforward(ops, tangents, inputs, y, axis=-1, eps=1e-05):
     y1 = centred * scale
     terms = []
     if dx is not None:
-        t = dx - y1 * ops.sum(dx * y1, axis=axis, keepdims=True) / n - ops.sum(
-            ops.broadcast(dx, shape=shape), axis=axis, keepdims=True
-        ) / n
-        terms.append(weight * t * scale)
+        t = dx - y1 * ops.sum(dx * y1, axis=axis, keepdims=True) / n
+        u = t - ops.sum(ops.broadcast(dx, shape=shape), axis=axis, keepdims=True) / n
+        terms.append(weight * u * scale)
     if dweight is not None:
         terms.append(dweight * y1)
     return ops.broadcast(sum(terms[1:], terms[0]), shape=shape)
@@ -638,8 +636,8 @@ def layer_norm_bias_pullback(ops, g, inputs, y, needs, axis=-1, eps=1e-05):
         sum_centred = ops.sum(centred * centred, axis=axis, keepdims=True)
         mean_centred = sum_centred / n
         scale = 1 / ops.sqrt(mean_centred + eps)
-        t = g - centred * ops.sum(g * centred, axis=axis, keepdims=True) * scale * scale / n
-        dx = ops.unbroadcast((t - ops.sum(g, axis=axis, keepdims=True) / n) * scale, shape=x.shape)
+        t = centred * ops.sum(g * centred, axis=axis, keepdims=True) * scale * scale / n
+        dx = ops.unbroadcast((g - t - ops.sum(g, axis=axis, keepdims=True) / n) * scale, shape=x.shape)
     if needs[2]:
         dbias = ops.unbroadcast(g, shape=bias.shape)
     return dx, None, dbias
@@ -658,8 +656,9 @@ def layer_norm_bias_pushforward(ops, tangents, inputs, y, axis=-1, eps=1e-05):
         sum_centred = ops.sum(centred * centred, axis=axis, keepdims=True)
         mean_centred = sum_centred / n
         scale = 1 / ops.sqrt(mean_centred + eps)
-        t = dx - centred * ops.sum(centred * dx, axis=axis, keepdims=True) * scale * scale / n
-        terms.append((t - ops.sum(ops.broadcast(dx, shape=shape), axis=axis, keepdims=True) / n) * scale)
+        t = centred * ops.sum(centred * dx, axis=axis, keepdims=True) * scale * scale / n
+        u = dx - t - ops.sum(ops.broadcast(dx, shape=shape), axis=axis, keepdims=True) / n
+        terms.append(u * scale)
     if dbias is not None:
         terms.append(dbias)
     return ops.broadcast(sum(terms[1:], terms[0]), shape=shape)
@@ -676,8 +675,8 @@ def layer_norm_plain_pullback(ops, g, inputs, y, needs, axis=-1, eps=1e-05):
         sum_centred = ops.sum(centred * centred, axis=axis, keepdims=True)
         mean_centred = sum_centred / n
         scale = 1 / ops.sqrt(mean_centred + eps)
-        t = g - y * ops.sum(g * y, axis=axis, keepdims=True) / n
-        dx = (t - ops.sum(g, axis=axis, keepdims=True) / n) * scale
+        t = y * ops.sum(g * y, axis=axis, keepdims=True) / n
+        dx = (g - t - ops.sum(g, axis=axis, keepdims=True) / n) * scale
     return dx, None, None
 
 
@@ -691,8 +690,8 @@ def layer_norm_plain_pushforward(ops, tangents, inputs, y, axis=-1, eps=1e-05):
     sum_centred = ops.sum(centred * centred, axis=axis, keepdims=True)
     mean_centred = sum_centred / n
     scale = 1 / ops.sqrt(mean_centred + eps)
-    t = dx - y * ops.sum(dx * y, axis=axis, keepdims=True) / n
-    return (t - ops.sum(dx, axis=axis, keepdims=True) / n) * scale
+    t = y * ops.sum(dx * y, axis=axis, keepdims=True) / n
+    return (dx - t - ops.sum(dx, axis=axis, keepdims=True) / n) * scale
 
 
 def layer_norm_pullback(ops, g, inputs, y, needs, axis=-1, eps=1e-05):

@@ -22,7 +22,12 @@ def coefficients(dtype: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
     near, far = DEGREES[dtype]
     with mpmath.workdps(60):
         return (
-            _fitted(lambda z: mpmath.erf(mpmath.sqrt(z)) / mpmath.sqrt(z) if z else 2 / mpmath.sqrt(mpmath.pi), 0, SMALL, near),
+            _fitted(
+                lambda z: mpmath.erf(mpmath.sqrt(z)) / mpmath.sqrt(z) if z else 2 / mpmath.sqrt(mpmath.pi),
+                0,
+                SMALL,
+                near,
+            ),
             _fitted(_scaled_erfc, -1, 1, far),
         )
 

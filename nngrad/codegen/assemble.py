@@ -1,10 +1,7 @@
-"""Stage 7: the functions of an op.
+"""Stage 8: the functions of an op.
 
-From an op's formulas and their derivatives: the NumPy kernels `f`, `f_vjp` and `f_jvp`, and over Tensors `f_pullback` and
-`f_pushforward`. Here it is decided what the functions take and what forward keeps for backward; the cotangent is given
-back the axis that the output dropped, and summed to the shape of the input that was broadcast.
-
-An op whose formula depends on static parameters or optional inputs has one set of functions for each formula, and
+An op with one formula has the kernels `f`, `f_vjp` and `f_jvp`, and over Tensors `f_pullback` and `f_pushforward`. An
+op whose formula depends on static parameters or optional inputs has one set of functions for each formula, and
 functions of the plain name that choose among them.
 """
 
@@ -12,29 +9,15 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 import sympy
 
-from nngrad.codegen.derive import Derivatives, derive
-from nngrad.codegen.forms import Search
-from nngrad.codegen.language import AxisSum, Count, Indicator, Pick, Value, Where
-from nngrad.codegen.lower import Graph, guarded, used_always
-from nngrad.codegen.numpy_code import NumpyWriter
-from nngrad.codegen.rewrite import rewrite
-from nngrad.codegen.tensor_code import TensorWriter
+from nngrad.codegen.bodies import Bodies, Variant, output_is_residual
+from nngrad.codegen.derive import Derivatives
+from nngrad.codegen.symbols import AxisSum, Count, Indicator, Pick, Where
 from nngrad.codegen.trace import PRESENT, REQUIRED, Formula, Op
-
-KEEPING_INTEGERS = {
-    "argument", "number", "parameter", "add", "subtract", "multiply", "negative", "where", "compare", "logic", "reduce",
-    "broadcast", "count",
-}  # fmt: skip
-KEEPING_INTEGERS_CALLS = {"np.abs", "np.sign", "np.maximum", "np.minimum"}
-
-
-_SHAPE_VARIABLE = re.compile(r"(?<![\w.])shape\b(?!\s*=)")
 
 
 @dataclass(frozen=True)
@@ -65,18 +48,6 @@ class Code:
     forward: str
 
 
-def output_is_residual(op: Op) -> bool:
-    """Whether backward gets the formula's output for nothing. A reduced loss does not keep it."""
-    return op.home != "loss"
-
-
-def differentiated(op: Op) -> Iterator[Derivatives]:
-    """The derivatives of each of an op's formulas, in no particular form."""
-    names = frozenset(one.name for one in op.inputs if one.differentiable)
-    for formula in op.formulas:
-        yield derive(rewrite(formula), names)
-
-
 def assemble(op: Op, chosen: Iterable[Derivatives]) -> Code:
     """The code of an elementwise or reduction op, from its derivatives in their chosen forms."""
     variants = [Variant(op, derivatives) for derivatives in chosen]
@@ -96,299 +67,6 @@ def assemble(op: Op, chosen: Iterable[Derivatives]) -> Code:
         all(variant.keeps_integers for variant in variants),
         functions.forward,
     )
-
-
-@dataclass
-class Bodies:
-    """The bodies of one formula's functions, as lines."""
-
-    forward: list[str]
-    results: list[str]
-    vjp: list[str]
-    jvp: list[str]
-    pullback: list[str]
-    pushforward: list[str]
-
-
-# --- one formula ------------------------------------------------------------------------------------------------------
-
-
-@dataclass
-class Variant:
-    """One formula of an op on its way to code. `used` and `read` collect the residuals that its derivatives take."""
-
-    op: Op
-    derivatives: Derivatives
-    used: set[str] = field(default_factory=set)
-    read: set[str] = field(default_factory=set)
-    keeps_integers: bool = False
-
-    @property
-    def formula(self) -> Formula:
-        return self.derivatives.formula
-
-    @property
-    def output(self) -> Value:
-        return self.formula.output
-
-    @property
-    def axis(self) -> str:
-        """The axis that the output drops, or ''."""
-        return self.formula.reduced_axis
-
-    @property
-    def is_loss(self) -> bool:
-        return self.op.home == "loss"
-
-    @property
-    def inputs(self) -> list[str]:
-        """The inputs that receive a cotangent."""
-        return [value.name for value in self.derivatives.vjp]
-
-    @cached_property
-    def broadcasting(self) -> list[str]:
-        return [value.name for value in self.formula.inputs if value.name not in self.formula.indices]
-
-    @cached_property
-    def saved(self) -> tuple[Value, ...]:
-        """What forward keeps: what the search wants kept, unless forward itself only half computes it."""
-        derivatives = self.derivatives
-        search = Search(self.formula, output_is_residual(self.op))
-        wanted = search.saved([*derivatives.vjp.values(), *derivatives.jvp.values()])
-        graph = self._bare_graph({})
-        always = used_always(graph, [graph.build(self.output)])
-        stages = [stage.value for stage in self.formula.stages if stage.value in wanted]
-        return tuple(value for value in stages if graph.build(value) in always)
-
-    def _bare_graph(self, arguments, smooth: bool = False, **sources_of) -> Graph:
-        masks = frozenset(one.name for one in self.op.inputs if not one.differentiable) - self.formula.indices
-        given = {value: value.name for value in self.formula.inputs} | arguments
-        return Graph(self.formula, given, smooth, masks, sources_of)
-
-    def _graph(self, arguments, exprs, smooth: bool = False, **sources_of) -> tuple[Graph, list[int]]:
-        graph = self._bare_graph(arguments, smooth, **sources_of)
-        return guarded(graph, [graph.build(expr) for expr in exprs])
-
-    def _taken(self, graph: Graph) -> set[str]:
-        names = {symbol.name for symbol in graph.arguments} | {param.name for param in self.op.params}
-        return names | {"g", "shape", "needs", "np", "ops", "inputs", "tangents", "terms"}
-
-    def _residuals(self) -> dict[Value, str]:
-        known = [*self.saved, *([self.output] if output_is_residual(self.op) else [])]
-        return {value: value.name for value in known}
-
-    @property
-    def input_shape(self) -> str:
-        """Source of the shape that the inputs are broadcast to."""
-        return f"{self.broadcasting[0]}.shape" if len(self.broadcasting) == 1 else "shape"
-
-    @property
-    def full_shape(self) -> str:
-        """The same, where the cotangent may tell it."""
-        return self.input_shape if self.is_loss or self.axis else "g.shape"
-
-    @property
-    def _output_shape(self) -> str:
-        """Source of the output's shape, a dropped axis kept."""
-        return f"kept_shape({self.input_shape}, {self.axis})" if self.axis else self.input_shape
-
-    def bodies(self) -> Bodies:
-        forward, results = self._forward()
-        return Bodies(forward, results, self._vjp(), self._jvp(), self._pullback(), self._pushforward())
-
-    # --- kernels ------------------------------------------------------------------------------------------------------
-
-    def _forward(self) -> tuple[list[str], list[str]]:
-        """The statements of the forward kernel, and the sources of y and of each saved value."""
-        graph, nodes = self._graph({}, [self.output, *self.saved])
-        self.keeps_integers = all(_keeps_integers(node) for node in graph.nodes)
-        carrier = next(one.name for one in self.op.inputs if one.differentiable)
-        labels = ["y", *(value.name for value in self.saved)]
-        outputs = list(zip(labels, nodes, strict=True))
-        writer = NumpyWriter(graph, outputs, self.input_shape, f"{carrier}.dtype", self._taken(graph))
-        block = sorted({node for _, block in writer.blocks() for node in block})
-        writer.plan([(None, block)])
-        writer.write([node for node in block if self.saved or node != nodes[0]])
-        result = writer.final(nodes[0])
-        if self.axis and not self.is_loss and not self.saved and graph.nodes[nodes[0]].op == "reduce":
-            result = result.replace("keepdims=True", "keepdims=keepdims, out=...")
-        elif graph.nodes[nodes[0]].op == "argument":
-            result = f"{result}.copy()"
-        else:
-            result = self._finished(result)
-        results = [result, *(writer.final(node) for node in nodes[1:])]
-        lines = [*self._index_lines(graph), *writer.lines]
-        return [*self._shape_line([*lines, *results]), *lines], results
-
-    def _finished(self, result: str) -> str:
-        """The result without the dropped axis, and reduced if it is a loss."""
-        if self.axis:
-            result = f"drop_axis({result}, {self.axis}, {'False' if self.is_loss else 'keepdims'})"
-        return f"reduced({result}, reduction)" if self.is_loss else result
-
-    def _shape_line(self, lines: list[str]) -> list[str]:
-        """The line that finds the common shape of several inputs, where the lines use it."""
-        if len(self.broadcasting) == 1 or not any(_SHAPE_VARIABLE.search(line) for line in lines):
-            return []
-        shapes = ", ".join(f"{name}.shape" for name in self.broadcasting)
-        return [f"shape = np.broadcast_shapes({shapes})"]
-
-    def _index_lines(self, graph: Graph, namespace: str = "np") -> list[str]:
-        """An index has no axis of its own: it is given one of length 1."""
-        indices = [(graph.nodes[node.args[-1]].detail, node.axis) for node in graph.nodes if node.op in ("take", "one_hot")]
-        return [f"{name} = {namespace}.expand_dims({name}, {axis})" for name, axis in dict.fromkeys(indices)]
-
-    def _kept_lines(self, graph: Graph, shape: str, names: set[str]) -> list[str]:
-        """Lines that give the cotangent and the output their dropped axis back."""
-        lines = []
-        kept = f"kept_shape({shape}, {self.axis})" if self.axis else shape
-        if self.is_loss and "g" in names:
-            return [f"g = spread(g, reduction, {kept})"]
-        if self.axis:
-            used = {node.detail for node in graph.nodes if node.op == "argument"}
-            lines = [f"{name} = {name}.reshape({kept})" for name in sorted(names & used)]
-        return lines
-
-    def _note_use(self, graph: Graph, lines: Iterable[str]) -> None:
-        """Which residuals a body reads, by value or for their shape only."""
-        text = "\n".join(lines)
-        read = {node.detail for node in graph.nodes if node.op == "argument"}
-        known = {*(one.name for one in self.op.inputs), *self._residuals().values()}
-        self.read |= known & read
-        self.used |= known & read | {name for name in known if f"{name}.shape" in text or f"like({name})" in text}
-
-    def _cotangent_graph(self, known: dict[Value, str], smooth: bool = False) -> tuple[Graph, list[int]]:
-        derivatives = self.derivatives
-        sources = {"g": frozenset(["g"])} if self.is_loss else {}
-        return self._graph({**known, derivatives.cotangent: "g"}, derivatives.vjp.values(), smooth, **sources)
-
-    def _tangent_graph(self, known: dict[Value, str], smooth: bool = False) -> tuple[Graph, list[int]]:
-        derivatives = self.derivatives
-        tangents = {tangent: tangent.name for tangent in derivatives.tangents.values()}
-        sources = {f"d{value.name}": frozenset([value.name]) for value in derivatives.tangents}
-        return self._graph({**known, **tangents}, derivatives.jvp.values(), smooth, **sources)
-
-    def _vjp(self) -> list[str]:
-        graph, nodes = self._cotangent_graph(self._residuals())
-        shape = self.full_shape
-        outputs = [(f"d{name}", node) for name, node in zip(self.inputs, nodes, strict=True)]
-        writer = NumpyWriter(graph, outputs, shape, "g.dtype", self._taken(graph))
-
-        def result(name: str, node: int) -> str:
-            return self._cotangent(graph, node, name, writer.final(node), "unbroadcast({}, {}.shape)", "np.zeros_like({})")
-
-        body = self._cotangent_statements(writer, outputs, result)
-        lines = [*self._kept_lines(graph, shape, {"g", self.output.name}), *self._index_lines(graph), *body]
-        lines = [*self._shape_line(lines), *lines]
-        self._note_use(graph, lines)
-        return lines
-
-    def _cotangent(self, graph: Graph, node: int, name: str, result: str, fitted: str, zeros: str) -> str:
-        """The source of a cotangent in the shape of its input."""
-        made = graph.nodes[node]
-        if made.is_scalar:
-            return zeros.format(name)
-        exact = len(self.broadcasting) == 1 and made.is_full and made.sources >= graph.all_sources
-        return result if exact else fitted.format(result, name)
-
-    def _cotangent_statements(self, writer, outputs, result: Callable[[str, int], str]) -> list[str]:
-        """The body of a vjp or pullback: what inputs share first, then each input's own part if it is needed."""
-        blocks = writer.blocks()
-        if len(self.op.inputs) == 1:
-            (label, node), block = outputs[0], blocks[1][1]
-            writer.write([other for other in block if other != node])
-            returned = result(label[1:], node)
-            if isinstance(writer, TensorWriter):
-                returned = f"({returned},)"
-            return [*writer.lines, f"return {returned}"]
-        names = [one.name for one in self.op.inputs]
-        results = [f"d{name}" if name in self.inputs else "None" for name in names]
-        writer.taken |= set(results)
-        writer.write(blocks[0][1])
-        writer.lines.append(" = ".join([*(label for label, _ in outputs), "None"]))
-        for (label, node), (_, block) in zip(outputs, blocks[1:], strict=True):
-            writer.lines.append(f"if needs[{names.index(label[1:])}]:")
-            writer.write([other for other in block if other != node], "    ")
-            writer.lines.append(f"    {label} = {result(label[1:], node)}")
-        return [*writer.lines, f"return {', '.join(results)}"]
-
-    def _jvp(self) -> list[str]:
-        graph, nodes = self._tangent_graph(self._residuals())
-        shape = self.input_shape
-        outputs = [(f"dy_{name}", node) for name, node in zip(self.inputs, nodes, strict=True)]
-        writer = NumpyWriter(graph, outputs, shape, f"d{self.inputs[0]}.dtype", self._taken(graph))
-        body = self._tangent_statements(writer, graph, outputs, "np.zeros_like({})", f"total(terms, {self._output_shape})")
-        lines = [*self._kept_lines(graph, shape, {self.output.name}), *self._index_lines(graph), *body]
-        lines = [*self._shape_line(lines), *lines]
-        self._note_use(graph, lines)
-        return lines
-
-    def _tangent_statements(self, writer, graph: Graph, outputs, zeros: str, total: str) -> list[str]:
-        """The body of a jvp or pushforward: each moving input adds its term."""
-        blocks = writer.blocks()
-
-        def term(name: str, node: int) -> str:
-            return zeros.format(f"d{name}") if graph.nodes[node].is_scalar else writer.final(node)
-
-        if len(outputs) == 1:
-            node, name = outputs[0][1], self.inputs[0]
-            writer.write([other for other in blocks[1][1] if other != node])
-            result = term(name, node)
-            if len(self.broadcasting) > 1:
-                writer.lines.append(f"terms = [{result}]")
-                result = total
-        else:
-            writer.write(blocks[0][1])
-            writer.lines.append("terms = []")
-            for (_, node), name, (_, block) in zip(outputs, self.inputs, blocks[1:], strict=True):
-                writer.lines.append(f"if d{name} is not None:")
-                writer.write([other for other in block if other != node], "    ")
-                writer.lines.append(f"    terms.append({term(name, node)})")
-            result = total
-        finished = self._finished("dy")
-        if finished == "dy":
-            return [*writer.lines, f"return {result}"]
-        return [*writer.lines, f"dy = {result}", f"return {finished}"]
-
-    # --- rules over Tensors -------------------------------------------------------------------------------------------
-
-    def _smooth_residuals(self) -> dict[Value, str]:
-        return {self.output: self.output.name} if output_is_residual(self.op) else {}
-
-    def _pullback(self) -> list[str]:
-        graph, nodes = self._cotangent_graph(self._smooth_residuals(), smooth=True)
-        shape = self.full_shape
-        outputs = [(f"d{name}", node) for name, node in zip(self.inputs, nodes, strict=True)]
-        writer = TensorWriter(graph, outputs, shape, self._taken(graph))
-
-        def result(name: str, node: int) -> str:
-            fitted = "ops.unbroadcast({}, shape={}.shape)"
-            return self._cotangent(graph, node, name, writer.final(node), fitted, "{} * 0")
-
-        body = self._cotangent_statements(writer, outputs, result)
-        kept = self._kept_lines(graph, shape, {"g", self.output.name})
-        lines = [*kept, *self._index_lines(graph, "ops"), *body]
-        return [*self._shape_line(lines), *lines]
-
-    def _pushforward(self) -> list[str]:
-        graph, nodes = self._tangent_graph(self._smooth_residuals(), smooth=True)
-        shape = self.input_shape
-        outputs = [(f"dy_{name}", node) for name, node in zip(self.inputs, nodes, strict=True)]
-        writer = TensorWriter(graph, outputs, shape, self._taken(graph))
-        total = f"ops.broadcast(sum(terms[1:], terms[0]), shape={self._output_shape})"
-        body = self._tangent_statements(writer, graph, outputs, "{} * 0", total)
-        kept = self._kept_lines(graph, shape, {self.output.name})
-        lines = [*kept, *self._index_lines(graph, "ops"), *body]
-        return [*self._shape_line(lines), *lines]
-
-
-def _keeps_integers(node) -> bool:
-    if node.op == "number":
-        return "." not in node.detail
-    return node.op in KEEPING_INTEGERS or node.detail in KEEPING_INTEGERS_CALLS
-
-
-# --- functions --------------------------------------------------------------------------------------------------------
 
 
 @dataclass
@@ -481,7 +159,9 @@ class Functions:
             results = ", ".join([y, *(values.get(one, "None") for one in self.saved)])
             lines = (*body.forward, f"return {results}")
             kind = "_and_residuals"
-            yield Function(name + kind, self.signature(kind, variant), (f"{where} with what its derivatives reuse.",), lines)
+            yield Function(
+                name + kind, self.signature(kind, variant), (f"{where} with what its derivatives reuse.",), lines
+            )
             if not self.several:
                 yield self._plain_forward()
         else:
@@ -511,7 +191,12 @@ class Functions:
         tangents = [f"d{name}" for name in inputs]
         for variant, body in zip(self.variants, bodies, strict=True):
             name = self.name(variant)
-            yield Function(f"{name}_pullback", self.signature("_pullback", variant), (), tuple(with_unpacked(inputs, "inputs", body.pullback)))
+            yield Function(
+                f"{name}_pullback",
+                self.signature("_pullback", variant),
+                (),
+                tuple(with_unpacked(inputs, "inputs", body.pullback)),
+            )
             lines = tuple(with_unpacked(inputs, "inputs", with_unpacked(tangents, "tangents", body.pushforward)))
             yield Function(f"{name}_pushforward", self.signature("_pushforward", variant), (), lines)
         if self.several:
@@ -527,7 +212,9 @@ class Functions:
             lines += [f"if {self._condition(variant)}:", f"    return {self.call(kind, variant)}"]
         if static:
             known = {name: sorted({quoted(dict(v.formula.static)[name]) for v in self.variants}) for name in static}
-            says = "; ".join(f"{name} must be {' or '.join(values)}, not {{{name}!r}}" for name, values in known.items())
+            says = "; ".join(
+                f"{name} must be {' or '.join(values)}, not {{{name}!r}}" for name, values in known.items()
+            )
             lines.append(f"raise ValueError(f'{self.op.name}: {says}')")
         else:
             lines.append(f"return {self.call(kind, self.variants[-1])}")
@@ -585,7 +272,8 @@ def default_source(default) -> str:
 def signature_of(op: Op) -> list[tuple[str, str]]:
     """The parameters of an op's functions in order, as (name, source)."""
     parameters = [
-        (one.name, one.name if one.default is REQUIRED else f"{one.name}={default_source(one.default)}") for one in op.params
+        (one.name, one.name if one.default is REQUIRED else f"{one.name}={default_source(one.default)}")
+        for one in op.params
     ]
     if op.home == "loss":
         parameters.append(("reduction", 'reduction="mean"'))

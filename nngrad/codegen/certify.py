@@ -15,8 +15,9 @@ import sympy
 from sympy.core.relational import Relational
 from sympy.logic.boolalg import And, Not, Or
 
-from nngrad.codegen.language import WORD_OF, Count, Parameter, Pick, Subgradient, Value, Where
+from nngrad.codegen.symbols import Count, Parameter, Pick, Subgradient, Value, Where
 from nngrad.codegen.trace import Formula, Stage
+from nngrad.codegen.words import WORD_OF
 
 DIGITS = 60
 STEP = mpmath.mpf(10) ** -20
@@ -29,8 +30,8 @@ _COMPARE = {
 class Oracle:
     """Evaluates a formula on arrays of numbers, exactly to some 50 digits.
 
-    `params` gives numbers for the formula's numeric parameters and axes for its axis parameters. Values are object arrays
-    of mpf; where the formula is not real or not finite, they are nan.
+    `params` gives numbers for the formula's numeric parameters and axes for its axis parameters. Values are object
+    arrays of mpf; where the formula is not real or not finite, they are nan.
     """
 
     def __init__(self, formula: Formula, params: dict[str, object]):
@@ -114,9 +115,9 @@ class Oracle:
             return np.frompyfunc(lambda truth: not truth, 1, 1)(parts[0])
         total = parts[0]
         for part in parts[1:]:
-            total = np.frompyfunc((lambda a, b: a and b) if isinstance(condition, And) else (lambda a, b: a or b), 2, 1)(
-                total, part
-            )
+            total = np.frompyfunc(
+                (lambda a, b: a and b) if isinstance(condition, And) else (lambda a, b: a or b), 2, 1
+            )(total, part)
         assert isinstance(condition, And | Or)
         return total
 
@@ -142,4 +143,7 @@ def _exact(array) -> np.ndarray:
 
 
 def _moved(inputs, direction, step):
-    return {name: _exact(array) + step * _exact(direction[name]) if name in direction else array for name, array in inputs.items()}
+    return {
+        name: _exact(array) + step * _exact(direction[name]) if name in direction else array
+        for name, array in inputs.items()
+    }

@@ -9,10 +9,20 @@ from dataclasses import replace
 from pathlib import Path
 
 import sympy
+from sympy.core.symbol import Str
 
-from nngrad.codegen import language
+from nngrad.codegen import words
 from nngrad.codegen.derive import Derivatives
-from nngrad.codegen.language import Str, Value
+from nngrad.codegen.symbols import (
+    AxisSum,
+    Count,
+    Indicator,
+    Pick,
+    ProductOfOthers,
+    Subgradient,
+    Value,
+    Where,
+)
 from nngrad.codegen.trace import Op
 
 DEFAULT_PATH = Path(__file__).with_name("choices.json")
@@ -51,7 +61,10 @@ class Choices:
 
 def _digest(derivatives: Derivatives) -> str:
     formula = derivatives.formula
-    parts = [str(formula.static), *(f"{stage.value} {stage.kind} {stage.axis} {stage.expr}" for stage in formula.stages)]
+    parts = [
+        str(formula.static),
+        *(f"{stage.value} {stage.kind} {stage.axis} {stage.expr}" for stage in formula.stages),
+    ]
     parts += [f"{value}: {expr}" for table in (derivatives.vjp, derivatives.jvp) for value, expr in table.items()]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
@@ -77,9 +90,6 @@ def _with_axis(head):
     return lambda *args: head(*args[:-1], Str(str(args[-1])))
 
 
-_NAMES = {word.name: word.build for word in language.WORDS.values()}
-_NAMES |= {head.__name__: head for head in (language.Indicator, language.Where, language.Subgradient)}
-_NAMES |= {
-    head.__name__: _with_axis(head)
-    for head in (language.AxisSum, language.Count, language.Pick, language.ProductOfOthers)
-}
+_NAMES = {word.name: word.build for word in words.WORDS.values()}
+_NAMES |= {head.__name__: head for head in (Indicator, Where, Subgradient)}
+_NAMES |= {head.__name__: _with_axis(head) for head in (AxisSum, Count, Pick, ProductOfOthers)}

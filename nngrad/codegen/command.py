@@ -13,8 +13,8 @@ from tqdm import tqdm
 
 from nngrad.codegen import emit
 from nngrad.codegen.choices import DEFAULT_PATH, Choices
-from nngrad.codegen.language import SpecError
 from nngrad.codegen.pipeline import compile_spec, load_spec
+from nngrad.codegen.symbols import SpecError
 from nngrad.codegen.trace import Op, trace
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -37,7 +37,10 @@ def run(arguments: list[str]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except FileNotFoundError as error:
-        print(f"error: {error.filename or error}: no such file\n  how to mend it: name a spec that exists", file=sys.stderr)
+        print(
+            f"error: {error.filename or error}: no such file\n  how to mend it: name a spec that exists",
+            file=sys.stderr,
+        )
         return 2
 
 
@@ -47,7 +50,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--list", action="store_true", help="list the ops by family")
     parser.add_argument("--search", action="store_true", help="choose all forms anew instead of reading choices.json")
     parser.add_argument("--spec", type=Path, metavar="FILE", help="a spec of your own (default: nngrad/spec.py)")
-    parser.add_argument("--out", type=Path, metavar="FOLDER", help="the package to write (default: generated/nngrad_ops)")
+    parser.add_argument(
+        "--out", type=Path, metavar="FOLDER", help="the package to write (default: generated/nngrad_ops)"
+    )
     return parser
 
 
@@ -62,7 +67,8 @@ def _generate(options: argparse.Namespace) -> int:
     choices = Choices(DEFAULT_PATH if builtin else None, search_again=options.search)
     bar = partial(tqdm, desc="deriving", unit="op", leave=False, file=sys.stderr)
     package = compile_spec(path, command, builtin, choices, bar)
-    if builtin: emit.write_text(DEFAULT_PATH, choices.text)  # XXX
+    if builtin:
+        emit.write_text(DEFAULT_PATH, choices.text)  # XXX
     files = emit.render(package)
     lock = {DEFAULT_PATH.name: choices.text} if builtin else {}
     if options.check:
@@ -91,5 +97,8 @@ def _list(path: Path) -> int:
         for op in own:
             origin = "word" if op.is_word else "table" if family == "structural" else "derived"
             parameters = [*(one.name for one in op.inputs), *(f"{one.name}" for one in op.params)]
-            print(f"  {op.name}({', '.join(parameters)})".ljust(58) + f"{origin:<9}{op.doc.splitlines()[0] if op.doc else ''}")
+            print(
+                f"  {op.name}({', '.join(parameters)})".ljust(58)
+                + f"{origin:<9}{op.doc.splitlines()[0] if op.doc else ''}"
+            )
     return 0

@@ -1,7 +1,8 @@
-"""Stage 7 for contractions: a product of indexed tensors is multilinear, so its derivatives are permutations of its indices.
+"""Stage 8 for contractions: a product of indexed tensors is multilinear, so its derivatives are permutations of its
+indices.
 
-The cotangent of one operand is the contraction of the output's cotangent with the other operands, onto the operand's own
-indices. `matmul`, `out[i, j] = sum a[i, k] b[k, j]`, gives `da[i, k] = sum g[i, j] b[k, j]`.
+The cotangent of one operand is the contraction of the output's cotangent with the other operands, onto the operand's
+own indices. `matmul`, `out[i, j] = sum a[i, k] b[k, j]`, gives `da[i, k] = sum g[i, j] b[k, j]`.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nngrad.codegen.assemble import Code, Function, formula_lines
-from nngrad.codegen.language import Indexed, SpecError
+from nngrad.codegen.symbols import Indexed, SpecError
 from nngrad.codegen.trace import Op
 
 
@@ -103,27 +104,45 @@ def assemble_contraction(op: Op) -> Code:
         source = contraction.cotangent_of(position).source()
         rows += [f"if needs[{position}]:", f"    d{name} = unbroadcast({source}, {name}.shape)"]
     returned = f"return {', '.join(f'd{name}' for name in names)}"
-    vjp = Function(f"{op.name}_vjp", ("g", *names, "needs"), (f"Cotangents of `{op.name}`'s inputs.",), (*rows, returned))
+    vjp = Function(
+        f"{op.name}_vjp", ("g", *names, "needs"), (f"Cotangents of `{op.name}`'s inputs.",), (*rows, returned)
+    )
     terms = ["terms = []"]
     for position, name in enumerate(names):
-        terms += [f"if d{name} is not None:",
-                  f"    terms.append({contraction.with_operand(position, f'd{name}').source()})"]
-    jvp = Function(f"{op.name}_jvp", (*(f"d{name}" for name in names), *names), (f"Tangent of `{op.name}`'s output.",),
-                   (*terms, "return sum(terms[1:], terms[0])"))
+        terms += [
+            f"if d{name} is not None:",
+            f"    terms.append({contraction.with_operand(position, f'd{name}').source()})",
+        ]
+    jvp = Function(
+        f"{op.name}_jvp",
+        (*(f"d{name}" for name in names), *names),
+        (f"Tangent of `{op.name}`'s output.",),
+        (*terms, "return sum(terms[1:], terms[0])"),
+    )
     pulled = [f"{' = '.join(f'd{name}' for name in names)} = None"]
     for position, name in enumerate(names):
         source = contraction.cotangent_of(position).tensor_source()
         pulled += [f"if needs[{position}]:", f"    d{name} = ops.unbroadcast({source}, shape={name}.shape)"]
-    pullback = Function(f"{op.name}_pullback", ("ops", "g", "inputs", "y", "needs"), (),
-                        (f"{', '.join(names)} = inputs", *pulled, returned))
+    pullback = Function(
+        f"{op.name}_pullback",
+        ("ops", "g", "inputs", "y", "needs"),
+        (),
+        (f"{', '.join(names)} = inputs", *pulled, returned),
+    )
     pushed = ["terms = []"]
     for position, name in enumerate(names):
         source = contraction.with_operand(position, f"d{name}").tensor_source()
         pushed += [f"if d{name} is not None:", f"    terms.append({source})"]
     pushforward = Function(
-        f"{op.name}_pushforward", ("ops", "tangents", "inputs", "y"), (),
-        (f"{', '.join(names)} = inputs", f"{', '.join(f'd{name}' for name in names)} = tangents", *pushed,
-         "return sum(terms[1:], terms[0])"),
+        f"{op.name}_pushforward",
+        ("ops", "tangents", "inputs", "y"),
+        (),
+        (
+            f"{', '.join(names)} = inputs",
+            f"{', '.join(f'd{name}' for name in names)} = tangents",
+            *pushed,
+            "return sum(terms[1:], terms[0])",
+        ),
     )
     positions = tuple(range(len(names)))
     return Code(op, (forward, vjp, jvp), (pullback, pushforward), positions, positions, 0, True, op.name)

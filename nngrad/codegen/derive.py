@@ -1,8 +1,9 @@
 """Stage 3: a formula's derivatives, exact and symbolic.
 
-SymPy differentiates each stage; the chain rule joins the stages. Going backwards, the cotangent of a value that is constant
-along an axis is the sum, along that axis, of what its uses send back. Going forwards, tangents pass through sums because
-sums are linear. `AxisSum` keeps sums canonical: constants leave them and they are pulled apart by linearity.
+SymPy differentiates each stage; the chain rule joins the stages. Going backwards, the cotangent of a value that is
+constant along an axis is the sum, along that axis, of what its uses send back. Going forwards, tangents pass through
+sums because sums are linear. `AxisSum` keeps sums canonical: constants leave them and they are pulled apart by
+linearity.
 
 Worked example, softmax: from `y = e / s`, `s = sum(e)`, `e = exp(x)` and the cotangent g of y,
 
@@ -14,15 +15,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import sympy
+from sympy.core.symbol import Str
 
-from nngrad.codegen.language import AxisSum, Indicator, ProductOfOthers, Str, Value, Where, is_constant_along
+from nngrad.codegen.symbols import AxisSum, Indicator, ProductOfOthers, Value, Where, is_constant_along
 from nngrad.codegen.trace import Formula, Stage, carriers
 
 
 @dataclass(frozen=True)
 class Derivatives:
-    """What each input receives in reverse (`vjp`, in terms of `cotangent`) and sends in forward mode (`jvp`, in terms of
-    the input's own tangent). Expressions are over inputs, stages and the output of `formula`."""
+    """What each input receives in reverse (`vjp`, in terms of `cotangent`) and sends in forward mode (`jvp`, in terms
+    of the input's own tangent). Expressions are over inputs, stages and the output of `formula`."""
 
     formula: Formula
     cotangent: Value
@@ -132,5 +134,3 @@ def _merged_sum(terms) -> sympy.Expr:
             else:
                 plain.append(part)
     return sympy.Add(*plain, *(_where(condition, a, b) for condition, (a, b) in by_condition.items()))
-
-

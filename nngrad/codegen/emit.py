@@ -1,4 +1,4 @@
-"""Stage 8: code becomes files, through the templates, atomically.
+"""Stage 9: code becomes files, through the templates, atomically.
 
 Everything is rendered, compiled, written to a temporary folder and imported there; only then do changed files move into
 place. A run that fails leaves what was there, and an unchanged file keeps its modification time.
@@ -20,7 +20,7 @@ import jinja2
 
 from nngrad.codegen import approximate
 from nngrad.codegen.assemble import Code, Function, default_source, signature_of
-from nngrad.codegen.language import SpecError
+from nngrad.codegen.symbols import SpecError
 from nngrad.codegen.trace import REQUIRED, Op
 
 LINE_LENGTH = 120
@@ -79,14 +79,18 @@ def render(package: Package) -> dict[str, str]:
             "np." in line for code in codes for function in code.rules for line in function.lines
         ),
         "runtime_imports": lambda codes: _runtime_imports(function for code in codes for function in code.kernels),
-        "runtime_imports_of_rules": lambda codes: _runtime_imports(function for code in codes for function in code.rules),
+        "runtime_imports_of_rules": lambda codes: _runtime_imports(
+            function for code in codes for function in code.rules
+        ),
     }
     files = {}
 
     def write(name: str, template: str, **context) -> None:
         text = environment.get_template(template).render(**context)
         lines = _tidy(text).split("\n")
-        files[name] = "\n".join(wrapped(line) if line.lstrip().startswith(("def ", "return ")) else line for line in lines)
+        files[name] = "\n".join(
+            wrapped(line) if line.lstrip().startswith(("def ", "return ")) else line for line in lines
+        )
 
     codes = sorted(package.codes, key=lambda code: code.op.name)
     write("runtime.py", "runtime.py.j2", approximations=approximate.source())
@@ -117,7 +121,13 @@ def _imports(package: Package) -> list[tuple[str, list[str]]]:
     if package.builtin:
         names["runtime"] = {"Op"}
         names["structural"] = {f"{op.name}{kind}" for op in package.structural for kind in ("", "_vjp", "_jvp")}
-    return [(module, sorted(names[module])) for module in sorted(names)]
+    return [(module, sorted(names[module], key=_import_order)) for module in sorted(names)]
+
+
+def _import_order(name: str) -> tuple:
+    """Classes first, then names with their numbers in numeric order, as ruff sorts imports."""
+    parts = re.split(r"(\d+)", name)
+    return name.islower(), [int(part) if part.isdigit() else part for part in parts]
 
 
 # --- filters ----------------------------------------------------------------------------------------------------------
@@ -130,7 +140,11 @@ def source_of(function: Function) -> str:
         if len(function.doc) == 1:
             lines.append(f'    """{function.doc[0]}"""')
         else:
-            lines += [f'    """{function.doc[0]}', *(_folded(f"    {line}".rstrip()) for line in function.doc[1:]), '    """']
+            lines += [
+                f'    """{function.doc[0]}',
+                *(_folded(f"    {line}".rstrip()) for line in function.doc[1:]),
+                '    """',
+            ]
     code = [lines[0], *(f"    {line}" for line in function.lines)]
     return "\n".join([wrapped(code[0]), *lines[1:], *(wrapped(line) for line in code[1:])])
 
@@ -150,7 +164,9 @@ HELPERS = (
 def _runtime_imports(functions) -> str:
     """The import of what the code calls in runtime.py."""
     functions = list(functions)
-    called = {name for function in functions for line in function.lines for name in re.findall(r"(?<![.\w])(\w+)\(", line)}
+    called = {
+        name for function in functions for line in function.lines for name in re.findall(r"(?<![.\w])(\w+)\(", line)
+    }
     names = [name for name in HELPERS if name in called]
     listed = ", ".join(names)
     if len(listed) > 90:
@@ -184,7 +200,9 @@ def record_of(op: Op) -> str:
 
 
 def _record(op: Op, modules_forward, saves, residuals, reads, keeps, name, many) -> str:
-    params = {param.name: default_source(param.default) if param.default is not REQUIRED else "..." for param in op.params}
+    params = {
+        param.name: default_source(param.default) if param.default is not REQUIRED else "..." for param in op.params
+    }
     params |= {key: source.split("=", 1)[1] for key, source in signature_of(op) if key not in params}
     listed = ", ".join(f'"{key}": {value}' for key, value in params.items())
     fields = [
@@ -195,7 +213,8 @@ def _record(op: Op, modules_forward, saves, residuals, reads, keeps, name, many)
         f"differentiable={_tuple(str(one.differentiable) for one in op.inputs)}",
         f"keeps_integers={keeps}", f"forward={modules_forward}", f"saves={saves}", f"many={many}",
         f"residuals={_tuple(map(str, residuals))}", f"reads_values={_tuple(map(str, reads))}",
-        f"vjp={name}_vjp", f"jvp={name}_jvp", f"pullback=rules.{name}_pullback", f"pushforward=rules.{name}_pushforward",
+        f"vjp={name}_vjp", f"jvp={name}_jvp", f"pullback=rules.{name}_pullback",
+        f"pushforward=rules.{name}_pushforward",
     ]  # fmt: skip
     return "Op(\n" + "".join(f"    {one},\n" for one in fields) + ")"
 
@@ -220,7 +239,9 @@ def method_signature(op: Op) -> str:
 def method_arguments(op: Op) -> str:
     """What an op's Tensor method passes on."""
     first = ["self", *([f"*{op.inputs[0].name}"] if op.inputs[0].variadic else [])]
-    return ", ".join([*first, *(one.name for one in op.inputs[1:]), *(f"{name}={name}" for name, _ in signature_of(op))])
+    return ", ".join(
+        [*first, *(one.name for one in op.inputs[1:]), *(f"{name}={name}" for name, _ in signature_of(op))]
+    )
 
 
 def wrapped(line: str) -> str:
@@ -360,7 +381,6 @@ def _smoke(temporary: str, smoke: str) -> None:
     )
     if run.returncode:
         raise SpecError(
-            "the generated package does not import:\n" + run.stderr, "this is a defect of the generator: please report it"
+            "the generated package does not import:\n" + run.stderr,
+            "this is a defect of the generator: please report it",
         )
-
-

@@ -7,8 +7,8 @@ The forms of a derivative come from four kinds of knowledge, all read off the fo
 - known sums: `AxisSum(e)` is `s`; a stage's sum may follow from its definition (`AxisSum(x - mean)` is 0);
 - algebra: expanded, factored and collected shapes.
 
-The search goes breadth first through substitutions, cost after common subexpressions decides, and ties go to the form that
-sorts first, so that the choice is the same on every machine.
+The search goes breadth first through substitutions, cost after common subexpressions decides, and ties go to the form
+that sorts first, so that the choice is the same on every machine.
 """
 
 from __future__ import annotations
@@ -16,22 +16,21 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 import sympy
+from sympy.core.symbol import Str
 
 from nngrad.codegen.derive import Derivatives, lift_where
-from nngrad.codegen.language import (
-    WORD_OF,
+from nngrad.codegen.symbols import (
     AxisSum,
-    Count,
     Indicator,
     Pick,
     ProductOfOthers,
-    Str,
     Subgradient,
     Value,
     Where,
     is_constant_along,
 )
 from nngrad.codegen.trace import Formula, Stage, carriers
+from nngrad.codegen.words import WORD_OF
 
 SAVED_COST = 2.5  # keeping a full-size intermediate from forward to backward, in multiplications
 ROW_COST = 0.02  # an operation on values that are constant along the axis, as part of a full-size one
@@ -105,8 +104,6 @@ class Search:
             for stage in self.maps:
                 expr = _with_definition(expr, stage)
             expr = lift_where(self._with_known_sums(expr))
-            if isinstance(expr, sympy.Expr) and expr.has(Count):
-                expr = _cancelled(expr)
             if expr == before:
                 return expr
         return expr
@@ -228,7 +225,11 @@ def _moves(stage: Stage):
         yield lambda expr: expr.subs(made, value)
     for source in sorted(carriers(made), key=str):
         slope = made.diff(source)
-        if slope.has(source) or made.has(Where, AxisSum, Pick, Indicator) or source.constant_along != value.constant_along:
+        if (
+            slope.has(source)
+            or made.has(Where, AxisSum, Pick, Indicator)
+            or source.constant_along != value.constant_along
+        ):
             continue
         solution = sympy.expand((value - (made - slope * source)) / slope)
         if _divides_safely(slope, value):
@@ -241,16 +242,9 @@ def _divides_safely(slope, value: Value) -> bool:
         base, exponent = factor.as_base_exp()
         if factor.is_Number or (exponent.is_negative and base.is_positive):
             continue
-        if factor.is_positive and (not factor.atoms(Value) or factor.free_symbols != value.free_symbols):
-            if all(atom.constant_along for atom in factor.atoms(Value)):
-                continue
-        return False
+        if not (factor.is_positive and all(atom.constant_along for atom in factor.atoms(Value))):
+            return False
     return True
-
-
-def _cancelled(expr):
-    """Counts cancelled against counts: n * (1/n) is 1 by SymPy itself; sums of such terms need expansion."""
-    return expr if expr.is_Symbol else expr.func(*(_cancelled(arg) if arg.has(Count) else arg for arg in expr.args))
 
 
 def _shapes(expr) -> list[sympy.Expr]:

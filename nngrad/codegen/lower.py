@@ -1,12 +1,12 @@
 """Stage 5: expressions become a graph of primitive operations.
 
-Every subexpression is one `Node`, equal ones are the same node. A node knows its shape class: which tensors it was made of
-(`sources`, whose shapes it broadcasts) and along which axes it has length 1 (`reduced`). Operations on numbers and rows
-are kept apart from those on full-size arrays, so that constants are combined before they meet an array.
+Every subexpression is one `Node`, equal ones are the same node. A node knows its shape class: which tensors it was
+made of (`sources`, whose shapes it broadcasts) and along which axes it has length 1 (`reduced`). Operations on numbers
+and rows are kept apart from those on full-size arrays, so that constants are combined before they meet an array.
 
-With `smooth` the graph keeps the words of the language, to be differentiated again; without, words are expanded into what
-NumPy has. Either way, an operation that only a branch of a `where` needs is guarded: it gets a safe argument wherever the
-other branch is taken, so that it neither warns nor leaks a NaN.
+With `smooth` the graph keeps the words of the language, to be differentiated again; without, words are expanded into
+what NumPy has. Either way, an operation that only a branch of a `where` needs is guarded: it gets a safe argument
+wherever the other branch is taken, so that it neither warns nor leaks a NaN.
 """
 
 from __future__ import annotations
@@ -17,8 +17,7 @@ import sympy
 from sympy.core.relational import Relational
 from sympy.logic.boolalg import And, Not, Or
 
-from nngrad.codegen.language import (
-    WORD_OF,
+from nngrad.codegen.symbols import (
     AxisSum,
     Count,
     Indicator,
@@ -32,6 +31,7 @@ from nngrad.codegen.language import (
     is_constant_along,
 )
 from nngrad.codegen.trace import Formula, Stage
+from nngrad.codegen.words import WORD_OF
 
 COMPARISONS = {sympy.Gt: ">", sympy.Ge: ">=", sympy.Lt: "<", sympy.Le: "<=", sympy.Eq: "==", sympy.Ne: "!="}
 REDUCTIONS = {"sum": "np.add", "prod": "np.multiply", "max": "np.maximum", "min": "np.minimum"}
@@ -46,8 +46,8 @@ class Node:
     """One operation.
 
     `op` is 'argument', 'number', 'parameter', 'count', 'call' (of `detail`, a ufunc or helper), 'add', 'subtract',
-    'multiply', 'divide', 'negative', 'compare' and 'logic' (`detail` is the operator), 'where', 'reduce' (`detail` is the
-    kind), 'take', 'one_hot', 'others', 'broadcast' or 'as_float'.
+    'multiply', 'divide', 'negative', 'compare' and 'logic' (`detail` is the operator), 'where', 'reduce' (`detail` is
+    the kind), 'take', 'one_hot', 'others', 'broadcast' or 'as_float'.
     """
 
     op: str
@@ -204,8 +204,7 @@ class Graph:
         """Full-size terms first, then rows, then numbers; additions before subtractions."""
         terms = []
         for term in expr.as_ordered_terms():
-            coefficient, rest = term.as_coeff_Mul()
-            negative = coefficient.is_negative
+            negative = term.as_coeff_Mul()[0].is_negative
             node = self.build(-term if negative else term)
             terms.append((-self._rank(node), bool(negative), node))
         terms.sort(key=lambda term: term[:2])
@@ -312,7 +311,11 @@ class Graph:
 
     def condition(self, condition) -> int:
         """The node of a condition."""
-        if isinstance(condition, sympy.Ne) and condition.args[1] == 0 and getattr(condition.lhs, "name", "") in self.masks:
+        if (
+            isinstance(condition, sympy.Ne)
+            and condition.args[1] == 0
+            and getattr(condition.lhs, "name", "") in self.masks
+        ):
             return self.build(condition.lhs)
         if isinstance(condition, Relational):
             left, right = (self.build(arg) for arg in condition.args)
@@ -380,7 +383,12 @@ def guarded(graph: Graph, outputs: list[int]) -> tuple[Graph, list[int]]:
         if context != _ALWAYS:
             args = _guard_arguments(made, node, args, context, moved)
         moved[position] = made.node(
-            node.op, *args, detail=node.detail, axis=node.axis, reduced=node.reduced, frozen=node.frozen,
+            node.op,
+            *args,
+            detail=node.detail,
+            axis=node.axis,
+            reduced=node.reduced,
+            frozen=node.frozen,
             sources=node.sources,
         )
         if position in graph.names:
@@ -440,7 +448,10 @@ def _guard_arguments(made: Graph, node: Node, args: list[int], context, moved) -
     name = name if "." in name else f"np.{name}"
     if node.op == "call" and name in SAFE_ARGUMENT:
         clamped = _clamped(made, args[0], context, moved) if name in OVERFLOWING and not made.smooth else None
-        return [clamped if clamped is not None else _safe(made, args[0], SAFE_ARGUMENT[name], context, moved), *args[1:]]
+        return [
+            clamped if clamped is not None else _safe(made, args[0], SAFE_ARGUMENT[name], context, moved),
+            *args[1:],
+        ]
     return args
 
 

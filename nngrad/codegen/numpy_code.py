@@ -14,7 +14,7 @@ from nngrad.codegen.lower import REDUCTIONS, Graph, Node
 INFIX = {"add": ("+", 1), "subtract": ("-", 1), "multiply": ("*", 2), "divide": ("/", 2)}
 ATOM = 9
 UNARY = 3
-LONGEST_EXPRESSION = 9  # operations and operands that one infix expression may have
+LONGEST_EXPRESSION = 8  # operations and operands that one infix expression may have
 NAMES = ("t", "u", "v", "w", "p", "q", "r", "s", *(f"t{number}" for number in range(1, 60)))
 
 
@@ -27,7 +27,9 @@ def ufunc_name(node: Node) -> str:
 
 
 def blocks_of(graph: Graph, outputs: list[tuple[str, int]]) -> list[tuple[str | None, list[int]]]:
-    """The nodes that outputs need: first those that several share (all, where there is one output), then each one's own."""
+    """The nodes that outputs need: first those that several share (all, where there is one output), then each
+    one's own.
+    """
     needed_by: dict[int, set[str]] = {}
     for label, output in outputs:
         for node in _ancestors(graph, output):
@@ -170,7 +172,12 @@ class NumpyWriter:
     def _owns(self, position: int) -> bool:
         """Whether the array of a variable was made in this kernel and is nobody else's."""
         node = self.graph.nodes[position]
-        return position in self.variables and node.is_full and not node.is_bool and node.op not in ("argument", "broadcast")
+        return (
+            position in self.variables
+            and node.is_full
+            and not node.is_bool
+            and node.op not in ("argument", "broadcast")
+        )
 
     def _name(self, position: int, buffer: int | None) -> str:
         label = next((label for label, output in self.outputs if output == position), "")

@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from nngrad.codegen import language
-from nngrad.codegen.assemble import Code, assemble, differentiated, output_is_residual
+from nngrad.codegen.assemble import Code, assemble
+from nngrad.codegen.bodies import differentiated, output_is_residual
 from nngrad.codegen.contract import assemble_contraction
 from nngrad.codegen.emit import Package
 from nngrad.codegen.forms import choose_forms
-from nngrad.codegen.language import Declaration, Indexed, SpecError
+from nngrad.codegen.language import Declaration
+from nngrad.codegen.symbols import Indexed, SpecError
 from nngrad.codegen.trace import Op, trace
 
 
@@ -34,12 +36,17 @@ def load_spec(path: Path) -> list[Declaration]:
     except Exception as error:
         line = getattr(error, "lineno", None) or _last_line(error, path)
         raise SpecError(
-            f"the file does not run: {type(error).__name__}: {error}", "run it with python to see", file=str(path), line=line
+            f"the file does not run: {type(error).__name__}: {error}",
+            "run it with python to see",
+            file=str(path),
+            line=line,
         ) from error
     finally:
         language.DECLARED.reset(token)
     if not declared:
-        raise SpecError("no op is declared", "decorate a function with @op, @activation, @loss or @norm", file=str(path))
+        raise SpecError(
+            "no op is declared", "decorate a function with @op, @activation, @loss or @norm", file=str(path)
+        )
     names: set[str] = set()
     for declaration in declared:
         if declaration.name in names:
@@ -69,7 +76,9 @@ def compile_op(op: Op, choices) -> Code:
     return assemble(op, chosen)
 
 
-def compile_spec(path: Path, command: str, builtin: bool, choices, progress: Callable[[list], Iterable] = iter) -> Package:
+def compile_spec(
+    path: Path, command: str, builtin: bool, choices, progress: Callable[[list], Iterable] = iter
+) -> Package:
     """Every stage but writing the files."""
     ops = [trace(declaration) for declaration in load_spec(path)]
     structural = tuple(op for op in ops if op.family == "structural")

@@ -3,7 +3,8 @@
 Three rules, none of which knows an op:
 
 - words: `1 / (1 + exp(-x))` is `sigmoid(x)`, `log(1 + exp(x))` is `softplus(x)`, `exp(x) - 1` is `expm1(x)`, ...
-- max-shift: where exponentials are summed along an axis, `exp(u)` is computed as `exp(u - max(u))`. The factor exp(max u) is
+- max-shift: where exponentials are summed along an axis, `exp(u)` is computed as `exp(u - max(u))`. The factor exp(max
+u) is
   carried through the later stages as a symbol; the shift is made only where the symbol drops out of the result.
 - take: an element picked from an elementwise expression is that expression of the picked elements.
 """
@@ -14,8 +15,8 @@ from dataclasses import replace
 
 import sympy
 
-from nngrad.codegen import language
-from nngrad.codegen.language import Pick, Str, Value, is_constant_along
+from nngrad.codegen import words
+from nngrad.codegen.symbols import Pick, Value, is_constant_along
 from nngrad.codegen.trace import Formula, Recorder, Stage, alive
 
 # --- words ------------------------------------------------------------------------------------------------------------
@@ -28,11 +29,11 @@ def _log_rule(expr):
     if not isinstance(expr, sympy.log):
         return expr
     (inside,) = expr.args
-    if isinstance(inside, language.sigmoid.build):
-        return -language.softplus(-inside.args[0])
+    if isinstance(inside, words.sigmoid.build):
+        return -words.softplus(-inside.args[0])
     if inside.is_Add and _ONE in inside.args:
         rest = inside - 1
-        return language.softplus(rest.args[0]) if isinstance(rest, sympy.exp) else language.log1p(rest)
+        return words.softplus(rest.args[0]) if isinstance(rest, sympy.exp) else words.log1p(rest)
     return expr
 
 
@@ -41,12 +42,12 @@ def _logistic_rule(expr):
     if expr.is_Pow and expr.exp.is_negative and expr.base.is_Add and _ONE in expr.base.args:
         rest = expr.base - 1
         if isinstance(rest, sympy.exp):
-            return language.sigmoid(-rest.args[0]) ** -expr.exp
+            return words.sigmoid(-rest.args[0]) ** -expr.exp
     if expr.is_Mul:
         for exponential in (factor for factor in expr.args if isinstance(factor, sympy.exp)):
-            complement = language.sigmoid(-exponential.args[0])
+            complement = words.sigmoid(-exponential.args[0])
             if complement in expr.args:
-                return expr / (exponential * complement) * language.sigmoid(exponential.args[0])
+                return expr / (exponential * complement) * words.sigmoid(exponential.args[0])
     return expr
 
 
@@ -57,11 +58,11 @@ def _complement_rule(expr):
     number, term = expr.args
     sign, atom = term.as_coeff_Mul()
     if isinstance(atom, sympy.exp) and number == -sign:
-        return sign * language.expm1(atom.args[0])
-    if isinstance(atom, language.sigmoid.build) and number == -sign:
-        return -sign * language.sigmoid(-atom.args[0])
-    if isinstance(atom, language.erf.build) and builtin_abs(sign) == number:
-        return number * language.erfc(-sign / number * atom.args[0])
+        return sign * words.expm1(atom.args[0])
+    if isinstance(atom, words.sigmoid.build) and number == -sign:
+        return -sign * words.sigmoid(-atom.args[0])
+    if isinstance(atom, words.erf.build) and builtin_abs(sign) == number:
+        return number * words.erfc(-sign / number * atom.args[0])
     return expr
 
 
@@ -208,7 +209,9 @@ def _scale_power(expr):
     opaque = {part: sympy.Dummy(real=True) for part in expr.atoms(sympy.Function) if not part.has(_SCALE)}
     flat = sympy.together(expr.xreplace(opaque))
     numerator, denominator = (sympy.expand(part) for part in flat.as_numer_denom())
-    powers = [{term.as_coeff_exponent(_SCALE)[1] for term in sympy.Add.make_args(part)} for part in (numerator, denominator)]
+    powers = [
+        {term.as_coeff_exponent(_SCALE)[1] for term in sympy.Add.make_args(part)} for part in (numerator, denominator)
+    ]
     if len(powers[0]) != 1 or len(powers[1]) != 1:
         return 0, None
     (top,), (bottom,) = powers
@@ -270,5 +273,3 @@ def rewrite(formula: Formula) -> Formula:
     if isinstance(formula.stages[-1].expr, Value) and len(formula.stages) == 1:
         return formula
     return name_output(push_takes(shift_exponentials(recognise_words(formula))))
-
-

@@ -1,9 +1,9 @@
 """Stage 1: a spec function becomes an `Op`.
 
 The function runs once with symbols in place of tensors. Its source is first rewritten a little, so that the formula
-survives the run: every assignment names a stage (SymPy alone would flatten names and order of operations away), and every
-number stays exact. A parameter that is a str, a bool or None is static: the function runs once for each value it is
-compared with, and each run gives a `Formula`.
+survives the run: every assignment names a stage (SymPy alone would flatten names and order of operations away), and
+every number stays exact. A parameter that is a str, a bool or None is static: the function runs once for each value it
+is compared with, and each run gives a `Formula`.
 
 Worked example: softmax is `e = exp(x); return e / sum(e, axis)`, and traces to
 
@@ -26,21 +26,21 @@ from typing import Any
 import sympy
 from sympy.logic.boolalg import Boolean
 
-from nngrad.codegen import language
-from nngrad.codegen.language import (
-    FUNCTION_WORDS,
-    WORD_OF,
-    Contract,
-    Declaration,
+from nngrad.codegen import language, words
+from nngrad.codegen.language import FUNCTION_WORDS, Contract, Declaration
+from nngrad.codegen.symbols import (
     Indexed,
+    Indicator,
     Parameter,
     Pick,
     Reduction,
     SpecError,
     Subgradient,
     Value,
-    Word,
+    constant_axes,
+    is_constant_along,
 )
+from nngrad.codegen.words import WORD_OF, Word
 
 REQUIRED = inspect.Parameter.empty
 RESERVED_NAMES = {"g", "np", "needs", "shape", "index", "keepdims", "reduction", "erf", "erfc", "power", "dtype"}
@@ -92,7 +92,7 @@ class Formula:
     def reduced_axis(self) -> str:
         """The axis that the output drops, or ''."""
         axes = {stage.axis for stage in self.stages if stage.axis}
-        return next((axis for axis in sorted(axes) if language.is_constant_along(self.output, axis)), "")
+        return next((axis for axis in sorted(axes) if is_constant_along(self.output, axis)), "")
 
     @property
     def axes(self) -> frozenset[str]:
@@ -152,7 +152,9 @@ def _trace(declaration: Declaration, file: str, line: int) -> Op:
     inputs, params = _signature(declaration)
     doc = _doc(declaration)
     source = "" if _is_word(declaration) else _source(declaration.function)
-    common = dict(name=declaration.name, home=declaration.home, params=params, doc=doc, source=source, file=file, line=line)
+    common = dict(
+        name=declaration.name, home=declaration.home, params=params, doc=doc, source=source, file=file, line=line
+    )
     if declaration.home == "structural":
         return Op(family="structural", inputs=inputs, **common)
     if declaration.home == "contraction":
@@ -172,7 +174,7 @@ def carriers(expr) -> set[Value]:
     """The tensors that an expression can carry a gradient to: those outside conditions and indices."""
     if isinstance(expr, Value):
         return {expr}
-    if isinstance(expr, Boolean | Pick | language.Indicator):
+    if isinstance(expr, Boolean | Pick | Indicator):
         return set()
     return {value for arg in expr.args for value in carriers(arg)}
 
@@ -248,7 +250,9 @@ def _line_of(error: BaseException, file: str) -> int:
 
 
 class Static:
-    """A static parameter during a run: it answers comparisons with its value, and remembers what it was compared with."""
+    """A static parameter during a run: it answers comparisons with its value, and remembers what it was compared
+    with.
+    """
 
     def __init__(self, name: str, value: Any, seen: set):
         self.name, self.value, self.seen = name, value, seen
@@ -272,7 +276,9 @@ PRESENT = "present"
 
 def _formulas(declaration: Declaration, inputs, params) -> Iterator[Formula]:
     """One formula for every choice of the static parameters and optional inputs that the function tells apart."""
-    optional = [one.name for one in (*inputs, *params) if getattr(one, "optional", False) or getattr(one, "default", 0) is None]
+    optional = [
+        one.name for one in (*inputs, *params) if getattr(one, "optional", False) or getattr(one, "default", 0) is None
+    ]
     choices = {name: {None, PRESENT} for name in optional}
     choices |= {one.name: {one.default} for one in params if isinstance(one.default, str | bool)}
     done: dict[tuple, Formula] = {}
@@ -295,13 +301,19 @@ def _formulas(declaration: Declaration, inputs, params) -> Iterator[Formula]:
         axis_names = {label for formula in done.values() for label in formula.axes}
         for name in [name for name in choices if name in axis_names]:
             del choices[name]
-            done = {tuple(pair for pair in key if pair[0] != name): formula for key, formula in done.items() if dict(key)[name]}
+            done = {
+                tuple(pair for pair in key if pair[0] != name): formula
+                for key, formula in done.items()
+                if dict(key)[name]
+            }
     for key, formula in done.items():
         yield Formula(key, formula.inputs, formula.stages, formula.output)
 
 
 def _run(declaration: Declaration, inputs, params, static: dict, recorder: Recorder):
-    """Run the function on symbols. Returns its result and, for each static parameter, the values it was compared with."""
+    """Run the function on symbols. Returns its result and, for each static parameter, the values it was compared
+    with.
+    """
     arguments, keywords, seen = [], {}, {}
     for one in inputs:
         recorder.names.add(one.name)
@@ -386,7 +398,7 @@ class Recorder:
             return expr
         args = [self.hoist(arg) for arg in expr.args]
         if isinstance(expr, sympy.Pow) and args[1].atoms(sympy.Symbol):
-            expr = language.power(*args)
+            expr = words.power(*args)
         elif any(new is not old for new, old in zip(args, expr.args, strict=True)):
             expr = expr.func(*args)
         if isinstance(expr, Reduction):
@@ -403,7 +415,7 @@ class Recorder:
         key = sympy.Tuple(expr, sympy.Symbol(kind), sympy.Symbol(axis))
         if key not in self.known:
             axes = {label for value in expr.atoms(Value) for label in value.constant_along}
-            constant = language.constant_axes(expr, frozenset(axes | ({axis} if axis else set())))
+            constant = constant_axes(expr, frozenset(axes | ({axis} if axis else set())))
             value = Value(self.fresh(name), constant | ({axis} if axis else frozenset()), **_sign(expr))
             self.stages.append(Stage(value, kind, expr, axis, frozen))
             self.known[key] = value

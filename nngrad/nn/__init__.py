@@ -6,8 +6,7 @@ every loss as a class (`MSELoss`), made when first asked for.
 
 from typing import Any
 
-from nngrad_ops import OPS
-
+from nngrad.engine import OPS
 from nngrad.nn import functional as functional
 from nngrad.nn._bce_loss import BCELoss as BCELoss
 from nngrad.nn._dropout import Dropout as Dropout

@@ -2,9 +2,7 @@
 
 from typing import Any
 
-from nngrad_ops import OPS
-
-from nngrad.engine import apply
+from nngrad.engine import OPS, apply
 from nngrad.nn import functional
 from nngrad.nn._from_ops import check_reduction
 from nngrad.nn.module import Module

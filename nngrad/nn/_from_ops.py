@@ -9,9 +9,7 @@ from collections.abc import Callable
 from inspect import Parameter, Signature, signature
 from typing import Any
 
-from nngrad_ops import OPS
-from nngrad_ops.runtime import Op
-
+from nngrad.engine import OPS, Op
 from nngrad.nn import functional
 from nngrad.nn.module import Module
 from nngrad.tensor import Tensor

@@ -12,15 +12,15 @@ from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
-from nngrad_ops import OPS
-from nngrad_ops.runtime import Op
 
-from nngrad.engine import apply, wrap
-from nngrad.functions import function, matmul
+from nngrad.engine import OPS, Op, apply, wrap
+from nngrad.functions import HOMES, function, matmul
 from nngrad.random import generator
 from nngrad.tensor import Tensor
 
-HOMES = ("activation", "loss", "norm")
+_OPS = {name: op for name, op in OPS.items() if op.home in HOMES}  # the ops whose home is this module
+
+__all__ = sorted({"dropout", "linear", *_OPS})
 
 
 def linear(input: Any, weight: Any, bias: Any = None) -> Tensor:
@@ -192,9 +192,9 @@ def _class_indices(op: Op, target: Any, shape: tuple[int, ...], axis: int) -> np
 
 
 def __getattr__(name: str) -> Callable[..., Tensor]:
-    op = OPS.get(name)
-    if op is None or op.home not in HOMES:
-        close = get_close_matches(name, __dir__(), n=1)
+    op = _OPS.get(name)
+    if op is None:
+        close = get_close_matches(name, __all__, n=1)
         hint = f"; did you mean {close[0]}?" if close else ""
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")
     if op.home != "loss":
@@ -208,4 +208,4 @@ def __getattr__(name: str) -> Callable[..., Tensor]:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *(name for name, op in OPS.items() if op.home in HOMES)})
+    return sorted({*globals(), *__all__})

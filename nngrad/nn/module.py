@@ -177,9 +177,9 @@ class Module:
         for parameter in self.parameters():
             parameter.reset_grad()
 
-    def _named_state(self, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
+    def _named_state(self) -> Iterator[tuple[str, Tensor]]:
         """Everything that is saved, under every name it has: both names of a tied weight must load."""
-        for path, module in self.named_modules(prefix.removesuffix("."), remove_duplicate=False):
+        for path, module in self.named_modules(remove_duplicate=False):
             for name, tensor in module._own_parameters():
                 yield _join(path, name), tensor
             for name, tensor in module._own_buffers():
@@ -190,9 +190,9 @@ class Module:
         """Copies of all parameters and persistent buffers as arrays, by dotted name (for `np.savez(file, **state)`).
 
         Args:
-            prefix: put before every name ("encoder" and "encoder." mean the same).
+            prefix: put before every name as it is, say "encoder.".
         """
-        return {name: tensor.data.copy() for name, tensor in self._named_state(prefix)}
+        return {prefix + name: tensor.data.copy() for name, tensor in self._named_state()}
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> IncompatibleKeys:
         """Copy the values of `state_dict` into the parameters and buffers, which keep their dtype and identity.

@@ -72,7 +72,7 @@ class Optimizer:
             kind = type(params).__name__
             hint = ": write model.parameters()" if hasattr(params, "parameters") else ""
             raise TypeError(
-                f"{type(self).__name__} takes a list of Tensors or of dicts with 'params', got {kind}{hint}"
+                f"{type(self).__name__} takes a list of Tensors, or of dicts with 'params', not {kind}{hint}"
             )
         return list(params)
 

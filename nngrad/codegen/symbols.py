@@ -1,0 +1,237 @@
+"""What formulas are made of, to SymPy: tensors, parameters, sums along an axis, conditions.
+
+Each knows its own algebra and derivative, so that substitution and differentiation need no context: `AxisSum` is
+linear and lets constants out, `Where` differentiates into the branch that it takes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import sympy
+
+ALL_AXES = "None"
+
+
+class SpecError(Exception):
+    """A mistake in a spec: what is wrong, where, and how to mend it."""
+
+    def __init__(self, problem: str, mend: str, *, op: str = "", file: str = "", line: int = 0):
+        super().__init__(problem, mend)
+        self.problem, self.mend, self.op, self.file, self.line = problem, mend, op, file, line
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}: " if self.file else ""
+        subject = f"in {self.op}: " if self.op else ""
+        return f"{place}{subject}{self.problem}\n  how to mend it: {self.mend}"
+
+
+# --- symbols ----------------------------------------------------------------------------------------------------------
+
+
+class Value(sympy.Symbol):
+    """A tensor in a formula: an input, a stage, a cotangent. `constant_along` names the axes along which it has
+    length 1.
+    """
+
+    __slots__ = ("constant_along",)
+
+    def __new__(cls, name: str, constant_along: frozenset[str] = frozenset(), **assumptions):
+        value = sympy.Symbol.__xnew__(cls, name, real=True, **assumptions)
+        value.constant_along = frozenset(constant_along)
+        return value
+
+    def _hashable_content(self):
+        return (*super()._hashable_content(), tuple(sorted(self.constant_along)))
+
+    def renamed(self, name: str) -> Value:
+        sign = {key: self.assumptions0[key] for key in ("positive", "nonnegative") if self.assumptions0.get(key)}
+        return Value(name, self.constant_along, **sign)
+
+    def __getnewargs_ex__(self):
+        return (self.name, self.constant_along), {}
+
+    def __getitem__(self, indices) -> Indexed:
+        return Indexed(((self, indices if isinstance(indices, tuple) else (indices,)),))
+
+    __iter__ = None  # a tensor in a formula has no length that Python could walk
+
+
+class Parameter(sympy.Symbol):
+    """A number that the caller passes, the same for every element."""
+
+    def __new__(cls, name: str):
+        return sympy.Symbol.__xnew__(cls, name, real=True)
+
+
+class AxisSum(sympy.Function):
+    """The sum of an expression along an axis. It is linear by construction: constants leave it, sums are pulled
+    apart.
+    """
+
+    nargs = 2
+
+    @classmethod
+    def eval(cls, term, axis):
+        term = sympy.expand(term, power_base=False, power_exp=False, log=False, multinomial=False)
+        if term.is_Add:
+            return sympy.Add(*(cls(part, axis) for part in term.args))
+        outside, inside = split_constants(term, axis.name)
+        if inside == 1:
+            return outside * Count(axis)
+        if isinstance(inside, Pick) and inside.args[1] == axis:
+            return outside
+        if outside != 1:
+            return outside * cls(inside, axis)
+        return None
+
+    def _eval_is_real(self):
+        return True
+
+    def _eval_derivative(self, symbol):
+        return AxisSum(self.args[0].diff(symbol), self.args[1])
+
+
+class Count(sympy.Function):
+    """The number of elements along an axis."""
+
+    nargs = 1
+    is_positive = True
+    is_integer = True
+    is_real = True
+
+    def _eval_derivative(self, symbol):
+        return sympy.S.Zero
+
+
+class Indicator(sympy.Function):
+    """1 where the condition holds, else 0. Its derivative is zero: the condition is held fixed."""
+
+    nargs = 1
+    is_real = True
+    is_nonnegative = True
+
+    def _eval_derivative(self, symbol):
+        return sympy.S.Zero
+
+    def _eval_power(self, exponent):
+        return self if exponent.is_positive else None
+
+
+class Pick(sympy.Function):
+    """1 at a row's index, else 0: `take(x, index, axis)` is the sum of `Pick(index, axis) * x` along the axis."""
+
+    nargs = 2
+    is_real = True
+    is_nonnegative = True
+
+    def _eval_derivative(self, symbol):
+        return sympy.S.Zero
+
+    def _eval_power(self, exponent):
+        return self if exponent.is_positive else None
+
+
+class ProductOfOthers(sympy.Function):
+    """For each element the product of all the others along the axis: the derivative of `prod`, also where zeros
+    occur.
+    """
+
+    nargs = 2
+    is_real = True
+
+
+class Where(sympy.Function):
+    """`where(condition, a, b)`. Its derivative takes the branch that the value took."""
+
+    nargs = 3
+
+    @classmethod
+    def eval(cls, condition, a, b):
+        if condition == sympy.true or a == b:
+            return a
+        if condition == sympy.false:
+            return b
+        return None
+
+    def _eval_is_real(self):
+        return True
+
+    def _eval_derivative(self, symbol):
+        condition, a, b = self.args
+        return Where(condition, a.diff(symbol), b.diff(symbol))
+
+
+class Subgradient(sympy.Function):
+    """An expression whose derivative is `value` where `condition` holds."""
+
+    nargs = 3
+    is_real = True
+
+    def _eval_derivative(self, symbol):
+        expr, condition, value = self.args
+        derivative = expr.diff(symbol)
+        return derivative if derivative == 0 else Where(condition, value, derivative)
+
+
+class Reduction(sympy.Function):
+    """A reduction as a spec writes it; tracing turns each into a stage. `axis` is a `Str` with the axis' Python
+    source.
+    """
+
+    nargs = 2
+    is_real = True
+    kind = ""
+
+
+class SumOf(Reduction):
+    kind = "sum"
+
+
+class ProductOf(Reduction):
+    kind = "prod"
+
+
+class MaxOf(Reduction):
+    kind = "max"
+
+
+class MinOf(Reduction):
+    kind = "min"
+
+
+def is_constant_along(expr, axis: str) -> bool:
+    """Whether an expression has one value along the axis (a conservative answer: False where it is not known)."""
+    if isinstance(expr, Value):
+        return axis in expr.constant_along or ALL_AXES in expr.constant_along
+    if isinstance(expr, AxisSum | Pick | ProductOfOthers) and expr.args[1].name in (axis, ALL_AXES):
+        return isinstance(expr, AxisSum)
+    return all(is_constant_along(arg, axis) for arg in expr.args)
+
+
+def split_constants(term, axis: str):
+    """A product as (factors constant along the axis, factors that vary)."""
+    constant = [factor for factor in sympy.Mul.make_args(term) if is_constant_along(factor, axis)]
+    varying = [factor for factor in sympy.Mul.make_args(term) if not is_constant_along(factor, axis)]
+    return sympy.Mul(*constant), sympy.Mul(*varying)
+
+
+def constant_axes(expr, axes: frozenset[str]) -> frozenset[str]:
+    return frozenset(axis for axis in axes if is_constant_along(expr, axis))
+
+
+@dataclass(frozen=True)
+class Indexed:
+    """Tensors under index letters, multiplied, and the letters summed over: the formula of a contraction.
+
+    A leading `...` stands for batch axes, which broadcast and are never summed.
+    """
+
+    factors: tuple[tuple[Value, tuple], ...]
+    summed: tuple[sympy.Symbol, ...] = ()
+
+    def __mul__(self, other: Indexed) -> Indexed:
+        return Indexed(self.factors + other.factors, self.summed + other.summed)
+
+    def summed_over(self, letters) -> Indexed:
+        return replace(self, summed=self.summed + (letters if isinstance(letters, tuple) else (letters,)))

@@ -51,12 +51,13 @@ def _op(name):
     functions = import_module("nngrad.functions")
     if name in functions.PUBLIC:
         return functions.public(name)
-    from difflib import get_close_matches
-
-    close = get_close_matches(name, [*_NAMES, *_MODULES, *functions.PUBLIC], n=2)
-    hint = f"; did you mean {' or '.join(close)}?" if close else ""
-    if not close and name in functions.OPS:
+    if name in functions.OPS:
         hint = f"; it is in {functions.HOMES[functions.OPS[name].home]}"
+    else:
+        from difflib import get_close_matches
+
+        close = get_close_matches(name, [*_NAMES, *_MODULES, *functions.PUBLIC], n=2)
+        hint = f"; did you mean {' or '.join(close)}?" if close else ""
     raise AttributeError(f"module 'nngrad' has no attribute {name!r}{hint}")
 
 

@@ -322,7 +322,8 @@ def misfit(op, arrays, params, error):
     shapes = ", ".join(str(np.shape(array)) for array in arrays)
     chosen = "".join(f", {name}={value!r}" for name, value in params.items())
     mend = "reshape or broadcast the inputs so that they fit" + (", or mend the parameters" if params else "")
-    return type(error)(f"{op.name}: {error} (inputs of shape {shapes}{chosen}); {mend}")
+    reason = str(error).removeprefix(f"{op.name}: ")
+    return type(error)(f"{op.name}: {reason} (inputs of shape {shapes}{chosen}); {mend}")
 
 
 # --- shared memory and in-place changes ------------------------------------------------------------------------------

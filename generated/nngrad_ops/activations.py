@@ -40,15 +40,7 @@ def sigmoid_vjp(g, x):
     return np.multiply(g, t, out=t)
 
 
-def sigmoid_jvp(dx, x):
-    """Tangent of `sigmoid`'s output."""
-    t = np.abs(x, out=...)
-    t = np.negative(t, out=t)
-    t = np.exp(t, out=t)
-    u = np.add(t, 1, out=...)
-    u = np.multiply(u, u, out=u)
-    t = np.divide(t, u, out=t)
-    return np.multiply(dx, t, out=t)
+sigmoid_jvp = sigmoid_vjp  # the Jacobian is symmetric
 
 
 # --- tanh ---
@@ -81,17 +73,7 @@ def tanh_vjp(g, x):
     return np.multiply(t, 4, out=t)
 
 
-def tanh_jvp(dx, x):
-    """Tangent of `tanh`'s output."""
-    t = np.multiply(x, 2, out=...)
-    t = np.abs(t, out=t)
-    t = np.negative(t, out=t)
-    t = np.exp(t, out=t)
-    u = np.add(t, 1, out=...)
-    u = np.multiply(u, u, out=u)
-    t = np.divide(t, u, out=t)
-    t = np.multiply(dx, t, out=t)
-    return np.multiply(t, 4, out=t)
+tanh_jvp = tanh_vjp  # the Jacobian is symmetric
 
 
 # --- relu ---
@@ -116,9 +98,7 @@ def relu_vjp(g, x):
     return np.where(x <= 0, 0, g)
 
 
-def relu_jvp(dx, x):
-    """Tangent of `relu`'s output."""
-    return np.where(x <= 0, 0, dx)
+relu_jvp = relu_vjp  # the Jacobian is symmetric
 
 
 # --- leaky_relu ---
@@ -145,10 +125,7 @@ def leaky_relu_vjp(g, x, negative_slope=0.01):
     return np.where(x > 0, g, t)
 
 
-def leaky_relu_jvp(dx, x, negative_slope=0.01):
-    """Tangent of `leaky_relu`'s output."""
-    t = np.multiply(dx, negative_slope, out=...)
-    return np.where(x > 0, dx, t)
+leaky_relu_jvp = leaky_relu_vjp  # the Jacobian is symmetric
 
 
 # --- elu ---
@@ -180,13 +157,7 @@ def elu_vjp(g, x, alpha=1.0):
     return np.where(x > 0, g, t)
 
 
-def elu_jvp(dx, x, alpha=1.0):
-    """Tangent of `elu`'s output."""
-    t = np.minimum(x, 0, out=...)
-    t = np.exp(t, out=t)
-    t = np.multiply(dx, t, out=t)
-    t = np.multiply(t, alpha, out=t)
-    return np.where(x > 0, dx, t)
+elu_jvp = elu_vjp  # the Jacobian is symmetric
 
 
 # --- gelu ---
@@ -213,16 +184,7 @@ def gelu_none_vjp(g, x, erfc_x):
     return np.multiply(t, 0.5, out=t)
 
 
-def gelu_none_jvp(dx, x, erfc_x):
-    """Tangent of `gelu_none`'s output."""
-    t = np.multiply(x, x, out=...)
-    t = np.multiply(t, -0.5, out=t)
-    t = np.exp(t, out=t)
-    t = np.multiply(x, t, out=t)
-    t = np.multiply(t, 0.7978845608028654, out=t)
-    t = np.add(erfc_x, t, out=t)
-    t = np.multiply(dx, t, out=t)
-    return np.multiply(t, 0.5, out=t)
+gelu_none_jvp = gelu_none_vjp  # the Jacobian is symmetric
 
 
 def gelu_tanh_and_residuals(x):
@@ -260,25 +222,7 @@ def gelu_tanh_vjp(g, x, inner, tanh_inner):
     return np.multiply(g, t, out=t)
 
 
-def gelu_tanh_jvp(dx, x, inner, tanh_inner):
-    """Tangent of `gelu_tanh`'s output."""
-    t = np.multiply(tanh_inner, 0.5, out=...)
-    u = np.multiply(x, x, out=...)
-    u = np.multiply(u, 0.134145, out=u)
-    u = np.add(u, 1, out=u)
-    v = np.multiply(inner, 2, out=...)
-    v = np.abs(v, out=v)
-    v = np.negative(v, out=v)
-    v = np.exp(v, out=v)
-    w = np.add(v, 1, out=...)
-    w = np.multiply(w, w, out=w)
-    v = np.divide(v, w, out=v)
-    u = np.multiply(x, u, out=u)
-    u = np.multiply(u, v, out=u)
-    u = np.multiply(u, 1.5957691216057308, out=u)
-    t = np.add(t, u, out=t)
-    t = np.add(t, 0.5, out=t)
-    return np.multiply(dx, t, out=t)
+gelu_tanh_jvp = gelu_tanh_vjp  # the Jacobian is symmetric
 
 
 def gelu_and_residuals(x, approximate="none"):
@@ -371,17 +315,7 @@ def silu_vjp(g, x, sigmoid_x):
     return np.multiply(g, t, out=t)
 
 
-def silu_jvp(dx, x, sigmoid_x):
-    """Tangent of `silu`'s output."""
-    t = np.abs(x, out=...)
-    t = np.negative(t, out=t)
-    t = np.exp(t, out=t)
-    u = np.add(t, 1, out=...)
-    u = np.multiply(u, u, out=u)
-    t = np.divide(t, u, out=t)
-    t = np.multiply(x, t, out=t)
-    t = np.add(sigmoid_x, t, out=t)
-    return np.multiply(dx, t, out=t)
+silu_jvp = silu_vjp  # the Jacobian is symmetric
 
 
 # --- softplus ---
@@ -419,20 +353,7 @@ def softplus_threshold_vjp(g, x, beta=1.0, threshold=None):
     return np.where(mask, g, v)
 
 
-def softplus_threshold_jvp(dx, x, beta=1.0, threshold=None):
-    """Tangent of `softplus_threshold`'s output."""
-    t = np.multiply(x, beta, out=...)
-    mask = t > threshold
-    u = np.abs(t, out=...)
-    u = np.negative(u, out=u)
-    v = np.where(mask, 0, u)
-    v = np.exp(v, out=v)
-    u = np.add(v, 1, out=u)
-    v = np.maximum(v, t >= 0, out=v)
-    t = np.where(mask, 1, u)
-    v = np.divide(v, t, out=v)
-    v = np.multiply(dx, v, out=v)
-    return np.where(mask, dx, v)
+softplus_threshold_jvp = softplus_threshold_vjp  # the Jacobian is symmetric
 
 
 def softplus_plain(x, beta=1.0):
@@ -459,16 +380,7 @@ def softplus_plain_vjp(g, x, beta=1.0):
     return np.multiply(g, u, out=u)
 
 
-def softplus_plain_jvp(dx, x, beta=1.0):
-    """Tangent of `softplus_plain`'s output."""
-    t = np.multiply(x, beta, out=...)
-    u = np.abs(t, out=...)
-    u = np.negative(u, out=u)
-    u = np.exp(u, out=u)
-    v = np.add(u, 1, out=...)
-    u = np.maximum(u, t >= 0, out=u)
-    u = np.divide(u, v, out=u)
-    return np.multiply(dx, u, out=u)
+softplus_plain_jvp = softplus_plain_vjp  # the Jacobian is symmetric
 
 
 def softplus(x, beta=1.0, threshold=None):
@@ -536,11 +448,7 @@ def softmax_vjp(g, y, axis=-1):
     return np.multiply(y, u, out=u)
 
 
-def softmax_jvp(dx, y, axis=-1):
-    """Tangent of `softmax`'s output."""
-    t = np.multiply(dx, y, out=...)
-    u = np.subtract(dx, np.add.reduce(t, axis, keepdims=True), out=...)
-    return np.multiply(y, u, out=u)
+softmax_jvp = softmax_vjp  # the Jacobian is symmetric
 
 
 # --- log_softmax ---

@@ -31,10 +31,7 @@ def abs_vjp(g, x):
     return np.multiply(g, t, out=t)
 
 
-def abs_jvp(dx, x):
-    """Tangent of `abs`'s output."""
-    t = np.sign(x, out=...)
-    return np.multiply(dx, t, out=t)
+abs_jvp = abs_vjp  # the Jacobian is symmetric
 
 
 # --- sign ---
@@ -114,10 +111,7 @@ def sqrt_vjp(g, y):
     return np.multiply(t, 0.5, out=t)
 
 
-def sqrt_jvp(dx, y):
-    """Tangent of `sqrt`'s output."""
-    t = np.divide(dx, y, out=...)
-    return np.multiply(t, 0.5, out=t)
+sqrt_jvp = sqrt_vjp  # the Jacobian is symmetric
 
 
 # --- rsqrt ---
@@ -146,12 +140,7 @@ def rsqrt_vjp(g, y):
     return np.multiply(t, -0.5, out=t)
 
 
-def rsqrt_jvp(dx, y):
-    """Tangent of `rsqrt`'s output."""
-    t = np.multiply(y, y, out=...)
-    t = np.multiply(t, y, out=t)
-    t = np.multiply(dx, t, out=t)
-    return np.multiply(t, -0.5, out=t)
+rsqrt_jvp = rsqrt_vjp  # the Jacobian is symmetric
 
 
 # --- cbrt ---
@@ -178,11 +167,7 @@ def cbrt_vjp(g, y):
     return np.divide(t, 3, out=t)
 
 
-def cbrt_jvp(dx, y):
-    """Tangent of `cbrt`'s output."""
-    t = np.multiply(y, y, out=...)
-    t = np.divide(dx, t, out=t)
-    return np.divide(t, 3, out=t)
+cbrt_jvp = cbrt_vjp  # the Jacobian is symmetric
 
 
 # --- exp ---
@@ -207,9 +192,7 @@ def exp_vjp(g, y):
     return np.multiply(g, y, out=...)
 
 
-def exp_jvp(dx, y):
-    """Tangent of `exp`'s output."""
-    return np.multiply(dx, y, out=...)
+exp_jvp = exp_vjp  # the Jacobian is symmetric
 
 
 # --- exp2 ---
@@ -235,10 +218,7 @@ def exp2_vjp(g, y):
     return np.multiply(t, 0.6931471805599453, out=t)
 
 
-def exp2_jvp(dx, y):
-    """Tangent of `exp2`'s output."""
-    t = np.multiply(dx, y, out=...)
-    return np.multiply(t, 0.6931471805599453, out=t)
+exp2_jvp = exp2_vjp  # the Jacobian is symmetric
 
 
 # --- expm1 ---
@@ -264,10 +244,7 @@ def expm1_vjp(g, x):
     return np.multiply(g, t, out=t)
 
 
-def expm1_jvp(dx, x):
-    """Tangent of `expm1`'s output."""
-    t = np.exp(x, out=...)
-    return np.multiply(dx, t, out=t)
+expm1_jvp = expm1_vjp  # the Jacobian is symmetric
 
 
 # --- log ---
@@ -292,9 +269,7 @@ def log_vjp(g, x):
     return np.divide(g, x, out=...)
 
 
-def log_jvp(dx, x):
-    """Tangent of `log`'s output."""
-    return np.divide(dx, x, out=...)
+log_jvp = log_vjp  # the Jacobian is symmetric
 
 
 # --- log2 ---
@@ -320,10 +295,7 @@ def log2_vjp(g, x):
     return np.multiply(t, 1.4426950408889634, out=t)
 
 
-def log2_jvp(dx, x):
-    """Tangent of `log2`'s output."""
-    t = np.divide(dx, x, out=...)
-    return np.multiply(t, 1.4426950408889634, out=t)
+log2_jvp = log2_vjp  # the Jacobian is symmetric
 
 
 # --- log10 ---
@@ -349,10 +321,7 @@ def log10_vjp(g, x):
     return np.multiply(t, 0.4342944819032518, out=t)
 
 
-def log10_jvp(dx, x):
-    """Tangent of `log10`'s output."""
-    t = np.divide(dx, x, out=...)
-    return np.multiply(t, 0.4342944819032518, out=t)
+log10_jvp = log10_vjp  # the Jacobian is symmetric
 
 
 # --- log1p ---
@@ -378,10 +347,7 @@ def log1p_vjp(g, x):
     return np.divide(g, t, out=t)
 
 
-def log1p_jvp(dx, x):
-    """Tangent of `log1p`'s output."""
-    t = np.add(x, 1, out=...)
-    return np.divide(dx, t, out=t)
+log1p_jvp = log1p_vjp  # the Jacobian is symmetric
 
 
 # --- logaddexp ---
@@ -466,10 +432,7 @@ def sin_vjp(g, x):
     return np.multiply(g, t, out=t)
 
 
-def sin_jvp(dx, x):
-    """Tangent of `sin`'s output."""
-    t = np.cos(x, out=...)
-    return np.multiply(dx, t, out=t)
+sin_jvp = sin_vjp  # the Jacobian is symmetric
 
 
 # --- cos ---
@@ -496,11 +459,7 @@ def cos_vjp(g, x):
     return np.negative(t, out=t)
 
 
-def cos_jvp(dx, x):
-    """Tangent of `cos`'s output."""
-    t = np.sin(x, out=...)
-    t = np.multiply(dx, t, out=t)
-    return np.negative(t, out=t)
+cos_jvp = cos_vjp  # the Jacobian is symmetric
 
 
 # --- tan ---
@@ -527,11 +486,7 @@ def tan_vjp(g, x):
     return np.divide(g, t, out=t)
 
 
-def tan_jvp(dx, x):
-    """Tangent of `tan`'s output."""
-    t = np.cos(x, out=...)
-    t = np.multiply(t, t, out=t)
-    return np.divide(dx, t, out=t)
+tan_jvp = tan_vjp  # the Jacobian is symmetric
 
 
 # --- arcsin ---
@@ -560,13 +515,7 @@ def arcsin_vjp(g, x):
     return np.divide(g, t, out=t)
 
 
-def arcsin_jvp(dx, x):
-    """Tangent of `arcsin`'s output."""
-    t = np.subtract(1, x, out=...)
-    u = np.add(x, 1, out=...)
-    t = np.multiply(t, u, out=t)
-    t = np.sqrt(t, out=t)
-    return np.divide(dx, t, out=t)
+arcsin_jvp = arcsin_vjp  # the Jacobian is symmetric
 
 
 # --- arccos ---
@@ -596,14 +545,7 @@ def arccos_vjp(g, x):
     return np.negative(t, out=t)
 
 
-def arccos_jvp(dx, x):
-    """Tangent of `arccos`'s output."""
-    t = np.subtract(1, x, out=...)
-    u = np.add(x, 1, out=...)
-    t = np.multiply(t, u, out=t)
-    t = np.sqrt(t, out=t)
-    t = np.divide(dx, t, out=t)
-    return np.negative(t, out=t)
+arccos_jvp = arccos_vjp  # the Jacobian is symmetric
 
 
 # --- arctan ---
@@ -630,11 +572,7 @@ def arctan_vjp(g, x):
     return np.divide(g, t, out=t)
 
 
-def arctan_jvp(dx, x):
-    """Tangent of `arctan`'s output."""
-    t = np.multiply(x, x, out=...)
-    t = np.add(t, 1, out=t)
-    return np.divide(dx, t, out=t)
+arctan_jvp = arctan_vjp  # the Jacobian is symmetric
 
 
 # --- arctan2 ---
@@ -711,10 +649,7 @@ def sinh_vjp(g, x):
     return np.multiply(g, t, out=t)
 
 
-def sinh_jvp(dx, x):
-    """Tangent of `sinh`'s output."""
-    t = np.cosh(x, out=...)
-    return np.multiply(dx, t, out=t)
+sinh_jvp = sinh_vjp  # the Jacobian is symmetric
 
 
 # --- cosh ---
@@ -740,10 +675,7 @@ def cosh_vjp(g, x):
     return np.multiply(g, t, out=t)
 
 
-def cosh_jvp(dx, x):
-    """Tangent of `cosh`'s output."""
-    t = np.sinh(x, out=...)
-    return np.multiply(dx, t, out=t)
+cosh_jvp = cosh_vjp  # the Jacobian is symmetric
 
 
 # --- arcsinh ---
@@ -769,10 +701,7 @@ def arcsinh_vjp(g, x):
     return np.divide(g, t, out=t)
 
 
-def arcsinh_jvp(dx, x):
-    """Tangent of `arcsinh`'s output."""
-    t = np.hypot(1, x, out=...)
-    return np.divide(dx, t, out=t)
+arcsinh_jvp = arcsinh_vjp  # the Jacobian is symmetric
 
 
 # --- arccosh ---
@@ -801,13 +730,7 @@ def arccosh_vjp(g, x):
     return np.divide(g, t, out=t)
 
 
-def arccosh_jvp(dx, x):
-    """Tangent of `arccosh`'s output."""
-    t = np.add(x, 1, out=...)
-    u = np.subtract(x, 1, out=...)
-    t = np.multiply(t, u, out=t)
-    t = np.sqrt(t, out=t)
-    return np.divide(dx, t, out=t)
+arccosh_jvp = arccosh_vjp  # the Jacobian is symmetric
 
 
 # --- arctanh ---
@@ -834,11 +757,7 @@ def arctanh_vjp(g, x):
     return np.divide(g, t, out=t)
 
 
-def arctanh_jvp(dx, x):
-    """Tangent of `arctanh`'s output."""
-    t = np.multiply(x, x, out=...)
-    t = np.subtract(1, t, out=t)
-    return np.divide(dx, t, out=t)
+arctanh_jvp = arctanh_vjp  # the Jacobian is symmetric
 
 
 # --- hypot ---
@@ -922,17 +841,7 @@ def sinc_vjp(g, x, y):
     return np.where(mask, 0, u)
 
 
-def sinc_jvp(dx, x, y):
-    """Tangent of `sinc`'s output."""
-    mask = x == 0
-    t = np.multiply(x, 3.141592653589793, out=...)
-    u = np.where(mask, 0, t)
-    u = np.cos(u, out=u)
-    u = np.subtract(u, y, out=u)
-    u = np.multiply(dx, u, out=u)
-    t = np.where(mask, 1, x)
-    u = np.divide(u, t, out=u)
-    return np.where(mask, 0, u)
+sinc_jvp = sinc_vjp  # the Jacobian is symmetric
 
 
 # --- erf ---
@@ -961,13 +870,7 @@ def erf_vjp(g, x):
     return np.multiply(t, 1.1283791670955126, out=t)
 
 
-def erf_jvp(dx, x):
-    """Tangent of `erf`'s output."""
-    t = np.multiply(x, x, out=...)
-    t = np.negative(t, out=t)
-    t = np.exp(t, out=t)
-    t = np.multiply(dx, t, out=t)
-    return np.multiply(t, 1.1283791670955126, out=t)
+erf_jvp = erf_vjp  # the Jacobian is symmetric
 
 
 # --- erfc ---
@@ -996,13 +899,7 @@ def erfc_vjp(g, x):
     return np.multiply(t, -1.1283791670955126, out=t)
 
 
-def erfc_jvp(dx, x):
-    """Tangent of `erfc`'s output."""
-    t = np.multiply(x, x, out=...)
-    t = np.negative(t, out=t)
-    t = np.exp(t, out=t)
-    t = np.multiply(dx, t, out=t)
-    return np.multiply(t, -1.1283791670955126, out=t)
+erfc_jvp = erfc_vjp  # the Jacobian is symmetric
 
 
 # --- maximum ---
@@ -1447,9 +1344,7 @@ def negative_vjp(g):
     return np.negative(g, out=...)
 
 
-def negative_jvp(dx):
-    """Tangent of `negative`'s output."""
-    return np.negative(dx, out=...)
+negative_jvp = negative_vjp  # the Jacobian is symmetric
 
 
 # --- power ---
@@ -1536,10 +1431,7 @@ def square_vjp(g, x):
     return np.multiply(t, 2, out=t)
 
 
-def square_jvp(dx, x):
-    """Tangent of `square`'s output."""
-    t = np.multiply(dx, x, out=...)
-    return np.multiply(t, 2, out=t)
+square_jvp = square_vjp  # the Jacobian is symmetric
 
 
 # --- clip ---
@@ -1558,10 +1450,7 @@ def clip_min_max_vjp(g, x, x2, min=None, max=None):
     return np.where(x2 > max, 0, t)
 
 
-def clip_min_max_jvp(dx, x, x2, min=None, max=None):
-    """Tangent of `clip_min_max`'s output."""
-    t = np.where(x < min, 0, dx)
-    return np.where(x2 > max, 0, t)
+clip_min_max_jvp = clip_min_max_vjp  # the Jacobian is symmetric
 
 
 def clip_min_and_residuals(x, min=None):
@@ -1574,9 +1463,7 @@ def clip_min_vjp(g, x, min=None):
     return np.where(x < min, 0, g)
 
 
-def clip_min_jvp(dx, x, min=None):
-    """Tangent of `clip_min`'s output."""
-    return np.where(x < min, 0, dx)
+clip_min_jvp = clip_min_vjp  # the Jacobian is symmetric
 
 
 def clip_max_and_residuals(x, max=None):
@@ -1589,9 +1476,7 @@ def clip_max_vjp(g, x, max=None):
     return np.where(x > max, 0, g)
 
 
-def clip_max_jvp(dx, x, max=None):
-    """Tangent of `clip_max`'s output."""
-    return np.where(x > max, 0, dx)
+clip_max_jvp = clip_max_vjp  # the Jacobian is symmetric
 
 
 def clip_plain_and_residuals(x):
@@ -1604,9 +1489,7 @@ def clip_plain_vjp(g):
     return g
 
 
-def clip_plain_jvp(dx):
-    """Tangent of `clip_plain`'s output."""
-    return dx
+clip_plain_jvp = clip_plain_vjp  # the Jacobian is symmetric
 
 
 def clip_and_residuals(x, min=None, max=None):

@@ -22,12 +22,16 @@ from nngrad.codegen.trace import PRESENT, REQUIRED, Formula, Op
 
 @dataclass(frozen=True)
 class Function:
-    """One emitted function: name, parameters as written in its signature, docstring and body."""
+    """One emitted function: name, parameters as written in its signature, docstring and body.
+
+    A function with a `twin` is another name for the function so called.
+    """
 
     name: str
     parameters: tuple[str, ...]
     doc: tuple[str, ...]
     lines: tuple[str, ...]
+    twin: str = ""
 
 
 @dataclass(frozen=True)
@@ -170,7 +174,14 @@ class Functions:
         plural = "s" * (len(self.op.inputs) > 1)
         vjp_doc, jvp_doc = f"Cotangent{plural} of `{name}`'s input{plural}.", f"Tangent of `{name}`'s output."
         yield Function(f"{name}_vjp", self.signature("_vjp", variant), (vjp_doc,), tuple(body.vjp))
-        yield Function(f"{name}_jvp", self.signature("_jvp", variant), (jvp_doc,), tuple(body.jvp))
+        twin = f"{name}_vjp" if self._is_symmetric(body) else ""
+        yield Function(f"{name}_jvp", self.signature("_jvp", variant), (jvp_doc,), tuple(body.jvp), twin)
+
+    def _is_symmetric(self, body: Bodies) -> bool:
+        """Whether the Jacobian is, so that pulling back and pushing forward are one computation."""
+        tangent = f"d{self.op.inputs[0].name}"
+        renamed = [re.sub(rf"\b{tangent}\b", "g", line) for line in body.jvp]
+        return len(self.op.inputs) == 1 and renamed == body.vjp
 
     def _plain_forward(self) -> Function:
         names = ", ".join(name for name, _ in (*self.inputs(), *self.params()))

@@ -135,6 +135,8 @@ def _import_order(name: str) -> tuple:
 
 def source_of(function: Function) -> str:
     """A function as Python source."""
+    if function.twin:
+        return f"{function.name} = {function.twin}  # the Jacobian is symmetric"
     lines = [f"def {function.name}({', '.join(function.parameters)}):"]
     if function.doc:
         if len(function.doc) == 1:

@@ -1,0 +1,116 @@
+"""Copies of the checkout to regenerate, break and mend, and the command line run in them."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PARTS = ("nngrad", "templates", "generated", "pyproject.toml")
+
+
+def run(*command, cwd, path=(), **environment):
+    """A command's outcome, with the given folders in front of Python's path, and no bytecode left behind."""
+    environment = {
+        **os.environ,
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONPATH": os.pathsep.join(map(str, path)),
+        **environment,
+    }
+    command = [str(part) for part in command]
+    return subprocess.run(
+        command, cwd=cwd, env=environment, capture_output=True, text=True, encoding="utf-8", timeout=300
+    )
+
+
+class Checkout:
+    """A copy of the project, with which nothing else works."""
+
+    def __init__(self, folder, spec=None, source=ROOT):
+        self.folder = folder
+        folder.mkdir(parents=True)
+        for part in PARTS:
+            if (source / part).is_dir():
+                shutil.copytree(source / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy2(source / part, folder / part)
+        self.generated = folder / "generated" / "nngrad_ops"
+        if spec is not None:
+            self.spec.write_text(spec, encoding="utf-8")
+
+    @property
+    def spec(self):
+        return self.folder / "nngrad" / "spec.py"
+
+    @property
+    def path(self):
+        return self.folder, self.folder / "generated"
+
+    def codegen(self, *arguments, cwd=None, path=(), **environment):
+        """`python -m nngrad.codegen` with this copy's code."""
+        command = (sys.executable, "-m", "nngrad.codegen", *arguments)
+        return run(*command, cwd=cwd or self.folder, path=(*path, *self.path), **environment)
+
+    def copy(self, folder):
+        return Checkout(folder, source=self.folder)
+
+    def files(self):
+        """What generation writes: path -> bytes."""
+        paths = [*(self.folder / "generated").rglob("*"), self.folder / "nngrad" / "codegen" / "choices.json"]
+        return {path.relative_to(self.folder).as_posix(): path.read_bytes() for path in paths if path.is_file()}
+
+
+SMALL_SPEC = '''"""A few ops, which take no time."""
+
+from nngrad.codegen.language import activation, contraction, exp, i, j, k, norm, op, structural, sum
+
+op(exp, sum)
+
+
+@op
+def add(x1, x2):
+    """Sum."""
+    return x1 + x2
+
+
+@activation
+def softmax(x, *, axis=-1):
+    """Normalised exponentials."""
+    e = exp(x)
+    return e / sum(e, axis)
+
+
+@contraction
+def matmul(a, b):
+    """Matrix product."""
+    return sum(a[..., i, k] * b[..., k, j], k)
+
+
+@structural
+def reshape(x, *, shape):
+    """The same elements in another shape."""
+'''
+
+
+@pytest.fixture(scope="session")
+def checkout(tmp_path_factory):
+    """A copy of the whole checkout, not to be changed."""
+    return Checkout(tmp_path_factory.mktemp("whole") / "checkout")
+
+
+@pytest.fixture(scope="session")
+def small_checkout(tmp_path_factory):
+    """A checkout whose spec has a few ops, generated; not to be changed."""
+    checkout = Checkout(tmp_path_factory.mktemp("small") / "checkout", SMALL_SPEC)
+    outcome = checkout.codegen()
+    assert outcome.returncode == 0, outcome.stderr
+    return checkout
+
+
+@pytest.fixture
+def small(small_checkout, tmp_path):
+    """A small checkout of one's own."""
+    return small_checkout.copy(tmp_path / "checkout")

@@ -1,0 +1,223 @@
+"""Formulas that the library has never seen, written as a newcomer would: naive, with parameters, branches and rows."""
+
+from nngrad.codegen.language import (
+    abs,
+    activation,
+    clip,
+    cosh,
+    count,
+    exp,
+    log,
+    loss,
+    max,
+    maximum,
+    mean,
+    min,
+    minimum,
+    norm,
+    op,
+    prod,
+    rsqrt,
+    sigmoid,
+    sin,
+    sqrt,
+    sum,
+    take,
+    tanh,
+    var,
+    where,
+)
+
+
+@activation
+def mish(x):
+    return x * tanh(log(1 + exp(x)))
+
+
+@activation
+def swish(x, *, beta=1.5):
+    return x / (1 + exp(-beta * x))
+
+
+@activation
+def celu(x, *, alpha=1.2):
+    return maximum(x, 0) + minimum(alpha * (exp(x / alpha) - 1), 0)
+
+
+@activation
+def hardswish(x):
+    return x * clip(x + 3, 0, 6) / 6
+
+
+@activation
+def softsign(x):
+    return x / (1 + abs(x))
+
+
+@activation
+def tanhshrink(x):
+    return x - tanh(x)
+
+
+@activation
+def softshrink(x, *, lambd=0.5):
+    return where(x > lambd, x - lambd, where(x < -lambd, x + lambd, 0))
+
+
+@activation
+def hardtanh(x, *, min_val=-1.0, max_val=1.0):
+    return where(x < min_val, min_val, where(x > max_val, max_val, x))
+
+
+@activation
+def logcosh(x):
+    return log(cosh(x))
+
+
+@activation
+def snake(x, *, a=0.7):
+    return x + sin(a * x) ** 2 / a
+
+
+@activation
+def gaussian(x):
+    return exp(-(x**2))
+
+
+@activation
+def bent_identity(x):
+    return (sqrt(x**2 + 1) - 1) / 2 + x
+
+
+@loss
+def huber_loss(input, target, *, delta=1.0):
+    r = abs(input - target)
+    return where(r < delta, r**2 / 2, delta * (r - delta / 2))
+
+
+@loss
+def log_cosh_loss(input, target):
+    return log(cosh(input - target))
+
+
+@loss
+def poisson_nll(input, target):
+    return exp(input) - target * input
+
+
+@loss
+def quantile_loss(input, target, *, q=0.3):
+    e = target - input
+    return maximum(q * e, (q - 1) * e)
+
+
+@loss
+def hinge(input, target):
+    return maximum(0, 1 - input * target)
+
+
+@loss
+def focal(input, target, *, gamma=2.0):
+    p = 1 / (1 + exp(-input))
+    return -(target * (1 - p) ** gamma * log(p) + (1 - target) * p**gamma * log(1 - p))
+
+
+@loss
+def dice_rows(input, target, *, axis=-1, eps=1.0):
+    p = sigmoid(input)
+    return 1 - (2 * sum(p * target, axis) + eps) / (sum(p, axis) + sum(target, axis) + eps)
+
+
+@loss
+def kl_rows(input, target, *, axis=-1):
+    p = exp(target) / sum(exp(target), axis)
+    logq = input - log(sum(exp(input), axis))
+    return sum(p * (log(p) - logq), axis)
+
+
+@loss
+def smoothed_ce(input, target, *, axis=-1, smoothing=0.1):
+    logp = input - log(sum(exp(input), axis))
+    return -(1 - smoothing) * take(logp, target, axis) - smoothing * mean(logp, axis)
+
+
+@norm
+def rms_norm(x, weight, *, axis=-1, eps=1e-6):
+    return x * rsqrt(mean(x**2, axis) + eps) * weight
+
+
+@norm
+def l2_normalize(x, *, axis=-1, eps=1e-12):
+    length = sqrt(sum(x**2, axis))
+    return x / maximum(length, eps)
+
+
+@norm
+def standardize(x, *, axis=-1):
+    c = x - mean(x, axis)
+    return c / sqrt(var(x, axis) + 1e-5)
+
+
+@norm
+def minmax(x, *, axis=-1):
+    lo = min(x, axis)
+    hi = max(x, axis)
+    return (x - lo) / (hi - lo + 1e-3)
+
+
+@activation
+def sparsemaxish(x, *, axis=-1, temperature=2.0):
+    z = exp(x / temperature)
+    return z / (1 + sum(z, axis))
+
+
+@op
+def entropy(x, *, axis=-1):
+    p = exp(x) / sum(exp(x), axis)
+    return -sum(p * log(p), axis)
+
+
+@op
+def pnorm(x, *, axis=-1, p=3.0):
+    return sum(abs(x) ** p, axis) ** (1 / p)
+
+
+@op
+def cosine(x, y, *, axis=-1, eps=1e-8):
+    return sum(x * y, axis) / maximum(sqrt(sum(x**2, axis)) * sqrt(sum(y**2, axis)), eps)
+
+
+@op
+def gated(x, y):
+    return sqrt(x**2 + y**2 + 1e-6) * tanh(x * y)
+
+
+@op
+def bilinear_gate(x, gate):
+    return x * sigmoid(gate) + (1 - sigmoid(gate)) * tanh(x)
+
+
+@op
+def prelu(x, weight):
+    return where(x >= 0, x, weight * x)
+
+
+@op
+def attention_row(q, v, *, axis=-1):
+    a = exp(q - max(q, axis))
+    return sum(a * v, axis) / sum(a, axis)
+
+
+@op
+def geometric_mean(x, *, axis=-1):
+    return prod(abs(x) + 0.1, axis) ** (1 / count(x, axis))
+
+
+@op
+def xlogy(x, y):
+    return where(x == 0, 0, x * log(y))
+
+
+@op
+def masked_mean(x, mask, *, axis=-1):
+    return sum(where(mask, x, 0), axis) / sum(where(mask, 1, 0), axis)

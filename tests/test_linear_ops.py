@@ -1,0 +1,128 @@
+"""Structural ops and contractions: adjoint pairs by the dot-product test, and derivatives of every order."""
+
+import numpy as np
+import pytest
+from nngrad_ops import OPS
+
+import nngrad
+from nngrad import Tensor
+from nngrad.functions import function
+
+STRUCTURAL = {
+    "reshape": [((2, 6), dict(shape=(3, 4))), ((2, 6), dict(shape=(-1,))), ((), dict(shape=(1, 1))), ((0, 3), dict(shape=(3, 0)))],
+    "transpose": [((2, 3, 4), dict(axes=None)), ((2, 3, 4), dict(axes=(1, 2, 0))), ((2, 3, 4), dict(axes=(-1, 0, 1)))],
+    "broadcast": [((3, 1), dict(shape=(2, 3, 4))), ((), dict(shape=(2, 2))), ((2, 0), dict(shape=(3, 2, 0)))],
+    "unbroadcast": [((2, 3, 4), dict(shape=(3, 1))), ((2, 3), dict(shape=())), ((4,), dict(shape=(2, 4)))],
+    "squeeze": [((1, 3, 1), dict(axis=None)), ((1, 3, 1), dict(axis=-1)), ((1, 3, 1), dict(axis=(0, 2)))],
+    "expand_dims": [((3,), dict(axis=0)), ((3, 2), dict(axis=(0, -1)))],
+    "getitem": [
+        ((4, 5), dict(index=index))
+        for index in (
+            2, -1, slice(1, None, 2), (slice(None), 3), (..., None), (slice(None, None, -1), [0, 0, 3]), [1, 1, 1],
+            (np.array([[0, 1], [1, 0]]), np.array([2, 2])), np.arange(20).reshape(4, 5) % 3 == 0, (1, 2), slice(0, 0),
+        )
+    ],  # fmt: skip
+    "scatter_add": [((3,), dict(shape=(5,), index=[1, 1, 4])), ((2, 3), dict(shape=(4, 3), index=slice(0, 2)))],
+    "pad": [((2, 3), dict(pad_width=((1, 2), (0, 3)))), ((2, 3), dict(pad_width=1, value=7.0))],
+    "astype": [((2, 3), dict(dtype=np.float64))],
+}  # fmt: skip
+EINSUM = [
+    ("ij,jk->ik", (2, 3), (3, 4)), ("ij,jk", (2, 3), (3, 4)), ("ii->i", (3, 3)), ("ii", (3, 3)), ("ij->", (2, 3)),
+    ("ij->j", (2, 3)), ("...ij,...jk->...ik", (2, 1, 3, 2), (4, 2, 3)), ("i,j->ij", (2,), (3,)), ("ijj->i", (2, 3, 3)),
+    ("i,i,i->", (4,), (4,), (4,)), ("ij->ji", (2, 3)), ("b i, b o, o i -> ", (2, 3), (2, 4), (4, 3)), ("...,...", (3,), (2, 3)),
+    ("iij->ji", (2, 2, 3)),
+]  # fmt: skip
+
+
+def draw(*shapes, seed=0):
+    random = np.random.default_rng(seed)
+    return [random.normal(size=shape) for shape in shapes]
+
+
+def tensors(arrays, requires_grad=True):
+    return [Tensor(array, dtype=np.float64, requires_grad=requires_grad) for array in arrays]
+
+
+def assert_adjoint(f, shapes):
+    """<J v, g> = <v, J* g> with both sides from different kernels; and the same over Tensors, twice differentiated."""
+    x, v = draw(*shapes), draw(*shapes, seed=1)
+    y, tangent = nngrad.jvp(f, tuple(x), tuple(v))
+    (g,) = draw(y.shape, seed=2)
+    leaves = tensors(x)
+    out = f(*leaves)
+    np.testing.assert_array_equal(out.data, y.data)
+    out.backward(g)
+    expected = np.vdot(tangent.data, g)
+    np.testing.assert_allclose(sum(np.vdot(one, leaf.grad) for one, leaf in zip(v, leaves, strict=True)), expected)
+    nngrad.check_grads(lambda *args: (f(*(one * one for one in args)) ** 2).sum(), tuple(x), order=2)
+
+
+@pytest.mark.parametrize("name, shape, params", [(name, *case) for name, cases in STRUCTURAL.items() for case in cases])
+def test_structural(name, shape, params):
+    assert_adjoint(lambda x: function(OPS[name])(x, **params), [shape])
+
+
+@pytest.mark.parametrize("axis", [0, 1, -1])
+@pytest.mark.parametrize("name", ["concat", "stack"])
+def test_joining(name, axis):
+    assert_adjoint(lambda *xs: function(OPS[name])(*xs, axis=axis), [(2, 3), (2, 3), (2, 3)])
+
+
+@pytest.mark.parametrize("sections, axis", [(3, 0), ([1, 4], 0), (2, 1), ([0, 2, 2], -1)])
+def test_split(sections, axis):
+    x = Tensor(draw((6, 4))[0], dtype=np.float64, requires_grad=True)
+    parts = nngrad.split(x, sections, axis)
+    for part, expected in zip(parts, np.split(x.data, sections, axis), strict=True):
+        np.testing.assert_array_equal(part.data, expected)
+
+    def weighted(x):
+        parts = nngrad.split(x * x, sections, axis)
+        return sum(
+            ((position + 1) * (part * part).sum() for position, part in enumerate(parts) if position != 1), x.sum()
+        )
+
+    nngrad.check_grads(weighted, (x.data,), order=2)
+
+
+@pytest.mark.parametrize(
+    "index, shape",
+    [
+        (slice(1, 3), (2, 3)),
+        (slice(1, 3), (3,)),
+        (slice(1, 3), ()),
+        ((..., 0), (4,)),
+        ([0, 2], (2, 3)),
+        ([1, 1, 1], (3, 3)),
+    ],
+)
+def test_setitem(index, shape):
+    assert_adjoint(lambda x, value: function(OPS["setitem"])(x, value, index=index), [(4, 3), shape])
+
+
+def test_setitem_where_an_index_repeats_the_last_value_stays():
+    x, value = tensors([np.zeros(3), np.array([1.0, 2.0, 3.0])])
+    y = function(OPS["setitem"])(x, value, index=[0, 0, 2])
+    np.testing.assert_array_equal(y.data, [2, 0, 3])
+    y.backward(np.array([10.0, 20.0, 30.0]))
+    np.testing.assert_array_equal(value.grad, [0, 10, 30])
+    np.testing.assert_array_equal(x.grad, [0, 20, 0])
+
+
+@pytest.mark.parametrize(
+    "subscripts, shapes", [(case[0], case[1:]) for case in EINSUM], ids=[case[0] for case in EINSUM]
+)
+def test_einsum(subscripts, shapes):
+    x = draw(*shapes)
+    np.testing.assert_allclose(nngrad.einsum(subscripts, *x).data, np.einsum(subscripts, *x), rtol=1e-6)
+    assert_adjoint(lambda *xs: function(OPS["einsum"])(*xs, subscripts=subscripts), shapes)
+
+
+@pytest.mark.parametrize(
+    "a, b",
+    [((2, 3), (3, 4)), ((5, 2, 3), (3, 4)), ((2, 3), (5, 3, 4)), ((4, 1, 2, 3), (2, 3, 2)), ((3,), (3,)), ((3,), (2, 3, 4)),
+     ((2, 3), (3,)), ((0, 3), (3, 2)), ((2, 0), (0, 3))],
+)  # fmt: skip
+def test_matmul(a, b):
+    x, y = draw(a, b)
+    np.testing.assert_allclose((tensors([x])[0] @ y).data, x @ y, rtol=1e-12)
+    assert_adjoint(lambda x, y: x @ y, [a, b])

@@ -26,6 +26,7 @@ def without_formula(name, forward, vjp, pullback, params):
         params=params,
         differentiable=(True,),
         keeps_integers=True,
+        kernel=forward,
         forward=forward,
         saves=0,
         many=False,
@@ -71,11 +72,11 @@ def function(op):
         params.insert(0, "*")  # a required parameter can't follow an optional input by position
     passed = [*op.inputs, *(f"{name}={name}" for name in op.params)]
     source = f"def {op.name}({', '.join(inputs + params)}):\n    return _apply(_op, {', '.join(passed)})\n"
-    generated = op.forward.__module__.startswith("nngrad_ops")
-    module = HOMES.get(op.home, "nngrad") if generated else op.forward.__module__.rpartition(".")[0]
+    generated = op.kernel.__module__.startswith("nngrad_ops")
+    module = HOMES.get(op.home, "nngrad") if generated else op.kernel.__module__.rpartition(".")[0]
     namespace = {"__name__": module, "_apply": apply, "_op": op, "_defaults": op.params}
     exec(compile(source, f"<nngrad {op.name}>", "exec"), namespace)
-    namespace[op.name].__doc__ = op.forward.__doc__
+    namespace[op.name].__doc__ = op.kernel.__doc__
     return namespace[op.name]
 
 

@@ -23,7 +23,8 @@ class Op:
         params: parameter name -> default, `...` where there is none.
         differentiable: for each input whether it carries a gradient.
         keeps_integers: whether integer arrays go in as they are.
-        forward: arrays -> y, or (y, *saved) where `saves`, or a tuple of arrays where `many`.
+        kernel: the documented forward, arrays -> y.
+        forward: the same for the engine: arrays -> y, or (y, *saved) where `saves`, or a tuple of arrays where `many`.
         saves: how many intermediates forward returns for backward.
         many: whether the op has several outputs.
         residuals: what vjp and jvp take, as positions in [*inputs, y, *saved]; -1 is the tuple of all inputs.
@@ -41,6 +42,7 @@ class Op:
     params: dict[str, object]
     differentiable: tuple[bool, ...]
     keeps_integers: bool
+    kernel: Callable
     forward: Callable
     saves: int
     many: bool

@@ -117,7 +117,9 @@ def _imports(package: Package) -> list[tuple[str, list[str]]]:
     names: dict[str, set[str]] = {}
     for code in package.codes:
         module = HOMES[code.op.home][0] if package.builtin else "kernels"
-        names.setdefault(module, set()).update((code.forward, f"{code.op.name}_vjp", f"{code.op.name}_jvp"))
+        names.setdefault(module, set()).update(
+            (code.op.name, code.forward, f"{code.op.name}_vjp", f"{code.op.name}_jvp")
+        )
     if package.builtin:
         names["runtime"] = {"Op"}
         names["structural"] = {f"{op.name}{kind}" for op in package.structural for kind in ("", "_vjp", "_jvp")}
@@ -186,7 +188,7 @@ def entry_of(code: Code) -> str:
     op = code.op
     name = op.name
     return _record(
-        op, modules_forward=code.forward, saves=code.saves, residuals=code.residuals, reads=code.reads_values,
+        op, forward=code.forward, saves=code.saves, residuals=code.residuals, reads=code.reads_values,
         keeps=code.keeps_integers, name=name, many=False,
     )  # fmt: skip
 
@@ -201,7 +203,7 @@ def record_of(op: Op) -> str:
     return _record(op, op.name, 0, residuals, (), True, op.name, STRUCTURAL_TRAITS.get(op.name, False))
 
 
-def _record(op: Op, modules_forward, saves, residuals, reads, keeps, name, many) -> str:
+def _record(op: Op, forward, saves, residuals, reads, keeps, name, many) -> str:
     params = {
         param.name: default_source(param.default) if param.default is not REQUIRED else "..." for param in op.params
     }
@@ -213,7 +215,7 @@ def _record(op: Op, modules_forward, saves, residuals, reads, keeps, name, many)
         f"defaults={_tuple('None' if one.optional else '...' for one in op.inputs)}",
         f"params={{{listed}}}",
         f"differentiable={_tuple(str(one.differentiable) for one in op.inputs)}",
-        f"keeps_integers={keeps}", f"forward={modules_forward}", f"saves={saves}", f"many={many}",
+        f"keeps_integers={keeps}", f"kernel={name}", f"forward={forward}", f"saves={saves}", f"many={many}",
         f"residuals={_tuple(map(str, residuals))}", f"reads_values={_tuple(map(str, reads))}",
         f"vjp={name}_vjp", f"jvp={name}_jvp", f"pullback=rules.{name}_pullback",
         f"pushforward=rules.{name}_pushforward",

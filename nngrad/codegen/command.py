@@ -60,6 +60,7 @@ def _generate(options: argparse.Namespace) -> int:
     started = time.perf_counter()
     builtin = options.spec is None
     path = SPEC if builtin else options.spec.resolve()
+    is_ours = options.out is None
     out = (options.out or CHECKOUT / "generated" / "nngrad_ops").resolve()
     if not builtin and not out.name.isidentifier():
         raise SpecError(f"{out.name!r} is not a package name", "choose a name of letters, digits and underscores")
@@ -67,15 +68,13 @@ def _generate(options: argparse.Namespace) -> int:
     choices = Choices(DEFAULT_PATH if builtin else None, search_again=options.search)
     bar = partial(tqdm, desc="deriving", unit="op", leave=False, file=sys.stderr)
     package = compile_spec(path, command, builtin, choices, bar)
-    if builtin:
-        emit.write_text(DEFAULT_PATH, choices.text)  # XXX
     files = emit.render(package)
     lock = {DEFAULT_PATH.name: choices.text} if builtin else {}
     if options.check:
-        diff = emit.difference(files, out) + emit.difference_of_file(lock, DEFAULT_PATH.parent)
+        diff = emit.difference(files, out, is_ours) + emit.difference_of_file(lock, DEFAULT_PATH.parent)
         print(diff or f"{out.name}: up to date", end="" if diff else "\n")
         return 1 if diff else 0
-    changed = emit.write(files, out, emit.smoke_test(out.name, builtin))
+    changed = emit.write(files, out, emit.smoke_test(out.name, builtin), is_ours)
     if builtin and CHECKOUT in DEFAULT_PATH.parents and (CHECKOUT / "pyproject.toml").exists():
         emit.write_text(DEFAULT_PATH, choices.text)
     print(_summary([*(code.op for code in package.codes), *package.structural], changed, time.perf_counter() - started))

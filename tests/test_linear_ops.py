@@ -9,7 +9,12 @@ from nngrad import Tensor
 from nngrad.functions import function
 
 STRUCTURAL = {
-    "reshape": [((2, 6), dict(shape=(3, 4))), ((2, 6), dict(shape=(-1,))), ((), dict(shape=(1, 1))), ((0, 3), dict(shape=(3, 0)))],
+    "reshape": [
+        ((2, 6), dict(shape=(3, 4))),
+        ((2, 6), dict(shape=(-1,))),
+        ((), dict(shape=(1, 1))),
+        ((0, 3), dict(shape=(3, 0))),
+    ],
     "transpose": [((2, 3, 4), dict(axes=None)), ((2, 3, 4), dict(axes=(1, 2, 0))), ((2, 3, 4), dict(axes=(-1, 0, 1)))],
     "broadcast": [((3, 1), dict(shape=(2, 3, 4))), ((), dict(shape=(2, 2))), ((2, 0), dict(shape=(3, 2, 0)))],
     "unbroadcast": [((2, 3, 4), dict(shape=(3, 1))), ((2, 3), dict(shape=())), ((4,), dict(shape=(2, 4)))],
@@ -18,20 +23,39 @@ STRUCTURAL = {
     "getitem": [
         ((4, 5), dict(index=index))
         for index in (
-            2, -1, slice(1, None, 2), (slice(None), 3), (..., None), (slice(None, None, -1), [0, 0, 3]), [1, 1, 1],
-            (np.array([[0, 1], [1, 0]]), np.array([2, 2])), np.arange(20).reshape(4, 5) % 3 == 0, (1, 2), slice(0, 0),
+            2,
+            -1,
+            slice(1, None, 2),
+            (slice(None), 3),
+            (..., None),
+            (slice(None, None, -1), [0, 0, 3]),
+            [1, 1, 1],
+            (np.array([[0, 1], [1, 0]]), np.array([2, 2])),
+            np.arange(20).reshape(4, 5) % 3 == 0,
+            (1, 2),
+            slice(0, 0),
         )
-    ],  # fmt: skip
+    ],
     "scatter_add": [((3,), dict(shape=(5,), index=[1, 1, 4])), ((2, 3), dict(shape=(4, 3), index=slice(0, 2)))],
     "pad": [((2, 3), dict(pad_width=((1, 2), (0, 3)))), ((2, 3), dict(pad_width=1, value=7.0))],
     "astype": [((2, 3), dict(dtype=np.float64))],
-}  # fmt: skip
+}
 EINSUM = [
-    ("ij,jk->ik", (2, 3), (3, 4)), ("ij,jk", (2, 3), (3, 4)), ("ii->i", (3, 3)), ("ii", (3, 3)), ("ij->", (2, 3)),
-    ("ij->j", (2, 3)), ("...ij,...jk->...ik", (2, 1, 3, 2), (4, 2, 3)), ("i,j->ij", (2,), (3,)), ("ijj->i", (2, 3, 3)),
-    ("i,i,i->", (4,), (4,), (4,)), ("ij->ji", (2, 3)), ("b i, b o, o i -> ", (2, 3), (2, 4), (4, 3)), ("...,...", (3,), (2, 3)),
+    ("ij,jk->ik", (2, 3), (3, 4)),
+    ("ij,jk", (2, 3), (3, 4)),
+    ("ii->i", (3, 3)),
+    ("ii", (3, 3)),
+    ("ij->", (2, 3)),
+    ("ij->j", (2, 3)),
+    ("...ij,...jk->...ik", (2, 1, 3, 2), (4, 2, 3)),
+    ("i,j->ij", (2,), (3,)),
+    ("ijj->i", (2, 3, 3)),
+    ("i,i,i->", (4,), (4,), (4,)),
+    ("ij->ji", (2, 3)),
+    ("b i, b o, o i -> ", (2, 3), (2, 4), (4, 3)),
+    ("...,...", (3,), (2, 3)),
     ("iij->ji", (2, 2, 3)),
-]  # fmt: skip
+]
 
 
 def draw(*shapes, seed=0):
@@ -119,9 +143,18 @@ def test_einsum(subscripts, shapes):
 
 @pytest.mark.parametrize(
     "a, b",
-    [((2, 3), (3, 4)), ((5, 2, 3), (3, 4)), ((2, 3), (5, 3, 4)), ((4, 1, 2, 3), (2, 3, 2)), ((3,), (3,)), ((3,), (2, 3, 4)),
-     ((2, 3), (3,)), ((0, 3), (3, 2)), ((2, 0), (0, 3))],
-)  # fmt: skip
+    [
+        ((2, 3), (3, 4)),
+        ((5, 2, 3), (3, 4)),
+        ((2, 3), (5, 3, 4)),
+        ((4, 1, 2, 3), (2, 3, 2)),
+        ((3,), (3,)),
+        ((3,), (2, 3, 4)),
+        ((2, 3), (3,)),
+        ((0, 3), (3, 2)),
+        ((2, 0), (0, 3)),
+    ],
+)
 def test_matmul(a, b):
     x, y = draw(a, b)
     np.testing.assert_allclose((tensors([x])[0] @ y).data, x @ y, rtol=1e-12)

@@ -37,6 +37,40 @@ def dice(x, t):
     return (1 - (2 * (p * t).sum(-1) + 1) / (p.sum(-1) + t.sum(-1) + 1)).mean()
 
 
+def loopy(x):
+    for _ in range(3):
+        x = x - x**3 / 10
+    return x
+
+
+def powers(x):
+    u = x.abs() + 0.5
+    return u**1.5 + u**-2 + 2**x + u**0.5 + u ** (1 / 3) + torch.exp(x)
+
+
+def piecewise(x):
+    outer = torch.where(x >= 2, torch.log(x.clamp(min=1)), torch.exp(x.clamp(max=2)))
+    return torch.where((x > -1) & (x < 2), x**2, outer)
+
+
+def wing(x, t):
+    d = (x - t).abs()
+    return torch.where(d < 1, torch.log(1 + d / 0.5), d - (1 - np.log(3))).mean()
+
+
+def margin(x, t):
+    return (torch.relu(0.5 - x.gather(1, t[:, None]) + x).sum(-1) - 0.5).mean()
+
+
+def moment_ratio(x):
+    c = x - x.mean(-1, True)
+    return (c**3).mean(-1) / (c**2).mean(-1) ** 1.5
+
+
+def group_scale(x, w=1.0):
+    return x / ((x.abs() ** 2).mean(-1, True) + 1e-6) ** 0.5 * w
+
+
 def minmax(x):
     low, high = x.amin(-1, True), x.amax(-1, True)
     return (x - low) / (high - low + 1e-3)
@@ -79,6 +113,44 @@ CASES = {
     "geometric_mean": (lambda x: torch.prod(torch.abs(x) + 0.1, -1) ** (1 / 7), X),
     "xlogy": (torch.xlogy, X, P),
     "masked_mean": (lambda x, m: torch.where(m, x, 0.0).sum(-1) / m.sum(-1), X, MASK),
+    "centre": (lambda x: x - x.mean(), X),
+    "total": (lambda x: (x * x).sum() / 2, X),
+    "plane_norm": (lambda x: (x - x.mean()) / torch.sqrt(x.var(unbiased=False) + 1e-5), X),
+    "loopy": (loopy, X),
+    "helped": (lambda x: torch.tanh(x**3 + x**2 / 3) - 0.5, X),
+    "powers": (powers, X),
+    "threeway": (torch.sin, X),
+    "threeway b": (lambda x: -torch.cos(x), X, dict(mode="b", flip=True)),
+    "threeway c": (torch.arctan, X, dict(mode="c")),
+    "piecewise": (piecewise, X),
+    "rowgate": (lambda x: torch.where(x > x.mean(-1, True), x, x / 10), X),
+    "gate": (lambda x, g: x * torch.sigmoid(g), X, T),
+    "masked": (lambda x, m: torch.where(m & (x > 0), x**2, 0.0), X, MASK),
+    "polar": (lambda x, y: torch.arctan2(y, x) * torch.hypot(x, y), X, T),
+    "smoothmax": (lambda x, y: 0.5 * torch.logaddexp(x / 0.5, y / 0.5), X, T),
+    "rounded": (lambda x: x - torch.floor(x) + torch.sign(x) * x, X),
+    "nested_clip": (lambda x: x.clamp(-0.5, 0.5) * F.softplus(x), X),
+    "extent": (lambda x: x.amax(-1) - x.amin(-1), X),
+    "logsum": (lambda x: 3 * torch.log(torch.exp(x / 3).mean(-1)), X),
+    "full_norm": (lambda x, w, b: F.layer_norm(x, (7,), w, b), X, W, W + 1),
+    "var_norm": (lambda x: F.layer_norm(x, (7,), eps=1e-3), X),
+    "charbonnier": (lambda x, t: torch.sqrt((x - t) ** 2 + 1e-6).mean(), X, T),
+    "wing": (wing, X, T),
+    "gaussian_nll": (F.gaussian_nll_loss, X, T, P),
+    "margin": (margin, X, CLASSES),
+    "bce_naive": (F.binary_cross_entropy_with_logits, X, P),
+    "cosine_loss": (lambda x, t: (1 - F.cosine_similarity(x, t, -1)).mean(), X, T),
+    "squareplus": (lambda x: (x + torch.sqrt(x**2 + 4)) / 2, X),
+    "smelu": (lambda x: torch.where(x.abs() <= 1.1, (x + 1.1) ** 2 / 4.4, torch.relu(x)), X),
+    "gelu_quick": (lambda x: x * torch.sigmoid(1.702 * x), X),
+    "phish": (lambda x: x * torch.tanh(F.gelu(x)), X),
+    "serf": (lambda x: x * torch.erf(F.softplus(x)), X),
+    "sinlu": (lambda x: (x + torch.sin(x)) * torch.sigmoid(x), X),
+    "pade": (lambda x: x * (27 + x**2) / (27 + 9 * x**2), X),
+    "softargmax": (lambda x: (torch.softmax(5 * x, -1) * x).sum(-1), X),
+    "moment_ratio": (moment_ratio, X),
+    "group_scale": (group_scale, X),
+    "group_scale weighted": (group_scale, X, W),
 }
 
 
@@ -89,6 +161,14 @@ def fixture_package(tmp_path_factory):
     sys.path.insert(0, str(folder))
     yield importlib.import_module("unseen_package")
     sys.path.remove(str(folder))
+
+
+def case(package, name):
+    """The op (its parameters bound), the reference, and the inputs of a case."""
+    reference, *arrays = CASES[name]
+    params = arrays.pop() if isinstance(arrays[-1], dict) else {}
+    op = getattr(package, name.partition(" ")[0])
+    return (lambda *inputs: op(*inputs, **params)), reference, arrays
 
 
 def operands(arrays, dtype):
@@ -103,15 +183,15 @@ def operands(arrays, dtype):
 
 
 def test_every_formula_is_compared(package):
-    assert set(package.OPS) == set(CASES)
+    assert set(package.OPS) == {name.partition(" ")[0] for name in CASES}
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", CASES)
 def test_value_and_gradient(package, name, dtype):
-    reference, *arrays = CASES[name]
+    op, reference, arrays = case(package, name)
     ours, theirs, moving = operands(arrays, dtype)
-    y, expected = getattr(package, name)(*ours), reference(*theirs)
+    y, expected = op(*ours), reference(*theirs)
     g = np.random.default_rng(1).normal(size=expected.shape).astype(dtype)
     y.backward(g)
     expected.backward(torch.tensor(g))
@@ -124,7 +204,7 @@ def test_value_and_gradient(package, name, dtype):
 
 @pytest.mark.parametrize("name", CASES)
 def test_second_order_and_forward_mode(package, name):
-    reference, *arrays = CASES[name]
+    op, reference, arrays = case(package, name)
     ours, theirs, moving = operands(arrays, "float64")
     random = np.random.default_rng(2)
     v = [random.normal(size=arrays[place].shape) for place in moving]
@@ -136,7 +216,7 @@ def test_second_order_and_forward_mode(package, name):
 
         return of_moving
 
-    f, f_reference = call(getattr(package, name), ours), call(reference, theirs)
+    f, f_reference = call(op, ours), call(reference, theirs)
     points = [torch.tensor(arrays[place]) for place in moving]
     directions = [torch.tensor(one) for one in v]
     y, tangent = nngrad.jvp(f, tuple(arrays[place] for place in moving), tuple(v))

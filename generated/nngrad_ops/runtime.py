@@ -101,12 +101,14 @@ def unbroadcast(x, shape):
     return np.add.reduce(x, axes, keepdims=True).reshape(shape) if axes else x.reshape(shape)
 
 
+def summed(terms):
+    """The sum of tangents. For arrays and Tensors."""
+    return sum(terms[1:], terms[0])
+
+
 def total(terms, shape):
     """The sum of tangents, in the shape of the output."""
-    result = terms[0]
-    for term in terms[1:]:
-        result = result + term
-    return np.broadcast_to(result, shape)
+    return np.broadcast_to(summed(terms), shape)
 
 
 # --- losses -----------------------------------------------------------------------------------------------------------

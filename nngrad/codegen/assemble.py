@@ -17,7 +17,7 @@ import sympy
 from nngrad.codegen.bodies import Bodies, Variant, output_is_residual
 from nngrad.codegen.derive import Derivatives
 from nngrad.codegen.symbols import AxisSum, Count, Indicator, Pick, Where
-from nngrad.codegen.trace import PRESENT, REQUIRED, Formula, Op
+from nngrad.codegen.trace import OTHER, PRESENT, REQUIRED, Formula, Op
 
 
 @dataclass(frozen=True)
@@ -117,11 +117,11 @@ class Functions:
             return self.inputs(variant)
         output = self.variants[0].output.name
         if kind == "_pullback":
-            return [(name, name) for name in ("ops", "g", "inputs", output, "needs")]
+            return [(name, name) for name in ("ops", self.variants[0].cotangent, "inputs", output, "needs")]
         if kind == "_pushforward":
             return [(name, name) for name in ("ops", "tangents", "inputs", output)]
         needs = ["needs"] if len(self.op.inputs) > 1 else []
-        names = ["g", *self._own_residuals(variant), *needs]
+        names = [self.variants[0].cotangent, *self._own_residuals(variant), *needs]
         if kind == "_jvp":
             own = {name for name, _ in self.inputs(variant)}
             names = [*(f"d{one.name}" for one in self.op.inputs if one.name in own), *self._own_residuals(variant)]
@@ -180,7 +180,7 @@ class Functions:
     def _is_symmetric(self, body: Bodies) -> bool:
         """Whether the Jacobian is, so that pulling back and pushing forward are one computation."""
         tangent = f"d{self.op.inputs[0].name}"
-        renamed = [re.sub(rf"\b{tangent}\b", "g", line) for line in body.jvp]
+        renamed = [re.sub(rf"\b{tangent}\b", self.variants[0].cotangent, line) for line in body.jvp]
         return len(self.op.inputs) == 1 and renamed == body.vjp
 
     def _plain_forward(self) -> Function:
@@ -217,12 +217,11 @@ class Functions:
 
     def _choosing(self, kind: str, *doc: str) -> Function:
         """A function that chooses the formula meant by its arguments."""
-        static = [param.name for param in self.op.params if isinstance(param.default, str)]
+        known = self._known_strings()
         lines = []
-        for variant in self.variants[: None if static else -1]:
+        for variant in self.variants[: None if known else -1]:
             lines += [f"if {self._condition(variant)}:", f"    return {self.call(kind, variant)}"]
-        if static:
-            known = {name: sorted({quoted(dict(v.formula.static)[name]) for v in self.variants}) for name in static}
+        if known:
             says = "; ".join(
                 f"{name} must be {' or '.join(values)}, not {{{name}!r}}" for name, values in known.items()
             )
@@ -230,6 +229,15 @@ class Functions:
         else:
             lines.append(f"return {self.call(kind, self.variants[-1])}")
         return Function(f"{self.op.name}{kind}", self.signature(kind), doc, tuple(lines))
+
+    def _known_strings(self) -> dict[str, list[str]]:
+        """For each parameter that takes certain strings only, which."""
+        known: dict[str, list[str]] = {}
+        for name in [param.name for param in self.op.params if isinstance(param.default, str)]:
+            values = [dict(variant.formula.static)[name] for variant in self.variants]
+            if OTHER not in values:
+                known[name] = sorted({quoted(value) for value in values})
+        return known
 
     def _condition(self, variant: Variant) -> str:
         """The condition on an op's arguments under which a formula is meant."""
@@ -241,7 +249,7 @@ class Functions:
                 parts.append(f"{name} is None" if value is None else f"{name} is not None")
             elif isinstance(value, bool):
                 parts.append(name if value else f"not {name}")
-            else:
+            elif value != OTHER:
                 parts.append(f"{name} == {quoted(value)}")
         return " and ".join(parts)
 

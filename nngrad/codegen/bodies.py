@@ -76,6 +76,11 @@ class Variant:
         return self.formula.output
 
     @property
+    def cotangent(self) -> str:
+        """The name of the output's cotangent."""
+        return self.derivatives.cotangent.name
+
+    @property
     def axis(self) -> str:
         """The axis that the output drops, or ''."""
         return self.formula.reduced_axis
@@ -105,9 +110,8 @@ class Variant:
         return tuple(value for value in stages if graph.build(value) in always)
 
     def _bare_graph(self, arguments, smooth: bool = False, **sources_of) -> Graph:
-        masks = frozenset(one.name for one in self.op.inputs if not one.differentiable) - self.formula.indices
         given = {value: value.name for value in self.formula.inputs} | arguments
-        return Graph(self.formula, given, smooth, masks, sources_of)
+        return Graph(self.formula, given, smooth, sources_of)
 
     def _graph(self, arguments, exprs, smooth: bool = False, **sources_of) -> tuple[Graph, list[int]]:
         graph = self._bare_graph(arguments, smooth, **sources_of)
@@ -115,7 +119,7 @@ class Variant:
 
     def _taken(self, graph: Graph) -> set[str]:
         names = {symbol.name for symbol in graph.arguments} | {param.name for param in self.op.params}
-        return names | {"g", "shape", "needs", "np", "ops", "inputs", "tangents", "terms"}
+        return names | {self.cotangent, "shape", "needs", "np", "ops", "inputs", "tangents", "terms"}
 
     def _residuals(self) -> dict[Value, str]:
         known = [*self.saved, *([self.output] if output_is_residual(self.op) else [])]
@@ -129,12 +133,12 @@ class Variant:
     @property
     def full_shape(self) -> str:
         """The same, where the cotangent may tell it."""
-        return self.input_shape if self.is_loss or self.axis else "g.shape"
+        return self.input_shape if self.is_loss or self.axis else f"{self.cotangent}.shape"
 
     @property
     def _output_shape(self) -> str:
         """Source of the output's shape, a dropped axis kept."""
-        return f"kept_shape({self.input_shape}, {self.axis})" if self.axis else self.input_shape
+        return f"runtime.kept_shape({self.input_shape}, {self.axis})" if self.axis else self.input_shape
 
     def bodies(self) -> Bodies:
         forward, results = self._forward()
@@ -167,8 +171,8 @@ class Variant:
     def _finished(self, result: str) -> str:
         """The result without the dropped axis, and reduced if it is a loss."""
         if self.axis:
-            result = f"drop_axis({result}, {self.axis}, {'False' if self.is_loss else 'keepdims'})"
-        return f"reduced({result}, reduction)" if self.is_loss else result
+            result = f"runtime.drop_axis({result}, {self.axis}, {'False' if self.is_loss else 'keepdims'})"
+        return f"runtime.reduced({result}, reduction)" if self.is_loss else result
 
     def _shape_line(self, lines: list[str]) -> list[str]:
         """The line that finds the common shape of several inputs, where the lines use it."""
@@ -187,9 +191,9 @@ class Variant:
     def _kept_lines(self, graph: Graph, shape: str, names: set[str]) -> list[str]:
         """Lines that give the cotangent and the output their dropped axis back."""
         lines = []
-        kept = f"kept_shape({shape}, {self.axis})" if self.axis else shape
-        if self.is_loss and "g" in names:
-            return [f"g = spread(g, reduction, {kept})"]
+        kept = f"runtime.kept_shape({shape}, {self.axis})" if self.axis else shape
+        if self.is_loss and self.cotangent in names:
+            return [f"{self.cotangent} = runtime.spread({self.cotangent}, reduction, {kept})"]
         if self.axis:
             used = {node.detail for node in graph.nodes if node.op == "argument"}
             lines = [f"{name} = {name}.reshape({kept})" for name in sorted(names & used)]
@@ -205,8 +209,10 @@ class Variant:
 
     def _cotangent_graph(self, known: dict[Value, str], smooth: bool = False) -> tuple[Graph, list[int]]:
         derivatives = self.derivatives
-        sources = {"g": frozenset(["g"])} if self.is_loss else {}
-        return self._graph({**known, derivatives.cotangent: "g"}, derivatives.vjp.values(), smooth, **sources)
+        sources = {self.cotangent: frozenset([self.cotangent])} if self.is_loss else {}
+        return self._graph(
+            {**known, derivatives.cotangent: self.cotangent}, derivatives.vjp.values(), smooth, **sources
+        )
 
     def _tangent_graph(self, known: dict[Value, str], smooth: bool = False) -> tuple[Graph, list[int]]:
         derivatives = self.derivatives
@@ -218,15 +224,15 @@ class Variant:
         graph, nodes = self._cotangent_graph(self._residuals())
         shape = self.full_shape
         outputs = [(f"d{name}", node) for name, node in zip(self.inputs, nodes, strict=True)]
-        writer = NumpyWriter(graph, outputs, shape, "g.dtype", self._taken(graph))
+        writer = NumpyWriter(graph, outputs, shape, f"{self.cotangent}.dtype", self._taken(graph))
 
         def result(name: str, node: int) -> str:
             return self._cotangent(
-                graph, node, name, writer.final(node), "unbroadcast({}, {}.shape)", "np.zeros_like({})"
+                graph, node, name, writer.final(node), "runtime.unbroadcast({}, {}.shape)", "np.zeros_like({})"
             )
 
         body = self._cotangent_statements(writer, outputs, result)
-        lines = [*self._kept_lines(graph, shape, {"g", self.output.name}), *self._index_lines(graph), *body]
+        lines = [*self._kept_lines(graph, shape, {self.cotangent, self.output.name}), *self._index_lines(graph), *body]
         lines = [*self._shape_line(lines), *lines]
         self._note_use(graph, lines)
         return lines
@@ -266,7 +272,7 @@ class Variant:
         outputs = [(f"dy_{name}", node) for name, node in zip(self.inputs, nodes, strict=True)]
         writer = NumpyWriter(graph, outputs, shape, f"d{self.inputs[0]}.dtype", self._taken(graph))
         body = self._tangent_statements(
-            writer, graph, outputs, "np.zeros_like({})", f"total(terms, {self._output_shape})"
+            writer, graph, outputs, "np.zeros_like({})", f"runtime.total(terms, {self._output_shape})"
         )
         lines = [*self._kept_lines(graph, shape, {self.output.name}), *self._index_lines(graph), *body]
         lines = [*self._shape_line(lines), *lines]
@@ -309,14 +315,14 @@ class Variant:
         graph, nodes = self._cotangent_graph(self._smooth_residuals(), smooth=True)
         shape = self.full_shape
         outputs = [(f"d{name}", node) for name, node in zip(self.inputs, nodes, strict=True)]
-        writer = TensorWriter(graph, outputs, shape, self._taken(graph))
+        writer = TensorWriter(graph, outputs, shape, f"{self.cotangent}.dtype", self._taken(graph))
 
         def result(name: str, node: int) -> str:
             fitted = "ops.unbroadcast({}, shape={}.shape)"
             return self._cotangent(graph, node, name, writer.final(node), fitted, "{} * 0")
 
         body = self._cotangent_statements(writer, outputs, result)
-        kept = self._kept_lines(graph, shape, {"g", self.output.name})
+        kept = self._kept_lines(graph, shape, {self.cotangent, self.output.name})
         lines = [*kept, *self._index_lines(graph, "ops"), *body]
         return [*self._shape_line(lines), *lines]
 
@@ -324,8 +330,8 @@ class Variant:
         graph, nodes = self._tangent_graph(self._smooth_residuals(), smooth=True)
         shape = self.input_shape
         outputs = [(f"dy_{name}", node) for name, node in zip(self.inputs, nodes, strict=True)]
-        writer = TensorWriter(graph, outputs, shape, self._taken(graph))
-        total = f"ops.broadcast(sum(terms[1:], terms[0]), shape={self._output_shape})"
+        writer = TensorWriter(graph, outputs, shape, f"d{self.inputs[0]}.dtype", self._taken(graph))
+        total = f"ops.broadcast(runtime.summed(terms), shape={self._output_shape})"
         body = self._tangent_statements(writer, graph, outputs, "{} * 0", total)
         kept = self._kept_lines(graph, shape, {self.output.name})
         lines = [*kept, *self._index_lines(graph, "ops"), *body]

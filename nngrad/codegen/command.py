@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import keyword
 import sys
 import time
 from collections import Counter
@@ -26,22 +27,35 @@ def run(arguments: list[str]) -> int:
     """Run the command line; returns its exit code."""
     options = _parser().parse_args(arguments)
     try:
+        if options.spec is not None and not (options.spec.is_file() and options.spec.suffix == ".py"):
+            wrong = "not a Python file" if options.spec.exists() else "no such file"
+            raise SpecError(
+                f"{options.spec}: {wrong}", "name the Python file that holds your formulas: --spec my_ops.py"
+            )
         if options.list:
             return _list(options.spec or SPEC)
         if options.spec is None and options.out is None and not (CHECKOUT / "pyproject.toml").exists():
             raise SpecError("there is no checkout to write into", "say where to write: --out FOLDER")
         if options.spec is not None and options.out is None:
             raise SpecError("--spec without --out", "name the folder of the package to write: --out my_package")
+        if options.out is not None:
+            _refuse_unfit(options.out.resolve())
         return _generate(options)
     except SpecError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2
-    except FileNotFoundError as error:
-        print(
-            f"error: {error.filename or error}: no such file\n  how to mend it: name a spec that exists",
-            file=sys.stderr,
-        )
-        return 2
+    except OSError as error:
+        print(f"error: {error.filename}: {error.strerror}\n  how to mend it: choose another folder", file=sys.stderr)
+    return 2
+
+
+def _refuse_unfit(out: Path) -> None:
+    """Raise SpecError where a folder can't be a package of its own name."""
+    if not out.name.isidentifier() or keyword.iskeyword(out.name):
+        raise SpecError(f"{out.name!r} is not a package name", "choose a name of letters, digits and underscores")
+    if out.name in {"nngrad", "numpy", *sys.stdlib_module_names}:
+        raise SpecError(f"a package {out.name} would hide the one that exists", "choose another name")
+    if out.exists() and not out.is_dir():
+        raise SpecError(f"{out} is not a folder", "choose another name, or move that file")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -62,8 +76,6 @@ def _generate(options: argparse.Namespace) -> int:
     path = SPEC if builtin else options.spec.resolve()
     is_ours = options.out is None
     out = (options.out or CHECKOUT / "generated" / "nngrad_ops").resolve()
-    if not builtin and not out.name.isidentifier():
-        raise SpecError(f"{out.name!r} is not a package name", "choose a name of letters, digits and underscores")
     command = COMMAND if builtin else f"{COMMAND} --spec {path.name} --out {out.name}"
     choices = Choices(DEFAULT_PATH if builtin else None, search_again=options.search)
     bar = partial(tqdm, desc="deriving", unit="op", leave=False, file=sys.stderr)

@@ -102,7 +102,7 @@ def assemble_contraction(op: Op) -> Code:
     rows = [f"{name} = None" for name in (" = ".join(f"d{name}" for name in names),)]
     for position, name in enumerate(names):
         source = contraction.cotangent_of(position).source()
-        rows += [f"if needs[{position}]:", f"    d{name} = unbroadcast({source}, {name}.shape)"]
+        rows += [f"if needs[{position}]:", f"    d{name} = runtime.unbroadcast({source}, {name}.shape)"]
     returned = f"return {', '.join(f'd{name}' for name in names)}"
     vjp = Function(
         f"{op.name}_vjp", ("g", *names, "needs"), (f"Cotangents of `{op.name}`'s inputs.",), (*rows, returned)
@@ -117,7 +117,7 @@ def assemble_contraction(op: Op) -> Code:
         f"{op.name}_jvp",
         (*(f"d{name}" for name in names), *names),
         (f"Tangent of `{op.name}`'s output.",),
-        (*terms, "return sum(terms[1:], terms[0])"),
+        (*terms, "return runtime.summed(terms)"),
     )
     pulled = [f"{' = '.join(f'd{name}' for name in names)} = None"]
     for position, name in enumerate(names):
@@ -141,7 +141,7 @@ def assemble_contraction(op: Op) -> Code:
             f"{', '.join(names)} = inputs",
             f"{', '.join(f'd{name}' for name in names)} = tangents",
             *pushed,
-            "return sum(terms[1:], terms[0])",
+            "return runtime.summed(terms)",
         ),
     )
     positions = tuple(range(len(names)))

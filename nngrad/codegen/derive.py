@@ -36,7 +36,8 @@ class Derivatives:
 def derive(formula: Formula, differentiable: frozenset[str]) -> Derivatives:
     """Differentiate a formula with respect to the inputs named in `differentiable`."""
     inputs = [value for value in formula.inputs if value.name in differentiable]
-    cotangent = Value("g", formula.output.constant_along)
+    used = {symbol.name for stage in formula.stages for symbol in stage.expr.free_symbols}
+    cotangent = Value("dy" if "g" in used else "g", formula.output.constant_along)
     vjp = _cotangents(formula, cotangent)
     tangents = {value: Value(f"d{value.name}") for value in inputs}
     return Derivatives(

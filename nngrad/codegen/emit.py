@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+import traceback
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,15 +79,16 @@ def render(package: Package) -> dict[str, str]:
         "rules_use_numpy": lambda codes: any(
             "np." in line for code in codes for function in code.rules for line in function.lines
         ),
-        "runtime_imports": lambda codes: _runtime_imports(function for code in codes for function in code.kernels),
-        "runtime_imports_of_rules": lambda codes: _runtime_imports(
-            function for code in codes for function in code.rules
-        ),
+        "runtime_import": lambda codes: _runtime_import(function for code in codes for function in code.kernels),
+        "runtime_import_of_rules": lambda codes: _runtime_import(function for code in codes for function in code.rules),
     }
     files = {}
 
     def write(name: str, template: str, **context) -> None:
-        text = environment.get_template(template).render(**context)
+        try:
+            text = environment.get_template(template).render(**context)
+        except jinja2.TemplateError as error:
+            raise _explained(error, template) from error
         lines = _tidy(text).split("\n")
         files[name] = "\n".join(
             wrapped(line) if line.lstrip().startswith(("def ", "return ")) else line for line in lines
@@ -110,6 +112,17 @@ def render(package: Package) -> dict[str, str]:
         write("table.py", "table.py.j2", codes=codes, structural=(), imports=_imports(package))
         write("__init__.py", "user_package.py.j2", codes=package.codes)
     return files
+
+
+def _explained(error: jinja2.TemplateError, template: str) -> SpecError:
+    """A mistake in a template, with the line where Jinja met it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    places = [(frame.filename, frame.lineno) for frame in frames if frame.filename.endswith(".j2")]
+    if isinstance(error, jinja2.TemplateSyntaxError):
+        places.append((error.filename or template, error.lineno))
+    file, line = places[-1] if places else (template, 0)
+    problem = "there is no such template" if isinstance(error, jinja2.TemplateNotFound) else error.message
+    return SpecError(f"the template does not render: {problem}", "mend the template", file=file, line=line)
 
 
 def _imports(package: Package) -> list[tuple[str, list[str]]]:
@@ -159,24 +172,10 @@ def _folded(line: str) -> str:
     return textwrap.fill(line.lstrip(), LINE_LENGTH, initial_indent=indent, subsequent_indent=indent + "    ") or ""
 
 
-HELPERS = (
-    "count", "drop_axis", "kept_shape", "one_hot", "product_of_others",
-    "product_of_others_of_tensor", "reduced", "spread", "total", "unbroadcast",
-)  # fmt: skip
-
-
-def _runtime_imports(functions) -> str:
-    """The import of what the code calls in runtime.py."""
-    functions = list(functions)
-    called = {
-        name for function in functions for line in function.lines for name in re.findall(r"(?<![.\w])(\w+)\(", line)
-    }
-    names = [name for name in HELPERS if name in called]
-    listed = ", ".join(names)
-    if len(listed) > 90:
-        listed = "(\n" + "".join(f"    {name},\n" for name in names) + ")"
-    lines = ["from . import runtime"] * any("runtime." in line for function in functions for line in function.lines)
-    return "\n".join([*lines, *([f"from .runtime import {listed}"] if names else [])])
+def _runtime_import(functions) -> str:
+    """The import of runtime.py, where the code calls it."""
+    calls = any("runtime." in line for function in functions for line in function.lines)
+    return "from . import runtime" if calls else ""
 
 
 def param_source(op: Op, param) -> str:
@@ -361,8 +360,9 @@ def smoke_test(name: str, builtin: bool) -> str:
 def write(files: dict[str, str], folder: Path, smoke: str, is_ours: bool) -> list[str]:
     """Put the files into the folder; returns the names of those that changed.
 
-    `smoke` is Python source run in a fresh interpreter with the new package importable under the folder's name. A folder
-    that `is_ours` holds nothing but generated files; in any other, files without the generator's mark are left alone.
+    `smoke` is Python source run in a fresh interpreter with the new package importable under the folder's name. A
+    folder that `is_ours` holds nothing but generated files; in any other, files without the generator's mark are left
+    alone.
 
     Raises:
         SpecError: the folder holds a file of such a name that was not generated, or what was generated does not
@@ -380,7 +380,15 @@ def write(files: dict[str, str], folder: Path, smoke: str, is_ours: bool) -> lis
         made = Path(temporary) / folder.name
         made.mkdir()
         for name, text in files.items():
-            compile(text, f"{folder.name}/{name}", "exec")
+            try:
+                compile(text, f"{folder.name}/{name}", "exec")
+            except SyntaxError as error:
+                raise SpecError(
+                    f"what is generated is not Python: {error.msg}",
+                    "mend the template that the file comes from; if it was not changed, please report this",
+                    file=f"{folder.name}/{name}",
+                    line=error.lineno or 0,
+                ) from error
             (made / name).write_text(text, encoding="utf-8", newline="\n")
         _smoke(temporary, smoke)
         changed = [name for name in sorted(files) if present.get(name) != files[name]]

@@ -27,6 +27,7 @@ from nngrad.codegen.symbols import (
     Subgradient,
     Value,
     Where,
+    constant_axes,
     is_constant_along,
 )
 from nngrad.codegen.trace import Formula, Stage, carriers
@@ -109,8 +110,17 @@ class Search:
         return expr
 
     def forms(self, expr) -> list[sympy.Expr]:
-        """Every form reached from the expression, cheapest first."""
-        start = self._simplified(expr)
+        """Every form reached from the expression, cheapest first.
+
+        Conditions stay as the forward has them: what is equal in mathematics may differ in the last bit, and
+        `x == max(x)` must not.
+        """
+        conditions = {
+            condition: Value(f"condition{number}", constant_axes(condition, self.formula.axes))
+            for number, condition in enumerate(sorted(_conditions(expr), key=str))
+        }
+        held = {value: condition for condition, value in conditions.items()}
+        start = self._simplified(expr.xreplace(conditions))
         seen, frontier, forms = {start}, [start], []
         while frontier:
             current = frontier.pop(0)
@@ -120,7 +130,8 @@ class Search:
                 if reached not in seen and len(seen) < MAX_FORMS:
                     seen.add(reached)
                     frontier.append(reached)
-        return sorted(dict.fromkeys(forms), key=lambda form: (*self._rank([form]), str(form)))
+        forms = dict.fromkeys(form.xreplace(held) for form in forms)
+        return sorted(forms, key=lambda form: (*self._rank([form]), str(form)))
 
     def best_together(self, exprs, saved: frozenset[Value] = frozenset()) -> list[sympy.Expr]:
         """One form for each expression, chosen so that all of them together cost least."""
@@ -199,6 +210,10 @@ class Search:
             else:
                 todo |= stage.expr.atoms(Value)
         return frozenset(saved)
+
+
+def _conditions(expr) -> set:
+    return {part.args[0] for part in expr.atoms(Where, Indicator)}
 
 
 def _with_definition(expr, stage: Stage):

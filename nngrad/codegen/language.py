@@ -26,7 +26,6 @@ from nngrad.codegen.symbols import (
     SpecError,
     Subgradient,
     SumOf,
-    Value,
     Where,
 )
 from nngrad.codegen.words import (
@@ -190,8 +189,6 @@ def where(condition, a, b):
     """a where the condition holds, b elsewhere. The branch not taken leaks neither NaN nor warning."""
     if isinstance(condition, bool):
         return a if condition else b
-    if isinstance(condition, Value):
-        condition = sympy.Ne(condition, 0)
     return Where(condition, sympy.sympify(a), sympy.sympify(b))
 
 

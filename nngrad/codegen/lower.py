@@ -83,14 +83,12 @@ class Graph:
         formula: whose stages the expressions refer to.
         arguments: the values that the kernel is given, by symbol.
         smooth: keep the language's words, for code that will be differentiated again.
-        masks: inputs that are conditions themselves.
         sources_of: for arguments other than inputs, the tensors whose shape they have (by default all).
     """
 
     formula: Formula
     arguments: dict[Value, str]
     smooth: bool = False
-    masks: frozenset[str] = frozenset()
     sources_of: dict[str, frozenset[str]] = field(default_factory=dict)
     nodes: list[Node] = field(default_factory=list)
     names: dict[int, str] = field(default_factory=dict)
@@ -311,12 +309,8 @@ class Graph:
 
     def condition(self, condition) -> int:
         """The node of a condition."""
-        if (
-            isinstance(condition, sympy.Ne)
-            and condition.args[1] == 0
-            and getattr(condition.lhs, "name", "") in self.masks
-        ):
-            return self.build(condition.lhs)
+        if isinstance(condition, Value):
+            return self.build(condition)
         if isinstance(condition, Relational):
             left, right = (self.build(arg) for arg in condition.args)
             return self.node("compare", left, right, detail=COMPARISONS[condition.func])
@@ -373,7 +367,7 @@ _ALWAYS = frozenset([frozenset()])
 def guarded(graph: Graph, outputs: list[int]) -> tuple[Graph, list[int]]:
     """The graph with a safe argument for every delicate operation where only an untaken branch would use it."""
     contexts = _contexts(graph, outputs)
-    made = Graph(graph.formula, graph.arguments, graph.smooth, graph.masks, graph.sources_of)
+    made = Graph(graph.formula, graph.arguments, graph.smooth, graph.sources_of)
     moved: dict[int, int] = {}
     for position, node in enumerate(graph.nodes):
         if position not in contexts:

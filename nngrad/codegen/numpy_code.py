@@ -210,7 +210,7 @@ class NumpyWriter:
         if node.op in ("number", "parameter", "argument"):
             return node.detail, UNARY if node.detail.startswith("-") else ATOM
         if node.op == "count":
-            return f"count({self.shape}, {node.detail})", ATOM
+            return f"runtime.count({self.shape}, {node.detail})", ATOM
         if node.op in INFIX and not node.is_full:
             symbol, binds = INFIX[node.op]
             right = binds + (node.op in ("subtract", "divide"))
@@ -236,9 +236,9 @@ class NumpyWriter:
         if node.op == "take":
             return f"np.take_along_axis({args[0]}, {args[1]}, {node.axis})"
         if node.op == "one_hot":
-            return f"one_hot({args[0]}, {self.shape}, {node.axis}, {self.dtype})"
+            return f"runtime.one_hot({args[0]}, {self.shape}, {node.axis}, {self.dtype})"
         if node.op == "others":
-            return f"product_of_others({args[0]}, {node.axis})"
+            return f"runtime.product_of_others({args[0]}, {node.axis})"
         if node.op == "broadcast":
             return f"np.broadcast_to({args[0]}, {self.shape})"
         if node.op == "as_float":

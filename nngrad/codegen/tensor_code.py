@@ -19,13 +19,14 @@ class TensorWriter:
     Attributes:
         graph: what to compute.
         outputs: (label, node) for each result.
-        shape: Python source of the full shape.
+        shape, dtype: Python source of the full shape and of the dtype.
         taken: names that are arguments.
     """
 
     graph: Graph
     outputs: list[tuple[str, int]]
     shape: str
+    dtype: str
     taken: set[str]
     lines: list[str] = field(default_factory=list)
     variables: dict[int, str] = field(default_factory=dict)
@@ -95,7 +96,7 @@ class TensorWriter:
         args = [self.text(arg) for arg in node.args]
         listed = ", ".join(args)
         if node.op == "count":
-            return f"count({self.shape}, {node.detail})"
+            return f"runtime.count({self.shape}, {node.detail})"
         if node.op == "where":
             return f"ops.where({listed})"
         if node.op == "as_float":
@@ -105,12 +106,12 @@ class TensorWriter:
             return f"ops.{node.detail}({listed}, axis={node.axis}, keepdims=True){frozen}"
         if node.op == "take":
             inside, index = args
-            chosen = f"one_hot({index}.data, {inside}.shape, {node.axis}, {inside}.dtype)"
+            chosen = f"runtime.one_hot({index}.data, {inside}.shape, {node.axis}, {inside}.dtype)"
             return f"ops.sum({self.text(node.args[0], 2)} * {chosen}, axis={node.axis}, keepdims=True)"
         if node.op == "one_hot":
-            return f"one_hot({listed}.data, {self.shape}, {node.axis}, g.dtype)"
+            return f"runtime.one_hot({listed}.data, {self.shape}, {node.axis}, {self.dtype})"
         if node.op == "others":
-            return f"product_of_others_of_tensor(ops, {listed}, {node.axis})"
+            return f"runtime.product_of_others_of_tensor(ops, {listed}, {node.axis})"
         if node.op == "broadcast":
             return f"ops.broadcast({listed}, shape={self.shape})"
         if node.is_scalar:

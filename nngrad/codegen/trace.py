@@ -37,13 +37,18 @@ from nngrad.codegen.symbols import (
     SpecError,
     Subgradient,
     Value,
+    Where,
     constant_axes,
     is_constant_along,
 )
 from nngrad.codegen.words import WORD_OF, Word
 
 REQUIRED = inspect.Parameter.empty
-RESERVED_NAMES = {"g", "np", "needs", "shape", "index", "keepdims", "reduction", "erf", "erfc", "power", "dtype"}
+# What generated code calls its own: not for inputs and parameters, whose names are kept; locals get a `_` appended.
+RESERVED_NAMES = {
+    "OPS", "Op", "inputs", "keepdims", "kernels", "needs", "np", "ops", "reduction", "rules", "runtime", "self",
+    "shape", "tangents", "terms",
+}  # fmt: skip
 VARIANT_LIMIT = 64
 
 
@@ -176,6 +181,8 @@ def carriers(expr) -> set[Value]:
         return {expr}
     if isinstance(expr, Boolean | Pick | Indicator):
         return set()
+    if isinstance(expr, Where):
+        return carriers(expr.args[1]) | carriers(expr.args[2])
     return {value for arg in expr.args for value in carriers(arg)}
 
 
@@ -236,6 +243,9 @@ def _signature(declaration: Declaration) -> tuple[tuple[Input, ...], tuple[Param
             )
         else:
             inputs.append(Input(parameter.name, optional=parameter.default is None))
+    for name in (declaration.name, *(one.name for one in (*inputs, *params))):
+        if name in RESERVED_NAMES and declaration.home not in ("structural", "contraction"):
+            raise SpecError(f"the name {name} is taken by the generated code", f"call it {name}_ or the like")
     if not inputs:
         raise SpecError("the op has no input", "give it a positional argument, as in def f(x)")
     return tuple(inputs), tuple(params)
@@ -271,7 +281,8 @@ class Static:
         return self.value
 
 
-PRESENT = "present"
+PRESENT = "present"  # a static value: any but None
+OTHER = "other"  # a static value: any string that the function does not compare with
 
 
 def _formulas(declaration: Declaration, inputs, params) -> Iterator[Formula]:
@@ -280,8 +291,10 @@ def _formulas(declaration: Declaration, inputs, params) -> Iterator[Formula]:
         one.name for one in (*inputs, *params) if getattr(one, "optional", False) or getattr(one, "default", 0) is None
     ]
     choices = {name: {None, PRESENT} for name in optional}
-    choices |= {one.name: {one.default} for one in params if isinstance(one.default, str | bool)}
-    done: dict[tuple, Formula] = {}
+    choices |= {one.name: {one.default} for one in params if isinstance(one.default, bool)}
+    choices |= {one.name: {one.default, OTHER} for one in params if isinstance(one.default, str)}
+    compared: set[str] = set()
+    done: dict[tuple, Formula | None] = {}
     while True:
         todo = [
             key
@@ -294,11 +307,18 @@ def _formulas(declaration: Declaration, inputs, params) -> Iterator[Formula]:
             raise SpecError(f"more than {VARIANT_LIMIT} combinations of static parameters", "split the op")
         recorder = Recorder(declaration.name)
         static = dict(todo[0])
-        result, seen = _run(declaration, inputs, params, static, recorder)
+        try:
+            result, seen = _run(declaration, inputs, params, static, recorder)
+            done[todo[0]] = recorder.formula(result, static)
+        except SpecError:
+            if OTHER not in static.values():
+                raise
+            done[todo[0]] = None  # the function has no formula for other strings: the op will refuse them
+            continue
         for name, values in seen.items():
             choices[name] |= values
-        done[todo[0]] = recorder.formula(result, static)
-        axis_names = {label for formula in done.values() for label in formula.axes}
+            compared |= {name} if values else set()
+        axis_names = {label for formula in done.values() if formula for label in formula.axes}
         for name in [name for name in choices if name in axis_names]:
             del choices[name]
             done = {
@@ -306,8 +326,13 @@ def _formulas(declaration: Declaration, inputs, params) -> Iterator[Formula]:
                 for key, formula in done.items()
                 if dict(key)[name]
             }
-    for key, formula in done.items():
-        yield Formula(key, formula.inputs, formula.stages, formula.output)
+    for name in [one.name for one in params if isinstance(one.default, str | bool) and one.name not in compared]:
+        raise SpecError(
+            f"{name} is not used in the formula", "compare it with a value, or take it out of the signature"
+        )
+    for key, formula in sorted(done.items(), key=lambda item: OTHER in dict(item[0]).values()):
+        if formula is not None:
+            yield Formula(key, formula.inputs, formula.stages, formula.output)
 
 
 def _run(declaration: Declaration, inputs, params, static: dict, recorder: Recorder):
@@ -422,7 +447,7 @@ class Recorder:
         return self.known[key]
 
     def fresh(self, name: str) -> str:
-        if name in RESERVED_NAMES or keyword.iskeyword(name):
+        if name in RESERVED_NAMES | {"g"} or keyword.iskeyword(name):
             name += "_"
         candidates = itertools.chain([name], (f"{name}{number}" for number in itertools.count(2)))
         name = next(candidate for candidate in candidates if candidate not in self.names)

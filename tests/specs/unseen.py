@@ -3,11 +3,19 @@
 from nngrad.codegen.language import (
     abs,
     activation,
+    arctan,
+    arctan2,
     clip,
+    cos,
     cosh,
     count,
+    e,
+    erf,
     exp,
+    floor,
+    hypot,
     log,
+    logaddexp,
     loss,
     max,
     maximum,
@@ -19,7 +27,9 @@ from nngrad.codegen.language import (
     prod,
     rsqrt,
     sigmoid,
+    sign,
     sin,
+    softplus,
     sqrt,
     sum,
     take,
@@ -221,3 +231,210 @@ def xlogy(x, y):
 @op
 def masked_mean(x, mask, *, axis=-1):
     return sum(where(mask, x, 0), axis) / sum(where(mask, 1, 0), axis)
+
+
+@op
+def centre(x):
+    return x - mean(x)
+
+
+@op
+def total(x):
+    return sum(x * x) / 2
+
+
+@op
+def plane_norm(x, *, axis=(-2, -1)):
+    m = mean(x, axis)
+    return (x - m) / sqrt(mean((x - m) ** 2, axis) + 1e-5)
+
+
+@activation
+def loopy(x):
+    y = x
+    for _ in range(3):
+        y = y - y**3 / 10
+    return y
+
+
+def cube(x):
+    return x * x * x
+
+
+@activation
+def helped(x):
+    a, b = cube(x), x**2
+    return tanh(a + b / 3) - 0.5
+
+
+@activation
+def powers(x):
+    u = abs(x) + 0.5
+    return u**1.5 + u**-2 + 2**x + u**0.5 + u ** (1 / 3) + e**x
+
+
+@activation
+def threeway(x, *, mode="a", flip=False):
+    if mode == "a":
+        y = sin(x)
+    elif mode == "b":
+        y = cos(x)
+    else:
+        y = arctan(x)
+    if flip:
+        return -y
+    return y
+
+
+@activation
+def piecewise(x, *, lo=-1.0, hi=2.0):
+    return where((x > lo) & (x < hi), x**2, where(x >= hi, log(x), exp(x)))
+
+
+@activation
+def rowgate(x, *, axis=-1):
+    return where(x > mean(x, axis), x, x / 10)
+
+
+@op
+def gate(x, g):
+    return x * sigmoid(g)
+
+
+@op
+def masked(x, mask):
+    return where(mask & (x > 0), x**2, 0)
+
+
+@op
+def polar(x, y):
+    return arctan2(y, x) * hypot(x, y)
+
+
+@op
+def smoothmax(x, y, *, t=0.5):
+    return t * logaddexp(x / t, y / t)
+
+
+@activation
+def rounded(x):
+    return x - floor(x) + sign(x) * x
+
+
+@activation
+def nested_clip(x, *, lo=-0.5, hi=0.5):
+    return clip(x, lo, hi) * softplus(x)
+
+
+@op
+def extent(x, *, axis=-1):
+    return max(x, axis) - min(x, axis)
+
+
+@op
+def logsum(x, *, axis=-1, t=3.0):
+    return t * log(mean(exp(x / t), axis))
+
+
+@norm
+def full_norm(x, weight, bias, *, axis=-1, eps=1e-5):
+    m = mean(x, axis)
+    v = mean((x - m) ** 2, axis)
+    y = (x - m) / sqrt(v + eps)
+    return y * weight + bias
+
+
+@norm
+def var_norm(x, *, axis=-1, eps=1e-3):
+    return (x - mean(x, axis)) * rsqrt(var(x, axis) + eps)
+
+
+@loss
+def charbonnier(input, target, *, eps=1e-3):
+    return sqrt((input - target) ** 2 + eps**2)
+
+
+@loss
+def wing(input, target, *, w=1.0, k=0.5):
+    d = abs(input - target)
+    c = w - w * log(1 + w / k)
+    return where(d < w, w * log(1 + d / k), d - c)
+
+
+@loss
+def gaussian_nll(input, target, variance, *, eps=1e-6):
+    v = maximum(variance, eps)
+    return (log(v) + (input - target) ** 2 / v) / 2
+
+
+@loss
+def margin(input, target, *, axis=-1, m=0.5):
+    correct = take(input, target, axis)
+    return sum(maximum(0, m - correct + input), axis) - m
+
+
+@loss
+def bce_naive(input, target):
+    p = 1 / (1 + exp(-input))
+    return -target * log(p) - (1 - target) * log(1 - p)
+
+
+@loss
+def cosine_loss(input, target, *, axis=-1):
+    return 1 - sum(input * target, axis) / sqrt(sum(input**2, axis) * sum(target**2, axis))
+
+
+@activation
+def squareplus(x, *, b=4.0):
+    return (x + sqrt(x**2 + b)) / 2
+
+
+@activation
+def smelu(x, *, beta=1.1):
+    return where(abs(x) <= beta, (x + beta) ** 2 / (4 * beta), maximum(x, 0))
+
+
+@activation
+def gelu_quick(x):
+    return x * sigmoid(1.702 * x)
+
+
+@activation
+def phish(x):
+    return x * tanh(x * (1 + erf(x / sqrt(2))) / 2)
+
+
+@activation
+def serf(x):
+    return x * erf(log(1 + exp(x)))
+
+
+@activation
+def sinlu(x, *, a=1.0, b=1.0):
+    return (x + a * sin(b * x)) * sigmoid(x)
+
+
+@activation
+def pade(x):
+    return x * (27 + x**2) / (27 + 9 * x**2)
+
+
+@op
+def softargmax(x, *, axis=-1):
+    w = exp(5 * x) / sum(exp(5 * x), axis)
+    return sum(w * x, axis)
+
+
+@op
+def moment_ratio(x, *, axis=-1):
+    c = x - mean(x, axis)
+    v = mean(c**2, axis)
+    return mean(c**3, axis) / v**1.5
+
+
+@norm
+def group_scale(x, weight=None, *, axis=-1, p=2.0, eps=1e-6):
+    y = x / (mean(abs(x) ** p, axis) + eps) ** (1 / p)
+    if weight is not None:
+        y = y * weight
+    return y

@@ -1,0 +1,110 @@
+"""The house rules that a reader relies on: which way imports run, how long files are, what importing nngrad loads."""
+
+import ast
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+
+STAGES = (
+    "symbols", "words", "language", "trace", "rewrite", "derive", "forms", "choices", "certify", "lower", "numpy_code",
+    "tensor_code", "bodies", "assemble", "contract", "approximate", "emit", "pipeline", "command", "__main__",
+)  # fmt: skip
+GENERATOR_NEEDS = {"sympy", "jinja2", "mpmath", "tqdm"}
+NEVER_LOADED = {*GENERATOR_NEEDS, "scipy", "matplotlib", "sklearn", "torch", "hypothesis", "pytest"}
+NNGRAD = sorted((ROOT / "nngrad").rglob("*.py"))
+GENERATED = sorted((ROOT / "generated" / "nngrad_ops").glob("*.py"))
+CODEGEN = [path for path in NNGRAD if "codegen" in path.parts]
+LIBRARY = [path for path in NNGRAD if "codegen" not in path.parts and path != ROOT / "nngrad" / "spec.py"]
+
+
+def name(path):
+    return path.relative_to(ROOT).as_posix()
+
+
+def imported(path):
+    """The full names of everything a file imports, wherever in it: modules, and modules' attributes."""
+    package = [part for part in path.relative_to(ROOT).parent.parts if part != "generated"]
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else []
+            module = ".".join([*above, *filter(None, [node.module])])
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", "")) == "import_module":
+            argument = node.args[0]
+            yield argument.value if isinstance(argument, ast.Constant) else "nngrad.?"
+
+
+def roots(path):
+    return {one.partition(".")[0] for one in imported(path)}
+
+
+def within(one, package):
+    return one == package or one.startswith(f"{package}.")
+
+
+def test_the_spec_knows_the_language_alone():
+    assert {one.rpartition(".")[0] for one in imported(ROOT / "nngrad" / "spec.py")} == {"nngrad.codegen.language"}
+
+
+@pytest.mark.parametrize("path", CODEGEN, ids=name)
+def test_stages_import_earlier_stages(path):
+    if path.stem == "__init__":
+        assert not list(imported(path))
+        return
+    earlier = STAGES[: STAGES.index(path.stem)]
+    if path.stem == "certify":
+        earlier = ("symbols", "words", "language", "trace")  # the oracle sees no derivative, and no rewriting
+    for one in imported(path):
+        if within(one, "nngrad"):
+            assert one.startswith("nngrad.codegen."), f"the generator works without the library, so not with {one}"
+            stage = one.split(".")[2]
+            assert stage in earlier, f"{path.stem} comes before {stage}"
+    assert roots(path) <= {"nngrad", "numpy", "sympy", "mpmath", "jinja2", "tqdm", *sys.stdlib_module_names}
+    assert "numpy" not in roots(path) or path.stem == "certify", "what is generated is decided exactly, without NumPy"
+
+
+def test_every_stage_has_its_place():
+    assert {path.stem for path in CODEGEN} == {*STAGES, "__init__"}
+
+
+@pytest.mark.parametrize("path", GENERATED, ids=name)
+def test_generated_code_imports_numpy_and_itself(path):
+    assert roots(path) <= {"numpy", "nngrad_ops", *sys.stdlib_module_names}
+    absolute = [
+        node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom) and not node.level
+    ]
+    assert all(node.module.partition(".")[0] != "nngrad_ops" for node in absolute), "it must not know where it stands"
+
+
+@pytest.mark.parametrize("path", LIBRARY, ids=name)
+def test_the_library_knows_no_generator(path):
+    assert roots(path) <= {"nngrad", "nngrad_ops", "numpy", *sys.stdlib_module_names}
+    assert not [one for one in imported(path) if within(one, "nngrad.codegen") or within(one, "nngrad.spec")]
+
+
+@pytest.mark.parametrize("statement", ["import nngrad", "from nngrad import Tensor; import nngrad.nn, nngrad.optim"])
+def test_importing_nngrad_loads_little(statement):
+    code = f"import sys; {statement}; print(*sorted({{name.partition('.')[0] for name in sys.modules}}))"
+    loaded = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], check=True, capture_output=True, text=True, cwd=ROOT
+    )
+    assert not NEVER_LOADED & set(loaded.stdout.split())
+
+
+@pytest.mark.parametrize("path", NNGRAD, ids=name)
+def test_files_say_what_they_are_and_are_short(path):
+    text = path.read_text(encoding="utf-8")
+    assert ast.get_docstring(ast.parse(text)), "no module docstring"
+    assert text.count("\n") < 600, "this file wants to be two"
+
+
+@pytest.mark.parametrize("path", GENERATED, ids=name)
+def test_generated_files_say_where_they_come_from(path):
+    docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+    assert "Generated by `python -m nngrad.codegen` from nngrad/spec.py through templates/" in docstring
+    template = docstring.partition("templates/")[2].partition(".j2")[0] + ".j2"
+    assert (ROOT / "templates" / template).exists()

@@ -2,7 +2,8 @@
 
     python docs/make_pipeline.py [FILE]
 
-Plain SVG, without fonts or scripts of its own; its colours follow the reader's light or dark setting.
+Draw it anew when the generated softmax changes, whose code it shows. Plain SVG, without fonts or scripts of its own;
+its colours follow the reader's light or dark setting.
 """
 
 import sys
@@ -11,21 +12,22 @@ from pathlib import Path
 
 WIDTH, MARGIN = 960, 24
 SPINE, TEXT, CODE = 56, 88, 364  # x of the line that joins the stages, of what they are called, of their results
+GENERATED = Path(__file__).resolve().parents[1] / "generated" / "nngrad_ops" / "activations.py"
+
+
+def body(name):
+    """The lines of a generated function."""
+    _, _, source = GENERATED.read_text(encoding="utf-8").partition(f"\ndef {name}(")
+    return [line.strip() for line in source.partition("\n\n\n")[0].splitlines()[2:]]
+
+
 STAGES = [  # (name, what it does, softmax after it)
     ("spec", "you write the formula, once", ["e = exp(x)", "return e / sum(e, axis)"]),
     ("trace", "names every stage of it", ["e = exp(x), s = sum(e), y = e / s"]),
     ("rewrite", "makes it stable, still equal", ["e = exp(x - max(x))"]),
     ("derive", "SymPy and the chain rule", ["dx = e * (g / s - sum(g * e) / s**2)"]),
     ("forms", "finds equal forms, picks the cheapest", ["dx = y * (g - sum(g * y))"]),
-    (
-        "lower",
-        "three-address NumPy, buffers reused",
-        [
-            "t = np.multiply(g, y, out=...)",
-            "u = np.subtract(g, np.add.reduce(t, axis, keepdims=True), out=...)",
-            "return np.multiply(y, u, out=u)",
-        ],
-    ),
+    ("lower", "three-address NumPy, buffers reused", body("softmax_vjp")),
     ("emit", "Jinja templates write the package", ["softmax(x), softmax_vjp(g, y), softmax_jvp(dx, y)"]),
 ]
 HOUSE = [  # (share of the width, name, what is in it)

@@ -10,11 +10,14 @@ from importlib import import_module
 
 __version__ = "0.1.0"
 
-_MODULES = ("autodiff", "codegen", "engine", "functions", "nn", "optim", "random", "spec", "tensor", "utils")
+_MODULES = (
+    "assignment", "autodiff", "backward", "codegen", "differentiable", "engine", "functions", "graph", "inputs",
+    "memory", "modes", "nn", "optim", "random", "spec", "tensor", "utils",
+)  # fmt: skip
 _NAMES = {
     "Tensor": "tensor",
     "check_grads": "autodiff",
-    "get_default_dtype": "engine",
+    "get_default_dtype": "modes",
     "grad": "autodiff",
     "gradients": "autodiff",
     "hessian": "autodiff",
@@ -22,8 +25,8 @@ _NAMES = {
     "jacobian": "autodiff",
     "jvp": "autodiff",
     "manual_seed": "random",
-    "no_grad": "engine",
-    "set_default_dtype": "engine",
+    "no_grad": "modes",
+    "set_default_dtype": "modes",
     "value_and_grad": "autodiff",
     "vjp": "autodiff",
 }
@@ -37,7 +40,7 @@ def __getattr__(name):
     if name.startswith("__"):
         raise AttributeError(f"module 'nngrad' has no attribute {name!r}")
     if name in _NAMES:
-        import_module("nngrad.tensor")  # completes the engine, from which some of the names come
+        import_module("nngrad.tensor")  # completes the graph, with which all of them work
         value = getattr(import_module(f"nngrad.{_NAMES[name]}"), name)
     else:
         value = _op(name)

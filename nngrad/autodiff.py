@@ -10,9 +10,15 @@ from functools import wraps
 
 import numpy as np
 
-from nngrad import engine
-from nngrad.engine import GradMode, Node, history, pull_back, push_forward, starting_cotangent, unshared, vertex, wrap
+from nngrad import modes
+from nngrad.backward import starting_cotangent, unshared
+from nngrad.differentiable import pull_tensors, push_tensors
+from nngrad.engine import history, pull_arrays, pull_back, push_arrays, push_forward
 from nngrad.functions import CLONE, concat, stack
+from nngrad.graph import Node, vertex, wrap
+from nngrad.inputs import as_array
+from nngrad.memory import refuse_outdated
+from nngrad.modes import GradMode
 from nngrad.tensor import Tensor
 
 # --- one call of f with variables of its own -------------------------------------------------------------------------
@@ -42,7 +48,7 @@ class Trace:
             if not (isinstance(y, tuple) and len(y) == 2):
                 raise TypeError(f"with has_aux, f must return a pair (output, aux), not {type(y).__name__}")
             y, self.aux = y
-        self.y = y if isinstance(y, Tensor) else wrap(engine.as_array(y, "the output of f"))
+        self.y = y if isinstance(y, Tensor) else wrap(as_array(y, "the output of f"))
         self.differentiable = outer and uses_others(self.y, self.sources)
 
     def value(self):
@@ -62,7 +68,8 @@ class Trace:
         if not create_graph:
             tangents = [plain(t) for t in tangents]
         with GradMode(True):
-            dy = push_forward(vertex(self.y), dict(zip(self.sources, tangents, strict=True)), create_graph)
+            push = push_tensors if create_graph else push_arrays
+            dy = push_forward(vertex(self.y), dict(zip(self.sources, tangents, strict=True)), push)
         if dy is None:
             dy = np.zeros(self.y.shape, self.y.dtype)
         return dy if isinstance(dy, Tensor) else wrap(dy.copy())
@@ -101,9 +108,9 @@ def variable(x, what, outer):
 
 def differentiable_array(x, what):
     """A fresh floating array: of x's own dtype, of the default dtype for Python numbers and lists; no integers."""
-    array = np.array(plain(x)) if isinstance(x, Tensor) else engine.as_array(x, what)
+    array = np.array(plain(x)) if isinstance(x, Tensor) else as_array(x, what)
     if not isinstance(x, (Tensor, np.ndarray, np.generic)):
-        return array.astype(engine.default_dtype)
+        return array.astype(modes.default_dtype)
     if array.dtype.kind != "f":
         raise TypeError(
             f"{what} has dtype {array.dtype}, but only floating values have derivatives; make it floating, or leave "
@@ -129,7 +136,7 @@ def like(x, value, what):
         )
     if tracked(x):
         return x if x.dtype == value.dtype else x.astype(value.dtype)
-    return wrap(engine.as_array(plain(x), what).astype(value.dtype, copy=False))
+    return wrap(as_array(plain(x), what).astype(value.dtype, copy=False))
 
 
 def scalar_cotangent(y):
@@ -146,10 +153,11 @@ def vector_jacobian(y, xs, sources, cotangent, create_graph):
     """The gradients of <y, cotangent> with respect to xs, Tensors which stand at `sources`; zeros where unused."""
     found = {}
     if y.requires_grad:
-        engine.refuse_outdated("gradient", y)
+        refuse_outdated("gradient", y)
         g = cotangent if isinstance(cotangent, Tensor) else wrap(cotangent)
         with GradMode(True):
-            found = pull_back(vertex(y), g if create_graph else g.data, sources, create_graph, retain_graph=True)
+            pull, g = (pull_tensors, g) if create_graph else (pull_arrays, g.data)
+            found = pull_back(vertex(y), g, set(sources), pull, retain_graph=True)
     gs = [found.get(source) for source in sources]
     gs = [np.zeros(x.shape, x.dtype) if g is None else g for g, x in zip(gs, xs, strict=True)]
     if create_graph:

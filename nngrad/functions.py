@@ -5,12 +5,15 @@ that NumPy arranges in another way. NumPy's functions come to the same functions
 """
 
 from functools import cache
+from importlib import import_module
 from inspect import signature
 
 import numpy as np
 
-from nngrad import engine
-from nngrad.engine import OPS, Op, apply, wrap
+from nngrad import graph
+from nngrad.engine import OPS, Op, apply
+from nngrad.graph import wrap
+from nngrad.inputs import misfit, real_dtype
 
 # --- two ops without a formula ---------------------------------------------------------------------------------------
 
@@ -66,6 +69,7 @@ def function(op):
 
     It is compiled from its own signature, as `dataclasses` does, so that wrong arguments get Python's own TypeError.
     """
+    import_module("nngrad.tensor")  # without it nothing can run; a user's package may come here before anything else
     inputs = [name if default is ... else f"{name}=None" for name, default in zip(op.inputs, op.defaults, strict=True)]
     params = [name if default is ... else f"{name}=_defaults[{name!r}]" for name, default in op.params.items()]
     if None in op.defaults and ... in op.params.values():
@@ -90,28 +94,39 @@ class Operations:
         return getattr(self, name)
 
 
+ops = Operations()
+
+
 def matmul(a, b):
     """Matrix product of the last two axes, the others broadcast; a 1-d operand is a row on the left, a column right.
 
     Raises ValueError if the shapes don't fit or an operand is 0-d.
     """
-    left, right = dimensions(a), dimensions(b)
-    if left > 1 and right > 1:
-        return apply(OPS["matmul"], a, b)
-    if left == 0 or right == 0:
+    left, right = shape_of(a), shape_of(b)
+    if not left or not right:
+        raise ValueError(f"matmul: an operand is 0-d (shapes {left} and {right}); use * to multiply by a number")
+    if left[-1] != right[-2:][0]:
         raise ValueError(
-            f"matmul: an operand is 0-d (shapes {np.shape(a)} and {np.shape(b)}); use * to multiply by a number"
+            f"matmul: shapes {left} and {right} don't fit: {left[-1]} columns against {right[-2:][0]} rows; transpose "
+            "or reshape one of them"
         )
-    if left == 1:
+    row, column = len(left) == 1, len(right) == 1
+    if row:
         a = apply(OPS["expand_dims"], a, axis=0)
-    if right == 1:
+    if column:
         b = apply(OPS["expand_dims"], b, axis=1)
     y = apply(OPS["matmul"], a, b)
-    return apply(OPS["squeeze"], y, axis=(-2,) * (left == 1) + (-1,) * (right == 1))
+    return apply(OPS["squeeze"], y, axis=(-2,) * row + (-1,) * column) if row or column else y
 
 
-def dimensions(x):
-    return x.ndim if isinstance(x, engine.Tensor) else np.ndim(x)
+def shape_of(x):
+    """np.shape without the detour through `Tensor.__array_function__`."""
+    return x._data.shape if isinstance(x, graph.Tensor) else np.shape(x)
+
+
+def astype(x, dtype):
+    """x in another real dtype; a gradient flows back between floating ones."""
+    return apply(OPS["astype"], x, dtype=real_dtype(dtype))
 
 
 def concat(arrays, axis=0):
@@ -129,7 +144,7 @@ def einsum(subscripts, *operands):
     return apply(OPS["einsum"], *operands, subscripts=subscripts)
 
 
-WRITTEN_OUT = {"matmul": matmul, "concat": concat, "stack": stack, "einsum": einsum}
+WRITTEN_OUT = {"astype": astype, "matmul": matmul, "concat": concat, "stack": stack, "einsum": einsum}
 
 
 def public(name):
@@ -151,9 +166,12 @@ WITHOUT_GRADIENT = {
 def compare(operation, *operands):
     """A NumPy operation without gradient: a Tensor of its result."""
     arrays = [
-        x._data if isinstance(x, engine.Tensor) else x.item() if isinstance(x, np.generic) else x for x in operands
+        x._data if isinstance(x, graph.Tensor) else x.item() if isinstance(x, np.generic) else x for x in operands
     ]
-    return wrap(np.asarray(operation(*arrays)))
+    try:
+        return wrap(np.asarray(operation(*arrays)))
+    except (ValueError, TypeError) as error:
+        raise misfit(operation.__name__.strip("_"), arrays, {}, error) from error
 
 
 def call_ufunc(ufunc, method, inputs, kwargs):
@@ -171,7 +189,7 @@ def call_ufunc(ufunc, method, inputs, kwargs):
         )
     if (call := public(name)) is not None:
         return call(*inputs)
-    no_floats = all(x.dtype.kind != "f" for x in inputs if isinstance(x, engine.Tensor))
+    no_floats = all(x.dtype.kind != "f" for x in inputs if isinstance(x, graph.Tensor))
     if no_floats or any(types.endswith("d->?") for types in ufunc.types):
         return compare(ufunc, *inputs)
     raise unsupported(f"np.{ufunc.__name__}")
@@ -207,7 +225,7 @@ def without_tensors(value):
     """An argument with arrays for Tensors, in lists and tuples too."""
     if isinstance(value, (list, tuple)):
         return type(value)(map(without_tensors, value))
-    return value._data if isinstance(value, engine.Tensor) else value
+    return value._data if isinstance(value, graph.Tensor) else value
 
 
 def unsupported(path):

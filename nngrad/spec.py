@@ -113,6 +113,18 @@ def square(x):
 
 
 @op
+def reciprocal(x):
+    """One over x."""
+    return 1 / x
+
+
+@op
+def xlogy(x1, x2):
+    """x1 times log(x2), and 0 where x1 is 0."""
+    return where(x1 == 0, 0, x1 * log(x2))
+
+
+@op
 def clip(x, *, min=None, max=None):
     """x limited to [min, max]; the gradient passes at the bounds."""
     if min is not None:
@@ -194,6 +206,19 @@ def elu(x, *, alpha=1.0):
 
 
 @activation
+def selu(x):
+    """Self-normalising linear unit (Klambauer et al. 2017)."""
+    scale, alpha = 1.0507009873554804934193349852946, 1.6732632423543772848170429916717
+    return scale * where(x > 0, x, alpha * expm1(x))
+
+
+@activation
+def celu(x, *, alpha=1.0):
+    """Continuously differentiable exponential linear unit (Barron 2017)."""
+    return where(x > 0, x, alpha * expm1(x / alpha))
+
+
+@activation
 def gelu(x, *, approximate="none"):
     """Gaussian error linear unit (Hendrycks & Gimpel 2016), exact or by tanh."""
     if approximate == "tanh":
@@ -207,6 +232,60 @@ def gelu(x, *, approximate="none"):
 def silu(x):
     """Sigmoid linear unit (Elfwing et al. 2017)."""
     return x * sigmoid(x)
+
+
+@activation
+def mish(x):
+    """Self-regularised non-monotonic unit (Misra 2019)."""
+    return x * tanh(log(1 + exp(x)))
+
+
+@activation
+def logsigmoid(x):
+    """Logarithm of the logistic function."""
+    return -log(1 + exp(-x))
+
+
+@activation
+def softsign(x):
+    """x / (1 + |x|) (Bergstra et al. 2009)."""
+    return x / (1 + abs(x))
+
+
+@activation
+def tanhshrink(x):
+    """x - tanh(x)."""
+    return x - tanh(x)
+
+
+@activation
+def hardtanh(x, *, min_val=-1.0, max_val=1.0):
+    """x between min_val and max_val, constant outside (Collobert 2004); its derivative at the bounds is 0."""
+    return where(x <= min_val, min_val, where(x >= max_val, max_val, x))
+
+
+@activation
+def hardsigmoid(x):
+    """Piecewise linear logistic function (Courbariaux et al. 2015); its derivative at -3 and 3 is 0."""
+    return where(x <= -3, 0, where(x >= 3, 1, x / 6 + 1 / 2))
+
+
+@activation
+def hardswish(x):
+    """x times hardsigmoid(x) (Howard et al. 2019)."""
+    return where(x < -3, 0, where(x <= 3, x * ((x + 3) / 6), x))
+
+
+@activation
+def hardshrink(x, *, lambd=0.5):
+    """x outside [-lambd, lambd], 0 inside."""
+    return where(abs(x) > lambd, x, 0)
+
+
+@activation
+def softshrink(x, *, lambd=0.5):
+    """x moved towards 0 by lambd, 0 inside [-lambd, lambd]."""
+    return where(x > lambd, x - lambd, where(x < -lambd, x + lambd, 0))
 
 
 @activation
@@ -244,6 +323,28 @@ def l1_loss(input, target):
 def mse_loss(input, target):
     """Squared error."""
     return (input - target) ** 2
+
+
+@loss
+def smooth_l1_loss(input, target, *, beta=1.0):
+    """Squared error below beta, absolute error above (Girshick 2015)."""
+    r = abs(input - target)
+    return where(r < beta, r**2 / (2 * beta), r - beta / 2)
+
+
+@loss
+def huber_loss(input, target, *, delta=1.0):
+    """Squared error below delta, linear above (Huber 1964)."""
+    r = abs(input - target)
+    return where(r < delta, r**2 / 2, delta * (r - delta / 2))
+
+
+@loss
+def kl_div(input, target, *, log_target=False):
+    """Pointwise Kullback-Leibler divergence of exp(input) from target; `input` holds log probabilities."""
+    if log_target:
+        return exp(target) * (target - input)
+    return where(target == 0, 0, target * (log(target) - input))
 
 
 @loss
@@ -285,6 +386,15 @@ def layer_norm(x, weight=None, bias=None, *, axis=-1, eps=1e-5):
         y = y * weight
     if bias is not None:
         y = y + bias
+    return y
+
+
+@norm
+def rms_norm(x, weight=None, *, axis=-1, eps=1e-5):
+    """Root mean square normalisation (Zhang & Sennrich 2019)."""
+    y = x * rsqrt(mean(x**2, axis) + eps)
+    if weight is not None:
+        y = y * weight
     return y
 
 

@@ -6,9 +6,14 @@ import weakref
 
 import numpy as np
 
-from nngrad import engine
-from nngrad.engine import OPS, TensorMethods, apply, as_array, wrap
-from nngrad.functions import CLIP_GRADIENT, CLONE, Operations, call_numpy, call_ufunc, compare, matmul
+from nngrad import graph, modes
+from nngrad.assignment import assign
+from nngrad.backward import backward
+from nngrad.engine import OPS, TensorMethods, apply
+from nngrad.functions import CLIP_GRADIENT, CLONE, astype, call_numpy, call_ufunc, compare, matmul
+from nngrad.graph import wrap
+from nngrad.inputs import as_array, real_dtype
+from nngrad.memory import note_change, share_memory
 
 ADD, SUBTRACT, MULTIPLY, DIVIDE = OPS["add"], OPS["subtract"], OPS["multiply"], OPS["divide"]
 POWER, GETITEM = OPS["power"], OPS["getitem"]
@@ -32,9 +37,7 @@ class Tensor(TensorMethods):
     _apply = staticmethod(apply)
 
     def __init__(self, data, dtype=None, requires_grad=False):
-        dtype = engine.default_dtype if dtype is None else np.dtype(dtype).newbyteorder("=")
-        if dtype.kind not in "biuf":
-            raise TypeError(f"a Tensor holds real numbers, not {dtype}; use a floating, integer or bool dtype")
+        dtype = modes.default_dtype if dtype is None else real_dtype(dtype)
         self._data = as_array(data._data if isinstance(data, Tensor) else data).astype(dtype, copy=False)
         self._node = self._grad = self._memory = self._prev = None
         self._requires_grad = False
@@ -68,7 +71,7 @@ class Tensor(TensorMethods):
                     )
                 self._grad = None
             self._data = array.astype(self.dtype, copy=False)
-        engine.note_change(self)
+        note_change(self)
 
     @property
     def shape(self):
@@ -200,7 +203,7 @@ class Tensor(TensorMethods):
         Raises RuntimeError if there is no graph, if it was freed, has a cycle or needs a value that was changed in
         place, and if `grad` is missing or has another shape. Then no gradient has changed.
         """
-        engine.backward(self, grad, retain_graph)
+        backward(self, grad, retain_graph)
 
     def retain_grad(self):
         """Keep the gradient of this Tensor in `grad` though it is no leaf."""
@@ -214,7 +217,7 @@ class Tensor(TensorMethods):
     def detach(self):
         """The same data without history; the memory is shared."""
         out = wrap(self._data)
-        engine.share_memory(self, out)
+        share_memory(self, out)
         out._since = math.inf  # its history does not tell how it was computed, and never did
         return out
 
@@ -312,7 +315,7 @@ class Tensor(TensorMethods):
         Raises RuntimeError on a leaf that requires grad, except within `no_grad()`. Where gradients are involved, other
         Tensors that share x's memory have an outdated history afterwards, and using them raises RuntimeError.
         """
-        engine.assign(self, plain_index(index), value)
+        assign(self, plain_index(index), value)
 
     def reshape(self, *shape):
         """The same elements in another shape, one length of which may be -1: `reshape(2, 3)` or `reshape((2, 3))`."""
@@ -321,6 +324,10 @@ class Tensor(TensorMethods):
     def T(self, axes=None):
         """The axes in another order, reversed if none is given."""
         return apply(OPS["transpose"], self, axes=axes)
+
+    def astype(self, dtype):
+        """This Tensor in another real dtype; a gradient flows back between floating ones."""
+        return astype(self, dtype)
 
     def concat(self, others, dim=0):
         """This Tensor and others, one or a sequence of them, joined along the axis `dim`."""
@@ -379,7 +386,7 @@ class Tensor(TensorMethods):
 
     def __repr__(self):
         parts = [np.array2string(self._data, separator=", ", prefix="Tensor(")]
-        if self.dtype != engine.default_dtype:
+        if self.dtype != modes.default_dtype:
             parts.append(f"dtype={self.dtype}")
         if self._node is not None:
             parts.append(f"grad_fn={self._node!r}")
@@ -406,7 +413,7 @@ class Tensor(TensorMethods):
         return call_numpy(func, args, kwargs)
 
 
-engine.bind(Tensor, Operations())
+graph.Tensor = Tensor
 
 
 def plain_index(index):

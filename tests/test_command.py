@@ -1,6 +1,7 @@
 """`python -m nngrad.codegen`: what it writes, what it refuses, and that it never leaves anything half done."""
 
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -153,7 +154,7 @@ def test_list(small):
     assert outcome.returncode == 0, outcome.stderr
     families = re.findall(r"^(\w+) \((\d+)\)$", outcome.stdout, re.MULTILINE)
     assert families == [("contraction", "1"), ("elementwise", "2"), ("reduction", "2"), ("structural", "1")]
-    origins = dict(re.findall(r"^  (\w+)\(.*?\) +(word|derived|table) ", outcome.stdout, re.MULTILINE))
+    origins = dict(re.findall(r"^  (\w+)\(.*?\) +(word|derived|table)\b", outcome.stdout, re.MULTILINE))
     assert origins == {
         "exp": "word", "sum": "word", "add": "derived", "softmax": "derived", "matmul": "derived", "reshape": "table"
     }  # fmt: skip
@@ -230,6 +231,11 @@ def test_a_package_of_ones_own(checkout, tmp_path):
     used = run(sys.executable, "-W", "error", "-c", USE, cwd=tmp_path, path=checkout.path)
     assert used.returncode == 0, used.stderr
     assert used.stdout == "['log_cosh', 'rms_norm', 'swish'] all well\n"
+
+    alone = run(
+        sys.executable, "-c", "from my_package import swish; print(swish(0.0).item())", cwd=tmp_path, path=checkout.path
+    )
+    assert alone.stdout == "0.0\n", alone.stderr
 
     kernels = (tmp_path / "my_package" / "kernels.py").read_text()
     imported = {node.module if isinstance(node, ast.ImportFrom) else node.names[0].name
@@ -347,6 +353,21 @@ def test_other_files_in_the_package_stay(tmp_path):
 def test_an_error_ends_with_code_2(small_checkout, tmp_path):
     failed(small_checkout.codegen("--spec", "absent.py", "--out", "my_package", cwd=tmp_path), "absent.py", MENDED)
     assert small_checkout.codegen("--no-such-option").returncode == 2
+
+
+def test_a_spec_is_read_anew_each_time(tmp_path, monkeypatch):
+    """Python's bytecode cache would take two specs of one length and second for the same one."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    spec, arguments = (
+        tmp_path / "my_ops.py",
+        ["--spec", str(tmp_path / "my_ops.py"), "--out", str(tmp_path / "my_package")],
+    )
+    for number in "23":
+        spec.write_text(HEAD + f"@op\ndef f(x):\n    return x * {number}\n")
+        os.utime(spec, (1_000_000_000, 1_000_000_000))
+        assert command.run(arguments) == 0
+        assert f"np.multiply(x, {number}" in (tmp_path / "my_package" / "kernels.py").read_text()
+    assert not (tmp_path / "__pycache__").exists()
 
 
 @pytest.mark.parametrize("package", ["sympy", "mpmath", "jinja2", "tqdm"])

@@ -1,8 +1,12 @@
 """The graph: recording, the walk back, errors that change nothing, shared memory, in-place changes."""
 
+import ast
 import gc
+import subprocess
+import sys
 import threading
 import weakref
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -95,6 +99,18 @@ def test_mixed_dtypes_cast_the_gradient_back():
     y.backward()
     assert y.dtype == np.float64 and x.grad.dtype == np.float32 and w.grad.dtype == np.float64
     assert x.grad.item() == 2 and w.grad.item() == 1.5
+
+
+def test_prev_holds_the_tensors_that_were_given():
+    x, w, constant = Tensor([1.5], requires_grad=True), Tensor([2.0], np.float64, requires_grad=True), Tensor([3.0])
+    assert (x * w).prev == {x, w} and (w * constant).prev == {w, constant} and (w * [1]).prev == {w}
+    parts = nngrad.concat([x, w]).split(2)
+    assert parts[0].prev == parts[1].prev
+    assert nngrad.concat([x, w]).prev == {x, w}
+    y = x * w
+    assert y.prev == {x, w}
+    y.backward()
+    assert x.grad.item() == 2
 
 
 def test_casting_to_integers_ends_the_graph():
@@ -515,6 +531,27 @@ def test_several_outputs():
     assert repr(parts[0].grad_fn) == "<SplitBackward shape=(2,)>"
     (parts[0] * parts[0] + parts[2]).sum().backward()
     np.testing.assert_allclose(x.grad, [*(2 * x.data[:2]), 0, 0, 1, 1])
+
+
+ROOMS = (
+    "graph", "modes", "memory", "inputs", "engine", "assignment", "backward", "functions", "tensor", "differentiable",
+    "autodiff",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_rooms_import_earlier_rooms(room):
+    tree = ast.parse(Path(nngrad.__file__).with_name(f"{room}.py").read_text(encoding="utf-8"))
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    used = {node.module.removeprefix("nngrad.") for node in imports if node.module.startswith("nngrad.")}
+    used.update(alias.name for node in imports if node.module == "nngrad" for alias in node.names)
+    assert used <= set(ROOMS[: ROOMS.index(room)])
+    subprocess.run([sys.executable, "-c", f"import nngrad.{room}"], check=True)
+
+
+def test_functions_work_before_anything_else_is_imported():
+    source = "from nngrad.functions import OPS, function; print(function(OPS['exp'])(0.0).item())"
+    assert subprocess.run([sys.executable, "-c", source], check=True, capture_output=True).stdout.strip() == b"1.0"
 
 
 def test_integer_results_are_not_recorded():

@@ -44,20 +44,24 @@ MY_OPS = "from nngrad.codegen.language import *\n\n\n@op\ndef cube(x):\n    retu
 USING_MY_OPS = "from my_package import cube; from nngrad import grad; print(grad(cube)(2.0).item())"
 
 
-@pytest.fixture(scope="session")
-def wheel(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+def built(kind, source, folder):
+    """The wheel that `pip install` (kind 'wheel') or `pip install -e` (kind 'editable') makes of a checkout."""
+    code = f"import sys, hatchling.build; hatchling.build.build_{kind}(sys.argv[1])"
+    subprocess.run([sys.executable, "-c", code, folder], cwd=source, check=True, capture_output=True)
     return next(folder.glob("*.whl"))
 
 
-def new_environment(folder, *requirement):
-    """A virtual environment's Python, with one distribution installed in it and the rest lent from here."""
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory):
+    return built("wheel", ROOT, tmp_path_factory.mktemp("wheel"))
+
+
+def new_environment(folder, wheel):
+    """A virtual environment's Python, with one wheel installed in it and all else lent from here."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
     python = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
-    install = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--no-deps", "--no-index"]
-    subprocess.run([*install, "--no-build-isolation", *map(str, requirement)], check=True, capture_output=True)
+    install = [sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-deps", "--no-index", wheel]
+    subprocess.run(list(map(str, install)), check=True, capture_output=True)
     site = next(path for path in folder.rglob("site-packages"))
     (site / "lent.pth").write_text(f"{Path(numpy.__file__).parents[1]}\n")  # plain: .pth files over there stay unread
     return python
@@ -74,7 +78,7 @@ def editable(tmp_path_factory):
     folder = tmp_path_factory.mktemp("editable")
     ignored = shutil.ignore_patterns(".git", "__pycache__", ".*_cache", ".venv", "dist")
     shutil.copytree(ROOT, folder / "checkout", ignore=ignored)
-    return new_environment(folder / "venv", "-e", folder / "checkout"), folder / "checkout"
+    return new_environment(folder / "venv", built("editable", folder / "checkout", folder)), folder / "checkout"
 
 
 def test_the_wheel_holds_what_it_should(wheel):

@@ -67,7 +67,7 @@ def test_ops_are_counted_as_the_generator_lists_them(capsys):
             family = heading[1]
             counts[family] = dict.fromkeys(["derived", "word", "table"], 0)
         else:
-            counts[family][re.match(r"  \w+\(.*?\) +(derived|word|table) ", line)[1]] += 1
+            counts[family][re.match(r"  \w+\(.*?\) +(derived|word|table)\b", line)[1]] += 1
     counts["all"] = {origin: sum(one[origin] for one in counts.values()) for origin in ("derived", "word", "table")}
     rows = re.findall(r"^\| (\w+) \| (\d+) \| (\d+) \| (\d+) \| (\d+) \|$", README, re.MULTILINE)
     expected = {name: [sum(one.values()), *one.values()] for name, one in counts.items()}
@@ -84,15 +84,3 @@ def test_the_picture_is_what_its_script_draws(tmp_path):
         [sys.executable, ROOT / "docs" / "make_pipeline.py", tmp_path / "new.svg"], check=True, capture_output=True
     )
     assert (tmp_path / "new.svg").read_bytes() == (ROOT / "docs" / "pipeline.svg").read_bytes()
-
-
-def test_the_picture_shows_the_real_softmax():
-    picture = (ROOT / "docs" / "pipeline.svg").read_text(encoding="utf-8")
-    kernel = (
-        (ROOT / "generated" / "nngrad_ops" / "activations.py")
-        .read_text()
-        .partition("def softmax_vjp")[2]
-        .split("\n\n\n")[0]
-    )
-    lines = [line.strip() for line in kernel.splitlines()[2:]]
-    assert len(lines) > 1 and all(f">{line}<" in picture for line in lines)

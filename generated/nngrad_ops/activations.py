@@ -35,9 +35,9 @@ def sigmoid_vjp(g, x):
     t = np.negative(t, out=t)
     t = np.exp(t, out=t)
     u = np.add(t, 1, out=...)
-    u = np.multiply(u, u, out=u)
     t = np.divide(t, u, out=t)
-    return np.multiply(g, t, out=t)
+    t = np.divide(t, u, out=t)
+    return np.multiply(t, g, out=t)
 
 
 sigmoid_jvp = sigmoid_vjp  # the Jacobian is symmetric
@@ -62,14 +62,15 @@ def tanh(x):
 
 def tanh_vjp(g, x):
     """Cotangent of `tanh`'s input."""
-    t = np.multiply(x, 2, out=...)
-    t = np.abs(t, out=t)
+    t = np.abs(x, out=...)
+    t = np.minimum(t, 1000, out=t)
     t = np.negative(t, out=t)
+    t = np.multiply(t, 2, out=t)
     t = np.exp(t, out=t)
     u = np.add(t, 1, out=...)
-    u = np.multiply(u, u, out=u)
     t = np.divide(t, u, out=t)
-    t = np.multiply(g, t, out=t)
+    t = np.divide(t, u, out=t)
+    t = np.multiply(t, g, out=t)
     return np.multiply(t, 4, out=t)
 
 
@@ -152,7 +153,7 @@ def elu_vjp(g, x, alpha=1.0):
     """Cotangent of `elu`'s input."""
     t = np.minimum(x, 0, out=...)
     t = np.exp(t, out=t)
-    t = np.multiply(g, t, out=t)
+    t = np.multiply(t, g, out=t)
     t = np.multiply(t, alpha, out=t)
     return np.where(x > 0, g, t)
 
@@ -160,28 +161,93 @@ def elu_vjp(g, x, alpha=1.0):
 elu_jvp = elu_vjp  # the Jacobian is symmetric
 
 
+# --- selu ---
+
+
+def selu(x):
+    """Self-normalising linear unit (Klambauer et al. 2017).
+
+    Formula:
+        scale, alpha = 1.0507009873554804934193349852946, 1.6732632423543772848170429916717
+        return scale * where(x > 0, x, alpha * expm1(x))
+
+    Derivative:
+        dx = where(x > 0, 1.050700987355481*g, 1.758099340847377*g*exp(x))
+
+    Residuals: x.
+    """
+    t = np.minimum(x, 0, out=...)
+    expm1_x = np.expm1(t, out=t)
+    t = np.multiply(expm1_x, 1.6732632423543772, out=expm1_x)
+    u = np.where(x > 0, x, t)
+    return np.multiply(u, 1.0507009873554805, out=u)
+
+
+def selu_vjp(g, x):
+    """Cotangent of `selu`'s input."""
+    t = np.multiply(g, 1.0507009873554805, out=...)
+    u = np.minimum(x, 0, out=...)
+    u = np.exp(u, out=u)
+    u = np.multiply(u, g, out=u)
+    u = np.multiply(u, 1.7580993408473768, out=u)
+    return np.where(x > 0, t, u)
+
+
+selu_jvp = selu_vjp  # the Jacobian is symmetric
+
+
+# --- celu ---
+
+
+def celu(x, alpha=1.0):
+    """Continuously differentiable exponential linear unit (Barron 2017).
+
+    Formula:
+        return where(x > 0, x, alpha * expm1(x / alpha))
+
+    Derivative:
+        dx = where(x > 0, g, g*exp(x/alpha))
+
+    Residuals: x.
+    """
+    mask = x > 0
+    t = np.divide(x, alpha, out=...)
+    u = np.where(mask, 0, t)
+    expm1_x = np.expm1(u, out=u)
+    t = np.multiply(expm1_x, alpha, out=expm1_x)
+    return np.where(mask, x, t)
+
+
+def celu_vjp(g, x, alpha=1.0):
+    """Cotangent of `celu`'s input."""
+    mask = x > 0
+    t = np.divide(x, alpha, out=...)
+    u = np.where(mask, 0, t)
+    u = np.exp(u, out=u)
+    u = np.multiply(u, g, out=u)
+    return np.where(mask, g, u)
+
+
+celu_jvp = celu_vjp  # the Jacobian is symmetric
+
+
 # --- gelu ---
 
 
 def gelu_none_and_residuals(x):
     """`gelu` where approximate == "none" with what its derivatives reuse."""
-    t = np.multiply(x, -0.7071067811865476, out=...)
-    erfc_x = runtime.erfc(t)
-    t = np.multiply(erfc_x, x, out=t)
-    y = np.multiply(t, 0.5, out=t)
-    return y, erfc_x, None, None
+    normal_cdf_x = runtime.normal_cdf(x)
+    y = np.multiply(normal_cdf_x, x, out=...)
+    return y, normal_cdf_x, None, None
 
 
-def gelu_none_vjp(g, x, erfc_x):
+def gelu_none_vjp(g, x, normal_cdf_x):
     """Cotangent of `gelu_none`'s input."""
-    t = np.multiply(x, x, out=...)
-    t = np.multiply(t, -0.5, out=t)
-    t = np.exp(t, out=t)
-    t = np.multiply(x, t, out=t)
-    t = np.multiply(t, 0.7978845608028654, out=t)
-    t = np.add(erfc_x, t, out=t)
-    t = np.multiply(g, t, out=t)
-    return np.multiply(t, 0.5, out=t)
+    t = runtime.exp_square(x, -0.5)
+    u = np.multiply(x, 0.3989422804014327, out=...)
+    u = np.multiply(u, t, out=u)
+    u = np.add(normal_cdf_x, u, out=u)
+    return np.multiply(u, g, out=u)
 
 
 gelu_none_jvp = gelu_none_vjp  # the Jacobian is symmetric
@@ -196,8 +262,8 @@ def gelu_tanh_and_residuals(x):
     inner = np.multiply(t, 0.7978845608028654, out=t)
     tanh_inner = np.tanh(inner, out=...)
     t = np.add(tanh_inner, 1, out=...)
-    t = np.multiply(x, t, out=t)
-    y = np.multiply(t, 0.5, out=t)
+    u = np.multiply(x, 0.5, out=...)
+    y = np.multiply(u, t, out=u)
     return y, None, inner, tanh_inner
 
 
@@ -207,19 +273,20 @@ def gelu_tanh_vjp(g, x, inner, tanh_inner):
     u = np.multiply(x, x, out=...)
     u = np.multiply(u, 0.134145, out=u)
     u = np.add(u, 1, out=u)
-    v = np.multiply(inner, 2, out=...)
-    v = np.abs(v, out=v)
+    v = np.abs(inner, out=...)
+    v = np.minimum(v, 1000, out=v)
     v = np.negative(v, out=v)
+    v = np.multiply(v, 2, out=v)
     v = np.exp(v, out=v)
     w = np.add(v, 1, out=...)
-    w = np.multiply(w, w, out=w)
+    v = np.divide(v, w, out=v)
     v = np.divide(v, w, out=v)
     u = np.multiply(x, u, out=u)
     u = np.multiply(u, v, out=u)
     u = np.multiply(u, 1.5957691216057308, out=u)
     t = np.add(t, u, out=t)
     t = np.add(t, 0.5, out=t)
-    return np.multiply(g, t, out=t)
+    return np.multiply(t, g, out=t)
 
 
 gelu_tanh_jvp = gelu_tanh_vjp  # the Jacobian is symmetric
@@ -245,29 +312,29 @@ def gelu(x, approximate="none"):
             return x * (1 + erf(x / sqrt(2))) / 2
 
     Derivative where approximate == "none":
-        dx = g*(erfc_x + sqrt(2)*x*exp(-x**2/2)/sqrt(pi))/2
+        dx = g*(normal_cdf_x + sqrt(2)*x*exp(-x**2/2)/(2*sqrt(pi)))
 
     Derivative where approximate == "tanh":
-        dx = g*(tanh_inner/2 + 2*sqrt(2)*x*(26829*x**2/200000 + 1)*sigmoid_slope(2*inner)/sqrt(pi) + 1/2)
+        dx = g*(tanh_inner/2 + 2*sqrt(2)*x*(0.134145*x**2 + 1)*sigmoid_slope(2*inner)/sqrt(pi) + 1/2)
 
-    Residuals: x, erfc_x, inner, tanh_inner.
+    Residuals: x, normal_cdf_x, inner, tanh_inner.
     """
     return gelu_and_residuals(x, approximate)[0]
 
 
-def gelu_vjp(g, x, erfc_x, inner, tanh_inner, approximate="none"):
+def gelu_vjp(g, x, normal_cdf_x, inner, tanh_inner, approximate="none"):
     """Cotangent of `gelu`'s inputs."""
     if approximate == "none":
-        return gelu_none_vjp(g, x, erfc_x)
+        return gelu_none_vjp(g, x, normal_cdf_x)
     if approximate == "tanh":
         return gelu_tanh_vjp(g, x, inner, tanh_inner)
     raise ValueError(f'gelu: approximate must be "none" or "tanh", not {approximate!r}')
 
 
-def gelu_jvp(dx, x, erfc_x, inner, tanh_inner, approximate="none"):
+def gelu_jvp(dx, x, normal_cdf_x, inner, tanh_inner, approximate="none"):
     """Tangent of `gelu`'s output."""
     if approximate == "none":
-        return gelu_none_jvp(dx, x, erfc_x)
+        return gelu_none_jvp(dx, x, normal_cdf_x)
     if approximate == "tanh":
         return gelu_tanh_jvp(dx, x, inner, tanh_inner)
     raise ValueError(f'gelu: approximate must be "none" or "tanh", not {approximate!r}')
@@ -308,14 +375,322 @@ def silu_vjp(g, x, sigmoid_x):
     t = np.negative(t, out=t)
     t = np.exp(t, out=t)
     u = np.add(t, 1, out=...)
-    u = np.multiply(u, u, out=u)
+    t = np.divide(t, u, out=t)
     t = np.divide(t, u, out=t)
     t = np.multiply(x, t, out=t)
     t = np.add(sigmoid_x, t, out=t)
-    return np.multiply(g, t, out=t)
+    return np.multiply(t, g, out=t)
 
 
 silu_jvp = silu_vjp  # the Jacobian is symmetric
+
+
+# --- mish ---
+
+
+def mish_and_residuals(x):
+    """`mish` with what its derivatives reuse."""
+    t = np.abs(x, out=...)
+    t = np.negative(t, out=t)
+    t = np.exp(t, out=t)
+    t = np.log1p(t, out=t)
+    u = np.maximum(x, 0, out=...)
+    log_exp_x = np.add(t, u, out=t)
+    tanh_log_exp_x = np.tanh(log_exp_x, out=u)
+    y = np.multiply(tanh_log_exp_x, x, out=...)
+    return y, log_exp_x, tanh_log_exp_x
+
+
+def mish(x):
+    """Self-regularised non-monotonic unit (Misra 2019).
+
+    Formula:
+        return x * tanh(log(1 + exp(x)))
+
+    Derivative:
+        dx = g*(tanh_log_exp_x + 4*x*sigmoid(x)*sigmoid_slope(2*log_exp_x))
+
+    Residuals: x, log_exp_x, tanh_log_exp_x.
+    """
+    return mish_and_residuals(x)[0]
+
+
+def mish_vjp(g, x, log_exp_x, tanh_log_exp_x):
+    """Cotangent of `mish`'s input."""
+    t = np.abs(x, out=...)
+    t = np.negative(t, out=t)
+    t = np.exp(t, out=t)
+    u = np.add(t, 1, out=...)
+    t = np.maximum(t, x >= 0, out=t)
+    t = np.divide(t, u, out=t)
+    u = np.abs(log_exp_x, out=u)
+    u = np.minimum(u, 1000, out=u)
+    u = np.negative(u, out=u)
+    u = np.multiply(u, 2, out=u)
+    u = np.exp(u, out=u)
+    v = np.add(u, 1, out=...)
+    u = np.divide(u, v, out=u)
+    u = np.divide(u, v, out=u)
+    t = np.multiply(x, t, out=t)
+    t = np.multiply(t, u, out=t)
+    t = np.multiply(t, 4, out=t)
+    t = np.add(tanh_log_exp_x, t, out=t)
+    return np.multiply(t, g, out=t)
+
+
+mish_jvp = mish_vjp  # the Jacobian is symmetric
+
+
+# --- logsigmoid ---
+
+
+def logsigmoid(x):
+    """Logarithm of the logistic function.
+
+    Formula:
+        return -log(1 + exp(-x))
+
+    Derivative:
+        dx = g*sigmoid(-x)
+
+    Residuals: x.
+    """
+    t = np.abs(x, out=...)
+    t = np.negative(t, out=t)
+    t = np.exp(t, out=t)
+    t = np.log1p(t, out=t)
+    u = np.negative(x, out=...)
+    u = np.maximum(u, 0, out=u)
+    log_exp_x = np.add(t, u, out=t)
+    return np.negative(log_exp_x, out=log_exp_x)
+
+
+def logsigmoid_vjp(g, x):
+    """Cotangent of `logsigmoid`'s input."""
+    t = np.abs(x, out=...)
+    t = np.negative(t, out=t)
+    t = np.exp(t, out=t)
+    u = np.add(t, 1, out=...)
+    v = np.negative(x, out=...)
+    t = np.maximum(t, v >= 0, out=t)
+    t = np.divide(t, u, out=t)
+    return np.multiply(t, g, out=t)
+
+
+logsigmoid_jvp = logsigmoid_vjp  # the Jacobian is symmetric
+
+
+# --- softsign ---
+
+
+def softsign(x):
+    """x / (1 + |x|) (Bergstra et al. 2009).
+
+    Formula:
+        return x / (1 + abs(x))
+
+    Derivative:
+        dx = g/(abs_x + 1)**2
+
+    Residuals: x.
+    """
+    abs_x = np.abs(x, out=...)
+    t = np.add(abs_x, 1, out=abs_x)
+    return np.divide(x, t, out=t)
+
+
+def softsign_vjp(g, x):
+    """Cotangent of `softsign`'s input."""
+    abs_x = np.abs(x, out=...)
+    t = np.add(abs_x, 1, out=abs_x)
+    u = np.divide(g, t, out=...)
+    return np.divide(u, t, out=u)
+
+
+softsign_jvp = softsign_vjp  # the Jacobian is symmetric
+
+
+# --- tanhshrink ---
+
+
+def tanhshrink(x):
+    """x - tanh(x).
+
+    Formula:
+        return x - tanh(x)
+
+    Derivative:
+        dx = -g*(4*sigmoid_slope(2*x) - 1)
+
+    Residuals: x.
+    """
+    tanh_x = np.tanh(x, out=...)
+    return np.subtract(x, tanh_x, out=tanh_x)
+
+
+def tanhshrink_vjp(g, x):
+    """Cotangent of `tanhshrink`'s input."""
+    t = np.abs(x, out=...)
+    t = np.minimum(t, 1000, out=t)
+    t = np.negative(t, out=t)
+    t = np.multiply(t, 2, out=t)
+    t = np.exp(t, out=t)
+    u = np.add(t, 1, out=...)
+    t = np.divide(t, u, out=t)
+    t = np.divide(t, u, out=t)
+    t = np.multiply(t, 4, out=t)
+    t = np.subtract(t, 1, out=t)
+    t = np.multiply(t, g, out=t)
+    return np.negative(t, out=t)
+
+
+tanhshrink_jvp = tanhshrink_vjp  # the Jacobian is symmetric
+
+
+# --- hardtanh ---
+
+
+def hardtanh(x, min_val=-1.0, max_val=1.0):
+    """x between min_val and max_val, constant outside (Collobert 2004); its derivative at the bounds is 0.
+
+    Formula:
+        return where(x <= min_val, min_val, where(x >= max_val, max_val, x))
+
+    Derivative:
+        dx = where(x <= min_val, 0, where(x >= max_val, 0, g))
+
+    Residuals: x.
+    """
+    t = np.minimum(max_val, x, out=...)
+    return np.where(x <= min_val, min_val, t)
+
+
+def hardtanh_vjp(g, x, min_val=-1.0, max_val=1.0):
+    """Cotangent of `hardtanh`'s input."""
+    t = np.where(x >= max_val, 0, g)
+    return np.where(x <= min_val, 0, t)
+
+
+hardtanh_jvp = hardtanh_vjp  # the Jacobian is symmetric
+
+
+# --- hardsigmoid ---
+
+
+def hardsigmoid(x):
+    """Piecewise linear logistic function (Courbariaux et al. 2015); its derivative at -3 and 3 is 0.
+
+    Formula:
+        return where(x <= -3, 0, where(x >= 3, 1, x / 6 + 1 / 2))
+
+    Derivative:
+        dx = where(x <= -3, 0, where(x >= 3, 0, g/6))
+
+    Residuals: x.
+    """
+    t = np.divide(x, 6, out=...)
+    t = np.add(t, 0.5, out=t)
+    u = np.where(x >= 3, 1, t)
+    return np.where(x <= -3, 0, u)
+
+
+def hardsigmoid_vjp(g, x):
+    """Cotangent of `hardsigmoid`'s input."""
+    t = np.divide(g, 6, out=...)
+    u = np.where(x >= 3, 0, t)
+    return np.where(x <= -3, 0, u)
+
+
+hardsigmoid_jvp = hardsigmoid_vjp  # the Jacobian is symmetric
+
+
+# --- hardswish ---
+
+
+def hardswish(x):
+    """x times hardsigmoid(x) (Howard et al. 2019).
+
+    Formula:
+        return where(x < -3, 0, where(x <= 3, x * ((x + 3) / 6), x))
+
+    Derivative:
+        dx = where(x < -3, 0, where(x <= 3, g*(x/3 + 1/2), g))
+
+    Residuals: x.
+    """
+    t = np.divide(x, 6, out=...)
+    t = np.add(t, 0.5, out=t)
+    t = np.multiply(x, t, out=t)
+    u = np.where(x <= 3, t, x)
+    return np.where(x < -3, 0, u)
+
+
+def hardswish_vjp(g, x):
+    """Cotangent of `hardswish`'s input."""
+    t = np.divide(x, 3, out=...)
+    t = np.add(t, 0.5, out=t)
+    t = np.multiply(t, g, out=t)
+    u = np.where(x <= 3, t, g)
+    return np.where(x < -3, 0, u)
+
+
+hardswish_jvp = hardswish_vjp  # the Jacobian is symmetric
+
+
+# --- hardshrink ---
+
+
+def hardshrink(x, lambd=0.5):
+    """x outside [-lambd, lambd], 0 inside.
+
+    Formula:
+        return where(abs(x) > lambd, x, 0)
+
+    Derivative:
+        dx = where(abs_x > lambd, g, 0)
+
+    Residuals: x.
+    """
+    abs_x = np.abs(x, out=...)
+    return np.where(abs_x > lambd, x, 0)
+
+
+def hardshrink_vjp(g, x, lambd=0.5):
+    """Cotangent of `hardshrink`'s input."""
+    abs_x = np.abs(x, out=...)
+    return np.where(abs_x > lambd, g, 0)
+
+
+hardshrink_jvp = hardshrink_vjp  # the Jacobian is symmetric
+
+
+# --- softshrink ---
+
+
+def softshrink(x, lambd=0.5):
+    """x moved towards 0 by lambd, 0 inside [-lambd, lambd].
+
+    Formula:
+        return where(x > lambd, x - lambd, where(x < -lambd, x + lambd, 0))
+
+    Derivative:
+        dx = where(x > lambd, g, where(x < -lambd, g, 0))
+
+    Residuals: x.
+    """
+    t = np.subtract(x, lambd, out=...)
+    u = np.add(x, lambd, out=...)
+    v = np.where(x < -lambd, u, 0)
+    return np.where(x > lambd, t, v)
+
+
+def softshrink_vjp(g, x, lambd=0.5):
+    """Cotangent of `softshrink`'s input."""
+    t = np.where(x < -lambd, g, 0)
+    return np.where(x > lambd, g, t)
+
+
+softshrink_jvp = softshrink_vjp  # the Jacobian is symmetric
 
 
 # --- softplus ---
@@ -349,7 +724,7 @@ def softplus_threshold_vjp(g, x, beta=1.0, threshold=None):
     v = np.maximum(v, t >= 0, out=v)
     t = np.where(mask, 1, u)
     v = np.divide(v, t, out=v)
-    v = np.multiply(g, v, out=v)
+    v = np.multiply(v, g, out=v)
     return np.where(mask, g, v)
 
 
@@ -377,7 +752,7 @@ def softplus_plain_vjp(g, x, beta=1.0):
     v = np.add(u, 1, out=...)
     u = np.maximum(u, t >= 0, out=u)
     u = np.divide(u, v, out=u)
-    return np.multiply(g, u, out=u)
+    return np.multiply(u, g, out=u)
 
 
 softplus_plain_jvp = softplus_plain_vjp  # the Jacobian is symmetric
@@ -443,7 +818,7 @@ def softmax(x, axis=-1):
 
 def softmax_vjp(g, y, axis=-1):
     """Cotangent of `softmax`'s input."""
-    t = np.multiply(g, y, out=...)
+    t = np.multiply(y, g, out=...)
     u = np.subtract(g, np.add.reduce(t, axis, keepdims=True), out=...)
     return np.multiply(y, u, out=u)
 
@@ -487,5 +862,5 @@ def log_softmax_vjp(g, exp_x, sum_exp_x, axis=-1):
 
 def log_softmax_jvp(dx, exp_x, sum_exp_x, axis=-1):
     """Tangent of `log_softmax`'s output."""
-    t = np.multiply(dx, exp_x, out=...)
+    t = np.multiply(exp_x, dx, out=...)
     return np.subtract(dx, np.add.reduce(t, axis, keepdims=True) / sum_exp_x, out=...)

@@ -32,7 +32,7 @@ def l1_loss_vjp(g, input, target, needs, reduction="mean"):
     g = runtime.spread(g, reduction, shape)
     t = np.subtract(input, target, out=...)
     t = np.sign(t, out=t)
-    u = np.multiply(g, t, out=...)
+    u = np.multiply(t, g, out=...)
     dinput = dtarget = None
     if needs[0]:
         dinput = runtime.unbroadcast(u, input.shape)
@@ -48,9 +48,9 @@ def l1_loss_jvp(dinput, dtarget, input, target, reduction="mean"):
     t = np.sign(t, out=t)
     terms = []
     if dinput is not None:
-        terms.append(np.multiply(dinput, t, out=...))
+        terms.append(np.multiply(t, dinput, out=...))
     if dtarget is not None:
-        t = np.multiply(dtarget, t, out=t)
+        t = np.multiply(t, dtarget, out=t)
         terms.append(np.negative(t, out=t))
     dy = runtime.total(terms, shape)
     return runtime.reduced(dy, reduction)
@@ -80,12 +80,13 @@ def mse_loss_vjp(g, input, target, needs, reduction="mean"):
     shape = np.broadcast_shapes(input.shape, target.shape)
     g = runtime.spread(g, reduction, shape)
     t = np.subtract(input, target, out=...)
-    u = np.multiply(g, t, out=...)
+    u = np.multiply(t, g, out=...)
     dinput = dtarget = None
     if needs[0]:
         dinput = runtime.unbroadcast(np.multiply(u, 2, out=...), input.shape)
     if needs[1]:
-        dtarget = runtime.unbroadcast(np.multiply(u, -2, out=u), target.shape)
+        u = np.negative(u, out=u)
+        dtarget = runtime.unbroadcast(np.multiply(u, 2, out=u), target.shape)
     return dinput, dtarget
 
 
@@ -95,13 +96,299 @@ def mse_loss_jvp(dinput, dtarget, input, target, reduction="mean"):
     t = np.subtract(input, target, out=...)
     terms = []
     if dinput is not None:
-        u = np.multiply(dinput, t, out=...)
+        u = np.multiply(t, dinput, out=...)
         terms.append(np.multiply(u, 2, out=u))
     if dtarget is not None:
-        t = np.multiply(dtarget, t, out=t)
-        terms.append(np.multiply(t, -2, out=t))
+        t = np.multiply(t, dtarget, out=t)
+        t = np.negative(t, out=t)
+        terms.append(np.multiply(t, 2, out=t))
     dy = runtime.total(terms, shape)
     return runtime.reduced(dy, reduction)
+
+
+# --- smooth_l1_loss ---
+
+
+def smooth_l1_loss(input, target, beta=1.0, reduction="mean"):
+    """Squared error below beta, absolute error above (Girshick 2015).
+
+    Formula:
+        r = abs(input - target)
+        return where(r < beta, r**2 / (2 * beta), r - beta / 2)
+
+    Derivative:
+        dinput = where(r < beta, g*r*sign(input - target)/beta, g*sign(input - target))
+        dtarget = where(r < beta, -g*r*sign(input - target)/beta, -g*sign(input - target))
+
+    Residuals: input, target.
+    """
+    t = np.subtract(input, target, out=...)
+    r = np.abs(t, out=t)
+    mask = r < beta
+    t = np.where(mask, r, 1)
+    t = np.multiply(t, t, out=t)
+    t = np.multiply(t, 0.5 / beta, out=t)
+    u = np.subtract(r, 0.5 * beta, out=r)
+    return runtime.reduced(np.where(mask, t, u), reduction)
+
+
+def smooth_l1_loss_vjp(g, input, target, needs, beta=1.0, reduction="mean"):
+    """Cotangents of `smooth_l1_loss`'s inputs."""
+    shape = np.broadcast_shapes(input.shape, target.shape)
+    g = runtime.spread(g, reduction, shape)
+    t = np.subtract(input, target, out=...)
+    r = np.abs(t, out=...)
+    mask = r < beta
+    t = np.sign(t, out=t)
+    u = np.multiply(r, t, out=r)
+    v = np.multiply(u, g, out=...)
+    v = np.divide(v, beta, out=v)
+    u = np.multiply(t, g, out=...)
+    dinput = dtarget = None
+    if needs[0]:
+        dinput = runtime.unbroadcast(np.where(mask, v, u), input.shape)
+    if needs[1]:
+        v = np.negative(v, out=v)
+        u = np.negative(u, out=u)
+        dtarget = runtime.unbroadcast(np.where(mask, v, u), target.shape)
+    return dinput, dtarget
+
+
+def smooth_l1_loss_jvp(dinput, dtarget, input, target, beta=1.0, reduction="mean"):
+    """Tangent of `smooth_l1_loss`'s output."""
+    shape = np.broadcast_shapes(input.shape, target.shape)
+    t = np.subtract(input, target, out=...)
+    r = np.abs(t, out=...)
+    mask = r < beta
+    t = np.sign(t, out=t)
+    u = np.multiply(r, t, out=r)
+    terms = []
+    if dinput is not None:
+        v = np.multiply(u, dinput, out=...)
+        v = np.divide(v, beta, out=v)
+        w = np.multiply(t, dinput, out=...)
+        terms.append(np.where(mask, v, w))
+    if dtarget is not None:
+        u = np.multiply(u, dtarget, out=u)
+        u = np.divide(u, beta, out=u)
+        u = np.negative(u, out=u)
+        t = np.multiply(t, dtarget, out=t)
+        t = np.negative(t, out=t)
+        terms.append(np.where(mask, u, t))
+    dy = runtime.total(terms, shape)
+    return runtime.reduced(dy, reduction)
+
+
+# --- huber_loss ---
+
+
+def huber_loss(input, target, delta=1.0, reduction="mean"):
+    """Squared error below delta, linear above (Huber 1964).
+
+    Formula:
+        r = abs(input - target)
+        return where(r < delta, r**2 / 2, delta * (r - delta / 2))
+
+    Derivative:
+        dinput = where(r < delta, g*r*sign(input - target), delta*g*sign(input - target))
+        dtarget = where(r < delta, -g*r*sign(input - target), -delta*g*sign(input - target))
+
+    Residuals: input, target.
+    """
+    t = np.subtract(input, target, out=...)
+    r = np.abs(t, out=t)
+    mask = r < delta
+    t = np.where(mask, r, 1)
+    t = np.multiply(t, t, out=t)
+    t = np.multiply(t, 0.5, out=t)
+    u = np.subtract(r, 0.5 * delta, out=r)
+    u = np.multiply(u, delta, out=u)
+    return runtime.reduced(np.where(mask, t, u), reduction)
+
+
+def huber_loss_vjp(g, input, target, needs, delta=1.0, reduction="mean"):
+    """Cotangents of `huber_loss`'s inputs."""
+    shape = np.broadcast_shapes(input.shape, target.shape)
+    g = runtime.spread(g, reduction, shape)
+    t = np.subtract(input, target, out=...)
+    r = np.abs(t, out=...)
+    mask = r < delta
+    t = np.sign(t, out=t)
+    u = np.multiply(r, t, out=r)
+    v = np.multiply(u, g, out=...)
+    u = np.multiply(t, g, out=...)
+    dinput = dtarget = None
+    if needs[0]:
+        t = np.multiply(u, delta, out=...)
+        dinput = runtime.unbroadcast(np.where(mask, v, t), input.shape)
+    if needs[1]:
+        v = np.negative(v, out=v)
+        u = np.multiply(u, -delta, out=u)
+        dtarget = runtime.unbroadcast(np.where(mask, v, u), target.shape)
+    return dinput, dtarget
+
+
+def huber_loss_jvp(dinput, dtarget, input, target, delta=1.0, reduction="mean"):
+    """Tangent of `huber_loss`'s output."""
+    shape = np.broadcast_shapes(input.shape, target.shape)
+    t = np.subtract(input, target, out=...)
+    r = np.abs(t, out=...)
+    mask = r < delta
+    t = np.sign(t, out=t)
+    u = np.multiply(r, t, out=r)
+    terms = []
+    if dinput is not None:
+        v = np.multiply(u, dinput, out=...)
+        w = np.multiply(t, dinput, out=...)
+        w = np.multiply(w, delta, out=w)
+        terms.append(np.where(mask, v, w))
+    if dtarget is not None:
+        u = np.multiply(u, dtarget, out=u)
+        u = np.negative(u, out=u)
+        t = np.multiply(t, dtarget, out=t)
+        t = np.multiply(t, -delta, out=t)
+        terms.append(np.where(mask, u, t))
+    dy = runtime.total(terms, shape)
+    return runtime.reduced(dy, reduction)
+
+
+# --- kl_div ---
+
+
+def kl_div_no_log_target_and_residuals(input, target, reduction="mean"):
+    """`kl_div` where not log_target with what its derivatives reuse."""
+    mask = target == 0
+    t = np.where(mask, 1, target)
+    log_target2 = np.log(t, out=t)
+    t = np.subtract(log_target2, input, out=...)
+    t = np.multiply(target, t, out=t)
+    return runtime.reduced(np.where(mask, 0, t), reduction), None
+
+
+def kl_div_no_log_target_vjp(g, input, target, needs, reduction="mean"):
+    """Cotangents of `kl_div_no_log_target`'s inputs."""
+    shape = np.broadcast_shapes(input.shape, target.shape)
+    g = runtime.spread(g, reduction, shape)
+    mask = target == 0
+    dinput = dtarget = None
+    if needs[0]:
+        t = np.multiply(target, g, out=...)
+        t = np.negative(t, out=t)
+        dinput = runtime.unbroadcast(np.where(mask, 0, t), input.shape)
+    if needs[1]:
+        t = np.where(mask, 1, target)
+        log_target2 = np.log(t, out=t)
+        t = np.subtract(input, log_target2, out=...)
+        t = np.subtract(t, 1, out=t)
+        u = np.multiply(t, g, out=...)
+        u = np.negative(u, out=u)
+        dtarget = runtime.unbroadcast(np.where(mask, 0, u), target.shape)
+    return dinput, dtarget
+
+
+def kl_div_no_log_target_jvp(dinput, dtarget, input, target, reduction="mean"):
+    """Tangent of `kl_div_no_log_target`'s output."""
+    shape = np.broadcast_shapes(input.shape, target.shape)
+    mask = target == 0
+    terms = []
+    if dinput is not None:
+        t = np.multiply(target, dinput, out=...)
+        t = np.negative(t, out=t)
+        terms.append(np.where(mask, 0, t))
+    if dtarget is not None:
+        t = np.where(mask, 1, target)
+        log_target2 = np.log(t, out=t)
+        t = np.subtract(input, log_target2, out=...)
+        t = np.subtract(t, 1, out=t)
+        t = np.multiply(t, dtarget, out=t)
+        t = np.negative(t, out=t)
+        terms.append(np.where(mask, 0, t))
+    dy = runtime.total(terms, shape)
+    return runtime.reduced(dy, reduction)
+
+
+def kl_div_log_target_and_residuals(input, target, reduction="mean"):
+    """`kl_div` where log_target with what its derivatives reuse."""
+    exp_target = np.exp(target, out=...)
+    t = np.subtract(target, input, out=...)
+    y = np.multiply(exp_target, t, out=t)
+    return runtime.reduced(y, reduction), exp_target
+
+
+def kl_div_log_target_vjp(g, input, target, exp_target, needs, reduction="mean"):
+    """Cotangents of `kl_div_log_target`'s inputs."""
+    shape = np.broadcast_shapes(input.shape, target.shape)
+    g = runtime.spread(g, reduction, shape)
+    dinput = dtarget = None
+    if needs[0]:
+        t = np.multiply(exp_target, g, out=...)
+        dinput = runtime.unbroadcast(np.negative(t, out=t), input.shape)
+    if needs[1]:
+        t = np.subtract(input, target, out=...)
+        t = np.subtract(t, 1, out=t)
+        t = np.multiply(exp_target, t, out=t)
+        u = np.multiply(t, g, out=...)
+        dtarget = runtime.unbroadcast(np.negative(u, out=u), target.shape)
+    return dinput, dtarget
+
+
+def kl_div_log_target_jvp(dinput, dtarget, input, target, exp_target, reduction="mean"):
+    """Tangent of `kl_div_log_target`'s output."""
+    shape = np.broadcast_shapes(input.shape, target.shape)
+    terms = []
+    if dinput is not None:
+        t = np.multiply(exp_target, dinput, out=...)
+        terms.append(np.negative(t, out=t))
+    if dtarget is not None:
+        t = np.subtract(input, target, out=...)
+        t = np.subtract(t, 1, out=t)
+        t = np.multiply(exp_target, t, out=t)
+        t = np.multiply(t, dtarget, out=t)
+        terms.append(np.negative(t, out=t))
+    dy = runtime.total(terms, shape)
+    return runtime.reduced(dy, reduction)
+
+
+def kl_div_and_residuals(input, target, log_target=False, reduction="mean"):
+    """`kl_div` with what its derivatives reuse."""
+    if not log_target:
+        return kl_div_no_log_target_and_residuals(input, target, reduction)
+    return kl_div_log_target_and_residuals(input, target, reduction)
+
+
+def kl_div(input, target, log_target=False, reduction="mean"):
+    """Pointwise Kullback-Leibler divergence of exp(input) from target; `input` holds log probabilities.
+
+    Formula:
+        if log_target:
+            return exp(target) * (target - input)
+        return where(target == 0, 0, target * (log(target) - input))
+
+    Derivative where not log_target:
+        dinput = where(target == 0, 0, -g*target)
+        dtarget = where(target == 0, 0, -g*(input - log_target2 - 1))
+
+    Derivative where log_target:
+        dinput = -exp_target*g
+        dtarget = -exp_target*g*(input - target - 1)
+
+    Residuals: input, target, exp_target.
+    """
+    return kl_div_and_residuals(input, target, log_target, reduction)[0]
+
+
+def kl_div_vjp(g, input, target, exp_target, needs, log_target=False, reduction="mean"):
+    """Cotangent of `kl_div`'s inputs."""
+    if not log_target:
+        return kl_div_no_log_target_vjp(g, input, target, needs, reduction)
+    return kl_div_log_target_vjp(g, input, target, exp_target, needs, reduction)
+
+
+def kl_div_jvp(dinput, dtarget, input, target, exp_target, log_target=False, reduction="mean"):
+    """Tangent of `kl_div`'s output."""
+    if not log_target:
+        return kl_div_no_log_target_jvp(dinput, dtarget, input, target, reduction)
+    return kl_div_log_target_jvp(dinput, dtarget, input, target, exp_target, reduction)
 
 
 # --- binary_cross_entropy ---
@@ -156,30 +443,30 @@ def binary_cross_entropy_vjp(g, input, target, log_p, log_q, needs, reduction="m
         t = np.where(mask, input, 1)
         log_input = np.log(t, out=...)
         mask2 = log_input <= -100
-        u = np.multiply(g, target, out=...)
-        v = np.where(mask2, 1, t)
-        t = np.divide(u, v, out=...)
-        t = np.negative(t, out=t)
-        u = np.where(mask2, 0, t)
-        t = np.where(mask, u, 0)
+        u = np.where(mask2, 1, t)
+        t = np.divide(target, u, out=...)
+        u = np.multiply(t, g, out=...)
+        u = np.negative(u, out=u)
+        t = np.where(mask2, 0, u)
+        u = np.where(mask, t, 0)
         mask = input < 1
-        u = np.negative(input, out=log_input)
-        v = np.where(mask, u, 0)
+        t = np.negative(input, out=log_input)
+        v = np.where(mask, t, 0)
         log1p_input = np.log1p(v, out=v)
         mask2 = log1p_input <= -100
-        u = np.subtract(1, input, out=u)
+        t = np.subtract(1, input, out=t)
         v = np.subtract(target, 1, out=...)
-        w = np.multiply(g, v, out=...)
-        v = np.where(mask, u, 1)
-        u = np.where(mask2, 1, v)
-        v = np.divide(w, u, out=...)
-        v = np.negative(v, out=v)
-        u = np.where(mask2, 0, v)
-        v = np.where(mask, u, 0)
-        dinput = runtime.unbroadcast(np.add(t, v, out=t), input.shape)
+        w = np.where(mask, t, 1)
+        t = np.where(mask2, 1, w)
+        w = np.divide(v, t, out=...)
+        t = np.multiply(w, g, out=...)
+        t = np.negative(t, out=t)
+        v = np.where(mask2, 0, t)
+        t = np.where(mask, v, 0)
+        dinput = runtime.unbroadcast(np.add(u, t, out=u), input.shape)
     if needs[1]:
         t = np.subtract(log_q, log_p, out=...)
-        dtarget = runtime.unbroadcast(np.multiply(g, t, out=...), target.shape)
+        dtarget = runtime.unbroadcast(np.multiply(t, g, out=...), target.shape)
     return dinput, dtarget
 
 
@@ -192,30 +479,30 @@ def binary_cross_entropy_jvp(dinput, dtarget, input, target, log_p, log_q, reduc
         t = np.where(mask, input, 1)
         log_input = np.log(t, out=...)
         mask2 = log_input <= -100
-        u = np.multiply(dinput, target, out=...)
-        v = np.where(mask2, 1, t)
-        u = np.divide(u, v, out=u)
-        u = np.negative(u, out=u)
-        t = np.where(mask2, 0, u)
-        u = np.where(mask, t, 0)
+        u = np.where(mask2, 1, t)
+        t = np.divide(target, u, out=...)
+        t = np.multiply(t, dinput, out=t)
+        t = np.negative(t, out=t)
+        u = np.where(mask2, 0, t)
+        t = np.where(mask, u, 0)
         mask = input < 1
-        t = np.negative(input, out=log_input)
-        v = np.where(mask, t, 0)
+        u = np.negative(input, out=log_input)
+        v = np.where(mask, u, 0)
         log1p_input = np.log1p(v, out=v)
         mask2 = log1p_input <= -100
-        t = np.subtract(1, input, out=t)
+        u = np.subtract(1, input, out=u)
         v = np.subtract(target, 1, out=...)
-        w = np.multiply(dinput, v, out=...)
-        v = np.where(mask, t, 1)
-        t = np.where(mask2, 1, v)
-        w = np.divide(w, t, out=w)
+        w = np.where(mask, u, 1)
+        u = np.where(mask2, 1, w)
+        w = np.divide(v, u, out=...)
+        w = np.multiply(w, dinput, out=w)
         w = np.negative(w, out=w)
-        t = np.where(mask2, 0, w)
-        v = np.where(mask, t, 0)
-        terms.append(np.add(u, v, out=u))
+        u = np.where(mask2, 0, w)
+        v = np.where(mask, u, 0)
+        terms.append(np.add(t, v, out=t))
     if dtarget is not None:
         t = np.subtract(log_q, log_p, out=...)
-        terms.append(np.multiply(dtarget, t, out=t))
+        terms.append(np.multiply(t, dtarget, out=t))
     dy = runtime.total(terms, shape)
     return runtime.reduced(dy, reduction)
 
@@ -258,9 +545,9 @@ def binary_cross_entropy_with_logits_vjp(g, input, target, needs, reduction="mea
         t = np.maximum(t, input >= 0, out=t)
         t = np.divide(t, u, out=t)
         u = np.subtract(t, target, out=...)
-        dinput = runtime.unbroadcast(np.multiply(g, u, out=...), input.shape)
+        dinput = runtime.unbroadcast(np.multiply(u, g, out=...), input.shape)
     if needs[1]:
-        t = np.multiply(g, input, out=...)
+        t = np.multiply(input, g, out=...)
         dtarget = runtime.unbroadcast(np.negative(t, out=t), target.shape)
     return dinput, dtarget
 
@@ -277,9 +564,9 @@ def binary_cross_entropy_with_logits_jvp(dinput, dtarget, input, target, reducti
         t = np.maximum(t, input >= 0, out=t)
         t = np.divide(t, u, out=t)
         u = np.subtract(t, target, out=...)
-        terms.append(np.multiply(dinput, u, out=u))
+        terms.append(np.multiply(u, dinput, out=u))
     if dtarget is not None:
-        t = np.multiply(dtarget, input, out=...)
+        t = np.multiply(input, dtarget, out=...)
         terms.append(np.negative(t, out=t))
     dy = runtime.total(terms, shape)
     return runtime.reduced(dy, reduction)
@@ -370,6 +657,6 @@ def cross_entropy_vjp(g, input, target, exp_input, sum_exp_input, needs, axis=-1
 def cross_entropy_jvp(dinput, dtarget, input, target, exp_input, sum_exp_input, axis=-1, reduction="mean"):
     """Tangent of `cross_entropy`'s output."""
     target = np.expand_dims(target, axis)
-    t = np.multiply(dinput, exp_input, out=...)
+    t = np.multiply(exp_input, dinput, out=...)
     dy = np.add.reduce(t, axis, keepdims=True) / sum_exp_input - np.take_along_axis(dinput, target, axis)
     return runtime.reduced(runtime.drop_axis(dy, axis, False), reduction)

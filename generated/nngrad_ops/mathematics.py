@@ -27,7 +27,7 @@ def abs(x):
 def abs_vjp(g, x):
     """Cotangent of `abs`'s input."""
     t = np.sign(x, out=...)
-    return np.multiply(g, t, out=t)
+    return np.multiply(t, g, out=t)
 
 
 abs_jvp = abs_vjp  # the Jacobian is symmetric
@@ -106,8 +106,8 @@ def sqrt(x):
 
 def sqrt_vjp(g, y):
     """Cotangent of `sqrt`'s input."""
-    t = np.divide(g, y, out=...)
-    return np.multiply(t, 0.5, out=t)
+    t = np.multiply(g, 0.5, out=...)
+    return np.divide(t, y, out=t)
 
 
 sqrt_jvp = sqrt_vjp  # the Jacobian is symmetric
@@ -123,20 +123,20 @@ def rsqrt(x):
         y = 1/sqrt(x)
 
     Derivative:
-        dx = -g*y**3/2
+        dx = -g*y/(2*x)
 
-    Residuals: y.
+    Residuals: x, y.
     """
     t = np.sqrt(x, out=...)
     return np.divide(1, t, out=t)
 
 
-def rsqrt_vjp(g, y):
+def rsqrt_vjp(g, x, y):
     """Cotangent of `rsqrt`'s input."""
-    t = np.multiply(y, y, out=...)
-    t = np.multiply(t, y, out=t)
-    t = np.multiply(g, t, out=t)
-    return np.multiply(t, -0.5, out=t)
+    t = np.multiply(y, 0.5, out=...)
+    t = np.divide(t, x, out=t)
+    t = np.multiply(t, g, out=t)
+    return np.negative(t, out=t)
 
 
 rsqrt_jvp = rsqrt_vjp  # the Jacobian is symmetric
@@ -161,9 +161,9 @@ def cbrt(x):
 
 def cbrt_vjp(g, y):
     """Cotangent of `cbrt`'s input."""
-    t = np.multiply(y, y, out=...)
-    t = np.divide(g, t, out=t)
-    return np.divide(t, 3, out=t)
+    t = np.divide(g, 3, out=...)
+    t = np.divide(t, y, out=t)
+    return np.divide(t, y, out=t)
 
 
 cbrt_jvp = cbrt_vjp  # the Jacobian is symmetric
@@ -188,7 +188,7 @@ def exp(x):
 
 def exp_vjp(g, y):
     """Cotangent of `exp`'s input."""
-    return np.multiply(g, y, out=...)
+    return np.multiply(y, g, out=...)
 
 
 exp_jvp = exp_vjp  # the Jacobian is symmetric
@@ -213,8 +213,8 @@ def exp2(x):
 
 def exp2_vjp(g, y):
     """Cotangent of `exp2`'s input."""
-    t = np.multiply(g, y, out=...)
-    return np.multiply(t, 0.6931471805599453, out=t)
+    t = np.multiply(y, 0.6931471805599453, out=...)
+    return np.multiply(t, g, out=t)
 
 
 exp2_jvp = exp2_vjp  # the Jacobian is symmetric
@@ -240,7 +240,7 @@ def expm1(x):
 def expm1_vjp(g, x):
     """Cotangent of `expm1`'s input."""
     t = np.exp(x, out=...)
-    return np.multiply(g, t, out=t)
+    return np.multiply(t, g, out=t)
 
 
 expm1_jvp = expm1_vjp  # the Jacobian is symmetric
@@ -316,8 +316,8 @@ def log10(x):
 
 def log10_vjp(g, x):
     """Cotangent of `log10`'s input."""
-    t = np.divide(g, x, out=...)
-    return np.multiply(t, 0.4342944819032518, out=t)
+    t = np.multiply(g, 0.4342944819032518, out=...)
+    return np.divide(t, x, out=t)
 
 
 log10_jvp = log10_vjp  # the Jacobian is symmetric
@@ -378,12 +378,12 @@ def logaddexp_vjp(g, x1, x2, needs):
     if needs[0]:
         w = np.maximum(u, t >= 0, out=...)
         w = np.divide(w, v, out=w)
-        dx1 = runtime.unbroadcast(np.multiply(g, w, out=w), x1.shape)
+        dx1 = runtime.unbroadcast(np.multiply(w, g, out=w), x1.shape)
     if needs[1]:
         t = np.subtract(x2, x1, out=...)
         u = np.maximum(u, t >= 0, out=u)
         u = np.divide(u, v, out=u)
-        dx2 = runtime.unbroadcast(np.multiply(g, u, out=u), x2.shape)
+        dx2 = runtime.unbroadcast(np.multiply(u, g, out=u), x2.shape)
     return dx1, dx2
 
 
@@ -399,12 +399,12 @@ def logaddexp_jvp(dx1, dx2, x1, x2):
     if dx1 is not None:
         w = np.maximum(u, t >= 0, out=...)
         w = np.divide(w, v, out=w)
-        terms.append(np.multiply(dx1, w, out=w))
+        terms.append(np.multiply(w, dx1, out=w))
     if dx2 is not None:
         t = np.subtract(x2, x1, out=...)
         u = np.maximum(u, t >= 0, out=u)
         u = np.divide(u, v, out=u)
-        terms.append(np.multiply(dx2, u, out=u))
+        terms.append(np.multiply(u, dx2, out=u))
     return runtime.total(terms, shape)
 
 
@@ -428,7 +428,7 @@ def sin(x):
 def sin_vjp(g, x):
     """Cotangent of `sin`'s input."""
     t = np.cos(x, out=...)
-    return np.multiply(g, t, out=t)
+    return np.multiply(t, g, out=t)
 
 
 sin_jvp = sin_vjp  # the Jacobian is symmetric
@@ -454,7 +454,7 @@ def cos(x):
 def cos_vjp(g, x):
     """Cotangent of `cos`'s input."""
     t = np.sin(x, out=...)
-    t = np.multiply(g, t, out=t)
+    t = np.multiply(t, g, out=t)
     return np.negative(t, out=t)
 
 
@@ -481,8 +481,8 @@ def tan(x):
 def tan_vjp(g, x):
     """Cotangent of `tan`'s input."""
     t = np.cos(x, out=...)
-    t = np.multiply(t, t, out=t)
-    return np.divide(g, t, out=t)
+    u = np.divide(g, t, out=...)
+    return np.divide(u, t, out=u)
 
 
 tan_jvp = tan_vjp  # the Jacobian is symmetric
@@ -557,7 +557,7 @@ def arctan(x):
         y = arctan(x)
 
     Derivative:
-        dx = g/(x**2 + 1)
+        dx = g/hypot(1, x)**2
 
     Residuals: x.
     """
@@ -566,9 +566,9 @@ def arctan(x):
 
 def arctan_vjp(g, x):
     """Cotangent of `arctan`'s input."""
-    t = np.multiply(x, x, out=...)
-    t = np.add(t, 1, out=t)
-    return np.divide(g, t, out=t)
+    t = np.hypot(1, x, out=...)
+    u = np.divide(g, t, out=...)
+    return np.divide(u, t, out=u)
 
 
 arctan_jvp = arctan_vjp  # the Jacobian is symmetric
@@ -584,8 +584,8 @@ def arctan2(x1, x2):
         y = arctan2(x1, x2)
 
     Derivative:
-        dx1 = g*x2/(x1**2 + x2**2)
-        dx2 = -g*x1/(x1**2 + x2**2)
+        dx1 = g*x2/hypot(x2, x1)**2
+        dx2 = -g*x1/hypot(x2, x1)**2
 
     Residuals: x1, x2.
     """
@@ -594,34 +594,34 @@ def arctan2(x1, x2):
 
 def arctan2_vjp(g, x1, x2, needs):
     """Cotangents of `arctan2`'s inputs."""
-    t = np.multiply(x1, x1, out=...)
-    u = np.multiply(x2, x2, out=...)
-    v = np.add(t, u, out=...)
+    t = np.hypot(x2, x1, out=...)
     dx1 = dx2 = None
     if needs[0]:
-        t = np.multiply(g, x2, out=...)
-        dx1 = runtime.unbroadcast(np.divide(t, v, out=t), x1.shape)
+        u = np.divide(x2, t, out=...)
+        u = np.divide(u, t, out=u)
+        dx1 = runtime.unbroadcast(np.multiply(u, g, out=u), x1.shape)
     if needs[1]:
-        t = np.multiply(g, x1, out=...)
-        t = np.divide(t, v, out=t)
-        dx2 = runtime.unbroadcast(np.negative(t, out=t), x2.shape)
+        u = np.divide(x1, t, out=...)
+        u = np.divide(u, t, out=u)
+        u = np.multiply(u, g, out=u)
+        dx2 = runtime.unbroadcast(np.negative(u, out=u), x2.shape)
     return dx1, dx2
 
 
 def arctan2_jvp(dx1, dx2, x1, x2):
     """Tangent of `arctan2`'s output."""
     shape = np.broadcast_shapes(x1.shape, x2.shape)
-    t = np.multiply(x1, x1, out=...)
-    u = np.multiply(x2, x2, out=...)
-    v = np.add(t, u, out=...)
+    t = np.hypot(x2, x1, out=...)
     terms = []
     if dx1 is not None:
-        t = np.multiply(dx1, x2, out=...)
-        terms.append(np.divide(t, v, out=t))
+        u = np.divide(x2, t, out=...)
+        u = np.divide(u, t, out=u)
+        terms.append(np.multiply(u, dx1, out=u))
     if dx2 is not None:
-        t = np.multiply(dx2, x1, out=...)
-        t = np.divide(t, v, out=t)
-        terms.append(np.negative(t, out=t))
+        u = np.divide(x1, t, out=...)
+        u = np.divide(u, t, out=u)
+        u = np.multiply(u, dx2, out=u)
+        terms.append(np.negative(u, out=u))
     return runtime.total(terms, shape)
 
 
@@ -645,7 +645,7 @@ def sinh(x):
 def sinh_vjp(g, x):
     """Cotangent of `sinh`'s input."""
     t = np.cosh(x, out=...)
-    return np.multiply(g, t, out=t)
+    return np.multiply(t, g, out=t)
 
 
 sinh_jvp = sinh_vjp  # the Jacobian is symmetric
@@ -671,7 +671,7 @@ def cosh(x):
 def cosh_vjp(g, x):
     """Cotangent of `cosh`'s input."""
     t = np.sinh(x, out=...)
-    return np.multiply(g, t, out=t)
+    return np.multiply(t, g, out=t)
 
 
 cosh_jvp = cosh_vjp  # the Jacobian is symmetric
@@ -713,7 +713,7 @@ def arccosh(x):
         y = arccosh(x)
 
     Derivative:
-        dx = g/sqrt((x - 1)*(x + 1))
+        dx = g/(sqrt(x - 1)*sqrt(x + 1))
 
     Residuals: x.
     """
@@ -723,10 +723,11 @@ def arccosh(x):
 def arccosh_vjp(g, x):
     """Cotangent of `arccosh`'s input."""
     t = np.add(x, 1, out=...)
-    u = np.subtract(x, 1, out=...)
-    t = np.multiply(t, u, out=t)
     t = np.sqrt(t, out=t)
-    return np.divide(g, t, out=t)
+    u = np.subtract(x, 1, out=...)
+    u = np.sqrt(u, out=u)
+    t = np.divide(g, t, out=t)
+    return np.divide(t, u, out=t)
 
 
 arccosh_jvp = arccosh_vjp  # the Jacobian is symmetric
@@ -784,13 +785,13 @@ def hypot_vjp(g, x1, x2, y, needs):
     t = np.where(mask, 1, y)
     dx1 = dx2 = None
     if needs[0]:
-        u = np.multiply(g, x1, out=...)
-        u = np.divide(u, t, out=u)
+        u = np.divide(x1, t, out=...)
+        u = np.multiply(u, g, out=u)
         dx1 = runtime.unbroadcast(np.where(mask, 0, u), x1.shape)
     if needs[1]:
-        u = np.multiply(g, x2, out=...)
-        u = np.divide(u, t, out=u)
-        dx2 = runtime.unbroadcast(np.where(mask, 0, u), x2.shape)
+        t = np.divide(x2, t, out=t)
+        t = np.multiply(t, g, out=t)
+        dx2 = runtime.unbroadcast(np.where(mask, 0, t), x2.shape)
     return dx1, dx2
 
 
@@ -802,12 +803,12 @@ def hypot_jvp(dx1, dx2, x1, x2, y):
     t = np.where(mask, 1, y)
     terms = []
     if dx1 is not None:
-        u = np.multiply(dx1, x1, out=...)
-        v = np.divide(u, t, out=...)
-        terms.append(np.where(mask, 0, v))
+        u = np.divide(x1, t, out=...)
+        u = np.multiply(u, dx1, out=u)
+        terms.append(np.where(mask, 0, u))
     if dx2 is not None:
-        u = np.multiply(dx2, x2, out=...)
-        t = np.divide(u, t, out=t)
+        t = np.divide(x2, t, out=t)
+        t = np.multiply(t, dx2, out=t)
         terms.append(np.where(mask, 0, t))
     return runtime.total(terms, shape)
 
@@ -836,9 +837,9 @@ def sinc_vjp(g, x, y):
     u = np.where(mask, 0, t)
     u = np.cos(u, out=u)
     u = np.subtract(u, y, out=u)
-    u = np.multiply(g, u, out=u)
     t = np.where(mask, 1, x)
     u = np.divide(u, t, out=u)
+    u = np.multiply(u, g, out=u)
     return np.where(mask, 0, u)
 
 
@@ -864,10 +865,8 @@ def erf(x):
 
 def erf_vjp(g, x):
     """Cotangent of `erf`'s input."""
-    t = np.multiply(x, x, out=...)
-    t = np.negative(t, out=t)
-    t = np.exp(t, out=t)
-    t = np.multiply(g, t, out=t)
+    t = runtime.exp_square(x, -1)
+    t = np.multiply(t, g, out=t)
     return np.multiply(t, 1.1283791670955126, out=t)
 
 
@@ -893,11 +892,10 @@ def erfc(x):
 
 def erfc_vjp(g, x):
     """Cotangent of `erfc`'s input."""
-    t = np.multiply(x, x, out=...)
+    t = runtime.exp_square(x, -1)
+    t = np.multiply(t, g, out=t)
     t = np.negative(t, out=t)
-    t = np.exp(t, out=t)
-    t = np.multiply(g, t, out=t)
-    return np.multiply(t, -1.1283791670955126, out=t)
+    return np.multiply(t, 1.1283791670955126, out=t)
 
 
 erfc_jvp = erfc_vjp  # the Jacobian is symmetric
@@ -1090,7 +1088,7 @@ def prod_vjp(g, x, axis=None, keepdims=False):
 def prod_jvp(dx, x, axis=None, keepdims=False):
     """Tangent of `prod`'s output."""
     t = runtime.product_of_others(x, axis)
-    t = np.multiply(dx, t, out=t)
+    t = np.multiply(t, dx, out=t)
     dy = np.add.reduce(t, axis, keepdims=True)
     return runtime.drop_axis(dy, axis, keepdims)
 
@@ -1124,7 +1122,7 @@ def max_jvp(dx, x, y, axis=None, keepdims=False):
     """Tangent of `max`'s output."""
     y = y.reshape(runtime.kept_shape(x.shape, axis))
     mask = x == y
-    t = np.multiply(dx, mask, out=...)
+    t = np.multiply(mask, dx, out=...)
     dy = np.add.reduce(t, axis, keepdims=True) / np.add.reduce(mask, axis, keepdims=True, dtype=dx.dtype)
     return runtime.drop_axis(dy, axis, keepdims)
 
@@ -1158,7 +1156,7 @@ def min_jvp(dx, x, y, axis=None, keepdims=False):
     """Tangent of `min`'s output."""
     y = y.reshape(runtime.kept_shape(x.shape, axis))
     mask = x == y
-    t = np.multiply(dx, mask, out=...)
+    t = np.multiply(mask, dx, out=...)
     dy = np.add.reduce(t, axis, keepdims=True) / np.add.reduce(mask, axis, keepdims=True, dtype=dx.dtype)
     return runtime.drop_axis(dy, axis, keepdims)
 
@@ -1263,9 +1261,9 @@ def multiply_vjp(g, x1, x2, needs):
     """Cotangents of `multiply`'s inputs."""
     dx1 = dx2 = None
     if needs[0]:
-        dx1 = runtime.unbroadcast(np.multiply(g, x2, out=...), x1.shape)
+        dx1 = runtime.unbroadcast(np.multiply(x2, g, out=...), x1.shape)
     if needs[1]:
-        dx2 = runtime.unbroadcast(np.multiply(g, x1, out=...), x2.shape)
+        dx2 = runtime.unbroadcast(np.multiply(x1, g, out=...), x2.shape)
     return dx1, dx2
 
 
@@ -1274,9 +1272,9 @@ def multiply_jvp(dx1, dx2, x1, x2):
     shape = np.broadcast_shapes(x1.shape, x2.shape)
     terms = []
     if dx1 is not None:
-        terms.append(np.multiply(dx1, x2, out=...))
+        terms.append(np.multiply(x2, dx1, out=...))
     if dx2 is not None:
-        terms.append(np.multiply(dx2, x1, out=...))
+        terms.append(np.multiply(x1, dx2, out=...))
     return runtime.total(terms, shape)
 
 
@@ -1304,8 +1302,8 @@ def divide_vjp(g, x1, x2, y, needs):
     if needs[0]:
         dx1 = runtime.unbroadcast(np.divide(g, x2, out=...), x1.shape)
     if needs[1]:
-        t = np.multiply(g, y, out=...)
-        t = np.divide(t, x2, out=t)
+        t = np.divide(y, x2, out=...)
+        t = np.multiply(t, g, out=t)
         dx2 = runtime.unbroadcast(np.negative(t, out=t), x2.shape)
     return dx1, dx2
 
@@ -1317,8 +1315,8 @@ def divide_jvp(dx1, dx2, x1, x2, y):
     if dx1 is not None:
         terms.append(np.divide(dx1, x2, out=...))
     if dx2 is not None:
-        t = np.multiply(dx2, y, out=...)
-        t = np.divide(t, x2, out=t)
+        t = np.divide(y, x2, out=...)
+        t = np.multiply(t, dx2, out=t)
         terms.append(np.negative(t, out=t))
     return runtime.total(terms, shape)
 
@@ -1374,15 +1372,15 @@ def power_vjp(g, x1, x2, y, needs):
         t = np.subtract(x2, 1, out=...)
         u = np.where(mask, 1, x1)
         v = runtime.power(u, t)
-        u = np.multiply(g, x2, out=u)
-        u = np.multiply(u, v, out=u)
-        dx1 = runtime.unbroadcast(np.where(mask, 0, u), x1.shape)
+        v = np.multiply(x2, v, out=v)
+        v = np.multiply(v, g, out=v)
+        dx1 = runtime.unbroadcast(np.where(mask, 0, v), x1.shape)
     if needs[1]:
         mask = x1 == 0
         t = np.where(mask, 1, x1)
         t = np.log(t, out=t)
-        u = np.multiply(g, y, out=...)
-        u = np.multiply(u, t, out=u)
+        u = np.multiply(y, t, out=...)
+        u = np.multiply(u, g, out=u)
         dx2 = runtime.unbroadcast(np.where(mask, 0, u), x2.shape)
     return dx1, dx2
 
@@ -1396,15 +1394,15 @@ def power_jvp(dx1, dx2, x1, x2, y):
         t = np.subtract(x2, 1, out=...)
         u = np.where(mask, 1, x1)
         v = runtime.power(u, t)
-        u = np.multiply(dx1, x2, out=u)
-        u = np.multiply(u, v, out=u)
-        terms.append(np.where(mask, 0, u))
+        v = np.multiply(x2, v, out=v)
+        v = np.multiply(v, dx1, out=v)
+        terms.append(np.where(mask, 0, v))
     if dx2 is not None:
         mask = x1 == 0
         t = np.where(mask, 1, x1)
         t = np.log(t, out=t)
-        u = np.multiply(dx2, y, out=...)
-        u = np.multiply(u, t, out=u)
+        u = np.multiply(y, t, out=...)
+        u = np.multiply(u, dx2, out=u)
         terms.append(np.where(mask, 0, u))
     return runtime.total(terms, shape)
 
@@ -1428,11 +1426,93 @@ def square(x):
 
 def square_vjp(g, x):
     """Cotangent of `square`'s input."""
-    t = np.multiply(g, x, out=...)
+    t = np.multiply(x, g, out=...)
     return np.multiply(t, 2, out=t)
 
 
 square_jvp = square_vjp  # the Jacobian is symmetric
+
+
+# --- reciprocal ---
+
+
+def reciprocal(x):
+    """One over x.
+
+    Formula:
+        return 1 / x
+
+    Derivative:
+        dx = -g/x**2
+
+    Residuals: x.
+    """
+    return np.divide(1, x, out=...)
+
+
+def reciprocal_vjp(g, x):
+    """Cotangent of `reciprocal`'s input."""
+    t = np.divide(g, x, out=...)
+    t = np.divide(t, x, out=t)
+    return np.negative(t, out=t)
+
+
+reciprocal_jvp = reciprocal_vjp  # the Jacobian is symmetric
+
+
+# --- xlogy ---
+
+
+def xlogy(x1, x2):
+    """x1 times log(x2), and 0 where x1 is 0.
+
+    Formula:
+        return where(x1 == 0, 0, x1 * log(x2))
+
+    Derivative:
+        dx1 = where(x1 == 0, 0, g*log_x2)
+        dx2 = where(x1 == 0, 0, g*x1/x2)
+
+    Residuals: x1, x2.
+    """
+    mask = x1 == 0
+    t = np.where(mask, 1, x2)
+    log_x2 = np.log(t, out=...)
+    t = np.multiply(log_x2, x1, out=t)
+    return np.where(mask, 0, t)
+
+
+def xlogy_vjp(g, x1, x2, needs):
+    """Cotangents of `xlogy`'s inputs."""
+    mask = x1 == 0
+    t = np.where(mask, 1, x2)
+    dx1 = dx2 = None
+    if needs[0]:
+        log_x2 = np.log(t, out=...)
+        u = np.multiply(log_x2, g, out=...)
+        dx1 = runtime.unbroadcast(np.where(mask, 0, u), x1.shape)
+    if needs[1]:
+        t = np.divide(x1, t, out=t)
+        t = np.multiply(t, g, out=t)
+        dx2 = runtime.unbroadcast(np.where(mask, 0, t), x2.shape)
+    return dx1, dx2
+
+
+def xlogy_jvp(dx1, dx2, x1, x2):
+    """Tangent of `xlogy`'s output."""
+    shape = np.broadcast_shapes(x1.shape, x2.shape)
+    mask = x1 == 0
+    t = np.where(mask, 1, x2)
+    terms = []
+    if dx1 is not None:
+        log_x2 = np.log(t, out=...)
+        u = np.multiply(log_x2, dx1, out=...)
+        terms.append(np.where(mask, 0, u))
+    if dx2 is not None:
+        t = np.divide(x1, t, out=t)
+        t = np.multiply(t, dx2, out=t)
+        terms.append(np.where(mask, 0, t))
+    return runtime.total(terms, shape)
 
 
 # --- clip ---
@@ -1749,6 +1829,6 @@ def logsumexp_vjp(g, x, exp_x, sum_exp_x, axis=None, keepdims=False):
 
 def logsumexp_jvp(dx, x, exp_x, sum_exp_x, axis=None, keepdims=False):
     """Tangent of `logsumexp`'s output."""
-    t = np.multiply(dx, exp_x, out=...)
+    t = np.multiply(exp_x, dx, out=...)
     dy = np.add.reduce(t, axis, keepdims=True) / sum_exp_x
     return runtime.drop_axis(dy, axis, keepdims)

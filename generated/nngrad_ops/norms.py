@@ -33,15 +33,16 @@ def layer_norm_weight_bias_vjp(g, x, weight, bias, mean_x, scale, needs, axis=-1
     y1 = np.multiply(centred, scale, out=centred)
     dx = dweight = dbias = None
     if needs[0]:
-        t = np.multiply(g, weight, out=...)
+        t = np.multiply(weight, g, out=...)
         n = runtime.count(g.shape, axis)
-        u = np.multiply(t, y1, out=...)
+        u = np.multiply(weight, y1, out=...)
+        u = np.multiply(u, g, out=u)
         v = np.multiply(y1, np.add.reduce(u, axis, keepdims=True) / n, out=...)
         v = np.subtract(t, v, out=v)
         v = np.subtract(v, np.add.reduce(t, axis, keepdims=True) / n, out=v)
         dx = runtime.unbroadcast(np.multiply(v, scale, out=v), x.shape)
     if needs[1]:
-        dweight = runtime.unbroadcast(np.multiply(g, y1, out=y1), weight.shape)
+        dweight = runtime.unbroadcast(np.multiply(y1, g, out=y1), weight.shape)
     if needs[2]:
         dbias = runtime.unbroadcast(g, bias.shape)
     return dx, dweight, dbias
@@ -55,14 +56,14 @@ def layer_norm_weight_bias_jvp(dx, dweight, dbias, x, weight, bias, mean_x, scal
     terms = []
     if dx is not None:
         n = runtime.count(shape, axis)
-        t = np.multiply(dx, y1, out=...)
+        t = np.multiply(y1, dx, out=...)
         u = np.multiply(y1, np.add.reduce(t, axis, keepdims=True) / n, out=...)
         u = np.subtract(dx, u, out=u)
         u = np.subtract(u, np.add.reduce(np.broadcast_to(dx, shape), axis, keepdims=True) / n, out=u)
         u = np.multiply(weight, u, out=u)
         terms.append(np.multiply(u, scale, out=u))
     if dweight is not None:
-        terms.append(np.multiply(dweight, y1, out=y1))
+        terms.append(np.multiply(y1, dweight, out=y1))
     if dbias is not None:
         terms.append(dbias)
     return runtime.total(terms, shape)
@@ -90,15 +91,15 @@ def layer_norm_weight_vjp(g, x, weight, y, mean_x, scale, needs, axis=-1, eps=1e
     y1 = np.multiply(centred, scale, out=centred)
     dx = dweight = None
     if needs[0]:
-        t = np.multiply(g, weight, out=...)
+        t = np.multiply(weight, g, out=...)
         n = runtime.count(g.shape, axis)
-        u = np.multiply(g, y, out=...)
+        u = np.multiply(y, g, out=...)
         v = np.multiply(y1, np.add.reduce(u, axis, keepdims=True) / n, out=...)
         v = np.subtract(t, v, out=v)
         v = np.subtract(v, np.add.reduce(t, axis, keepdims=True) / n, out=v)
         dx = runtime.unbroadcast(np.multiply(v, scale, out=v), x.shape)
     if needs[1]:
-        dweight = runtime.unbroadcast(np.multiply(g, y1, out=y1), weight.shape)
+        dweight = runtime.unbroadcast(np.multiply(y1, g, out=y1), weight.shape)
     return dx, dweight, None
 
 
@@ -110,14 +111,14 @@ def layer_norm_weight_jvp(dx, dweight, x, weight, y, mean_x, scale, axis=-1, eps
     terms = []
     if dx is not None:
         n = runtime.count(shape, axis)
-        t = np.multiply(dx, y1, out=...)
+        t = np.multiply(y1, dx, out=...)
         u = np.multiply(y1, np.add.reduce(t, axis, keepdims=True) / n, out=...)
         u = np.subtract(dx, u, out=u)
         u = np.subtract(u, np.add.reduce(np.broadcast_to(dx, shape), axis, keepdims=True) / n, out=u)
         u = np.multiply(weight, u, out=u)
         terms.append(np.multiply(u, scale, out=u))
     if dweight is not None:
-        terms.append(np.multiply(dweight, y1, out=y1))
+        terms.append(np.multiply(y1, dweight, out=y1))
     return runtime.total(terms, shape)
 
 
@@ -143,7 +144,7 @@ def layer_norm_bias_vjp(g, x, bias, mean_x, scale, needs, axis=-1, eps=1e-05):
     if needs[0]:
         centred = np.subtract(x, mean_x, out=...)
         n = runtime.count(g.shape, axis)
-        t = np.multiply(g, centred, out=...)
+        t = np.multiply(centred, g, out=...)
         u = np.multiply(centred, np.add.reduce(t, axis, keepdims=True) * scale * scale / n, out=centred)
         u = np.subtract(g, u, out=u)
         u = np.subtract(u, np.add.reduce(g, axis, keepdims=True) / n, out=u)
@@ -189,7 +190,7 @@ def layer_norm_plain_vjp(g, x, y, scale, needs, axis=-1, eps=1e-05):
     dx = None
     if needs[0]:
         n = runtime.count(g.shape, axis)
-        t = np.multiply(g, y, out=...)
+        t = np.multiply(y, g, out=...)
         u = np.multiply(y, np.add.reduce(t, axis, keepdims=True) / n, out=...)
         u = np.subtract(g, u, out=u)
         u = np.subtract(u, np.add.reduce(g, axis, keepdims=True) / n, out=u)
@@ -200,7 +201,7 @@ def layer_norm_plain_vjp(g, x, y, scale, needs, axis=-1, eps=1e-05):
 def layer_norm_plain_jvp(dx, x, y, scale, axis=-1, eps=1e-05):
     """Tangent of `layer_norm_plain`'s output."""
     n = runtime.count(x.shape, axis)
-    t = np.multiply(dx, y, out=...)
+    t = np.multiply(y, dx, out=...)
     u = np.multiply(y, np.add.reduce(t, axis, keepdims=True) / n, out=...)
     u = np.subtract(dx, u, out=u)
     u = np.subtract(u, np.add.reduce(dx, axis, keepdims=True) / n, out=u)
@@ -272,3 +273,120 @@ def layer_norm_jvp(dx, dweight, dbias, x, weight, bias, y, mean_x, scale, axis=-
     if weight is None and bias is not None:
         return layer_norm_bias_jvp(dx, dbias, x, bias, mean_x, scale, axis, eps)
     return layer_norm_plain_jvp(dx, x, y, scale, axis, eps)
+
+
+# --- rms_norm ---
+
+
+def rms_norm_weight_and_residuals(x, weight, axis=-1, eps=1e-05):
+    """`rms_norm` where weight is not None with what its derivatives reuse."""
+    shape = np.broadcast_shapes(x.shape, weight.shape)
+    t = np.multiply(x, x, out=...)
+    sum_x = np.add.reduce(np.broadcast_to(t, shape), axis, keepdims=True)
+    mean_x = sum_x / runtime.count(shape, axis)
+    root_mean_x = 1 / np.sqrt(mean_x + eps)
+    y1 = np.multiply(x, root_mean_x, out=...)
+    y = np.multiply(weight, y1, out=y1)
+    return y, root_mean_x
+
+
+def rms_norm_weight_vjp(g, x, weight, y, root_mean_x, needs, axis=-1, eps=1e-05):
+    """Cotangents of `rms_norm_weight`'s inputs."""
+    y1 = np.multiply(x, root_mean_x, out=...)
+    dx = dweight = None
+    if needs[0]:
+        t = np.multiply(weight, g, out=...)
+        u = np.multiply(y, g, out=...)
+        v = np.multiply(y1, np.add.reduce(u, axis, keepdims=True) / runtime.count(g.shape, axis), out=...)
+        t = np.subtract(t, v, out=t)
+        dx = runtime.unbroadcast(np.multiply(t, root_mean_x, out=t), x.shape)
+    if needs[1]:
+        dweight = runtime.unbroadcast(np.multiply(y1, g, out=y1), weight.shape)
+    return dx, dweight
+
+
+def rms_norm_weight_jvp(dx, dweight, x, weight, y, root_mean_x, axis=-1, eps=1e-05):
+    """Tangent of `rms_norm_weight`'s output."""
+    shape = np.broadcast_shapes(x.shape, weight.shape)
+    y1 = np.multiply(x, root_mean_x, out=...)
+    terms = []
+    if dx is not None:
+        t = np.multiply(y1, dx, out=...)
+        u = np.multiply(y1, np.add.reduce(t, axis, keepdims=True) / runtime.count(shape, axis), out=...)
+        u = np.subtract(dx, u, out=u)
+        u = np.multiply(weight, u, out=u)
+        terms.append(np.multiply(u, root_mean_x, out=u))
+    if dweight is not None:
+        terms.append(np.multiply(y1, dweight, out=y1))
+    return runtime.total(terms, shape)
+
+
+def rms_norm_plain_and_residuals(x, axis=-1, eps=1e-05):
+    """`rms_norm` where weight is None with what its derivatives reuse."""
+    t = np.multiply(x, x, out=...)
+    sum_x = np.add.reduce(t, axis, keepdims=True)
+    mean_x = sum_x / runtime.count(x.shape, axis)
+    root_mean_x = 1 / np.sqrt(mean_x + eps)
+    y = np.multiply(x, root_mean_x, out=t)
+    return y, root_mean_x
+
+
+def rms_norm_plain_vjp(g, x, y, root_mean_x, needs, axis=-1, eps=1e-05):
+    """Cotangents of `rms_norm_plain`'s inputs."""
+    dx = None
+    if needs[0]:
+        t = np.multiply(y, g, out=...)
+        u = np.multiply(y, np.add.reduce(t, axis, keepdims=True) / runtime.count(g.shape, axis), out=...)
+        u = np.subtract(g, u, out=u)
+        dx = np.multiply(u, root_mean_x, out=u)
+    return dx, None
+
+
+def rms_norm_plain_jvp(dx, x, y, root_mean_x, axis=-1, eps=1e-05):
+    """Tangent of `rms_norm_plain`'s output."""
+    t = np.multiply(y, dx, out=...)
+    u = np.multiply(y, np.add.reduce(t, axis, keepdims=True) / runtime.count(x.shape, axis), out=...)
+    u = np.subtract(dx, u, out=u)
+    return np.multiply(u, root_mean_x, out=u)
+
+
+def rms_norm_and_residuals(x, weight=None, axis=-1, eps=1e-05):
+    """`rms_norm` with what its derivatives reuse."""
+    if weight is not None:
+        return rms_norm_weight_and_residuals(x, weight, axis, eps)
+    return rms_norm_plain_and_residuals(x, axis, eps)
+
+
+def rms_norm(x, weight=None, axis=-1, eps=1e-05):
+    """Root mean square normalisation (Zhang & Sennrich 2019).
+
+    Formula:
+        y = x * rsqrt(mean(x**2, axis) + eps)
+        if weight is not None:
+            y = y * weight
+        return y
+
+    Derivative where weight is not None:
+        dx = root_mean_x*(g*weight - y1*sum(g*y, axis)/count(axis))
+        dweight = g*y1
+
+    Derivative where weight is None:
+        dx = root_mean_x*(g - y*sum(g*y, axis)/count(axis))
+
+    Residuals: x, weight, y, root_mean_x.
+    """
+    return rms_norm_and_residuals(x, weight, axis, eps)[0]
+
+
+def rms_norm_vjp(g, x, weight, y, root_mean_x, needs, axis=-1, eps=1e-05):
+    """Cotangent of `rms_norm`'s inputs."""
+    if weight is not None:
+        return rms_norm_weight_vjp(g, x, weight, y, root_mean_x, needs, axis, eps)
+    return rms_norm_plain_vjp(g, x, y, root_mean_x, needs, axis, eps)
+
+
+def rms_norm_jvp(dx, dweight, x, weight, y, root_mean_x, axis=-1, eps=1e-05):
+    """Tangent of `rms_norm`'s output."""
+    if weight is not None:
+        return rms_norm_weight_jvp(dx, dweight, x, weight, y, root_mean_x, axis, eps)
+    return rms_norm_plain_jvp(dx, x, y, root_mean_x, axis, eps)

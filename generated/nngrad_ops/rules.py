@@ -15,13 +15,13 @@ from .structural import concat_slices, inside_of, inverse_axes, is_basic, last_w
 
 def abs_pullback(ops, g, inputs, y, needs):
     (x,) = inputs
-    return (g * ops.sign(x),)
+    return (ops.sign(x) * g,)
 
 
 def abs_pushforward(ops, tangents, inputs, y):
     (x,) = inputs
     (dx,) = tangents
-    return dx * ops.sign(x)
+    return ops.sign(x) * dx
 
 
 def add_pullback(ops, g, inputs, y, needs):
@@ -61,13 +61,13 @@ def arccos_pushforward(ops, tangents, inputs, y):
 
 def arccosh_pullback(ops, g, inputs, y, needs):
     (x,) = inputs
-    return (g / ops.sqrt((x + 1) * (x - 1)),)
+    return (g / ops.sqrt(x + 1) / ops.sqrt(x - 1),)
 
 
 def arccosh_pushforward(ops, tangents, inputs, y):
     (x,) = inputs
     (dx,) = tangents
-    return dx / ops.sqrt((x + 1) * (x - 1))
+    return dx / ops.sqrt(x + 1) / ops.sqrt(x - 1)
 
 
 def arcsin_pullback(ops, g, inputs, y, needs):
@@ -94,23 +94,25 @@ def arcsinh_pushforward(ops, tangents, inputs, y):
 
 def arctan_pullback(ops, g, inputs, y, needs):
     (x,) = inputs
-    return (g / (x * x + 1),)
+    t = ops.hypot(1, x)
+    return (g / t / t,)
 
 
 def arctan_pushforward(ops, tangents, inputs, y):
     (x,) = inputs
     (dx,) = tangents
-    return dx / (x * x + 1)
+    t = ops.hypot(1, x)
+    return dx / t / t
 
 
 def arctan2_pullback(ops, g, inputs, y, needs):
     x1, x2 = inputs
-    t = x1 * x1 + x2 * x2
+    t = ops.hypot(x2, x1)
     dx1 = dx2 = None
     if needs[0]:
-        dx1 = ops.unbroadcast(g * x2 / t, shape=x1.shape)
+        dx1 = ops.unbroadcast(x2 / t / t * g, shape=x1.shape)
     if needs[1]:
-        dx2 = ops.unbroadcast(-(g * x1 / t), shape=x2.shape)
+        dx2 = ops.unbroadcast(-(x1 / t / t * g), shape=x2.shape)
     return dx1, dx2
 
 
@@ -118,12 +120,12 @@ def arctan2_pushforward(ops, tangents, inputs, y):
     x1, x2 = inputs
     dx1, dx2 = tangents
     shape = np.broadcast_shapes(x1.shape, x2.shape)
-    t = x1 * x1 + x2 * x2
+    t = ops.hypot(x2, x1)
     terms = []
     if dx1 is not None:
-        terms.append(dx1 * x2 / t)
+        terms.append(x2 / t / t * dx1)
     if dx2 is not None:
-        terms.append(-(dx2 * x1 / t))
+        terms.append(-(x1 / t / t * dx2))
     return ops.broadcast(runtime.summed(terms), shape=shape)
 
 
@@ -150,16 +152,16 @@ def binary_cross_entropy_pullback(ops, g, inputs, y, needs, reduction="mean"):
     dinput = dtarget = None
     if needs[0]:
         w = log_input <= -100
-        p = ops.where(w, 0, -(g * target / ops.where(w, 1, u)))
+        p = ops.where(w, 0, -(target / ops.where(w, 1, u) * g))
         q = log1p_input <= -100
-        r = g * (target - 1) / ops.where(q, 1, ops.where(v, 1 - input, 1))
-        dinput = ops.unbroadcast(ops.where(t, p, 0) + ops.where(v, ops.where(q, 0, -r), 0), shape=input.shape)
+        r = (target - 1) / ops.where(q, 1, ops.where(v, 1 - input, 1))
+        dinput = ops.unbroadcast(ops.where(t, p, 0) + ops.where(v, ops.where(q, 0, -(r * g)), 0), shape=input.shape)
     if needs[1]:
         maximum_log_input = ops.maximum(log_input, -100)
         log_p = ops.where(t, maximum_log_input, -100)
         maximum_log1p_input = ops.maximum(log1p_input, -100)
         log_q = ops.where(v, maximum_log1p_input, -100)
-        dtarget = ops.unbroadcast(g * (log_q - log_p), shape=target.shape)
+        dtarget = ops.unbroadcast((log_q - log_p) * g, shape=target.shape)
     return dinput, dtarget
 
 
@@ -175,16 +177,16 @@ def binary_cross_entropy_pushforward(ops, tangents, inputs, y, reduction="mean")
     terms = []
     if dinput is not None:
         w = log_input <= -100
-        p = ops.where(w, 0, -(dinput * target / ops.where(w, 1, u)))
+        p = ops.where(w, 0, -(target / ops.where(w, 1, u) * dinput))
         q = log1p_input <= -100
-        r = dinput * (target - 1) / ops.where(q, 1, ops.where(v, 1 - input, 1))
-        terms.append(ops.where(t, p, 0) + ops.where(v, ops.where(q, 0, -r), 0))
+        r = (target - 1) / ops.where(q, 1, ops.where(v, 1 - input, 1))
+        terms.append(ops.where(t, p, 0) + ops.where(v, ops.where(q, 0, -(r * dinput)), 0))
     if dtarget is not None:
         maximum_log_input = ops.maximum(log_input, -100)
         log_p = ops.where(t, maximum_log_input, -100)
         maximum_log1p_input = ops.maximum(log1p_input, -100)
         log_q = ops.where(v, maximum_log1p_input, -100)
-        terms.append(dtarget * (log_q - log_p))
+        terms.append((log_q - log_p) * dtarget)
     dy = ops.broadcast(runtime.summed(terms), shape=shape)
     return runtime.reduced(dy, reduction)
 
@@ -195,9 +197,9 @@ def binary_cross_entropy_with_logits_pullback(ops, g, inputs, y, needs, reductio
     g = runtime.spread(g, reduction, shape)
     dinput = dtarget = None
     if needs[0]:
-        dinput = ops.unbroadcast(g * (ops.sigmoid(input) - target), shape=input.shape)
+        dinput = ops.unbroadcast((ops.sigmoid(input) - target) * g, shape=input.shape)
     if needs[1]:
-        dtarget = ops.unbroadcast(-(g * input), shape=target.shape)
+        dtarget = ops.unbroadcast(-(input * g), shape=target.shape)
     return dinput, dtarget
 
 
@@ -207,20 +209,33 @@ def binary_cross_entropy_with_logits_pushforward(ops, tangents, inputs, y, reduc
     shape = np.broadcast_shapes(input.shape, target.shape)
     terms = []
     if dinput is not None:
-        terms.append(dinput * (ops.sigmoid(input) - target))
+        terms.append((ops.sigmoid(input) - target) * dinput)
     if dtarget is not None:
-        terms.append(-(dtarget * input))
+        terms.append(-(input * dtarget))
     dy = ops.broadcast(runtime.summed(terms), shape=shape)
     return runtime.reduced(dy, reduction)
 
 
 def cbrt_pullback(ops, g, inputs, y, needs):
-    return (g / (y * y) / 3,)
+    return (g / 3 / y / y,)
 
 
 def cbrt_pushforward(ops, tangents, inputs, y):
     (dx,) = tangents
-    return dx / (y * y) / 3
+    return dx / 3 / y / y
+
+
+def celu_pullback(ops, g, inputs, y, needs, alpha=1.0):
+    (x,) = inputs
+    t = x > 0
+    return (ops.where(t, g, ops.exp(ops.where(t, 0, x / alpha)) * g),)
+
+
+def celu_pushforward(ops, tangents, inputs, y, alpha=1.0):
+    (x,) = inputs
+    (dx,) = tangents
+    t = x > 0
+    return ops.where(t, dx, ops.exp(ops.where(t, 0, x / alpha)) * dx)
 
 
 def clip_min_max_pullback(ops, g, inputs, y, needs, min=None, max=None):
@@ -291,24 +306,24 @@ def clip_pushforward(ops, tangents, inputs, y, min=None, max=None):
 
 def cos_pullback(ops, g, inputs, y, needs):
     (x,) = inputs
-    return (-(g * ops.sin(x)),)
+    return (-(ops.sin(x) * g),)
 
 
 def cos_pushforward(ops, tangents, inputs, y):
     (x,) = inputs
     (dx,) = tangents
-    return -(dx * ops.sin(x))
+    return -(ops.sin(x) * dx)
 
 
 def cosh_pullback(ops, g, inputs, y, needs):
     (x,) = inputs
-    return (g * ops.sinh(x),)
+    return (ops.sinh(x) * g,)
 
 
 def cosh_pushforward(ops, tangents, inputs, y):
     (x,) = inputs
     (dx,) = tangents
-    return dx * ops.sinh(x)
+    return ops.sinh(x) * dx
 
 
 def cross_entropy_pullback(ops, g, inputs, y, needs, axis=-1, reduction="mean"):
@@ -333,7 +348,7 @@ def cross_entropy_pushforward(ops, tangents, inputs, y, axis=-1, reduction="mean
     shifted = input - max_input
     exp_input = ops.exp(shifted)
     sum_exp_input = ops.sum(exp_input, axis=axis, keepdims=True)
-    dy = ops.sum(dinput * exp_input, axis=axis, keepdims=True) / sum_exp_input - ops.sum(
+    dy = ops.sum(exp_input * dinput, axis=axis, keepdims=True) / sum_exp_input - ops.sum(
         dinput * runtime.one_hot(target.data, dinput.shape, axis, dinput.dtype), axis=axis, keepdims=True
     )
     return runtime.reduced(runtime.drop_axis(dy, axis, False), reduction)
@@ -345,7 +360,7 @@ def divide_pullback(ops, g, inputs, y, needs):
     if needs[0]:
         dx1 = ops.unbroadcast(g / x2, shape=x1.shape)
     if needs[1]:
-        dx2 = ops.unbroadcast(-(g * y / x2), shape=x2.shape)
+        dx2 = ops.unbroadcast(-(y / x2 * g), shape=x2.shape)
     return dx1, dx2
 
 
@@ -357,72 +372,72 @@ def divide_pushforward(ops, tangents, inputs, y):
     if dx1 is not None:
         terms.append(dx1 / x2)
     if dx2 is not None:
-        terms.append(-(dx2 * y / x2))
+        terms.append(-(y / x2 * dx2))
     return ops.broadcast(runtime.summed(terms), shape=shape)
 
 
 def elu_pullback(ops, g, inputs, y, needs, alpha=1.0):
     (x,) = inputs
     t = x > 0
-    return (ops.where(t, g, g * ops.exp(ops.where(t, 0, x)) * alpha),)
+    return (ops.where(t, g, ops.exp(ops.where(t, 0, x)) * g * alpha),)
 
 
 def elu_pushforward(ops, tangents, inputs, y, alpha=1.0):
     (x,) = inputs
     (dx,) = tangents
     t = x > 0
-    return ops.where(t, dx, dx * ops.exp(ops.where(t, 0, x)) * alpha)
+    return ops.where(t, dx, ops.exp(ops.where(t, 0, x)) * dx * alpha)
 
 
 def erf_pullback(ops, g, inputs, y, needs):
     (x,) = inputs
-    return (g * ops.exp(-(x * x)) * 1.1283791670955126,)
+    return (ops.exp(-(x * x)) * g * 1.1283791670955126,)
 
 
 def erf_pushforward(ops, tangents, inputs, y):
     (x,) = inputs
     (dx,) = tangents
-    return dx * ops.exp(-(x * x)) * 1.1283791670955126
+    return ops.exp(-(x * x)) * dx * 1.1283791670955126
 
 
 def erfc_pullback(ops, g, inputs, y, needs):
     (x,) = inputs
-    return (g * ops.exp(-(x * x)) * -1.1283791670955126,)
+    return (-(ops.exp(-(x * x)) * g) * 1.1283791670955126,)
 
 
 def erfc_pushforward(ops, tangents, inputs, y):
     (x,) = inputs
     (dx,) = tangents
-    return dx * ops.exp(-(x * x)) * -1.1283791670955126
+    return -(ops.exp(-(x * x)) * dx) * 1.1283791670955126
 
 
 def exp_pullback(ops, g, inputs, y, needs):
-    return (g * y,)
+    return (y * g,)
 
 
 def exp_pushforward(ops, tangents, inputs, y):
     (dx,) = tangents
-    return dx * y
+    return y * dx
 
 
 def exp2_pullback(ops, g, inputs, y, needs):
-    return (g * y * 0.6931471805599453,)
+    return (y * 0.6931471805599453 * g,)
 
 
 def exp2_pushforward(ops, tangents, inputs, y):
     (dx,) = tangents
-    return dx * y * 0.6931471805599453
+    return y * 0.6931471805599453 * dx
 
 
 def expm1_pullback(ops, g, inputs, y, needs):
     (x,) = inputs
-    return (g * ops.exp(x),)
+    return (ops.exp(x) * g,)
 
 
 def expm1_pushforward(ops, tangents, inputs, y):
     (x,) = inputs
     (dx,) = tangents
-    return dx * ops.exp(x)
+    return ops.exp(x) * dx
 
 
 def floor_pullback(ops, g, inputs, y, needs):
@@ -437,17 +452,17 @@ def floor_pushforward(ops, tangents, inputs, y):
 
 def gelu_none_pullback(ops, g, inputs, y, needs):
     (x,) = inputs
-    erfc_x = ops.erfc(x * -0.7071067811865476)
-    t = x * ops.exp(x * x * -0.5)
-    return (g * (erfc_x + t * 0.7978845608028654) * 0.5,)
+    normal_cdf_x = ops.erfc(-(x * 0.7071067811865476)) * 0.5
+    t = x * 0.3989422804014327 * ops.exp(-(x * x * 0.5))
+    return ((normal_cdf_x + t) * g,)
 
 
 def gelu_none_pushforward(ops, tangents, inputs, y):
     (x,) = inputs
     (dx,) = tangents
-    erfc_x = ops.erfc(x * -0.7071067811865476)
-    t = x * ops.exp(x * x * -0.5)
-    return dx * (erfc_x + t * 0.7978845608028654) * 0.5
+    normal_cdf_x = ops.erfc(-(x * 0.7071067811865476)) * 0.5
+    t = x * 0.3989422804014327 * ops.exp(-(x * x * 0.5))
+    return (normal_cdf_x + t) * dx
 
 
 def gelu_tanh_pullback(ops, g, inputs, y, needs):
@@ -455,8 +470,8 @@ def gelu_tanh_pullback(ops, g, inputs, y, needs):
     t = x * x
     inner = (t * x * 0.044715 + x) * 0.7978845608028654
     tanh_inner = ops.tanh(inner)
-    u = x * (t * 0.134145 + 1) * ops.sigmoid(inner * -2) * ops.sigmoid(inner * 2)
-    return (g * (tanh_inner * 0.5 + u * 1.5957691216057308 + 0.5),)
+    u = x * (t * 0.134145 + 1) * ops.sigmoid(-inner * 2) * ops.sigmoid(inner * 2)
+    return ((tanh_inner * 0.5 + u * 1.5957691216057308 + 0.5) * g,)
 
 
 def gelu_tanh_pushforward(ops, tangents, inputs, y):
@@ -465,8 +480,8 @@ def gelu_tanh_pushforward(ops, tangents, inputs, y):
     t = x * x
     inner = (t * x * 0.044715 + x) * 0.7978845608028654
     tanh_inner = ops.tanh(inner)
-    u = x * (t * 0.134145 + 1) * ops.sigmoid(inner * -2) * ops.sigmoid(inner * 2)
-    return dx * (tanh_inner * 0.5 + u * 1.5957691216057308 + 0.5)
+    u = x * (t * 0.134145 + 1) * ops.sigmoid(-inner * 2) * ops.sigmoid(inner * 2)
+    return (tanh_inner * 0.5 + u * 1.5957691216057308 + 0.5) * dx
 
 
 def gelu_pullback(ops, g, inputs, y, needs, approximate="none"):
@@ -485,15 +500,99 @@ def gelu_pushforward(ops, tangents, inputs, y, approximate="none"):
     raise ValueError(f'gelu: approximate must be "none" or "tanh", not {approximate!r}')
 
 
+def hardshrink_pullback(ops, g, inputs, y, needs, lambd=0.5):
+    (x,) = inputs
+    abs_x = ops.abs(x)
+    return (ops.where(abs_x > lambd, g, 0),)
+
+
+def hardshrink_pushforward(ops, tangents, inputs, y, lambd=0.5):
+    (x,) = inputs
+    (dx,) = tangents
+    abs_x = ops.abs(x)
+    return ops.where(abs_x > lambd, dx, 0)
+
+
+def hardsigmoid_pullback(ops, g, inputs, y, needs):
+    (x,) = inputs
+    return (ops.where(x <= -3, 0, ops.where(x >= 3, 0, g / 6)),)
+
+
+def hardsigmoid_pushforward(ops, tangents, inputs, y):
+    (x,) = inputs
+    (dx,) = tangents
+    return ops.where(x <= -3, 0, ops.where(x >= 3, 0, dx / 6))
+
+
+def hardswish_pullback(ops, g, inputs, y, needs):
+    (x,) = inputs
+    t = ops.where(x <= 3, (x / 3 + 0.5) * g, g)
+    return (ops.where(x < -3, 0, t),)
+
+
+def hardswish_pushforward(ops, tangents, inputs, y):
+    (x,) = inputs
+    (dx,) = tangents
+    t = ops.where(x <= 3, (x / 3 + 0.5) * dx, dx)
+    return ops.where(x < -3, 0, t)
+
+
+def hardtanh_pullback(ops, g, inputs, y, needs, min_val=-1.0, max_val=1.0):
+    (x,) = inputs
+    return (ops.where(x <= min_val, 0, ops.where(x >= max_val, 0, g)),)
+
+
+def hardtanh_pushforward(ops, tangents, inputs, y, min_val=-1.0, max_val=1.0):
+    (x,) = inputs
+    (dx,) = tangents
+    return ops.where(x <= min_val, 0, ops.where(x >= max_val, 0, dx))
+
+
+def huber_loss_pullback(ops, g, inputs, y, needs, delta=1.0, reduction="mean"):
+    input, target = inputs
+    shape = np.broadcast_shapes(input.shape, target.shape)
+    g = runtime.spread(g, reduction, shape)
+    t = input - target
+    r = ops.abs(t)
+    u = r < delta
+    v = ops.sign(t)
+    w = r * v * g
+    p = v * g
+    dinput = dtarget = None
+    if needs[0]:
+        dinput = ops.unbroadcast(ops.where(u, w, p * delta), shape=input.shape)
+    if needs[1]:
+        dtarget = ops.unbroadcast(ops.where(u, -w, p * -delta), shape=target.shape)
+    return dinput, dtarget
+
+
+def huber_loss_pushforward(ops, tangents, inputs, y, delta=1.0, reduction="mean"):
+    input, target = inputs
+    dinput, dtarget = tangents
+    shape = np.broadcast_shapes(input.shape, target.shape)
+    t = input - target
+    r = ops.abs(t)
+    u = r < delta
+    v = ops.sign(t)
+    w = r * v
+    terms = []
+    if dinput is not None:
+        terms.append(ops.where(u, w * dinput, v * dinput * delta))
+    if dtarget is not None:
+        terms.append(ops.where(u, -(w * dtarget), v * dtarget * -delta))
+    dy = ops.broadcast(runtime.summed(terms), shape=shape)
+    return runtime.reduced(dy, reduction)
+
+
 def hypot_pullback(ops, g, inputs, y, needs):
     x1, x2 = inputs
     t = ops.hypot(x1, x2) == 0
     u = ops.where(t, 1, y)
     dx1 = dx2 = None
     if needs[0]:
-        dx1 = ops.unbroadcast(ops.where(t, 0, g * x1 / u), shape=x1.shape)
+        dx1 = ops.unbroadcast(ops.where(t, 0, x1 / u * g), shape=x1.shape)
     if needs[1]:
-        dx2 = ops.unbroadcast(ops.where(t, 0, g * x2 / u), shape=x2.shape)
+        dx2 = ops.unbroadcast(ops.where(t, 0, x2 / u * g), shape=x2.shape)
     return dx1, dx2
 
 
@@ -505,10 +604,78 @@ def hypot_pushforward(ops, tangents, inputs, y):
     u = ops.where(t, 1, y)
     terms = []
     if dx1 is not None:
-        terms.append(ops.where(t, 0, dx1 * x1 / u))
+        terms.append(ops.where(t, 0, x1 / u * dx1))
     if dx2 is not None:
-        terms.append(ops.where(t, 0, dx2 * x2 / u))
+        terms.append(ops.where(t, 0, x2 / u * dx2))
     return ops.broadcast(runtime.summed(terms), shape=shape)
+
+
+def kl_div_no_log_target_pullback(ops, g, inputs, y, needs, reduction="mean"):
+    input, target = inputs
+    shape = np.broadcast_shapes(input.shape, target.shape)
+    g = runtime.spread(g, reduction, shape)
+    t = target == 0
+    dinput = dtarget = None
+    if needs[0]:
+        dinput = ops.unbroadcast(ops.where(t, 0, -(target * g)), shape=input.shape)
+    if needs[1]:
+        log_target2 = ops.log(ops.where(t, 1, target))
+        dtarget = ops.unbroadcast(ops.where(t, 0, -((input - log_target2 - 1) * g)), shape=target.shape)
+    return dinput, dtarget
+
+
+def kl_div_no_log_target_pushforward(ops, tangents, inputs, y, reduction="mean"):
+    input, target = inputs
+    dinput, dtarget = tangents
+    shape = np.broadcast_shapes(input.shape, target.shape)
+    t = target == 0
+    terms = []
+    if dinput is not None:
+        terms.append(ops.where(t, 0, -(target * dinput)))
+    if dtarget is not None:
+        log_target2 = ops.log(ops.where(t, 1, target))
+        terms.append(ops.where(t, 0, -((input - log_target2 - 1) * dtarget)))
+    dy = ops.broadcast(runtime.summed(terms), shape=shape)
+    return runtime.reduced(dy, reduction)
+
+
+def kl_div_log_target_pullback(ops, g, inputs, y, needs, reduction="mean"):
+    input, target = inputs
+    shape = np.broadcast_shapes(input.shape, target.shape)
+    g = runtime.spread(g, reduction, shape)
+    exp_target = ops.exp(target)
+    dinput = dtarget = None
+    if needs[0]:
+        dinput = ops.unbroadcast(-(exp_target * g), shape=input.shape)
+    if needs[1]:
+        dtarget = ops.unbroadcast(-(exp_target * (input - target - 1) * g), shape=target.shape)
+    return dinput, dtarget
+
+
+def kl_div_log_target_pushforward(ops, tangents, inputs, y, reduction="mean"):
+    input, target = inputs
+    dinput, dtarget = tangents
+    shape = np.broadcast_shapes(input.shape, target.shape)
+    exp_target = ops.exp(target)
+    terms = []
+    if dinput is not None:
+        terms.append(-(exp_target * dinput))
+    if dtarget is not None:
+        terms.append(-(exp_target * (input - target - 1) * dtarget))
+    dy = ops.broadcast(runtime.summed(terms), shape=shape)
+    return runtime.reduced(dy, reduction)
+
+
+def kl_div_pullback(ops, g, inputs, y, needs, log_target=False, reduction="mean"):
+    if not log_target:
+        return kl_div_no_log_target_pullback(ops, g, inputs, y, needs, reduction)
+    return kl_div_log_target_pullback(ops, g, inputs, y, needs, reduction)
+
+
+def kl_div_pushforward(ops, tangents, inputs, y, log_target=False, reduction="mean"):
+    if not log_target:
+        return kl_div_no_log_target_pushforward(ops, tangents, inputs, y, reduction)
+    return kl_div_log_target_pushforward(ops, tangents, inputs, y, reduction)
 
 
 def l1_loss_pullback(ops, g, inputs, y, needs, reduction="mean"):
@@ -517,9 +684,9 @@ def l1_loss_pullback(ops, g, inputs, y, needs, reduction="mean"):
     g = runtime.spread(g, reduction, shape)
     dinput = dtarget = None
     if needs[0]:
-        dinput = ops.unbroadcast(g * ops.sign(input - target), shape=input.shape)
+        dinput = ops.unbroadcast(ops.sign(input - target) * g, shape=input.shape)
     if needs[1]:
-        dtarget = ops.unbroadcast(-(g * ops.sign(input - target)), shape=target.shape)
+        dtarget = ops.unbroadcast(-(ops.sign(input - target) * g), shape=target.shape)
     return dinput, dtarget
 
 
@@ -530,9 +697,9 @@ def l1_loss_pushforward(ops, tangents, inputs, y, reduction="mean"):
     t = ops.sign(input - target)
     terms = []
     if dinput is not None:
-        terms.append(dinput * t)
+        terms.append(t * dinput)
     if dtarget is not None:
-        terms.append(-(dtarget * t))
+        terms.append(-(t * dtarget))
     dy = ops.broadcast(runtime.summed(terms), shape=shape)
     return runtime.reduced(dy, reduction)
 
@@ -549,11 +716,11 @@ def layer_norm_weight_bias_pullback(ops, g, inputs, y, needs, axis=-1, eps=1e-05
     y1 = centred * scale
     dx = dweight = dbias = None
     if needs[0]:
-        t = g * weight
-        u = t - y1 * ops.sum(t * y1, axis=axis, keepdims=True) / n - ops.sum(t, axis=axis, keepdims=True) / n
-        dx = ops.unbroadcast(u * scale, shape=x.shape)
+        t = weight * g
+        u = y1 * ops.sum(weight * y1 * g, axis=axis, keepdims=True) / n
+        dx = ops.unbroadcast((t - u - ops.sum(t, axis=axis, keepdims=True) / n) * scale, shape=x.shape)
     if needs[1]:
-        dweight = ops.unbroadcast(g * y1, shape=weight.shape)
+        dweight = ops.unbroadcast(y1 * g, shape=weight.shape)
     if needs[2]:
         dbias = ops.unbroadcast(g, shape=bias.shape)
     return dx, dweight, dbias
@@ -573,11 +740,11 @@ def layer_norm_weight_bias_pushforward(ops, tangents, inputs, y, axis=-1, eps=1e
     y1 = centred * scale
     terms = []
     if dx is not None:
-        t = dx - y1 * ops.sum(dx * y1, axis=axis, keepdims=True) / n
+        t = dx - y1 * ops.sum(y1 * dx, axis=axis, keepdims=True) / n
         u = t - ops.sum(ops.broadcast(dx, shape=shape), axis=axis, keepdims=True) / n
         terms.append(weight * u * scale)
     if dweight is not None:
-        terms.append(dweight * y1)
+        terms.append(y1 * dweight)
     if dbias is not None:
         terms.append(dbias)
     return ops.broadcast(runtime.summed(terms), shape=shape)
@@ -595,11 +762,11 @@ def layer_norm_weight_pullback(ops, g, inputs, y, needs, axis=-1, eps=1e-05):
     y1 = centred * scale
     dx = dweight = None
     if needs[0]:
-        t = g * weight
-        u = t - y1 * ops.sum(g * y, axis=axis, keepdims=True) / n
+        t = weight * g
+        u = t - y1 * ops.sum(y * g, axis=axis, keepdims=True) / n
         dx = ops.unbroadcast((u - ops.sum(t, axis=axis, keepdims=True) / n) * scale, shape=x.shape)
     if needs[1]:
-        dweight = ops.unbroadcast(g * y1, shape=weight.shape)
+        dweight = ops.unbroadcast(y1 * g, shape=weight.shape)
     return dx, dweight, None
 
 
@@ -617,11 +784,11 @@ def layer_norm_weight_pushforward(ops, tangents, inputs, y, axis=-1, eps=1e-05):
     y1 = centred * scale
     terms = []
     if dx is not None:
-        t = dx - y1 * ops.sum(dx * y1, axis=axis, keepdims=True) / n
+        t = dx - y1 * ops.sum(y1 * dx, axis=axis, keepdims=True) / n
         u = t - ops.sum(ops.broadcast(dx, shape=shape), axis=axis, keepdims=True) / n
         terms.append(weight * u * scale)
     if dweight is not None:
-        terms.append(dweight * y1)
+        terms.append(y1 * dweight)
     return ops.broadcast(runtime.summed(terms), shape=shape)
 
 
@@ -636,7 +803,7 @@ def layer_norm_bias_pullback(ops, g, inputs, y, needs, axis=-1, eps=1e-05):
         sum_centred = ops.sum(centred * centred, axis=axis, keepdims=True)
         mean_centred = sum_centred / n
         scale = 1 / ops.sqrt(mean_centred + eps)
-        t = centred * ops.sum(g * centred, axis=axis, keepdims=True) * scale * scale / n
+        t = centred * ops.sum(centred * g, axis=axis, keepdims=True) * scale * scale / n
         dx = ops.unbroadcast((g - t - ops.sum(g, axis=axis, keepdims=True) / n) * scale, shape=x.shape)
     if needs[2]:
         dbias = ops.unbroadcast(g, shape=bias.shape)
@@ -675,7 +842,7 @@ def layer_norm_plain_pullback(ops, g, inputs, y, needs, axis=-1, eps=1e-05):
         sum_centred = ops.sum(centred * centred, axis=axis, keepdims=True)
         mean_centred = sum_centred / n
         scale = 1 / ops.sqrt(mean_centred + eps)
-        t = y * ops.sum(g * y, axis=axis, keepdims=True) / n
+        t = y * ops.sum(y * g, axis=axis, keepdims=True) / n
         dx = (g - t - ops.sum(g, axis=axis, keepdims=True) / n) * scale
     return dx, None, None
 
@@ -690,7 +857,7 @@ def layer_norm_plain_pushforward(ops, tangents, inputs, y, axis=-1, eps=1e-05):
     sum_centred = ops.sum(centred * centred, axis=axis, keepdims=True)
     mean_centred = sum_centred / n
     scale = 1 / ops.sqrt(mean_centred + eps)
-    t = y * ops.sum(dx * y, axis=axis, keepdims=True) / n
+    t = y * ops.sum(y * dx, axis=axis, keepdims=True) / n
     return (dx - t - ops.sum(dx, axis=axis, keepdims=True) / n) * scale
 
 
@@ -740,13 +907,13 @@ def log_pushforward(ops, tangents, inputs, y):
 
 def log10_pullback(ops, g, inputs, y, needs):
     (x,) = inputs
-    return (g / x * 0.4342944819032518,)
+    return (g * 0.4342944819032518 / x,)
 
 
 def log10_pushforward(ops, tangents, inputs, y):
     (x,) = inputs
     (dx,) = tangents
-    return dx / x * 0.4342944819032518
+    return dx * 0.4342944819032518 / x
 
 
 def log1p_pullback(ops, g, inputs, y, needs):
@@ -787,16 +954,16 @@ def log_softmax_pushforward(ops, tangents, inputs, y, axis=-1):
     shifted = x - max_x
     exp_x = ops.exp(shifted)
     sum_exp_x = ops.sum(exp_x, axis=axis, keepdims=True)
-    return dx - ops.sum(dx * exp_x, axis=axis, keepdims=True) / sum_exp_x
+    return dx - ops.sum(exp_x * dx, axis=axis, keepdims=True) / sum_exp_x
 
 
 def logaddexp_pullback(ops, g, inputs, y, needs):
     x1, x2 = inputs
     dx1 = dx2 = None
     if needs[0]:
-        dx1 = ops.unbroadcast(g * ops.sigmoid(x1 - x2), shape=x1.shape)
+        dx1 = ops.unbroadcast(ops.sigmoid(x1 - x2) * g, shape=x1.shape)
     if needs[1]:
-        dx2 = ops.unbroadcast(g * ops.sigmoid(x2 - x1), shape=x2.shape)
+        dx2 = ops.unbroadcast(ops.sigmoid(x2 - x1) * g, shape=x2.shape)
     return dx1, dx2
 
 
@@ -806,10 +973,21 @@ def logaddexp_pushforward(ops, tangents, inputs, y):
     shape = np.broadcast_shapes(x1.shape, x2.shape)
     terms = []
     if dx1 is not None:
-        terms.append(dx1 * ops.sigmoid(x1 - x2))
+        terms.append(ops.sigmoid(x1 - x2) * dx1)
     if dx2 is not None:
-        terms.append(dx2 * ops.sigmoid(x2 - x1))
+        terms.append(ops.sigmoid(x2 - x1) * dx2)
     return ops.broadcast(runtime.summed(terms), shape=shape)
+
+
+def logsigmoid_pullback(ops, g, inputs, y, needs):
+    (x,) = inputs
+    return (ops.sigmoid(-x) * g,)
+
+
+def logsigmoid_pushforward(ops, tangents, inputs, y):
+    (x,) = inputs
+    (dx,) = tangents
+    return ops.sigmoid(-x) * dx
 
 
 def logsumexp_pullback(ops, g, inputs, y, needs, axis=None, keepdims=False):
@@ -829,7 +1007,7 @@ def logsumexp_pushforward(ops, tangents, inputs, y, axis=None, keepdims=False):
     shifted = x - max_x
     exp_x = ops.exp(shifted)
     sum_exp_x = ops.sum(exp_x, axis=axis, keepdims=True)
-    dy = ops.sum(dx * exp_x, axis=axis, keepdims=True) / sum_exp_x
+    dy = ops.sum(exp_x * dx, axis=axis, keepdims=True) / sum_exp_x
     return runtime.drop_axis(dy, axis, keepdims)
 
 
@@ -883,7 +1061,7 @@ def max_pushforward(ops, tangents, inputs, y, axis=None, keepdims=False):
     (dx,) = tangents
     y = y.reshape(runtime.kept_shape(x.shape, axis))
     t = ops.where(x == y, 1.0, 0.0)
-    dy = ops.sum(dx * t, axis=axis, keepdims=True) / ops.sum(t, axis=axis, keepdims=True)
+    dy = ops.sum(t * dx, axis=axis, keepdims=True) / ops.sum(t, axis=axis, keepdims=True)
     return runtime.drop_axis(dy, axis, keepdims)
 
 
@@ -936,7 +1114,7 @@ def min_pushforward(ops, tangents, inputs, y, axis=None, keepdims=False):
     (dx,) = tangents
     y = y.reshape(runtime.kept_shape(x.shape, axis))
     t = ops.where(x == y, 1.0, 0.0)
-    dy = ops.sum(dx * t, axis=axis, keepdims=True) / ops.sum(t, axis=axis, keepdims=True)
+    dy = ops.sum(t * dx, axis=axis, keepdims=True) / ops.sum(t, axis=axis, keepdims=True)
     return runtime.drop_axis(dy, axis, keepdims)
 
 
@@ -963,16 +1141,33 @@ def minimum_pushforward(ops, tangents, inputs, y):
     return ops.broadcast(runtime.summed(terms), shape=shape)
 
 
+def mish_pullback(ops, g, inputs, y, needs):
+    (x,) = inputs
+    log_exp_x = ops.softplus(x)
+    tanh_log_exp_x = ops.tanh(log_exp_x)
+    t = x * ops.sigmoid(x) * ops.sigmoid(-log_exp_x * 2) * ops.sigmoid(log_exp_x * 2)
+    return ((tanh_log_exp_x + t * 4) * g,)
+
+
+def mish_pushforward(ops, tangents, inputs, y):
+    (x,) = inputs
+    (dx,) = tangents
+    log_exp_x = ops.softplus(x)
+    tanh_log_exp_x = ops.tanh(log_exp_x)
+    t = x * ops.sigmoid(x) * ops.sigmoid(-log_exp_x * 2) * ops.sigmoid(log_exp_x * 2)
+    return (tanh_log_exp_x + t * 4) * dx
+
+
 def mse_loss_pullback(ops, g, inputs, y, needs, reduction="mean"):
     input, target = inputs
     shape = np.broadcast_shapes(input.shape, target.shape)
     g = runtime.spread(g, reduction, shape)
-    t = g * (input - target)
+    t = (input - target) * g
     dinput = dtarget = None
     if needs[0]:
         dinput = ops.unbroadcast(t * 2, shape=input.shape)
     if needs[1]:
-        dtarget = ops.unbroadcast(t * -2, shape=target.shape)
+        dtarget = ops.unbroadcast(-t * 2, shape=target.shape)
     return dinput, dtarget
 
 
@@ -983,9 +1178,9 @@ def mse_loss_pushforward(ops, tangents, inputs, y, reduction="mean"):
     t = input - target
     terms = []
     if dinput is not None:
-        terms.append(dinput * t * 2)
+        terms.append(t * dinput * 2)
     if dtarget is not None:
-        terms.append(dtarget * t * -2)
+        terms.append(-(t * dtarget) * 2)
     dy = ops.broadcast(runtime.summed(terms), shape=shape)
     return runtime.reduced(dy, reduction)
 
@@ -994,9 +1189,9 @@ def multiply_pullback(ops, g, inputs, y, needs):
     x1, x2 = inputs
     dx1 = dx2 = None
     if needs[0]:
-        dx1 = ops.unbroadcast(g * x2, shape=x1.shape)
+        dx1 = ops.unbroadcast(x2 * g, shape=x1.shape)
     if needs[1]:
-        dx2 = ops.unbroadcast(g * x1, shape=x2.shape)
+        dx2 = ops.unbroadcast(x1 * g, shape=x2.shape)
     return dx1, dx2
 
 
@@ -1006,9 +1201,9 @@ def multiply_pushforward(ops, tangents, inputs, y):
     shape = np.broadcast_shapes(x1.shape, x2.shape)
     terms = []
     if dx1 is not None:
-        terms.append(dx1 * x2)
+        terms.append(x2 * dx1)
     if dx2 is not None:
-        terms.append(dx2 * x1)
+        terms.append(x1 * dx2)
     return ops.broadcast(runtime.summed(terms), shape=shape)
 
 
@@ -1044,11 +1239,11 @@ def power_pullback(ops, g, inputs, y, needs):
     dx1 = dx2 = None
     if needs[0]:
         t = x2 == 0
-        u = g * x2 * ops.power(ops.where(t, 1, x1), x2 - 1)
-        dx1 = ops.unbroadcast(ops.where(t, 0, u), shape=x1.shape)
+        u = x2 * ops.power(ops.where(t, 1, x1), x2 - 1)
+        dx1 = ops.unbroadcast(ops.where(t, 0, u * g), shape=x1.shape)
     if needs[1]:
         v = x1 == 0
-        dx2 = ops.unbroadcast(ops.where(v, 0, g * y * ops.log(ops.where(v, 1, x1))), shape=x2.shape)
+        dx2 = ops.unbroadcast(ops.where(v, 0, y * ops.log(ops.where(v, 1, x1)) * g), shape=x2.shape)
     return dx1, dx2
 
 
@@ -1059,11 +1254,11 @@ def power_pushforward(ops, tangents, inputs, y):
     terms = []
     if dx1 is not None:
         t = x2 == 0
-        u = dx1 * x2 * ops.power(ops.where(t, 1, x1), x2 - 1)
-        terms.append(ops.where(t, 0, u))
+        u = x2 * ops.power(ops.where(t, 1, x1), x2 - 1)
+        terms.append(ops.where(t, 0, u * dx1))
     if dx2 is not None:
         v = x1 == 0
-        terms.append(ops.where(v, 0, dx2 * y * ops.log(ops.where(v, 1, x1))))
+        terms.append(ops.where(v, 0, y * ops.log(ops.where(v, 1, x1)) * dx2))
     return ops.broadcast(runtime.summed(terms), shape=shape)
 
 
@@ -1076,8 +1271,19 @@ def prod_pullback(ops, g, inputs, y, needs, axis=None, keepdims=False):
 def prod_pushforward(ops, tangents, inputs, y, axis=None, keepdims=False):
     (x,) = inputs
     (dx,) = tangents
-    dy = ops.sum(dx * runtime.product_of_others_of_tensor(ops, x, axis), axis=axis, keepdims=True)
+    dy = ops.sum(runtime.product_of_others_of_tensor(ops, x, axis) * dx, axis=axis, keepdims=True)
     return runtime.drop_axis(dy, axis, keepdims)
+
+
+def reciprocal_pullback(ops, g, inputs, y, needs):
+    (x,) = inputs
+    return (-(g / x / x),)
+
+
+def reciprocal_pushforward(ops, tangents, inputs, y):
+    (x,) = inputs
+    (dx,) = tangents
+    return -(dx / x / x)
 
 
 def relu_pullback(ops, g, inputs, y, needs):
@@ -1091,24 +1297,111 @@ def relu_pushforward(ops, tangents, inputs, y):
     return ops.where(x <= 0, 0, dx)
 
 
+def rms_norm_weight_pullback(ops, g, inputs, y, needs, axis=-1, eps=1e-05):
+    x, weight = inputs
+    sum_x = ops.sum(ops.broadcast(x * x, shape=g.shape), axis=axis, keepdims=True)
+    n = runtime.count(g.shape, axis)
+    mean_x = sum_x / n
+    root_mean_x = 1 / ops.sqrt(mean_x + eps)
+    y1 = x * root_mean_x
+    dx = dweight = None
+    if needs[0]:
+        t = weight * g - y1 * ops.sum(y * g, axis=axis, keepdims=True) / n
+        dx = ops.unbroadcast(t * root_mean_x, shape=x.shape)
+    if needs[1]:
+        dweight = ops.unbroadcast(y1 * g, shape=weight.shape)
+    return dx, dweight
+
+
+def rms_norm_weight_pushforward(ops, tangents, inputs, y, axis=-1, eps=1e-05):
+    x, weight = inputs
+    dx, dweight = tangents
+    shape = np.broadcast_shapes(x.shape, weight.shape)
+    sum_x = ops.sum(ops.broadcast(x * x, shape=shape), axis=axis, keepdims=True)
+    n = runtime.count(shape, axis)
+    mean_x = sum_x / n
+    root_mean_x = 1 / ops.sqrt(mean_x + eps)
+    y1 = x * root_mean_x
+    terms = []
+    if dx is not None:
+        t = dx - y1 * ops.sum(y1 * dx, axis=axis, keepdims=True) / n
+        terms.append(weight * t * root_mean_x)
+    if dweight is not None:
+        terms.append(y1 * dweight)
+    return ops.broadcast(runtime.summed(terms), shape=shape)
+
+
+def rms_norm_plain_pullback(ops, g, inputs, y, needs, axis=-1, eps=1e-05):
+    x, _ = inputs
+    dx = None
+    if needs[0]:
+        sum_x = ops.sum(x * x, axis=axis, keepdims=True)
+        n = runtime.count(g.shape, axis)
+        mean_x = sum_x / n
+        root_mean_x = 1 / ops.sqrt(mean_x + eps)
+        t = y * ops.sum(y * g, axis=axis, keepdims=True) / n
+        dx = (g - t) * root_mean_x
+    return dx, None
+
+
+def rms_norm_plain_pushforward(ops, tangents, inputs, y, axis=-1, eps=1e-05):
+    x, _ = inputs
+    dx, _ = tangents
+    sum_x = ops.sum(x * x, axis=axis, keepdims=True)
+    n = runtime.count(x.shape, axis)
+    mean_x = sum_x / n
+    root_mean_x = 1 / ops.sqrt(mean_x + eps)
+    t = y * ops.sum(y * dx, axis=axis, keepdims=True) / n
+    return (dx - t) * root_mean_x
+
+
+def rms_norm_pullback(ops, g, inputs, y, needs, axis=-1, eps=1e-05):
+    _, weight = inputs
+    if weight is not None:
+        return rms_norm_weight_pullback(ops, g, inputs, y, needs, axis, eps)
+    return rms_norm_plain_pullback(ops, g, inputs, y, needs, axis, eps)
+
+
+def rms_norm_pushforward(ops, tangents, inputs, y, axis=-1, eps=1e-05):
+    _, weight = inputs
+    if weight is not None:
+        return rms_norm_weight_pushforward(ops, tangents, inputs, y, axis, eps)
+    return rms_norm_plain_pushforward(ops, tangents, inputs, y, axis, eps)
+
+
 def rsqrt_pullback(ops, g, inputs, y, needs):
-    return (g * y * y * y * -0.5,)
+    (x,) = inputs
+    return (-(y * 0.5 / x * g),)
 
 
 def rsqrt_pushforward(ops, tangents, inputs, y):
+    (x,) = inputs
     (dx,) = tangents
-    return dx * y * y * y * -0.5
+    return -(y * 0.5 / x * dx)
+
+
+def selu_pullback(ops, g, inputs, y, needs):
+    (x,) = inputs
+    t = x > 0
+    return (ops.where(t, g * 1.0507009873554805, ops.exp(ops.where(t, 0, x)) * g * 1.7580993408473768),)
+
+
+def selu_pushforward(ops, tangents, inputs, y):
+    (x,) = inputs
+    (dx,) = tangents
+    t = x > 0
+    return ops.where(t, dx * 1.0507009873554805, ops.exp(ops.where(t, 0, x)) * dx * 1.7580993408473768)
 
 
 def sigmoid_pullback(ops, g, inputs, y, needs):
     (x,) = inputs
-    return (g * ops.sigmoid(-x) * ops.sigmoid(x),)
+    return (ops.sigmoid(-x) * ops.sigmoid(x) * g,)
 
 
 def sigmoid_pushforward(ops, tangents, inputs, y):
     (x,) = inputs
     (dx,) = tangents
-    return dx * ops.sigmoid(-x) * ops.sigmoid(x)
+    return ops.sigmoid(-x) * ops.sigmoid(x) * dx
 
 
 def sign_pullback(ops, g, inputs, y, needs):
@@ -1124,84 +1417,120 @@ def sign_pushforward(ops, tangents, inputs, y):
 def silu_pullback(ops, g, inputs, y, needs):
     (x,) = inputs
     sigmoid_x = ops.sigmoid(x)
-    return (g * (sigmoid_x + x * ops.sigmoid(-x) * sigmoid_x),)
+    return ((sigmoid_x + x * ops.sigmoid(-x) * sigmoid_x) * g,)
 
 
 def silu_pushforward(ops, tangents, inputs, y):
     (x,) = inputs
     (dx,) = tangents
     sigmoid_x = ops.sigmoid(x)
-    return dx * (sigmoid_x + x * ops.sigmoid(-x) * sigmoid_x)
+    return (sigmoid_x + x * ops.sigmoid(-x) * sigmoid_x) * dx
 
 
 def sin_pullback(ops, g, inputs, y, needs):
     (x,) = inputs
-    return (g * ops.cos(x),)
+    return (ops.cos(x) * g,)
 
 
 def sin_pushforward(ops, tangents, inputs, y):
     (x,) = inputs
     (dx,) = tangents
-    return dx * ops.cos(x)
+    return ops.cos(x) * dx
 
 
 def sinc_pullback(ops, g, inputs, y, needs):
     (x,) = inputs
     t = x == 0
-    u = g * (ops.cos(ops.where(t, 0, x * 3.141592653589793)) - y)
-    return (ops.where(t, 0, u / ops.where(t, 1, x)),)
+    u = (ops.cos(ops.where(t, 0, x * 3.141592653589793)) - y) / ops.where(t, 1, x)
+    return (ops.where(t, 0, u * g),)
 
 
 def sinc_pushforward(ops, tangents, inputs, y):
     (x,) = inputs
     (dx,) = tangents
     t = x == 0
-    u = dx * (ops.cos(ops.where(t, 0, x * 3.141592653589793)) - y)
-    return ops.where(t, 0, u / ops.where(t, 1, x))
+    u = (ops.cos(ops.where(t, 0, x * 3.141592653589793)) - y) / ops.where(t, 1, x)
+    return ops.where(t, 0, u * dx)
 
 
 def sinh_pullback(ops, g, inputs, y, needs):
     (x,) = inputs
-    return (g * ops.cosh(x),)
+    return (ops.cosh(x) * g,)
 
 
 def sinh_pushforward(ops, tangents, inputs, y):
     (x,) = inputs
     (dx,) = tangents
-    return dx * ops.cosh(x)
+    return ops.cosh(x) * dx
+
+
+def smooth_l1_loss_pullback(ops, g, inputs, y, needs, beta=1.0, reduction="mean"):
+    input, target = inputs
+    shape = np.broadcast_shapes(input.shape, target.shape)
+    g = runtime.spread(g, reduction, shape)
+    t = input - target
+    r = ops.abs(t)
+    u = r < beta
+    v = ops.sign(t)
+    w = r * v * g / beta
+    p = v * g
+    dinput = dtarget = None
+    if needs[0]:
+        dinput = ops.unbroadcast(ops.where(u, w, p), shape=input.shape)
+    if needs[1]:
+        dtarget = ops.unbroadcast(ops.where(u, -w, -p), shape=target.shape)
+    return dinput, dtarget
+
+
+def smooth_l1_loss_pushforward(ops, tangents, inputs, y, beta=1.0, reduction="mean"):
+    input, target = inputs
+    dinput, dtarget = tangents
+    shape = np.broadcast_shapes(input.shape, target.shape)
+    t = input - target
+    r = ops.abs(t)
+    u = r < beta
+    v = ops.sign(t)
+    w = r * v
+    terms = []
+    if dinput is not None:
+        terms.append(ops.where(u, w * dinput / beta, v * dinput))
+    if dtarget is not None:
+        terms.append(ops.where(u, -(w * dtarget / beta), -(v * dtarget)))
+    dy = ops.broadcast(runtime.summed(terms), shape=shape)
+    return runtime.reduced(dy, reduction)
 
 
 def softmax_pullback(ops, g, inputs, y, needs, axis=-1):
-    return (y * (g - ops.sum(g * y, axis=axis, keepdims=True)),)
+    return (y * (g - ops.sum(y * g, axis=axis, keepdims=True)),)
 
 
 def softmax_pushforward(ops, tangents, inputs, y, axis=-1):
     (dx,) = tangents
-    return y * (dx - ops.sum(dx * y, axis=axis, keepdims=True))
+    return y * (dx - ops.sum(y * dx, axis=axis, keepdims=True))
 
 
 def softplus_threshold_pullback(ops, g, inputs, y, needs, beta=1.0, threshold=None):
     (x,) = inputs
     t = x * beta
-    return (ops.where(t > threshold, g, g * ops.sigmoid(t)),)
+    return (ops.where(t > threshold, g, ops.sigmoid(t) * g),)
 
 
 def softplus_threshold_pushforward(ops, tangents, inputs, y, beta=1.0, threshold=None):
     (x,) = inputs
     (dx,) = tangents
     t = x * beta
-    return ops.where(t > threshold, dx, dx * ops.sigmoid(t))
+    return ops.where(t > threshold, dx, ops.sigmoid(t) * dx)
 
 
 def softplus_plain_pullback(ops, g, inputs, y, needs, beta=1.0):
     (x,) = inputs
-    return (g * ops.sigmoid(x * beta),)
+    return (ops.sigmoid(x * beta) * g,)
 
 
 def softplus_plain_pushforward(ops, tangents, inputs, y, beta=1.0):
     (x,) = inputs
     (dx,) = tangents
-    return dx * ops.sigmoid(x * beta)
+    return ops.sigmoid(x * beta) * dx
 
 
 def softplus_pullback(ops, g, inputs, y, needs, beta=1.0, threshold=None):
@@ -1216,24 +1545,50 @@ def softplus_pushforward(ops, tangents, inputs, y, beta=1.0, threshold=None):
     return softplus_plain_pushforward(ops, tangents, inputs, y, beta)
 
 
+def softshrink_pullback(ops, g, inputs, y, needs, lambd=0.5):
+    (x,) = inputs
+    return (ops.where(x > lambd, g, ops.where(x < -lambd, g, 0)),)
+
+
+def softshrink_pushforward(ops, tangents, inputs, y, lambd=0.5):
+    (x,) = inputs
+    (dx,) = tangents
+    return ops.where(x > lambd, dx, ops.where(x < -lambd, dx, 0))
+
+
+def softsign_pullback(ops, g, inputs, y, needs):
+    (x,) = inputs
+    abs_x = ops.abs(x)
+    t = abs_x + 1
+    return (g / t / t,)
+
+
+def softsign_pushforward(ops, tangents, inputs, y):
+    (x,) = inputs
+    (dx,) = tangents
+    abs_x = ops.abs(x)
+    t = abs_x + 1
+    return dx / t / t
+
+
 def sqrt_pullback(ops, g, inputs, y, needs):
-    return (g / y * 0.5,)
+    return (g * 0.5 / y,)
 
 
 def sqrt_pushforward(ops, tangents, inputs, y):
     (dx,) = tangents
-    return dx / y * 0.5
+    return dx * 0.5 / y
 
 
 def square_pullback(ops, g, inputs, y, needs):
     (x,) = inputs
-    return (g * x * 2,)
+    return (x * g * 2,)
 
 
 def square_pushforward(ops, tangents, inputs, y):
     (x,) = inputs
     (dx,) = tangents
-    return dx * x * 2
+    return x * dx * 2
 
 
 def std_pullback(ops, g, inputs, y, needs, axis=None, ddof=0, keepdims=False):
@@ -1304,26 +1659,41 @@ def sum_pushforward(ops, tangents, inputs, y, axis=None, keepdims=False):
 
 def tan_pullback(ops, g, inputs, y, needs):
     (x,) = inputs
-    return (g / (ops.cos(x) * ops.cos(x)),)
+    t = ops.cos(x)
+    return (g / t / t,)
 
 
 def tan_pushforward(ops, tangents, inputs, y):
     (x,) = inputs
     (dx,) = tangents
-    return dx / (ops.cos(x) * ops.cos(x))
+    t = ops.cos(x)
+    return dx / t / t
 
 
 def tanh_pullback(ops, g, inputs, y, needs):
     (x,) = inputs
-    t = ops.sigmoid(x * -2) * ops.sigmoid(x * 2)
-    return (g * t * 4,)
+    t = ops.sigmoid(-x * 2) * ops.sigmoid(x * 2)
+    return (t * g * 4,)
 
 
 def tanh_pushforward(ops, tangents, inputs, y):
     (x,) = inputs
     (dx,) = tangents
-    t = ops.sigmoid(x * -2) * ops.sigmoid(x * 2)
-    return dx * t * 4
+    t = ops.sigmoid(-x * 2) * ops.sigmoid(x * 2)
+    return t * dx * 4
+
+
+def tanhshrink_pullback(ops, g, inputs, y, needs):
+    (x,) = inputs
+    t = ops.sigmoid(-x * 2) * ops.sigmoid(x * 2)
+    return (-((t * 4 - 1) * g),)
+
+
+def tanhshrink_pushforward(ops, tangents, inputs, y):
+    (x,) = inputs
+    (dx,) = tangents
+    t = ops.sigmoid(-x * 2) * ops.sigmoid(x * 2)
+    return -((t * 4 - 1) * dx)
 
 
 def var_pullback(ops, g, inputs, y, needs, axis=None, ddof=0, keepdims=False):
@@ -1366,6 +1736,34 @@ def where_pushforward(ops, tangents, inputs, y):
         terms.append(ops.where(condition, da, 0))
     if db is not None:
         terms.append(ops.where(condition, 0, db))
+    return ops.broadcast(runtime.summed(terms), shape=shape)
+
+
+def xlogy_pullback(ops, g, inputs, y, needs):
+    x1, x2 = inputs
+    t = x1 == 0
+    u = ops.where(t, 1, x2)
+    dx1 = dx2 = None
+    if needs[0]:
+        log_x2 = ops.log(u)
+        dx1 = ops.unbroadcast(ops.where(t, 0, log_x2 * g), shape=x1.shape)
+    if needs[1]:
+        dx2 = ops.unbroadcast(ops.where(t, 0, x1 / u * g), shape=x2.shape)
+    return dx1, dx2
+
+
+def xlogy_pushforward(ops, tangents, inputs, y):
+    x1, x2 = inputs
+    dx1, dx2 = tangents
+    shape = np.broadcast_shapes(x1.shape, x2.shape)
+    t = x1 == 0
+    u = ops.where(t, 1, x2)
+    terms = []
+    if dx1 is not None:
+        log_x2 = ops.log(u)
+        terms.append(ops.where(t, 0, log_x2 * dx1))
+    if dx2 is not None:
+        terms.append(ops.where(t, 0, x1 / u * dx2))
     return ops.broadcast(runtime.summed(terms), shape=shape)
 
 

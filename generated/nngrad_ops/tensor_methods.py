@@ -51,6 +51,10 @@ class TensorMethods:
         """Cube root."""
         return self._apply(OPS["cbrt"], self)
 
+    def celu(self, alpha=1.0):
+        """Continuously differentiable exponential linear unit (Barron 2017)."""
+        return self._apply(OPS["celu"], self, alpha=alpha)
+
     def clip(self, min=None, max=None):
         """x limited to [min, max]; the gradient passes at the bounds."""
         return self._apply(OPS["clip"], self, min=min, max=max)
@@ -103,6 +107,22 @@ class TensorMethods:
         """Gaussian error linear unit (Hendrycks & Gimpel 2016), exact or by tanh."""
         return self._apply(OPS["gelu"], self, approximate=approximate)
 
+    def hardshrink(self, lambd=0.5):
+        """x outside [-lambd, lambd], 0 inside."""
+        return self._apply(OPS["hardshrink"], self, lambd=lambd)
+
+    def hardsigmoid(self):
+        """Piecewise linear logistic function (Courbariaux et al. 2015); its derivative at -3 and 3 is 0."""
+        return self._apply(OPS["hardsigmoid"], self)
+
+    def hardswish(self):
+        """x times hardsigmoid(x) (Howard et al. 2019)."""
+        return self._apply(OPS["hardswish"], self)
+
+    def hardtanh(self, min_val=-1.0, max_val=1.0):
+        """x between min_val and max_val, constant outside (Collobert 2004); its derivative at the bounds is 0."""
+        return self._apply(OPS["hardtanh"], self, min_val=min_val, max_val=max_val)
+
     def hypot(self, x2):
         """sqrt(x1**2 + x2**2) without overflow."""
         return self._apply(OPS["hypot"], self, x2)
@@ -134,6 +154,10 @@ class TensorMethods:
     def logaddexp(self, x2):
         """log(exp(x1) + exp(x2))."""
         return self._apply(OPS["logaddexp"], self, x2)
+
+    def logsigmoid(self):
+        """Logarithm of the logistic function."""
+        return self._apply(OPS["logsigmoid"], self)
 
     def logsumexp(self, axis=None, keepdims=False):
         """Logarithm of a sum of exponentials."""
@@ -167,6 +191,10 @@ class TensorMethods:
         """The smaller of two; NaN where either is."""
         return self._apply(OPS["minimum"], self, x2)
 
+    def mish(self):
+        """Self-regularised non-monotonic unit (Misra 2019)."""
+        return self._apply(OPS["mish"], self)
+
     def multiply(self, x2):
         """Product, elementwise."""
         return self._apply(OPS["multiply"], self, x2)
@@ -183,6 +211,10 @@ class TensorMethods:
         """Product along an axis."""
         return self._apply(OPS["prod"], self, axis=axis, keepdims=keepdims)
 
+    def reciprocal(self):
+        """One over x."""
+        return self._apply(OPS["reciprocal"], self)
+
     def relu(self):
         """Rectified linear unit (Nair & Hinton 2010); its derivative at 0 is 0."""
         return self._apply(OPS["relu"], self)
@@ -190,6 +222,10 @@ class TensorMethods:
     def rsqrt(self):
         """Reciprocal square root."""
         return self._apply(OPS["rsqrt"], self)
+
+    def selu(self):
+        """Self-normalising linear unit (Klambauer et al. 2017)."""
+        return self._apply(OPS["selu"], self)
 
     def sigmoid(self):
         """Logistic function 1 / (1 + exp(-x))."""
@@ -223,6 +259,14 @@ class TensorMethods:
         """Smooth relu (Dugas et al. 2001). Exact by default; with a threshold, linear where beta * x exceeds it."""
         return self._apply(OPS["softplus"], self, beta=beta, threshold=threshold)
 
+    def softshrink(self, lambd=0.5):
+        """x moved towards 0 by lambd, 0 inside [-lambd, lambd]."""
+        return self._apply(OPS["softshrink"], self, lambd=lambd)
+
+    def softsign(self):
+        """x / (1 + |x|) (Bergstra et al. 2009)."""
+        return self._apply(OPS["softsign"], self)
+
     def sqrt(self):
         """Square root."""
         return self._apply(OPS["sqrt"], self)
@@ -251,6 +295,10 @@ class TensorMethods:
         """Hyperbolic tangent."""
         return self._apply(OPS["tanh"], self)
 
+    def tanhshrink(self):
+        """x - tanh(x)."""
+        return self._apply(OPS["tanhshrink"], self)
+
     def var(self, axis=None, ddof=0, keepdims=False):
         """Variance with n - ddof in the denominator, by the two-pass formula."""
         return self._apply(OPS["var"], self, axis=axis, ddof=ddof, keepdims=keepdims)
@@ -258,6 +306,10 @@ class TensorMethods:
     def where(self, a, b):
         """a where the condition holds, b elsewhere. The branch not taken leaks neither NaN nor warning."""
         return self._apply(OPS["where"], self, a, b)
+
+    def xlogy(self, x2):
+        """x1 times log(x2), and 0 where x1 is 0."""
+        return self._apply(OPS["xlogy"], self, x2)
 
     def reshape(self, shape):
         """The same elements in another shape; one size may be -1."""

@@ -7,6 +7,7 @@ t = (x - 3.75) / (x + 3.75), after Shepherd & Laframboise, "Chebyshev approximat
 
 from __future__ import annotations
 
+import math
 from functools import cache
 
 import mpmath
@@ -74,13 +75,20 @@ def erf_near(x):
     return x * polynomial(ERF_NEAR[x.dtype.name], x * x)
 
 
+def exp_square(x, c):
+    """exp(c x**2) for c < 0. x**2 is split in two, for its rounding error would be magnified by the exponential."""
+    if x.dtype == np.float16:
+        return exp_square(x.astype(np.float32), c).astype(np.float16)
+    limit = math.sqrt(-1600 / c)
+    x = np.clip(x, -limit, limit)
+    head = np.rint(x * 16) / 16
+    return np.multiply(np.exp(c * head * head), np.exp(c * ((x - head) * (x + head))), out=...)
+
+
 def erfc_far(x):
-    """erfc for x >= 0. x**2 is split in two, for its rounding error would be magnified by the exponential."""
-    head = np.minimum(np.rint(x * 16) / 16, 32)
-    tail = (x - head) * (x + head)
-    decay = np.exp(-head * head) * np.exp(-np.minimum(tail, 64))
+    """erfc for x >= 0."""
     t = 1 - {2 * PIVOT} / (x + {PIVOT})
-    return decay * polynomial(ERFC_FAR[x.dtype.name], t) / (1 + 2 * np.minimum(x, 64))
+    return exp_square(x, -1) * polynomial(ERFC_FAR[x.dtype.name], t) / (1 + 2 * np.minimum(x, 64))
 
 
 def erf(x):
@@ -99,4 +107,17 @@ def erfc(x):
     far = erfc_far(np.abs(x, out=...))
     far = np.where(x < 0, 2 - far, far)
     return np.where(np.abs(x) < {SMALL / 2}, 1 - erf_near(np.clip(x, -{SMALL}, {SMALL})), far)
+
+
+def normal_cdf(x):
+    """The normal distribution function, relatively exact in its tail."""
+    if x.dtype == np.float16:
+        return normal_cdf(x.astype(np.float32)).astype(np.float16)
+    size = np.abs(x, out=...)
+    z = size * {math.sqrt(0.5)!r}
+    t = 1 - {2 * PIVOT} / (z + {PIVOT})
+    far = exp_square(size, -0.5) * polynomial(ERFC_FAR[x.dtype.name], t) / (2 + 4 * np.minimum(z, 64))
+    far = np.where(x < 0, far, 1 - far)
+    near = 0.5 + 0.5 * erf_near(np.clip(x * {math.sqrt(0.5)!r}, -{SMALL}, {SMALL}))
+    return np.where(size < {SMALL / 2}, near, far)
 '''

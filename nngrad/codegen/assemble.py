@@ -329,4 +329,5 @@ class _Readable(sympy.printing.str.StrPrinter):
 
 def readable(expr) -> str:
     """An expression as a person would write it in Python."""
-    return _Readable().doprint(expr)
+    decimals = {number: sympy.Float(number, 16) for number in expr.atoms(sympy.Rational) if number.q >= 1000}
+    return _Readable({"full_prec": False}).doprint(expr.xreplace(decimals))

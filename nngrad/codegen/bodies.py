@@ -111,7 +111,10 @@ class Variant:
 
     def _bare_graph(self, arguments, smooth: bool = False, **sources_of) -> Graph:
         given = {value: value.name for value in self.formula.inputs} | arguments
-        return Graph(self.formula, given, smooth, sources_of)
+        directions = frozenset(
+            value.name for value in (self.derivatives.cotangent, *self.derivatives.tangents.values())
+        )
+        return Graph(self.formula, given, smooth, sources_of, directions)
 
     def _graph(self, arguments, exprs, smooth: bool = False, **sources_of) -> tuple[Graph, list[int]]:
         graph = self._bare_graph(arguments, smooth, **sources_of)

@@ -107,6 +107,8 @@ class Oracle:
         return np.asarray(np.frompyfunc(_real(function), len(args), 1)(*args), dtype=object)
 
     def _condition(self, condition, values):
+        if isinstance(condition, Value):
+            return values[condition.name]
         if isinstance(condition, Relational):
             left, right = (self._value(arg, values) for arg in condition.args)
             return np.frompyfunc(_COMPARE[condition.func], 2, 1)(left, right)

@@ -44,6 +44,8 @@ def run(arguments: list[str]) -> int:
     except SpecError as error:
         print(f"error: {error}", file=sys.stderr)
     except OSError as error:
+        if error.filename is None:  # nothing about files, such as a closed pipe
+            raise
         print(f"error: {error.filename}: {error.strerror}\n  how to mend it: choose another folder", file=sys.stderr)
     return 2
 
@@ -97,19 +99,19 @@ def _summary(ops: list[Op], changed: list[str], seconds: float) -> str:
     families = Counter(op.family for op in ops)
     listed = ", ".join(f"{count} {family}" for family, count in sorted(families.items()))
     files = f"{len(changed)} files changed" if changed else "nothing changed"
-    return f"{len(ops)} ops ({listed}) in {seconds:.1f} s; {files}"
+    return f"{len(ops)} {'op' if len(ops) == 1 else 'ops'} ({listed}) in {seconds:.1f} s; {files}"
 
 
 def _list(path: Path) -> int:
     ops = [trace(declaration) for declaration in load_spec(path)]
+    lines = []
     for family in sorted({op.family for op in ops}):
         own = [op for op in ops if op.family == family]
-        print(f"{family} ({len(own)})")
+        lines.append(f"{family} ({len(own)})")
         for op in own:
             origin = "word" if op.is_word else "table" if family == "structural" else "derived"
-            parameters = [*(one.name for one in op.inputs), *(f"{one.name}" for one in op.params)]
-            print(
-                f"  {op.name}({', '.join(parameters)})".ljust(58)
-                + f"{origin:<9}{op.doc.splitlines()[0] if op.doc else ''}"
-            )
+            call = f"{op.name}({', '.join(one.name for one in (*op.inputs, *op.params))})"
+            summary = op.doc.partition("\n")[0]
+            lines.append(f"  {call:<56}{origin:<9}{summary}".rstrip())
+    print("\n".join(lines))
     return 0

@@ -18,7 +18,9 @@ from dataclasses import dataclass, field, replace
 import sympy
 from sympy.core.symbol import Str
 
+from nngrad.codegen import words
 from nngrad.codegen.derive import Derivatives, lift_where
+from nngrad.codegen.rounding import Judge
 from nngrad.codegen.symbols import (
     AxisSum,
     Indicator,
@@ -37,6 +39,7 @@ SAVED_COST = 2.5  # keeping a full-size intermediate from forward to backward, i
 ROW_COST = 0.02  # an operation on values that are constant along the axis, as part of a full-size one
 MAX_FORMS = 48  # substitutions tried for one expression
 FEW_FORMS = 12  # forms of one expression weighed against the forms of the others
+TOLERATED_ERROR = 6.0  # units in the last place that a form may lose where another loses none
 LARGEST_DENOMINATOR = 16  # decimal constants are not to be multiplied out into large whole numbers
 ROOT_COST, POWER_COST, WHERE_COST, REDUCTION_COST = 3.0, 30.0, 4.0, 1.0
 
@@ -102,6 +105,7 @@ class Search:
         """Known definitions and sums put in, to a fixed point."""
         for _ in range(8):
             before = expr
+            expr = expr.replace(_is_signed, _unsigned) if expr.has(words.sign.build) else expr
             for stage in self.maps:
                 expr = _with_definition(expr, stage)
             expr = lift_where(self._with_known_sums(expr))
@@ -131,7 +135,22 @@ class Search:
                     seen.add(reached)
                     frontier.append(reached)
         forms = dict.fromkeys(form.xreplace(held) for form in forms)
-        return sorted(forms, key=lambda form: (*self._rank([form]), str(form)))
+        ranked = sorted(forms, key=lambda form: (*self._rank([form]), str(form)))
+        return ranked if self.formula.axes else self._accurate(ranked)
+
+    def _accurate(self, ranked: list[sympy.Expr]) -> list[sympy.Expr]:
+        """Of the forms of an elementwise derivative those that round no worse than the best of them, or hardly."""
+        ranked = ranked[: 2 * FEW_FORMS]
+        judge = Judge(self.formula)
+        errors = [judge.errors(form) for form in ranked]
+        best = [min(column, default=0.0) for column in map(_numbers, zip(*errors, strict=True))]
+        return [
+            form
+            for form, own in zip(ranked, errors, strict=True)
+            if all(
+                error <= TOLERATED_ERROR + 4 * least for error, least in zip(own, best, strict=True) if error == error
+            )
+        ] or ranked
 
     def best_together(self, exprs, saved: frozenset[Value] = frozenset()) -> list[sympy.Expr]:
         """One form for each expression, chosen so that all of them together cost least."""
@@ -212,8 +231,24 @@ class Search:
         return frozenset(saved)
 
 
+def _numbers(column) -> list[float]:
+    return [error for error in column if error == error]
+
+
 def _conditions(expr) -> set:
     return {part.args[0] for part in expr.atoms(Where, Indicator)}
+
+
+def _is_signed(part) -> bool:
+    return part.is_Mul and any(isinstance(one, words.sign.build) and one.args[0] in part.args for one in part.args)
+
+
+def _unsigned(product):
+    """sign(u) u is |u|."""
+    for factor in product.args:
+        if isinstance(factor, words.sign.build) and factor.args[0] in product.args:
+            return product / factor / factor.args[0] * words.abs(factor.args[0])
+    return product
 
 
 def _with_definition(expr, stage: Stage):
@@ -228,9 +263,17 @@ def _with_definition(expr, stage: Stage):
         base, exponent = made.args
         expr = expr.replace(
             lambda part: part.is_Pow and part.base == base and part.exp.is_number and not part.exp.is_integer,
-            lambda part: value ** (part.exp / exponent),
+            lambda part: _in_terms_of_root(value, base, exponent, part.exp),
         )
     return expr
+
+
+def _in_terms_of_root(value: Value, base, exponent, wanted):
+    """base**wanted, where value is base**exponent. A high power of a full-size root would overflow and lose digits."""
+    ratio = wanted / exponent
+    if abs(ratio) > 2 and not value.constant_along and (wanted - exponent).is_integer:
+        return value * base ** (wanted - exponent)
+    return value**ratio
 
 
 def _moves(stage: Stage):

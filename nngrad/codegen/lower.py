@@ -17,6 +17,7 @@ import sympy
 from sympy.core.relational import Relational
 from sympy.logic.boolalg import And, Not, Or
 
+from nngrad.codegen import words
 from nngrad.codegen.symbols import (
     AxisSum,
     Count,
@@ -39,6 +40,7 @@ REDUCTIONS = {"sum": "np.add", "prod": "np.multiply", "max": "np.maximum", "min"
 OVERFLOWING = {"np.exp", "np.exp2", "np.expm1", "np.sinh", "np.cosh"}
 SAFE_ARGUMENT = {word.numpy: word.safe for word in WORD_OF.values() if word.safe is not None} | {"np.sqrt": 1}
 MAX_POWER_BY_PRODUCTS = 8
+LARGEST_EXPONENT = 1000  # exp(-1000) is 0 in every dtype
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,7 @@ class Graph:
         formula: whose stages the expressions refer to.
         arguments: the values that the kernel is given, by symbol.
         smooth: keep the language's words, for code that will be differentiated again.
+        directions: which arguments are cotangents or tangents.
         sources_of: for arguments other than inputs, the tensors whose shape they have (by default all).
     """
 
@@ -90,6 +93,7 @@ class Graph:
     arguments: dict[Value, str]
     smooth: bool = False
     sources_of: dict[str, frozenset[str]] = field(default_factory=dict)
+    directions: frozenset[str] = frozenset()
     nodes: list[Node] = field(default_factory=list)
     names: dict[int, str] = field(default_factory=dict)
     _ids: dict[Node, int] = field(default_factory=dict)
@@ -220,39 +224,68 @@ class Graph:
         return total
 
     def _product(self, expr) -> int:
-        """Numbers are combined first, then rows, then full-size factors; denominators divide once."""
+        """Numbers and rows are combined first. Of the full-size factors the cotangent comes last, and denominators
+        divide one by one, so that nothing overflows on the way to a finite result; a number below 1 comes early for
+        the same reason, one above 1 late.
+        """
         constant, factors = sympy.S.One, []
         for factor in sympy.Mul.make_args(expr):
             if factor.is_number:
                 constant *= factor
             else:
                 factors.append(factor)
-        groups: dict[int, tuple[list[int], list[int]]] = {0: ([], []), 1: ([], []), 2: ([], [])}
-        for factor in sorted(factors, key=_reading_order):
+        above: list[list[int]] = [[], [], []]  # by rank: numbers, rows, full-size
+        below: list[list[int]] = [[], [], []]
+        for factor in sorted(factors, key=self._reading_order):
             base, exponent = factor.as_base_exp()
-            below = bool(exponent.is_number and exponent.is_negative and not isinstance(factor, sympy.exp))
-            node = self.build(base**-exponent if below else factor)
-            groups[self._rank(node)][below].append(node)
-        result = self._full_product(groups[2])
-        scale = self._scale(constant, groups)
-        return self._scaled(result, *scale)
-
-    def _full_product(self, group) -> int | None:
-        above, below = (self._folded("multiply", nodes) for nodes in group)
-        if below is None:
-            return above
-        return self.node("divide", self.number(1) if above is None else above, below)
-
-    def _scale(self, constant, groups) -> tuple[int | None, int | None, bool]:
-        """The rows and numbers of a product: (numerator, denominator, negative)."""
-        negative = bool(constant.is_negative)
-        constant = -constant if negative else constant
-        above, below = [*groups[0][0], *groups[1][0]], [*groups[0][1], *groups[1][1]]
-        if constant.is_Rational and constant.p == 1 and constant.q != 1 and not _is_power_of_two(constant.q):
-            below.insert(0, self.number(constant.q))
+            if exponent.is_number and exponent.is_negative and not isinstance(factor, sympy.exp):
+                times = int(-exponent) if exponent.is_Integer and exponent >= -3 else 1
+                node = self.build(base if exponent.is_Integer and exponent >= -3 else base**-exponent)
+                below[self._rank(node)] += [node] * times
+            else:
+                node = self.build(factor)
+                above[self._rank(node)].append(node)
+        small_above, small_below = [*above[0], *above[1]], [*below[0], *below[1]]
+        negative, constant = bool(constant.is_negative), abs(constant)
+        early = late = 1
+        if not small_above and not small_below and above[2]:
+            early, late = (constant, 1) if constant < 1 else (1, constant)
+        elif _is_unit_fraction(constant):
+            small_below.insert(0, self.number(1 / constant))
         elif constant != 1:
-            above.insert(0, self.number(constant))
-        return self._folded("multiply", above), self._folded("multiply", below), negative
+            small_above.insert(0, self.number(constant))
+        result = self._full_product(above[2], below[2], early)
+        result = self._scaled(
+            result, self._folded("multiply", small_above), self._folded("multiply", small_below), negative
+        )
+        return self._times(result, late)
+
+    def _full_product(self, above: list[int], below: list[int], early) -> int | None:
+        """The product of full-size factors over full-size denominators, times a number."""
+        if not above and not below:
+            return None
+        last = [node for node in above if self._is_direction(node)] if len(above) > 1 else []
+        first = [node for node in above if node not in last]
+        result = self._folded("multiply", first) if first else self.number(1)
+        if first and early != 1:
+            result = self._folded("multiply", [self._times(first[0], early), *first[1:]])
+        for node in below:
+            result = self.node("divide", result, node)
+        for node in last:
+            result = self.node("multiply", result, node)
+        return result
+
+    def _times(self, node: int, number) -> int:
+        if number == 1:
+            return node
+        if _is_unit_fraction(number):
+            return self.node("divide", node, self.number(1 / number))
+        return self.node("multiply", node, self.number(number))
+
+    def _is_direction(self, node: int) -> bool:
+        """Whether the node is a cotangent or tangent, in which every derivative is linear."""
+        made = self.nodes[node]
+        return made.op == "argument" and made.detail in self.directions
 
     def _scaled(self, result: int | None, above: int | None, below: int | None, negative: bool) -> int:
         if result is None:
@@ -269,6 +302,11 @@ class Graph:
             result = self.node("divide", result, below)
         return self.node("negative", result) if negative else result
 
+    def _reading_order(self, factor) -> tuple:
+        """Symbols before the rest, cotangents and tangents last."""
+        direction = getattr(factor, "name", "") in self.directions
+        return direction, not factor.is_Symbol, str(factor)
+
     def _folded(self, op: str, nodes: list[int]) -> int | None:
         if not nodes:
             return None
@@ -279,7 +317,7 @@ class Graph:
 
     def _power(self, base, exponent) -> int:
         if exponent.is_number and exponent.is_negative:
-            return self.node("divide", self.number(1), self.build(base**-exponent))
+            return self._product(base**exponent)
         node = self.build(base)
         if exponent == sympy.Rational(1, 2):
             return self.node("call", node, detail="np.sqrt")
@@ -299,11 +337,24 @@ class Graph:
 
     def _word(self, expr) -> int:
         word = WORD_OF[type(expr)]
+        if isinstance(expr, sympy.exp) and not self.smooth:
+            return self._exponential(*expr.args)
         if word.smooth and self.smooth:
             return self.build(word.smooth(*expr.args))
         if word.expansion and not self.smooth:
             return self.build(word.expansion(*expr.args))
         return self.node("call", *(self.build(arg) for arg in expr.args), detail=word.numpy or word.name)
+
+    def _exponential(self, exponent) -> int:
+        """exp. Of c u**2 the rounding error of u**2 would be magnified, and c |u| and c u**2 overflow before exp
+        is 0.
+        """
+        coefficient, rest = exponent.as_coeff_Mul()
+        if rest.is_Pow and rest.exp == 2 and coefficient.is_negative:
+            return self.node("call", self.build(rest.base), self.number(coefficient), detail="runtime.exp_square")
+        if isinstance(rest, words.abs.build) and coefficient < -1:
+            exponent = coefficient * words.minimum(rest, LARGEST_EXPONENT)
+        return self.node("call", self.build(exponent), detail="np.exp")
 
     # --- conditions ---------------------------------------------------------------------------------------------------
 
@@ -343,14 +394,9 @@ def _extremum(condition, a, b) -> str:
     return "np.maximum" if larger_first else "np.minimum"
 
 
-def _reading_order(factor) -> tuple:
-    """The cotangent or tangent first, then symbols, then the rest."""
-    name = getattr(factor, "name", "")
-    return (name != "g", not factor.is_Symbol, str(factor))
-
-
-def _is_power_of_two(number: int) -> bool:
-    return number & (number - 1) == 0
+def _is_unit_fraction(number) -> bool:
+    """Whether it is 1/q with q no power of two: dividing by q is exact where multiplying by the rounded 1/q is not."""
+    return bool(number.is_Rational and number.p == 1 and number.q & (number.q - 1))
 
 
 def _literal(value) -> str:
@@ -367,7 +413,7 @@ _ALWAYS = frozenset([frozenset()])
 def guarded(graph: Graph, outputs: list[int]) -> tuple[Graph, list[int]]:
     """The graph with a safe argument for every delicate operation where only an untaken branch would use it."""
     contexts = _contexts(graph, outputs)
-    made = Graph(graph.formula, graph.arguments, graph.smooth, graph.sources_of)
+    made = Graph(graph.formula, graph.arguments, graph.smooth, graph.sources_of, graph.directions)
     moved: dict[int, int] = {}
     for position, node in enumerate(graph.nodes):
         if position not in contexts:

@@ -15,7 +15,7 @@ from nngrad.codegen.emit import Package
 from nngrad.codegen.forms import choose_forms
 from nngrad.codegen.language import Declaration
 from nngrad.codegen.symbols import Indexed, SpecError
-from nngrad.codegen.trace import Op, trace
+from nngrad.codegen.trace import Op, place, trace
 
 
 def load_spec(path: Path) -> list[Declaration]:
@@ -50,7 +50,8 @@ def load_spec(path: Path) -> list[Declaration]:
     names: set[str] = set()
     for declaration in declared:
         if declaration.name in names:
-            raise SpecError(f"{declaration.name} is declared twice", "rename one of the two", file=str(path))
+            _, line = place(declaration)
+            raise SpecError(f"{declaration.name} is declared twice", "rename one of the two", file=str(path), line=line)
         names.add(declaration.name)
     return declared
 

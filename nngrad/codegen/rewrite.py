@@ -61,16 +61,21 @@ def _complement_rule(expr):
         return sign * words.expm1(atom.args[0])
     if isinstance(atom, words.sigmoid.build) and number == -sign:
         return -sign * words.sigmoid(-atom.args[0])
-    if isinstance(atom, words.erf.build) and builtin_abs(sign) == number:
+    if isinstance(atom, words.erf.build) and abs(sign) == number:
         return number * words.erfc(-sign / number * atom.args[0])
     return expr
 
 
-def builtin_abs(number):
-    return number if number.is_nonnegative else -number
+def _normal_rule(expr):
+    """erfc(c u) with c**2 = 1/2 is the normal distribution function: the rounding of c u must not reach the tail."""
+    if isinstance(expr, words.erfc.build):
+        scale, inside = expr.args[0].as_independent(*expr.args[0].free_symbols, as_Add=False)
+        if scale**2 == sympy.Rational(1, 2):
+            return 2 * words.normal_cdf(-inside if scale.is_positive else inside)
+    return expr
 
 
-_WORD_RULES = (_log_rule, _logistic_rule, _complement_rule)
+_WORD_RULES = (_log_rule, _logistic_rule, _complement_rule, _normal_rule)
 
 
 def _recognised(expr):

@@ -21,7 +21,7 @@ class SpecError(Exception):
         self.problem, self.mend, self.op, self.file, self.line = problem, mend, op, file, line
 
     def __str__(self) -> str:
-        place = f"{self.file}:{self.line}: " if self.file else ""
+        place = f"{self.file}:{self.line}: " if self.line else f"{self.file}: " if self.file else ""
         subject = f"in {self.op}: " if self.op else ""
         return f"{place}{subject}{self.problem}\n  how to mend it: {self.mend}"
 

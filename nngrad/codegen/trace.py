@@ -140,7 +140,7 @@ def trace(declaration: Declaration) -> Op:
     Raises:
         SpecError: the function is not a formula of the language.
     """
-    file, line = _place(declaration)
+    file, line = place(declaration)
     try:
         return _trace(declaration, file, line)
     except SpecError as error:
@@ -203,7 +203,8 @@ def _is_word(declaration: Declaration) -> bool:
     return isinstance(declaration.function, Word) or declaration.function in FUNCTION_WORDS
 
 
-def _place(declaration: Declaration) -> tuple[str, int]:
+def place(declaration: Declaration) -> tuple[str, int]:
+    """The file and line where an op is declared."""
     if _is_word(declaration):
         return language.__file__, 0
     code = declaration.function.__code__
@@ -367,7 +368,7 @@ def _run(declaration: Declaration, inputs, params, static: dict, recorder: Recor
 
 
 def _explained(error: Exception, declaration: Declaration) -> SpecError:
-    file, _ = _place(declaration)
+    file, _ = place(declaration)
     line = _line_of(error, file)
     if "truth value" in str(error):
         problem, mend = (

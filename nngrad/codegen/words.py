@@ -103,6 +103,14 @@ def _power_derivatives(base, exponent):
     return by_base, by_exponent
 
 
+def _abs_of_product(cls, x):
+    """|c x| = |c| |x| for a number c, and |-x| = |x|."""
+    coefficient, rest = x.as_coeff_Mul()
+    if coefficient != 1:
+        return sympy.Abs(coefficient) * cls(rest)
+    return cls(-x) if x.could_extract_minus_sign() else None
+
+
 half, two_over_sqrt_pi = sympy.Rational(1, 2), 2 / sympy.sqrt(sympy.pi)
 
 abs = _word(
@@ -113,7 +121,7 @@ abs = _word(
     "Absolute value.",
     derivatives=lambda x: [sign(x)],
     is_nonnegative=True,
-    eval=classmethod(lambda cls, x: cls(-x) if x.could_extract_minus_sign() else None),
+    eval=classmethod(_abs_of_product),
 )
 sign = _word("sign", "np.sign", mpmath.sign, 3, "Sign: -1, 0 or 1.", derivatives=lambda x: [0])
 floor = _word("floor", "np.floor", mpmath.floor, 1, "Largest integer not above x.", derivatives=lambda x: [0])
@@ -183,7 +191,7 @@ arccos = _word(
     safe=0,
 )
 arctan = _word(
-    "arctan", "np.arctan", mpmath.atan, 10, "Inverse tangent, in radians.", derivatives=lambda x: [1 / (1 + x**2)]
+    "arctan", "np.arctan", mpmath.atan, 10, "Inverse tangent, in radians.", derivatives=lambda x: [1 / hypot(1, x) ** 2]
 )
 arctan2 = _word(
     "arctan2",
@@ -192,7 +200,7 @@ arctan2 = _word(
     15,
     "Angle of the point (x2, x1), in radians.",
     arity=2,
-    derivatives=lambda y, x: [x / (x**2 + y**2), -y / (x**2 + y**2)],
+    derivatives=lambda y, x: [x / hypot(x, y) ** 2, -y / hypot(x, y) ** 2],
 )
 sinh = _word("sinh", "np.sinh", mpmath.sinh, 10, "Hyperbolic sine.", derivatives=lambda x: [cosh(x)], safe=0)
 cosh = _word("cosh", "np.cosh", mpmath.cosh, 10, "Hyperbolic cosine.", derivatives=lambda x: [sinh(x)], safe=0)
@@ -206,7 +214,7 @@ arccosh = _word(
     mpmath.acosh,
     15,
     "Inverse hyperbolic cosine.",
-    derivatives=lambda x: [((x - 1) * (x + 1)) ** -half],
+    derivatives=lambda x: [(x - 1) ** -half * (x + 1) ** -half],
     safe=2,
 )
 arctanh = _word(
@@ -250,6 +258,17 @@ erfc = _word(
     "Complementary error function 1 - erf(x), exact in the tail.",
     derivatives=lambda x: [-two_over_sqrt_pi * exp(-(x**2))],
     is_positive=True,
+)
+# The normal distribution function, which gelu is made of. It is not for specs to write: 1 + erf(x / sqrt(2)) is.
+normal_cdf = _word(
+    "normal_cdf",
+    "runtime.normal_cdf",
+    lambda x: mpmath.erfc(-x / mpmath.sqrt(2)) / 2,
+    20,
+    "erfc(-x / sqrt(2)) / 2.",
+    derivatives=lambda x: [exp(-(x**2) / 2) / sympy.sqrt(2 * sympy.pi)],
+    is_positive=True,
+    smooth=lambda x: erfc(-x / sympy.sqrt(2)) / 2,
 )
 sigmoid = _word(
     "sigmoid",

@@ -4,7 +4,6 @@ import math
 import operator
 from typing import Any
 
-from nngrad import engine
 from nngrad.nn import functional
 from nngrad.nn.module import Module
 from nngrad.random import generator
@@ -47,5 +46,4 @@ class Linear(Module):
 
 
 def _uniform(bound: float, shape: tuple[int, ...]) -> Tensor:
-    values = generator.uniform(-bound, bound, shape)
-    return Tensor(values, dtype=engine.get_default_dtype(), requires_grad=True)
+    return Tensor(generator.uniform(-bound, bound, shape), requires_grad=True)

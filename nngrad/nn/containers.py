@@ -87,6 +87,7 @@ class Sequential(ModuleList):
     def _checked(self, item: Any) -> Any:
         if not callable(item) or (isinstance(item, type) and issubclass(item, Module)):
             hint = f"; write {item.__name__}()" if isinstance(item, type) else ""
+            hint = "; write Sequential(*layers)" if isinstance(item, (list, tuple)) else hint
             raise TypeError(f"Sequential takes Modules and functions, got {item!r}{hint}")
         return item
 

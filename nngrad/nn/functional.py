@@ -9,12 +9,14 @@ import functools
 import math
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
+from numbers import Real
 from typing import Any
 
 import numpy as np
 
-from nngrad.engine import OPS, Op, apply, wrap
-from nngrad.functions import HOMES, function, matmul
+from nngrad.engine import OPS, Op, apply
+from nngrad.functions import HOMES, function, matmul, shape_of
+from nngrad.graph import wrap
 from nngrad.random import generator
 from nngrad.tensor import Tensor
 
@@ -37,7 +39,7 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Tensor:
     Raises:
         ValueError: the shapes do not fit.
     """
-    shape, weight_shape = np.shape(input), np.shape(weight)
+    shape, weight_shape = shape_of(input), shape_of(weight)
     if len(weight_shape) != 2:
         raise ValueError(f"linear: weight must have shape (out, in), got {weight_shape}")
     outputs, inputs = weight_shape
@@ -45,8 +47,8 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Tensor:
         raise ValueError(
             f"linear: input of shape {shape} does not fit weight {weight_shape}; it must be (..., {inputs})"
         )
-    if bias is not None and np.shape(bias) != (outputs,):
-        raise ValueError(f"linear: bias {np.shape(bias)} does not fit weight {weight_shape}; it must be ({outputs},)")
+    if bias is not None and shape_of(bias) != (outputs,):
+        raise ValueError(f"linear: bias {shape_of(bias)} does not fit weight {weight_shape}; it must be ({outputs},)")
     if len(shape) > 2:  # one large product is faster than many small ones, and so is the gradient of the weight
         input = apply(OPS["reshape"], input, shape=(math.prod(shape[:-1]), inputs))
     y = matmul(input, apply(OPS["transpose"], weight))
@@ -84,8 +86,8 @@ def dropout(input: Any, p: float = 0.5, training: bool = True) -> Tensor:
 
 def check_probability(p: Any) -> None:
     """Raise ValueError unless `p` is a number from 0 to 1."""
-    if not 0 <= p <= 1:
-        raise ValueError(f"dropout: the probability p must be from 0 to 1, got {p!r}")
+    if not (isinstance(p, Real) and 0 <= p <= 1):
+        raise ValueError(f"dropout: the probability p must be a number from 0 to 1, got {p!r}")
 
 
 def layer_norm(
@@ -106,12 +108,12 @@ def layer_norm(
         ValueError: the shapes do not fit.
     """
     normalized = as_lengths(normalized_shape)
-    shape, axes = np.shape(input), len(normalized)
+    shape, axes = shape_of(input), len(normalized)
     if shape[len(shape) - axes :] != normalized:
         raise ValueError(f"layer_norm: input of shape {shape} does not end with normalized_shape {normalized}")
     for name, value in (("weight", weight), ("bias", bias)):
-        if value is not None and np.shape(value) != normalized:
-            raise ValueError(f"layer_norm: {name} of shape {np.shape(value)} is not of normalized_shape {normalized}")
+        if value is not None and shape_of(value) != normalized:
+            raise ValueError(f"layer_norm: {name} of shape {shape_of(value)} is not of normalized_shape {normalized}")
     axis = -1 if axes == 1 else tuple(range(-axes, 0))
     return apply(OPS["layer_norm"], input, weight, bias, axis=axis, eps=eps)
 
@@ -135,7 +137,7 @@ def _of_equal_shapes(op: Op) -> Callable[..., Tensor]:
     @functools.wraps(loss)
     def checked(*args: Any, **kwargs: Any) -> Tensor:
         given = {**dict(zip(op.inputs, args, strict=False)), **kwargs}
-        shapes = {name: np.shape(given[name]) for name in names if name in given}
+        shapes = {name: shape_of(given[name]) for name in names if name in given}
         if len(set(shapes.values())) > 1:
             listed = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
             raise ValueError(f"{op.name}: the shapes must be equal, got {listed}; reshape or broadcast them first")
@@ -148,7 +150,7 @@ def _of_classes(op: Op) -> Callable[..., Tensor]:
     """A loss of scores (C,), (N, C) or (N, C, d1, ...) and class indices (), (N,) or (N, d1, ...)."""
 
     def loss(input: Any, target: Any, reduction: str = "mean") -> Tensor:
-        shape = np.shape(input)
+        shape = shape_of(input)
         if not shape:
             raise ValueError(f"{op.name}: the input needs an axis of classes, got shape ()")
         axis = 0 if len(shape) == 1 else 1

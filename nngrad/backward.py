@@ -1,0 +1,60 @@
+"""The gradients of leaves: what `Tensor.backward` does around the walk back."""
+
+import numpy as np
+
+from nngrad import graph
+from nngrad.engine import pull_back
+from nngrad.graph import Node, vertex
+from nngrad.inputs import as_array
+from nngrad.memory import refuse_outdated
+
+
+def backward(y, grad=None, retain_graph=False):
+    """Add to the `grad` of every leaf that y depends on; see Tensor.backward. On any error no `grad` has changed."""
+    if not y._requires_grad:
+        raise RuntimeError(
+            f"backward() on a Tensor of shape {y.shape} that has no graph: nothing it was computed from "
+            "requires grad, or it was computed within no_grad(); set requires_grad=True on the leaves"
+        )
+    refuse_outdated("backward", y)
+    cotangents = pull_back(vertex(y), starting_cotangent(y, grad), retain_graph=retain_graph)
+    found = []
+    for at, g in zip(cotangents, unshared(cotangents.values()), strict=True):
+        tensor = at.retained() if isinstance(at, Node) else at
+        if tensor is None or not tensor._requires_grad:
+            continue
+        if g.shape != tensor.shape:
+            raise RuntimeError(
+                f"the gradient has shape {g.shape}, but the leaf now has shape {tensor.shape}: its data was "
+                "replaced after the forward; run the forward again"
+            )
+        if g.dtype != tensor.dtype:
+            g = g.astype(tensor.dtype)
+        found.append((tensor, g if tensor._grad is None else np.add(tensor._grad, g, out=...)))
+    for tensor, g in found:
+        tensor._grad = g
+
+
+def starting_cotangent(y, grad):
+    """A cotangent for y as an array of its own: ones for a single element, otherwise `grad`, checked and cast."""
+    if grad is None:
+        if y.size != 1:
+            raise RuntimeError(
+                f"grad can be left out only for a single element, but this Tensor has shape {y.shape}; give "
+                "a grad of that shape, or reduce it first, as with sum() or mean()"
+            )
+        return np.ones(y.shape, y.dtype)
+    g = np.array(grad._data if isinstance(grad, graph.Tensor) else as_array(grad, "grad"), dtype=y.dtype)
+    if g.shape != y.shape:
+        raise RuntimeError(f"grad has shape {g.shape}, but the Tensor has shape {y.shape}; they must be the same")
+    return g
+
+
+def unshared(arrays):
+    """The same arrays, copied where they are views or occur twice, so that no two of them share memory."""
+    seen = set()
+    for array in arrays:
+        if array.base is not None or id(array) in seen:
+            array = array.copy()
+        seen.add(id(array))
+        yield array

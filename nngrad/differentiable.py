@@ -1,0 +1,51 @@
+"""One Node's derivative made of ops on Tensors, so that it can be differentiated again.
+
+`pull_tensors` and `push_tensors` take the place of the engine's `pull_arrays` and `push_arrays`.
+"""
+
+import numpy as np
+
+from nngrad.engine import needs
+from nngrad.functions import ops
+from nngrad.graph import Node, vertex, wrap
+from nngrad.memory import OUTDATED, is_changed, memory_of, share_memory
+from nngrad.tensor import Tensor
+
+
+def pull_tensors(node, g, wanted=None):
+    """From the cotangent of a Node's output those of its inputs; `wanted`: for which parents, or all."""
+    inputs, y = values_in_graph(node)
+    if node.op.many:
+        g = tuple(g[i] if i in g else wrap(np.zeros_like(y)) for i, y in enumerate(node.output))
+    return node.op.pullback(ops, g, inputs, y, needs=needs(node, wanted), **node.params)
+
+
+def push_tensors(node, tangents):
+    """From the tangents of a Node's inputs, None where there is none, that of its output."""
+    return node.op.pushforward(ops, tuple(tangents), *values_in_graph(node), **node.params)
+
+
+def values_in_graph(node):
+    """Inputs and output of a Node as Tensors that stand where they stood in the graph when it was recorded.
+
+    A value that was changed since is none that the kernels read, so its shape alone should matter here too; should it
+    not, the op that reads the Tensor refuses it as outdated.
+    """
+    inputs = []
+    for x, parent in zip(node.inputs, node.parents, strict=True):
+        if isinstance(x, Tensor) and (vertex(x) is not parent or is_changed(x._memory, node)):
+            twin = wrap(x._data, parent)
+            if is_changed(x._memory, node):
+                twin._memory, twin._since = OUTDATED, 0
+            else:
+                share_memory(x, twin)
+            x = twin
+        inputs.append(x if x is None or isinstance(x, Tensor) else wrap(x))
+    if node.op.many:
+        outputs = (wrap(y, Node(node.op, {}, (), (node,), [y], index=i)) for i, y in enumerate(node.output))
+        return tuple(inputs), tuple(outputs)
+    y = wrap(node.output, node)
+    memory_of(y)
+    if is_changed(node.memory, node):
+        y._memory = OUTDATED
+    return tuple(inputs), y

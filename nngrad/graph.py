@@ -1,0 +1,101 @@
+"""The graph that a computation leaves behind: Nodes, and the Tensors that point to them.
+
+A Tensor points to the Node that made it, a Node to its parents: the Nodes, or the leaf Tensors, that its inputs came
+from. Nodes and leaf Tensors are the vertices of the graph; gradients flow from vertex to vertex.
+
+One clock numbers recorded ops and in-place changes alike, so that two questions become comparisons: a Node is newer
+than its parents, hence sorting by number is a topological order; and a value that was changed after a Node had saved it
+has a larger number than the Node.
+"""
+
+from itertools import count
+
+tick = count(1).__next__
+
+Tensor = None  # the class; nngrad.tensor, which is built on this module, puts it here
+
+
+class Node:
+    """One recorded op: what made a Tensor, and what its derivative needs. Tensors show it as `grad_fn`.
+
+    op, params: the op and its parameters.
+    inputs: the Tensors, constant arrays and None that its kernel was called with.
+    parents: for each input the vertex to which its gradient goes, or None.
+    values: [*input arrays, output, *saved]; residuals are picked from it. None once backward has freed it.
+    arguments: what the op was called with: other Tensors than `inputs` where these had to be cast.
+    index: for ops with several outputs, each output has a Node of its own, whose only parent is the op's.
+    """
+
+    __slots__ = (
+        "_prev", "arguments", "index", "inputs", "memory", "number", "op", "params", "parents", "retained", "values",
+    )  # fmt: skip
+
+    def __init__(self, op, params, inputs, parents, values, arguments=None, index=None):
+        self.op = op
+        self.params = params
+        self.inputs = inputs
+        self.parents = parents
+        self.values = values
+        self.arguments = inputs if arguments is None else arguments
+        self.index = index
+        self.number = tick()
+        self.memory = None  # the Memory of the output, as soon as somebody keeps one
+        self.retained = None  # a weak reference to the Tensor whose `grad` is wanted though it is no leaf
+        self._prev = None  # what `Tensor.prev` gave or was given
+
+    @property
+    def output(self):
+        """The array this op returned (a tuple of arrays for an op with several)."""
+        return self.values[len(self.inputs)]
+
+    def free(self):
+        """Let go of every array, and of the graph behind."""
+        self.values = None
+        self.inputs = self.parents = self.arguments = ()
+
+    def __repr__(self):
+        name = self.op.name.title().replace("_", "")
+        return f"<{name}Backward {'freed' if self.values is None else f'shape={self.output.shape}'}>"
+
+
+def wrap(array, node=None):
+    """A Tensor around an array, which is not copied: a constant, or the output of `node`."""
+    out = object.__new__(Tensor)
+    out._data = array
+    out._node = node
+    out._requires_grad = node is not None
+    out._grad = out._memory = out._prev = None
+    return out
+
+
+def vertex(tensor):
+    """Where the gradient of a Tensor goes: its Node, itself if it is a leaf, or None if it needs none."""
+    return tensor._node or (tensor if tensor._requires_grad else None)
+
+
+def refuse_cycle(root):
+    """Raise RuntimeError if the graph behind a vertex has a cycle, which needs a `prev` that was changed by hand."""
+
+    def children(at):
+        yield from at.parents if isinstance(at, Node) else ()
+        yield from [tensor._node or tensor for tensor in at._prev or ()]
+
+    on_path = {root: True}
+    stack = [(root, children(root))]
+    while stack:
+        at, rest = stack[-1]
+        for child in rest:
+            if child is None or on_path.get(child) is False:
+                continue
+            if on_path.get(child):
+                name = child.op.name if isinstance(child, Node) else "a leaf"
+                raise RuntimeError(
+                    f"the graph has a cycle through {name}; a Tensor can't be its own ancestor: undo the "
+                    "change that was made to `prev`"
+                )
+            on_path[child] = True
+            stack.append((child, children(child)))
+            break
+        else:
+            on_path[at] = False
+            stack.pop()

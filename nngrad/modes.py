@@ -1,0 +1,52 @@
+"""The two settings that hold everywhere: the default dtype, and whether ops are recorded."""
+
+from contextlib import ContextDecorator
+
+import numpy as np
+
+from nngrad import graph
+
+default_dtype = np.dtype(np.float32)
+
+
+def get_default_dtype():
+    """The dtype that data take when no other is asked for: float32 unless changed."""
+    return default_dtype
+
+
+def set_default_dtype(dtype):
+    """Set the dtype that data take when no other is asked for; TypeError unless it is a floating dtype."""
+    global default_dtype
+    dtype = np.dtype(dtype)
+    if dtype.kind != "f":
+        raise TypeError(f"the default dtype must be a floating one, got {dtype}; use np.float32 or np.float64")
+    default_dtype = dtype
+
+
+class GradMode(ContextDecorator):
+    """Sets `Tensor.grad_is_enabled` within a `with` block or a decorated function, and puts it back in any case."""
+
+    def __init__(self, enabled):
+        self.enabled = enabled
+        self.before = []  # a stack, because one object may be entered again inside itself
+
+    def __enter__(self):
+        self.before.append(graph.Tensor.grad_is_enabled)
+        graph.Tensor.grad_is_enabled = self.enabled
+
+    def __exit__(self, *exception):
+        graph.Tensor.grad_is_enabled = self.before.pop()
+
+
+class no_grad(GradMode):
+    """Record nothing: `with no_grad(): ...`, or a decorator, `@no_grad()` and `@no_grad` alike."""
+
+    def __new__(cls, function=None):
+        self = super().__new__(cls)
+        if function is None:
+            return self
+        self.__init__()
+        return self(function)
+
+    def __init__(self):
+        super().__init__(enabled=False)

@@ -355,19 +355,43 @@ def test_an_error_ends_with_code_2(small_checkout, tmp_path):
     assert small_checkout.codegen("--no-such-option").returncode == 2
 
 
-def test_a_spec_is_read_anew_each_time(tmp_path, monkeypatch):
+def test_a_spec_is_read_anew_each_time(checkout, tmp_path):
     """Python's bytecode cache would take two specs of one length and second for the same one."""
-    monkeypatch.setattr(sys, "dont_write_bytecode", False)
-    spec, arguments = (
-        tmp_path / "my_ops.py",
-        ["--spec", str(tmp_path / "my_ops.py"), "--out", str(tmp_path / "my_package")],
-    )
+    spec = tmp_path / "my_ops.py"
     for number in "23":
         spec.write_text(HEAD + f"@op\ndef f(x):\n    return x * {number}\n")
         os.utime(spec, (1_000_000_000, 1_000_000_000))
-        assert command.run(arguments) == 0
+        arguments = ("--spec", "my_ops.py", "--out", "my_package")
+        outcome = checkout.codegen(*arguments, cwd=tmp_path, PYTHONDONTWRITEBYTECODE="")
+        assert outcome.returncode == 0, outcome.stderr
         assert f"np.multiply(x, {number}" in (tmp_path / "my_package" / "kernels.py").read_text()
     assert not (tmp_path / "__pycache__").exists()
+
+
+def test_a_spec_may_use_ops_of_nngrad(small_checkout, tmp_path):
+    """They are traced into the formula, and not generated again."""
+    (tmp_path / "my_ops.py").write_text(
+        "from nngrad.codegen.language import op\nfrom nngrad.spec import softmax\n\n\n"
+        "@op\ndef sharpened(x, *, axis=-1):\n    return softmax(x, axis) ** 2\n"
+    )
+    listed = small_checkout.codegen("--list", "--spec", "my_ops.py", cwd=tmp_path)
+    assert listed.stdout.splitlines()[1:] == ["  sharpened(x, axis)".ljust(58) + "derived"], (
+        listed.stdout + listed.stderr
+    )
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes close in another way")
+def test_listing_into_a_pipe_that_closes(small_checkout):
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "nngrad.codegen", "--list"]
+    path = os.pathsep.join(map(str, small_checkout.path))
+    environment = {**os.environ, "PYTHONPATH": path}
+    outcome = subprocess.run(
+        command, stdout=writing, stderr=subprocess.PIPE, env=environment, cwd=small_checkout.folder
+    )
+    os.close(writing)
+    assert (outcome.returncode, outcome.stderr) == (1, b"")
 
 
 @pytest.mark.parametrize("package", ["sympy", "mpmath", "jinja2", "tqdm"])

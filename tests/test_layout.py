@@ -8,7 +8,7 @@ import pytest
 from conftest import ROOT
 
 STAGES = (
-    "symbols", "words", "language", "trace", "rewrite", "derive", "forms", "choices", "certify", "lower", "numpy_code",
+    "symbols", "words", "language", "trace", "rewrite", "derive", "rounding", "forms", "choices", "certify", "lower", "numpy_code",
     "tensor_code", "bodies", "assemble", "contract", "approximate", "emit", "pipeline", "command", "__main__",
 )  # fmt: skip
 GENERATOR_NEEDS = {"sympy", "jinja2", "mpmath", "tqdm"}

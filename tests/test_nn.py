@@ -5,6 +5,7 @@ import inspect
 import itertools
 import math
 import pickle
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -403,7 +404,8 @@ def test_activation_is_a_function_and_a_class(torch, name):
     assert issubclass(ours, nn.Module) and pickle.loads(pickle.dumps(ours)) is ours
     x = np.concatenate([rng.normal(size=(3, 5)), [[-30.0, -5.0, 0.5, 5.0, 30.0]]])
     options = {"dim": -1} if "axis" in inspect.signature(ours).parameters else {}
-    agree(torch, ours(), theirs(**options), x)
+    rtol = 1e-7 if name == "hardsigmoid" else 1e-11  # PyTorch's 1/6 is one of float32
+    agree(torch, ours(), theirs(**options), x, rtol=rtol)
     np.testing.assert_array_equal(getattr(F, name)(x).data, ours()(x).data)
 
 
@@ -457,13 +459,12 @@ PAIRED = [name for name, op in OPS.items() if op.home == "loss" and op.different
 
 
 @pytest.mark.parametrize(("shape", "reduction"), [*itertools.product([(), (3,), (2, 3)], REDUCTIONS), ((0, 3), "sum")])
+@pytest.mark.filterwarnings("ignore:reduction. 'mean' divides")  # PyTorch on the name of this mean for kl_div
 @pytest.mark.parametrize("name", PAIRED)
 def test_loss_of_equal_shapes(torch, name, shape, reduction):
     arrays = rng.uniform(0.1, 0.9, shape), rng.uniform(0.1, 0.9, shape)
     theirs = getattr(torch.nn.functional, name)
-    agree(
-        torch, lambda x, t: getattr(F, name)(x, t, reduction), lambda x, t: theirs(x, t, reduction=reduction), *arrays
-    )
+    agree(torch, partial(getattr(F, name), reduction=reduction), partial(theirs, reduction=reduction), *arrays)
     if name != "binary_cross_entropy":
         ours = getattr(nn, class_name(OPS[name]))(reduction=reduction)
         np.testing.assert_array_equal(ours(*arrays).data, getattr(F, name)(*arrays, reduction=reduction).data)

@@ -809,7 +809,7 @@ def softmax(x, axis=-1):
 
     Residuals: y.
     """
-    max_x = np.maximum.reduce(x, axis, keepdims=True)
+    max_x = runtime.finite_max(x, axis)
     shifted = np.subtract(x, max_x, out=...)
     e = np.exp(shifted, out=shifted)
     sum_e = np.add.reduce(e, axis, keepdims=True)
@@ -831,7 +831,7 @@ softmax_jvp = softmax_vjp  # the Jacobian is symmetric
 
 def log_softmax_and_residuals(x, axis=-1):
     """`log_softmax` with what its derivatives reuse."""
-    max_x = np.maximum.reduce(x, axis, keepdims=True)
+    max_x = runtime.finite_max(x, axis)
     shifted = np.subtract(x, max_x, out=...)
     exp_x = np.exp(shifted, out=...)
     sum_exp_x = np.add.reduce(exp_x, axis, keepdims=True)

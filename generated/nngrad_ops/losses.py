@@ -615,7 +615,7 @@ def nll_loss_jvp(dinput, dtarget, input, target, axis=-1, reduction="mean"):
 def cross_entropy_and_residuals(input, target, axis=-1, reduction="mean"):
     """`cross_entropy` with what its derivatives reuse."""
     target = np.expand_dims(target, axis)
-    max_input = np.maximum.reduce(input, axis, keepdims=True)
+    max_input = runtime.finite_max(input, axis)
     shifted = np.subtract(input, max_input, out=...)
     exp_input = np.exp(shifted, out=shifted)
     sum_exp_input = np.add.reduce(exp_input, axis, keepdims=True)

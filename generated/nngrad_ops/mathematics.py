@@ -1798,7 +1798,7 @@ def std_jvp(dx, x, y, mean_x, var_x, axis=None, ddof=0, keepdims=False):
 
 def logsumexp_and_residuals(x, axis=None, keepdims=False):
     """`logsumexp` with what its derivatives reuse."""
-    max_x = np.maximum.reduce(x, axis, keepdims=True)
+    max_x = runtime.finite_max(x, axis)
     shifted = np.subtract(x, max_x, out=...)
     exp_x = np.exp(shifted, out=shifted)
     sum_exp_x = np.add.reduce(exp_x, axis, keepdims=True)

@@ -332,7 +332,7 @@ def cross_entropy_pullback(ops, g, inputs, y, needs, axis=-1, reduction="mean"):
     target = ops.expand_dims(target, axis)
     dinput = None
     if needs[0]:
-        max_input = ops.max(input, axis=axis, keepdims=True).detach()
+        max_input = runtime.finite_max(input.data, axis)
         shifted = input - max_input
         exp_input = ops.exp(shifted)
         sum_exp_input = ops.sum(exp_input, axis=axis, keepdims=True)
@@ -344,7 +344,7 @@ def cross_entropy_pushforward(ops, tangents, inputs, y, axis=-1, reduction="mean
     input, target = inputs
     dinput, _ = tangents
     target = ops.expand_dims(target, axis)
-    max_input = ops.max(input, axis=axis, keepdims=True).detach()
+    max_input = runtime.finite_max(input.data, axis)
     shifted = input - max_input
     exp_input = ops.exp(shifted)
     sum_exp_input = ops.sum(exp_input, axis=axis, keepdims=True)
@@ -940,7 +940,7 @@ def log2_pushforward(ops, tangents, inputs, y):
 
 def log_softmax_pullback(ops, g, inputs, y, needs, axis=-1):
     (x,) = inputs
-    max_x = ops.max(x, axis=axis, keepdims=True).detach()
+    max_x = runtime.finite_max(x.data, axis)
     shifted = x - max_x
     exp_x = ops.exp(shifted)
     sum_exp_x = ops.sum(exp_x, axis=axis, keepdims=True)
@@ -950,7 +950,7 @@ def log_softmax_pullback(ops, g, inputs, y, needs, axis=-1):
 def log_softmax_pushforward(ops, tangents, inputs, y, axis=-1):
     (x,) = inputs
     (dx,) = tangents
-    max_x = ops.max(x, axis=axis, keepdims=True).detach()
+    max_x = runtime.finite_max(x.data, axis)
     shifted = x - max_x
     exp_x = ops.exp(shifted)
     sum_exp_x = ops.sum(exp_x, axis=axis, keepdims=True)
@@ -993,7 +993,7 @@ def logsigmoid_pushforward(ops, tangents, inputs, y):
 def logsumexp_pullback(ops, g, inputs, y, needs, axis=None, keepdims=False):
     (x,) = inputs
     g = g.reshape(runtime.kept_shape(x.shape, axis))
-    max_x = ops.max(x, axis=axis, keepdims=True).detach()
+    max_x = runtime.finite_max(x.data, axis)
     shifted = x - max_x
     exp_x = ops.exp(shifted)
     sum_exp_x = ops.sum(exp_x, axis=axis, keepdims=True)
@@ -1003,7 +1003,7 @@ def logsumexp_pullback(ops, g, inputs, y, needs, axis=None, keepdims=False):
 def logsumexp_pushforward(ops, tangents, inputs, y, axis=None, keepdims=False):
     (x,) = inputs
     (dx,) = tangents
-    max_x = ops.max(x, axis=axis, keepdims=True).detach()
+    max_x = runtime.finite_max(x.data, axis)
     shifted = x - max_x
     exp_x = ops.exp(shifted)
     sum_exp_x = ops.sum(exp_x, axis=axis, keepdims=True)

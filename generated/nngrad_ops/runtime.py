@@ -89,6 +89,12 @@ def drop_axis(y, axis, keepdims: bool):
     return y.reshape(tuple(size for position, size in enumerate(y.shape) if position not in axes))
 
 
+def finite_max(x, axis):
+    """The maximum along the axis, kept with length 1; 0 where it is infinite, for inf - inf would be nan."""
+    largest = np.maximum.reduce(x, axis, keepdims=True)
+    return np.where(np.isfinite(largest), largest, 0)
+
+
 def unbroadcast(x, shape):
     """Undo broadcasting: sum x over the axes along which `shape` was repeated; repeat it where x is the shorter."""
     if x.shape == shape:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import keyword
+import os
 import sys
 import time
 from collections import Counter
@@ -43,9 +44,10 @@ def run(arguments: list[str]) -> int:
         return _generate(options)
     except SpecError as error:
         print(f"error: {error}", file=sys.stderr)
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except OSError as error:
-        if error.filename is None:  # nothing about files, such as a closed pipe
-            raise
         print(f"error: {error.filename}: {error.strerror}\n  how to mend it: choose another folder", file=sys.stderr)
     return 2
 
@@ -113,5 +115,5 @@ def _list(path: Path) -> int:
             call = f"{op.name}({', '.join(one.name for one in (*op.inputs, *op.params))})"
             summary = op.doc.partition("\n")[0]
             lines.append(f"  {call:<56}{origin:<9}{summary}".rstrip())
-    print("\n".join(lines))
+    print("\n".join(lines), flush=True)
     return 0

@@ -229,6 +229,8 @@ class NumpyWriter:
         args = [self.text(arg) for arg in node.args]
         if node.op == "where":
             return f"np.where({', '.join(args)})"
+        if node.op == "reduce" and node.frozen:
+            return f"runtime.finite_max({args[0]}, {node.axis})"
         if node.op == "reduce":
             inside = self.graph.nodes[node.args[0]]
             dtype = f", dtype={self.dtype}" if inside.is_bool else ""

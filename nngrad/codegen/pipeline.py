@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
+import linecache
 import sys
+import types
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -26,11 +27,13 @@ def load_spec(path: Path) -> list[Declaration]:
     """
     declared: list[Declaration] = []
     token = language.DECLARED.set(declared)
-    spec = importlib.util.spec_from_file_location(f"spec_{path.stem}", path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
+    source = path.read_text(encoding="utf-8")
+    module = types.ModuleType(f"spec_{path.stem}")
+    module.__file__ = str(path)
+    sys.modules[module.__name__] = module
+    linecache.checkcache(str(path))  # tracing reads the functions' sources again
     try:
-        spec.loader.exec_module(module)
+        exec(compile(source, str(path), "exec"), module.__dict__)
     except SpecError:
         raise
     except Exception as error:
@@ -85,7 +88,10 @@ def compile_spec(
     structural = tuple(op for op in ops if op.family == "structural")
     if structural and not builtin:
         raise SpecError(
-            f"{structural[0].name} is structural", "index maps belong to nngrad itself; write a formula", file=str(path)
+            f"{structural[0].name} is structural",
+            "index maps belong to nngrad itself; write a formula",
+            file=str(path),
+            line=structural[0].line,
         )
     codes = tuple(compile_op(op, choices) for op in progress([op for op in ops if op.family != "structural"]))
     shown = "nngrad/spec.py" if builtin else path.name

@@ -253,6 +253,8 @@ def test_sequential_is_a_list_of_modules_and_functions():
     del model[0]
     model.insert(0, nn.Dropout(0))
     assert model(Tensor([-1.0])).tolist() == [0] and [type(m) for m in model.children()] == [nn.Dropout]
+    with pytest.raises(TypeError, match=r"write Sequential\(\*layers\)"):
+        nn.Sequential([nn.ReLU()])
     with pytest.raises(TypeError, match="takes Modules and functions, got 3"):
         nn.Sequential(nn.relu, 3)
     with pytest.raises(TypeError, match=r"write ReLU\(\)"):
@@ -341,6 +343,20 @@ def test_linear_starts_like_pytorch():
 def test_layers_refuse(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("normalized", [4, (3, 4)])
+@pytest.mark.parametrize("eps", [None, 1e-3])
+@pytest.mark.parametrize("inputs", [1, 2])
+def test_rms_norm(torch, normalized, eps, inputs):
+    arrays = [rng.normal(2, 3, (2, 3, 4)), rng.normal(size=normalized)][:inputs]
+    shape = (normalized,) if isinstance(normalized, int) else normalized
+    agree(
+        torch,
+        lambda x, *weight: F.rms_norm(x, normalized, *weight, eps=eps),
+        lambda x, *weight: torch.nn.functional.rms_norm(x, shape, *weight, eps=eps),
+        *arrays,
+    )
 
 
 @pytest.mark.parametrize("normalized", [4, (4,), (3, 4), (2, 3, 4)])

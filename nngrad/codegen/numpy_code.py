@@ -9,13 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from nngrad.codegen.lower import REDUCTIONS, Graph, Node
-
-INFIX = {"add": ("+", 1), "subtract": ("-", 1), "multiply": ("*", 2), "divide": ("/", 2)}
-ATOM = 9
-UNARY = 3
-LONGEST_EXPRESSION = 8  # operations and operands that one infix expression may have
-NAMES = ("t", "u", "v", "w", "p", "q", "r", "s", *(f"t{number}" for number in range(1, 60)))
+from nngrad.codegen.infix import ATOM, INFIX, LONGEST_EXPRESSION, NAMES, Writer, blocks_of, uses_of
+from nngrad.codegen.lower import REDUCTIONS, Node
 
 
 def is_ufunc(node: Node) -> bool:
@@ -26,59 +21,10 @@ def ufunc_name(node: Node) -> str:
     return node.detail if node.op == "call" else f"np.{node.op}"
 
 
-def blocks_of(graph: Graph, outputs: list[tuple[str, int]]) -> list[tuple[str | None, list[int]]]:
-    """The nodes that outputs need: first those that several share (all, where there is one output), then each
-    one's own.
-    """
-    needed_by: dict[int, set[str]] = {}
-    for label, output in outputs:
-        for node in _ancestors(graph, output):
-            needed_by.setdefault(node, set()).add(label)
-    shared = sorted(node for node, labels in needed_by.items() if len(labels) > 1)
-    alone = [(label, sorted(node for node, labels in needed_by.items() if labels == {label})) for label, _ in outputs]
-    return [(None, shared), *alone]
-
-
-def uses_of(graph: Graph, order: list[int]) -> dict[int, int]:
-    """How many nodes take each node as an operand."""
-    uses: dict[int, int] = {}
-    for node in order:
-        for arg in set(graph.nodes[node].args):
-            uses[arg] = uses.get(arg, 0) + 1
-    return uses
-
-
-def _ancestors(graph: Graph, node: int) -> set[int]:
-    found, todo = set(), [node]
-    while todo:
-        node = todo.pop()
-        if node not in found:
-            found.add(node)
-            todo += graph.nodes[node].args
-    return found
-
-
 @dataclass
-class NumpyWriter:
-    """Writes kernels.
+class NumpyWriter(Writer):
+    """Writes the statements of a kernel on arrays."""
 
-    Attributes:
-        graph: what to compute.
-        outputs: (label, node) for each result; the label names the variable that holds it.
-        shape: Python source of the full shape.
-        dtype: Python source of the dtype.
-        taken: names that are arguments or helpers.
-    """
-
-    graph: Graph
-    outputs: list[tuple[str, int]]
-    shape: str
-    dtype: str
-    taken: set[str]
-    lines: list[str] = field(default_factory=list)
-    variables: dict[int, str] = field(default_factory=dict)
-    uses: dict[int, int] = field(default_factory=dict)
-    sizes: dict[int, int] = field(default_factory=dict)
     last_use: dict[int, int] = field(default_factory=dict)
     free: list[int] = field(default_factory=list)
 
@@ -147,7 +93,7 @@ class NumpyWriter:
         if node.is_full and is_ufunc(node):
             out = self.variables[buffer] if buffer is not None else "..."
             return f"{ufunc_name(node)}({', '.join(self.text(arg) for arg in node.args)}, out={out})"
-        return self._source(position)[0]
+        return self.source(position)[0]
 
     def final(self, position: int) -> str:
         """A result, written in a return statement."""
@@ -196,37 +142,14 @@ class NumpyWriter:
 
     # --- expressions --------------------------------------------------------------------------------------------------
 
-    def text(self, position: int, tightness: int = 0) -> str:
-        """A node as an operand: its variable, or its expression, bracketed where the surroundings bind tighter."""
-        if position in self.variables:
-            return self.variables[position]
-        source, binds = self._source(position)
-        return f"({source})" if binds < tightness else source
+    def is_statement(self, node: Node) -> bool:
+        """Whether a node's operation is called with `out=`, not written infix."""
+        return node.is_full and is_ufunc(node)
 
-    def _source(self, position: int) -> tuple[str, int]:
-        """A node as an infix expression, with how tightly it binds."""
-        node = self.graph.nodes[position]
-        args = node.args
-        if node.op in ("number", "parameter", "argument"):
-            return node.detail, UNARY if node.detail.startswith("-") else ATOM
-        if node.op == "count":
-            return f"runtime.count({self.shape}, {node.detail})", ATOM
-        if node.op in INFIX and not node.is_full:
-            symbol, binds = INFIX[node.op]
-            right = binds + (node.op in ("subtract", "divide"))
-            return f"{self.text(args[0], binds)} {symbol} {self.text(args[1], right)}", binds
-        if node.op == "negative" and not node.is_full:
-            return f"-{self.text(args[0], UNARY)}", UNARY
-        if node.op == "compare":
-            return f"{self.text(args[0], 1)} {node.detail} {self.text(args[1], 1)}", 0
-        if node.op == "logic" and node.detail == "~":
-            return f"~{self.text(args[0], ATOM)}", UNARY
-        if node.op == "logic":
-            return f"{self.text(args[0], ATOM)} {node.detail} {self.text(args[1], ATOM)}", 0
-        return self._call(node), ATOM
-
-    def _call(self, node: Node) -> str:
+    def call(self, node: Node) -> str:
         args = [self.text(arg) for arg in node.args]
+        if node.op == "count":
+            return f"runtime.count({self.shape}, {node.detail})"
         if node.op == "where":
             return f"np.where({', '.join(args)})"
         if node.op == "reduce" and node.frozen:

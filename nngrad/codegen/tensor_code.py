@@ -6,32 +6,15 @@ Every operation makes a new Tensor, so there are no buffers to plan: what is use
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from nngrad.codegen.lower import Graph, Node
-from nngrad.codegen.numpy_code import ATOM, INFIX, LONGEST_EXPRESSION, NAMES, UNARY, blocks_of, uses_of
+from nngrad.codegen.infix import ATOM, LONGEST_EXPRESSION, NAMES, Writer, blocks_of, uses_of
+from nngrad.codegen.lower import Node
 
 
 @dataclass
-class TensorWriter:
-    """Writes the statements that compute a graph's outputs.
-
-    Attributes:
-        graph: what to compute.
-        outputs: (label, node) for each result.
-        shape, dtype: Python source of the full shape and of the dtype.
-        taken: names that are arguments.
-    """
-
-    graph: Graph
-    outputs: list[tuple[str, int]]
-    shape: str
-    dtype: str
-    taken: set[str]
-    lines: list[str] = field(default_factory=list)
-    variables: dict[int, str] = field(default_factory=dict)
-    uses: dict[int, int] = field(default_factory=dict)
-    sizes: dict[int, int] = field(default_factory=dict)
+class TensorWriter(Writer):
+    """Writes the statements of a rule over Tensors."""
 
     def blocks(self) -> list[tuple[str | None, list[int]]]:
         """The nodes in writing order: what several outputs share, then what each needs alone."""
@@ -51,7 +34,7 @@ class TensorWriter:
             reused = self.uses.get(position, 0) > 1 or position in self.graph.names
             if not trivial and position not in results and (reused or self.sizes[position] > LONGEST_EXPRESSION):
                 name = self._name(position)
-                self.lines.append(f"{indent}{name} = {self._source(position)[0]}")
+                self.lines.append(f"{indent}{name} = {self.source(position)[0]}")
                 self.variables[position] = name
 
     def _name(self, position: int) -> str:
@@ -66,33 +49,7 @@ class TensorWriter:
         """A result, written where it is returned."""
         return self.text(position)
 
-    def text(self, position: int, tightness: int = 0) -> str:
-        """A node as an operand, bracketed where the surroundings bind tighter."""
-        if position in self.variables:
-            return self.variables[position]
-        source, binds = self._source(position)
-        return f"({source})" if binds < tightness else source
-
-    def _source(self, position: int) -> tuple[str, int]:
-        node = self.graph.nodes[position]
-        args = node.args
-        if node.op in ("number", "parameter", "argument"):
-            return node.detail, UNARY if node.detail.startswith("-") else ATOM
-        if node.op in INFIX:
-            symbol, binds = INFIX[node.op]
-            right = binds + (node.op in ("subtract", "divide"))
-            return f"{self.text(args[0], binds)} {symbol} {self.text(args[1], right)}", binds
-        if node.op == "negative":
-            return f"-{self.text(args[0], UNARY)}", UNARY
-        if node.op == "compare":
-            return f"{self.text(args[0], 1)} {node.detail} {self.text(args[1], 1)}", 0
-        if node.op == "logic" and node.detail == "~":
-            return f"~{self.text(args[0], ATOM)}", UNARY
-        if node.op == "logic":
-            return f"{self.text(args[0], ATOM)} {node.detail} {self.text(args[1], ATOM)}", 0
-        return self._call(node), ATOM
-
-    def _call(self, node: Node) -> str:
+    def call(self, node: Node) -> str:
         args = [self.text(arg) for arg in node.args]
         listed = ", ".join(args)
         if node.op == "count":

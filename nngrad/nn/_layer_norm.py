@@ -32,7 +32,7 @@ class LayerNorm(Module):
         elementwise_affine: bool = True,
         bias: bool = True,
     ):
-        self.normalized_shape = functional.as_lengths(normalized_shape)
+        self.normalized_shape = functional.as_lengths("LayerNorm", normalized_shape)
         self.eps = eps
         self.elementwise_affine = elementwise_affine
         affine = elementwise_affine

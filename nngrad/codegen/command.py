@@ -64,8 +64,9 @@ def _refuse_unfit(out: Path) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=COMMAND, description="Derive the ops of a spec and write them as NumPy code.")
-    parser.add_argument("--check", action="store_true", help="write nothing; show what would change and exit with 1")
-    parser.add_argument("--list", action="store_true", help="list the ops by family")
+    action = parser.add_mutually_exclusive_group()
+    action.add_argument("--check", action="store_true", help="write nothing; show what would change and exit with 1")
+    action.add_argument("--list", action="store_true", help="list the ops by family")
     parser.add_argument("--search", action="store_true", help="choose all forms anew instead of reading choices.json")
     parser.add_argument("--spec", type=Path, metavar="FILE", help="a spec of your own (default: nngrad/spec.py)")
     parser.add_argument(
@@ -90,7 +91,7 @@ def _generate(options: argparse.Namespace) -> int:
         diff = emit.difference(files, out, is_ours) + emit.difference_of_file(lock, DEFAULT_PATH.parent)
         print(diff or f"{out.name}: up to date", end="" if diff else "\n")
         return 1 if diff else 0
-    changed = emit.write(files, out, emit.smoke_test(out.name, builtin), is_ours)
+    changed = emit.write(files, out, emit.smoke_test(out.name), is_ours)
     if builtin and CHECKOUT in DEFAULT_PATH.parents and (CHECKOUT / "pyproject.toml").exists():
         emit.write_text(DEFAULT_PATH, choices.text)
     print(_summary([*(code.op for code in package.codes), *package.structural], changed, time.perf_counter() - started))

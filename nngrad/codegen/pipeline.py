@@ -27,13 +27,12 @@ def load_spec(path: Path) -> list[Declaration]:
     """
     declared: list[Declaration] = []
     token = language.DECLARED.set(declared)
-    source = path.read_text(encoding="utf-8")
     module = types.ModuleType(f"spec_{path.stem}")
     module.__file__ = str(path)
     sys.modules[module.__name__] = module
     linecache.checkcache(str(path))  # tracing reads the functions' sources again
     try:
-        exec(compile(source, str(path), "exec"), module.__dict__)
+        exec(compile(path.read_text(encoding="utf-8"), str(path), "exec"), module.__dict__)
     except SpecError:
         raise
     except Exception as error:

@@ -46,8 +46,8 @@ from nngrad.codegen.words import WORD_OF, Word
 REQUIRED = inspect.Parameter.empty
 # What generated code calls its own: not for inputs and parameters, whose names are kept; locals get a `_` appended.
 RESERVED_NAMES = {
-    "OPS", "Op", "inputs", "keepdims", "kernels", "needs", "np", "ops", "reduction", "rules", "runtime", "self",
-    "shape", "tangents", "terms",
+    "OPS", "Op", "function", "inputs", "keepdims", "kernels", "needs", "np", "ops", "reduction", "rules", "runtime",
+    "self", "shape", "table", "tangents", "terms",
 }  # fmt: skip
 VARIANT_LIMIT = 64
 
@@ -130,8 +130,16 @@ class Op:
 
     @property
     def is_word(self) -> bool:
-        """Whether the op is a word of the language as it stands, so that its derivative was written, not derived."""
-        return not self.source and self.family in ("elementwise", "reduction")
+        """Whether the op is no more than a word of the language, so that its derivative was written, not derived."""
+        if self.family == "contraction":
+            return isinstance(self.contraction, Contract)
+        return bool(self.formulas) and (not self.source or all(_is_one_word(formula) for formula in self.formulas))
+
+
+def _is_one_word(formula: Formula) -> bool:
+    """Whether a formula is one word of just its inputs, as `x1**x2` is."""
+    expr = formula.stages[-1].expr
+    return len(formula.stages) == 1 and type(expr) in WORD_OF and expr.args == formula.inputs
 
 
 def trace(declaration: Declaration) -> Op:

@@ -1703,11 +1703,13 @@ def var_and_residuals(x, axis=None, ddof=0, keepdims=False):
     sum_x = np.add.reduce(x, axis, keepdims=True)
     n = runtime.count(x.shape, axis)
     mean_x = sum_x / n
-    centred = np.subtract(x, mean_x, out=...)
+    nearly_centred = np.subtract(x, mean_x, out=...)
+    sum_nearly_centred = np.add.reduce(nearly_centred, axis, keepdims=True)
+    centred = np.subtract(nearly_centred, sum_nearly_centred / n, out=nearly_centred)
     t = np.multiply(centred, centred, out=centred)
     sum_centred = np.add.reduce(t, axis, keepdims=True)
     y = sum_centred / (n - ddof)
-    return runtime.drop_axis(y, axis, keepdims), mean_x
+    return runtime.drop_axis(y, axis, keepdims), mean_x, sum_nearly_centred
 
 
 def var(x, axis=None, ddof=0, keepdims=False):
@@ -1720,23 +1722,27 @@ def var(x, axis=None, ddof=0, keepdims=False):
     Derivative:
         dx = 2*centred*g/(-ddof + count(axis))
 
-    Residuals: x, mean_x.
+    Residuals: x, mean_x, sum_nearly_centred.
     """
     return var_and_residuals(x, axis, ddof, keepdims)[0]
 
 
-def var_vjp(g, x, mean_x, axis=None, ddof=0, keepdims=False):
+def var_vjp(g, x, mean_x, sum_nearly_centred, axis=None, ddof=0, keepdims=False):
     """Cotangent of `var`'s input."""
     g = g.reshape(runtime.kept_shape(x.shape, axis))
-    centred = np.subtract(x, mean_x, out=...)
-    return np.multiply(centred, 2 * g / (runtime.count(x.shape, axis) - ddof), out=centred)
+    nearly_centred = np.subtract(x, mean_x, out=...)
+    n = runtime.count(x.shape, axis)
+    centred = np.subtract(nearly_centred, sum_nearly_centred / n, out=nearly_centred)
+    return np.multiply(centred, 2 * g / (n - ddof), out=centred)
 
 
-def var_jvp(dx, x, mean_x, axis=None, ddof=0, keepdims=False):
+def var_jvp(dx, x, mean_x, sum_nearly_centred, axis=None, ddof=0, keepdims=False):
     """Tangent of `var`'s output."""
-    centred = np.subtract(x, mean_x, out=...)
+    n = runtime.count(x.shape, axis)
+    nearly_centred = np.subtract(x, mean_x, out=...)
+    centred = np.subtract(nearly_centred, sum_nearly_centred / n, out=nearly_centred)
     t = np.multiply(centred, dx, out=centred)
-    dy = 2 * np.add.reduce(t, axis, keepdims=True) / (runtime.count(x.shape, axis) - ddof)
+    dy = 2 * np.add.reduce(t, axis, keepdims=True) / (n - ddof)
     return runtime.drop_axis(dy, axis, keepdims)
 
 
@@ -1748,12 +1754,14 @@ def std_and_residuals(x, axis=None, ddof=0, keepdims=False):
     sum_x = np.add.reduce(x, axis, keepdims=True)
     n = runtime.count(x.shape, axis)
     mean_x = sum_x / n
-    centred = np.subtract(x, mean_x, out=...)
+    nearly_centred = np.subtract(x, mean_x, out=...)
+    sum_nearly_centred = np.add.reduce(nearly_centred, axis, keepdims=True)
+    centred = np.subtract(nearly_centred, sum_nearly_centred / n, out=nearly_centred)
     t = np.multiply(centred, centred, out=centred)
     sum_centred = np.add.reduce(t, axis, keepdims=True)
     var_x = sum_centred / (n - ddof)
     y = np.sqrt(var_x)
-    return runtime.drop_axis(y, axis, keepdims), mean_x, var_x
+    return runtime.drop_axis(y, axis, keepdims), mean_x, sum_nearly_centred, var_x
 
 
 def std(x, axis=None, ddof=0, keepdims=False):
@@ -1766,29 +1774,32 @@ def std(x, axis=None, ddof=0, keepdims=False):
     Derivative:
         dx = where(var_x == 0, 0, centred*g/(y*(-ddof + count(axis))))
 
-    Residuals: x, y, mean_x, var_x.
+    Residuals: x, y, mean_x, sum_nearly_centred, var_x.
     """
     return std_and_residuals(x, axis, ddof, keepdims)[0]
 
 
-def std_vjp(g, x, y, mean_x, var_x, axis=None, ddof=0, keepdims=False):
+def std_vjp(g, x, y, mean_x, sum_nearly_centred, var_x, axis=None, ddof=0, keepdims=False):
     """Cotangent of `std`'s input."""
     g = g.reshape(runtime.kept_shape(x.shape, axis))
     y = y.reshape(runtime.kept_shape(x.shape, axis))
     mask = var_x == 0
-    centred = np.subtract(x, mean_x, out=...)
-    t = g / np.where(mask, 1, (runtime.count(x.shape, axis) - ddof) * y)
-    u = np.multiply(centred, t, out=centred)
-    return np.where(mask, 0, u)
+    nearly_centred = np.subtract(x, mean_x, out=...)
+    n = runtime.count(x.shape, axis)
+    centred = np.subtract(nearly_centred, sum_nearly_centred / n, out=nearly_centred)
+    t = np.multiply(centred, g / np.where(mask, 1, (n - ddof) * y), out=centred)
+    return np.where(mask, 0, t)
 
 
-def std_jvp(dx, x, y, mean_x, var_x, axis=None, ddof=0, keepdims=False):
+def std_jvp(dx, x, y, mean_x, sum_nearly_centred, var_x, axis=None, ddof=0, keepdims=False):
     """Tangent of `std`'s output."""
     y = y.reshape(runtime.kept_shape(x.shape, axis))
     mask = var_x == 0
-    centred = np.subtract(x, mean_x, out=...)
+    n = runtime.count(x.shape, axis)
+    nearly_centred = np.subtract(x, mean_x, out=...)
+    centred = np.subtract(nearly_centred, sum_nearly_centred / n, out=nearly_centred)
     t = np.multiply(centred, dx, out=centred)
-    u = np.add.reduce(t, axis, keepdims=True) / np.where(mask, 1, (runtime.count(x.shape, axis) - ddof) * y)
+    u = np.add.reduce(t, axis, keepdims=True) / np.where(mask, 1, (n - ddof) * y)
     dy = np.where(mask, 0, u)
     return runtime.drop_axis(dy, axis, keepdims)
 

@@ -16,21 +16,21 @@ def layer_norm_weight_bias_and_residuals(x, weight, bias, axis=-1, eps=1e-05):
     sum_x = np.add.reduce(np.broadcast_to(x, shape), axis, keepdims=True)
     n = runtime.count(shape, axis)
     mean_x = sum_x / n
-    centred = np.subtract(x, mean_x, out=...)
+    nearly_centred = np.subtract(x, mean_x, out=...)
+    sum_nearly_centred = np.add.reduce(nearly_centred, axis, keepdims=True)
+    centred = np.subtract(nearly_centred, sum_nearly_centred / n, out=nearly_centred)
     t = np.multiply(centred, centred, out=...)
     sum_centred = np.add.reduce(t, axis, keepdims=True)
     mean_centred = sum_centred / n
     scale = 1 / np.sqrt(mean_centred + eps)
     y1 = np.multiply(centred, scale, out=centred)
-    y2 = np.multiply(weight, y1, out=y1)
+    y2 = np.multiply(weight, y1, out=t)
     y = np.add(bias, y2, out=y2)
-    return y, mean_x, scale
+    return y, scale, y1, None, None
 
 
-def layer_norm_weight_bias_vjp(g, x, weight, bias, mean_x, scale, needs, axis=-1, eps=1e-05):
+def layer_norm_weight_bias_vjp(g, x, weight, bias, scale, y1, needs, axis=-1, eps=1e-05):
     """Cotangents of `layer_norm_weight_bias`'s inputs."""
-    centred = np.subtract(x, mean_x, out=...)
-    y1 = np.multiply(centred, scale, out=centred)
     dx = dweight = dbias = None
     if needs[0]:
         t = np.multiply(weight, g, out=...)
@@ -42,17 +42,15 @@ def layer_norm_weight_bias_vjp(g, x, weight, bias, mean_x, scale, needs, axis=-1
         v = np.subtract(v, np.add.reduce(t, axis, keepdims=True) / n, out=v)
         dx = runtime.unbroadcast(np.multiply(v, scale, out=v), x.shape)
     if needs[1]:
-        dweight = runtime.unbroadcast(np.multiply(y1, g, out=y1), weight.shape)
+        dweight = runtime.unbroadcast(np.multiply(y1, g, out=...), weight.shape)
     if needs[2]:
         dbias = runtime.unbroadcast(g, bias.shape)
     return dx, dweight, dbias
 
 
-def layer_norm_weight_bias_jvp(dx, dweight, dbias, x, weight, bias, mean_x, scale, axis=-1, eps=1e-05):
+def layer_norm_weight_bias_jvp(dx, dweight, dbias, x, weight, bias, scale, y1, axis=-1, eps=1e-05):
     """Tangent of `layer_norm_weight_bias`'s output."""
     shape = np.broadcast_shapes(x.shape, weight.shape, bias.shape)
-    centred = np.subtract(x, mean_x, out=...)
-    y1 = np.multiply(centred, scale, out=centred)
     terms = []
     if dx is not None:
         n = runtime.count(shape, axis)
@@ -63,7 +61,7 @@ def layer_norm_weight_bias_jvp(dx, dweight, dbias, x, weight, bias, mean_x, scal
         u = np.multiply(weight, u, out=u)
         terms.append(np.multiply(u, scale, out=u))
     if dweight is not None:
-        terms.append(np.multiply(y1, dweight, out=y1))
+        terms.append(np.multiply(y1, dweight, out=...))
     if dbias is not None:
         terms.append(dbias)
     return runtime.total(terms, shape)
@@ -75,20 +73,20 @@ def layer_norm_weight_and_residuals(x, weight, axis=-1, eps=1e-05):
     sum_x = np.add.reduce(np.broadcast_to(x, shape), axis, keepdims=True)
     n = runtime.count(shape, axis)
     mean_x = sum_x / n
-    centred = np.subtract(x, mean_x, out=...)
+    nearly_centred = np.subtract(x, mean_x, out=...)
+    sum_nearly_centred = np.add.reduce(nearly_centred, axis, keepdims=True)
+    centred = np.subtract(nearly_centred, sum_nearly_centred / n, out=nearly_centred)
     t = np.multiply(centred, centred, out=...)
     sum_centred = np.add.reduce(t, axis, keepdims=True)
     mean_centred = sum_centred / n
     scale = 1 / np.sqrt(mean_centred + eps)
     y1 = np.multiply(centred, scale, out=centred)
-    y = np.multiply(weight, y1, out=y1)
-    return y, mean_x, scale
+    y = np.multiply(weight, y1, out=t)
+    return y, scale, y1, None, None
 
 
-def layer_norm_weight_vjp(g, x, weight, y, mean_x, scale, needs, axis=-1, eps=1e-05):
+def layer_norm_weight_vjp(g, x, weight, y, scale, y1, needs, axis=-1, eps=1e-05):
     """Cotangents of `layer_norm_weight`'s inputs."""
-    centred = np.subtract(x, mean_x, out=...)
-    y1 = np.multiply(centred, scale, out=centred)
     dx = dweight = None
     if needs[0]:
         t = np.multiply(weight, g, out=...)
@@ -99,15 +97,13 @@ def layer_norm_weight_vjp(g, x, weight, y, mean_x, scale, needs, axis=-1, eps=1e
         v = np.subtract(v, np.add.reduce(t, axis, keepdims=True) / n, out=v)
         dx = runtime.unbroadcast(np.multiply(v, scale, out=v), x.shape)
     if needs[1]:
-        dweight = runtime.unbroadcast(np.multiply(y1, g, out=y1), weight.shape)
+        dweight = runtime.unbroadcast(np.multiply(y1, g, out=...), weight.shape)
     return dx, dweight, None
 
 
-def layer_norm_weight_jvp(dx, dweight, x, weight, y, mean_x, scale, axis=-1, eps=1e-05):
+def layer_norm_weight_jvp(dx, dweight, x, weight, y, scale, y1, axis=-1, eps=1e-05):
     """Tangent of `layer_norm_weight`'s output."""
     shape = np.broadcast_shapes(x.shape, weight.shape)
-    centred = np.subtract(x, mean_x, out=...)
-    y1 = np.multiply(centred, scale, out=centred)
     terms = []
     if dx is not None:
         n = runtime.count(shape, axis)
@@ -118,7 +114,7 @@ def layer_norm_weight_jvp(dx, dweight, x, weight, y, mean_x, scale, axis=-1, eps
         u = np.multiply(weight, u, out=u)
         terms.append(np.multiply(u, scale, out=u))
     if dweight is not None:
-        terms.append(np.multiply(y1, dweight, out=y1))
+        terms.append(np.multiply(y1, dweight, out=...))
     return runtime.total(terms, shape)
 
 
@@ -128,22 +124,25 @@ def layer_norm_bias_and_residuals(x, bias, axis=-1, eps=1e-05):
     sum_x = np.add.reduce(np.broadcast_to(x, shape), axis, keepdims=True)
     n = runtime.count(shape, axis)
     mean_x = sum_x / n
-    centred = np.subtract(x, mean_x, out=...)
+    nearly_centred = np.subtract(x, mean_x, out=...)
+    sum_nearly_centred = np.add.reduce(nearly_centred, axis, keepdims=True)
+    centred = np.subtract(nearly_centred, sum_nearly_centred / n, out=nearly_centred)
     t = np.multiply(centred, centred, out=...)
     sum_centred = np.add.reduce(t, axis, keepdims=True)
     mean_centred = sum_centred / n
     scale = 1 / np.sqrt(mean_centred + eps)
     y1 = np.multiply(centred, scale, out=centred)
     y = np.add(bias, y1, out=y1)
-    return y, mean_x, scale
+    return y, scale, None, mean_x, sum_nearly_centred
 
 
-def layer_norm_bias_vjp(g, x, bias, mean_x, scale, needs, axis=-1, eps=1e-05):
+def layer_norm_bias_vjp(g, x, bias, scale, mean_x, sum_nearly_centred, needs, axis=-1, eps=1e-05):
     """Cotangents of `layer_norm_bias`'s inputs."""
     dx = dbias = None
     if needs[0]:
-        centred = np.subtract(x, mean_x, out=...)
+        nearly_centred = np.subtract(x, mean_x, out=...)
         n = runtime.count(g.shape, axis)
+        centred = np.subtract(nearly_centred, sum_nearly_centred / n, out=nearly_centred)
         t = np.multiply(centred, g, out=...)
         u = np.multiply(centred, np.add.reduce(t, axis, keepdims=True) * scale * scale / n, out=centred)
         u = np.subtract(g, u, out=u)
@@ -154,13 +153,14 @@ def layer_norm_bias_vjp(g, x, bias, mean_x, scale, needs, axis=-1, eps=1e-05):
     return dx, None, dbias
 
 
-def layer_norm_bias_jvp(dx, dbias, x, bias, mean_x, scale, axis=-1, eps=1e-05):
+def layer_norm_bias_jvp(dx, dbias, x, bias, scale, mean_x, sum_nearly_centred, axis=-1, eps=1e-05):
     """Tangent of `layer_norm_bias`'s output."""
     shape = np.broadcast_shapes(x.shape, bias.shape)
     terms = []
     if dx is not None:
-        centred = np.subtract(x, mean_x, out=...)
+        nearly_centred = np.subtract(x, mean_x, out=...)
         n = runtime.count(shape, axis)
+        centred = np.subtract(nearly_centred, sum_nearly_centred / n, out=nearly_centred)
         t = np.multiply(centred, dx, out=...)
         u = np.multiply(centred, np.add.reduce(t, axis, keepdims=True) * scale * scale / n, out=centred)
         u = np.subtract(dx, u, out=u)
@@ -176,13 +176,15 @@ def layer_norm_plain_and_residuals(x, axis=-1, eps=1e-05):
     sum_x = np.add.reduce(x, axis, keepdims=True)
     n = runtime.count(x.shape, axis)
     mean_x = sum_x / n
-    centred = np.subtract(x, mean_x, out=...)
+    nearly_centred = np.subtract(x, mean_x, out=...)
+    sum_nearly_centred = np.add.reduce(nearly_centred, axis, keepdims=True)
+    centred = np.subtract(nearly_centred, sum_nearly_centred / n, out=nearly_centred)
     t = np.multiply(centred, centred, out=...)
     sum_centred = np.add.reduce(t, axis, keepdims=True)
     mean_centred = sum_centred / n
     scale = 1 / np.sqrt(mean_centred + eps)
     y = np.multiply(centred, scale, out=centred)
-    return y, None, scale
+    return y, scale, None, None, None
 
 
 def layer_norm_plain_vjp(g, x, y, scale, needs, axis=-1, eps=1e-05):
@@ -248,30 +250,30 @@ def layer_norm(x, weight=None, bias=None, axis=-1, eps=1e-05):
     Derivative where weight is None and bias is None:
         dx = scale*(g - y*sum(g*y, axis)/count(axis) - sum(g, axis)/count(axis))
 
-    Residuals: x, weight, bias, y, mean_x, scale.
+    Residuals: x, weight, bias, y, scale, y1, mean_x, sum_nearly_centred.
     """
     return layer_norm_and_residuals(x, weight, bias, axis, eps)[0]
 
 
-def layer_norm_vjp(g, x, weight, bias, y, mean_x, scale, needs, axis=-1, eps=1e-05):
+def layer_norm_vjp(g, x, weight, bias, y, scale, y1, mean_x, sum_nearly_centred, needs, axis=-1, eps=1e-05):
     """Cotangent of `layer_norm`'s inputs."""
     if weight is not None and bias is not None:
-        return layer_norm_weight_bias_vjp(g, x, weight, bias, mean_x, scale, needs, axis, eps)
+        return layer_norm_weight_bias_vjp(g, x, weight, bias, scale, y1, needs, axis, eps)
     if weight is not None and bias is None:
-        return layer_norm_weight_vjp(g, x, weight, y, mean_x, scale, needs, axis, eps)
+        return layer_norm_weight_vjp(g, x, weight, y, scale, y1, needs, axis, eps)
     if weight is None and bias is not None:
-        return layer_norm_bias_vjp(g, x, bias, mean_x, scale, needs, axis, eps)
+        return layer_norm_bias_vjp(g, x, bias, scale, mean_x, sum_nearly_centred, needs, axis, eps)
     return layer_norm_plain_vjp(g, x, y, scale, needs, axis, eps)
 
 
-def layer_norm_jvp(dx, dweight, dbias, x, weight, bias, y, mean_x, scale, axis=-1, eps=1e-05):
+def layer_norm_jvp(dx, dweight, dbias, x, weight, bias, y, scale, y1, mean_x, sum_nearly_centred, axis=-1, eps=1e-05):
     """Tangent of `layer_norm`'s output."""
     if weight is not None and bias is not None:
-        return layer_norm_weight_bias_jvp(dx, dweight, dbias, x, weight, bias, mean_x, scale, axis, eps)
+        return layer_norm_weight_bias_jvp(dx, dweight, dbias, x, weight, bias, scale, y1, axis, eps)
     if weight is not None and bias is None:
-        return layer_norm_weight_jvp(dx, dweight, x, weight, y, mean_x, scale, axis, eps)
+        return layer_norm_weight_jvp(dx, dweight, x, weight, y, scale, y1, axis, eps)
     if weight is None and bias is not None:
-        return layer_norm_bias_jvp(dx, dbias, x, bias, mean_x, scale, axis, eps)
+        return layer_norm_bias_jvp(dx, dbias, x, bias, scale, mean_x, sum_nearly_centred, axis, eps)
     return layer_norm_plain_jvp(dx, x, y, scale, axis, eps)
 
 

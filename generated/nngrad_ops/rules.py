@@ -709,7 +709,9 @@ def layer_norm_weight_bias_pullback(ops, g, inputs, y, needs, axis=-1, eps=1e-05
     sum_x = ops.sum(ops.broadcast(x, shape=g.shape), axis=axis, keepdims=True)
     n = runtime.count(g.shape, axis)
     mean_x = sum_x / n
-    centred = x - mean_x
+    nearly_centred = x - mean_x
+    sum_nearly_centred = ops.sum(nearly_centred, axis=axis, keepdims=True).detach()
+    centred = nearly_centred - sum_nearly_centred / n
     sum_centred = ops.sum(centred * centred, axis=axis, keepdims=True)
     mean_centred = sum_centred / n
     scale = 1 / ops.sqrt(mean_centred + eps)
@@ -733,7 +735,9 @@ def layer_norm_weight_bias_pushforward(ops, tangents, inputs, y, axis=-1, eps=1e
     sum_x = ops.sum(ops.broadcast(x, shape=shape), axis=axis, keepdims=True)
     n = runtime.count(shape, axis)
     mean_x = sum_x / n
-    centred = x - mean_x
+    nearly_centred = x - mean_x
+    sum_nearly_centred = ops.sum(nearly_centred, axis=axis, keepdims=True).detach()
+    centred = nearly_centred - sum_nearly_centred / n
     sum_centred = ops.sum(centred * centred, axis=axis, keepdims=True)
     mean_centred = sum_centred / n
     scale = 1 / ops.sqrt(mean_centred + eps)
@@ -755,7 +759,9 @@ def layer_norm_weight_pullback(ops, g, inputs, y, needs, axis=-1, eps=1e-05):
     sum_x = ops.sum(ops.broadcast(x, shape=g.shape), axis=axis, keepdims=True)
     n = runtime.count(g.shape, axis)
     mean_x = sum_x / n
-    centred = x - mean_x
+    nearly_centred = x - mean_x
+    sum_nearly_centred = ops.sum(nearly_centred, axis=axis, keepdims=True).detach()
+    centred = nearly_centred - sum_nearly_centred / n
     sum_centred = ops.sum(centred * centred, axis=axis, keepdims=True)
     mean_centred = sum_centred / n
     scale = 1 / ops.sqrt(mean_centred + eps)
@@ -777,7 +783,9 @@ def layer_norm_weight_pushforward(ops, tangents, inputs, y, axis=-1, eps=1e-05):
     sum_x = ops.sum(ops.broadcast(x, shape=shape), axis=axis, keepdims=True)
     n = runtime.count(shape, axis)
     mean_x = sum_x / n
-    centred = x - mean_x
+    nearly_centred = x - mean_x
+    sum_nearly_centred = ops.sum(nearly_centred, axis=axis, keepdims=True).detach()
+    centred = nearly_centred - sum_nearly_centred / n
     sum_centred = ops.sum(centred * centred, axis=axis, keepdims=True)
     mean_centred = sum_centred / n
     scale = 1 / ops.sqrt(mean_centred + eps)
@@ -799,7 +807,9 @@ def layer_norm_bias_pullback(ops, g, inputs, y, needs, axis=-1, eps=1e-05):
         sum_x = ops.sum(ops.broadcast(x, shape=g.shape), axis=axis, keepdims=True)
         n = runtime.count(g.shape, axis)
         mean_x = sum_x / n
-        centred = x - mean_x
+        nearly_centred = x - mean_x
+        sum_nearly_centred = ops.sum(nearly_centred, axis=axis, keepdims=True).detach()
+        centred = nearly_centred - sum_nearly_centred / n
         sum_centred = ops.sum(centred * centred, axis=axis, keepdims=True)
         mean_centred = sum_centred / n
         scale = 1 / ops.sqrt(mean_centred + eps)
@@ -819,7 +829,9 @@ def layer_norm_bias_pushforward(ops, tangents, inputs, y, axis=-1, eps=1e-05):
         sum_x = ops.sum(ops.broadcast(x, shape=shape), axis=axis, keepdims=True)
         n = runtime.count(shape, axis)
         mean_x = sum_x / n
-        centred = x - mean_x
+        nearly_centred = x - mean_x
+        sum_nearly_centred = ops.sum(nearly_centred, axis=axis, keepdims=True).detach()
+        centred = nearly_centred - sum_nearly_centred / n
         sum_centred = ops.sum(centred * centred, axis=axis, keepdims=True)
         mean_centred = sum_centred / n
         scale = 1 / ops.sqrt(mean_centred + eps)
@@ -838,7 +850,9 @@ def layer_norm_plain_pullback(ops, g, inputs, y, needs, axis=-1, eps=1e-05):
         sum_x = ops.sum(x, axis=axis, keepdims=True)
         n = runtime.count(g.shape, axis)
         mean_x = sum_x / n
-        centred = x - mean_x
+        nearly_centred = x - mean_x
+        sum_nearly_centred = ops.sum(nearly_centred, axis=axis, keepdims=True).detach()
+        centred = nearly_centred - sum_nearly_centred / n
         sum_centred = ops.sum(centred * centred, axis=axis, keepdims=True)
         mean_centred = sum_centred / n
         scale = 1 / ops.sqrt(mean_centred + eps)
@@ -853,7 +867,9 @@ def layer_norm_plain_pushforward(ops, tangents, inputs, y, axis=-1, eps=1e-05):
     sum_x = ops.sum(x, axis=axis, keepdims=True)
     n = runtime.count(x.shape, axis)
     mean_x = sum_x / n
-    centred = x - mean_x
+    nearly_centred = x - mean_x
+    sum_nearly_centred = ops.sum(nearly_centred, axis=axis, keepdims=True).detach()
+    centred = nearly_centred - sum_nearly_centred / n
     sum_centred = ops.sum(centred * centred, axis=axis, keepdims=True)
     mean_centred = sum_centred / n
     scale = 1 / ops.sqrt(mean_centred + eps)
@@ -1598,7 +1614,9 @@ def std_pullback(ops, g, inputs, y, needs, axis=None, ddof=0, keepdims=False):
     sum_x = ops.sum(x, axis=axis, keepdims=True)
     n = runtime.count(x.shape, axis)
     mean_x = sum_x / n
-    centred = x - mean_x
+    nearly_centred = x - mean_x
+    sum_nearly_centred = ops.sum(nearly_centred, axis=axis, keepdims=True).detach()
+    centred = nearly_centred - sum_nearly_centred / n
     sum_centred = ops.sum(centred * centred, axis=axis, keepdims=True)
     t = n - ddof
     var_x = sum_centred / t
@@ -1613,7 +1631,9 @@ def std_pushforward(ops, tangents, inputs, y, axis=None, ddof=0, keepdims=False)
     sum_x = ops.sum(x, axis=axis, keepdims=True)
     n = runtime.count(x.shape, axis)
     mean_x = sum_x / n
-    centred = x - mean_x
+    nearly_centred = x - mean_x
+    sum_nearly_centred = ops.sum(nearly_centred, axis=axis, keepdims=True).detach()
+    centred = nearly_centred - sum_nearly_centred / n
     sum_centred = ops.sum(centred * centred, axis=axis, keepdims=True)
     t = n - ddof
     var_x = sum_centred / t
@@ -1702,7 +1722,9 @@ def var_pullback(ops, g, inputs, y, needs, axis=None, ddof=0, keepdims=False):
     sum_x = ops.sum(x, axis=axis, keepdims=True)
     n = runtime.count(x.shape, axis)
     mean_x = sum_x / n
-    centred = x - mean_x
+    nearly_centred = x - mean_x
+    sum_nearly_centred = ops.sum(nearly_centred, axis=axis, keepdims=True).detach()
+    centred = nearly_centred - sum_nearly_centred / n
     return (centred * 2 * g / (n - ddof),)
 
 
@@ -1712,7 +1734,9 @@ def var_pushforward(ops, tangents, inputs, y, axis=None, ddof=0, keepdims=False)
     n = runtime.count(x.shape, axis)
     sum_x = ops.sum(x, axis=axis, keepdims=True)
     mean_x = sum_x / n
-    centred = x - mean_x
+    nearly_centred = x - mean_x
+    sum_nearly_centred = ops.sum(nearly_centred, axis=axis, keepdims=True).detach()
+    centred = nearly_centred - sum_nearly_centred / n
     dy = 2 * ops.sum(centred * dx, axis=axis, keepdims=True) / (n - ddof)
     return runtime.drop_axis(dy, axis, keepdims)
 

@@ -92,7 +92,12 @@ class Search:
                         self.sums[AxisSum(stage.value, Str(axis))] = sympy.S.Zero if vanishes else total
 
     def _in_reductions(self, expr):
-        """The expression with the stages that are constant along the axis replaced by their definitions."""
+        """The expression with the stages that are constant along the axis replaced by their definitions.
+
+        A frozen sum is one that is zero in mathematics.
+        """
+        zero = {stage.value: sympy.S.Zero for stage in self.formula.stages if stage.frozen and stage.kind == "sum"}
+        expr = expr.xreplace(zero)
         for stage in reversed(self.maps):
             if stage.value.constant_along and not isinstance(stage.expr, Subgradient):
                 expr = expr.xreplace({stage.value: stage.expr})

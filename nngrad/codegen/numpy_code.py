@@ -152,7 +152,7 @@ class NumpyWriter(Writer):
             return f"runtime.count({self.shape}, {node.detail})"
         if node.op == "where":
             return f"np.where({', '.join(args)})"
-        if node.op == "reduce" and node.frozen:
+        if node.op == "reduce" and node.frozen and node.detail == "max":
             return f"runtime.finite_max({args[0]}, {node.axis})"
         if node.op == "reduce":
             inside = self.graph.nodes[node.args[0]]

@@ -1,11 +1,12 @@
 """Stage 2: a naive formula becomes an equal one that is stable.
 
-Three rules, none of which knows an op:
+Four rules, none of which knows an op:
 
 - words: `1 / (1 + exp(-x))` is `sigmoid(x)`, `log(1 + exp(x))` is `softplus(x)`, `exp(x) - 1` is `expm1(x)`, ...
 - max-shift: where exponentials are summed along an axis, `exp(u)` is computed as `exp(u - max(u))`. The factor exp(max
 u) is
   carried through the later stages as a symbol; the shift is made only where the symbol drops out of the result.
+- centring: where a mean is subtracted, the rounding error of the mean is subtracted too, by centring a second time.
 - take: an element picked from an elementwise expression is that expression of the picked elements.
 """
 
@@ -14,9 +15,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import sympy
+from sympy.core.symbol import Str
 
 from nngrad.codegen import words
-from nngrad.codegen.symbols import Pick, Value, is_constant_along
+from nngrad.codegen.symbols import AxisSum, Count, Pick, Value, is_constant_along
 from nngrad.codegen.trace import Formula, Recorder, Stage, alive
 
 # --- words ------------------------------------------------------------------------------------------------------------
@@ -225,6 +227,50 @@ def _scale_power(expr):
     return top - bottom, None if rest.has(_SCALE) else rest
 
 
+# --- centring ---------------------------------------------------------------------------------------------------------
+
+
+def centre_twice(formula: Formula) -> Formula:
+    """What sums to zero by its definition is made to do so in fact.
+
+    On rows whose mean is large beside their spread, the mean's rounding error would otherwise dominate x - mean(x).
+    What is subtracted is zero in mathematics, so it is frozen: it has no derivative.
+    """
+    recorder = _recorder(formula)
+    renamed: dict[Value, sympy.Expr] = {}
+    for stage in formula.stages:
+        expr = stage.expr.xreplace(renamed)
+        for part in sorted((part for part in expr.atoms(sympy.Add) if part.atoms(Value)), key=str):
+            axis = _vanishing_axis(part, formula.axes, recorder.stages)
+            if axis:
+                name = stage.value.name if part == expr and stage.kind == "map" else "centred"
+                rough = recorder.stage(part, "map", "", f"nearly_{name}")
+                drift = recorder.stage(rough, "sum", axis, f"sum_{rough}", frozen=True) / Count(Str(axis))
+                expr = expr.xreplace({part: recorder.stage(rough - drift, "map", "", name)})
+        renamed[stage.value] = recorder.stage(expr, stage.kind, stage.axis, stage.value.name, stage.frozen)
+    output = renamed[formula.output]
+    return replace(formula, stages=alive(recorder.stages, output), output=output)
+
+
+def _vanishing_axis(expr, axes: frozenset[str], stages: list[Stage]) -> str:
+    """The axis along which the expression sums to zero by the definitions of its values, or ''."""
+    for axis in sorted(axes):
+        if is_constant_along(expr, axis):
+            continue
+        known = {
+            AxisSum(stage.expr, Str(axis)): stage.value
+            for stage in stages
+            if stage.kind == "sum" and stage.axis == axis
+        }
+        total = AxisSum(expr, Str(axis)).xreplace(known)
+        for stage in reversed(stages):
+            if stage.kind == "map" and is_constant_along(stage.value, axis):
+                total = total.xreplace({stage.value: stage.expr})
+        if sympy.expand(total) == 0:
+            return axis
+    return ""
+
+
 # --- take -------------------------------------------------------------------------------------------------------------
 
 
@@ -274,7 +320,7 @@ def name_output(formula: Formula) -> Formula:
 
 
 def rewrite(formula: Formula) -> Formula:
-    """All three rules."""
+    """All four rules."""
     if isinstance(formula.stages[-1].expr, Value) and len(formula.stages) == 1:
         return formula
-    return name_output(push_takes(shift_exponentials(recognise_words(formula))))
+    return name_output(push_takes(centre_twice(shift_exponentials(recognise_words(formula)))))

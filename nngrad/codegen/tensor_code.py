@@ -58,10 +58,11 @@ class TensorWriter(Writer):
             return f"ops.where({listed})"
         if node.op == "as_float":
             return f"ops.where({listed}, 1.0, 0.0)"
-        if node.op == "reduce" and node.frozen:
+        if node.op == "reduce" and node.frozen and node.detail == "max":
             return f"runtime.finite_max({self.text(node.args[0], ATOM)}.data, {node.axis})"
         if node.op == "reduce":
-            return f"ops.{node.detail}({listed}, axis={node.axis}, keepdims=True)"
+            frozen = ".detach()" if node.frozen else ""
+            return f"ops.{node.detail}({listed}, axis={node.axis}, keepdims=True){frozen}"
         if node.op == "take":
             inside, index = args
             chosen = f"runtime.one_hot({index}.data, {inside}.shape, {node.axis}, {inside}.dtype)"

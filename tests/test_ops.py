@@ -189,3 +189,41 @@ def test_shapes(case, shape):
     for x in tensors:
         if isinstance(x, Tensor):
             assert isinstance(x.grad, np.ndarray) and x.grad.shape == shape
+
+
+SEVERAL_INPUTS = [one for one in CASES if one.values[0][0].family == "elementwise" and len(one.values[0][0].inputs) > 1]
+
+
+@pytest.mark.parametrize("case", SEVERAL_INPUTS, indirect=True)
+@pytest.mark.parametrize("shapes", [((2, 3, 1), (4,), (3, 1)), ((1,), (2, 1, 4), ()), ((), (3,), (2, 1))])
+@pytest.mark.parametrize("reduction", ["mean", "none"])
+def test_broadcasting(case, shapes, reduction):
+    """Inputs of different shapes give what the same inputs give when they are repeated beforehand."""
+    op, _, inputs, called = case
+    called = {**called, "reduction": reduction} if op.home == "loss" else called
+    names = [one.name for one in op.inputs]
+    small = {name: np.resize(inputs[name], shape) for name, shape in zip(names, shapes, strict=False)}
+    common = np.broadcast_shapes(*(array.shape for array in small.values()))
+    large = {name: np.broadcast_to(array, common).copy() for name, array in small.items()}
+    results = []
+    for given in (small, large):
+        tensors = as_tensors(op, given)
+        y = function(OPS[op.name])(*tensors, **called)
+        y.backward(np.random.default_rng(4).normal(size=y.shape))
+        along = {one.name: np.ones(given[one.name].shape) for one in op.inputs if one.differentiable}
+        moving = tuple(x.data for x in tensors if isinstance(x, Tensor))
+
+        def f(*moved, tensors=tensors):
+            fill = iter(moved)
+            return function(OPS[op.name])(*(next(fill) if isinstance(x, Tensor) else x for x in tensors), **called)
+
+        _, tangent = nngrad.jvp(f, moving, tuple(along.values()))
+        results.append((y, tangent, {n: x.grad for n, x in zip(names, tensors, strict=True) if isinstance(x, Tensor)}))
+    (y, tangent, gradients), (expected, expected_tangent, expected_gradients) = results
+    close(y.data, expected.data)
+    close(tangent.data, expected_tangent.data)
+    for name, gradient in gradients.items():
+        whole = expected_gradients[name]
+        extra = tuple(range(whole.ndim - gradient.ndim))
+        repeated = tuple(axis + len(extra) for axis, size in enumerate(gradient.shape) if size == 1)
+        close(gradient, whole.sum((*extra, *repeated)).reshape(gradient.shape))

@@ -37,7 +37,7 @@ def sigmoid_vjp(g, x):
     u = np.add(t, 1, out=...)
     t = np.divide(t, u, out=t)
     t = np.divide(t, u, out=t)
-    return np.multiply(t, g, out=t)
+    return np.multiply(g, t, out=t)
 
 
 sigmoid_jvp = sigmoid_vjp  # the Jacobian is symmetric
@@ -70,7 +70,7 @@ def tanh_vjp(g, x):
     u = np.add(t, 1, out=...)
     t = np.divide(t, u, out=t)
     t = np.divide(t, u, out=t)
-    t = np.multiply(t, g, out=t)
+    t = np.multiply(g, t, out=t)
     return np.multiply(t, 4, out=t)
 
 
@@ -153,7 +153,7 @@ def elu_vjp(g, x, alpha=1.0):
     """Cotangent of `elu`'s input."""
     t = np.minimum(x, 0, out=...)
     t = np.exp(t, out=t)
-    t = np.multiply(t, g, out=t)
+    t = np.multiply(g, t, out=t)
     t = np.multiply(t, alpha, out=t)
     return np.where(x > 0, g, t)
 
@@ -188,7 +188,7 @@ def selu_vjp(g, x):
     t = np.multiply(g, 1.0507009873554805, out=...)
     u = np.minimum(x, 0, out=...)
     u = np.exp(u, out=u)
-    u = np.multiply(u, g, out=u)
+    u = np.multiply(g, u, out=u)
     u = np.multiply(u, 1.7580993408473768, out=u)
     return np.where(x > 0, t, u)
 
@@ -224,7 +224,7 @@ def celu_vjp(g, x, alpha=1.0):
     t = np.divide(x, alpha, out=...)
     u = np.where(mask, 0, t)
     u = np.exp(u, out=u)
-    u = np.multiply(u, g, out=u)
+    u = np.multiply(g, u, out=u)
     return np.where(mask, g, u)
 
 
@@ -247,7 +247,7 @@ def gelu_none_vjp(g, x, normal_cdf_x):
     u = np.multiply(x, 0.3989422804014327, out=...)
     u = np.multiply(u, t, out=u)
     u = np.add(normal_cdf_x, u, out=u)
-    return np.multiply(u, g, out=u)
+    return np.multiply(g, u, out=u)
 
 
 gelu_none_jvp = gelu_none_vjp  # the Jacobian is symmetric
@@ -286,7 +286,7 @@ def gelu_tanh_vjp(g, x, inner, tanh_inner):
     u = np.multiply(u, 1.5957691216057308, out=u)
     t = np.add(t, u, out=t)
     t = np.add(t, 0.5, out=t)
-    return np.multiply(t, g, out=t)
+    return np.multiply(g, t, out=t)
 
 
 gelu_tanh_jvp = gelu_tanh_vjp  # the Jacobian is symmetric
@@ -379,7 +379,7 @@ def silu_vjp(g, x, sigmoid_x):
     t = np.divide(t, u, out=t)
     t = np.multiply(x, t, out=t)
     t = np.add(sigmoid_x, t, out=t)
-    return np.multiply(t, g, out=t)
+    return np.multiply(g, t, out=t)
 
 
 silu_jvp = silu_vjp  # the Jacobian is symmetric
@@ -435,7 +435,7 @@ def mish_vjp(g, x, log_exp_x, tanh_log_exp_x):
     t = np.multiply(t, u, out=t)
     t = np.multiply(t, 4, out=t)
     t = np.add(tanh_log_exp_x, t, out=t)
-    return np.multiply(t, g, out=t)
+    return np.multiply(g, t, out=t)
 
 
 mish_jvp = mish_vjp  # the Jacobian is symmetric
@@ -474,7 +474,7 @@ def logsigmoid_vjp(g, x):
     v = np.negative(x, out=...)
     t = np.maximum(t, v >= 0, out=t)
     t = np.divide(t, u, out=t)
-    return np.multiply(t, g, out=t)
+    return np.multiply(g, t, out=t)
 
 
 logsigmoid_jvp = logsigmoid_vjp  # the Jacobian is symmetric
@@ -540,7 +540,7 @@ def tanhshrink_vjp(g, x):
     t = np.divide(t, u, out=t)
     t = np.multiply(t, 4, out=t)
     t = np.subtract(t, 1, out=t)
-    t = np.multiply(t, g, out=t)
+    t = np.multiply(g, t, out=t)
     return np.negative(t, out=t)
 
 
@@ -629,7 +629,7 @@ def hardswish_vjp(g, x):
     """Cotangent of `hardswish`'s input."""
     t = np.divide(x, 3, out=...)
     t = np.add(t, 0.5, out=t)
-    t = np.multiply(t, g, out=t)
+    t = np.multiply(g, t, out=t)
     u = np.where(x <= 3, t, g)
     return np.where(x < -3, 0, u)
 
@@ -724,7 +724,7 @@ def softplus_threshold_vjp(g, x, beta=1.0, threshold=None):
     v = np.maximum(v, t >= 0, out=v)
     t = np.where(mask, 1, u)
     v = np.divide(v, t, out=v)
-    v = np.multiply(v, g, out=v)
+    v = np.multiply(g, v, out=v)
     return np.where(mask, g, v)
 
 
@@ -752,7 +752,7 @@ def softplus_plain_vjp(g, x, beta=1.0):
     v = np.add(u, 1, out=...)
     u = np.maximum(u, t >= 0, out=u)
     u = np.divide(u, v, out=u)
-    return np.multiply(u, g, out=u)
+    return np.multiply(g, u, out=u)
 
 
 softplus_plain_jvp = softplus_plain_vjp  # the Jacobian is symmetric
@@ -818,7 +818,7 @@ def softmax(x, axis=-1):
 
 def softmax_vjp(g, y, axis=-1):
     """Cotangent of `softmax`'s input."""
-    t = np.multiply(y, g, out=...)
+    t = np.multiply(g, y, out=...)
     u = np.subtract(g, np.add.reduce(t, axis, keepdims=True), out=...)
     return np.multiply(y, u, out=u)
 
@@ -862,5 +862,5 @@ def log_softmax_vjp(g, exp_x, sum_exp_x, axis=-1):
 
 def log_softmax_jvp(dx, exp_x, sum_exp_x, axis=-1):
     """Tangent of `log_softmax`'s output."""
-    t = np.multiply(exp_x, dx, out=...)
+    t = np.multiply(dx, exp_x, out=...)
     return np.subtract(dx, np.add.reduce(t, axis, keepdims=True) / sum_exp_x, out=...)

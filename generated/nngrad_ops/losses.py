@@ -32,7 +32,7 @@ def l1_loss_vjp(g, input, target, needs, reduction="mean"):
     g = runtime.spread(g, reduction, shape)
     t = np.subtract(input, target, out=...)
     t = np.sign(t, out=t)
-    u = np.multiply(t, g, out=...)
+    u = np.multiply(g, t, out=...)
     dinput = dtarget = None
     if needs[0]:
         dinput = runtime.unbroadcast(u, input.shape)
@@ -48,9 +48,9 @@ def l1_loss_jvp(dinput, dtarget, input, target, reduction="mean"):
     t = np.sign(t, out=t)
     terms = []
     if dinput is not None:
-        terms.append(np.multiply(t, dinput, out=...))
+        terms.append(np.multiply(dinput, t, out=...))
     if dtarget is not None:
-        t = np.multiply(t, dtarget, out=t)
+        t = np.multiply(dtarget, t, out=t)
         terms.append(np.negative(t, out=t))
     dy = runtime.total(terms, shape)
     return runtime.reduced(dy, reduction)
@@ -80,7 +80,7 @@ def mse_loss_vjp(g, input, target, needs, reduction="mean"):
     shape = np.broadcast_shapes(input.shape, target.shape)
     g = runtime.spread(g, reduction, shape)
     t = np.subtract(input, target, out=...)
-    u = np.multiply(t, g, out=...)
+    u = np.multiply(g, t, out=...)
     dinput = dtarget = None
     if needs[0]:
         dinput = runtime.unbroadcast(np.multiply(u, 2, out=...), input.shape)
@@ -96,10 +96,10 @@ def mse_loss_jvp(dinput, dtarget, input, target, reduction="mean"):
     t = np.subtract(input, target, out=...)
     terms = []
     if dinput is not None:
-        u = np.multiply(t, dinput, out=...)
+        u = np.multiply(dinput, t, out=...)
         terms.append(np.multiply(u, 2, out=u))
     if dtarget is not None:
-        t = np.multiply(t, dtarget, out=t)
+        t = np.multiply(dtarget, t, out=t)
         t = np.negative(t, out=t)
         terms.append(np.multiply(t, 2, out=t))
     dy = runtime.total(terms, shape)
@@ -140,17 +140,17 @@ def smooth_l1_loss_vjp(g, input, target, needs, beta=1.0, reduction="mean"):
     r = np.abs(t, out=...)
     mask = r < beta
     t = np.sign(t, out=t)
-    u = np.multiply(r, t, out=r)
-    v = np.multiply(u, g, out=...)
-    v = np.divide(v, beta, out=v)
-    u = np.multiply(t, g, out=...)
+    u = np.multiply(g, r, out=...)
+    u = np.multiply(u, t, out=u)
+    u = np.divide(u, beta, out=u)
+    v = np.multiply(g, t, out=...)
     dinput = dtarget = None
     if needs[0]:
-        dinput = runtime.unbroadcast(np.where(mask, v, u), input.shape)
+        dinput = runtime.unbroadcast(np.where(mask, u, v), input.shape)
     if needs[1]:
-        v = np.negative(v, out=v)
         u = np.negative(u, out=u)
-        dtarget = runtime.unbroadcast(np.where(mask, v, u), target.shape)
+        v = np.negative(v, out=v)
+        dtarget = runtime.unbroadcast(np.where(mask, u, v), target.shape)
     return dinput, dtarget
 
 
@@ -161,18 +161,19 @@ def smooth_l1_loss_jvp(dinput, dtarget, input, target, beta=1.0, reduction="mean
     r = np.abs(t, out=...)
     mask = r < beta
     t = np.sign(t, out=t)
-    u = np.multiply(r, t, out=r)
     terms = []
     if dinput is not None:
-        v = np.multiply(u, dinput, out=...)
-        v = np.divide(v, beta, out=v)
-        w = np.multiply(t, dinput, out=...)
-        terms.append(np.where(mask, v, w))
+        u = np.multiply(dinput, r, out=...)
+        u = np.multiply(u, t, out=u)
+        u = np.divide(u, beta, out=u)
+        v = np.multiply(dinput, t, out=...)
+        terms.append(np.where(mask, u, v))
     if dtarget is not None:
-        u = np.multiply(u, dtarget, out=u)
+        u = np.multiply(dtarget, r, out=r)
+        u = np.multiply(u, t, out=u)
         u = np.divide(u, beta, out=u)
         u = np.negative(u, out=u)
-        t = np.multiply(t, dtarget, out=t)
+        t = np.multiply(dtarget, t, out=t)
         t = np.negative(t, out=t)
         terms.append(np.where(mask, u, t))
     dy = runtime.total(terms, shape)
@@ -214,17 +215,17 @@ def huber_loss_vjp(g, input, target, needs, delta=1.0, reduction="mean"):
     r = np.abs(t, out=...)
     mask = r < delta
     t = np.sign(t, out=t)
-    u = np.multiply(r, t, out=r)
-    v = np.multiply(u, g, out=...)
-    u = np.multiply(t, g, out=...)
+    u = np.multiply(g, r, out=...)
+    u = np.multiply(u, t, out=u)
+    v = np.multiply(g, t, out=...)
     dinput = dtarget = None
     if needs[0]:
-        t = np.multiply(u, delta, out=...)
-        dinput = runtime.unbroadcast(np.where(mask, v, t), input.shape)
+        t = np.multiply(v, delta, out=...)
+        dinput = runtime.unbroadcast(np.where(mask, u, t), input.shape)
     if needs[1]:
-        v = np.negative(v, out=v)
-        u = np.multiply(u, -delta, out=u)
-        dtarget = runtime.unbroadcast(np.where(mask, v, u), target.shape)
+        u = np.negative(u, out=u)
+        v = np.multiply(v, -delta, out=v)
+        dtarget = runtime.unbroadcast(np.where(mask, u, v), target.shape)
     return dinput, dtarget
 
 
@@ -235,17 +236,18 @@ def huber_loss_jvp(dinput, dtarget, input, target, delta=1.0, reduction="mean"):
     r = np.abs(t, out=...)
     mask = r < delta
     t = np.sign(t, out=t)
-    u = np.multiply(r, t, out=r)
     terms = []
     if dinput is not None:
-        v = np.multiply(u, dinput, out=...)
-        w = np.multiply(t, dinput, out=...)
-        w = np.multiply(w, delta, out=w)
-        terms.append(np.where(mask, v, w))
+        u = np.multiply(dinput, r, out=...)
+        u = np.multiply(u, t, out=u)
+        v = np.multiply(dinput, t, out=...)
+        v = np.multiply(v, delta, out=v)
+        terms.append(np.where(mask, u, v))
     if dtarget is not None:
-        u = np.multiply(u, dtarget, out=u)
+        u = np.multiply(dtarget, r, out=r)
+        u = np.multiply(u, t, out=u)
         u = np.negative(u, out=u)
-        t = np.multiply(t, dtarget, out=t)
+        t = np.multiply(dtarget, t, out=t)
         t = np.multiply(t, -delta, out=t)
         terms.append(np.where(mask, u, t))
     dy = runtime.total(terms, shape)
@@ -272,7 +274,7 @@ def kl_div_no_log_target_vjp(g, input, target, needs, reduction="mean"):
     mask = target == 0
     dinput = dtarget = None
     if needs[0]:
-        t = np.multiply(target, g, out=...)
+        t = np.multiply(g, target, out=...)
         t = np.negative(t, out=t)
         dinput = runtime.unbroadcast(np.where(mask, 0, t), input.shape)
     if needs[1]:
@@ -280,7 +282,7 @@ def kl_div_no_log_target_vjp(g, input, target, needs, reduction="mean"):
         log_target2 = np.log(t, out=t)
         t = np.subtract(input, log_target2, out=...)
         t = np.subtract(t, 1, out=t)
-        u = np.multiply(t, g, out=...)
+        u = np.multiply(g, t, out=...)
         u = np.negative(u, out=u)
         dtarget = runtime.unbroadcast(np.where(mask, 0, u), target.shape)
     return dinput, dtarget
@@ -292,7 +294,7 @@ def kl_div_no_log_target_jvp(dinput, dtarget, input, target, reduction="mean"):
     mask = target == 0
     terms = []
     if dinput is not None:
-        t = np.multiply(target, dinput, out=...)
+        t = np.multiply(dinput, target, out=...)
         t = np.negative(t, out=t)
         terms.append(np.where(mask, 0, t))
     if dtarget is not None:
@@ -300,7 +302,7 @@ def kl_div_no_log_target_jvp(dinput, dtarget, input, target, reduction="mean"):
         log_target2 = np.log(t, out=t)
         t = np.subtract(input, log_target2, out=...)
         t = np.subtract(t, 1, out=t)
-        t = np.multiply(t, dtarget, out=t)
+        t = np.multiply(dtarget, t, out=t)
         t = np.negative(t, out=t)
         terms.append(np.where(mask, 0, t))
     dy = runtime.total(terms, shape)
@@ -319,16 +321,15 @@ def kl_div_log_target_vjp(g, input, target, exp_target, needs, reduction="mean")
     """Cotangents of `kl_div_log_target`'s inputs."""
     shape = np.broadcast_shapes(input.shape, target.shape)
     g = runtime.spread(g, reduction, shape)
+    t = np.multiply(g, exp_target, out=...)
     dinput = dtarget = None
     if needs[0]:
-        t = np.multiply(exp_target, g, out=...)
-        dinput = runtime.unbroadcast(np.negative(t, out=t), input.shape)
+        dinput = runtime.unbroadcast(np.negative(t, out=...), input.shape)
     if needs[1]:
-        t = np.subtract(input, target, out=...)
-        t = np.subtract(t, 1, out=t)
-        t = np.multiply(exp_target, t, out=t)
-        u = np.multiply(t, g, out=...)
-        dtarget = runtime.unbroadcast(np.negative(u, out=u), target.shape)
+        u = np.subtract(input, target, out=...)
+        u = np.subtract(u, 1, out=u)
+        v = np.multiply(t, u, out=...)
+        dtarget = runtime.unbroadcast(np.negative(v, out=v), target.shape)
     return dinput, dtarget
 
 
@@ -337,13 +338,13 @@ def kl_div_log_target_jvp(dinput, dtarget, input, target, exp_target, reduction=
     shape = np.broadcast_shapes(input.shape, target.shape)
     terms = []
     if dinput is not None:
-        t = np.multiply(exp_target, dinput, out=...)
+        t = np.multiply(dinput, exp_target, out=...)
         terms.append(np.negative(t, out=t))
     if dtarget is not None:
         t = np.subtract(input, target, out=...)
         t = np.subtract(t, 1, out=t)
-        t = np.multiply(exp_target, t, out=t)
-        t = np.multiply(t, dtarget, out=t)
+        u = np.multiply(dtarget, exp_target, out=...)
+        t = np.multiply(u, t, out=t)
         terms.append(np.negative(t, out=t))
     dy = runtime.total(terms, shape)
     return runtime.reduced(dy, reduction)
@@ -466,7 +467,7 @@ def binary_cross_entropy_vjp(g, input, target, log_p, log_q, needs, reduction="m
         dinput = runtime.unbroadcast(np.add(u, t, out=u), input.shape)
     if needs[1]:
         t = np.subtract(log_q, log_p, out=...)
-        dtarget = runtime.unbroadcast(np.multiply(t, g, out=...), target.shape)
+        dtarget = runtime.unbroadcast(np.multiply(g, t, out=...), target.shape)
     return dinput, dtarget
 
 
@@ -502,7 +503,7 @@ def binary_cross_entropy_jvp(dinput, dtarget, input, target, log_p, log_q, reduc
         terms.append(np.add(t, v, out=t))
     if dtarget is not None:
         t = np.subtract(log_q, log_p, out=...)
-        terms.append(np.multiply(t, dtarget, out=t))
+        terms.append(np.multiply(dtarget, t, out=...))
     dy = runtime.total(terms, shape)
     return runtime.reduced(dy, reduction)
 
@@ -545,9 +546,9 @@ def binary_cross_entropy_with_logits_vjp(g, input, target, needs, reduction="mea
         t = np.maximum(t, input >= 0, out=t)
         t = np.divide(t, u, out=t)
         u = np.subtract(t, target, out=...)
-        dinput = runtime.unbroadcast(np.multiply(u, g, out=...), input.shape)
+        dinput = runtime.unbroadcast(np.multiply(g, u, out=...), input.shape)
     if needs[1]:
-        t = np.multiply(input, g, out=...)
+        t = np.multiply(g, input, out=...)
         dtarget = runtime.unbroadcast(np.negative(t, out=t), target.shape)
     return dinput, dtarget
 
@@ -564,9 +565,9 @@ def binary_cross_entropy_with_logits_jvp(dinput, dtarget, input, target, reducti
         t = np.maximum(t, input >= 0, out=t)
         t = np.divide(t, u, out=t)
         u = np.subtract(t, target, out=...)
-        terms.append(np.multiply(u, dinput, out=u))
+        terms.append(np.multiply(dinput, u, out=u))
     if dtarget is not None:
-        t = np.multiply(input, dtarget, out=...)
+        t = np.multiply(dtarget, input, out=...)
         terms.append(np.negative(t, out=t))
     dy = runtime.total(terms, shape)
     return runtime.reduced(dy, reduction)
@@ -657,6 +658,6 @@ def cross_entropy_vjp(g, input, target, exp_input, sum_exp_input, needs, axis=-1
 def cross_entropy_jvp(dinput, dtarget, input, target, exp_input, sum_exp_input, axis=-1, reduction="mean"):
     """Tangent of `cross_entropy`'s output."""
     target = np.expand_dims(target, axis)
-    t = np.multiply(exp_input, dinput, out=...)
+    t = np.multiply(dinput, exp_input, out=...)
     dy = np.add.reduce(t, axis, keepdims=True) / sum_exp_input - np.take_along_axis(dinput, target, axis)
     return runtime.reduced(runtime.drop_axis(dy, axis, False), reduction)

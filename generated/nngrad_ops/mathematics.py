@@ -27,7 +27,7 @@ def abs(x):
 def abs_vjp(g, x):
     """Cotangent of `abs`'s input."""
     t = np.sign(x, out=...)
-    return np.multiply(t, g, out=t)
+    return np.multiply(g, t, out=t)
 
 
 abs_jvp = abs_vjp  # the Jacobian is symmetric
@@ -188,7 +188,7 @@ def exp(x):
 
 def exp_vjp(g, y):
     """Cotangent of `exp`'s input."""
-    return np.multiply(y, g, out=...)
+    return np.multiply(g, y, out=...)
 
 
 exp_jvp = exp_vjp  # the Jacobian is symmetric
@@ -213,8 +213,8 @@ def exp2(x):
 
 def exp2_vjp(g, y):
     """Cotangent of `exp2`'s input."""
-    t = np.multiply(y, 0.6931471805599453, out=...)
-    return np.multiply(t, g, out=t)
+    t = np.multiply(g, 0.6931471805599453, out=...)
+    return np.multiply(t, y, out=t)
 
 
 exp2_jvp = exp2_vjp  # the Jacobian is symmetric
@@ -240,7 +240,7 @@ def expm1(x):
 def expm1_vjp(g, x):
     """Cotangent of `expm1`'s input."""
     t = np.exp(x, out=...)
-    return np.multiply(t, g, out=t)
+    return np.multiply(g, t, out=t)
 
 
 expm1_jvp = expm1_vjp  # the Jacobian is symmetric
@@ -378,12 +378,12 @@ def logaddexp_vjp(g, x1, x2, needs):
     if needs[0]:
         w = np.maximum(u, t >= 0, out=...)
         w = np.divide(w, v, out=w)
-        dx1 = runtime.unbroadcast(np.multiply(w, g, out=w), x1.shape)
+        dx1 = runtime.unbroadcast(np.multiply(g, w, out=w), x1.shape)
     if needs[1]:
         t = np.subtract(x2, x1, out=...)
         u = np.maximum(u, t >= 0, out=u)
         u = np.divide(u, v, out=u)
-        dx2 = runtime.unbroadcast(np.multiply(u, g, out=u), x2.shape)
+        dx2 = runtime.unbroadcast(np.multiply(g, u, out=u), x2.shape)
     return dx1, dx2
 
 
@@ -399,12 +399,12 @@ def logaddexp_jvp(dx1, dx2, x1, x2):
     if dx1 is not None:
         w = np.maximum(u, t >= 0, out=...)
         w = np.divide(w, v, out=w)
-        terms.append(np.multiply(w, dx1, out=w))
+        terms.append(np.multiply(dx1, w, out=w))
     if dx2 is not None:
         t = np.subtract(x2, x1, out=...)
         u = np.maximum(u, t >= 0, out=u)
         u = np.divide(u, v, out=u)
-        terms.append(np.multiply(u, dx2, out=u))
+        terms.append(np.multiply(dx2, u, out=u))
     return runtime.total(terms, shape)
 
 
@@ -428,7 +428,7 @@ def sin(x):
 def sin_vjp(g, x):
     """Cotangent of `sin`'s input."""
     t = np.cos(x, out=...)
-    return np.multiply(t, g, out=t)
+    return np.multiply(g, t, out=t)
 
 
 sin_jvp = sin_vjp  # the Jacobian is symmetric
@@ -454,7 +454,7 @@ def cos(x):
 def cos_vjp(g, x):
     """Cotangent of `cos`'s input."""
     t = np.sin(x, out=...)
-    t = np.multiply(t, g, out=t)
+    t = np.multiply(g, t, out=t)
     return np.negative(t, out=t)
 
 
@@ -645,7 +645,7 @@ def sinh(x):
 def sinh_vjp(g, x):
     """Cotangent of `sinh`'s input."""
     t = np.cosh(x, out=...)
-    return np.multiply(t, g, out=t)
+    return np.multiply(g, t, out=t)
 
 
 sinh_jvp = sinh_vjp  # the Jacobian is symmetric
@@ -671,7 +671,7 @@ def cosh(x):
 def cosh_vjp(g, x):
     """Cotangent of `cosh`'s input."""
     t = np.sinh(x, out=...)
-    return np.multiply(t, g, out=t)
+    return np.multiply(g, t, out=t)
 
 
 cosh_jvp = cosh_vjp  # the Jacobian is symmetric
@@ -866,7 +866,7 @@ def erf(x):
 def erf_vjp(g, x):
     """Cotangent of `erf`'s input."""
     t = runtime.exp_square(x, -1)
-    t = np.multiply(t, g, out=t)
+    t = np.multiply(g, t, out=t)
     return np.multiply(t, 1.1283791670955126, out=t)
 
 
@@ -893,7 +893,7 @@ def erfc(x):
 def erfc_vjp(g, x):
     """Cotangent of `erfc`'s input."""
     t = runtime.exp_square(x, -1)
-    t = np.multiply(t, g, out=t)
+    t = np.multiply(g, t, out=t)
     t = np.negative(t, out=t)
     return np.multiply(t, 1.1283791670955126, out=t)
 
@@ -1088,7 +1088,7 @@ def prod_vjp(g, x, axis=None, keepdims=False):
 def prod_jvp(dx, x, axis=None, keepdims=False):
     """Tangent of `prod`'s output."""
     t = runtime.product_of_others(x, axis)
-    t = np.multiply(t, dx, out=t)
+    t = np.multiply(dx, t, out=t)
     dy = np.add.reduce(t, axis, keepdims=True)
     return runtime.drop_axis(dy, axis, keepdims)
 
@@ -1122,7 +1122,7 @@ def max_jvp(dx, x, y, axis=None, keepdims=False):
     """Tangent of `max`'s output."""
     y = y.reshape(runtime.kept_shape(x.shape, axis))
     mask = x == y
-    t = np.multiply(mask, dx, out=...)
+    t = np.multiply(dx, mask, out=...)
     dy = np.add.reduce(t, axis, keepdims=True) / np.add.reduce(mask, axis, keepdims=True, dtype=dx.dtype)
     return runtime.drop_axis(dy, axis, keepdims)
 
@@ -1156,7 +1156,7 @@ def min_jvp(dx, x, y, axis=None, keepdims=False):
     """Tangent of `min`'s output."""
     y = y.reshape(runtime.kept_shape(x.shape, axis))
     mask = x == y
-    t = np.multiply(mask, dx, out=...)
+    t = np.multiply(dx, mask, out=...)
     dy = np.add.reduce(t, axis, keepdims=True) / np.add.reduce(mask, axis, keepdims=True, dtype=dx.dtype)
     return runtime.drop_axis(dy, axis, keepdims)
 
@@ -1261,9 +1261,9 @@ def multiply_vjp(g, x1, x2, needs):
     """Cotangents of `multiply`'s inputs."""
     dx1 = dx2 = None
     if needs[0]:
-        dx1 = runtime.unbroadcast(np.multiply(x2, g, out=...), x1.shape)
+        dx1 = runtime.unbroadcast(np.multiply(g, x2, out=...), x1.shape)
     if needs[1]:
-        dx2 = runtime.unbroadcast(np.multiply(x1, g, out=...), x2.shape)
+        dx2 = runtime.unbroadcast(np.multiply(g, x1, out=...), x2.shape)
     return dx1, dx2
 
 
@@ -1272,9 +1272,9 @@ def multiply_jvp(dx1, dx2, x1, x2):
     shape = np.broadcast_shapes(x1.shape, x2.shape)
     terms = []
     if dx1 is not None:
-        terms.append(np.multiply(x2, dx1, out=...))
+        terms.append(np.multiply(dx1, x2, out=...))
     if dx2 is not None:
-        terms.append(np.multiply(x1, dx2, out=...))
+        terms.append(np.multiply(dx2, x1, out=...))
     return runtime.total(terms, shape)
 
 
@@ -1372,15 +1372,15 @@ def power_vjp(g, x1, x2, y, needs):
         t = np.subtract(x2, 1, out=...)
         u = np.where(mask, 1, x1)
         v = runtime.power(u, t)
-        v = np.multiply(x2, v, out=v)
-        v = np.multiply(v, g, out=v)
-        dx1 = runtime.unbroadcast(np.where(mask, 0, v), x1.shape)
+        u = np.multiply(g, x2, out=u)
+        u = np.multiply(u, v, out=u)
+        dx1 = runtime.unbroadcast(np.where(mask, 0, u), x1.shape)
     if needs[1]:
         mask = x1 == 0
         t = np.where(mask, 1, x1)
         t = np.log(t, out=t)
-        u = np.multiply(y, t, out=...)
-        u = np.multiply(u, g, out=u)
+        u = np.multiply(g, y, out=...)
+        u = np.multiply(u, t, out=u)
         dx2 = runtime.unbroadcast(np.where(mask, 0, u), x2.shape)
     return dx1, dx2
 
@@ -1394,15 +1394,15 @@ def power_jvp(dx1, dx2, x1, x2, y):
         t = np.subtract(x2, 1, out=...)
         u = np.where(mask, 1, x1)
         v = runtime.power(u, t)
-        v = np.multiply(x2, v, out=v)
-        v = np.multiply(v, dx1, out=v)
-        terms.append(np.where(mask, 0, v))
+        u = np.multiply(dx1, x2, out=u)
+        u = np.multiply(u, v, out=u)
+        terms.append(np.where(mask, 0, u))
     if dx2 is not None:
         mask = x1 == 0
         t = np.where(mask, 1, x1)
         t = np.log(t, out=t)
-        u = np.multiply(y, t, out=...)
-        u = np.multiply(u, dx2, out=u)
+        u = np.multiply(dx2, y, out=...)
+        u = np.multiply(u, t, out=u)
         terms.append(np.where(mask, 0, u))
     return runtime.total(terms, shape)
 
@@ -1426,7 +1426,7 @@ def square(x):
 
 def square_vjp(g, x):
     """Cotangent of `square`'s input."""
-    t = np.multiply(x, g, out=...)
+    t = np.multiply(g, x, out=...)
     return np.multiply(t, 2, out=t)
 
 
@@ -1489,7 +1489,7 @@ def xlogy_vjp(g, x1, x2, needs):
     dx1 = dx2 = None
     if needs[0]:
         log_x2 = np.log(t, out=...)
-        u = np.multiply(log_x2, g, out=...)
+        u = np.multiply(g, log_x2, out=...)
         dx1 = runtime.unbroadcast(np.where(mask, 0, u), x1.shape)
     if needs[1]:
         t = np.divide(x1, t, out=t)
@@ -1506,7 +1506,7 @@ def xlogy_jvp(dx1, dx2, x1, x2):
     terms = []
     if dx1 is not None:
         log_x2 = np.log(t, out=...)
-        u = np.multiply(log_x2, dx1, out=...)
+        u = np.multiply(dx1, log_x2, out=...)
         terms.append(np.where(mask, 0, u))
     if dx2 is not None:
         t = np.divide(x1, t, out=t)
@@ -1741,7 +1741,7 @@ def var_jvp(dx, x, mean_x, sum_nearly_centred, axis=None, ddof=0, keepdims=False
     n = runtime.count(x.shape, axis)
     nearly_centred = np.subtract(x, mean_x, out=...)
     centred = np.subtract(nearly_centred, sum_nearly_centred / n, out=nearly_centred)
-    t = np.multiply(centred, dx, out=centred)
+    t = np.multiply(dx, centred, out=centred)
     dy = 2 * np.add.reduce(t, axis, keepdims=True) / (n - ddof)
     return runtime.drop_axis(dy, axis, keepdims)
 
@@ -1798,7 +1798,7 @@ def std_jvp(dx, x, y, mean_x, sum_nearly_centred, var_x, axis=None, ddof=0, keep
     n = runtime.count(x.shape, axis)
     nearly_centred = np.subtract(x, mean_x, out=...)
     centred = np.subtract(nearly_centred, sum_nearly_centred / n, out=nearly_centred)
-    t = np.multiply(centred, dx, out=centred)
+    t = np.multiply(dx, centred, out=centred)
     u = np.add.reduce(t, axis, keepdims=True) / np.where(mask, 1, (n - ddof) * y)
     dy = np.where(mask, 0, u)
     return runtime.drop_axis(dy, axis, keepdims)
@@ -1840,6 +1840,6 @@ def logsumexp_vjp(g, x, exp_x, sum_exp_x, axis=None, keepdims=False):
 
 def logsumexp_jvp(dx, x, exp_x, sum_exp_x, axis=None, keepdims=False):
     """Tangent of `logsumexp`'s output."""
-    t = np.multiply(exp_x, dx, out=...)
+    t = np.multiply(dx, exp_x, out=...)
     dy = np.add.reduce(t, axis, keepdims=True) / sum_exp_x
     return runtime.drop_axis(dy, axis, keepdims)

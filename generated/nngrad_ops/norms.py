@@ -33,16 +33,15 @@ def layer_norm_weight_bias_vjp(g, x, weight, bias, scale, y1, needs, axis=-1, ep
     """Cotangents of `layer_norm_weight_bias`'s inputs."""
     dx = dweight = dbias = None
     if needs[0]:
-        t = np.multiply(weight, g, out=...)
+        t = np.multiply(g, weight, out=...)
         n = runtime.count(g.shape, axis)
-        u = np.multiply(weight, y1, out=...)
-        u = np.multiply(u, g, out=u)
+        u = np.multiply(t, y1, out=...)
         v = np.multiply(y1, np.add.reduce(u, axis, keepdims=True) / n, out=...)
         v = np.subtract(t, v, out=v)
         v = np.subtract(v, np.add.reduce(t, axis, keepdims=True) / n, out=v)
         dx = runtime.unbroadcast(np.multiply(v, scale, out=v), x.shape)
     if needs[1]:
-        dweight = runtime.unbroadcast(np.multiply(y1, g, out=...), weight.shape)
+        dweight = runtime.unbroadcast(np.multiply(g, y1, out=...), weight.shape)
     if needs[2]:
         dbias = runtime.unbroadcast(g, bias.shape)
     return dx, dweight, dbias
@@ -54,14 +53,14 @@ def layer_norm_weight_bias_jvp(dx, dweight, dbias, x, weight, bias, scale, y1, a
     terms = []
     if dx is not None:
         n = runtime.count(shape, axis)
-        t = np.multiply(y1, dx, out=...)
+        t = np.multiply(dx, y1, out=...)
         u = np.multiply(y1, np.add.reduce(t, axis, keepdims=True) / n, out=...)
         u = np.subtract(dx, u, out=u)
         u = np.subtract(u, np.add.reduce(np.broadcast_to(dx, shape), axis, keepdims=True) / n, out=u)
         u = np.multiply(weight, u, out=u)
         terms.append(np.multiply(u, scale, out=u))
     if dweight is not None:
-        terms.append(np.multiply(y1, dweight, out=...))
+        terms.append(np.multiply(dweight, y1, out=...))
     if dbias is not None:
         terms.append(dbias)
     return runtime.total(terms, shape)
@@ -89,15 +88,15 @@ def layer_norm_weight_vjp(g, x, weight, y, scale, y1, needs, axis=-1, eps=1e-05)
     """Cotangents of `layer_norm_weight`'s inputs."""
     dx = dweight = None
     if needs[0]:
-        t = np.multiply(weight, g, out=...)
+        t = np.multiply(g, weight, out=...)
         n = runtime.count(g.shape, axis)
-        u = np.multiply(y, g, out=...)
+        u = np.multiply(g, y, out=...)
         v = np.multiply(y1, np.add.reduce(u, axis, keepdims=True) / n, out=...)
         v = np.subtract(t, v, out=v)
         v = np.subtract(v, np.add.reduce(t, axis, keepdims=True) / n, out=v)
         dx = runtime.unbroadcast(np.multiply(v, scale, out=v), x.shape)
     if needs[1]:
-        dweight = runtime.unbroadcast(np.multiply(y1, g, out=...), weight.shape)
+        dweight = runtime.unbroadcast(np.multiply(g, y1, out=...), weight.shape)
     return dx, dweight, None
 
 
@@ -107,14 +106,14 @@ def layer_norm_weight_jvp(dx, dweight, x, weight, y, scale, y1, axis=-1, eps=1e-
     terms = []
     if dx is not None:
         n = runtime.count(shape, axis)
-        t = np.multiply(y1, dx, out=...)
+        t = np.multiply(dx, y1, out=...)
         u = np.multiply(y1, np.add.reduce(t, axis, keepdims=True) / n, out=...)
         u = np.subtract(dx, u, out=u)
         u = np.subtract(u, np.add.reduce(np.broadcast_to(dx, shape), axis, keepdims=True) / n, out=u)
         u = np.multiply(weight, u, out=u)
         terms.append(np.multiply(u, scale, out=u))
     if dweight is not None:
-        terms.append(np.multiply(y1, dweight, out=...))
+        terms.append(np.multiply(dweight, y1, out=...))
     return runtime.total(terms, shape)
 
 
@@ -143,7 +142,7 @@ def layer_norm_bias_vjp(g, x, bias, scale, mean_x, sum_nearly_centred, needs, ax
         nearly_centred = np.subtract(x, mean_x, out=...)
         n = runtime.count(g.shape, axis)
         centred = np.subtract(nearly_centred, sum_nearly_centred / n, out=nearly_centred)
-        t = np.multiply(centred, g, out=...)
+        t = np.multiply(g, centred, out=...)
         u = np.multiply(centred, np.add.reduce(t, axis, keepdims=True) * scale * scale / n, out=centred)
         u = np.subtract(g, u, out=u)
         u = np.subtract(u, np.add.reduce(g, axis, keepdims=True) / n, out=u)
@@ -161,7 +160,7 @@ def layer_norm_bias_jvp(dx, dbias, x, bias, scale, mean_x, sum_nearly_centred, a
         nearly_centred = np.subtract(x, mean_x, out=...)
         n = runtime.count(shape, axis)
         centred = np.subtract(nearly_centred, sum_nearly_centred / n, out=nearly_centred)
-        t = np.multiply(centred, dx, out=...)
+        t = np.multiply(dx, centred, out=...)
         u = np.multiply(centred, np.add.reduce(t, axis, keepdims=True) * scale * scale / n, out=centred)
         u = np.subtract(dx, u, out=u)
         u = np.subtract(u, np.add.reduce(np.broadcast_to(dx, shape), axis, keepdims=True) / n, out=u)
@@ -192,7 +191,7 @@ def layer_norm_plain_vjp(g, x, y, scale, needs, axis=-1, eps=1e-05):
     dx = None
     if needs[0]:
         n = runtime.count(g.shape, axis)
-        t = np.multiply(y, g, out=...)
+        t = np.multiply(g, y, out=...)
         u = np.multiply(y, np.add.reduce(t, axis, keepdims=True) / n, out=...)
         u = np.subtract(g, u, out=u)
         u = np.subtract(u, np.add.reduce(g, axis, keepdims=True) / n, out=u)
@@ -203,7 +202,7 @@ def layer_norm_plain_vjp(g, x, y, scale, needs, axis=-1, eps=1e-05):
 def layer_norm_plain_jvp(dx, x, y, scale, axis=-1, eps=1e-05):
     """Tangent of `layer_norm_plain`'s output."""
     n = runtime.count(x.shape, axis)
-    t = np.multiply(y, dx, out=...)
+    t = np.multiply(dx, y, out=...)
     u = np.multiply(y, np.add.reduce(t, axis, keepdims=True) / n, out=...)
     u = np.subtract(dx, u, out=u)
     u = np.subtract(u, np.add.reduce(dx, axis, keepdims=True) / n, out=u)
@@ -297,13 +296,13 @@ def rms_norm_weight_vjp(g, x, weight, y, root_mean_x, needs, axis=-1, eps=1e-05)
     y1 = np.multiply(x, root_mean_x, out=...)
     dx = dweight = None
     if needs[0]:
-        t = np.multiply(weight, g, out=...)
-        u = np.multiply(y, g, out=...)
+        t = np.multiply(g, weight, out=...)
+        u = np.multiply(g, y, out=...)
         v = np.multiply(y1, np.add.reduce(u, axis, keepdims=True) / runtime.count(g.shape, axis), out=...)
         t = np.subtract(t, v, out=t)
         dx = runtime.unbroadcast(np.multiply(t, root_mean_x, out=t), x.shape)
     if needs[1]:
-        dweight = runtime.unbroadcast(np.multiply(y1, g, out=y1), weight.shape)
+        dweight = runtime.unbroadcast(np.multiply(g, y1, out=y1), weight.shape)
     return dx, dweight
 
 
@@ -313,13 +312,13 @@ def rms_norm_weight_jvp(dx, dweight, x, weight, y, root_mean_x, axis=-1, eps=1e-
     y1 = np.multiply(x, root_mean_x, out=...)
     terms = []
     if dx is not None:
-        t = np.multiply(y1, dx, out=...)
+        t = np.multiply(dx, y1, out=...)
         u = np.multiply(y1, np.add.reduce(t, axis, keepdims=True) / runtime.count(shape, axis), out=...)
         u = np.subtract(dx, u, out=u)
         u = np.multiply(weight, u, out=u)
         terms.append(np.multiply(u, root_mean_x, out=u))
     if dweight is not None:
-        terms.append(np.multiply(y1, dweight, out=y1))
+        terms.append(np.multiply(dweight, y1, out=y1))
     return runtime.total(terms, shape)
 
 
@@ -337,7 +336,7 @@ def rms_norm_plain_vjp(g, x, y, root_mean_x, needs, axis=-1, eps=1e-05):
     """Cotangents of `rms_norm_plain`'s inputs."""
     dx = None
     if needs[0]:
-        t = np.multiply(y, g, out=...)
+        t = np.multiply(g, y, out=...)
         u = np.multiply(y, np.add.reduce(t, axis, keepdims=True) / runtime.count(g.shape, axis), out=...)
         u = np.subtract(g, u, out=u)
         dx = np.multiply(u, root_mean_x, out=u)
@@ -346,7 +345,7 @@ def rms_norm_plain_vjp(g, x, y, root_mean_x, needs, axis=-1, eps=1e-05):
 
 def rms_norm_plain_jvp(dx, x, y, root_mean_x, axis=-1, eps=1e-05):
     """Tangent of `rms_norm_plain`'s output."""
-    t = np.multiply(y, dx, out=...)
+    t = np.multiply(dx, y, out=...)
     u = np.multiply(y, np.add.reduce(t, axis, keepdims=True) / runtime.count(x.shape, axis), out=...)
     u = np.subtract(dx, u, out=u)
     return np.multiply(u, root_mean_x, out=u)

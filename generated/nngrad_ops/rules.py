@@ -15,13 +15,13 @@ from .structural import concat_slices, inside_of, inverse_axes, is_basic, last_w
 
 def abs_pullback(ops, g, inputs, y, needs):
     (x,) = inputs
-    return (ops.sign(x) * g,)
+    return (g * ops.sign(x),)
 
 
 def abs_pushforward(ops, tangents, inputs, y):
     (x,) = inputs
     (dx,) = tangents
-    return ops.sign(x) * dx
+    return dx * ops.sign(x)
 
 
 def add_pullback(ops, g, inputs, y, needs):
@@ -161,7 +161,7 @@ def binary_cross_entropy_pullback(ops, g, inputs, y, needs, reduction="mean"):
         log_p = ops.where(t, maximum_log_input, -100)
         maximum_log1p_input = ops.maximum(log1p_input, -100)
         log_q = ops.where(v, maximum_log1p_input, -100)
-        dtarget = ops.unbroadcast((log_q - log_p) * g, shape=target.shape)
+        dtarget = ops.unbroadcast(g * (log_q - log_p), shape=target.shape)
     return dinput, dtarget
 
 
@@ -186,7 +186,7 @@ def binary_cross_entropy_pushforward(ops, tangents, inputs, y, reduction="mean")
         log_p = ops.where(t, maximum_log_input, -100)
         maximum_log1p_input = ops.maximum(log1p_input, -100)
         log_q = ops.where(v, maximum_log1p_input, -100)
-        terms.append((log_q - log_p) * dtarget)
+        terms.append(dtarget * (log_q - log_p))
     dy = ops.broadcast(runtime.summed(terms), shape=shape)
     return runtime.reduced(dy, reduction)
 
@@ -197,9 +197,9 @@ def binary_cross_entropy_with_logits_pullback(ops, g, inputs, y, needs, reductio
     g = runtime.spread(g, reduction, shape)
     dinput = dtarget = None
     if needs[0]:
-        dinput = ops.unbroadcast((ops.sigmoid(input) - target) * g, shape=input.shape)
+        dinput = ops.unbroadcast(g * (ops.sigmoid(input) - target), shape=input.shape)
     if needs[1]:
-        dtarget = ops.unbroadcast(-(input * g), shape=target.shape)
+        dtarget = ops.unbroadcast(-(g * input), shape=target.shape)
     return dinput, dtarget
 
 
@@ -209,9 +209,9 @@ def binary_cross_entropy_with_logits_pushforward(ops, tangents, inputs, y, reduc
     shape = np.broadcast_shapes(input.shape, target.shape)
     terms = []
     if dinput is not None:
-        terms.append((ops.sigmoid(input) - target) * dinput)
+        terms.append(dinput * (ops.sigmoid(input) - target))
     if dtarget is not None:
-        terms.append(-(input * dtarget))
+        terms.append(-(dtarget * input))
     dy = ops.broadcast(runtime.summed(terms), shape=shape)
     return runtime.reduced(dy, reduction)
 
@@ -228,14 +228,14 @@ def cbrt_pushforward(ops, tangents, inputs, y):
 def celu_pullback(ops, g, inputs, y, needs, alpha=1.0):
     (x,) = inputs
     t = x > 0
-    return (ops.where(t, g, ops.exp(ops.where(t, 0, x / alpha)) * g),)
+    return (ops.where(t, g, g * ops.exp(ops.where(t, 0, x / alpha))),)
 
 
 def celu_pushforward(ops, tangents, inputs, y, alpha=1.0):
     (x,) = inputs
     (dx,) = tangents
     t = x > 0
-    return ops.where(t, dx, ops.exp(ops.where(t, 0, x / alpha)) * dx)
+    return ops.where(t, dx, dx * ops.exp(ops.where(t, 0, x / alpha)))
 
 
 def clip_min_max_pullback(ops, g, inputs, y, needs, min=None, max=None):
@@ -306,24 +306,24 @@ def clip_pushforward(ops, tangents, inputs, y, min=None, max=None):
 
 def cos_pullback(ops, g, inputs, y, needs):
     (x,) = inputs
-    return (-(ops.sin(x) * g),)
+    return (-(g * ops.sin(x)),)
 
 
 def cos_pushforward(ops, tangents, inputs, y):
     (x,) = inputs
     (dx,) = tangents
-    return -(ops.sin(x) * dx)
+    return -(dx * ops.sin(x))
 
 
 def cosh_pullback(ops, g, inputs, y, needs):
     (x,) = inputs
-    return (ops.sinh(x) * g,)
+    return (g * ops.sinh(x),)
 
 
 def cosh_pushforward(ops, tangents, inputs, y):
     (x,) = inputs
     (dx,) = tangents
-    return ops.sinh(x) * dx
+    return dx * ops.sinh(x)
 
 
 def cross_entropy_pullback(ops, g, inputs, y, needs, axis=-1, reduction="mean"):
@@ -348,7 +348,7 @@ def cross_entropy_pushforward(ops, tangents, inputs, y, axis=-1, reduction="mean
     shifted = input - max_input
     exp_input = ops.exp(shifted)
     sum_exp_input = ops.sum(exp_input, axis=axis, keepdims=True)
-    dy = ops.sum(exp_input * dinput, axis=axis, keepdims=True) / sum_exp_input - ops.sum(
+    dy = ops.sum(dinput * exp_input, axis=axis, keepdims=True) / sum_exp_input - ops.sum(
         dinput * runtime.one_hot(target.data, dinput.shape, axis, dinput.dtype), axis=axis, keepdims=True
     )
     return runtime.reduced(runtime.drop_axis(dy, axis, False), reduction)
@@ -379,65 +379,65 @@ def divide_pushforward(ops, tangents, inputs, y):
 def elu_pullback(ops, g, inputs, y, needs, alpha=1.0):
     (x,) = inputs
     t = x > 0
-    return (ops.where(t, g, ops.exp(ops.where(t, 0, x)) * g * alpha),)
+    return (ops.where(t, g, g * ops.exp(ops.where(t, 0, x)) * alpha),)
 
 
 def elu_pushforward(ops, tangents, inputs, y, alpha=1.0):
     (x,) = inputs
     (dx,) = tangents
     t = x > 0
-    return ops.where(t, dx, ops.exp(ops.where(t, 0, x)) * dx * alpha)
+    return ops.where(t, dx, dx * ops.exp(ops.where(t, 0, x)) * alpha)
 
 
 def erf_pullback(ops, g, inputs, y, needs):
     (x,) = inputs
-    return (ops.exp(-(x * x)) * g * 1.1283791670955126,)
+    return (g * ops.exp(-(x * x)) * 1.1283791670955126,)
 
 
 def erf_pushforward(ops, tangents, inputs, y):
     (x,) = inputs
     (dx,) = tangents
-    return ops.exp(-(x * x)) * dx * 1.1283791670955126
+    return dx * ops.exp(-(x * x)) * 1.1283791670955126
 
 
 def erfc_pullback(ops, g, inputs, y, needs):
     (x,) = inputs
-    return (-(ops.exp(-(x * x)) * g) * 1.1283791670955126,)
+    return (-(g * ops.exp(-(x * x))) * 1.1283791670955126,)
 
 
 def erfc_pushforward(ops, tangents, inputs, y):
     (x,) = inputs
     (dx,) = tangents
-    return -(ops.exp(-(x * x)) * dx) * 1.1283791670955126
+    return -(dx * ops.exp(-(x * x))) * 1.1283791670955126
 
 
 def exp_pullback(ops, g, inputs, y, needs):
-    return (y * g,)
+    return (g * y,)
 
 
 def exp_pushforward(ops, tangents, inputs, y):
     (dx,) = tangents
-    return y * dx
+    return dx * y
 
 
 def exp2_pullback(ops, g, inputs, y, needs):
-    return (y * 0.6931471805599453 * g,)
+    return (g * 0.6931471805599453 * y,)
 
 
 def exp2_pushforward(ops, tangents, inputs, y):
     (dx,) = tangents
-    return y * 0.6931471805599453 * dx
+    return dx * 0.6931471805599453 * y
 
 
 def expm1_pullback(ops, g, inputs, y, needs):
     (x,) = inputs
-    return (ops.exp(x) * g,)
+    return (g * ops.exp(x),)
 
 
 def expm1_pushforward(ops, tangents, inputs, y):
     (x,) = inputs
     (dx,) = tangents
-    return ops.exp(x) * dx
+    return dx * ops.exp(x)
 
 
 def floor_pullback(ops, g, inputs, y, needs):
@@ -454,7 +454,7 @@ def gelu_none_pullback(ops, g, inputs, y, needs):
     (x,) = inputs
     normal_cdf_x = ops.erfc(-(x * 0.7071067811865476)) * 0.5
     t = x * 0.3989422804014327 * ops.exp(-(x * x * 0.5))
-    return ((normal_cdf_x + t) * g,)
+    return (g * (normal_cdf_x + t),)
 
 
 def gelu_none_pushforward(ops, tangents, inputs, y):
@@ -462,7 +462,7 @@ def gelu_none_pushforward(ops, tangents, inputs, y):
     (dx,) = tangents
     normal_cdf_x = ops.erfc(-(x * 0.7071067811865476)) * 0.5
     t = x * 0.3989422804014327 * ops.exp(-(x * x * 0.5))
-    return (normal_cdf_x + t) * dx
+    return dx * (normal_cdf_x + t)
 
 
 def gelu_tanh_pullback(ops, g, inputs, y, needs):
@@ -471,7 +471,7 @@ def gelu_tanh_pullback(ops, g, inputs, y, needs):
     inner = (t * x * 0.044715 + x) * 0.7978845608028654
     tanh_inner = ops.tanh(inner)
     u = x * (t * 0.134145 + 1) * ops.sigmoid(-inner * 2) * ops.sigmoid(inner * 2)
-    return ((tanh_inner * 0.5 + u * 1.5957691216057308 + 0.5) * g,)
+    return (g * (tanh_inner * 0.5 + u * 1.5957691216057308 + 0.5),)
 
 
 def gelu_tanh_pushforward(ops, tangents, inputs, y):
@@ -481,7 +481,7 @@ def gelu_tanh_pushforward(ops, tangents, inputs, y):
     inner = (t * x * 0.044715 + x) * 0.7978845608028654
     tanh_inner = ops.tanh(inner)
     u = x * (t * 0.134145 + 1) * ops.sigmoid(-inner * 2) * ops.sigmoid(inner * 2)
-    return (tanh_inner * 0.5 + u * 1.5957691216057308 + 0.5) * dx
+    return dx * (tanh_inner * 0.5 + u * 1.5957691216057308 + 0.5)
 
 
 def gelu_pullback(ops, g, inputs, y, needs, approximate="none"):
@@ -526,14 +526,14 @@ def hardsigmoid_pushforward(ops, tangents, inputs, y):
 
 def hardswish_pullback(ops, g, inputs, y, needs):
     (x,) = inputs
-    t = ops.where(x <= 3, (x / 3 + 0.5) * g, g)
+    t = ops.where(x <= 3, g * (x / 3 + 0.5), g)
     return (ops.where(x < -3, 0, t),)
 
 
 def hardswish_pushforward(ops, tangents, inputs, y):
     (x,) = inputs
     (dx,) = tangents
-    t = ops.where(x <= 3, (x / 3 + 0.5) * dx, dx)
+    t = ops.where(x <= 3, dx * (x / 3 + 0.5), dx)
     return ops.where(x < -3, 0, t)
 
 
@@ -556,8 +556,8 @@ def huber_loss_pullback(ops, g, inputs, y, needs, delta=1.0, reduction="mean"):
     r = ops.abs(t)
     u = r < delta
     v = ops.sign(t)
-    w = r * v * g
-    p = v * g
+    w = g * r * v
+    p = g * v
     dinput = dtarget = None
     if needs[0]:
         dinput = ops.unbroadcast(ops.where(u, w, p * delta), shape=input.shape)
@@ -574,12 +574,11 @@ def huber_loss_pushforward(ops, tangents, inputs, y, delta=1.0, reduction="mean"
     r = ops.abs(t)
     u = r < delta
     v = ops.sign(t)
-    w = r * v
     terms = []
     if dinput is not None:
-        terms.append(ops.where(u, w * dinput, v * dinput * delta))
+        terms.append(ops.where(u, dinput * r * v, dinput * v * delta))
     if dtarget is not None:
-        terms.append(ops.where(u, -(w * dtarget), v * dtarget * -delta))
+        terms.append(ops.where(u, -(dtarget * r * v), dtarget * v * -delta))
     dy = ops.broadcast(runtime.summed(terms), shape=shape)
     return runtime.reduced(dy, reduction)
 
@@ -617,10 +616,10 @@ def kl_div_no_log_target_pullback(ops, g, inputs, y, needs, reduction="mean"):
     t = target == 0
     dinput = dtarget = None
     if needs[0]:
-        dinput = ops.unbroadcast(ops.where(t, 0, -(target * g)), shape=input.shape)
+        dinput = ops.unbroadcast(ops.where(t, 0, -(g * target)), shape=input.shape)
     if needs[1]:
         log_target2 = ops.log(ops.where(t, 1, target))
-        dtarget = ops.unbroadcast(ops.where(t, 0, -((input - log_target2 - 1) * g)), shape=target.shape)
+        dtarget = ops.unbroadcast(ops.where(t, 0, -(g * (input - log_target2 - 1))), shape=target.shape)
     return dinput, dtarget
 
 
@@ -631,10 +630,10 @@ def kl_div_no_log_target_pushforward(ops, tangents, inputs, y, reduction="mean")
     t = target == 0
     terms = []
     if dinput is not None:
-        terms.append(ops.where(t, 0, -(target * dinput)))
+        terms.append(ops.where(t, 0, -(dinput * target)))
     if dtarget is not None:
         log_target2 = ops.log(ops.where(t, 1, target))
-        terms.append(ops.where(t, 0, -((input - log_target2 - 1) * dtarget)))
+        terms.append(ops.where(t, 0, -(dtarget * (input - log_target2 - 1))))
     dy = ops.broadcast(runtime.summed(terms), shape=shape)
     return runtime.reduced(dy, reduction)
 
@@ -644,11 +643,12 @@ def kl_div_log_target_pullback(ops, g, inputs, y, needs, reduction="mean"):
     shape = np.broadcast_shapes(input.shape, target.shape)
     g = runtime.spread(g, reduction, shape)
     exp_target = ops.exp(target)
+    t = g * exp_target
     dinput = dtarget = None
     if needs[0]:
-        dinput = ops.unbroadcast(-(exp_target * g), shape=input.shape)
+        dinput = ops.unbroadcast(-t, shape=input.shape)
     if needs[1]:
-        dtarget = ops.unbroadcast(-(exp_target * (input - target - 1) * g), shape=target.shape)
+        dtarget = ops.unbroadcast(-(t * (input - target - 1)), shape=target.shape)
     return dinput, dtarget
 
 
@@ -659,9 +659,9 @@ def kl_div_log_target_pushforward(ops, tangents, inputs, y, reduction="mean"):
     exp_target = ops.exp(target)
     terms = []
     if dinput is not None:
-        terms.append(-(exp_target * dinput))
+        terms.append(-(dinput * exp_target))
     if dtarget is not None:
-        terms.append(-(exp_target * (input - target - 1) * dtarget))
+        terms.append(-(dtarget * exp_target * (input - target - 1)))
     dy = ops.broadcast(runtime.summed(terms), shape=shape)
     return runtime.reduced(dy, reduction)
 
@@ -684,9 +684,9 @@ def l1_loss_pullback(ops, g, inputs, y, needs, reduction="mean"):
     g = runtime.spread(g, reduction, shape)
     dinput = dtarget = None
     if needs[0]:
-        dinput = ops.unbroadcast(ops.sign(input - target) * g, shape=input.shape)
+        dinput = ops.unbroadcast(g * ops.sign(input - target), shape=input.shape)
     if needs[1]:
-        dtarget = ops.unbroadcast(-(ops.sign(input - target) * g), shape=target.shape)
+        dtarget = ops.unbroadcast(-(g * ops.sign(input - target)), shape=target.shape)
     return dinput, dtarget
 
 
@@ -697,9 +697,9 @@ def l1_loss_pushforward(ops, tangents, inputs, y, reduction="mean"):
     t = ops.sign(input - target)
     terms = []
     if dinput is not None:
-        terms.append(t * dinput)
+        terms.append(dinput * t)
     if dtarget is not None:
-        terms.append(-(t * dtarget))
+        terms.append(-(dtarget * t))
     dy = ops.broadcast(runtime.summed(terms), shape=shape)
     return runtime.reduced(dy, reduction)
 
@@ -718,11 +718,11 @@ def layer_norm_weight_bias_pullback(ops, g, inputs, y, needs, axis=-1, eps=1e-05
     y1 = centred * scale
     dx = dweight = dbias = None
     if needs[0]:
-        t = weight * g
-        u = y1 * ops.sum(weight * y1 * g, axis=axis, keepdims=True) / n
-        dx = ops.unbroadcast((t - u - ops.sum(t, axis=axis, keepdims=True) / n) * scale, shape=x.shape)
+        t = g * weight
+        u = t - y1 * ops.sum(t * y1, axis=axis, keepdims=True) / n - ops.sum(t, axis=axis, keepdims=True) / n
+        dx = ops.unbroadcast(u * scale, shape=x.shape)
     if needs[1]:
-        dweight = ops.unbroadcast(y1 * g, shape=weight.shape)
+        dweight = ops.unbroadcast(g * y1, shape=weight.shape)
     if needs[2]:
         dbias = ops.unbroadcast(g, shape=bias.shape)
     return dx, dweight, dbias
@@ -744,11 +744,11 @@ def layer_norm_weight_bias_pushforward(ops, tangents, inputs, y, axis=-1, eps=1e
     y1 = centred * scale
     terms = []
     if dx is not None:
-        t = dx - y1 * ops.sum(y1 * dx, axis=axis, keepdims=True) / n
+        t = dx - y1 * ops.sum(dx * y1, axis=axis, keepdims=True) / n
         u = t - ops.sum(ops.broadcast(dx, shape=shape), axis=axis, keepdims=True) / n
         terms.append(weight * u * scale)
     if dweight is not None:
-        terms.append(y1 * dweight)
+        terms.append(dweight * y1)
     if dbias is not None:
         terms.append(dbias)
     return ops.broadcast(runtime.summed(terms), shape=shape)
@@ -768,11 +768,11 @@ def layer_norm_weight_pullback(ops, g, inputs, y, needs, axis=-1, eps=1e-05):
     y1 = centred * scale
     dx = dweight = None
     if needs[0]:
-        t = weight * g
-        u = t - y1 * ops.sum(y * g, axis=axis, keepdims=True) / n
+        t = g * weight
+        u = t - y1 * ops.sum(g * y, axis=axis, keepdims=True) / n
         dx = ops.unbroadcast((u - ops.sum(t, axis=axis, keepdims=True) / n) * scale, shape=x.shape)
     if needs[1]:
-        dweight = ops.unbroadcast(y1 * g, shape=weight.shape)
+        dweight = ops.unbroadcast(g * y1, shape=weight.shape)
     return dx, dweight, None
 
 
@@ -792,11 +792,11 @@ def layer_norm_weight_pushforward(ops, tangents, inputs, y, axis=-1, eps=1e-05):
     y1 = centred * scale
     terms = []
     if dx is not None:
-        t = dx - y1 * ops.sum(y1 * dx, axis=axis, keepdims=True) / n
+        t = dx - y1 * ops.sum(dx * y1, axis=axis, keepdims=True) / n
         u = t - ops.sum(ops.broadcast(dx, shape=shape), axis=axis, keepdims=True) / n
         terms.append(weight * u * scale)
     if dweight is not None:
-        terms.append(y1 * dweight)
+        terms.append(dweight * y1)
     return ops.broadcast(runtime.summed(terms), shape=shape)
 
 
@@ -813,7 +813,7 @@ def layer_norm_bias_pullback(ops, g, inputs, y, needs, axis=-1, eps=1e-05):
         sum_centred = ops.sum(centred * centred, axis=axis, keepdims=True)
         mean_centred = sum_centred / n
         scale = 1 / ops.sqrt(mean_centred + eps)
-        t = centred * ops.sum(centred * g, axis=axis, keepdims=True) * scale * scale / n
+        t = centred * ops.sum(g * centred, axis=axis, keepdims=True) * scale * scale / n
         dx = ops.unbroadcast((g - t - ops.sum(g, axis=axis, keepdims=True) / n) * scale, shape=x.shape)
     if needs[2]:
         dbias = ops.unbroadcast(g, shape=bias.shape)
@@ -835,7 +835,7 @@ def layer_norm_bias_pushforward(ops, tangents, inputs, y, axis=-1, eps=1e-05):
         sum_centred = ops.sum(centred * centred, axis=axis, keepdims=True)
         mean_centred = sum_centred / n
         scale = 1 / ops.sqrt(mean_centred + eps)
-        t = centred * ops.sum(centred * dx, axis=axis, keepdims=True) * scale * scale / n
+        t = centred * ops.sum(dx * centred, axis=axis, keepdims=True) * scale * scale / n
         u = dx - t - ops.sum(ops.broadcast(dx, shape=shape), axis=axis, keepdims=True) / n
         terms.append(u * scale)
     if dbias is not None:
@@ -856,7 +856,7 @@ def layer_norm_plain_pullback(ops, g, inputs, y, needs, axis=-1, eps=1e-05):
         sum_centred = ops.sum(centred * centred, axis=axis, keepdims=True)
         mean_centred = sum_centred / n
         scale = 1 / ops.sqrt(mean_centred + eps)
-        t = y * ops.sum(y * g, axis=axis, keepdims=True) / n
+        t = y * ops.sum(g * y, axis=axis, keepdims=True) / n
         dx = (g - t - ops.sum(g, axis=axis, keepdims=True) / n) * scale
     return dx, None, None
 
@@ -873,7 +873,7 @@ def layer_norm_plain_pushforward(ops, tangents, inputs, y, axis=-1, eps=1e-05):
     sum_centred = ops.sum(centred * centred, axis=axis, keepdims=True)
     mean_centred = sum_centred / n
     scale = 1 / ops.sqrt(mean_centred + eps)
-    t = y * ops.sum(y * dx, axis=axis, keepdims=True) / n
+    t = y * ops.sum(dx * y, axis=axis, keepdims=True) / n
     return (dx - t - ops.sum(dx, axis=axis, keepdims=True) / n) * scale
 
 
@@ -970,16 +970,16 @@ def log_softmax_pushforward(ops, tangents, inputs, y, axis=-1):
     shifted = x - max_x
     exp_x = ops.exp(shifted)
     sum_exp_x = ops.sum(exp_x, axis=axis, keepdims=True)
-    return dx - ops.sum(exp_x * dx, axis=axis, keepdims=True) / sum_exp_x
+    return dx - ops.sum(dx * exp_x, axis=axis, keepdims=True) / sum_exp_x
 
 
 def logaddexp_pullback(ops, g, inputs, y, needs):
     x1, x2 = inputs
     dx1 = dx2 = None
     if needs[0]:
-        dx1 = ops.unbroadcast(ops.sigmoid(x1 - x2) * g, shape=x1.shape)
+        dx1 = ops.unbroadcast(g * ops.sigmoid(x1 - x2), shape=x1.shape)
     if needs[1]:
-        dx2 = ops.unbroadcast(ops.sigmoid(x2 - x1) * g, shape=x2.shape)
+        dx2 = ops.unbroadcast(g * ops.sigmoid(x2 - x1), shape=x2.shape)
     return dx1, dx2
 
 
@@ -989,21 +989,21 @@ def logaddexp_pushforward(ops, tangents, inputs, y):
     shape = np.broadcast_shapes(x1.shape, x2.shape)
     terms = []
     if dx1 is not None:
-        terms.append(ops.sigmoid(x1 - x2) * dx1)
+        terms.append(dx1 * ops.sigmoid(x1 - x2))
     if dx2 is not None:
-        terms.append(ops.sigmoid(x2 - x1) * dx2)
+        terms.append(dx2 * ops.sigmoid(x2 - x1))
     return ops.broadcast(runtime.summed(terms), shape=shape)
 
 
 def logsigmoid_pullback(ops, g, inputs, y, needs):
     (x,) = inputs
-    return (ops.sigmoid(-x) * g,)
+    return (g * ops.sigmoid(-x),)
 
 
 def logsigmoid_pushforward(ops, tangents, inputs, y):
     (x,) = inputs
     (dx,) = tangents
-    return ops.sigmoid(-x) * dx
+    return dx * ops.sigmoid(-x)
 
 
 def logsumexp_pullback(ops, g, inputs, y, needs, axis=None, keepdims=False):
@@ -1023,7 +1023,7 @@ def logsumexp_pushforward(ops, tangents, inputs, y, axis=None, keepdims=False):
     shifted = x - max_x
     exp_x = ops.exp(shifted)
     sum_exp_x = ops.sum(exp_x, axis=axis, keepdims=True)
-    dy = ops.sum(exp_x * dx, axis=axis, keepdims=True) / sum_exp_x
+    dy = ops.sum(dx * exp_x, axis=axis, keepdims=True) / sum_exp_x
     return runtime.drop_axis(dy, axis, keepdims)
 
 
@@ -1077,7 +1077,7 @@ def max_pushforward(ops, tangents, inputs, y, axis=None, keepdims=False):
     (dx,) = tangents
     y = y.reshape(runtime.kept_shape(x.shape, axis))
     t = ops.where(x == y, 1.0, 0.0)
-    dy = ops.sum(t * dx, axis=axis, keepdims=True) / ops.sum(t, axis=axis, keepdims=True)
+    dy = ops.sum(dx * t, axis=axis, keepdims=True) / ops.sum(t, axis=axis, keepdims=True)
     return runtime.drop_axis(dy, axis, keepdims)
 
 
@@ -1130,7 +1130,7 @@ def min_pushforward(ops, tangents, inputs, y, axis=None, keepdims=False):
     (dx,) = tangents
     y = y.reshape(runtime.kept_shape(x.shape, axis))
     t = ops.where(x == y, 1.0, 0.0)
-    dy = ops.sum(t * dx, axis=axis, keepdims=True) / ops.sum(t, axis=axis, keepdims=True)
+    dy = ops.sum(dx * t, axis=axis, keepdims=True) / ops.sum(t, axis=axis, keepdims=True)
     return runtime.drop_axis(dy, axis, keepdims)
 
 
@@ -1162,7 +1162,7 @@ def mish_pullback(ops, g, inputs, y, needs):
     log_exp_x = ops.softplus(x)
     tanh_log_exp_x = ops.tanh(log_exp_x)
     t = x * ops.sigmoid(x) * ops.sigmoid(-log_exp_x * 2) * ops.sigmoid(log_exp_x * 2)
-    return ((tanh_log_exp_x + t * 4) * g,)
+    return (g * (tanh_log_exp_x + t * 4),)
 
 
 def mish_pushforward(ops, tangents, inputs, y):
@@ -1171,14 +1171,14 @@ def mish_pushforward(ops, tangents, inputs, y):
     log_exp_x = ops.softplus(x)
     tanh_log_exp_x = ops.tanh(log_exp_x)
     t = x * ops.sigmoid(x) * ops.sigmoid(-log_exp_x * 2) * ops.sigmoid(log_exp_x * 2)
-    return (tanh_log_exp_x + t * 4) * dx
+    return dx * (tanh_log_exp_x + t * 4)
 
 
 def mse_loss_pullback(ops, g, inputs, y, needs, reduction="mean"):
     input, target = inputs
     shape = np.broadcast_shapes(input.shape, target.shape)
     g = runtime.spread(g, reduction, shape)
-    t = (input - target) * g
+    t = g * (input - target)
     dinput = dtarget = None
     if needs[0]:
         dinput = ops.unbroadcast(t * 2, shape=input.shape)
@@ -1194,9 +1194,9 @@ def mse_loss_pushforward(ops, tangents, inputs, y, reduction="mean"):
     t = input - target
     terms = []
     if dinput is not None:
-        terms.append(t * dinput * 2)
+        terms.append(dinput * t * 2)
     if dtarget is not None:
-        terms.append(-(t * dtarget) * 2)
+        terms.append(-(dtarget * t) * 2)
     dy = ops.broadcast(runtime.summed(terms), shape=shape)
     return runtime.reduced(dy, reduction)
 
@@ -1205,9 +1205,9 @@ def multiply_pullback(ops, g, inputs, y, needs):
     x1, x2 = inputs
     dx1 = dx2 = None
     if needs[0]:
-        dx1 = ops.unbroadcast(x2 * g, shape=x1.shape)
+        dx1 = ops.unbroadcast(g * x2, shape=x1.shape)
     if needs[1]:
-        dx2 = ops.unbroadcast(x1 * g, shape=x2.shape)
+        dx2 = ops.unbroadcast(g * x1, shape=x2.shape)
     return dx1, dx2
 
 
@@ -1217,9 +1217,9 @@ def multiply_pushforward(ops, tangents, inputs, y):
     shape = np.broadcast_shapes(x1.shape, x2.shape)
     terms = []
     if dx1 is not None:
-        terms.append(x2 * dx1)
+        terms.append(dx1 * x2)
     if dx2 is not None:
-        terms.append(x1 * dx2)
+        terms.append(dx2 * x1)
     return ops.broadcast(runtime.summed(terms), shape=shape)
 
 
@@ -1255,11 +1255,11 @@ def power_pullback(ops, g, inputs, y, needs):
     dx1 = dx2 = None
     if needs[0]:
         t = x2 == 0
-        u = x2 * ops.power(ops.where(t, 1, x1), x2 - 1)
-        dx1 = ops.unbroadcast(ops.where(t, 0, u * g), shape=x1.shape)
+        u = g * x2 * ops.power(ops.where(t, 1, x1), x2 - 1)
+        dx1 = ops.unbroadcast(ops.where(t, 0, u), shape=x1.shape)
     if needs[1]:
         v = x1 == 0
-        dx2 = ops.unbroadcast(ops.where(v, 0, y * ops.log(ops.where(v, 1, x1)) * g), shape=x2.shape)
+        dx2 = ops.unbroadcast(ops.where(v, 0, g * y * ops.log(ops.where(v, 1, x1))), shape=x2.shape)
     return dx1, dx2
 
 
@@ -1270,11 +1270,11 @@ def power_pushforward(ops, tangents, inputs, y):
     terms = []
     if dx1 is not None:
         t = x2 == 0
-        u = x2 * ops.power(ops.where(t, 1, x1), x2 - 1)
-        terms.append(ops.where(t, 0, u * dx1))
+        u = dx1 * x2 * ops.power(ops.where(t, 1, x1), x2 - 1)
+        terms.append(ops.where(t, 0, u))
     if dx2 is not None:
         v = x1 == 0
-        terms.append(ops.where(v, 0, y * ops.log(ops.where(v, 1, x1)) * dx2))
+        terms.append(ops.where(v, 0, dx2 * y * ops.log(ops.where(v, 1, x1))))
     return ops.broadcast(runtime.summed(terms), shape=shape)
 
 
@@ -1287,7 +1287,7 @@ def prod_pullback(ops, g, inputs, y, needs, axis=None, keepdims=False):
 def prod_pushforward(ops, tangents, inputs, y, axis=None, keepdims=False):
     (x,) = inputs
     (dx,) = tangents
-    dy = ops.sum(runtime.product_of_others_of_tensor(ops, x, axis) * dx, axis=axis, keepdims=True)
+    dy = ops.sum(dx * runtime.product_of_others_of_tensor(ops, x, axis), axis=axis, keepdims=True)
     return runtime.drop_axis(dy, axis, keepdims)
 
 
@@ -1322,10 +1322,10 @@ def rms_norm_weight_pullback(ops, g, inputs, y, needs, axis=-1, eps=1e-05):
     y1 = x * root_mean_x
     dx = dweight = None
     if needs[0]:
-        t = weight * g - y1 * ops.sum(y * g, axis=axis, keepdims=True) / n
+        t = g * weight - y1 * ops.sum(g * y, axis=axis, keepdims=True) / n
         dx = ops.unbroadcast(t * root_mean_x, shape=x.shape)
     if needs[1]:
-        dweight = ops.unbroadcast(y1 * g, shape=weight.shape)
+        dweight = ops.unbroadcast(g * y1, shape=weight.shape)
     return dx, dweight
 
 
@@ -1340,10 +1340,10 @@ def rms_norm_weight_pushforward(ops, tangents, inputs, y, axis=-1, eps=1e-05):
     y1 = x * root_mean_x
     terms = []
     if dx is not None:
-        t = dx - y1 * ops.sum(y1 * dx, axis=axis, keepdims=True) / n
+        t = dx - y1 * ops.sum(dx * y1, axis=axis, keepdims=True) / n
         terms.append(weight * t * root_mean_x)
     if dweight is not None:
-        terms.append(y1 * dweight)
+        terms.append(dweight * y1)
     return ops.broadcast(runtime.summed(terms), shape=shape)
 
 
@@ -1355,7 +1355,7 @@ def rms_norm_plain_pullback(ops, g, inputs, y, needs, axis=-1, eps=1e-05):
         n = runtime.count(g.shape, axis)
         mean_x = sum_x / n
         root_mean_x = 1 / ops.sqrt(mean_x + eps)
-        t = y * ops.sum(y * g, axis=axis, keepdims=True) / n
+        t = y * ops.sum(g * y, axis=axis, keepdims=True) / n
         dx = (g - t) * root_mean_x
     return dx, None
 
@@ -1367,7 +1367,7 @@ def rms_norm_plain_pushforward(ops, tangents, inputs, y, axis=-1, eps=1e-05):
     n = runtime.count(x.shape, axis)
     mean_x = sum_x / n
     root_mean_x = 1 / ops.sqrt(mean_x + eps)
-    t = y * ops.sum(y * dx, axis=axis, keepdims=True) / n
+    t = y * ops.sum(dx * y, axis=axis, keepdims=True) / n
     return (dx - t) * root_mean_x
 
 
@@ -1399,25 +1399,25 @@ def rsqrt_pushforward(ops, tangents, inputs, y):
 def selu_pullback(ops, g, inputs, y, needs):
     (x,) = inputs
     t = x > 0
-    return (ops.where(t, g * 1.0507009873554805, ops.exp(ops.where(t, 0, x)) * g * 1.7580993408473768),)
+    return (ops.where(t, g * 1.0507009873554805, g * ops.exp(ops.where(t, 0, x)) * 1.7580993408473768),)
 
 
 def selu_pushforward(ops, tangents, inputs, y):
     (x,) = inputs
     (dx,) = tangents
     t = x > 0
-    return ops.where(t, dx * 1.0507009873554805, ops.exp(ops.where(t, 0, x)) * dx * 1.7580993408473768)
+    return ops.where(t, dx * 1.0507009873554805, dx * ops.exp(ops.where(t, 0, x)) * 1.7580993408473768)
 
 
 def sigmoid_pullback(ops, g, inputs, y, needs):
     (x,) = inputs
-    return (ops.sigmoid(-x) * ops.sigmoid(x) * g,)
+    return (g * ops.sigmoid(-x) * ops.sigmoid(x),)
 
 
 def sigmoid_pushforward(ops, tangents, inputs, y):
     (x,) = inputs
     (dx,) = tangents
-    return ops.sigmoid(-x) * ops.sigmoid(x) * dx
+    return dx * ops.sigmoid(-x) * ops.sigmoid(x)
 
 
 def sign_pullback(ops, g, inputs, y, needs):
@@ -1433,25 +1433,25 @@ def sign_pushforward(ops, tangents, inputs, y):
 def silu_pullback(ops, g, inputs, y, needs):
     (x,) = inputs
     sigmoid_x = ops.sigmoid(x)
-    return ((sigmoid_x + x * ops.sigmoid(-x) * sigmoid_x) * g,)
+    return (g * (sigmoid_x + x * ops.sigmoid(-x) * sigmoid_x),)
 
 
 def silu_pushforward(ops, tangents, inputs, y):
     (x,) = inputs
     (dx,) = tangents
     sigmoid_x = ops.sigmoid(x)
-    return (sigmoid_x + x * ops.sigmoid(-x) * sigmoid_x) * dx
+    return dx * (sigmoid_x + x * ops.sigmoid(-x) * sigmoid_x)
 
 
 def sin_pullback(ops, g, inputs, y, needs):
     (x,) = inputs
-    return (ops.cos(x) * g,)
+    return (g * ops.cos(x),)
 
 
 def sin_pushforward(ops, tangents, inputs, y):
     (x,) = inputs
     (dx,) = tangents
-    return ops.cos(x) * dx
+    return dx * ops.cos(x)
 
 
 def sinc_pullback(ops, g, inputs, y, needs):
@@ -1471,13 +1471,13 @@ def sinc_pushforward(ops, tangents, inputs, y):
 
 def sinh_pullback(ops, g, inputs, y, needs):
     (x,) = inputs
-    return (ops.cosh(x) * g,)
+    return (g * ops.cosh(x),)
 
 
 def sinh_pushforward(ops, tangents, inputs, y):
     (x,) = inputs
     (dx,) = tangents
-    return ops.cosh(x) * dx
+    return dx * ops.cosh(x)
 
 
 def smooth_l1_loss_pullback(ops, g, inputs, y, needs, beta=1.0, reduction="mean"):
@@ -1488,8 +1488,8 @@ def smooth_l1_loss_pullback(ops, g, inputs, y, needs, beta=1.0, reduction="mean"
     r = ops.abs(t)
     u = r < beta
     v = ops.sign(t)
-    w = r * v * g / beta
-    p = v * g
+    w = g * r * v / beta
+    p = g * v
     dinput = dtarget = None
     if needs[0]:
         dinput = ops.unbroadcast(ops.where(u, w, p), shape=input.shape)
@@ -1506,47 +1506,46 @@ def smooth_l1_loss_pushforward(ops, tangents, inputs, y, beta=1.0, reduction="me
     r = ops.abs(t)
     u = r < beta
     v = ops.sign(t)
-    w = r * v
     terms = []
     if dinput is not None:
-        terms.append(ops.where(u, w * dinput / beta, v * dinput))
+        terms.append(ops.where(u, dinput * r * v / beta, dinput * v))
     if dtarget is not None:
-        terms.append(ops.where(u, -(w * dtarget / beta), -(v * dtarget)))
+        terms.append(ops.where(u, -(dtarget * r * v / beta), -(dtarget * v)))
     dy = ops.broadcast(runtime.summed(terms), shape=shape)
     return runtime.reduced(dy, reduction)
 
 
 def softmax_pullback(ops, g, inputs, y, needs, axis=-1):
-    return (y * (g - ops.sum(y * g, axis=axis, keepdims=True)),)
+    return (y * (g - ops.sum(g * y, axis=axis, keepdims=True)),)
 
 
 def softmax_pushforward(ops, tangents, inputs, y, axis=-1):
     (dx,) = tangents
-    return y * (dx - ops.sum(y * dx, axis=axis, keepdims=True))
+    return y * (dx - ops.sum(dx * y, axis=axis, keepdims=True))
 
 
 def softplus_threshold_pullback(ops, g, inputs, y, needs, beta=1.0, threshold=None):
     (x,) = inputs
     t = x * beta
-    return (ops.where(t > threshold, g, ops.sigmoid(t) * g),)
+    return (ops.where(t > threshold, g, g * ops.sigmoid(t)),)
 
 
 def softplus_threshold_pushforward(ops, tangents, inputs, y, beta=1.0, threshold=None):
     (x,) = inputs
     (dx,) = tangents
     t = x * beta
-    return ops.where(t > threshold, dx, ops.sigmoid(t) * dx)
+    return ops.where(t > threshold, dx, dx * ops.sigmoid(t))
 
 
 def softplus_plain_pullback(ops, g, inputs, y, needs, beta=1.0):
     (x,) = inputs
-    return (ops.sigmoid(x * beta) * g,)
+    return (g * ops.sigmoid(x * beta),)
 
 
 def softplus_plain_pushforward(ops, tangents, inputs, y, beta=1.0):
     (x,) = inputs
     (dx,) = tangents
-    return ops.sigmoid(x * beta) * dx
+    return dx * ops.sigmoid(x * beta)
 
 
 def softplus_pullback(ops, g, inputs, y, needs, beta=1.0, threshold=None):
@@ -1598,13 +1597,13 @@ def sqrt_pushforward(ops, tangents, inputs, y):
 
 def square_pullback(ops, g, inputs, y, needs):
     (x,) = inputs
-    return (x * g * 2,)
+    return (g * x * 2,)
 
 
 def square_pushforward(ops, tangents, inputs, y):
     (x,) = inputs
     (dx,) = tangents
-    return x * dx * 2
+    return dx * x * 2
 
 
 def std_pullback(ops, g, inputs, y, needs, axis=None, ddof=0, keepdims=False):
@@ -1638,7 +1637,7 @@ def std_pushforward(ops, tangents, inputs, y, axis=None, ddof=0, keepdims=False)
     t = n - ddof
     var_x = sum_centred / t
     u = var_x == 0
-    v = ops.sum(centred * dx, axis=axis, keepdims=True) / ops.where(u, 1, t * y)
+    v = ops.sum(dx * centred, axis=axis, keepdims=True) / ops.where(u, 1, t * y)
     dy = ops.where(u, 0, v)
     return runtime.drop_axis(dy, axis, keepdims)
 
@@ -1693,27 +1692,27 @@ def tan_pushforward(ops, tangents, inputs, y):
 def tanh_pullback(ops, g, inputs, y, needs):
     (x,) = inputs
     t = ops.sigmoid(-x * 2) * ops.sigmoid(x * 2)
-    return (t * g * 4,)
+    return (g * t * 4,)
 
 
 def tanh_pushforward(ops, tangents, inputs, y):
     (x,) = inputs
     (dx,) = tangents
     t = ops.sigmoid(-x * 2) * ops.sigmoid(x * 2)
-    return t * dx * 4
+    return dx * t * 4
 
 
 def tanhshrink_pullback(ops, g, inputs, y, needs):
     (x,) = inputs
     t = ops.sigmoid(-x * 2) * ops.sigmoid(x * 2)
-    return (-((t * 4 - 1) * g),)
+    return (-(g * (t * 4 - 1)),)
 
 
 def tanhshrink_pushforward(ops, tangents, inputs, y):
     (x,) = inputs
     (dx,) = tangents
     t = ops.sigmoid(-x * 2) * ops.sigmoid(x * 2)
-    return -((t * 4 - 1) * dx)
+    return -(dx * (t * 4 - 1))
 
 
 def var_pullback(ops, g, inputs, y, needs, axis=None, ddof=0, keepdims=False):
@@ -1737,7 +1736,7 @@ def var_pushforward(ops, tangents, inputs, y, axis=None, ddof=0, keepdims=False)
     nearly_centred = x - mean_x
     sum_nearly_centred = ops.sum(nearly_centred, axis=axis, keepdims=True).detach()
     centred = nearly_centred - sum_nearly_centred / n
-    dy = 2 * ops.sum(centred * dx, axis=axis, keepdims=True) / (n - ddof)
+    dy = 2 * ops.sum(dx * centred, axis=axis, keepdims=True) / (n - ddof)
     return runtime.drop_axis(dy, axis, keepdims)
 
 
@@ -1770,7 +1769,7 @@ def xlogy_pullback(ops, g, inputs, y, needs):
     dx1 = dx2 = None
     if needs[0]:
         log_x2 = ops.log(u)
-        dx1 = ops.unbroadcast(ops.where(t, 0, log_x2 * g), shape=x1.shape)
+        dx1 = ops.unbroadcast(ops.where(t, 0, g * log_x2), shape=x1.shape)
     if needs[1]:
         dx2 = ops.unbroadcast(ops.where(t, 0, x1 / u * g), shape=x2.shape)
     return dx1, dx2
@@ -1785,7 +1784,7 @@ def xlogy_pushforward(ops, tangents, inputs, y):
     terms = []
     if dx1 is not None:
         log_x2 = ops.log(u)
-        terms.append(ops.where(t, 0, log_x2 * dx1))
+        terms.append(ops.where(t, 0, dx1 * log_x2))
     if dx2 is not None:
         terms.append(ops.where(t, 0, x1 / u * dx2))
     return ops.broadcast(runtime.summed(terms), shape=shape)

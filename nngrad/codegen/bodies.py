@@ -109,6 +109,12 @@ class Variant:
         stages = [stage.value for stage in self.formula.stages if stage.value in wanted]
         return tuple(value for value in stages if graph.build(value) in always)
 
+    @cached_property
+    def saved_sources(self) -> dict[str, frozenset[str]]:
+        """For each saved value the inputs whose shapes it was broadcast from."""
+        graph = self._bare_graph({})
+        return {value.name: graph.nodes[graph.build(value)].sources for value in self.saved}
+
     def _bare_graph(self, arguments, smooth: bool = False, **sources_of) -> Graph:
         given = {value: value.name for value in self.formula.inputs} | arguments
         directions = frozenset(
@@ -212,7 +218,7 @@ class Variant:
 
     def _cotangent_graph(self, known: dict[Value, str], smooth: bool = False) -> tuple[Graph, list[int]]:
         derivatives = self.derivatives
-        sources = {self.cotangent: frozenset([self.cotangent])} if self.is_loss else {}
+        sources = self.saved_sources | ({self.cotangent: frozenset([self.cotangent])} if self.is_loss else {})
         return self._graph(
             {**known, derivatives.cotangent: self.cotangent}, derivatives.vjp.values(), smooth, **sources
         )
@@ -220,7 +226,7 @@ class Variant:
     def _tangent_graph(self, known: dict[Value, str], smooth: bool = False) -> tuple[Graph, list[int]]:
         derivatives = self.derivatives
         tangents = {tangent: tangent.name for tangent in derivatives.tangents.values()}
-        sources = {f"d{value.name}": frozenset([value.name]) for value in derivatives.tangents}
+        sources = self.saved_sources | {f"d{value.name}": frozenset([value.name]) for value in derivatives.tangents}
         return self._graph({**known, **tangents}, derivatives.jvp.values(), smooth, **sources)
 
     def _vjp(self) -> list[str]:

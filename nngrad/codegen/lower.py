@@ -224,9 +224,9 @@ class Graph:
         return total
 
     def _product(self, expr) -> int:
-        """Numbers and rows are combined first. Of the full-size factors the cotangent comes last, and denominators
-        divide one by one, so that nothing overflows on the way to a finite result; a number below 1 comes early for
-        the same reason, one above 1 late.
+        """Numbers and rows are combined first. Denominators divide one by one, before the cotangent multiplies, so that
+        nothing overflows on the way to a finite result; a number below 1 comes early for the same reason, one above 1
+        late.
         """
         constant, factors = sympy.S.One, []
         for factor in sympy.Mul.make_args(expr):
@@ -264,7 +264,7 @@ class Graph:
         """The product of full-size factors over full-size denominators, times a number."""
         if not above and not below:
             return None
-        last = [node for node in above if self._is_direction(node)] if len(above) > 1 else []
+        last = [node for node in above if self._is_direction(node)] if below and len(above) > 1 else []
         first = [node for node in above if node not in last]
         result = self._folded("multiply", first) if first else self.number(1)
         if first and early != 1:
@@ -303,9 +303,9 @@ class Graph:
         return self.node("negative", result) if negative else result
 
     def _reading_order(self, factor) -> tuple:
-        """Symbols before the rest, cotangents and tangents last."""
+        """Cotangents and tangents first, so that products with them are shared; then symbols, then the rest."""
         direction = getattr(factor, "name", "") in self.directions
-        return direction, not factor.is_Symbol, str(factor)
+        return not direction, not factor.is_Symbol, str(factor)
 
     def _folded(self, op: str, nodes: list[int]) -> int | None:
         if not nodes:

@@ -96,7 +96,7 @@ def relu(x):
 
 def relu_vjp(g, x):
     """Cotangent of `relu`'s input."""
-    return np.where(x <= 0, 0, g)
+    return runtime.where(x <= 0, 0, g)
 
 
 relu_jvp = relu_vjp  # the Jacobian is symmetric
@@ -117,13 +117,13 @@ def leaky_relu(x, negative_slope=0.01):
     Residuals: x.
     """
     t = np.multiply(x, negative_slope, out=...)
-    return np.where(x > 0, x, t)
+    return runtime.where(x > 0, x, t)
 
 
 def leaky_relu_vjp(g, x, negative_slope=0.01):
     """Cotangent of `leaky_relu`'s input."""
     t = np.multiply(g, negative_slope, out=...)
-    return np.where(x > 0, g, t)
+    return runtime.where(x > 0, g, t)
 
 
 leaky_relu_jvp = leaky_relu_vjp  # the Jacobian is symmetric
@@ -146,7 +146,7 @@ def elu(x, alpha=1.0):
     t = np.minimum(x, 0, out=...)
     expm1_x = np.expm1(t, out=t)
     t = np.multiply(expm1_x, alpha, out=expm1_x)
-    return np.where(x > 0, x, t)
+    return runtime.where(x > 0, x, t)
 
 
 def elu_vjp(g, x, alpha=1.0):
@@ -155,7 +155,7 @@ def elu_vjp(g, x, alpha=1.0):
     t = np.exp(t, out=t)
     t = np.multiply(g, t, out=t)
     t = np.multiply(t, alpha, out=t)
-    return np.where(x > 0, g, t)
+    return runtime.where(x > 0, g, t)
 
 
 elu_jvp = elu_vjp  # the Jacobian is symmetric
@@ -179,7 +179,7 @@ def selu(x):
     t = np.minimum(x, 0, out=...)
     expm1_x = np.expm1(t, out=t)
     t = np.multiply(expm1_x, 1.6732632423543772, out=expm1_x)
-    u = np.where(x > 0, x, t)
+    u = runtime.where(x > 0, x, t)
     return np.multiply(u, 1.0507009873554805, out=u)
 
 
@@ -190,7 +190,7 @@ def selu_vjp(g, x):
     u = np.exp(u, out=u)
     u = np.multiply(g, u, out=u)
     u = np.multiply(u, 1.7580993408473768, out=u)
-    return np.where(x > 0, t, u)
+    return runtime.where(x > 0, t, u)
 
 
 selu_jvp = selu_vjp  # the Jacobian is symmetric
@@ -212,20 +212,20 @@ def celu(x, alpha=1.0):
     """
     mask = x > 0
     t = np.divide(x, alpha, out=...)
-    u = np.where(mask, 0, t)
+    u = runtime.where(mask, 0, t)
     expm1_x = np.expm1(u, out=u)
     t = np.multiply(expm1_x, alpha, out=expm1_x)
-    return np.where(mask, x, t)
+    return runtime.where(mask, x, t)
 
 
 def celu_vjp(g, x, alpha=1.0):
     """Cotangent of `celu`'s input."""
     mask = x > 0
     t = np.divide(x, alpha, out=...)
-    u = np.where(mask, 0, t)
+    u = runtime.where(mask, 0, t)
     u = np.exp(u, out=u)
     u = np.multiply(g, u, out=u)
-    return np.where(mask, g, u)
+    return runtime.where(mask, g, u)
 
 
 celu_jvp = celu_vjp  # the Jacobian is symmetric
@@ -562,13 +562,13 @@ def hardtanh(x, min_val=-1.0, max_val=1.0):
     Residuals: x.
     """
     t = np.minimum(max_val, x, out=...)
-    return np.where(x <= min_val, min_val, t)
+    return runtime.where(x <= min_val, min_val, t)
 
 
 def hardtanh_vjp(g, x, min_val=-1.0, max_val=1.0):
     """Cotangent of `hardtanh`'s input."""
-    t = np.where(x >= max_val, 0, g)
-    return np.where(x <= min_val, 0, t)
+    t = runtime.where(x >= max_val, 0, g)
+    return runtime.where(x <= min_val, 0, t)
 
 
 hardtanh_jvp = hardtanh_vjp  # the Jacobian is symmetric
@@ -590,15 +590,15 @@ def hardsigmoid(x):
     """
     t = np.divide(x, 6, out=...)
     t = np.add(t, 0.5, out=t)
-    u = np.where(x >= 3, 1, t)
-    return np.where(x <= -3, 0, u)
+    u = runtime.where(x >= 3, 1, t)
+    return runtime.where(x <= -3, 0, u)
 
 
 def hardsigmoid_vjp(g, x):
     """Cotangent of `hardsigmoid`'s input."""
     t = np.divide(g, 6, out=...)
-    u = np.where(x >= 3, 0, t)
-    return np.where(x <= -3, 0, u)
+    u = runtime.where(x >= 3, 0, t)
+    return runtime.where(x <= -3, 0, u)
 
 
 hardsigmoid_jvp = hardsigmoid_vjp  # the Jacobian is symmetric
@@ -621,8 +621,8 @@ def hardswish(x):
     t = np.divide(x, 6, out=...)
     t = np.add(t, 0.5, out=t)
     t = np.multiply(x, t, out=t)
-    u = np.where(x <= 3, t, x)
-    return np.where(x < -3, 0, u)
+    u = runtime.where(x <= 3, t, x)
+    return runtime.where(x < -3, 0, u)
 
 
 def hardswish_vjp(g, x):
@@ -630,8 +630,8 @@ def hardswish_vjp(g, x):
     t = np.divide(x, 3, out=...)
     t = np.add(t, 0.5, out=t)
     t = np.multiply(g, t, out=t)
-    u = np.where(x <= 3, t, g)
-    return np.where(x < -3, 0, u)
+    u = runtime.where(x <= 3, t, g)
+    return runtime.where(x < -3, 0, u)
 
 
 hardswish_jvp = hardswish_vjp  # the Jacobian is symmetric
@@ -652,13 +652,13 @@ def hardshrink(x, lambd=0.5):
     Residuals: x.
     """
     abs_x = np.abs(x, out=...)
-    return np.where(abs_x > lambd, x, 0)
+    return runtime.where(abs_x > lambd, x, 0)
 
 
 def hardshrink_vjp(g, x, lambd=0.5):
     """Cotangent of `hardshrink`'s input."""
     abs_x = np.abs(x, out=...)
-    return np.where(abs_x > lambd, g, 0)
+    return runtime.where(abs_x > lambd, g, 0)
 
 
 hardshrink_jvp = hardshrink_vjp  # the Jacobian is symmetric
@@ -680,14 +680,14 @@ def softshrink(x, lambd=0.5):
     """
     t = np.subtract(x, lambd, out=...)
     u = np.add(x, lambd, out=...)
-    v = np.where(x < -lambd, u, 0)
-    return np.where(x > lambd, t, v)
+    v = runtime.where(x < -lambd, u, 0)
+    return runtime.where(x > lambd, t, v)
 
 
 def softshrink_vjp(g, x, lambd=0.5):
     """Cotangent of `softshrink`'s input."""
-    t = np.where(x < -lambd, g, 0)
-    return np.where(x > lambd, g, t)
+    t = runtime.where(x < -lambd, g, 0)
+    return runtime.where(x > lambd, g, t)
 
 
 softshrink_jvp = softshrink_vjp  # the Jacobian is symmetric
@@ -702,14 +702,14 @@ def softplus_threshold(x, beta=1.0, threshold=None):
     mask = t > threshold
     u = np.abs(t, out=...)
     u = np.negative(u, out=u)
-    v = np.where(mask, 0, u)
+    v = runtime.where(mask, 0, u)
     v = np.exp(v, out=v)
-    u = np.where(mask, 0, v)
+    u = runtime.where(mask, 0, v)
     u = np.log1p(u, out=u)
     t = np.maximum(t, 0, out=t)
     log_exp_x = np.add(u, t, out=u)
     smooth = np.divide(log_exp_x, beta, out=log_exp_x)
-    return np.where(mask, x, smooth)
+    return runtime.where(mask, x, smooth)
 
 
 def softplus_threshold_vjp(g, x, beta=1.0, threshold=None):
@@ -718,14 +718,14 @@ def softplus_threshold_vjp(g, x, beta=1.0, threshold=None):
     mask = t > threshold
     u = np.abs(t, out=...)
     u = np.negative(u, out=u)
-    v = np.where(mask, 0, u)
+    v = runtime.where(mask, 0, u)
     v = np.exp(v, out=v)
     u = np.add(v, 1, out=u)
     v = np.maximum(v, t >= 0, out=v)
-    t = np.where(mask, 1, u)
+    t = runtime.where(mask, 1, u)
     v = np.divide(v, t, out=v)
     v = np.multiply(g, v, out=v)
-    return np.where(mask, g, v)
+    return runtime.where(mask, g, v)
 
 
 softplus_threshold_jvp = softplus_threshold_vjp  # the Jacobian is symmetric

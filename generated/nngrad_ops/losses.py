@@ -125,11 +125,11 @@ def smooth_l1_loss(input, target, beta=1.0, reduction="mean"):
     t = np.subtract(input, target, out=...)
     r = np.abs(t, out=t)
     mask = r < beta
-    t = np.where(mask, r, 1)
+    t = runtime.where(mask, r, 1)
     t = np.multiply(t, t, out=t)
     t = np.multiply(t, 0.5 / beta, out=t)
     u = np.subtract(r, 0.5 * beta, out=r)
-    return runtime.reduced(np.where(mask, t, u), reduction)
+    return runtime.reduced(runtime.where(mask, t, u), reduction)
 
 
 def smooth_l1_loss_vjp(g, input, target, needs, beta=1.0, reduction="mean"):
@@ -146,11 +146,11 @@ def smooth_l1_loss_vjp(g, input, target, needs, beta=1.0, reduction="mean"):
     v = np.multiply(g, t, out=...)
     dinput = dtarget = None
     if needs[0]:
-        dinput = runtime.unbroadcast(np.where(mask, u, v), input.shape)
+        dinput = runtime.unbroadcast(runtime.where(mask, u, v), input.shape)
     if needs[1]:
         u = np.negative(u, out=u)
         v = np.negative(v, out=v)
-        dtarget = runtime.unbroadcast(np.where(mask, u, v), target.shape)
+        dtarget = runtime.unbroadcast(runtime.where(mask, u, v), target.shape)
     return dinput, dtarget
 
 
@@ -167,7 +167,7 @@ def smooth_l1_loss_jvp(dinput, dtarget, input, target, beta=1.0, reduction="mean
         u = np.multiply(u, t, out=u)
         u = np.divide(u, beta, out=u)
         v = np.multiply(dinput, t, out=...)
-        terms.append(np.where(mask, u, v))
+        terms.append(runtime.where(mask, u, v))
     if dtarget is not None:
         u = np.multiply(dtarget, r, out=r)
         u = np.multiply(u, t, out=u)
@@ -175,7 +175,7 @@ def smooth_l1_loss_jvp(dinput, dtarget, input, target, beta=1.0, reduction="mean
         u = np.negative(u, out=u)
         t = np.multiply(dtarget, t, out=t)
         t = np.negative(t, out=t)
-        terms.append(np.where(mask, u, t))
+        terms.append(runtime.where(mask, u, t))
     dy = runtime.total(terms, shape)
     return runtime.reduced(dy, reduction)
 
@@ -199,12 +199,12 @@ def huber_loss(input, target, delta=1.0, reduction="mean"):
     t = np.subtract(input, target, out=...)
     r = np.abs(t, out=t)
     mask = r < delta
-    t = np.where(mask, r, 1)
+    t = runtime.where(mask, r, 1)
     t = np.multiply(t, t, out=t)
     t = np.multiply(t, 0.5, out=t)
     u = np.subtract(r, 0.5 * delta, out=r)
     u = np.multiply(u, delta, out=u)
-    return runtime.reduced(np.where(mask, t, u), reduction)
+    return runtime.reduced(runtime.where(mask, t, u), reduction)
 
 
 def huber_loss_vjp(g, input, target, needs, delta=1.0, reduction="mean"):
@@ -221,11 +221,11 @@ def huber_loss_vjp(g, input, target, needs, delta=1.0, reduction="mean"):
     dinput = dtarget = None
     if needs[0]:
         t = np.multiply(v, delta, out=...)
-        dinput = runtime.unbroadcast(np.where(mask, u, t), input.shape)
+        dinput = runtime.unbroadcast(runtime.where(mask, u, t), input.shape)
     if needs[1]:
         u = np.negative(u, out=u)
         v = np.multiply(v, -delta, out=v)
-        dtarget = runtime.unbroadcast(np.where(mask, u, v), target.shape)
+        dtarget = runtime.unbroadcast(runtime.where(mask, u, v), target.shape)
     return dinput, dtarget
 
 
@@ -242,14 +242,14 @@ def huber_loss_jvp(dinput, dtarget, input, target, delta=1.0, reduction="mean"):
         u = np.multiply(u, t, out=u)
         v = np.multiply(dinput, t, out=...)
         v = np.multiply(v, delta, out=v)
-        terms.append(np.where(mask, u, v))
+        terms.append(runtime.where(mask, u, v))
     if dtarget is not None:
         u = np.multiply(dtarget, r, out=r)
         u = np.multiply(u, t, out=u)
         u = np.negative(u, out=u)
         t = np.multiply(dtarget, t, out=t)
         t = np.multiply(t, -delta, out=t)
-        terms.append(np.where(mask, u, t))
+        terms.append(runtime.where(mask, u, t))
     dy = runtime.total(terms, shape)
     return runtime.reduced(dy, reduction)
 
@@ -260,11 +260,11 @@ def huber_loss_jvp(dinput, dtarget, input, target, delta=1.0, reduction="mean"):
 def kl_div_no_log_target_and_residuals(input, target, reduction="mean"):
     """`kl_div` where not log_target with what its derivatives reuse."""
     mask = target == 0
-    t = np.where(mask, 1, target)
+    t = runtime.where(mask, 1, target)
     log_target2 = np.log(t, out=t)
     t = np.subtract(log_target2, input, out=...)
     t = np.multiply(target, t, out=t)
-    return runtime.reduced(np.where(mask, 0, t), reduction), None
+    return runtime.reduced(runtime.where(mask, 0, t), reduction), None
 
 
 def kl_div_no_log_target_vjp(g, input, target, needs, reduction="mean"):
@@ -276,15 +276,15 @@ def kl_div_no_log_target_vjp(g, input, target, needs, reduction="mean"):
     if needs[0]:
         t = np.multiply(g, target, out=...)
         t = np.negative(t, out=t)
-        dinput = runtime.unbroadcast(np.where(mask, 0, t), input.shape)
+        dinput = runtime.unbroadcast(runtime.where(mask, 0, t), input.shape)
     if needs[1]:
-        t = np.where(mask, 1, target)
+        t = runtime.where(mask, 1, target)
         log_target2 = np.log(t, out=t)
         t = np.subtract(input, log_target2, out=...)
         t = np.subtract(t, 1, out=t)
         u = np.multiply(g, t, out=...)
         u = np.negative(u, out=u)
-        dtarget = runtime.unbroadcast(np.where(mask, 0, u), target.shape)
+        dtarget = runtime.unbroadcast(runtime.where(mask, 0, u), target.shape)
     return dinput, dtarget
 
 
@@ -296,15 +296,15 @@ def kl_div_no_log_target_jvp(dinput, dtarget, input, target, reduction="mean"):
     if dinput is not None:
         t = np.multiply(dinput, target, out=...)
         t = np.negative(t, out=t)
-        terms.append(np.where(mask, 0, t))
+        terms.append(runtime.where(mask, 0, t))
     if dtarget is not None:
-        t = np.where(mask, 1, target)
+        t = runtime.where(mask, 1, target)
         log_target2 = np.log(t, out=t)
         t = np.subtract(input, log_target2, out=...)
         t = np.subtract(t, 1, out=t)
         t = np.multiply(dtarget, t, out=t)
         t = np.negative(t, out=t)
-        terms.append(np.where(mask, 0, t))
+        terms.append(runtime.where(mask, 0, t))
     dy = runtime.total(terms, shape)
     return runtime.reduced(dy, reduction)
 
@@ -398,17 +398,17 @@ def kl_div_jvp(dinput, dtarget, input, target, exp_target, log_target=False, red
 def binary_cross_entropy_and_residuals(input, target, reduction="mean"):
     """`binary_cross_entropy` with what its derivatives reuse."""
     mask = input > 0
-    t = np.where(mask, input, 1)
+    t = runtime.where(mask, input, 1)
     log_input = np.log(t, out=t)
     maximum_log_input = np.maximum(log_input, -100, out=log_input)
-    log_p = np.where(mask, maximum_log_input, -100)
+    log_p = runtime.where(mask, maximum_log_input, -100)
     t = np.multiply(log_p, target, out=...)
     mask = input < 1
     u = np.negative(input, out=maximum_log_input)
-    v = np.where(mask, u, 0)
+    v = runtime.where(mask, u, 0)
     log1p_input = np.log1p(v, out=v)
     maximum_log1p_input = np.maximum(log1p_input, -100, out=log1p_input)
-    log_q = np.where(mask, maximum_log1p_input, -100)
+    log_q = runtime.where(mask, maximum_log1p_input, -100)
     u = np.subtract(1, target, out=...)
     v = np.multiply(log_q, u, out=...)
     t = np.add(t, v, out=t)
@@ -441,29 +441,29 @@ def binary_cross_entropy_vjp(g, input, target, log_p, log_q, needs, reduction="m
     dinput = dtarget = None
     if needs[0]:
         mask = input > 0
-        t = np.where(mask, input, 1)
+        t = runtime.where(mask, input, 1)
         log_input = np.log(t, out=...)
         mask2 = log_input <= -100
-        u = np.where(mask2, 1, t)
+        u = runtime.where(mask2, 1, t)
         t = np.divide(target, u, out=...)
         u = np.multiply(t, g, out=...)
         u = np.negative(u, out=u)
-        t = np.where(mask2, 0, u)
-        u = np.where(mask, t, 0)
+        t = runtime.where(mask2, 0, u)
+        u = runtime.where(mask, t, 0)
         mask = input < 1
         t = np.negative(input, out=log_input)
-        v = np.where(mask, t, 0)
+        v = runtime.where(mask, t, 0)
         log1p_input = np.log1p(v, out=v)
         mask2 = log1p_input <= -100
         t = np.subtract(1, input, out=t)
         v = np.subtract(target, 1, out=...)
-        w = np.where(mask, t, 1)
-        t = np.where(mask2, 1, w)
+        w = runtime.where(mask, t, 1)
+        t = runtime.where(mask2, 1, w)
         w = np.divide(v, t, out=...)
         t = np.multiply(w, g, out=...)
         t = np.negative(t, out=t)
-        v = np.where(mask2, 0, t)
-        t = np.where(mask, v, 0)
+        v = runtime.where(mask2, 0, t)
+        t = runtime.where(mask, v, 0)
         dinput = runtime.unbroadcast(np.add(u, t, out=u), input.shape)
     if needs[1]:
         t = np.subtract(log_q, log_p, out=...)
@@ -477,29 +477,29 @@ def binary_cross_entropy_jvp(dinput, dtarget, input, target, log_p, log_q, reduc
     terms = []
     if dinput is not None:
         mask = input > 0
-        t = np.where(mask, input, 1)
+        t = runtime.where(mask, input, 1)
         log_input = np.log(t, out=...)
         mask2 = log_input <= -100
-        u = np.where(mask2, 1, t)
+        u = runtime.where(mask2, 1, t)
         t = np.divide(target, u, out=...)
         t = np.multiply(t, dinput, out=t)
         t = np.negative(t, out=t)
-        u = np.where(mask2, 0, t)
-        t = np.where(mask, u, 0)
+        u = runtime.where(mask2, 0, t)
+        t = runtime.where(mask, u, 0)
         mask = input < 1
         u = np.negative(input, out=log_input)
-        v = np.where(mask, u, 0)
+        v = runtime.where(mask, u, 0)
         log1p_input = np.log1p(v, out=v)
         mask2 = log1p_input <= -100
         u = np.subtract(1, input, out=u)
         v = np.subtract(target, 1, out=...)
-        w = np.where(mask, u, 1)
-        u = np.where(mask2, 1, w)
+        w = runtime.where(mask, u, 1)
+        u = runtime.where(mask2, 1, w)
         w = np.divide(v, u, out=...)
         w = np.multiply(w, dinput, out=w)
         w = np.negative(w, out=w)
-        u = np.where(mask2, 0, w)
-        v = np.where(mask, u, 0)
+        u = runtime.where(mask2, 0, w)
+        v = runtime.where(mask, u, 0)
         terms.append(np.add(t, v, out=t))
     if dtarget is not None:
         t = np.subtract(log_q, log_p, out=...)

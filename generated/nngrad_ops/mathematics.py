@@ -782,16 +782,16 @@ def hypot_vjp(g, x1, x2, y, needs):
     """Cotangents of `hypot`'s inputs."""
     t = np.hypot(x1, x2, out=...)
     mask = t == 0
-    t = np.where(mask, 1, y)
+    t = runtime.where(mask, 1, y)
     dx1 = dx2 = None
     if needs[0]:
         u = np.divide(x1, t, out=...)
         u = np.multiply(u, g, out=u)
-        dx1 = runtime.unbroadcast(np.where(mask, 0, u), x1.shape)
+        dx1 = runtime.unbroadcast(runtime.where(mask, 0, u), x1.shape)
     if needs[1]:
         t = np.divide(x2, t, out=t)
         t = np.multiply(t, g, out=t)
-        dx2 = runtime.unbroadcast(np.where(mask, 0, t), x2.shape)
+        dx2 = runtime.unbroadcast(runtime.where(mask, 0, t), x2.shape)
     return dx1, dx2
 
 
@@ -800,16 +800,16 @@ def hypot_jvp(dx1, dx2, x1, x2, y):
     shape = np.broadcast_shapes(x1.shape, x2.shape)
     t = np.hypot(x1, x2, out=...)
     mask = t == 0
-    t = np.where(mask, 1, y)
+    t = runtime.where(mask, 1, y)
     terms = []
     if dx1 is not None:
         u = np.divide(x1, t, out=...)
         u = np.multiply(u, dx1, out=u)
-        terms.append(np.where(mask, 0, u))
+        terms.append(runtime.where(mask, 0, u))
     if dx2 is not None:
         t = np.divide(x2, t, out=t)
         t = np.multiply(t, dx2, out=t)
-        terms.append(np.where(mask, 0, t))
+        terms.append(runtime.where(mask, 0, t))
     return runtime.total(terms, shape)
 
 
@@ -834,13 +834,13 @@ def sinc_vjp(g, x, y):
     """Cotangent of `sinc`'s input."""
     mask = x == 0
     t = np.multiply(x, 3.141592653589793, out=...)
-    u = np.where(mask, 0, t)
+    u = runtime.where(mask, 0, t)
     u = np.cos(u, out=u)
     u = np.subtract(u, y, out=u)
-    t = np.where(mask, 1, x)
+    t = runtime.where(mask, 1, x)
     u = np.divide(u, t, out=u)
     u = np.multiply(u, g, out=u)
-    return np.where(mask, 0, u)
+    return runtime.where(mask, 0, u)
 
 
 sinc_jvp = sinc_vjp  # the Jacobian is symmetric
@@ -924,11 +924,11 @@ def maximum_vjp(g, x1, x2, needs):
     t = np.multiply(g, 0.5, out=...)
     dx1 = dx2 = None
     if needs[0]:
-        u = np.where(x1 == x2, t, g)
-        dx1 = runtime.unbroadcast(np.where(x1 < x2, 0, u), x1.shape)
+        u = runtime.where(x1 == x2, t, g)
+        dx1 = runtime.unbroadcast(runtime.where(x1 < x2, 0, u), x1.shape)
     if needs[1]:
-        u = np.where(x2 == x1, t, g)
-        dx2 = runtime.unbroadcast(np.where(x2 < x1, 0, u), x2.shape)
+        u = runtime.where(x2 == x1, t, g)
+        dx2 = runtime.unbroadcast(runtime.where(x2 < x1, 0, u), x2.shape)
     return dx1, dx2
 
 
@@ -938,12 +938,12 @@ def maximum_jvp(dx1, dx2, x1, x2):
     terms = []
     if dx1 is not None:
         t = np.multiply(dx1, 0.5, out=...)
-        u = np.where(x1 == x2, t, dx1)
-        terms.append(np.where(x1 < x2, 0, u))
+        u = runtime.where(x1 == x2, t, dx1)
+        terms.append(runtime.where(x1 < x2, 0, u))
     if dx2 is not None:
         t = np.multiply(dx2, 0.5, out=...)
-        u = np.where(x2 == x1, t, dx2)
-        terms.append(np.where(x2 < x1, 0, u))
+        u = runtime.where(x2 == x1, t, dx2)
+        terms.append(runtime.where(x2 < x1, 0, u))
     return runtime.total(terms, shape)
 
 
@@ -970,11 +970,11 @@ def minimum_vjp(g, x1, x2, needs):
     t = np.multiply(g, 0.5, out=...)
     dx1 = dx2 = None
     if needs[0]:
-        u = np.where(x1 == x2, t, g)
-        dx1 = runtime.unbroadcast(np.where(x1 > x2, 0, u), x1.shape)
+        u = runtime.where(x1 == x2, t, g)
+        dx1 = runtime.unbroadcast(runtime.where(x1 > x2, 0, u), x1.shape)
     if needs[1]:
-        u = np.where(x2 == x1, t, g)
-        dx2 = runtime.unbroadcast(np.where(x2 > x1, 0, u), x2.shape)
+        u = runtime.where(x2 == x1, t, g)
+        dx2 = runtime.unbroadcast(runtime.where(x2 > x1, 0, u), x2.shape)
     return dx1, dx2
 
 
@@ -984,12 +984,12 @@ def minimum_jvp(dx1, dx2, x1, x2):
     terms = []
     if dx1 is not None:
         t = np.multiply(dx1, 0.5, out=...)
-        u = np.where(x1 == x2, t, dx1)
-        terms.append(np.where(x1 > x2, 0, u))
+        u = runtime.where(x1 == x2, t, dx1)
+        terms.append(runtime.where(x1 > x2, 0, u))
     if dx2 is not None:
         t = np.multiply(dx2, 0.5, out=...)
-        u = np.where(x2 == x1, t, dx2)
-        terms.append(np.where(x2 > x1, 0, u))
+        u = runtime.where(x2 == x1, t, dx2)
+        terms.append(runtime.where(x2 > x1, 0, u))
     return runtime.total(terms, shape)
 
 
@@ -1008,16 +1008,16 @@ def where(condition, a, b):
 
     Residuals: condition, a, b.
     """
-    return np.where(condition, a, b)
+    return runtime.where(condition, a, b)
 
 
 def where_vjp(g, condition, a, b, needs):
     """Cotangents of `where`'s inputs."""
     da = db = None
     if needs[1]:
-        da = runtime.unbroadcast(np.where(condition, g, 0), a.shape)
+        da = runtime.unbroadcast(runtime.where(condition, g, 0), a.shape)
     if needs[2]:
-        db = runtime.unbroadcast(np.where(condition, 0, g), b.shape)
+        db = runtime.unbroadcast(runtime.where(condition, 0, g), b.shape)
     return None, da, db
 
 
@@ -1026,9 +1026,9 @@ def where_jvp(dcondition, da, db, condition, a, b):
     shape = np.broadcast_shapes(condition.shape, a.shape, b.shape)
     terms = []
     if da is not None:
-        terms.append(np.where(condition, da, 0))
+        terms.append(runtime.where(condition, da, 0))
     if db is not None:
-        terms.append(np.where(condition, 0, db))
+        terms.append(runtime.where(condition, 0, db))
     return runtime.total(terms, shape)
 
 
@@ -1370,18 +1370,18 @@ def power_vjp(g, x1, x2, y, needs):
     if needs[0]:
         mask = x2 == 0
         t = np.subtract(x2, 1, out=...)
-        u = np.where(mask, 1, x1)
+        u = runtime.where(mask, 1, x1)
         v = runtime.power(u, t)
         u = np.multiply(g, x2, out=u)
         u = np.multiply(u, v, out=u)
-        dx1 = runtime.unbroadcast(np.where(mask, 0, u), x1.shape)
+        dx1 = runtime.unbroadcast(runtime.where(mask, 0, u), x1.shape)
     if needs[1]:
         mask = x1 == 0
-        t = np.where(mask, 1, x1)
+        t = runtime.where(mask, 1, x1)
         t = np.log(t, out=t)
         u = np.multiply(g, y, out=...)
         u = np.multiply(u, t, out=u)
-        dx2 = runtime.unbroadcast(np.where(mask, 0, u), x2.shape)
+        dx2 = runtime.unbroadcast(runtime.where(mask, 0, u), x2.shape)
     return dx1, dx2
 
 
@@ -1392,18 +1392,18 @@ def power_jvp(dx1, dx2, x1, x2, y):
     if dx1 is not None:
         mask = x2 == 0
         t = np.subtract(x2, 1, out=...)
-        u = np.where(mask, 1, x1)
+        u = runtime.where(mask, 1, x1)
         v = runtime.power(u, t)
         u = np.multiply(dx1, x2, out=u)
         u = np.multiply(u, v, out=u)
-        terms.append(np.where(mask, 0, u))
+        terms.append(runtime.where(mask, 0, u))
     if dx2 is not None:
         mask = x1 == 0
-        t = np.where(mask, 1, x1)
+        t = runtime.where(mask, 1, x1)
         t = np.log(t, out=t)
         u = np.multiply(dx2, y, out=...)
         u = np.multiply(u, t, out=u)
-        terms.append(np.where(mask, 0, u))
+        terms.append(runtime.where(mask, 0, u))
     return runtime.total(terms, shape)
 
 
@@ -1476,25 +1476,25 @@ def xlogy(x1, x2):
     Residuals: x1, x2.
     """
     mask = x1 == 0
-    t = np.where(mask, 1, x2)
+    t = runtime.where(mask, 1, x2)
     log_x2 = np.log(t, out=...)
     t = np.multiply(log_x2, x1, out=t)
-    return np.where(mask, 0, t)
+    return runtime.where(mask, 0, t)
 
 
 def xlogy_vjp(g, x1, x2, needs):
     """Cotangents of `xlogy`'s inputs."""
     mask = x1 == 0
-    t = np.where(mask, 1, x2)
+    t = runtime.where(mask, 1, x2)
     dx1 = dx2 = None
     if needs[0]:
         log_x2 = np.log(t, out=...)
         u = np.multiply(g, log_x2, out=...)
-        dx1 = runtime.unbroadcast(np.where(mask, 0, u), x1.shape)
+        dx1 = runtime.unbroadcast(runtime.where(mask, 0, u), x1.shape)
     if needs[1]:
         t = np.divide(x1, t, out=t)
         t = np.multiply(t, g, out=t)
-        dx2 = runtime.unbroadcast(np.where(mask, 0, t), x2.shape)
+        dx2 = runtime.unbroadcast(runtime.where(mask, 0, t), x2.shape)
     return dx1, dx2
 
 
@@ -1502,16 +1502,16 @@ def xlogy_jvp(dx1, dx2, x1, x2):
     """Tangent of `xlogy`'s output."""
     shape = np.broadcast_shapes(x1.shape, x2.shape)
     mask = x1 == 0
-    t = np.where(mask, 1, x2)
+    t = runtime.where(mask, 1, x2)
     terms = []
     if dx1 is not None:
         log_x2 = np.log(t, out=...)
         u = np.multiply(dx1, log_x2, out=...)
-        terms.append(np.where(mask, 0, u))
+        terms.append(runtime.where(mask, 0, u))
     if dx2 is not None:
         t = np.divide(x1, t, out=t)
         t = np.multiply(t, dx2, out=t)
-        terms.append(np.where(mask, 0, t))
+        terms.append(runtime.where(mask, 0, t))
     return runtime.total(terms, shape)
 
 
@@ -1527,8 +1527,8 @@ def clip_min_max_and_residuals(x, min=None, max=None):
 
 def clip_min_max_vjp(g, x, x2, min=None, max=None):
     """Cotangent of `clip_min_max`'s input."""
-    t = np.where(x < min, 0, g)
-    return np.where(x2 > max, 0, t)
+    t = runtime.where(x < min, 0, g)
+    return runtime.where(x2 > max, 0, t)
 
 
 clip_min_max_jvp = clip_min_max_vjp  # the Jacobian is symmetric
@@ -1541,7 +1541,7 @@ def clip_min_and_residuals(x, min=None):
 
 def clip_min_vjp(g, x, min=None):
     """Cotangent of `clip_min`'s input."""
-    return np.where(x < min, 0, g)
+    return runtime.where(x < min, 0, g)
 
 
 clip_min_jvp = clip_min_vjp  # the Jacobian is symmetric
@@ -1554,7 +1554,7 @@ def clip_max_and_residuals(x, max=None):
 
 def clip_max_vjp(g, x, max=None):
     """Cotangent of `clip_max`'s input."""
-    return np.where(x > max, 0, g)
+    return runtime.where(x > max, 0, g)
 
 
 clip_max_jvp = clip_max_vjp  # the Jacobian is symmetric
@@ -1647,21 +1647,21 @@ def masked_fill(x, mask, value):
 
     Residuals: x, mask.
     """
-    return np.where(mask, value, x)
+    return runtime.where(mask, value, x)
 
 
 def masked_fill_vjp(g, x, mask, needs, value):
     """Cotangents of `masked_fill`'s inputs."""
     dx = None
     if needs[0]:
-        dx = runtime.unbroadcast(np.where(mask, 0, g), x.shape)
+        dx = runtime.unbroadcast(runtime.where(mask, 0, g), x.shape)
     return dx, None
 
 
 def masked_fill_jvp(dx, dmask, x, mask, value):
     """Tangent of `masked_fill`'s output."""
     shape = np.broadcast_shapes(x.shape, mask.shape)
-    terms = [np.where(mask, 0, dx)]
+    terms = [runtime.where(mask, 0, dx)]
     return runtime.total(terms, shape)
 
 
@@ -1788,7 +1788,7 @@ def std_vjp(g, x, y, mean_x, sum_nearly_centred, var_x, axis=None, ddof=0, keepd
     n = runtime.count(x.shape, axis)
     centred = np.subtract(nearly_centred, sum_nearly_centred / n, out=nearly_centred)
     t = np.multiply(centred, g / np.where(mask, 1, (n - ddof) * y), out=centred)
-    return np.where(mask, 0, t)
+    return runtime.where(mask, 0, t)
 
 
 def std_jvp(dx, x, y, mean_x, sum_nearly_centred, var_x, axis=None, ddof=0, keepdims=False):

@@ -139,6 +139,31 @@ def spread(g, reduction: str, shape):
     return g.reshape(shape) if reduction == "none" else g
 
 
+# --- branches ---------------------------------------------------------------------------------------------------------
+
+FEW_ELEMENTS = 4096  # below, a call costs more than its elements
+
+
+def where(condition, a, b):
+    """`np.where`, many times as fast where the condition is unpredictable: bits are masked, and no branch is taken."""
+    array = a if isinstance(a, np.ndarray) else b
+    if not isinstance(array, np.ndarray) or array.dtype.kind != "f" or array.size < FEW_ELEMENTS:
+        return np.where(condition, a, b)
+    integers = np.dtype(f"i{array.dtype.itemsize}")
+    taken = condition if condition.dtype == bool else condition != 0
+    if isinstance(a, int) and a == 0:
+        taken, a, b = ~taken, b, a
+    mask = taken.astype(integers)
+    np.negative(mask, out=mask)  # all bits are set where the condition holds
+    bits = np.asarray(a, array.dtype).view(integers)
+    if not (isinstance(b, int) and b == 0):
+        others = np.asarray(b, array.dtype).view(integers)
+        return np.bitwise_xor(np.bitwise_and(np.bitwise_xor(bits, others), mask), others).view(array.dtype)
+    if mask.shape == np.broadcast_shapes(mask.shape, bits.shape):
+        return np.bitwise_and(bits, mask, out=mask).view(array.dtype)
+    return np.bitwise_and(bits, mask).view(array.dtype)
+
+
 # --- functions that NumPy lacks ---------------------------------------------------------------------------------------
 
 

@@ -151,7 +151,7 @@ class NumpyWriter(Writer):
         if node.op == "count":
             return f"runtime.count({self.shape}, {node.detail})"
         if node.op == "where":
-            return f"np.where({', '.join(args)})"
+            return f"{'runtime' if node.is_full else 'np'}.where({', '.join(args)})"
         if node.op == "reduce" and node.frozen and node.detail == "max":
             return f"runtime.finite_max({args[0]}, {node.axis})"
         if node.op == "reduce":

@@ -343,7 +343,7 @@ def erf(x):
         return erf(x.astype(np.float32)).astype(np.float16)
     size = np.abs(x, out=...)
     far = np.copysign(1 - erfc_far(size), x)
-    return np.where(size < 1.0, erf_near(np.clip(x, -1.0, 1.0)), far)
+    return where(size < 1.0, erf_near(np.clip(x, -1.0, 1.0)), far)
 
 
 def erfc(x):
@@ -351,8 +351,8 @@ def erfc(x):
     if x.dtype == np.float16:
         return erfc(x.astype(np.float32)).astype(np.float16)
     far = erfc_far(np.abs(x, out=...))
-    far = np.where(x < 0, 2 - far, far)
-    return np.where(np.abs(x) < 0.5, 1 - erf_near(np.clip(x, -1.0, 1.0)), far)
+    far = where(x < 0, 2 - far, far)
+    return where(np.abs(x) < 0.5, 1 - erf_near(np.clip(x, -1.0, 1.0)), far)
 
 
 def normal_cdf(x):
@@ -363,6 +363,6 @@ def normal_cdf(x):
     z = size * 0.7071067811865476
     t = 1 - 7.5 / (z + 3.75)
     far = exp_square(size, -0.5) * polynomial(ERFC_FAR[x.dtype.name], t) / (2 + 4 * np.minimum(z, 64))
-    far = np.where(x < 0, far, 1 - far)
+    far = where(x < 0, far, 1 - far)
     near = 0.5 + 0.5 * erf_near(np.clip(x * 0.7071067811865476, -1.0, 1.0))
-    return np.where(size < 0.5, near, far)
+    return where(size < 0.5, near, far)

@@ -97,7 +97,7 @@ def erf(x):
         return erf(x.astype(np.float32)).astype(np.float16)
     size = np.abs(x, out=...)
     far = np.copysign(1 - erfc_far(size), x)
-    return np.where(size < {SMALL}, erf_near(np.clip(x, -{SMALL}, {SMALL})), far)
+    return where(size < {SMALL}, erf_near(np.clip(x, -{SMALL}, {SMALL})), far)
 
 
 def erfc(x):
@@ -105,8 +105,8 @@ def erfc(x):
     if x.dtype == np.float16:
         return erfc(x.astype(np.float32)).astype(np.float16)
     far = erfc_far(np.abs(x, out=...))
-    far = np.where(x < 0, 2 - far, far)
-    return np.where(np.abs(x) < {SMALL / 2}, 1 - erf_near(np.clip(x, -{SMALL}, {SMALL})), far)
+    far = where(x < 0, 2 - far, far)
+    return where(np.abs(x) < {SMALL / 2}, 1 - erf_near(np.clip(x, -{SMALL}, {SMALL})), far)
 
 
 def normal_cdf(x):
@@ -117,7 +117,7 @@ def normal_cdf(x):
     z = size * {math.sqrt(0.5)!r}
     t = 1 - {2 * PIVOT} / (z + {PIVOT})
     far = exp_square(size, -0.5) * polynomial(ERFC_FAR[x.dtype.name], t) / (2 + 4 * np.minimum(z, 64))
-    far = np.where(x < 0, far, 1 - far)
+    far = where(x < 0, far, 1 - far)
     near = 0.5 + 0.5 * erf_near(np.clip(x * {math.sqrt(0.5)!r}, -{SMALL}, {SMALL}))
-    return np.where(size < {SMALL / 2}, near, far)
+    return where(size < {SMALL / 2}, near, far)
 '''

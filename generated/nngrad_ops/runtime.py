@@ -215,13 +215,18 @@ def sinc(x):
 
 
 def power(x, exponent):
-    """x ** exponent; small whole exponents by multiplication, which is faster and as exact as NumPy's power."""
-    if np.ndim(exponent) == 0 and exponent == 2:
-        return np.multiply(x, x, out=...)
-    if np.ndim(exponent) == 0 and exponent == 3:
-        return np.multiply(np.multiply(x, x), x, out=...)
-    if np.ndim(exponent) == 0 and exponent == 0.5 and x.dtype.kind == "f":
-        return np.sqrt(x, out=...)
+    """x ** exponent in a new array; simple exponents by simpler functions, which are faster and as exact."""
+    if np.ndim(exponent) == 0:
+        if exponent == 1:
+            return np.positive(x, out=...)
+        if exponent == 2:
+            return np.multiply(x, x, out=...)
+        if exponent == 3:
+            return np.multiply(np.multiply(x, x), x, out=...)
+        if exponent == 0.5 and x.dtype.kind == "f":
+            return np.sqrt(x, out=...)
+        if exponent == -1 and x.dtype.kind == "f":
+            return np.divide(1, x, out=...)
     return np.power(x, exponent, out=...)
 
 

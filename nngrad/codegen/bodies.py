@@ -24,7 +24,7 @@ KEEPING_INTEGERS = {
     "argument", "number", "parameter", "add", "subtract", "multiply", "negative", "where", "compare", "logic", "reduce",
     "broadcast", "count",
 }  # fmt: skip
-KEEPING_INTEGERS_CALLS = {"np.abs", "np.sign", "np.maximum", "np.minimum"}
+KEEPING_INTEGERS_CALLS = {"np.abs", "np.sign", "np.maximum", "np.minimum", "runtime.power"}
 
 
 _SHAPE_VARIABLE = re.compile(r"(?<![\w.])shape\b(?!\s*=)")

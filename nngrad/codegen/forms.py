@@ -128,7 +128,8 @@ class Search:
             condition: Value(f"condition{number}", constant_axes(condition, self.formula.axes))
             for number, condition in enumerate(sorted(_conditions(expr), key=str))
         }
-        held = {value: condition for condition, value in conditions.items()}
+        stages = {stage.expr: stage.value for stage in self.maps if not stage.expr.is_Atom}
+        held = {value: condition.xreplace(stages) for condition, value in conditions.items()}
         start = self._simplified(expr.xreplace(conditions))
         seen, frontier, forms = {start}, [start], []
         while frontier:

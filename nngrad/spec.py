@@ -458,7 +458,7 @@ def stack(*xs, axis=0):
 
 
 @structural
-def split(x, *, sections, axis=0):
+def split(x, *, sections, axis=0) -> tuple:
     """x cut along an axis: into equal parts, or at the given positions."""
 
 

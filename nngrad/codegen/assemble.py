@@ -93,7 +93,7 @@ class Functions:
     def name(self, variant: Variant) -> str:
         if not self.several:
             return self.op.name
-        return "_".join([self.op.name, *(_suffix(self.op, variant.formula) or ["plain"])])
+        return "_".join([self.op.name, *(_suffix(variant.formula) or ["plain"])])
 
     # --- what functions take ------------------------------------------------------------------------------------------
 
@@ -263,7 +263,7 @@ def with_unpacked(names: list[str], source: str, lines: Iterable[str]) -> list[s
     return [f"({used[0]},) = {source}" if len(used) == 1 else f"{', '.join(used)} = {source}", *lines]
 
 
-def _suffix(op: Op, formula: Formula) -> list[str]:
+def _suffix(formula: Formula) -> list[str]:
     """What tells a formula's functions apart from its siblings'."""
     parts = []
     for name, value in formula.static:
@@ -314,10 +314,7 @@ class _Readable(sympy.printing.str.StrPrinter):
     """Expressions as a person would write them in Python."""
 
     def _print_Relational(self, expr):
-        symbols = {"Eq": "==", "Ne": "!="}
-        name = type(expr).__name__
-        operator = {"Equality": "==", "Unequality": "!="}.get(name, symbols.get(name, expr.rel_op))
-        return f"{self._print(expr.lhs)} {operator} {self._print(expr.rhs)}"
+        return f"{self._print(expr.lhs)} {expr.rel_op} {self._print(expr.rhs)}"
 
     def _print_Function(self, expr):
         if isinstance(expr, Indicator):

@@ -13,6 +13,7 @@ from functools import cached_property
 
 from nngrad.codegen.derive import Derivatives, derive
 from nngrad.codegen.forms import Search
+from nngrad.codegen.infix import blocks_of
 from nngrad.codegen.lower import Graph, guarded, used_always
 from nngrad.codegen.numpy_code import NumpyWriter
 from nngrad.codegen.rewrite import rewrite
@@ -163,7 +164,7 @@ class Variant:
         labels = ["y", *(value.name for value in self.saved)]
         outputs = list(zip(labels, nodes, strict=True))
         writer = NumpyWriter(graph, outputs, self.input_shape, f"{carrier}.dtype", self._taken(graph))
-        block = sorted({node for _, block in writer.blocks() for node in block})
+        block = sorted({node for _, block in blocks_of(graph, outputs) for node in block})
         writer.plan([(None, block)])
         writer.write([node for node in block if self.saved or node != nodes[0]])
         result = writer.final(nodes[0])

@@ -20,7 +20,7 @@ from pathlib import Path
 import jinja2
 
 from nngrad.codegen import approximate
-from nngrad.codegen.assemble import Code, Function, default_source, signature_of
+from nngrad.codegen.assemble import Code, Function, default_source, quoted, signature_of
 from nngrad.codegen.symbols import SpecError
 from nngrad.codegen.trace import REQUIRED, Op
 
@@ -184,25 +184,18 @@ def param_source(op: Op, param) -> str:
 
 def entry_of(code: Code) -> str:
     """An op's row in the table."""
-    op = code.op
-    name = op.name
-    return _record(
-        op, forward=code.forward, saves=code.saves, residuals=code.residuals, reads=code.reads_values,
-        keeps=code.keeps_integers, name=name, many=False,
-    )  # fmt: skip
-
-
-STRUCTURAL_TRAITS = {"split": True}
+    return _record(code.op, code.forward, code.saves, code.residuals, code.reads_values, code.keeps_integers)
 
 
 def record_of(op: Op) -> str:
     """A structural op's row in the table: its cotangent needs the inputs' shapes alone."""
     variadic = op.inputs[0].variadic
     residuals = (-1,) if variadic else tuple(range(len(op.inputs)))
-    return _record(op, op.name, 0, residuals, (), True, op.name, STRUCTURAL_TRAITS.get(op.name, False))
+    return _record(op, op.name, 0, residuals, (), True)
 
 
-def _record(op: Op, forward, saves, residuals, reads, keeps, name, many) -> str:
+def _record(op: Op, forward: str, saves: int, residuals, reads, keeps: bool) -> str:
+    name = op.name
     params = {
         param.name: default_source(param.default) if param.default is not REQUIRED else "..." for param in op.params
     }
@@ -210,20 +203,16 @@ def _record(op: Op, forward, saves, residuals, reads, keeps, name, many) -> str:
     listed = ", ".join(f'"{key}": {value}' for key, value in params.items())
     fields = [
         f'name="{name}"', f'home="{op.home}"', f'family="{op.family}"',
-        f"inputs={_tuple(quote(('*' if one.variadic else '') + one.name) for one in op.inputs)}",
+        f"inputs={_tuple(quoted(('*' if one.variadic else '') + one.name) for one in op.inputs)}",
         f"defaults={_tuple('None' if one.optional else '...' for one in op.inputs)}",
         f"params={{{listed}}}",
         f"differentiable={_tuple(str(one.differentiable) for one in op.inputs)}",
-        f"keeps_integers={keeps}", f"kernel={name}", f"forward={forward}", f"saves={saves}", f"many={many}",
+        f"keeps_integers={keeps}", f"kernel={name}", f"forward={forward}", f"saves={saves}", f"many={op.many}",
         f"residuals={_tuple(map(str, residuals))}", f"reads_values={_tuple(map(str, reads))}",
         f"vjp={name}_vjp", f"jvp={name}_jvp", f"pullback=rules.{name}_pullback",
         f"pushforward=rules.{name}_pushforward",
     ]  # fmt: skip
     return "Op(\n" + "".join(f"    {one},\n" for one in fields) + ")"
-
-
-def quote(text: str) -> str:
-    return f'"{text}"'
 
 
 def _tuple(parts) -> str:

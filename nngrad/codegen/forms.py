@@ -50,6 +50,7 @@ def choose_forms(derivatives: Derivatives, output_is_residual: bool) -> Derivati
     `output_is_residual` says whether backward gets the formula's output for nothing (a reduced loss does not keep it).
     """
     search = Search(derivatives.formula, output_is_residual)
+    search.learn()
     vjp = search.best_together(list(derivatives.vjp.values()))
     jvp = search.best_together(list(derivatives.jvp.values()), search.saved(vjp))
     return replace(
@@ -61,7 +62,7 @@ def choose_forms(derivatives: Derivatives, output_is_residual: bool) -> Derivati
 
 @dataclass
 class Search:
-    """The knowledge a formula offers, and the search through it."""
+    """What saving and recomputing a formula's stages costs and, once `learn` was called, the search for forms."""
 
     formula: Formula
     output_is_residual: bool
@@ -71,11 +72,11 @@ class Search:
     def __post_init__(self):
         self.given = {self.formula.output} if self.output_is_residual else set()
         self.maps = [stage for stage in self.formula.stages if stage.kind == "map"]
-        self.sums = {}
-        self._learn_sums()
-        self.moves = [move for stage in self.maps for move in _moves(stage)]
+        self.sums, self.moves = {}, []
 
-    def _learn_sums(self) -> None:
+    def learn(self) -> None:
+        """Read off the formula the substitutions it justifies and the sums it knows."""
+        self.moves = [move for stage in self.maps for move in _moves(stage)]
         for stage in self.formula.stages:
             if stage.kind == "sum":
                 known = self._with_known_sums(AxisSum(stage.expr, Str(stage.axis)))
@@ -110,7 +111,7 @@ class Search:
         """Known definitions and sums put in, to a fixed point."""
         for _ in range(8):
             before = expr
-            expr = expr.replace(_is_signed, _unsigned) if expr.has(words.sign.build) else expr
+            expr = expr.replace(lambda part: part.is_Mul, _unsigned) if expr.has(words.sign.build) else expr
             for stage in self.maps:
                 expr = _with_definition(expr, stage)
             expr = lift_where(self._with_known_sums(expr))
@@ -245,10 +246,6 @@ def _conditions(expr) -> set:
     return {part.args[0] for part in expr.atoms(Where, Indicator)}
 
 
-def _is_signed(part) -> bool:
-    return part.is_Mul and any(isinstance(one, words.sign.build) and one.args[0] in part.args for one in part.args)
-
-
 def _unsigned(product):
     """sign(u) u is |u|."""
     for factor in product.args:
@@ -296,11 +293,11 @@ def _moves(stage: Stage):
         ):
             continue
         solution = sympy.expand((value - (made - slope * source)) / slope)
-        if _divides_safely(slope, value):
+        if _divides_safely(slope):
             yield lambda expr, source=source, solution=solution: expr.xreplace({source: solution})
 
 
-def _divides_safely(slope, value: Value) -> bool:
+def _divides_safely(slope) -> bool:
     """Whether dividing by the slope is a multiplication, or a division by a positive number or row."""
     for factor in sympy.Mul.make_args(slope):
         base, exponent = factor.as_base_exp()

@@ -14,9 +14,7 @@ NAMES = ("t", "u", "v", "w", "p", "q", "r", "s", *(f"t{number}" for number in ra
 
 
 def blocks_of(graph: Graph, outputs: list[tuple[str, int]]) -> list[tuple[str | None, list[int]]]:
-    """The nodes that outputs need: first those that several share (all, where there is one output), then each
-    one's own.
-    """
+    """The nodes that outputs need: first those that several share, then each one's own."""
     needed_by: dict[int, set[str]] = {}
     for label, output in outputs:
         for node in _ancestors(graph, output):

@@ -255,9 +255,7 @@ class Graph:
         elif constant != 1:
             small_above.insert(0, self.number(constant))
         result = self._full_product(above[2], below[2], early)
-        result = self._scaled(
-            result, self._folded("multiply", small_above), self._folded("multiply", small_below), negative
-        )
+        result = self._scaled(result, self._multiplied(small_above), self._multiplied(small_below), negative)
         return self._times(result, late)
 
     def _full_product(self, above: list[int], below: list[int], early) -> int | None:
@@ -266,9 +264,9 @@ class Graph:
             return None
         last = [node for node in above if self._is_direction(node)] if below and len(above) > 1 else []
         first = [node for node in above if node not in last]
-        result = self._folded("multiply", first) if first else self.number(1)
+        result = self._multiplied(first) if first else self.number(1)
         if first and early != 1:
-            result = self._folded("multiply", [self._times(first[0], early), *first[1:]])
+            result = self._multiplied([self._times(first[0], early), *first[1:]])
         for node in below:
             result = self.node("divide", result, node)
         for node in last:
@@ -307,12 +305,12 @@ class Graph:
         direction = getattr(factor, "name", "") in self.directions
         return not direction, not factor.is_Symbol, str(factor)
 
-    def _folded(self, op: str, nodes: list[int]) -> int | None:
+    def _multiplied(self, nodes: list[int]) -> int | None:
         if not nodes:
             return None
         total = nodes[0]
         for node in nodes[1:]:
-            total = self.node(op, total, node)
+            total = self.node("multiply", total, node)
         return total
 
     def _power(self, base, exponent) -> int:

@@ -77,7 +77,7 @@ class NumpyWriter(Writer):
 
     def _statement(self, position: int, indent: str) -> None:
         node = self.graph.nodes[position]
-        buffer = self._buffer(position) if node.is_full and is_ufunc(node) else None
+        buffer = self._buffer(position) if self.is_statement(node) else None
         expression = self.expression(position, buffer)
         name = self._name(position, buffer)
         self.lines.append(f"{indent}{name} = {expression}")
@@ -90,7 +90,7 @@ class NumpyWriter(Writer):
     def expression(self, position: int, buffer: int | None = None) -> str:
         """The right-hand side of a node's statement."""
         node = self.graph.nodes[position]
-        if node.is_full and is_ufunc(node):
+        if self.is_statement(node):
             out = self.variables[buffer] if buffer is not None else "..."
             return f"{ufunc_name(node)}({', '.join(self.text(arg) for arg in node.args)}, out={out})"
         return self.source(position)[0]
@@ -100,7 +100,7 @@ class NumpyWriter(Writer):
         if self.is_inline(position) or position in self.variables:
             return self.text(position)
         node = self.graph.nodes[position]
-        return self.expression(position, self._buffer(position) if node.is_full and is_ufunc(node) else None)
+        return self.expression(position, self._buffer(position) if self.is_statement(node) else None)
 
     def _buffer(self, position: int) -> int | None:
         """A variable of the same shape whose value is used here for the last time, or not at all any more."""

@@ -32,7 +32,7 @@ def load_spec(path: Path) -> list[Declaration]:
     sys.modules[module.__name__] = module
     linecache.checkcache(str(path))  # tracing reads the functions' sources again
     try:
-        exec(compile(path.read_text(encoding="utf-8"), str(path), "exec"), module.__dict__)
+        exec(compile(path.read_text(encoding="utf-8"), str(path), "exec", dont_inherit=True), module.__dict__)
     except SpecError:
         raise
     except Exception as error:

@@ -3,9 +3,8 @@
 Four rules, none of which knows an op:
 
 - words: `1 / (1 + exp(-x))` is `sigmoid(x)`, `log(1 + exp(x))` is `softplus(x)`, `exp(x) - 1` is `expm1(x)`, ...
-- max-shift: where exponentials are summed along an axis, `exp(u)` is computed as `exp(u - max(u))`. The factor exp(max
-u) is
-  carried through the later stages as a symbol; the shift is made only where the symbol drops out of the result.
+- max-shift: where exponentials are summed along an axis, `exp(u)` is computed as `exp(u - max(u))`. The factor
+  exp(max(u)) is carried through the later stages as a symbol; the shift is made only where it drops out of the result.
 - centring: where a mean is subtracted, the rounding error of the mean is subtracted too, by centring a second time.
 - take: an element picked from an elementwise expression is that expression of the picked elements.
 """
@@ -100,11 +99,11 @@ def recognise_words(formula: Formula) -> Formula:
         better = _recognised(seen_through)
         if better != seen_through:
             expr = recorder.hoist(better, stage.value.name if stage.kind == "map" else "")
-        renamed[stage.value] = recorder.stage(expr, stage.kind, stage.axis, stage.value.name, stage.frozen)
+        renamed[stage.value] = _again(recorder, stage, expr)
     output = renamed[formula.output]
     if output in formula.inputs:
         return formula
-    return replace(formula, stages=alive(recorder.stages, output), output=output)
+    return _rebuilt(formula, recorder, output)
 
 
 def _inlined(expr, stages):
@@ -119,6 +118,16 @@ def _recorder(formula: Formula) -> Recorder:
     names = {symbol.name for stage in formula.stages for symbol in stage.expr.free_symbols}
     names -= {stage.value.name for stage in formula.stages}
     return Recorder("", list(formula.inputs), [], names | {value.name for value in formula.inputs})
+
+
+def _again(recorder: Recorder, stage: Stage, expr) -> Value:
+    """The stage recorded anew, with another expression."""
+    return recorder.stage(expr, stage.kind, stage.axis, stage.value.name, stage.frozen)
+
+
+def _rebuilt(formula: Formula, recorder: Recorder, output: Value) -> Formula:
+    """The formula made of the recorded stages that the output depends on."""
+    return replace(formula, stages=alive(recorder.stages, output), output=output)
 
 
 # --- max-shift --------------------------------------------------------------------------------------------------------
@@ -157,7 +166,7 @@ def _shifted(formula: Formula, exponential: Stage, axis: str) -> Formula | None:
             continue
         expr = stage.expr.xreplace(renamed)
         if peak is None or not expr.has(_SCALE, peak):
-            renamed[stage.value] = recorder.stage(expr, stage.kind, stage.axis, stage.value.name, stage.frozen)
+            renamed[stage.value] = _again(recorder, stage, expr)
             continue
         expr = _without_peak(_log_of_scale(expr, peak), above, shifted, peak)
         power, expr = _scale_power(expr)
@@ -171,7 +180,7 @@ def _shifted(formula: Formula, exponential: Stage, axis: str) -> Formula | None:
     if output.has(_SCALE):
         return None
     output = recorder.stage(output, "map", "", formula.output.name)
-    return replace(formula, stages=alive(recorder.stages, output), output=output)
+    return _rebuilt(formula, recorder, output)
 
 
 def _peak_name(expr) -> str:
@@ -247,9 +256,9 @@ def centre_twice(formula: Formula) -> Formula:
                 rough = recorder.stage(part, "map", "", f"nearly_{name}")
                 drift = recorder.stage(rough, "sum", axis, f"sum_{rough}", frozen=True) / Count(Str(axis))
                 expr = expr.xreplace({part: recorder.stage(rough - drift, "map", "", name)})
-        renamed[stage.value] = recorder.stage(expr, stage.kind, stage.axis, stage.value.name, stage.frozen)
+        renamed[stage.value] = _again(recorder, stage, expr)
     output = renamed[formula.output]
-    return replace(formula, stages=alive(recorder.stages, output), output=output)
+    return _rebuilt(formula, recorder, output)
 
 
 def _vanishing_axis(expr, axes: frozenset[str], stages: list[Stage]) -> str:
@@ -298,9 +307,9 @@ def push_takes(formula: Formula) -> Formula:
             value = recorder.hoist(picked_from(expr / picks[0], picks[0], stage.axis))
             renamed[stage.value] = recorder.stage(value, "map", "", stage.value.name)
         else:
-            renamed[stage.value] = recorder.stage(expr, stage.kind, stage.axis, stage.value.name, stage.frozen)
+            renamed[stage.value] = _again(recorder, stage, expr)
     output = renamed[formula.output]
-    return replace(formula, stages=alive(recorder.stages, output), output=output)
+    return _rebuilt(formula, recorder, output)
 
 
 def name_output(formula: Formula) -> Formula:

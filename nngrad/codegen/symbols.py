@@ -92,44 +92,42 @@ class AxisSum(sympy.Function):
         return AxisSum(self.args[0].diff(symbol), self.args[1])
 
 
-class Count(sympy.Function):
+class HeldFixed(sympy.Function):
+    """A function that differentiation takes for a constant."""
+
+    is_real = True
+
+    def _eval_derivative(self, symbol):
+        return sympy.S.Zero
+
+
+class Count(HeldFixed):
     """The number of elements along an axis."""
 
     nargs = 1
     is_positive = True
     is_integer = True
-    is_real = True
-
-    def _eval_derivative(self, symbol):
-        return sympy.S.Zero
 
 
-class Indicator(sympy.Function):
-    """1 where the condition holds, else 0. Its derivative is zero: the condition is held fixed."""
+class Mask(HeldFixed):
+    """A function whose values are 0 and 1, so that it is its own square."""
 
-    nargs = 1
-    is_real = True
     is_nonnegative = True
-
-    def _eval_derivative(self, symbol):
-        return sympy.S.Zero
 
     def _eval_power(self, exponent):
         return self if exponent.is_positive else None
 
 
-class Pick(sympy.Function):
+class Indicator(Mask):
+    """1 where the condition holds, else 0."""
+
+    nargs = 1
+
+
+class Pick(Mask):
     """1 at a row's index, else 0: `take(x, index, axis)` is the sum of `Pick(index, axis) * x` along the axis."""
 
     nargs = 2
-    is_real = True
-    is_nonnegative = True
-
-    def _eval_derivative(self, symbol):
-        return sympy.S.Zero
-
-    def _eval_power(self, exponent):
-        return self if exponent.is_positive else None
 
 
 class ProductOfOthers(sympy.Function):

@@ -114,7 +114,11 @@ class Formula:
 
 @dataclass(frozen=True)
 class Op:
-    """An op of the spec, traced. `formulas` is empty for structural ops, `contraction` set for contractions alone."""
+    """An op of the spec, traced.
+
+    `formulas` is empty for structural ops and contractions, `contraction` set for contractions alone. `many` says
+    whether the op has several outputs; a structural op says so by `-> tuple`.
+    """
 
     name: str
     home: str
@@ -125,6 +129,7 @@ class Op:
     source: str
     file: str
     line: int
+    many: bool = False
     formulas: tuple[Formula, ...] = ()
     contraction: Indexed | Contract | None = None
 
@@ -169,7 +174,8 @@ def _trace(declaration: Declaration, file: str, line: int) -> Op:
         name=declaration.name, home=declaration.home, params=params, doc=doc, source=source, file=file, line=line
     )
     if declaration.home == "structural":
-        return Op(family="structural", inputs=inputs, **common)
+        many = inspect.signature(declaration.function).return_annotation is tuple
+        return Op(family="structural", inputs=inputs, many=many, **common)
     if declaration.home == "contraction":
         result, _ = _run(declaration, inputs, params, {}, Recorder(declaration.name))
         if not isinstance(result, Indexed | Contract):
@@ -406,15 +412,10 @@ class Recorder:
             raise SpecError(f"{declaration.name} is structural", "a formula may call formulas, not index maps")
         if _is_word(declaration):
             return declaration.function(*args, **kwargs)
-        _, params = _signature(declaration)
-        arity = len(inspect.signature(declaration.function).parameters) - len(params)
-        variadic = any(
-            parameter.kind is parameter.VAR_POSITIONAL
-            for parameter in inspect.signature(declaration.function).parameters.values()
-        )
-        if not variadic:
-            kwargs = {**dict(zip((one.name for one in params), args[arity:], strict=False)), **kwargs}
-            args = args[:arity]
+        inputs, params = _signature(declaration)
+        if not any(one.variadic for one in inputs):
+            kwargs = {**dict(zip((one.name for one in params), args[len(inputs) :], strict=False)), **kwargs}
+            args = args[: len(inputs)]
         result = instrumented(declaration.function)(*args, **kwargs)
         if declaration.name != self.op and isinstance(result, sympy.Expr):
             return self.let(_name_after(declaration.name, sympy.Tuple(*args)), result)
@@ -563,5 +564,5 @@ def instrumented(function: Callable) -> Callable:
         "__equal__": language.equal,
         "__unequal__": language.unequal,
     }
-    exec(compile(tree, function.__code__.co_filename, "exec"), namespace)
+    exec(compile(tree, function.__code__.co_filename, "exec", dont_inherit=True), namespace)
     return namespace[function.__name__]

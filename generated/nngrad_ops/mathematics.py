@@ -20,6 +20,7 @@ def abs(x):
         dx = g*sign(x)
 
     Residuals: x.
+    Rounding error in float32, simulated: y 0, dx 0 ulp.
     """
     return np.abs(x, out=...)
 
@@ -46,6 +47,7 @@ def sign(x):
         dx = 0
 
     Residuals: x.
+    Rounding error in float32, simulated: y 0, dx 0 ulp.
     """
     return np.sign(x, out=...)
 
@@ -73,6 +75,7 @@ def floor(x):
         dx = 0
 
     Residuals: x.
+    Rounding error in float32, simulated: y 0, dx 0 ulp.
     """
     return np.floor(x, out=...)
 
@@ -100,6 +103,7 @@ def sqrt(x):
         dx = g/(2*y)
 
     Residuals: y.
+    Rounding error in float32, simulated: y 0.46, dx 0.88 ulp.
     """
     return np.sqrt(x, out=...)
 
@@ -126,6 +130,7 @@ def rsqrt(x):
         dx = -g*y/(2*x)
 
     Residuals: x, y.
+    Rounding error in float32, simulated: y 0.88, dx 1 ulp.
     """
     t = np.sqrt(x, out=...)
     return np.divide(1, t, out=t)
@@ -155,6 +160,7 @@ def cbrt(x):
         dx = g/(3*y**2)
 
     Residuals: y.
+    Rounding error in float32, simulated: y 0.46, dx 1.8 ulp.
     """
     return np.cbrt(x, out=...)
 
@@ -182,6 +188,7 @@ def exp(x):
         dx = g*y
 
     Residuals: y.
+    Rounding error in float32, simulated: y 0.5, dx 0.5 ulp.
     """
     return np.exp(x, out=...)
 
@@ -207,6 +214,7 @@ def exp2(x):
         dx = g*y*log(2)
 
     Residuals: y.
+    Rounding error in float32, simulated: y 0.46, dx 0.9 ulp.
     """
     return np.exp2(x, out=...)
 
@@ -233,6 +241,7 @@ def expm1(x):
         dx = g*exp(x)
 
     Residuals: x.
+    Rounding error in float32, simulated: y 0.5, dx 0.5 ulp.
     """
     return np.expm1(x, out=...)
 
@@ -259,6 +268,7 @@ def log(x):
         dx = g/x
 
     Residuals: x.
+    Rounding error in float32, simulated: y 0.5, dx 0.42 ulp.
     """
     return np.log(x, out=...)
 
@@ -284,6 +294,7 @@ def log2(x):
         dx = g/(x*log(2))
 
     Residuals: x.
+    Rounding error in float32, simulated: y 0.48, dx 0.89 ulp.
     """
     return np.log2(x, out=...)
 
@@ -310,6 +321,7 @@ def log10(x):
         dx = g/(x*log(10))
 
     Residuals: x.
+    Rounding error in float32, simulated: y 0.49, dx 0.55 ulp.
     """
     return np.log10(x, out=...)
 
@@ -336,6 +348,7 @@ def log1p(x):
         dx = g/(x + 1)
 
     Residuals: x.
+    Rounding error in float32, simulated: y 0.47, dx 1 ulp.
     """
     return np.log1p(x, out=...)
 
@@ -363,6 +376,7 @@ def logaddexp(x1, x2):
         dx2 = g*sigmoid(-x1 + x2)
 
     Residuals: x1, x2.
+    Rounding error in float32, simulated: y 0.42, dx1 1.6, dx2 19 ulp.
     """
     return np.logaddexp(x1, x2, out=...)
 
@@ -421,6 +435,7 @@ def sin(x):
         dx = g*cos(x)
 
     Residuals: x.
+    Rounding error in float32, simulated: y 0.43, dx 0.46 ulp.
     """
     return np.sin(x, out=...)
 
@@ -447,6 +462,7 @@ def cos(x):
         dx = -g*sin(x)
 
     Residuals: x.
+    Rounding error in float32, simulated: y 0.46, dx 0.43 ulp.
     """
     return np.cos(x, out=...)
 
@@ -474,6 +490,7 @@ def tan(x):
         dx = g/cos(x)**2
 
     Residuals: x.
+    Rounding error in float32, simulated: y 0.37, dx 0.94 ulp.
     """
     return np.tan(x, out=...)
 
@@ -501,6 +518,7 @@ def arcsin(x):
         dx = g/sqrt((1 - x)*(x + 1))
 
     Residuals: x.
+    Rounding error in float32, simulated: y 0.39, dx 1 ulp.
     """
     return np.arcsin(x, out=...)
 
@@ -530,6 +548,7 @@ def arccos(x):
         dx = -g/sqrt((1 - x)*(x + 1))
 
     Residuals: x.
+    Rounding error in float32, simulated: y 0.47, dx 1 ulp.
     """
     return np.arccos(x, out=...)
 
@@ -560,6 +579,7 @@ def arctan(x):
         dx = g/hypot(1, x)**2
 
     Residuals: x.
+    Rounding error in float32, simulated: y 0.5, dx 1.9 ulp.
     """
     return np.arctan(x, out=...)
 
@@ -588,13 +608,14 @@ def arctan2(x1, x2):
         dx2 = -g*x1/hypot(x2, x1)**2
 
     Residuals: x1, x2.
+    Rounding error in float32, simulated: y 0.5, dx1 1.6, dx2 1.4 ulp.
     """
     return np.arctan2(x1, x2, out=...)
 
 
 def arctan2_vjp(g, x1, x2, needs):
     """Cotangents of `arctan2`'s inputs."""
-    t = np.hypot(x2, x1, out=...)
+    t = np.hypot(x1, x2, out=...)
     dx1 = dx2 = None
     if needs[0]:
         u = np.divide(x2, t, out=...)
@@ -611,7 +632,7 @@ def arctan2_vjp(g, x1, x2, needs):
 def arctan2_jvp(dx1, dx2, x1, x2):
     """Tangent of `arctan2`'s output."""
     shape = np.broadcast_shapes(x1.shape, x2.shape)
-    t = np.hypot(x2, x1, out=...)
+    t = np.hypot(x1, x2, out=...)
     terms = []
     if dx1 is not None:
         u = np.divide(x2, t, out=...)
@@ -638,6 +659,7 @@ def sinh(x):
         dx = g*cosh(x)
 
     Residuals: x.
+    Rounding error in float32, simulated: y 0.39, dx 0.47 ulp.
     """
     return np.sinh(x, out=...)
 
@@ -664,6 +686,7 @@ def cosh(x):
         dx = g*sinh(x)
 
     Residuals: x.
+    Rounding error in float32, simulated: y 0.47, dx 0.39 ulp.
     """
     return np.cosh(x, out=...)
 
@@ -690,6 +713,7 @@ def arcsinh(x):
         dx = g/hypot(1, x)
 
     Residuals: x.
+    Rounding error in float32, simulated: y 0.48, dx 1.1 ulp.
     """
     return np.arcsinh(x, out=...)
 
@@ -716,6 +740,7 @@ def arccosh(x):
         dx = g/(sqrt(x - 1)*sqrt(x + 1))
 
     Residuals: x.
+    Rounding error in float32, simulated: y 0.48, dx 1.1 ulp.
     """
     return np.arccosh(x, out=...)
 
@@ -746,6 +771,7 @@ def arctanh(x):
         dx = g/(1 - x**2)
 
     Residuals: x.
+    Rounding error in float32, simulated: y 0.35, dx 0.78 ulp.
     """
     return np.arctanh(x, out=...)
 
@@ -774,6 +800,7 @@ def hypot(x1, x2):
         dx2 = where(y == 0, 0, g*x2/y)
 
     Residuals: x1, x2, y.
+    Rounding error in float32, simulated: y 0.4, dx1 6.8e+05, dx2 6.8e+05 ulp.
     """
     return np.hypot(x1, x2, out=...)
 
@@ -824,6 +851,7 @@ def sinc(x):
         dx = where(x == 0, 0, g*(-y + cos(pi*x))/x)
 
     Residuals: x, y.
+    Rounding error in float32, simulated: y 0.43, dx 2.2e+07 ulp.
     """
     return runtime.sinc(x)
 
@@ -857,6 +885,7 @@ def erf(x):
         dx = 2*g*exp(-x**2)/sqrt(pi)
 
     Residuals: x.
+    Rounding error in float32, simulated: y 0.49, dx 1.2 ulp.
     """
     return runtime.erf(x)
 
@@ -884,6 +913,7 @@ def erfc(x):
         dx = -2*g*exp(-x**2)/sqrt(pi)
 
     Residuals: x.
+    Rounding error in float32, simulated: y 0.5, dx 1.2 ulp.
     """
     return runtime.erfc(x)
 
@@ -913,6 +943,7 @@ def maximum(x1, x2):
         dx2 = where(x2 < x1, 0, where(x2 == x1, g/2, g))
 
     Residuals: x1, x2.
+    Rounding error in float32, simulated: y 0, dx1 0, dx2 0 ulp.
     """
     return np.maximum(x1, x2, out=...)
 
@@ -959,6 +990,7 @@ def minimum(x1, x2):
         dx2 = where(x2 > x1, 0, where(x2 == x1, g/2, g))
 
     Residuals: x1, x2.
+    Rounding error in float32, simulated: y 0, dx1 0, dx2 0 ulp.
     """
     return np.minimum(x1, x2, out=...)
 
@@ -1005,6 +1037,7 @@ def where(condition, a, b):
         db = where(condition, 0, g)
 
     Residuals: condition, a, b.
+    Rounding error in float32, simulated: y 0, da 0, db 0 ulp.
     """
     return runtime.where(condition, a, b)
 
@@ -1173,6 +1206,7 @@ def add(x1, x2):
         dx2 = g
 
     Residuals: x1, x2.
+    Rounding error in float32, simulated: y 0.39, dx1 0, dx2 0 ulp.
     """
     return np.add(x1, x2, out=...)
 
@@ -1212,6 +1246,7 @@ def subtract(x1, x2):
         dx2 = -g
 
     Residuals: x1, x2.
+    Rounding error in float32, simulated: y 0.42, dx1 0, dx2 0 ulp.
     """
     return np.subtract(x1, x2, out=...)
 
@@ -1251,6 +1286,7 @@ def multiply(x1, x2):
         dx2 = g*x1
 
     Residuals: x1, x2.
+    Rounding error in float32, simulated: y 0.37, dx1 0, dx2 0 ulp.
     """
     return np.multiply(x1, x2, out=...)
 
@@ -1290,6 +1326,7 @@ def divide(x1, x2):
         dx2 = -g*y/x2
 
     Residuals: x1, x2, y.
+    Rounding error in float32, simulated: y 0.48, dx1 0.43, dx2 0.79 ulp.
     """
     return np.divide(x1, x2, out=...)
 
@@ -1332,6 +1369,7 @@ def negative(x):
         dx = -g
 
     Residuals: none.
+    Rounding error in float32, simulated: y 0, dx 0 ulp.
     """
     return np.negative(x, out=...)
 
@@ -1358,6 +1396,7 @@ def power(x1, x2):
         dx2 = where(x1 == 0, 0, g*y*log(x1))
 
     Residuals: x1, x2, y.
+    Rounding error in float32, simulated: y 0.41, dx1 5.4, dx2 0.8 ulp.
     """
     return runtime.power(x1, x2)
 
@@ -1418,6 +1457,7 @@ def square(x):
         dx = 2*g*x
 
     Residuals: x.
+    Rounding error in float32, simulated: y 0.45, dx 0 ulp.
     """
     return np.multiply(x, x, out=...)
 
@@ -1444,6 +1484,7 @@ def reciprocal(x):
         dx = -g/x**2
 
     Residuals: x.
+    Rounding error in float32, simulated: y 0.43, dx 0.7 ulp.
     """
     return np.divide(1, x, out=...)
 
@@ -1472,6 +1513,7 @@ def xlogy(x1, x2):
         dx2 = where(x1 == 0, 0, g*x1/x2)
 
     Residuals: x1, x2.
+    Rounding error in float32, simulated: y 0.81, dx1 0.49, dx2 0.48 ulp.
     """
     mask = x1 == 0
     t = runtime.where(mask, 1, x2)
@@ -1644,6 +1686,7 @@ def masked_fill(x, mask, value):
         dx = where(mask, 0, g)
 
     Residuals: x, mask.
+    Rounding error in float32, simulated: y 0, dx 0 ulp.
     """
     return runtime.where(mask, value, x)
 

@@ -467,21 +467,23 @@ def gelu_none_pushforward(ops, tangents, inputs, y):
 
 def gelu_tanh_pullback(ops, g, inputs, y, needs):
     (x,) = inputs
-    t = x * x
-    inner = (t * x * 0.044715 + x) * 0.7978845608028654
-    tanh_inner = ops.tanh(inner)
-    u = x * (t * 0.134145 + 1) * ops.sigmoid(-inner * 2) * ops.sigmoid(inner * 2)
-    return (g * (tanh_inner * 0.5 + u * 1.5957691216057308 + 0.5),)
+    t = x * x * x
+    u = t * 0.044715 + x
+    sigmoid_x = ops.sigmoid(u * 1.5957691216057308)
+    v = ops.sigmoid(-u * 1.5957691216057308) * sigmoid_x
+    w = sigmoid_x + v * 0.21406444881780073 * t + x * v * 1.5957691216057308
+    return (g * w,)
 
 
 def gelu_tanh_pushforward(ops, tangents, inputs, y):
     (x,) = inputs
     (dx,) = tangents
-    t = x * x
-    inner = (t * x * 0.044715 + x) * 0.7978845608028654
-    tanh_inner = ops.tanh(inner)
-    u = x * (t * 0.134145 + 1) * ops.sigmoid(-inner * 2) * ops.sigmoid(inner * 2)
-    return dx * (tanh_inner * 0.5 + u * 1.5957691216057308 + 0.5)
+    t = x * x * x
+    u = t * 0.044715 + x
+    sigmoid_x = ops.sigmoid(u * 1.5957691216057308)
+    v = ops.sigmoid(-u * 1.5957691216057308) * sigmoid_x
+    w = sigmoid_x + v * 0.21406444881780073 * t + x * v * 1.5957691216057308
+    return dx * w
 
 
 def gelu_pullback(ops, g, inputs, y, needs, approximate="none"):

@@ -164,6 +164,8 @@ def where(condition, a, b):
     return np.bitwise_and(bits, mask).view(array.dtype)
 
 
+TAIL, TAIL_SHIFT = -80, 64  # exp(-80) is still a normal float32, exp(x + 64) one for as long as exp(x) is not 0
+
 # --- functions that NumPy lacks ---------------------------------------------------------------------------------------
 
 
@@ -207,6 +209,38 @@ def product_of_others_of_tensor(ops, x, axis):
     rows = products_before(rows) * products_before(rows[..., ::-1])[..., ::-1]
     inverse = tuple(order.index(position) for position in range(len(order)))
     return ops.transpose(ops.reshape(rows, shape=row_shape), axes=inverse)
+
+
+def decayed(y, factor, exponent):
+    """y, which is factor * exp(exponent) where that exponential is too small to hold its digits."""
+    tail = exponent < TAIL
+    if not tail.any():
+        return y
+    larger = np.exp(np.minimum(exponent, TAIL) + TAIL_SHIFT)  # the sum is exact
+    return np.where(tail, factor * larger * math.exp(-TAIL_SHIFT), y)
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """x**power times a polynomial in x, or in x**2 where `even`, for |x| up to the radius.
+
+    `coefficients` holds those of the polynomial for each dtype, highest power first.
+    """
+
+    radius: float
+    power: int
+    even: bool
+    coefficients: dict[str, tuple[float, ...]]
+
+
+def near_zero(series: Series, x):
+    """The series at x, where |x| is within its radius."""
+    x = np.clip(x, -series.radius, series.radius, out=...)
+    coefficients = series.coefficients["float64" if x.dtype == np.float64 else "float32"]
+    y = polynomial(coefficients, np.multiply(x, x, out=...) if series.even else x)
+    for _ in range(series.power):
+        np.multiply(y, x, out=y)
+    return y
 
 
 def sinc(x):

@@ -11,6 +11,7 @@ wherever the other branch is taken, so that it neither warns nor leaks a NaN.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 
 import sympy
@@ -21,7 +22,9 @@ from nngrad.codegen import words
 from nngrad.codegen.symbols import (
     AxisSum,
     Count,
+    Decayed,
     Indicator,
+    NearZero,
     Parameter,
     Pick,
     ProductOfOthers,
@@ -47,9 +50,9 @@ LARGEST_EXPONENT = 1000  # exp(-1000) is 0 in every dtype
 class Node:
     """One operation.
 
-    `op` is 'argument', 'number', 'parameter', 'count', 'call' (of `detail`, a ufunc or helper), 'add', 'subtract',
-    'multiply', 'divide', 'negative', 'compare' and 'logic' (`detail` is the operator), 'where', 'reduce' (`detail` is
-    the kind), 'take', 'one_hot', 'others', 'broadcast' or 'as_float'.
+    `op` is 'argument', 'number', 'parameter', 'constant', 'count', 'call' (of `detail`, a ufunc or helper), 'add',
+    'subtract', 'multiply', 'divide', 'negative', 'compare' and 'logic' (`detail` is the operator), 'where', 'reduce'
+    (`detail` is the kind), 'take', 'one_hot', 'others', 'broadcast' or 'as_float'.
     """
 
     op: str
@@ -146,11 +149,16 @@ class Graph:
             return self._power(*expr.args)
         if isinstance(expr, Where):
             return self._where(*expr.args)
-        if isinstance(expr, Subgradient):
+        if isinstance(expr, Subgradient) or (isinstance(expr, Decayed) and self.smooth):
             return self.build(expr.args[0])
+        if isinstance(expr, Decayed):
+            return self.node("call", *map(self.build, expr.args), detail="runtime.decayed")
         if isinstance(expr, Indicator):
             condition = self.condition(expr.args[0])
             return self.node("as_float", condition) if self.smooth else condition
+        if isinstance(expr, NearZero):
+            series = self.node("constant", detail=expr.args[1].name)
+            return self.node("call", series, self.build(expr.args[0]), detail="runtime.near_zero")
         if isinstance(expr, AxisSum):
             return self._reduction("sum", expr.args[0], expr.args[1].name)
         if isinstance(expr, ProductOfOthers):
@@ -224,11 +232,12 @@ class Graph:
         return total
 
     def _product(self, expr) -> int:
-        """Numbers and rows are combined first. Denominators divide one by one, before the cotangent multiplies, so that
-        nothing overflows on the way to a finite result; a number below 1 comes early for the same reason, one above 1
-        late.
+        """Numbers and rows are combined first. Factors and denominators take turns, and the cotangent comes last, so
+        that nothing overflows on the way to a finite result; a number below 1 comes early for the same reason, one
+        above 1 late.
         """
         constant, factors = sympy.S.One, []
+        is_quotient = any(_is_denominator(factor) for factor in sympy.Mul.make_args(expr))
         for factor in sympy.Mul.make_args(expr):
             if factor.is_number:
                 constant *= factor
@@ -238,13 +247,14 @@ class Graph:
         below: list[list[int]] = [[], [], []]
         for factor in sorted(factors, key=self._reading_order):
             base, exponent = factor.as_base_exp()
-            if exponent.is_number and exponent.is_negative and not isinstance(factor, sympy.exp):
+            if _is_denominator(factor):
                 times = int(-exponent) if exponent.is_Integer and exponent >= -3 else 1
                 node = self.build(base if exponent.is_Integer and exponent >= -3 else base**-exponent)
                 below[self._rank(node)] += [node] * times
             else:
-                node = self.build(factor)
-                above[self._rank(node)].append(node)
+                times = int(exponent) if is_quotient and exponent in (2, 3) else 1
+                node = self.build(base if times > 1 else factor)
+                above[self._rank(node)] += [node] * times
         small_above, small_below = [*above[0], *above[1]], [*below[0], *below[1]]
         negative, constant = bool(constant.is_negative), abs(constant)
         early = late = 1
@@ -264,11 +274,10 @@ class Graph:
             return None
         last = [node for node in above if self._is_direction(node)] if below and len(above) > 1 else []
         first = [node for node in above if node not in last]
-        result = self._multiplied(first) if first else self.number(1)
-        if first and early != 1:
-            result = self._multiplied([self._times(first[0], early), *first[1:]])
-        for node in below:
-            result = self.node("divide", result, node)
+        result = self._times(first[0], early) if first else self.number(1)
+        for factor, divisor in itertools.zip_longest(first[1:], below):
+            result = result if divisor is None else self.node("divide", result, divisor)
+            result = result if factor is None else self.node("multiply", result, factor)
         for node in last:
             result = self.node("multiply", result, node)
         return result
@@ -390,6 +399,13 @@ def _extremum(condition, a, b) -> str:
         return ""
     larger_first = isinstance(condition, sympy.Gt | sympy.Ge) == (a == condition.lhs)
     return "np.maximum" if larger_first else "np.minimum"
+
+
+def _is_denominator(factor) -> bool:
+    if isinstance(factor, sympy.exp) or factor.is_number:
+        return False
+    exponent = factor.as_base_exp()[1]
+    return bool(exponent.is_number and exponent.is_negative)
 
 
 def _is_unit_fraction(number) -> bool:

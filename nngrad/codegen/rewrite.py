@@ -16,77 +16,11 @@ from dataclasses import replace
 import sympy
 from sympy.core.symbol import Str
 
-from nngrad.codegen import words
+from nngrad.codegen.recognise import recognised
 from nngrad.codegen.symbols import AxisSum, Count, Pick, Value, is_constant_along
 from nngrad.codegen.trace import Formula, Recorder, Stage, alive
 
 # --- words ------------------------------------------------------------------------------------------------------------
-
-_ONE = sympy.S.One
-
-
-def _log_rule(expr):
-    """log(1 + exp u) and log(1 + u), log of a sigmoid, of an exponential's multiple."""
-    if not isinstance(expr, sympy.log):
-        return expr
-    (inside,) = expr.args
-    if isinstance(inside, words.sigmoid.build):
-        return -words.softplus(-inside.args[0])
-    if inside.is_Add and _ONE in inside.args:
-        rest = inside - 1
-        return words.softplus(rest.args[0]) if isinstance(rest, sympy.exp) else words.log1p(rest)
-    return expr
-
-
-def _logistic_rule(expr):
-    """1 / (1 + exp u) = sigmoid(-u), and exp(u) sigmoid(-u) = sigmoid(u)."""
-    if expr.is_Pow and expr.exp.is_negative and expr.base.is_Add and _ONE in expr.base.args:
-        rest = expr.base - 1
-        if isinstance(rest, sympy.exp):
-            return words.sigmoid(-rest.args[0]) ** -expr.exp
-    if expr.is_Mul:
-        for exponential in (factor for factor in expr.args if isinstance(factor, sympy.exp)):
-            complement = words.sigmoid(-exponential.args[0])
-            if complement in expr.args:
-                return expr / (exponential * complement) * words.sigmoid(exponential.args[0])
-    return expr
-
-
-def _complement_rule(expr):
-    """exp u - 1, 1 - sigmoid u, 1 + erf u and 1 - erf u, which cancel as they stand."""
-    if not (expr.is_Add and len(expr.args) == 2 and expr.args[0].is_Number):
-        return expr
-    number, term = expr.args
-    sign, atom = term.as_coeff_Mul()
-    if isinstance(atom, sympy.exp) and number == -sign:
-        return sign * words.expm1(atom.args[0])
-    if isinstance(atom, words.sigmoid.build) and number == -sign:
-        return -sign * words.sigmoid(-atom.args[0])
-    if isinstance(atom, words.erf.build) and abs(sign) == number:
-        return number * words.erfc(-sign / number * atom.args[0])
-    return expr
-
-
-def _normal_rule(expr):
-    """erfc(c u) with c**2 = 1/2 is the normal distribution function: the rounding of c u must not reach the tail."""
-    if isinstance(expr, words.erfc.build):
-        scale, inside = expr.args[0].as_independent(*expr.args[0].free_symbols, as_Add=False)
-        if scale**2 == sympy.Rational(1, 2):
-            return 2 * words.normal_cdf(-inside if scale.is_positive else inside)
-    return expr
-
-
-_WORD_RULES = (_log_rule, _logistic_rule, _complement_rule, _normal_rule)
-
-
-def _recognised(expr):
-    """The expression with the word rules applied from the inside out."""
-    if expr.is_Atom or not isinstance(expr, sympy.Expr):
-        return expr
-    expr = expr.func(*(_recognised(arg) for arg in expr.args))
-    for rule in _WORD_RULES:
-        expr = rule(expr)
-    return expr
 
 
 def recognise_words(formula: Formula) -> Formula:
@@ -96,7 +30,7 @@ def recognise_words(formula: Formula) -> Formula:
     for stage in formula.stages:
         expr = stage.expr.xreplace(renamed)
         seen_through = _inlined(expr, recorder.stages)
-        better = _recognised(seen_through)
+        better = recognised(seen_through)
         if better != seen_through:
             expr = recorder.hoist(better, stage.value.name if stage.kind == "map" else "")
         renamed[stage.value] = _again(recorder, stage, expr)

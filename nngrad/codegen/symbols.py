@@ -123,6 +123,11 @@ class Indicator(Mask):
 
     nargs = 1
 
+    @classmethod
+    def eval(cls, condition):
+        known = {sympy.true: sympy.S.One, sympy.false: sympy.S.Zero}
+        return known.get(condition)
+
 
 class Pick(Mask):
     """1 at a row's index, else 0: `take(x, index, axis)` is the sum of `Pick(index, axis) * x` along the axis."""
@@ -170,6 +175,25 @@ class Subgradient(sympy.Function):
         expr, condition, value = self.args
         derivative = expr.diff(symbol)
         return derivative if derivative == 0 else Where(condition, value, derivative)
+
+
+class Decayed(sympy.Function):
+    """`y`, a form of something that approaches `factor * exp(exponent)` as the exponential vanishes. Below the smallest
+    normal number an exponential has few digits, or none, so that there the factor must come first.
+    """
+
+    nargs = 3
+    is_real = True
+
+    def _eval_derivative(self, symbol):
+        return self.args[0].diff(symbol)
+
+
+class NearZero(sympy.Function):
+    """The series of that name at x: a polynomial fitted to a formula near its zero."""
+
+    nargs = 2
+    is_real = True
 
 
 class Reduction(sympy.Function):

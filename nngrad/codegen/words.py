@@ -234,6 +234,7 @@ hypot = _word(
     "sqrt(x1**2 + x2**2) without overflow.",
     arity=2,
     is_nonnegative=True,
+    _eval_is_positive=lambda self: any(arg.is_nonzero for arg in self.args) or None,
     derivatives=lambda a, b: [
         Where(sympy.Eq(hypot(a, b), 0), 0, a / hypot(a, b)),
         Where(sympy.Eq(hypot(a, b), 0), 0, b / hypot(a, b)),

@@ -453,16 +453,16 @@ def floor_pushforward(ops, tangents, inputs, y):
 def gelu_none_pullback(ops, g, inputs, y, needs):
     (x,) = inputs
     normal_cdf_x = ops.erfc(-(x * 0.7071067811865476)) * 0.5
-    t = x * 0.3989422804014327 * ops.exp(-(x * x * 0.5))
-    return (g * (normal_cdf_x + t),)
+    t = x * ops.exp(-(x * x * 0.5))
+    return (g * (normal_cdf_x + t * 0.3989422804014327),)
 
 
 def gelu_none_pushforward(ops, tangents, inputs, y):
     (x,) = inputs
     (dx,) = tangents
     normal_cdf_x = ops.erfc(-(x * 0.7071067811865476)) * 0.5
-    t = x * 0.3989422804014327 * ops.exp(-(x * x * 0.5))
-    return dx * (normal_cdf_x + t)
+    t = x * ops.exp(-(x * x * 0.5))
+    return dx * (normal_cdf_x + t * 0.3989422804014327)
 
 
 def gelu_tanh_pullback(ops, g, inputs, y, needs):

@@ -507,7 +507,7 @@ def exp_square(x, c):
 
 @in_tiles
 def x_exp_square(x, c):
-    """x exp(c x**2) for c < 0, at most 3 ulp off also where exp(c x**2) is subnormal; 0 at infinity."""
+    """x exp(c x**2) for c < 0, at most 3 ulp off, also where exp(c x**2) is subnormal; 0 at infinity."""
     if x.dtype == np.float16:
         return x_exp_square(x.astype(np.float32), c).astype(np.float16)
     if x.dtype == np.float32:
@@ -517,12 +517,21 @@ def x_exp_square(x, c):
         return np.multiply(y, wide, out=y).astype(np.float32)
     hi, lo = square_parts(x, c)
     limit = math.sqrt(-760 / c)
-    root = np.exp(np.multiply(hi, 0.5, out=hi), out=hi)
+    power, deep = exp_factors(hi)
     y = np.clip(x, -limit, limit, out=...)
-    y = np.multiply(y, root, out=y)
+    y = np.multiply(y, power, out=y)
     lo = np.multiply(lo, y, out=lo)
     y = np.add(y, lo, out=y)
-    return np.multiply(y, root, out=y)
+    return np.multiply(y, deep, out=y)
+
+
+def exp_factors(hi):
+    """exp(hi) as two factors, neither of them subnormal, the second 1 where it can be; hi is above -1300."""
+    if not hi.size or np.minimum.reduce(hi, None) > -650:
+        return np.exp(hi, out=hi), 1
+    deep = np.clip(np.add(hi, 650, out=...), None, 0, out=...)
+    hi = np.subtract(hi, deep, out=hi)
+    return np.exp(hi, out=hi), np.exp(deep, out=deep)
 
 
 def wide_exp_square(x, c, offset=0.0):
@@ -568,16 +577,15 @@ def gaussian_tail(x, table, rate, start, offset, times_x=False):
     rest = np.add(rest, bend, out=rest)
     rest = np.divide(rest, whole, out=rest)
     lo = np.subtract(lo, rest, out=lo)
-    if times_x:  # by half exponents, so that nothing is subnormal before the end
-        hi = np.multiply(hi, 0.5, out=hi)
-        root = np.exp(hi, out=hi)
-        y = np.multiply(size, root, out=size)
+    if times_x:
+        power, deep = exp_factors(hi)
+        y = np.multiply(size, power, out=size)
     else:
         y = np.exp(hi, out=hi)
     y = np.divide(y, whole, out=y)
     lo = np.multiply(lo, y, out=lo)
     y = np.add(y, lo, out=y)
-    return np.multiply(y, root, out=y) if times_x else y
+    return np.multiply(y, deep, out=y) if times_x else y
 
 
 @in_tiles
@@ -598,11 +606,12 @@ def normal_cdf(x):
     return where(x < 0, tail, 1 - tail)
 
 
-@in_tiles
-def x_normal_cdf(x):
-    """x times the normal distribution function, relatively exact where that is subnormal; 0 at -inf."""
-    if x.dtype == np.float16:
-        return x_normal_cdf(x.astype(np.float32)).astype(np.float16)
-    tail = gaussian_tail(x, NORMAL_TAIL, 0.5, 2.0, 0.0, times_x=True)
-    positive = np.clip(x, 0, None, out=...)
-    return np.subtract(positive, tail, out=tail)
+def times_normal_cdf(x, p):
+    """x p for p = normal_cdf(x), from x alone where p is subnormal or 0; 0 at -inf."""
+    subnormal = p < np.finfo(p.dtype).tiny
+    if not subnormal.any():
+        return np.multiply(x, p, out=...)
+    y = np.multiply(np.where(subnormal, 0, x), p, out=...)
+    few = x[subnormal].astype(np.promote_types(x.dtype, np.float32))
+    y[subnormal] = -gaussian_tail(few, NORMAL_TAIL, 0.5, 2.0, 0.0, times_x=True)
+    return y

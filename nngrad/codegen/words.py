@@ -270,6 +270,28 @@ normal_cdf = _word(
     is_positive=True,
     smooth=lambda x: erfc(-x / sympy.sqrt(2)) / 2,
 )
+# x normal_cdf(x), given p = normal_cdf(x): the plain product loses digits where p is subnormal, and is NaN at -inf.
+# Its derivative is that by x in whole. Neither this nor the next is for specs to write.
+times_normal_cdf = _word(
+    "times_normal_cdf",
+    "runtime.times_normal_cdf",
+    lambda x, p: x * p,
+    2,
+    "x times p = erfc(-x / sqrt(2)) / 2.",
+    arity=2,
+    derivatives=lambda x, p: [p + x_exp_square(x, -half) / sympy.sqrt(2 * sympy.pi), 0],
+    smooth=lambda x, p: x * p,
+)
+x_exp_square = _word(
+    "x_exp_square",
+    "runtime.x_exp_square",
+    lambda x, c: x * mpmath.exp(c * x**2),
+    8,
+    "x exp(c x**2) for a number c < 0, and 0 at infinity.",
+    arity=2,
+    derivatives=lambda x, c: [exp(c * x**2) + 2 * c * x * x_exp_square(x, c), 0],
+    smooth=lambda x, c: x * exp(c * x**2),
+)
 sigmoid = _word(
     "sigmoid",
     "",

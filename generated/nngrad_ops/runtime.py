@@ -247,9 +247,99 @@ def product_of_others_of_tensor(ops, x, axis):
     return ops.transpose(ops.reshape(rows, shape=row_shape), axes=inverse)
 
 
+def logaddexp(a, b):
+    """log(exp(a) + exp(b)). Where the two terms of max + log1p(exp(min - max)) cancel, from numbers near 1 in float64."""
+    high, low = np.maximum(a, b, out=...), np.minimum(a, b, out=...)
+    rest = exp_difference(low, high)
+    rest = np.log1p(rest, out=rest)
+    y = np.add(high, rest, out=...)
+    cancels = np.abs(y) < np.multiply(rest, 0.5, out=rest)
+    if cancels.any():
+        high, low = high[cancels].astype(np.float64), low[cancels].astype(np.float64)
+        y[cancels] = np.log1p(np.expm1(high) + np.exp(low))
+    return y
+
+
+def over_hypot(a, b):
+    """a / hypot(a, b), exact for subnormal and huge numbers too; 0 at the origin."""
+    limits = np.finfo(np.result_type(a, b))
+    a, b = (np.clip(x, limits.min, limits.max, out=...) for x in (a, b))
+    half = np.hypot(np.multiply(a, 0.5, out=...), np.multiply(b, 0.5, out=...), out=...)
+    small = half < limits.tiny / limits.eps
+    if small.any():  # all the digits of subnormal numbers count
+        scale = np.where(small, limits.dtype.type(1 / limits.eps**2), limits.dtype.type(1))
+        a, b = a * scale, b * scale
+        half = np.where(small, np.hypot(a * 0.5, b * 0.5), half)
+        half = np.add(half, half == 0, out=...)
+    y = np.divide(a, half, out=half)
+    return np.multiply(y, 0.5, out=y)
+
+
+def over_square(a, b):
+    """a / (a**2 + b**2), without overflow or underflow on the way; 0 at the origin and at infinity."""
+    dtype = np.result_type(a, b)
+    limits = np.finfo(dtype)
+    a, b = (np.clip(x, limits.min, limits.max, out=...) for x in (a, b))
+    if dtype in WIDER:
+        a, b = (x.astype(WIDER[dtype]) for x in (a, b))
+    if dtype != np.float32:
+        _, exponent = np.frexp(np.maximum(np.abs(a), np.abs(b)))
+        above = np.ldexp(a, -2 * exponent)
+        a, b = np.ldexp(a, -exponent), np.ldexp(b, -exponent)
+    else:
+        above = a
+    square = np.add(np.multiply(a, a), np.multiply(b, b), out=...)
+    square = np.add(square, square == 0, out=square)
+    return np.divide(above, square, out=square).astype(dtype)
+
+
+SMALLEST_ANGLE = 1e-10  # sinc is 1 up to here
+
+
+def half_turns(x):
+    """|x - 2 n| for the nearest n, exactly: the angle pi x but for its sign and whole turns, in half turns."""
+    turns = np.rint(np.multiply(x, 0.5, out=...))
+    turns = np.multiply(turns, 2, out=...)
+    turns = np.subtract(x, turns, out=turns)
+    return turns, np.abs(turns, out=...)
+
+
+def sinpi(x):
+    """sin(pi x), with pi x reduced exactly: 0 at integers."""
+    turns, size = half_turns(x)
+    other = np.subtract(1, size, out=...)
+    size = np.minimum(size, other, out=size)
+    size = np.multiply(size, math.pi, out=size)
+    return np.copysign(np.sin(size, out=size), turns, out=size)
+
+
+def cospi(x):
+    """cos(pi x), with pi x reduced exactly."""
+    _, size = half_turns(x)
+    size = np.subtract(0.5, size, out=size)
+    size = np.multiply(size, math.pi, out=size)
+    return np.sin(size, out=size)
+
+
 def sinc(x):
     """sin(pi x) / (pi x), and 1 at 0."""
-    return np.asarray(np.sinc(x))
+    size = np.clip(np.abs(x), SMALLEST_ANGLE, float(np.finfo(x.dtype).max), out=...)
+    y = sinpi(size)
+    y = np.divide(y, math.pi, out=y)
+    return np.divide(y, size, out=y)
+
+
+def sinc_slope(x):
+    """sinc's derivative (cos(pi x) - sinc(x)) / x, near 0 by a polynomial."""
+    limit, coefficients = SINC_SLOPE.get(x.dtype.name, SINC_SLOPE["float32"])
+    small = np.clip(x, -limit, limit, out=...)
+    near = polynomial(coefficients, np.multiply(small, small, out=...))
+    near = np.multiply(near, small, out=near)
+    size = np.clip(np.abs(x), limit, float(np.finfo(x.dtype).max), out=...)
+    far = cospi(size)
+    far = np.subtract(far, sinc(size), out=far)
+    far = np.divide(far, size, out=far)
+    return where(np.abs(x) < limit, near, np.copysign(far, far * np.sign(x)))
 
 
 def power(x, exponent):
@@ -266,6 +356,36 @@ def power(x, exponent):
         if exponent == -1 and x.dtype.kind == "f":
             return np.divide(1, x, out=...)
     return np.power(x, exponent, out=...)
+
+
+def power_slope(base, exponent):
+    """exponent base**(exponent - 1), and 0 for exponent 0.
+
+    The rounding of exponent - 1, exact from 1/2 on, would be magnified by log(base): below, the power is divided by the
+    base. Above, that power could overflow where the slope does not. float32 has room in float64.
+    """
+    dtype = np.result_type(base, exponent)
+    wide = dtype if dtype == np.float64 else np.promote_types(WIDER[dtype], np.float64)
+    base, exponent = np.where(exponent == 0, 1, base).astype(wide), np.asarray(exponent, wide)
+    divides = (exponent < 0.5) & (base != 0) & np.isfinite(base)
+    y = np.power(base, np.where(divides, exponent, exponent - 1), out=...)
+    y = np.multiply(y, exponent, out=y)
+    y = np.divide(y, np.where(divides, base, 1), out=y)
+    return y.astype(dtype)
+
+
+def power_times_log(y, base, exponent):
+    """base**exponent log(base), and 0 for base 0, given y = base**exponent: by half powers where y has too few digits."""
+    zero = base == 0
+    slope = np.log(np.where(zero, 1, base), out=...)
+    limits = np.finfo(y.dtype)
+    poor = ((y < limits.tiny / limits.eps) | np.isinf(y)) & ~zero
+    if not poor.any():
+        return np.multiply(y, slope, out=...)
+    base, exponent = np.where(poor, base, 1), np.multiply(exponent, 0.5)
+    root = np.power(base, np.where(poor, exponent, 0), out=...)
+    y = np.multiply(np.where(poor, root, y), slope, out=...)
+    return np.multiply(y, root, out=y)
 
 
 ERF = {
@@ -409,6 +529,36 @@ NORMAL_TAIL = {
             -0.1251868236435867,
             0.48326046356343844,
             0.14800658646501794,
+        ),
+    ),
+}
+
+SINC_SLOPE = {
+    "float32": (
+        0.5,
+        (
+            0.0017085828085549668,
+            -0.023440277916434576,
+            0.2091800872608566,
+            -1.1445107838521973,
+            3.2469696975930473,
+            -3.2898681336836266,
+        ),
+    ),
+    "float64": (
+        0.5,
+        (
+            -7.185265704532875e-11,
+            3.4320018698788304e-09,
+            -1.314844502184075e-07,
+            4.049947770564608e-06,
+            -9.766223125292707e-05,
+            0.0017811455163719615,
+            -0.023460810354558187,
+            0.2091827825412384,
+            -1.1445109447325053,
+            3.2469697011334144,
+            -3.289868133696453,
         ),
     ),
 }

@@ -1,12 +1,13 @@
 """Approximations of functions that NumPy lacks, derived with mpmath.
 
-Two smooth functions are fitted, for each dtype by the polynomial of least weighted error (Remez's exchange):
+Smooth functions are fitted, for each dtype by the polynomial of least weighted error (Remez's exchange):
 
 - arctanh(erf(x)) / x - 1 in the variable x**2 / (x**2 + c). Its error reaches erf multiplied by 1 - erf(x)**2, so that
   a short polynomial serves the whole line, and NumPy's tanh is fast.
 - factor exp(-a x**2) / tail(x), where tail is erfc or the normal distribution's: it grows like a line, which is
   taken out with slope 2, in the variable (x - c) / (x + c) after Shepherd & Laframboise, "Chebyshev approximation of
   (1 + 2x) exp(x^2) erfc x in 0 <= x < inf", Math. Comp. 36 (1981).
+- sinc'(x) / x in the variable x**2, near 0.
 """
 
 from __future__ import annotations
@@ -39,6 +40,10 @@ class Fit:
     limit: float
     pivot: float
     degree: int
+
+    @property
+    def numbers(self) -> tuple[float, float]:
+        return self.limit, self.pivot
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,6 +111,23 @@ def tail_coefficients(tail: Tail, dtype: str) -> tuple[float, ...]:
     with mpmath.workdps(DIGITS):
         limit = mpmath.mpf(fit.limit)
         return _minimax(sample, -1, (limit - fit.pivot) / (limit + fit.pivot), fit.degree)
+
+
+SINC_SLOPE_DEGREES = {"float32": 5, "float64": 10}
+SINC_SLOPE_LIMIT = 0.5
+
+
+@cache
+def sinc_slope_coefficients(dtype: str) -> tuple[float, ...]:
+    """The polynomial sinc'(x) / x in x**2, highest power first."""
+
+    def sample(square):
+        x = mpmath.sqrt(square)
+        value = (mpmath.cospi(x) - mpmath.sincpi(x)) / square
+        return value, 1 / value
+
+    with mpmath.workdps(DIGITS):
+        return _minimax(sample, 0, mpmath.mpf(SINC_SLOPE_LIMIT) ** 2, SINC_SLOPE_DEGREES[dtype])
 
 
 def _minimax(sample: Callable, low, high, degree: int) -> tuple[float, ...]:
@@ -181,24 +203,25 @@ def _extrema(errors, count: int) -> list[int]:
 
 def source() -> str:
     """The Python source of the functions in CODE, with their tables."""
-    tables = [_table("ERF", {dtype: (ERF[dtype], erf_coefficients(dtype)) for dtype in DTYPES})]
+    tables = [_table("ERF", {dtype: (ERF[dtype].numbers, erf_coefficients(dtype)) for dtype in DTYPES})]
     for tail in TAILS:
-        rows = {dtype: (tail.fits[dtype], tail_coefficients(tail, dtype)) for dtype in DTYPES}
+        rows = {dtype: (tail.fits[dtype].numbers, tail_coefficients(tail, dtype)) for dtype in DTYPES}
         tables.append(_table(tail.name, rows))
+    slope = {dtype: ((SINC_SLOPE_LIMIT,), sinc_slope_coefficients(dtype)) for dtype in DTYPES}
+    tables.append(_table("SINC_SLOPE", slope))
     code = CODE
     for tail, mark in zip(TAILS, ("@erfc@", "@normal@"), strict=True):
         code = code.replace(mark, tail.arguments)
     return "\n".join(tables) + code
 
 
-def _table(name: str, rows: dict[str, tuple[Fit, tuple[float, ...]]]) -> str:
-    """A table of the generated module: dtype -> (limit, pivot, coefficients)."""
+def _table(name: str, rows: dict[str, tuple]) -> str:
+    """A table of the generated module: dtype -> (*numbers, coefficients)."""
     lines = []
-    for dtype, (fit, coefficients) in rows.items():
+    for dtype, (numbers, coefficients) in rows.items():
+        first = "".join(f"        {number},\n" for number in numbers)
         listed = "".join(f"            {value!r},\n" for value in coefficients)
-        lines.append(
-            f'    "{dtype}": (\n        {fit.limit},\n        {fit.pivot},\n        (\n{listed}        ),\n    ),\n'
-        )
+        lines.append(f'    "{dtype}": (\n{first}        (\n{listed}        ),\n    ),\n')
     return f"{name} = {{\n{''.join(lines)}}}\n"
 
 

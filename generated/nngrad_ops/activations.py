@@ -243,17 +243,16 @@ celu_jvp = celu_vjp  # the Jacobian is symmetric
 def gelu_none_and_residuals(x):
     """`gelu` where approximate == "none" with what its derivatives reuse."""
     normal_cdf_x = runtime.normal_cdf(x)
-    y = np.multiply(normal_cdf_x, x, out=...)
+    y = runtime.times_normal_cdf(x, normal_cdf_x)
     return y, normal_cdf_x
 
 
 def gelu_none_vjp(g, x, normal_cdf_x):
     """Cotangent of `gelu_none`'s input."""
-    t = runtime.exp_square(x, -0.5)
-    u = np.multiply(x, 0.3989422804014327, out=...)
-    u = np.multiply(u, t, out=u)
-    u = np.add(normal_cdf_x, u, out=u)
-    return np.multiply(g, u, out=u)
+    t = runtime.x_exp_square(x, -0.5)
+    t = np.multiply(t, 0.3989422804014327, out=t)
+    t = np.add(normal_cdf_x, t, out=t)
+    return np.multiply(g, t, out=t)
 
 
 gelu_none_jvp = gelu_none_vjp  # the Jacobian is symmetric
@@ -332,7 +331,7 @@ def gelu(x, approximate="none"):
             return x * (1 + erf(x / sqrt(2))) / 2
 
     Derivative where approximate == "none":
-        dx = g*(normal_cdf_x + sqrt(2)*x*exp(-x**2/2)/(2*sqrt(pi)))
+        dx = g*(normal_cdf_x + sqrt(2)*x_exp_square(x, -1/2)/(2*sqrt(pi)))
 
     Derivative where approximate == "tanh":
         dx = g*(sigmoid_x + 0.26829*sqrt(2)*x**3*sigmoid_slope(2*sqrt(2)*(0.044715*x**3 + x)/sqrt(pi))/sqrt(pi) +

@@ -107,12 +107,17 @@ def arctan_pushforward(ops, tangents, inputs, y):
 
 def arctan2_pullback(ops, g, inputs, y, needs):
     x1, x2 = inputs
-    t = ops.hypot(x2, x1)
     dx1 = dx2 = None
     if needs[0]:
-        dx1 = ops.unbroadcast(x2 / t / t * g, shape=x1.shape)
+        t = ops.hypot(x2, x1)
+        u = t == 0
+        v = ops.where(u, 1, t)
+        dx1 = ops.unbroadcast(g * ops.where(u, 0, x2 / v / v), shape=x1.shape)
     if needs[1]:
-        dx2 = ops.unbroadcast(-(x1 / t / t * g), shape=x2.shape)
+        w = ops.hypot(x1, x2)
+        p = w == 0
+        q = ops.where(p, 1, w)
+        dx2 = ops.unbroadcast(-(g * ops.where(p, 0, x1 / q / q)), shape=x2.shape)
     return dx1, dx2
 
 
@@ -120,12 +125,17 @@ def arctan2_pushforward(ops, tangents, inputs, y):
     x1, x2 = inputs
     dx1, dx2 = tangents
     shape = np.broadcast_shapes(x1.shape, x2.shape)
-    t = ops.hypot(x2, x1)
     terms = []
     if dx1 is not None:
-        terms.append(x2 / t / t * dx1)
+        t = ops.hypot(x2, x1)
+        u = t == 0
+        v = ops.where(u, 1, t)
+        terms.append(dx1 * ops.where(u, 0, x2 / v / v))
     if dx2 is not None:
-        terms.append(-(x1 / t / t * dx2))
+        w = ops.hypot(x1, x2)
+        p = w == 0
+        q = ops.where(p, 1, w)
+        terms.append(-(dx2 * ops.where(p, 0, x1 / q / q)))
     return ops.broadcast(runtime.summed(terms), shape=shape)
 
 
@@ -217,12 +227,16 @@ def binary_cross_entropy_with_logits_pushforward(ops, tangents, inputs, y, reduc
 
 
 def cbrt_pullback(ops, g, inputs, y, needs):
-    return (g / 3 / y / y,)
+    (x,) = inputs
+    t = (ops.where(x == 0, 1.0, 0.0) + ops.abs(y)) / 3
+    return (t / ops.abs(x) * g,)
 
 
 def cbrt_pushforward(ops, tangents, inputs, y):
+    (x,) = inputs
     (dx,) = tangents
-    return dx / 3 / y / y
+    t = (ops.where(x == 0, 1.0, 0.0) + ops.abs(y)) / 3
+    return t / ops.abs(x) * dx
 
 
 def celu_pullback(ops, g, inputs, y, needs, alpha=1.0):
@@ -453,16 +467,16 @@ def floor_pushforward(ops, tangents, inputs, y):
 def gelu_none_pullback(ops, g, inputs, y, needs):
     (x,) = inputs
     normal_cdf_x = ops.erfc(-(x * 0.7071067811865476)) * 0.5
-    t = x * 0.3989422804014327 * ops.exp(-(x * x * 0.5))
-    return (g * (normal_cdf_x + t),)
+    t = x * ops.exp(-(x * x * 0.5))
+    return (g * (normal_cdf_x + t * 0.3989422804014327),)
 
 
 def gelu_none_pushforward(ops, tangents, inputs, y):
     (x,) = inputs
     (dx,) = tangents
     normal_cdf_x = ops.erfc(-(x * 0.7071067811865476)) * 0.5
-    t = x * 0.3989422804014327 * ops.exp(-(x * x * 0.5))
-    return dx * (normal_cdf_x + t)
+    t = x * ops.exp(-(x * x * 0.5))
+    return dx * (normal_cdf_x + t * 0.3989422804014327)
 
 
 def gelu_tanh_pullback(ops, g, inputs, y, needs):
@@ -587,13 +601,15 @@ def huber_loss_pushforward(ops, tangents, inputs, y, delta=1.0, reduction="mean"
 
 def hypot_pullback(ops, g, inputs, y, needs):
     x1, x2 = inputs
-    t = y == 0
-    u = ops.where(t, 1, y)
     dx1 = dx2 = None
     if needs[0]:
-        dx1 = ops.unbroadcast(ops.where(t, 0, x1 / u * g), shape=x1.shape)
+        t = ops.hypot(x1, x2)
+        u = t == 0
+        dx1 = ops.unbroadcast(g * ops.where(u, 0, x1 / ops.where(u, 1, t)), shape=x1.shape)
     if needs[1]:
-        dx2 = ops.unbroadcast(ops.where(t, 0, x2 / u * g), shape=x2.shape)
+        v = ops.hypot(x2, x1)
+        w = v == 0
+        dx2 = ops.unbroadcast(g * ops.where(w, 0, x2 / ops.where(w, 1, v)), shape=x2.shape)
     return dx1, dx2
 
 
@@ -601,13 +617,15 @@ def hypot_pushforward(ops, tangents, inputs, y):
     x1, x2 = inputs
     dx1, dx2 = tangents
     shape = np.broadcast_shapes(x1.shape, x2.shape)
-    t = y == 0
-    u = ops.where(t, 1, y)
     terms = []
     if dx1 is not None:
-        terms.append(ops.where(t, 0, x1 / u * dx1))
+        t = ops.hypot(x1, x2)
+        u = t == 0
+        terms.append(dx1 * ops.where(u, 0, x1 / ops.where(u, 1, t)))
     if dx2 is not None:
-        terms.append(ops.where(t, 0, x2 / u * dx2))
+        v = ops.hypot(x2, x1)
+        w = v == 0
+        terms.append(dx2 * ops.where(w, 0, x2 / ops.where(w, 1, v)))
     return ops.broadcast(runtime.summed(terms), shape=shape)
 
 
@@ -1257,11 +1275,11 @@ def power_pullback(ops, g, inputs, y, needs):
     dx1 = dx2 = None
     if needs[0]:
         t = x2 == 0
-        u = g * x2 * ops.power(ops.where(t, 1, x1), x2 - 1)
-        dx1 = ops.unbroadcast(ops.where(t, 0, u), shape=x1.shape)
+        u = x2 * ops.power(ops.where(t, 1, x1), x2 - 1)
+        dx1 = ops.unbroadcast(g * ops.where(t, 0, u), shape=x1.shape)
     if needs[1]:
         v = x1 == 0
-        dx2 = ops.unbroadcast(ops.where(v, 0, g * y * ops.log(ops.where(v, 1, x1))), shape=x2.shape)
+        dx2 = ops.unbroadcast(g * ops.where(v, 0, y * ops.log(ops.where(v, 1, x1))), shape=x2.shape)
     return dx1, dx2
 
 
@@ -1272,11 +1290,11 @@ def power_pushforward(ops, tangents, inputs, y):
     terms = []
     if dx1 is not None:
         t = x2 == 0
-        u = dx1 * x2 * ops.power(ops.where(t, 1, x1), x2 - 1)
-        terms.append(ops.where(t, 0, u))
+        u = x2 * ops.power(ops.where(t, 1, x1), x2 - 1)
+        terms.append(dx1 * ops.where(t, 0, u))
     if dx2 is not None:
         v = x1 == 0
-        terms.append(ops.where(v, 0, dx2 * y * ops.log(ops.where(v, 1, x1))))
+        terms.append(dx2 * ops.where(v, 0, y * ops.log(ops.where(v, 1, x1))))
     return ops.broadcast(runtime.summed(terms), shape=shape)
 
 
@@ -1458,17 +1476,25 @@ def sin_pushforward(ops, tangents, inputs, y):
 
 def sinc_pullback(ops, g, inputs, y, needs):
     (x,) = inputs
-    t = x == 0
-    u = (ops.cos(ops.where(t, 0, x * 3.141592653589793)) - y) / ops.where(t, 1, x)
-    return (ops.where(t, 0, u * g),)
+    t = ops.abs(x) < 0.25
+    u = ops.where(t, x, 1) * ops.where(t, x, 1)
+    v = u * ((4.049947846619244e-06 - u * 1.3148481279991994e-07) * u - 9.766223126318933e-05) + 0.001781145516372852
+    w = u * (u * (u * v - 0.023460810354558236) + 0.2091827825412384) - 1.1445109447325053
+    p = ops.cos(ops.where(t, 0, x * 3.141592653589793)) - ops.sinc(x)
+    q = ops.where(t, x * (u * (u * w + 3.2469697011334144) - 3.289868133696453), p / ops.where(t, 1, x))
+    return (g * q,)
 
 
 def sinc_pushforward(ops, tangents, inputs, y):
     (x,) = inputs
     (dx,) = tangents
-    t = x == 0
-    u = (ops.cos(ops.where(t, 0, x * 3.141592653589793)) - y) / ops.where(t, 1, x)
-    return ops.where(t, 0, u * dx)
+    t = ops.abs(x) < 0.25
+    u = ops.where(t, x, 1) * ops.where(t, x, 1)
+    v = u * ((4.049947846619244e-06 - u * 1.3148481279991994e-07) * u - 9.766223126318933e-05) + 0.001781145516372852
+    w = u * (u * (u * v - 0.023460810354558236) + 0.2091827825412384) - 1.1445109447325053
+    p = ops.cos(ops.where(t, 0, x * 3.141592653589793)) - ops.sinc(x)
+    q = ops.where(t, x * (u * (u * w + 3.2469697011334144) - 3.289868133696453), p / ops.where(t, 1, x))
+    return dx * q
 
 
 def sinh_pullback(ops, g, inputs, y, needs):

@@ -264,7 +264,8 @@ def _moves(stage: Stage):
     for source in sorted(carriers(made), key=str):
         slope = made.diff(source)
         if (
-            slope.has(source)
+            slope == 0
+            or slope.has(source)
             or made.has(Where, AxisSum, Pick, Indicator)
             or source.constant_along != value.constant_along
         ):

@@ -68,11 +68,18 @@ def _complement_rule(expr):
 
 
 def _normal_rule(expr):
-    """erfc(c u) with c**2 = 1/2 is the normal distribution function: the rounding of c u must not reach the tail."""
+    """erfc(c u) with c**2 = 1/2 is the normal distribution function: the rounding of c u must not reach the tail.
+
+    u times that is a word of its own.
+    """
     if isinstance(expr, words.erfc.build):
         scale, inside = expr.args[0].as_independent(*expr.args[0].free_symbols, as_Add=False)
         if scale**2 == sympy.Rational(1, 2):
             return 2 * words.normal_cdf(-inside if scale.is_positive else inside)
+    if expr.is_Mul:
+        for normal in (factor for factor in expr.args if isinstance(factor, words.normal_cdf.build)):
+            if normal.args[0] in expr.args:
+                return expr / (normal * normal.args[0]) * words.times_normal_cdf(normal.args[0], normal)
     return expr
 
 

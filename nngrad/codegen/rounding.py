@@ -236,7 +236,8 @@ def _by_oracle(word):
 
     def number(*args):
         try:
-            return float(word.oracle(*map(mpmath.mpf, args)))
+            with mpmath.workdps(60):
+                return float(word.oracle(*map(mpmath.mpf, args)))
         except (ValueError, ZeroDivisionError, OverflowError, TypeError):
             return float("nan")
 

@@ -164,6 +164,43 @@ def where(condition, a, b):
     return np.bitwise_and(bits, mask).view(array.dtype)
 
 
+# --- exponentials of differences --------------------------------------------------------------------------------------
+
+WIDER = {np.dtype("f2"): np.dtype("f4"), np.dtype("f4"): np.dtype("f8")}
+
+
+def exp_difference(a, b):
+    """exp(a - b) for a <= b, as if the difference were exact; 1 where both are the same infinity.
+
+    The rounding error of a - b is an absolute one, which the exponential makes relative: at a - b = -80 it would be 60
+    units in the last place. So the difference of short floats is taken in the next wider ones (at most 1 ulp in all),
+    and that of float64 as hi + lo (Knuth's TwoSum), exp(hi + lo) = exp(hi) + exp(hi) lo (at most 2 ulp).
+    """
+    dtype = np.result_type(a, b)
+    limit = float(np.finfo(dtype).max) / 4
+    if not (np.minimum.reduce(a, None, initial=0) > -limit and np.maximum.reduce(b, None, initial=0) < limit):
+        a, b = _without_overflow(a, b, limit)
+    if dtype in WIDER:
+        wide = np.subtract(a, b, out=..., dtype=WIDER[dtype])
+        return np.exp(wide, out=wide).astype(dtype)
+    hi = np.subtract(a, b, out=...)
+    t = np.subtract(hi, a, out=...)  # -b, as far as it entered hi
+    lo = np.add(b, t, out=...)
+    t = np.subtract(hi, t, out=t)
+    t = np.subtract(a, t, out=t)
+    lo = np.subtract(t, lo, out=lo)
+    hi = np.exp(hi, out=hi)
+    lo = np.multiply(lo, hi, out=lo)
+    return np.add(hi, lo, out=hi)
+
+
+def _without_overflow(a, b, limit):
+    """Numbers whose difference has the same exponential: where one is huge, the difference is 0 or out of range."""
+    huge = (np.abs(a) >= limit) | (np.abs(b) >= limit)
+    difference = np.where(a < b, -limit / 2, np.where(a == b, 0, np.nan))
+    return np.where(huge, difference, a).astype(a.dtype), np.where(huge, 0, b).astype(b.dtype)
+
+
 # --- functions that NumPy lacks ---------------------------------------------------------------------------------------
 
 

@@ -8,7 +8,7 @@ import pytest
 from conftest import ROOT
 
 STAGES = (
-    "symbols", "words", "language", "trace", "rewrite", "derive", "rounding", "forms", "choices", "certify", "lower",
+    "symbols", "words", "language", "trace", "restage", "shift", "rescale", "rewrite", "derive", "rounding", "forms", "choices", "certify", "lower",
     "infix", "numpy_code", "tensor_code", "bodies", "assemble", "contract", "approximate", "emit", "pipeline",
     "command", "__main__",
 )  # fmt: skip

@@ -22,9 +22,12 @@ from nngrad.codegen.symbols import (
     AxisSum,
     Count,
     Indicator,
+    LogExcess,
     Parameter,
     Pick,
     ProductOfOthers,
+    RowScale,
+    RowShift,
     SpecError,
     Subgradient,
     Value,
@@ -49,7 +52,8 @@ class Node:
 
     `op` is 'argument', 'number', 'parameter', 'count', 'call' (of `detail`, a ufunc or helper), 'add', 'subtract',
     'multiply', 'divide', 'negative', 'compare' and 'logic' (`detail` is the operator), 'where', 'reduce' (`detail` is
-    the kind), 'take', 'one_hot', 'others', 'broadcast' or 'as_float'.
+    the kind), 'take', 'one_hot', 'others', 'broadcast', 'as_float', or a function of rows: 'shift', 'scale', 'scaled'
+    (an array divided by its scale) and 'log_excess'.
     """
 
     op: str
@@ -158,6 +162,11 @@ class Graph:
         if isinstance(expr, Pick):
             index, axis = self.build(expr.args[0]), expr.args[1].name
             return self.node("one_hot", index, axis=axis, sources=self.all_sources, reduced=frozenset())
+        if isinstance(expr, RowShift | RowScale):
+            return self._of_rows(expr)
+        if isinstance(expr, LogExcess):
+            total, elements = self.build(expr.args[0]), self.full(self.build(expr.args[2]))
+            return self.node("log_excess", total, elements, axis=expr.args[1].name, reduced=self.nodes[total].reduced)
         if type(expr) in WORD_OF:
             return self._word(expr)
         raise SpecError(f"{expr.func} has no NumPy form", "write the formula in words of the language")
@@ -190,6 +199,13 @@ class Graph:
         inside = self.full(self.build(term))
         reduced = self.nodes[inside].reduced | {axis}
         return self.node("reduce", inside, detail=kind, axis=axis, reduced=reduced, frozen=frozen)
+
+    def _of_rows(self, expr) -> int:
+        """A shift or scale: one number for each row of the first argument."""
+        inside, axis = self.full(self.build(expr.args[0])), expr.args[1].name
+        numbers = [self.build(number) for number in expr.args[2:]]
+        op = "scale" if numbers else "shift"
+        return self.node(op, inside, *numbers, axis=axis, reduced=self.nodes[inside].reduced | {axis})
 
     def full(self, node: int) -> int:
         """The node broadcast against all inputs, so that a reduction sees every element."""
@@ -254,9 +270,20 @@ class Graph:
             small_below.insert(0, self.number(1 / constant))
         elif constant != 1:
             small_above.insert(0, self.number(constant))
+        small_above, small_below = self._divided_by_repeated(small_above, small_below)
         result = self._full_product(above[2], below[2], early)
         result = self._scaled(result, self._multiplied(small_above), self._multiplied(small_below), negative)
         return self._times(result, late)
+
+    def _divided_by_repeated(self, above: list[int], below: list[int]) -> tuple[list[int], list[int]]:
+        """What is divided by a row's power is divided several times, for the power might not be in range."""
+        repeated = [node for node in below if below.count(node) > 1 and self.nodes[node].is_row]
+        if not repeated:
+            return above, below
+        quotient = self._multiplied(above) if above else self.number(1)
+        for node in repeated:
+            quotient = self.node("divide", quotient, node)
+        return [quotient], [node for node in below if node not in repeated]
 
     def _full_product(self, above: list[int], below: list[int], early) -> int | None:
         """The product of full-size factors over full-size denominators, times a number."""
@@ -297,7 +324,8 @@ class Graph:
         if above is not None:
             result = self.node("multiply", result, above)
         if below is not None:
-            result = self.node("divide", result, below)
+            unscales = self.nodes[below].op == "scale" and self.nodes[result].is_full and not self.smooth
+            result = self.node("scaled" if unscales else "divide", result, below)
         return self.node("negative", result) if negative else result
 
     def _reading_order(self, factor) -> tuple:
@@ -347,12 +375,20 @@ class Graph:
         """exp. Of c u**2 the rounding error of u**2 would be magnified, and c |u| and c u**2 overflow before exp
         is 0.
         """
+        shift = next((term for term in exponent.args if exponent.is_Add and self._is_shift(-term)), None)
+        if shift is not None:
+            above = self.full(self.build(exponent - shift))
+            return self.node("call", above, self.build(-shift), detail="runtime.exp_shifted")
         coefficient, rest = exponent.as_coeff_Mul()
         if rest.is_Pow and rest.exp == 2 and coefficient.is_negative:
             return self.node("call", self.build(rest.base), self.number(coefficient), detail="runtime.exp_square")
         if isinstance(rest, words.abs.build) and coefficient < -1:
             exponent = coefficient * words.minimum(rest, LARGEST_EXPONENT)
         return self.node("call", self.build(exponent), detail="np.exp")
+
+    def _is_shift(self, expr) -> bool:
+        stage = self.formula.definition(expr) if isinstance(expr, Value) else None
+        return stage is not None and isinstance(stage.expr, RowShift)
 
     # --- conditions ---------------------------------------------------------------------------------------------------
 

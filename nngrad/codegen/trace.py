@@ -447,7 +447,7 @@ class Recorder:
     def stage(self, expr, kind: str, axis: str, name: str, frozen: bool = False) -> Value:
         if kind == "map" and isinstance(expr, Value):
             return expr
-        key = sympy.Tuple(expr, sympy.Symbol(kind), sympy.Symbol(axis))
+        key = sympy.Tuple(expr, sympy.Symbol(kind), sympy.Symbol(axis), sympy.sympify(frozen))
         if key not in self.known:
             axes = {label for value in expr.atoms(Value) for label in value.constant_along}
             constant = constant_axes(expr, frozenset(axes | ({axis} if axis else set())))

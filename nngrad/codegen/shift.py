@@ -1,0 +1,195 @@
+"""Stage 2b: where exponentials are summed along an axis, they are kept from overflowing.
+
+exp(u) is computed as exp(u - shift), the shift being one number for each row: 0 where all of exp(u) is in range, which
+is exact and costs nothing, else the row's maximum. The factor exp(shift) is carried through the later stages as a
+symbol; the rule is applied only where it drops out of the result. Two logarithms go with it:
+
+- of a product that has exponentials among its factors: log(exp(u) / s) is u - log(s);
+- of a sum of exponentials: log(s) is max(u) + `LogExcess`, the logarithm of what the sum is above its largest term. It
+  is exact also where one term outweighs all others, so that (u - max(u)) - LogExcess is, too.
+
+Worked example, log_softmax: from `y = x - log(sum(exp(x)))`,
+
+    shift = RowShift(x); e = exp(x - shift); s = sum(e)
+    top = max(x); excess = LogExcess(s, e); y = (x - top) - excess
+"""
+
+from __future__ import annotations
+
+import sympy
+from sympy.core.symbol import Str
+
+from nngrad.codegen.restage import again, inlined, rebuilt, recorder_of
+from nngrad.codegen.symbols import LogExcess, RowShift, Value, is_constant_along
+from nngrad.codegen.trace import Formula, Recorder, Stage
+
+_SCALE = sympy.Symbol("scale", positive=True)
+
+
+def open_logarithms(formula: Formula) -> Formula:
+    """The logarithm of a product with exponentials becomes the sum of its factors' logarithms."""
+    recorder = recorder_of(formula)
+    renamed: dict[Value, sympy.Expr] = {}
+    for stage in formula.stages:
+        expr = stage.expr.xreplace(renamed)
+        if isinstance(expr, sympy.log):
+            factors = sympy.Mul.make_args(inlined(expr.args[0], recorder.stages))
+            if any(isinstance(factor, sympy.exp) for factor in factors):
+                expr = recorder.hoist(_sum_of_logarithms(factors), stage.value.name)
+        renamed[stage.value] = again(recorder, stage, expr)
+    output = renamed[formula.output]
+    return formula if output in formula.inputs else rebuilt(formula, recorder, output)
+
+
+def _sum_of_logarithms(factors):
+    total, rest = sympy.S.Zero, sympy.S.One
+    for factor in factors:
+        if isinstance(factor, sympy.exp):
+            total += factor.args[0]
+            continue
+        base, exponent = factor.as_base_exp()
+        if base.is_positive:
+            total += exponent * sympy.log(base)
+        else:
+            rest *= factor
+    return total if rest == 1 else total + sympy.log(rest)
+
+
+def shift_exponentials(formula: Formula) -> Formula:
+    """Shift the exponentials that are summed along an axis, wherever the result does not depend on the shift."""
+    formula = open_logarithms(formula)
+    refused: set[sympy.Expr] = set()
+    while (found := _next_exponential(formula, refused)) is not None:
+        exponential, axis = found
+        shifted = _shifted(formula, exponential, axis)
+        if shifted is None:
+            refused.add(exponential.expr)
+        else:
+            formula = shifted
+    return formula
+
+
+def _next_exponential(formula: Formula, refused) -> tuple[Stage, str] | None:
+    for stage in formula.stages:
+        if stage.kind != "sum":
+            continue
+        for value in sorted(stage.expr.atoms(Value), key=str):
+            made = formula.definition(value)
+            if (
+                made
+                and isinstance(made.expr, sympy.exp)
+                and made.expr not in refused
+                and not is_constant_along(value, stage.axis)
+                and not _is_shifted(made.expr.args[0], formula)
+            ):
+                return made, stage.axis
+    return None
+
+
+def _is_shifted(exponent, formula: Formula) -> bool:
+    """Whether this rule was applied already."""
+    shifts = {stage.value for stage in formula.stages if isinstance(stage.expr, RowShift)}
+    return bool(shifts & set(sympy.Add.make_args(-exponent)))
+
+
+def _shifted(formula: Formula, exponential: Stage, axis: str) -> Formula | None:
+    """The formula with one exponential shifted; None where the result would depend on it."""
+    recorder = recorder_of(formula)
+    renamed: dict[Value, sympy.Expr] = {}
+    row = None
+    for stage in formula.stages:
+        if stage.value == exponential.value:
+            row = _Row(recorder, exponential.expr.args[0].xreplace(renamed), axis, stage.value.name)
+            renamed[stage.value] = _SCALE * row.exponential
+            continue
+        expr = stage.expr.xreplace(renamed)
+        if row is None or not expr.has(_SCALE, *row.offsets):
+            renamed[stage.value] = again(recorder, stage, expr)
+            continue
+        expr = row.without_top(expr.replace(_is_log_of_scaled, row.logarithm))
+        power, expr = _scale_power(expr)
+        if expr is None or (power and stage.kind not in ("map", "sum")):
+            return None
+        offset = sum(expr.coeff(offset) * offset for offset in row.offsets) if isinstance(stage.expr, sympy.log) else 0
+        expr = recorder.hoist(expr - offset, stage.value.name if stage.kind == "map" else "")
+        value = recorder.stage(expr, stage.kind, stage.axis, stage.value.name)
+        renamed[stage.value] = _SCALE**power * value + offset
+    output = renamed[formula.output]
+    if output.has(_SCALE):
+        return None
+    output = recorder.stage(output, "map", "", formula.output.name)
+    return rebuilt(formula, recorder, output)
+
+
+class _Row:
+    """What is known of exponentials that are shifted: `exp(exponent) = scale * exponential`."""
+
+    def __init__(self, recorder: Recorder, exponent, axis: str, name: str):
+        self.recorder, self.axis = recorder, axis
+        if isinstance(exponent, Value):
+            exponent = next((stage.expr for stage in recorder.stages if stage.value == exponent), exponent)
+        constant = [term for term in sympy.Add.make_args(exponent) if is_constant_along(term, axis)]
+        self.constant = sympy.Add(*constant)  # drops out with the shift, such as a maximum that the author subtracts
+        self.above = exponent - self.constant
+        label = str(self.above) if isinstance(self.above, Value) else "row"
+        self.shift = recorder.stage(RowShift(self.above, Str(axis)), "map", axis, f"shift_{label}", frozen=True)
+        self.exponential = recorder.stage(sympy.exp(self.above - self.shift), "map", "", name)
+        self.top = recorder.stage(self.above, "max", axis, f"max_{label}", frozen=True)
+        self.offsets = (self.shift, self.top)
+
+    def logarithm(self, logarithm):
+        """log(scale**k * rest), in terms of the row's maximum where the rest is the sum of exponentials alone."""
+        power, rest = _scale_power(logarithm.args[0])
+        if rest is None:
+            return logarithm
+        base, exponent, factor = self._sum_in(rest)
+        if base is not None and exponent == power and (factor.is_positive or factor == 1):
+            excess = LogExcess(base, Str(self.axis), self.exponential)
+            return power * (self.constant + self.top + excess) + sympy.log(factor)
+        return power * (self.constant + self.shift) + sympy.log(rest)
+
+    def _sum_in(self, product):
+        """(s, k, factor) such that the product is s**k * factor, s being the sum of the exponentials."""
+        for part in sympy.Mul.make_args(product):
+            base, exponent = part.as_base_exp()
+            made = next((stage for stage in self.recorder.stages if stage.value == base), None)
+            if made is not None and made.kind == "sum" and made.axis == self.axis and made.expr == self.exponential:
+                return base, exponent, product / part
+        return None, 0, product
+
+    def without_top(self, expr):
+        """`above - top` as a stage of its own, also where it is spread over a sum: it must be rounded only once."""
+        if not expr.has(self.top):
+            return expr
+        for atom in sorted(self.above.atoms(Value), key=str):
+            slope = self.above.diff(atom)
+            if not slope.has(atom) and slope.is_nonzero is not False and expr.has(atom):
+                below = sympy.Dummy(real=True)
+                solution = (below + self.top - (self.above - slope * atom)) / slope
+                candidate = sympy.expand(expr.xreplace({atom: solution}))
+                if not candidate.has(self.top):
+                    stage = self.recorder.stage(self.above - self.top, "map", "", "below_max")
+                    return candidate.xreplace({below: stage})
+        return expr
+
+
+def _is_log_of_scaled(part) -> bool:
+    return isinstance(part, sympy.log) and part.has(_SCALE)
+
+
+def _scale_power(expr):
+    """(k, rest) such that the expression is scale**k * rest, rest free of scale; (0, None) where there is no such k."""
+    if not expr.has(_SCALE):
+        return 0, expr
+    opaque = {part: sympy.Dummy(real=True) for part in expr.atoms(sympy.Function) if not part.has(_SCALE)}
+    flat = sympy.together(expr.xreplace(opaque))
+    numerator, denominator = (sympy.expand(part) for part in flat.as_numer_denom())
+    powers = [
+        {term.as_coeff_exponent(_SCALE)[1] for term in sympy.Add.make_args(part)} for part in (numerator, denominator)
+    ]
+    if len(powers[0]) != 1 or len(powers[1]) != 1:
+        return 0, None
+    (top,), (bottom,) = powers
+    back = {dummy: part for part, dummy in opaque.items()}
+    rest = expr.xreplace(opaque).subs(_SCALE, 1).xreplace(back)
+    return top - bottom, None if rest.has(_SCALE) else rest

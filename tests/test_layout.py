@@ -8,9 +8,9 @@ import pytest
 from conftest import ROOT
 
 STAGES = (
-    "symbols", "words", "language", "trace", "restage", "shift", "rescale", "rewrite", "derive", "rounding", "forms", "choices", "certify", "lower",
-    "infix", "numpy_code", "tensor_code", "bodies", "assemble", "contract", "approximate", "emit", "pipeline",
-    "command", "__main__",
+    "symbols", "words", "language", "trace", "restage", "shift", "rescale", "rewrite", "derive", "rounding", "forms",
+    "choices", "certify", "lower", "infix", "numpy_code", "tensor_code", "bodies", "assemble", "contract",
+    "approximate", "emit", "pipeline", "command", "__main__",
 )  # fmt: skip
 GENERATOR_NEEDS = {"sympy", "jinja2", "mpmath", "tqdm"}
 NEVER_LOADED = {*GENERATOR_NEEDS, "scipy", "matplotlib", "sklearn", "torch", "hypothesis", "pytest"}

@@ -299,8 +299,8 @@ def rms_norm_weight_and_residuals(x, weight, axis=-1, eps=1e-05):
 
 def rms_norm_weight_vjp(g, x, weight, y, scale_x, root_mean_x, needs, axis=-1, eps=1e-05):
     """Cotangents of `rms_norm_weight`'s inputs."""
-    scaled_x = np.divide(x, scale_x, out=...)
-    y1 = np.multiply(scaled_x, root_mean_x, out=scaled_x)
+    scaled_x = runtime.scaled(x, scale_x)
+    y1 = np.multiply(scaled_x, root_mean_x, out=...)
     dx = dweight = None
     if needs[0]:
         t = np.multiply(g, weight, out=...)
@@ -316,8 +316,8 @@ def rms_norm_weight_vjp(g, x, weight, y, scale_x, root_mean_x, needs, axis=-1, e
 def rms_norm_weight_jvp(dx, dweight, x, weight, y, scale_x, root_mean_x, axis=-1, eps=1e-05):
     """Tangent of `rms_norm_weight`'s output."""
     shape = np.broadcast_shapes(x.shape, weight.shape)
-    scaled_x = np.divide(x, scale_x, out=...)
-    y1 = np.multiply(scaled_x, root_mean_x, out=scaled_x)
+    scaled_x = runtime.scaled(x, scale_x)
+    y1 = np.multiply(scaled_x, root_mean_x, out=...)
     terms = []
     if dx is not None:
         t = np.multiply(dx, y1, out=...)

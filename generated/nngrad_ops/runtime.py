@@ -228,13 +228,14 @@ def log_excess(total, x, axis):
     numbers = np.arange(total.size)
     largest = rows[numbers, place].reshape(total.shape)
     usual = (0 < largest) & (largest < np.inf)
-    others = np.divide(total - largest, largest, out=np.zeros_like(largest), where=usual)
-    outweighed = (others < 1) & usual
+    ratio = np.divide(total, largest, out=np.ones_like(largest), where=usual)
+    excess = np.log(ratio, out=...)
+    outweighed = (ratio < 2) & usual
     if outweighed.any():
         few = rows[outweighed.reshape(-1)]
         few[numbers[: len(few)], place[outweighed.reshape(-1)]] = 0
-        others[outweighed] = np.add.reduce(few, 1) / largest[outweighed]
-    return np.log1p(others)
+        excess[outweighed] = np.log1p(np.add.reduce(few, 1) / largest[outweighed])
+    return excess
 
 
 def scale(x, degree, constant, axis):

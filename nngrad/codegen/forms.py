@@ -141,6 +141,8 @@ class Search:
                 if reached not in seen and len(seen) < MAX_FORMS:
                     seen.add(reached)
                     frontier.append(reached)
+        # a stage is rounded, and exp would magnify that: log_softmax's e / s is exact where exp(y) is not
+        forms = [form for form in forms if form.atoms(sympy.exp) <= start.atoms(sympy.exp) or not self.formula.axes]
         forms = dict.fromkeys(form.xreplace(held) for form in forms)
         ranked = sorted(forms, key=lambda form: (*self._rank([form]), str(form)))
         return ranked if self.formula.axes else self._accurate(ranked)
@@ -287,7 +289,8 @@ def _moves(stage: Stage):
     for source in sorted(carriers(made), key=str):
         slope = made.diff(source)
         if (
-            slope.has(source)
+            slope == 0
+            or slope.has(source)
             or made.has(Where, AxisSum, Pick, Indicator)
             or source.constant_along != value.constant_along
         ):

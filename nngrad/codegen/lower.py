@@ -100,6 +100,7 @@ class Graph:
     directions: frozenset[str] = frozenset()
     nodes: list[Node] = field(default_factory=list)
     names: dict[int, str] = field(default_factory=dict)
+    scales: set[int] = field(default_factory=set)
     _ids: dict[Node, int] = field(default_factory=dict)
     _built: dict[sympy.Basic, int] = field(default_factory=dict)
 
@@ -172,12 +173,18 @@ class Graph:
         raise SpecError(f"{expr.func} has no NumPy form", "write the formula in words of the language")
 
     def _value(self, value: Value) -> int:
+        stage = self.formula.definition(value)
+        made = self._argument_or_stage(value, stage)
+        if stage is not None and isinstance(stage.expr, RowScale):
+            self.scales.add(made)
+        return made
+
+    def _argument_or_stage(self, value: Value, stage: Stage | None) -> int:
         if value in self.arguments:
             name = self.arguments[value]
             sources = self.sources_of.get(name, frozenset([name]) if value in self.formula.inputs else self.all_sources)
             reduced = frozenset(axis for axis in self.formula.axes if is_constant_along(value, axis))
             return self.node("argument", detail=name, sources=sources, reduced=reduced)
-        stage = self.formula.definition(value)
         made = self._stage(stage)
         self.names.setdefault(made, value.name)
         return made
@@ -324,7 +331,7 @@ class Graph:
         if above is not None:
             result = self.node("multiply", result, above)
         if below is not None:
-            unscales = self.nodes[below].op == "scale" and self.nodes[result].is_full and not self.smooth
+            unscales = below in self.scales and self.nodes[result].is_full and not self.smooth
             result = self.node("scaled" if unscales else "divide", result, below)
         return self.node("negative", result) if negative else result
 
@@ -377,7 +384,8 @@ class Graph:
         """
         shift = next((term for term in exponent.args if exponent.is_Add and self._is_shift(-term)), None)
         if shift is not None:
-            above = self.full(self.build(exponent - shift))
+            above = self.build(exponent - shift)
+            above = above if self.nodes[above].is_row else self.full(above)
             return self.node("call", above, self.build(-shift), detail="runtime.exp_shifted")
         coefficient, rest = exponent.as_coeff_Mul()
         if rest.is_Pow and rest.exp == 2 and coefficient.is_negative:

@@ -38,7 +38,7 @@ def rescale_powers(formula: Formula) -> Formula:
 
 
 def _sources(formula: Formula, axis: str) -> list[Value]:
-    """The values that vary along the axis and do not come from one that is scaled, those nearest to the inputs first."""
+    """The values that vary along the axis and do not come from a scaled one, those nearest to the inputs first."""
     after = {stage.value for stage in formula.stages if isinstance(stage.expr, RowScale)}
     before = {value for stage in formula.stages if stage.value in after for value in stage.expr.atoms(Value)}
     values = list(formula.inputs)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from nngrad.codegen.trace import Formula, Recorder, Stage, alive
 from nngrad.codegen.symbols import Value
+from nngrad.codegen.trace import Formula, Recorder, Stage, alive
 
 
 def recorder_of(formula: Formula) -> Recorder:

@@ -16,10 +16,10 @@ import sympy
 from sympy.core.symbol import Str
 
 from nngrad.codegen import words
-from nngrad.codegen.restage import again, inlined, rebuilt, recorder_of
-from nngrad.codegen.symbols import AxisSum, Count, Pick, Value, is_constant_along
 from nngrad.codegen.rescale import rescale_powers
+from nngrad.codegen.restage import again, inlined, rebuilt, recorder_of
 from nngrad.codegen.shift import shift_exponentials
+from nngrad.codegen.symbols import AxisSum, Count, Pick, Value, is_constant_along
 from nngrad.codegen.trace import Formula, Stage
 
 # --- words ------------------------------------------------------------------------------------------------------------

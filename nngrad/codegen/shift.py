@@ -4,7 +4,7 @@ exp(u) is computed as exp(u - shift), the shift being one number for each row: 0
 is exact and costs nothing, else the row's maximum. The factor exp(shift) is carried through the later stages as a
 symbol; the rule is applied only where it drops out of the result. Two logarithms go with it:
 
-- of a product that has exponentials among its factors: log(exp(u) / s) is u - log(s);
+- of a product that has exponentials among its factors, or of what is taken from one: log(exp(u) / s) is u - log(s);
 - of a sum of exponentials: log(s) is max(u) + `LogExcess`, the logarithm of what the sum is above its largest term. It
   is exact also where one term outweighs all others, so that (u - max(u)) - LogExcess is, too.
 
@@ -20,7 +20,7 @@ import sympy
 from sympy.core.symbol import Str
 
 from nngrad.codegen.restage import again, inlined, rebuilt, recorder_of
-from nngrad.codegen.symbols import LogExcess, RowShift, Value, is_constant_along
+from nngrad.codegen.symbols import LogExcess, Pick, RowShift, Value, is_constant_along
 from nngrad.codegen.trace import Formula, Recorder, Stage
 
 _SCALE = sympy.Symbol("scale", positive=True)
@@ -33,12 +33,23 @@ def open_logarithms(formula: Formula) -> Formula:
     for stage in formula.stages:
         expr = stage.expr.xreplace(renamed)
         if isinstance(expr, sympy.log):
-            factors = sympy.Mul.make_args(inlined(expr.args[0], recorder.stages))
+            pick, inside = _picked(recorder, expr.args[0])
+            factors = sympy.Mul.make_args(inlined(inside, recorder.stages))
             if any(isinstance(factor, sympy.exp) for factor in factors):
                 expr = recorder.hoist(_sum_of_logarithms(factors), stage.value.name)
+                if pick is not None:
+                    whole = recorder.stage(expr, "map", "", f"log_{inside}" if isinstance(inside, Value) else "log_")
+                    expr = recorder.stage(pick * whole, "sum", pick.args[1].name, stage.value.name)
         renamed[stage.value] = again(recorder, stage, expr)
     output = renamed[formula.output]
     return formula if output in formula.inputs else rebuilt(formula, recorder, output)
+
+
+def _picked(recorder: Recorder, expr):
+    """(p, u) where the expression is a stage that takes from u the elements that p picks, else (None, expression)."""
+    made = _definition(recorder, expr, "sum")
+    picks = [] if made is None else [factor for factor in sympy.Mul.make_args(made) if isinstance(factor, Pick)]
+    return (picks[0], made / picks[0]) if picks else (None, expr)
 
 
 def _sum_of_logarithms(factors):
@@ -110,7 +121,7 @@ def _shifted(formula: Formula, exponential: Stage, axis: str) -> Formula | None:
         power, expr = _scale_power(expr)
         if expr is None or (power and stage.kind not in ("map", "sum")):
             return None
-        offset = sum(expr.coeff(offset) * offset for offset in row.offsets) if isinstance(stage.expr, sympy.log) else 0
+        offset = row.offset(expr) if isinstance(stage.expr, sympy.log) else 0
         expr = recorder.hoist(expr - offset, stage.value.name if stage.kind == "map" else "")
         value = recorder.stage(expr, stage.kind, stage.axis, stage.value.name)
         renamed[stage.value] = _SCALE**power * value + offset
@@ -126,11 +137,10 @@ class _Row:
 
     def __init__(self, recorder: Recorder, exponent, axis: str, name: str):
         self.recorder, self.axis = recorder, axis
-        if isinstance(exponent, Value):
-            exponent = next((stage.expr for stage in recorder.stages if stage.value == exponent), exponent)
-        constant = [term for term in sympy.Add.make_args(exponent) if is_constant_along(term, axis)]
-        self.constant = sympy.Add(*constant)  # drops out with the shift, such as a maximum that the author subtracts
-        self.above = exponent - self.constant
+        terms = sympy.Add.make_args(_definition(recorder, exponent, "map") or exponent)
+        # what is constant drops out with the shift, such as a maximum that the author subtracts
+        self.constant = sympy.Add(*(term for term in terms if is_constant_along(term, axis)))
+        self.above = sympy.Add(*terms) - self.constant if self.constant != 0 else exponent
         label = str(self.above) if isinstance(self.above, Value) else "row"
         self.shift = recorder.stage(RowShift(self.above, Str(axis)), "map", axis, f"shift_{label}", frozen=True)
         self.exponential = recorder.stage(sympy.exp(self.above - self.shift), "map", "", name)
@@ -145,17 +155,21 @@ class _Row:
         base, exponent, factor = self._sum_in(rest)
         if base is not None and exponent == power and (factor.is_positive or factor == 1):
             excess = LogExcess(base, Str(self.axis), self.exponential)
-            return power * (self.constant + self.top + excess) + sympy.log(factor)
+            return power * (self.constant + self.top + excess) + _sum_of_logarithms(sympy.Mul.make_args(factor))
         return power * (self.constant + self.shift) + sympy.log(rest)
 
     def _sum_in(self, product):
         """(s, k, factor) such that the product is s**k * factor, s being the sum of the exponentials."""
         for part in sympy.Mul.make_args(product):
             base, exponent = part.as_base_exp()
-            made = next((stage for stage in self.recorder.stages if stage.value == base), None)
-            if made is not None and made.kind == "sum" and made.axis == self.axis and made.expr == self.exponential:
+            if is_constant_along(base, self.axis) and _definition(self.recorder, base, "sum") == self.exponential:
                 return base, exponent, product / part
         return None, 0, product
+
+    def offset(self, logarithm):
+        """What stands beside a logarithm: it is added where it can cancel, or last, to be rounded only once."""
+        terms = sympy.Add.make_args(logarithm)
+        return sympy.Add(*(term for term in terms if not term.has(LogExcess, sympy.log)))
 
     def without_top(self, expr):
         """`above - top` as a stage of its own, also where it is spread over a sum: it must be rounded only once."""
@@ -171,6 +185,11 @@ class _Row:
                     stage = self.recorder.stage(self.above - self.top, "map", "", "below_max")
                     return candidate.xreplace({below: stage})
         return expr
+
+
+def _definition(recorder: Recorder, value, kind: str):
+    """The expression of the stage that a value is, if it is of this kind."""
+    return next((stage.expr for stage in recorder.stages if stage.value == value and stage.kind == kind), None)
 
 
 def _is_log_of_scaled(part) -> bool:

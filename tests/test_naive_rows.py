@@ -84,6 +84,8 @@ EXPONENTIAL = {
     "softmax_of_softmax": lambda x: softmax(softmax(x)),
     "likelihood": lambda x: logsumexp(x) - x[TARGET],
     "plane_softmax": softmax,
+    "softmax_beside_one": lambda x: softmax([*x, mpmath.mpf(0)])[:-1],
+    "softplus_of_row": lambda x: logsumexp([*x, mpmath.mpf(0)]),
 }
 QUADRATIC = {
     "length": length,
@@ -93,6 +95,7 @@ QUADRATIC = {
     "whole_length": length,
     "smooth_length": lambda x: length(x, mpmath.mpf(1e-6)),
     "direction": lambda x: [one / length(x) for one in x],
+    "direction_of_long": lambda x: [one / max(length(x), mpmath.mpf(1e-12)) for one in x],
     "rms_norm": lambda x: normed(x, 1e-5),
     "standardised": lambda x: normed(centred(x), 1e-5),
     "deviation": lambda x: length(centred(x)) / sqrt(len(x)),
@@ -115,6 +118,7 @@ LARGEST_TERM = {
 }
 LARGEST_SLOPE = {
     **dict.fromkeys(("softmax", "shifted_by_hand", "lowered", "plane_softmax", "softmax_of_softmax"), softmax),
+    "softmax_beside_one": EXPONENTIAL["softmax_beside_one"],
     "cooled": EXPONENTIAL["cooled"],
     "sharpened": lambda x: [2 * one for one in EXPONENTIAL["sharpened"](x)],
     "soft_mean": lambda x: [p * max(1, *map(abs, x)) for p in softmax(x)],

@@ -359,7 +359,7 @@ class Graph:
         if (2 * exponent).is_Integer and exponent <= MAX_POWER_BY_PRODUCTS:
             root = self.node("call", node, detail="np.sqrt")
             return self.node("multiply", self._integer_power(node, int(exponent - sympy.Rational(1, 2))), root)
-        return self.node("call", node, self.build(exponent), detail="runtime.power")
+        return self._function("runtime.power", node, self.build(exponent))
 
     def _integer_power(self, node: int, exponent: int) -> int:
         if exponent == 1:
@@ -376,7 +376,13 @@ class Graph:
             return self.build(word.smooth(*expr.args))
         if word.expansion and not self.smooth:
             return self.build(word.expansion(*expr.args))
-        return self.node("call", *(self.build(arg) for arg in expr.args), detail=word.numpy or word.name)
+        return self._function(word.numpy or word.name, *(self.build(arg) for arg in expr.args))
+
+    def _function(self, name: str, *args: int) -> int:
+        """A call. The runtime's power is made for arrays; numbers are left to NumPy's."""
+        if name == "runtime.power" and all(self.nodes[arg].is_scalar for arg in args):
+            name = "np.power"
+        return self.node("call", *args, detail=name)
 
     def _exponential(self, exponent) -> int:
         """exp. Of c u**2 the rounding error of u**2 would be magnified, and c |u| and c u**2 overflow before exp
@@ -396,7 +402,7 @@ class Graph:
 
     def _is_shift(self, expr) -> bool:
         stage = self.formula.definition(expr) if isinstance(expr, Value) else None
-        return stage is not None and isinstance(stage.expr, RowShift)
+        return stage is not None and stage.expr.has(RowShift)
 
     # --- conditions ---------------------------------------------------------------------------------------------------
 

@@ -94,7 +94,7 @@ class _Attempt:
                 self.renamed[stage.value] = again(self.recorder, stage, expr)
                 if stage.value == self.source:
                     self._introduce(self.renamed[stage.value])
-            elif not self._carry(stage, expr):
+            elif self._is_better_put_back(stage) or not self._carry(stage, expr):
                 if not self._can_stand(stage.expr):
                     return None
                 self.renamed[stage.value] = again(
@@ -105,6 +105,11 @@ class _Attempt:
             return None
         output = self.recorder.stage(self.actual.get(output, self.renamed[output]), "map", "", output.name)
         return rebuilt(self.formula, self.recorder, output)
+
+    def _is_better_put_back(self, stage: Stage) -> bool:
+        """Whether the output would be a multiple of the scale though it can be made of what is in range itself."""
+        split = self._split(stage.expr.xreplace(self.renamed))
+        return stage.value == self.formula.output and bool(split and split[0] != 0) and self._can_stand(stage.expr)
 
     def _plain(self) -> dict[Value, sympy.Expr]:
         return {value: expr for value, expr in self.renamed.items() if not expr.has(_SCALE)}

@@ -19,11 +19,13 @@ from __future__ import annotations
 import sympy
 from sympy.core.symbol import Str
 
+from nngrad.codegen import words
 from nngrad.codegen.restage import again, inlined, rebuilt, recorder_of
 from nngrad.codegen.symbols import LogExcess, Pick, RowShift, Value, is_constant_along
 from nngrad.codegen.trace import Formula, Recorder, Stage
 
 _SCALE = sympy.Symbol("scale", positive=True)
+_LOGARITHMS = (sympy.log, words.log1p.build)
 
 
 def open_logarithms(formula: Formula) -> Formula:
@@ -72,7 +74,7 @@ def shift_exponentials(formula: Formula) -> Formula:
     refused: set[sympy.Expr] = set()
     while (found := _next_exponential(formula, refused)) is not None:
         exponential, axis = found
-        shifted = _shifted(formula, exponential, axis)
+        shifted = _shifted(formula, exponential, axis) or _shifted(formula, exponential, axis, beside_constants=True)
         if shifted is None:
             refused.add(exponential.expr)
         else:
@@ -99,29 +101,35 @@ def _next_exponential(formula: Formula, refused) -> tuple[Stage, str] | None:
 
 def _is_shifted(exponent, formula: Formula) -> bool:
     """Whether this rule was applied already."""
-    shifts = {stage.value for stage in formula.stages if isinstance(stage.expr, RowShift)}
+    shifts = {stage.value for stage in formula.stages if stage.expr.has(RowShift)}
     return bool(shifts & set(sympy.Add.make_args(-exponent)))
 
 
-def _shifted(formula: Formula, exponential: Stage, axis: str) -> Formula | None:
-    """The formula with one exponential shifted; None where the result would depend on it."""
+def _shifted(formula: Formula, exponential: Stage, axis: str, beside_constants: bool = False) -> Formula | None:
+    """The formula with one exponential shifted; None where the result would depend on it.
+
+    `beside_constants` allows what 1 + sum(exp(u)) needs: 1 is multiplied by exp(-shift), and no shift is below 0.
+    """
     recorder = recorder_of(formula)
     renamed: dict[Value, sympy.Expr] = {}
     row = None
     for stage in formula.stages:
         if stage.value == exponential.value:
-            row = _Row(recorder, exponential.expr.args[0].xreplace(renamed), axis, stage.value.name)
+            exponent = exponential.expr.args[0].xreplace(renamed)
+            row = _Row(recorder, exponent, axis, stage.value.name, beside_constants)
             renamed[stage.value] = _SCALE * row.exponential
             continue
         expr = stage.expr.xreplace(renamed)
         if row is None or not expr.has(_SCALE, *row.offsets):
             renamed[stage.value] = again(recorder, stage, expr)
             continue
+        if beside_constants:
+            expr = expr.replace(row.is_beside_constants, row.scaled_sum)
         expr = row.without_top(expr.replace(_is_log_of_scaled, row.logarithm))
         power, expr = _scale_power(expr)
-        if expr is None or (power and stage.kind not in ("map", "sum")):
+        if expr is None or (power and stage.kind != "map" and (stage.kind, stage.axis) != ("sum", axis)):
             return None
-        offset = row.offset(expr) if isinstance(stage.expr, sympy.log) else 0
+        offset = row.offset(expr) if isinstance(stage.expr, _LOGARITHMS) else 0
         expr = recorder.hoist(expr - offset, stage.value.name if stage.kind == "map" else "")
         value = recorder.stage(expr, stage.kind, stage.axis, stage.value.name)
         renamed[stage.value] = _SCALE**power * value + offset
@@ -135,14 +143,17 @@ def _shifted(formula: Formula, exponential: Stage, axis: str) -> Formula | None:
 class _Row:
     """What is known of exponentials that are shifted: `exp(exponent) = scale * exponential`."""
 
-    def __init__(self, recorder: Recorder, exponent, axis: str, name: str):
-        self.recorder, self.axis = recorder, axis
-        terms = sympy.Add.make_args(_definition(recorder, exponent, "map") or exponent)
-        # what is constant drops out with the shift, such as a maximum that the author subtracts
-        self.constant = sympy.Add(*(term for term in terms if is_constant_along(term, axis)))
-        self.above = sympy.Add(*terms) - self.constant if self.constant != 0 else exponent
+    def __init__(self, recorder: Recorder, exponent, axis: str, name: str, beside_constants: bool):
+        self.recorder, self.axis, self.beside_constants = recorder, axis, beside_constants
+        self.constant, self.above = sympy.S.Zero, exponent
+        if not beside_constants:  # what is constant drops out with the shift, such as a maximum the author subtracts
+            terms = sympy.Add.make_args(_definition(recorder, exponent, "map") or exponent)
+            self.constant = sympy.Add(*(term for term in terms if is_constant_along(term, axis)))
+            self.above = sympy.Add(*terms) - self.constant if self.constant != 0 else exponent
         label = str(self.above) if isinstance(self.above, Value) else "row"
-        self.shift = recorder.stage(RowShift(self.above, Str(axis)), "map", axis, f"shift_{label}", frozen=True)
+        shift = RowShift(self.above, Str(axis))
+        shift = words.maximum(shift, 0) if beside_constants else shift
+        self.shift = recorder.stage(shift, "map", axis, f"shift_{label}", frozen=True)
         self.exponential = recorder.stage(sympy.exp(self.above - self.shift), "map", "", name)
         self.top = recorder.stage(self.above, "max", axis, f"max_{label}", frozen=True)
         self.offsets = (self.shift, self.top)
@@ -152,6 +163,9 @@ class _Row:
         power, rest = _scale_power(logarithm.args[0])
         if rest is None:
             return logarithm
+        if isinstance(logarithm, words.log1p.build):  # 1 + scale * rest = scale * (exp(-shift) + rest)
+            fits = power == 1 and self.beside_constants
+            return self.shift + words.log1p(words.expm1(-self.shift) + rest) if fits else logarithm
         base, exponent, factor = self._sum_in(rest)
         if base is not None and exponent == power and (factor.is_positive or factor == 1):
             excess = LogExcess(base, Str(self.axis), self.exponential)
@@ -169,7 +183,19 @@ class _Row:
     def offset(self, logarithm):
         """What stands beside a logarithm: it is added where it can cancel, or last, to be rounded only once."""
         terms = sympy.Add.make_args(logarithm)
-        return sympy.Add(*(term for term in terms if not term.has(LogExcess, sympy.log)))
+        return sympy.Add(*(term for term in terms if not term.has(LogExcess, *_LOGARITHMS)))
+
+    def is_beside_constants(self, part) -> bool:
+        """Whether a part is the sum of scaled terms and such as are constant along the axis."""
+        return part.is_Add and part.has(_SCALE) and any(self._is_constant(term) for term in part.args)
+
+    def scaled_sum(self, total):
+        """constant + scale * rest = scale * (constant * exp(-shift) + rest), which does not overflow."""
+        faded = sympy.exp(-self.shift)
+        return sympy.Add(*(_SCALE * term * faded if self._is_constant(term) else term for term in total.args))
+
+    def _is_constant(self, term) -> bool:
+        return not term.has(_SCALE) and is_constant_along(term, self.axis)
 
     def without_top(self, expr):
         """`above - top` as a stage of its own, also where it is spread over a sum: it must be rounded only once."""
@@ -193,7 +219,7 @@ def _definition(recorder: Recorder, value, kind: str):
 
 
 def _is_log_of_scaled(part) -> bool:
-    return isinstance(part, sympy.log) and part.has(_SCALE)
+    return isinstance(part, _LOGARITHMS) and part.has(_SCALE)
 
 
 def _scale_power(expr):
@@ -202,13 +228,12 @@ def _scale_power(expr):
         return 0, expr
     opaque = {part: sympy.Dummy(real=True) for part in expr.atoms(sympy.Function) if not part.has(_SCALE)}
     flat = sympy.together(expr.xreplace(opaque))
-    numerator, denominator = (sympy.expand(part) for part in flat.as_numer_denom())
-    powers = [
-        {term.as_coeff_exponent(_SCALE)[1] for term in sympy.Add.make_args(part)} for part in (numerator, denominator)
-    ]
-    if len(powers[0]) != 1 or len(powers[1]) != 1:
-        return 0, None
-    (top,), (bottom,) = powers
+    powers = []
+    for part in flat.as_numer_denom():
+        terms = [term.as_coeff_exponent(_SCALE) for term in sympy.Add.make_args(sympy.expand(part))]
+        if len({power for _, power in terms}) != 1 or any(rest.has(_SCALE) for rest, _ in terms):
+            return 0, None
+        powers.append(terms[0][1])
     back = {dummy: part for part, dummy in opaque.items()}
     rest = expr.xreplace(opaque).subs(_SCALE, 1).xreplace(back)
-    return top - bottom, None if rest.has(_SCALE) else rest
+    return powers[0] - powers[1], rest

@@ -1,6 +1,6 @@
 """Formulas over rows as a newcomer writes them: exponentials and squares that would leave the range as they stand."""
 
-from nngrad.codegen.language import abs, exp, log, loss, max, mean, norm, op, rsqrt, sqrt, sum, take
+from nngrad.codegen.language import abs, exp, log, loss, max, maximum, mean, norm, op, rsqrt, sqrt, sum, take
 
 # --- exponentials -----------------------------------------------------------------------------------------------------
 
@@ -96,6 +96,16 @@ def likelihood(x, target, *, axis=-1):
     return -log(take(p, target, axis))
 
 
+@op
+def softmax_beside_one(x, *, axis=-1):
+    return exp(x) / (1 + sum(exp(x), axis))
+
+
+@op
+def softplus_of_row(x, *, axis=-1):
+    return log(1 + sum(exp(x), axis))
+
+
 # --- squares ----------------------------------------------------------------------------------------------------------
 
 
@@ -127,6 +137,11 @@ def smooth_length(x, *, axis=-1, eps=1e-6):
 @norm
 def direction(x, *, axis=-1):
     return x / sqrt(sum(x**2, axis))
+
+
+@norm
+def direction_of_long(x, *, axis=-1, eps=1e-12):
+    return x / maximum(sqrt(sum(x**2, axis)), eps)
 
 
 @norm

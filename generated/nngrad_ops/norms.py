@@ -13,7 +13,7 @@ from . import runtime
 def layer_norm_weight_bias_and_residuals(x, weight, bias, axis=-1, eps=1e-05):
     """`layer_norm` where weight is not None and bias is not None with what its derivatives reuse."""
     shape = np.broadcast_shapes(x.shape, weight.shape, bias.shape)
-    scale_x = runtime.scale(np.broadcast_to(x, shape), 2, 2 * eps, axis)
+    scale_x = runtime.scale(np.broadcast_to(x, shape), 2, eps, axis)
     scaled_x = runtime.scaled(x, scale_x)
     sum_x = np.add.reduce(scaled_x, axis, keepdims=True)
     n = runtime.count(shape, axis)
@@ -71,7 +71,7 @@ def layer_norm_weight_bias_jvp(dx, dweight, dbias, x, weight, bias, scale_x, sca
 def layer_norm_weight_and_residuals(x, weight, axis=-1, eps=1e-05):
     """`layer_norm` where weight is not None and bias is None with what its derivatives reuse."""
     shape = np.broadcast_shapes(x.shape, weight.shape)
-    scale_x = runtime.scale(np.broadcast_to(x, shape), 2, 2 * eps, axis)
+    scale_x = runtime.scale(np.broadcast_to(x, shape), 2, eps, axis)
     scaled_x = runtime.scaled(x, scale_x)
     sum_x = np.add.reduce(scaled_x, axis, keepdims=True)
     n = runtime.count(shape, axis)
@@ -124,7 +124,7 @@ def layer_norm_weight_jvp(dx, dweight, x, weight, y, scale_x, scale, y1, axis=-1
 def layer_norm_bias_and_residuals(x, bias, axis=-1, eps=1e-05):
     """`layer_norm` where weight is None and bias is not None with what its derivatives reuse."""
     shape = np.broadcast_shapes(x.shape, bias.shape)
-    scale_x = runtime.scale(np.broadcast_to(x, shape), 2, 2 * eps, axis)
+    scale_x = runtime.scale(np.broadcast_to(x, shape), 2, eps, axis)
     scaled_x = runtime.scaled(x, scale_x)
     sum_x = np.add.reduce(scaled_x, axis, keepdims=True)
     n = runtime.count(shape, axis)
@@ -174,7 +174,7 @@ def layer_norm_bias_jvp(dx, dbias, x, bias, scale_x, scale, y1, axis=-1, eps=1e-
 
 def layer_norm_plain_and_residuals(x, axis=-1, eps=1e-05):
     """`layer_norm` where weight is None and bias is None with what its derivatives reuse."""
-    scale_x = runtime.scale(x, 2, 2 * eps, axis)
+    scale_x = runtime.scale(x, 2, eps, axis)
     scaled_x = runtime.scaled(x, scale_x)
     sum_x = np.add.reduce(scaled_x, axis, keepdims=True)
     n = runtime.count(x.shape, axis)
@@ -286,7 +286,7 @@ def layer_norm_jvp(dx, dweight, dbias, x, weight, bias, y, scale_x, scale, y1, a
 def rms_norm_weight_and_residuals(x, weight, axis=-1, eps=1e-05):
     """`rms_norm` where weight is not None with what its derivatives reuse."""
     shape = np.broadcast_shapes(x.shape, weight.shape)
-    scale_x = runtime.scale(np.broadcast_to(x, shape), 2, 2 * eps, axis)
+    scale_x = runtime.scale(np.broadcast_to(x, shape), 2, eps, axis)
     scaled_x = runtime.scaled(x, scale_x)
     t = np.multiply(scaled_x, scaled_x, out=...)
     sum_x = np.add.reduce(t, axis, keepdims=True)
@@ -332,7 +332,7 @@ def rms_norm_weight_jvp(dx, dweight, x, weight, y, scale_x, root_mean_x, axis=-1
 
 def rms_norm_plain_and_residuals(x, axis=-1, eps=1e-05):
     """`rms_norm` where weight is None with what its derivatives reuse."""
-    scale_x = runtime.scale(x, 2, 2 * eps, axis)
+    scale_x = runtime.scale(x, 2, eps, axis)
     scaled_x = runtime.scaled(x, scale_x)
     t = np.multiply(scaled_x, scaled_x, out=...)
     sum_x = np.add.reduce(t, axis, keepdims=True)

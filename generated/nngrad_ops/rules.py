@@ -704,7 +704,7 @@ def l1_loss_pushforward(ops, tangents, inputs, y, reduction="mean"):
 
 def layer_norm_weight_bias_pullback(ops, g, inputs, y, needs, axis=-1, eps=1e-05):
     x, weight, bias = inputs
-    scale_x = runtime.scale(ops.broadcast(x, shape=g.shape).data, 2, 2 * eps, axis)
+    scale_x = runtime.scale(ops.broadcast(x, shape=g.shape).data, 2, eps, axis)
     scaled_x = x / scale_x
     sum_x = ops.sum(scaled_x, axis=axis, keepdims=True)
     n = runtime.count(g.shape, axis)
@@ -732,7 +732,7 @@ def layer_norm_weight_bias_pushforward(ops, tangents, inputs, y, axis=-1, eps=1e
     x, weight, bias = inputs
     dx, dweight, dbias = tangents
     shape = np.broadcast_shapes(x.shape, weight.shape, bias.shape)
-    scale_x = runtime.scale(ops.broadcast(x, shape=shape).data, 2, 2 * eps, axis)
+    scale_x = runtime.scale(ops.broadcast(x, shape=shape).data, 2, eps, axis)
     scaled_x = x / scale_x
     sum_x = ops.sum(scaled_x, axis=axis, keepdims=True)
     n = runtime.count(shape, axis)
@@ -758,7 +758,7 @@ def layer_norm_weight_bias_pushforward(ops, tangents, inputs, y, axis=-1, eps=1e
 
 def layer_norm_weight_pullback(ops, g, inputs, y, needs, axis=-1, eps=1e-05):
     x, weight, _ = inputs
-    scale_x = runtime.scale(ops.broadcast(x, shape=g.shape).data, 2, 2 * eps, axis)
+    scale_x = runtime.scale(ops.broadcast(x, shape=g.shape).data, 2, eps, axis)
     scaled_x = x / scale_x
     sum_x = ops.sum(scaled_x, axis=axis, keepdims=True)
     n = runtime.count(g.shape, axis)
@@ -784,7 +784,7 @@ def layer_norm_weight_pushforward(ops, tangents, inputs, y, axis=-1, eps=1e-05):
     x, weight, _ = inputs
     dx, dweight, _ = tangents
     shape = np.broadcast_shapes(x.shape, weight.shape)
-    scale_x = runtime.scale(ops.broadcast(x, shape=shape).data, 2, 2 * eps, axis)
+    scale_x = runtime.scale(ops.broadcast(x, shape=shape).data, 2, eps, axis)
     scaled_x = x / scale_x
     sum_x = ops.sum(scaled_x, axis=axis, keepdims=True)
     n = runtime.count(shape, axis)
@@ -810,7 +810,7 @@ def layer_norm_bias_pullback(ops, g, inputs, y, needs, axis=-1, eps=1e-05):
     x, _, bias = inputs
     dx = dbias = None
     if needs[0]:
-        scale_x = runtime.scale(ops.broadcast(x, shape=g.shape).data, 2, 2 * eps, axis)
+        scale_x = runtime.scale(ops.broadcast(x, shape=g.shape).data, 2, eps, axis)
         scaled_x = x / scale_x
         sum_x = ops.sum(scaled_x, axis=axis, keepdims=True)
         n = runtime.count(g.shape, axis)
@@ -835,7 +835,7 @@ def layer_norm_bias_pushforward(ops, tangents, inputs, y, axis=-1, eps=1e-05):
     shape = np.broadcast_shapes(x.shape, bias.shape)
     terms = []
     if dx is not None:
-        scale_x = runtime.scale(ops.broadcast(x, shape=shape).data, 2, 2 * eps, axis)
+        scale_x = runtime.scale(ops.broadcast(x, shape=shape).data, 2, eps, axis)
         scaled_x = x / scale_x
         sum_x = ops.sum(scaled_x, axis=axis, keepdims=True)
         n = runtime.count(shape, axis)
@@ -859,7 +859,7 @@ def layer_norm_plain_pullback(ops, g, inputs, y, needs, axis=-1, eps=1e-05):
     x, _, _ = inputs
     dx = None
     if needs[0]:
-        scale_x = runtime.scale(x.data, 2, 2 * eps, axis)
+        scale_x = runtime.scale(x.data, 2, eps, axis)
         scaled_x = x / scale_x
         sum_x = ops.sum(scaled_x, axis=axis, keepdims=True)
         n = runtime.count(g.shape, axis)
@@ -878,7 +878,7 @@ def layer_norm_plain_pullback(ops, g, inputs, y, needs, axis=-1, eps=1e-05):
 def layer_norm_plain_pushforward(ops, tangents, inputs, y, axis=-1, eps=1e-05):
     x, _, _ = inputs
     dx, _, _ = tangents
-    scale_x = runtime.scale(x.data, 2, 2 * eps, axis)
+    scale_x = runtime.scale(x.data, 2, eps, axis)
     scaled_x = x / scale_x
     sum_x = ops.sum(scaled_x, axis=axis, keepdims=True)
     n = runtime.count(x.shape, axis)
@@ -1327,7 +1327,7 @@ def relu_pushforward(ops, tangents, inputs, y):
 
 def rms_norm_weight_pullback(ops, g, inputs, y, needs, axis=-1, eps=1e-05):
     x, weight = inputs
-    scale_x = runtime.scale(ops.broadcast(x, shape=g.shape).data, 2, 2 * eps, axis)
+    scale_x = runtime.scale(ops.broadcast(x, shape=g.shape).data, 2, eps, axis)
     scaled_x = x / scale_x
     sum_x = ops.sum(scaled_x * scaled_x, axis=axis, keepdims=True)
     n = runtime.count(g.shape, axis)
@@ -1347,7 +1347,7 @@ def rms_norm_weight_pushforward(ops, tangents, inputs, y, axis=-1, eps=1e-05):
     x, weight = inputs
     dx, dweight = tangents
     shape = np.broadcast_shapes(x.shape, weight.shape)
-    scale_x = runtime.scale(ops.broadcast(x, shape=shape).data, 2, 2 * eps, axis)
+    scale_x = runtime.scale(ops.broadcast(x, shape=shape).data, 2, eps, axis)
     scaled_x = x / scale_x
     sum_x = ops.sum(scaled_x * scaled_x, axis=axis, keepdims=True)
     n = runtime.count(shape, axis)
@@ -1367,7 +1367,7 @@ def rms_norm_plain_pullback(ops, g, inputs, y, needs, axis=-1, eps=1e-05):
     x, _ = inputs
     dx = None
     if needs[0]:
-        scale_x = runtime.scale(x.data, 2, 2 * eps, axis)
+        scale_x = runtime.scale(x.data, 2, eps, axis)
         scaled_x = x / scale_x
         sum_x = ops.sum(scaled_x * scaled_x, axis=axis, keepdims=True)
         n = runtime.count(g.shape, axis)
@@ -1381,7 +1381,7 @@ def rms_norm_plain_pullback(ops, g, inputs, y, needs, axis=-1, eps=1e-05):
 def rms_norm_plain_pushforward(ops, tangents, inputs, y, axis=-1, eps=1e-05):
     x, _ = inputs
     dx, _ = tangents
-    scale_x = runtime.scale(x.data, 2, 2 * eps, axis)
+    scale_x = runtime.scale(x.data, 2, eps, axis)
     scaled_x = x / scale_x
     sum_x = ops.sum(scaled_x * scaled_x, axis=axis, keepdims=True)
     n = runtime.count(x.shape, axis)

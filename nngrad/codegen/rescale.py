@@ -57,7 +57,7 @@ def _rescaled(formula: Formula, source: Value, axis: str) -> Formula | None:
     trial = _Attempt(formula, source, axis)
     if trial.run() is None or trial.summed == 1:
         return None
-    constant = sympy.Add(*(constant ** (trial.summed / power) for constant, power in trial.beside))
+    constant = sympy.Add(*(constant ** (trial.summed / power) for constant, power in trial.beside.items()))
     return _Attempt(formula, source, axis, trial.summed, constant).run()
 
 
@@ -79,7 +79,7 @@ class _Attempt:
     degree: sympy.Expr = sympy.S.One
     constant: sympy.Expr = sympy.S.Zero
     summed: sympy.Expr = sympy.S.One
-    beside: list[tuple[sympy.Expr, sympy.Expr]] = field(default_factory=list)
+    beside: dict[sympy.Expr, sympy.Expr] = field(default_factory=dict)
     renamed: dict[Value, sympy.Expr] = field(default_factory=dict)
     actual: dict[Value, sympy.Expr] = field(default_factory=dict)
 
@@ -198,7 +198,7 @@ class _Attempt:
         if not constants or alike is None or alike[0].is_negative:
             return None
         power, constant = alike[0], sympy.Add(*constants)
-        self.beside.append((constant, power))
+        self.beside[constant] = power
         if power.is_Integer:
             return power, sympy.Add(*alike[1], constant / self.scale**power)
         return power, sympy.Add(*alike[1], words.power(constant ** (1 / power) / self.scale, power))

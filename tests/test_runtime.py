@@ -67,3 +67,45 @@ def test_error_functions(name, exact, dtype, ulps):
             if abs(truth) > np.finfo(dtype).tiny
         ]
     assert max(off) <= ulps
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_rows_are_shifted_where_exp_leaves_the_range(dtype):
+    top = float(np.log(np.finfo(dtype).max))
+    usual = np.array([[0, 1, 0.5], [-0.5, -1, -2]], dtype)
+    assert not runtime.shift(usual, -1).any(), "a usual row costs no subtraction"
+    x = np.array([[0, 1, 0.5], [2 * top, 0, -top], [-2 * top, -3 * top, -2 * top], [1, -2 * top, 0]], dtype)
+    np.testing.assert_array_equal(runtime.shift(x, -1), np.array([[0], [2 * top], [-2 * top], [0]], dtype))
+    y = runtime.exp_shifted(x, runtime.shift(x, -1))
+    assert y.dtype == dtype and np.isfinite(y).all()
+    assert runtime.shift(np.array([[np.inf, 0], [-np.inf, -np.inf], [np.nan, 1]], dtype), -1).tolist() == [[0]] * 3
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("axis", [-1, 0, (0, 1), None])
+def test_log_excess_keeps_what_one_term_outweighs(dtype, axis):
+    x = np.array([[1, 1e-20, 3e-25], [1e-3, 1, 2e-20]], dtype)
+    total = np.add.reduce(x, axis, keepdims=True)
+    excess = runtime.log_excess(total, x, axis)
+    others = total - np.maximum.reduce(x, axis, keepdims=True)
+    assert excess.shape == total.shape and excess.dtype == dtype
+    if axis == -1:
+        np.testing.assert_allclose(excess, [[1e-20], [1e-3]], rtol=1e-3)
+    elif axis == 0:
+        np.testing.assert_allclose(excess, [[1e-3, 1e-20, 1.5e-5]], rtol=1e-3)
+    else:
+        np.testing.assert_allclose(excess, np.log1p(others), rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_rows_are_scaled_by_powers_of_two_where_powers_leave_the_range(dtype):
+    limits = np.finfo(dtype)
+    huge, small = limits.max / 8, limits.tiny * 8
+    x = np.array([[1, -2, 0.5], [huge, -1, huge], [small, 0, -small], [0, 0, 0], [np.inf, 1, np.nan]], dtype)
+    scale = runtime.scale(x, 2, 0, -1)
+    assert scale.dtype == dtype and (np.frexp(scale)[0] == 0.5).all(), "dividing by it is exact"
+    assert scale[[0, 3, 4]].tolist() == [[1]] * 3
+    largest = np.abs(runtime.scaled(x, scale)[1:3]).max(-1)
+    assert ((largest >= 1) & (largest < 2)).all()
+    assert (runtime.scale(x[:1], 2, 1e-5, -1) == 1).all() and runtime.scaled(x, np.ones_like(scale)) is x
+    assert runtime.scale(x[2:3], 2, 1.0, -1) == 1, "a constant beside the powers is in range already"

@@ -869,9 +869,8 @@ def softmax(x, axis=-1):
 
     Residuals: y.
     """
-    max_x = runtime.finite_max(x, axis)
-    shifted = np.subtract(x, max_x, out=...)
-    e = np.exp(shifted, out=shifted)
+    shift_x = runtime.shift(x, axis)
+    e = runtime.exp_shifted(x, shift_x)
     sum_e = np.add.reduce(e, axis, keepdims=True)
     return np.divide(e, sum_e, out=e)
 
@@ -891,12 +890,13 @@ softmax_jvp = softmax_vjp  # the Jacobian is symmetric
 
 def log_softmax_and_residuals(x, axis=-1):
     """`log_softmax` with what its derivatives reuse."""
-    max_x = runtime.finite_max(x, axis)
-    shifted = np.subtract(x, max_x, out=...)
-    exp_x = np.exp(shifted, out=...)
+    max_x = np.maximum.reduce(x, axis, keepdims=True)
+    below_max = np.subtract(x, max_x, out=...)
+    shift_x = runtime.shift(x, axis)
+    exp_x = runtime.exp_shifted(x, shift_x)
     sum_exp_x = np.add.reduce(exp_x, axis, keepdims=True)
-    log_sum_exp_x = np.log(sum_exp_x)
-    y = np.subtract(shifted, log_sum_exp_x, out=shifted)
+    log_sum_exp_x = runtime.log_excess(sum_exp_x, exp_x, axis)
+    y = np.subtract(below_max, log_sum_exp_x, out=below_max)
     return y, exp_x, sum_exp_x
 
 

@@ -617,14 +617,14 @@ def nll_loss_jvp(dinput, dtarget, input, target, axis=-1, reduction="mean"):
 def cross_entropy_and_residuals(input, target, axis=-1, reduction="mean"):
     """`cross_entropy` with what its derivatives reuse."""
     target = np.expand_dims(target, axis)
-    max_input = runtime.finite_max(input, axis)
-    shifted = np.subtract(input, max_input, out=...)
-    exp_input = np.exp(shifted, out=shifted)
-    sum_exp_input = np.add.reduce(exp_input, axis, keepdims=True)
-    log_sum_exp_input = np.log(sum_exp_input)
     input_at_target = np.take_along_axis(input, target, axis)
-    shifted_at_target = input_at_target - max_input
-    log_softmax_input_at_target = shifted_at_target - log_sum_exp_input
+    max_input = np.maximum.reduce(input, axis, keepdims=True)
+    below_max_at_target = input_at_target - max_input
+    shift_input = runtime.shift(input, axis)
+    exp_input = runtime.exp_shifted(input, shift_input)
+    sum_exp_input = np.add.reduce(exp_input, axis, keepdims=True)
+    log_sum_exp_input = runtime.log_excess(sum_exp_input, exp_input, axis)
+    log_softmax_input_at_target = below_max_at_target - log_sum_exp_input
     y = -log_softmax_input_at_target
     return runtime.reduced(runtime.drop_axis(y, axis, False), reduction), exp_input, sum_exp_input
 

@@ -1777,17 +1777,20 @@ def var_jvp(dx, x, mean_x, sum_nearly_centred, axis=None, ddof=0, keepdims=False
 
 def std_and_residuals(x, axis=None, ddof=0, keepdims=False):
     """`std` with what its derivatives reuse."""
-    sum_x = np.add.reduce(x, axis, keepdims=True)
+    scale_x = runtime.scale(x, 2, 0, axis)
+    scaled_x = runtime.scaled(x, scale_x)
+    sum_x = np.add.reduce(scaled_x, axis, keepdims=True)
     n = runtime.count(x.shape, axis)
     mean_x = sum_x / n
-    nearly_centred = np.subtract(x, mean_x, out=...)
+    nearly_centred = np.subtract(scaled_x, mean_x, out=...)
     sum_nearly_centred = np.add.reduce(nearly_centred, axis, keepdims=True)
     centred = np.subtract(nearly_centred, sum_nearly_centred / n, out=nearly_centred)
-    t = np.multiply(centred, centred, out=centred)
+    t = np.multiply(centred, centred, out=...)
     sum_centred = np.add.reduce(t, axis, keepdims=True)
     var_x = sum_centred / (n - ddof)
-    y = np.sqrt(var_x)
-    return runtime.drop_axis(y, axis, keepdims), mean_x, sum_nearly_centred, var_x
+    y1 = np.sqrt(var_x)
+    y = scale_x * y1
+    return runtime.drop_axis(y, axis, keepdims), centred, var_x, y1
 
 
 def std(x, axis=None, ddof=0, keepdims=False):
@@ -1798,34 +1801,27 @@ def std(x, axis=None, ddof=0, keepdims=False):
         return subgradient(sqrt(variance), variance == 0, 0)
 
     Derivative:
-        dx = where(var_x == 0, 0, centred*g/(y*(-ddof + count(axis))))
+        dx = where(var_x == 0, 0, centred*g/(y1*(-ddof + count(axis))))
 
-    Residuals: x, y, mean_x, sum_nearly_centred, var_x.
+    Residuals: x, centred, var_x, y1.
     """
     return std_and_residuals(x, axis, ddof, keepdims)[0]
 
 
-def std_vjp(g, x, y, mean_x, sum_nearly_centred, var_x, axis=None, ddof=0, keepdims=False):
+def std_vjp(g, x, centred, var_x, y1, axis=None, ddof=0, keepdims=False):
     """Cotangent of `std`'s input."""
     g = g.reshape(runtime.kept_shape(x.shape, axis))
-    y = y.reshape(runtime.kept_shape(x.shape, axis))
     mask = var_x == 0
-    nearly_centred = np.subtract(x, mean_x, out=...)
-    n = runtime.count(x.shape, axis)
-    centred = np.subtract(nearly_centred, sum_nearly_centred / n, out=nearly_centred)
-    t = np.multiply(centred, g / np.where(mask, 1, (n - ddof) * y), out=centred)
-    return runtime.where(mask, 0, t)
+    t = g / np.where(mask, 1, (runtime.count(x.shape, axis) - ddof) * y1)
+    u = np.multiply(centred, t, out=...)
+    return runtime.where(mask, 0, u)
 
 
-def std_jvp(dx, x, y, mean_x, sum_nearly_centred, var_x, axis=None, ddof=0, keepdims=False):
+def std_jvp(dx, x, centred, var_x, y1, axis=None, ddof=0, keepdims=False):
     """Tangent of `std`'s output."""
-    y = y.reshape(runtime.kept_shape(x.shape, axis))
     mask = var_x == 0
-    n = runtime.count(x.shape, axis)
-    nearly_centred = np.subtract(x, mean_x, out=...)
-    centred = np.subtract(nearly_centred, sum_nearly_centred / n, out=nearly_centred)
-    t = np.multiply(dx, centred, out=centred)
-    u = np.add.reduce(t, axis, keepdims=True) / np.where(mask, 1, (n - ddof) * y)
+    t = np.multiply(dx, centred, out=...)
+    u = np.add.reduce(t, axis, keepdims=True) / np.where(mask, 1, (runtime.count(x.shape, axis) - ddof) * y1)
     dy = np.where(mask, 0, u)
     return runtime.drop_axis(dy, axis, keepdims)
 
@@ -1835,11 +1831,11 @@ def std_jvp(dx, x, y, mean_x, sum_nearly_centred, var_x, axis=None, ddof=0, keep
 
 def logsumexp_and_residuals(x, axis=None, keepdims=False):
     """`logsumexp` with what its derivatives reuse."""
-    max_x = runtime.finite_max(x, axis)
-    shifted = np.subtract(x, max_x, out=...)
-    exp_x = np.exp(shifted, out=shifted)
+    max_x = np.maximum.reduce(x, axis, keepdims=True)
+    shift_x = runtime.shift(x, axis)
+    exp_x = runtime.exp_shifted(x, shift_x)
     sum_exp_x = np.add.reduce(exp_x, axis, keepdims=True)
-    y1 = np.log(sum_exp_x)
+    y1 = runtime.log_excess(sum_exp_x, exp_x, axis)
     y = max_x + y1
     return runtime.drop_axis(y, axis, keepdims), exp_x, sum_exp_x
 

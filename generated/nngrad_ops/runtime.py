@@ -90,12 +90,6 @@ def drop_axis(y, axis, keepdims: bool):
     return y.reshape(tuple(size for position, size in enumerate(y.shape) if position not in axes))
 
 
-def finite_max(x, axis):
-    """The maximum along the axis, kept with length 1; 0 where it is infinite, for inf - inf would be nan."""
-    largest = np.maximum.reduce(x, axis, keepdims=True)
-    return np.where(np.isfinite(largest), largest, 0)
-
-
 def unbroadcast(x, shape):
     """Undo broadcasting: sum x over the axes along which `shape` was repeated; repeat it where x is the shorter."""
     if x.shape == shape:
@@ -200,6 +194,72 @@ def _without_overflow(a, b, limit):
     huge = (np.abs(a) >= limit) | (np.abs(b) >= limit)
     difference = np.where(a < b, -limit / 2, np.where(a == b, 0, np.nan))
     return np.where(huge, difference, a).astype(a.dtype), np.where(huge, 0, b).astype(b.dtype)
+
+
+# --- rows whose exponentials or powers are summed -----------------------------------------------------------------------
+
+
+def shift(x, axis):
+    """What to subtract from each row before exp, so that the exponentials can be summed: 0 wherever it can be.
+
+    Subtracting a number costs accuracy or time, and the usual rows need none: those whose elements are all in range.
+    Others have their maximum subtracted, unless it is in range and not below 0.
+    """
+    limits = np.finfo(x.dtype)
+    low, high = math.log(limits.tiny), math.log(limits.max) / 4
+    if x.size == 0 or (np.minimum.reduce(x, None) > low and np.maximum.reduce(x, None) < high):
+        return np.zeros(kept_shape(x.shape, axis), x.dtype)
+    largest = np.maximum.reduce(x, axis, keepdims=True)
+    return np.where(((0 <= largest) & (largest < high)) | ~np.isfinite(largest), 0, largest)
+
+
+def exp_shifted(x, shift):
+    """exp(x - shift) for each row's shift."""
+    return exp_difference(x, shift) if shift.any() else np.exp(x, out=...)
+
+
+def log_excess(total, x, axis):
+    """log(total / max(x)), total being the sum of positive elements: exact also where the largest is nearly all of it.
+
+    There the others are summed without it.
+    """
+    axes = normalized_axes(axis, x.ndim)
+    rows = np.moveaxis(x, axes, range(-len(axes), 0)).reshape(total.size, count(x.shape, axis))
+    place = np.argmax(rows, 1)
+    numbers = np.arange(total.size)
+    largest = rows[numbers, place].reshape(total.shape)
+    usual = (0 < largest) & (largest < np.inf)
+    ratio = np.divide(total, largest, out=np.ones_like(largest), where=usual)
+    excess = np.log(ratio, out=...)
+    outweighed = (ratio < 2) & usual
+    if outweighed.any():
+        few = rows[outweighed.reshape(-1)]
+        few[numbers[: len(few)], place[outweighed.reshape(-1)]] = 0
+        excess[outweighed] = np.log1p(np.add.reduce(few, 1) / largest[outweighed])
+    return excess
+
+
+def scale(x, degree, constant, axis):
+    """For each row the power of two to divide it by, so that its elements to the power `degree` can be summed.
+
+    `constant` is what is added to the powers. Rows whose powers are in range have the scale 1; others are brought near
+    1, the root of the constant counted with them.
+    """
+    limit = 2.0 ** (np.finfo(x.dtype).maxexp // (2 * degree) / 2)
+    least = abs(constant) ** (1 / degree)
+    in_range = x.size and -limit < np.minimum.reduce(x, None) and np.maximum.reduce(x, None) < limit
+    if in_range and least > 1 / limit**2:
+        return np.ones(kept_shape(x.shape, axis), x.dtype)
+    largest = np.maximum.reduce(np.abs(x), axis, keepdims=True, initial=least)
+    usual = ((1 / limit**2 < largest) & (largest < limit)) | (largest == 0) | ~np.isfinite(largest)
+    if usual.all():
+        return np.ones_like(largest)
+    return np.where(usual, 1, np.ldexp(np.ones_like(largest), np.frexp(largest)[1] - 1))
+
+
+def scaled(x, scale):
+    """x / scale; x itself where the scale is 1."""
+    return x if (scale == 1).all() else np.divide(x, scale, out=...)
 
 
 # --- functions that NumPy lacks ---------------------------------------------------------------------------------------

@@ -21,9 +21,12 @@ from nngrad.codegen.symbols import (
     Count,
     Decayed,
     Indicator,
+    LogExcess,
     NearZero,
     Pick,
     ProductOfOthers,
+    RowScale,
+    RowShift,
     Subgradient,
     Value,
     Where,
@@ -110,10 +113,14 @@ def _parsed(text: str, symbols: dict[str, object]):
     return sympy.sympify(text, locals={**_NAMES, **symbols}, rational=True)
 
 
-def _with_axis(head):
-    return lambda *args: head(*args[:-1], Str(str(args[-1])))
+def _with_axis(head, place: int = -1):
+    """What builds the head from arguments of which one, the last or the second, is the name of an axis."""
+    return lambda *args: head(
+        *(Str(str(arg)) if position == place % len(args) else arg for position, arg in enumerate(args))
+    )
 
 
 _NAMES = {word.name: word.build for word in words.WORDS.values()}
 _NAMES |= {head.__name__: head for head in (Decayed, Indicator, Where, Subgradient)}
 _NAMES |= {head.__name__: _with_axis(head) for head in (AxisSum, Count, NearZero, Pick, ProductOfOthers)}
+_NAMES |= {head.__name__: _with_axis(head, 1) for head in (RowShift, RowScale, LogExcess)}

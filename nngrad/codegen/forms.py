@@ -129,6 +129,8 @@ class Search:
                 if reached not in seen and len(seen) < MAX_FORMS and sympy.count_ops(reached) <= limit:
                     seen.add(reached)
                     frontier.append(reached)
+        # a stage is rounded, and exp would magnify that: log_softmax's e / s is exact where exp(y) is not
+        forms = [form for form in forms if form.atoms(sympy.exp) <= start.atoms(sympy.exp) or not self.formula.axes]
         forms = dict.fromkeys(form.xreplace(held) for form in forms)
         ranked = sorted(forms, key=lambda form: (*self._rank([form]), str(form)))
         return ranked

@@ -8,6 +8,7 @@ import sympy
 
 from nngrad.codegen import words
 from nngrad.codegen.exponentials import LARGEST_TERMS
+from nngrad.codegen.restage import inlined
 from nngrad.codegen.symbols import Decayed, Where
 from nngrad.codegen.trace import Formula
 from nngrad.codegen.words import WORD_OF
@@ -95,7 +96,7 @@ def _square(term):
 
 def clamped(form, formula: Formula, limit: int) -> Iterator[sympy.Expr]:
     """The form with its inputs kept within a limit: everywhere, in the arguments of words, in branches not linear."""
-    form = in_terms_of_inputs(form, formula)
+    form = inlined(form, formula.stages)
     swaps = {value: words.clip(value, -limit, limit) for value in formula.inputs}
     yield form.xreplace(swaps)
     yield _in_arguments(form, swaps)
@@ -121,10 +122,3 @@ def _in_arguments(expr, swaps):
         y, factor, exponent = expr.args
         return Decayed(_in_arguments(y, swaps), factor, exponent.xreplace(swaps))
     return expr.func(*(_in_arguments(arg, swaps) for arg in expr.args)) if expr.args else expr
-
-
-def in_terms_of_inputs(expr, formula: Formula):
-    """The expression with every stage replaced by what it computes."""
-    for stage in reversed(formula.stages):
-        expr = expr.xreplace({stage.value: stage.expr})
-    return expr

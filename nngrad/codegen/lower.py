@@ -24,10 +24,13 @@ from nngrad.codegen.symbols import (
     Count,
     Decayed,
     Indicator,
+    LogExcess,
     NearZero,
     Parameter,
     Pick,
     ProductOfOthers,
+    RowScale,
+    RowShift,
     SpecError,
     Subgradient,
     Value,
@@ -52,7 +55,8 @@ class Node:
 
     `op` is 'argument', 'number', 'parameter', 'constant', 'count', 'call' (of `detail`, a ufunc or helper), 'add',
     'subtract', 'multiply', 'divide', 'negative', 'compare' and 'logic' (`detail` is the operator), 'where', 'reduce'
-    (`detail` is the kind), 'take', 'one_hot', 'others', 'broadcast' or 'as_float'.
+    (`detail` is the kind), 'take', 'one_hot', 'others', 'broadcast', 'as_float', or a
+    function of rows: 'shift', 'scale', 'scaled' (an array divided by its scale) and 'log_excess'.
     """
 
     op: str
@@ -99,6 +103,7 @@ class Graph:
     directions: frozenset[str] = frozenset()
     nodes: list[Node] = field(default_factory=list)
     names: dict[int, str] = field(default_factory=dict)
+    scales: set[int] = field(default_factory=set)
     _ids: dict[Node, int] = field(default_factory=dict)
     _built: dict[sympy.Basic, int] = field(default_factory=dict)
 
@@ -166,17 +171,28 @@ class Graph:
         if isinstance(expr, Pick):
             index, axis = self.build(expr.args[0]), expr.args[1].name
             return self.node("one_hot", index, axis=axis, sources=self.all_sources, reduced=frozenset())
+        if isinstance(expr, RowShift | RowScale):
+            return self._of_rows(expr)
+        if isinstance(expr, LogExcess):
+            total, elements = self.build(expr.args[0]), self.full(self.build(expr.args[2]))
+            return self.node("log_excess", total, elements, axis=expr.args[1].name, reduced=self.nodes[total].reduced)
         if type(expr) in WORD_OF:
             return self._word(expr)
         raise SpecError(f"{expr.func} has no NumPy form", "write the formula in words of the language")
 
     def _value(self, value: Value) -> int:
+        stage = self.formula.definition(value)
+        made = self._argument_or_stage(value, stage)
+        if stage is not None and isinstance(stage.expr, RowScale):
+            self.scales.add(made)
+        return made
+
+    def _argument_or_stage(self, value: Value, stage: Stage | None) -> int:
         if value in self.arguments:
             name = self.arguments[value]
             sources = self.sources_of.get(name, frozenset([name]) if value in self.formula.inputs else self.all_sources)
             reduced = frozenset(axis for axis in self.formula.axes if is_constant_along(value, axis))
             return self.node("argument", detail=name, sources=sources, reduced=reduced)
-        stage = self.formula.definition(value)
         made = self._stage(stage)
         self.names.setdefault(made, value.name)
         return made
@@ -198,6 +214,13 @@ class Graph:
         inside = self.full(self.build(term))
         reduced = self.nodes[inside].reduced | {axis}
         return self.node("reduce", inside, detail=kind, axis=axis, reduced=reduced, frozen=frozen)
+
+    def _of_rows(self, expr) -> int:
+        """A shift or scale: one number for each row of the first argument."""
+        inside, axis = self.full(self.build(expr.args[0])), expr.args[1].name
+        numbers = [self.build(number) for number in expr.args[2:]]
+        op = "scale" if numbers else "shift"
+        return self.node(op, inside, *numbers, axis=axis, reduced=self.nodes[inside].reduced | {axis})
 
     def full(self, node: int) -> int:
         """The node broadcast against all inputs, so that a reduction sees every element."""
@@ -264,9 +287,20 @@ class Graph:
             small_below.insert(0, self.number(1 / constant))
         elif constant != 1:
             small_above.insert(0, self.number(constant))
+        small_above, small_below = self._divided_by_repeated(small_above, small_below)
         result = self._full_product(above[2], below[2], early)
         result = self._scaled(result, self._multiplied(small_above), self._multiplied(small_below), negative)
         return self._times(result, late)
+
+    def _divided_by_repeated(self, above: list[int], below: list[int]) -> tuple[list[int], list[int]]:
+        """What is divided by a row's power is divided several times, for the power might not be in range."""
+        repeated = [node for node in below if below.count(node) > 1 and self.nodes[node].is_row]
+        if not repeated:
+            return above, below
+        quotient = self._multiplied(above) if above else self.number(1)
+        for node in repeated:
+            quotient = self.node("divide", quotient, node)
+        return [quotient], [node for node in below if node not in repeated]
 
     def _full_product(self, above: list[int], below: list[int], early) -> int | None:
         """The product of full-size factors over full-size denominators, times a number."""
@@ -306,7 +340,8 @@ class Graph:
         if above is not None:
             result = self.node("multiply", result, above)
         if below is not None:
-            result = self.node("divide", result, below)
+            unscales = below in self.scales and self.nodes[result].is_full and not self.smooth
+            result = self.node("scaled" if unscales else "divide", result, below)
         return self.node("negative", result) if negative else result
 
     def _reading_order(self, factor) -> tuple:
@@ -333,7 +368,7 @@ class Graph:
         if (2 * exponent).is_Integer and exponent <= MAX_POWER_BY_PRODUCTS:
             root = self.node("call", node, detail="np.sqrt")
             return self.node("multiply", self._integer_power(node, int(exponent - sympy.Rational(1, 2))), root)
-        return self.node("call", node, self.build(exponent), detail="runtime.power")
+        return self._function("runtime.power", node, self.build(exponent))
 
     def _integer_power(self, node: int, exponent: int) -> int:
         if exponent == 1:
@@ -350,18 +385,33 @@ class Graph:
             return self.build(word.smooth(*expr.args))
         if word.expansion and not self.smooth:
             return self.build(word.expansion(*expr.args))
-        return self.node("call", *(self.build(arg) for arg in expr.args), detail=word.numpy or word.name)
+        return self._function(word.numpy or word.name, *(self.build(arg) for arg in expr.args))
+
+    def _function(self, name: str, *args: int) -> int:
+        """A call. The runtime's power is made for arrays; numbers are left to NumPy's."""
+        if name == "runtime.power" and all(self.nodes[arg].is_scalar for arg in args):
+            name = "np.power"
+        return self.node("call", *args, detail=name)
 
     def _exponential(self, exponent) -> int:
         """exp. Of c u**2 the rounding error of u**2 would be magnified, and c |u| and c u**2 overflow before exp
         is 0.
         """
+        shift = next((term for term in exponent.args if exponent.is_Add and self._is_shift(-term)), None)
+        if shift is not None:
+            above = self.build(exponent - shift)
+            above = above if self.nodes[above].is_row else self.full(above)
+            return self.node("call", above, self.build(-shift), detail="runtime.exp_shifted")
         coefficient, rest = exponent.as_coeff_Mul()
         if rest.is_Pow and rest.exp == 2 and coefficient.is_negative:
             return self.node("call", self.build(rest.base), self.number(coefficient), detail="runtime.exp_square")
         if isinstance(rest, words.abs.build) and coefficient < -1:
             exponent = coefficient * words.minimum(rest, LARGEST_EXPONENT)
         return self.node("call", self.build(exponent), detail="np.exp")
+
+    def _is_shift(self, expr) -> bool:
+        stage = self.formula.definition(expr) if isinstance(expr, Value) else None
+        return stage is not None and stage.expr.has(RowShift)
 
     # --- conditions ---------------------------------------------------------------------------------------------------
 

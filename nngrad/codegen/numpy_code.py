@@ -137,7 +137,7 @@ class NumpyWriter(Writer):
             position in self.variables
             and node.is_full
             and not node.is_bool
-            and node.op not in ("argument", "broadcast")
+            and node.op not in ("argument", "broadcast", "scaled")
         )
 
     def _name(self, position: int, buffer: int | None) -> str:
@@ -168,8 +168,6 @@ class NumpyWriter(Writer):
             return f"runtime.count({self.shape}, {node.detail})"
         if node.op == "where":
             return f"{'runtime' if node.is_full else 'np'}.where({', '.join(args)})"
-        if node.op == "reduce" and node.frozen and node.detail == "max":
-            return f"runtime.finite_max({args[0]}, {node.axis})"
         if node.op == "reduce":
             inside = self.graph.nodes[node.args[0]]
             dtype = f", dtype={self.dtype}" if inside.is_bool else ""
@@ -178,6 +176,8 @@ class NumpyWriter(Writer):
             return f"np.take_along_axis({args[0]}, {args[1]}, {node.axis})"
         if node.op == "one_hot":
             return f"runtime.one_hot({args[0]}, {self.shape}, {node.axis}, {self.dtype})"
+        if node.op in ("shift", "scale", "scaled", "log_excess"):
+            return f"runtime.{node.op}({', '.join([*args, *([node.axis] if node.axis else [])])})"
         if node.op == "others":
             return f"runtime.product_of_others({args[0]}, {node.axis})"
         if node.op == "broadcast":

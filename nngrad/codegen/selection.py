@@ -20,6 +20,7 @@ from nngrad.codegen import exponentials, identities, words
 from nngrad.codegen.derive import Derivatives
 from nngrad.codegen.forms import FEW_FORMS, Search
 from nngrad.codegen.recognise import recognised
+from nngrad.codegen.restage import inlined
 from nngrad.codegen.rounding import ACCURATE, Error, Judge
 from nngrad.codegen.series import Series
 from nngrad.codegen.symbols import NearZero, Parameter, Value, Where
@@ -95,15 +96,15 @@ class _Selection:
 
     def chosen(self) -> tuple[Chosen, list[Tried]]:
         output, cotangent = self.formula.output, self.smooth.cotangent
-        inlined = identities.in_terms_of_inputs(output, self.formula)
-        (value, *_) = self._accurate("y", [output], [inlined], sympy.S.One, *self.judge.value)
+        whole = inlined(output, self.formula.stages)
+        (value, *_) = self._accurate("y", [output], [whole], sympy.S.One, *self.judge.value)
         candidates = []
         for source, raw in self.raw.vjp.items():
             known = self.search.forms(raw)[: 2 * FEW_FORMS]
             plain = [form.xreplace({cotangent: sympy.S.One}) for form in (raw, self.smooth.vjp[source])]
-            inlined = [identities.in_terms_of_inputs(form, self.formula) for form in plain]
+            wholes = [inlined(form, self.formula.stages) for form in plain]
             exact = self.judge.derivative(source.name)
-            candidates.append(self._accurate(f"d{source.name}", known, inlined, cotangent, *exact))
+            candidates.append(self._accurate(f"d{source.name}", known, wholes, cotangent, *exact))
         vjp = dict(zip(self.smooth.vjp, self.search.cheapest_together([*map(_forms, candidates)]), strict=True))
         jvp = {source: form.xreplace({cotangent: self.smooth.tangents[source]}) for source, form in vjp.items()}
         taken = {"y": value.form, **{f"d{source.name}": form for source, form in vjp.items()}}
@@ -112,10 +113,10 @@ class _Selection:
         series = {name: one for name, one in self.judge.series.items() if name in used}
         return Chosen(self.smooth, value.form, vjp, jvp, errors, series), self.tried
 
-    def _accurate(self, of: str, known, inlined, cotangent, exact, scale) -> list[Tried]:
+    def _accurate(self, of: str, known, wholes, cotangent, exact, scale) -> list[Tried]:
         """The cheapest accurate forms; where there is none, the most accurate one.
 
-        `known` are forms that algebra found, `inlined` the same in terms of the inputs, without the cotangent.
+        `known` are forms that algebra found, `wholes` the same in terms of the inputs, without the cotangent.
         """
         directions = {cotangent: 1.0} if cotangent != 1 else {}
 
@@ -131,12 +132,12 @@ class _Selection:
             self.tried += done
             return done
 
-        stable = [cotangent * form for expr in inlined for form in _rewritten(expr)]
+        stable = [cotangent * form for expr in wholes for form in _rewritten(expr)]
         tried = judged([*known, *stable])
         if all(one.error.ulp > ACCURATE for one in tried):
             best = sorted(tried, key=lambda one: (one.error.bad, self._key(one.form)))[:ENOUGH_FORMS]
             plain = [one.form.xreplace({cotangent: sympy.S.One}) for one in best]
-            tails = next(filter(None, (list(exponentials.tails(expr)) for expr in inlined)), [])
+            tails = next(filter(None, (list(exponentials.tails(expr)) for expr in wholes)), [])
             tried += judged(cotangent * exponentials.with_tails(form, tails) for form in plain if tails)
         if all(one.error.ulp > ACCURATE for one in tried):
             tried += judged(self._clamped(tried))

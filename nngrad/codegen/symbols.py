@@ -135,6 +135,31 @@ class Pick(Mask):
     nargs = 2
 
 
+class RowShift(HeldFixed):
+    """`RowShift(x, axis)`: what to subtract from a row before exp, so that the exponentials can be summed."""
+
+    nargs = 2
+
+
+class RowScale(HeldFixed):
+    """`RowScale(x, axis, degree, least)`: the power of two to divide a row by, so that its elements to the power
+    `degree` can be summed, beside a term that is `least` to that power.
+    """
+
+    nargs = 4
+    is_positive = True
+
+
+class LogExcess(sympy.Function):
+    """`LogExcess(total, axis, x)`: log(total / max(x)), total being the sum of the positive x along the axis."""
+
+    nargs = 3
+    is_nonnegative = True
+
+    def _eval_derivative(self, symbol):
+        return self.args[0].diff(symbol) / self.args[0]
+
+
 class ProductOfOthers(sympy.Function):
     """For each element the product of all the others along the axis: the derivative of `prod`, also where zeros
     occur.
@@ -226,8 +251,9 @@ def is_constant_along(expr, axis: str) -> bool:
     """Whether an expression has one value along the axis (a conservative answer: False where it is not known)."""
     if isinstance(expr, Value):
         return axis in expr.constant_along or ALL_AXES in expr.constant_along
-    if isinstance(expr, AxisSum | Pick | ProductOfOthers) and expr.args[1].name in (axis, ALL_AXES):
-        return isinstance(expr, AxisSum)
+    along = (AxisSum, RowShift, RowScale, LogExcess, Pick, ProductOfOthers)
+    if isinstance(expr, along) and expr.args[1].name in (axis, ALL_AXES):
+        return not isinstance(expr, Pick | ProductOfOthers)
     return all(is_constant_along(arg, axis) for arg in expr.args)
 
 

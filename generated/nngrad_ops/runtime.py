@@ -308,7 +308,7 @@ def product_of_others_of_tensor(ops, x, axis):
 
 
 def logaddexp(a, b):
-    """log(exp(a) + exp(b)) as max + log1p(exp(min - max)); where these cancel, from numbers near 1 in float64."""
+    """log(exp(a) + exp(b)) = max + log1p(exp(min - max)); where these two cancel, by numbers near 1 in float64."""
     high, low = np.maximum(a, b, out=...), np.minimum(a, b, out=...)
     rest = exp_difference(low, high)
     rest = np.log1p(rest, out=rest)
@@ -327,7 +327,7 @@ def over_hypot(a, b):
     half = np.hypot(np.multiply(a, 0.5, out=...), np.multiply(b, 0.5, out=...), out=...)
     small = half < limits.tiny / limits.eps
     if small.any():  # all the digits of subnormal numbers count
-        scale = np.where(small, limits.dtype.type(1 / limits.eps**2), limits.dtype.type(1))
+        scale = np.where(small, limits.dtype.type(1 / limits.eps), limits.dtype.type(1))
         a, b = a * scale, b * scale
         half = np.where(small, np.hypot(a * 0.5, b * 0.5), half)
         half = np.add(half, half == 0, out=...)
@@ -418,6 +418,8 @@ def near_zero(series: Series, x):
 
 def sinc(x):
     """sin(pi x) / (pi x), and 1 at 0."""
+    if x.dtype == np.float16:
+        return sinc(x.astype(np.float32)).astype(np.float16)
     size = np.clip(np.abs(x), SMALLEST_ANGLE, float(np.finfo(x.dtype).max), out=...)
     y = sinpi(size)
     y = np.divide(y, math.pi, out=y)
@@ -426,7 +428,9 @@ def sinc(x):
 
 def sinc_slope(x):
     """sinc's derivative (cos(pi x) - sinc(x)) / x, near 0 by a polynomial."""
-    limit, coefficients = SINC_SLOPE.get(x.dtype.name, SINC_SLOPE["float32"])
+    if x.dtype == np.float16:
+        return sinc_slope(x.astype(np.float32)).astype(np.float16)
+    limit, coefficients = SINC_SLOPE[x.dtype.name]
     small = np.clip(x, -limit, limit, out=...)
     near = polynomial(coefficients, np.multiply(small, small, out=...))
     near = np.multiply(near, small, out=near)
@@ -470,7 +474,7 @@ def power_slope(base, exponent):
 
 
 def power_times_log(y, base, exponent):
-    """base**exponent log(base), and 0 for base 0, given y = base**exponent; by half powers where y is subnormal."""
+    """base**exponent log(base) from y = base**exponent, where that lost its digits by half powers; 0 for base 0."""
     zero = base == 0
     slope = np.log(np.where(zero, 1, base), out=...)
     limits = np.finfo(y.dtype)
@@ -824,13 +828,31 @@ def gaussian_tail(x, table, rate, start, offset, times_x=False):
     lo = np.subtract(lo, rest, out=lo)
     if times_x:
         power, deep = exp_factors(hi)
-        y = np.multiply(size, power, out=size)
+        power = np.multiply(size, power, out=size)
     else:
-        y = np.exp(hi, out=hi)
-    y = np.divide(y, whole, out=y)
+        power, deep = np.exp(hi, out=hi), 1
+    y = np.divide(power, whole, out=bend)
+    divisor, factor = first_bits(whole), first_bits(y)
+    product = np.multiply(factor, divisor, out=rest)
+    miss = np.subtract(power, product, out=power)  # becomes what rounding took from the quotient: power - y whole
+    factor = np.subtract(y, factor, out=factor)
+    factor = np.multiply(factor, divisor, out=factor)
+    miss = np.subtract(miss, factor, out=miss)
+    divisor = np.subtract(whole, divisor, out=divisor)
+    divisor = np.multiply(divisor, y, out=divisor)
+    miss = np.subtract(miss, divisor, out=miss)
+    miss = np.divide(miss, whole, out=miss)
     lo = np.multiply(lo, y, out=lo)
+    lo = np.add(lo, miss, out=lo)
     y = np.add(y, lo, out=y)
     return np.multiply(y, deep, out=y) if times_x else y
+
+
+def first_bits(x):
+    """x rounded to 26 bits, so that products with such numbers are exact (Veltkamp's splitting)."""
+    y = np.multiply(x, 134217729.0, out=...)
+    rest = np.subtract(y, x, out=...)
+    return np.subtract(y, rest, out=y)
 
 
 @in_tiles

@@ -392,13 +392,31 @@ def gaussian_tail(x, table, rate, start, offset, times_x=False):
     lo = np.subtract(lo, rest, out=lo)
     if times_x:
         power, deep = exp_factors(hi)
-        y = np.multiply(size, power, out=size)
+        power = np.multiply(size, power, out=size)
     else:
-        y = np.exp(hi, out=hi)
-    y = np.divide(y, whole, out=y)
+        power, deep = np.exp(hi, out=hi), 1
+    y = np.divide(power, whole, out=bend)
+    divisor, factor = first_bits(whole), first_bits(y)
+    product = np.multiply(factor, divisor, out=rest)
+    miss = np.subtract(power, product, out=power)  # becomes what rounding took from the quotient: power - y whole
+    factor = np.subtract(y, factor, out=factor)
+    factor = np.multiply(factor, divisor, out=factor)
+    miss = np.subtract(miss, factor, out=miss)
+    divisor = np.subtract(whole, divisor, out=divisor)
+    divisor = np.multiply(divisor, y, out=divisor)
+    miss = np.subtract(miss, divisor, out=miss)
+    miss = np.divide(miss, whole, out=miss)
     lo = np.multiply(lo, y, out=lo)
+    lo = np.add(lo, miss, out=lo)
     y = np.add(y, lo, out=y)
     return np.multiply(y, deep, out=y) if times_x else y
+
+
+def first_bits(x):
+    """x rounded to 26 bits, so that products with such numbers are exact (Veltkamp's splitting)."""
+    y = np.multiply(x, 134217729.0, out=...)
+    rest = np.subtract(y, x, out=...)
+    return np.subtract(y, rest, out=y)
 
 
 @in_tiles

@@ -10,6 +10,7 @@ along `LADDER`, until two rungs agree; what does not settle is nan, and so is wh
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import reduce
 
 import mpmath
 import numpy as np
@@ -173,10 +174,7 @@ class Oracle:
             return _choose(condition, *(self._value(branch, values) for branch in expr.args[1:]))
         args = [self._value(arg, values) for arg in expr.args]
         if expr.is_Add or expr.is_Mul:
-            total = args[0]
-            for arg in args[1:]:
-                total = total + arg if expr.is_Add else total * arg
-            return total
+            return reduce(np.add if expr.is_Add else np.multiply, args)  # mpf + array would print the array to complain
         function = mpmath.power if expr.is_Pow else WORD_OF[type(expr)].oracle
         return np.asarray(np.frompyfunc(_real(function), len(args), 1)(*args), dtype=object)
 
@@ -224,7 +222,7 @@ def _objects(array) -> np.ndarray:
 
 def _moved(inputs, direction, step):
     return {
-        name: _exact(array) + step * _exact(direction[name]) if name in direction else array
+        name: _exact(array) + np.multiply(step, _exact(direction[name])) if name in direction else array
         for name, array in inputs.items()
     }
 
@@ -238,7 +236,7 @@ def _decades(numbers) -> int:
 
 def _noise(digits: int, value):
     """What is lost to rounding in a sum of numbers of the value's size, or of one's."""
-    return mpmath.mpf(10) ** (2 - digits) * (1 + np.abs(value))
+    return np.multiply(mpmath.mpf(10) ** (2 - digits), 1 + np.abs(value))
 
 
 def _settled_at(before, value, sees_all, negligible) -> bool:

@@ -5,8 +5,9 @@ rounded to float32, every function correctly rounded. What comes out is compared
 points of all sizes. An operation that overflows, or has no value, on the way to a finite result counts as an infinite
 error, for NumPy would warn.
 
-The scale of an error is the unit in the last place of the exact value, widened a little by what the value changes when
-an input changes by its own last unit: near a root no form could do better.
+The scale of an error is the unit in the last place of the exact value. Near a root no form could do better than what
+the result changes when an input changes by its own last unit: so for values a part of that is added, and a derivative
+that is smaller at a point than on both sides of it has the scale of these.
 """
 
 from __future__ import annotations
@@ -16,20 +17,24 @@ from functools import cached_property, reduce
 
 import mpmath
 import numpy as np
+import sympy
 from sympy.logic.boolalg import And, Not, Or
 
 from nngrad.codegen.certify import Oracle
 from nngrad.codegen.lower import Graph, guarded
+from nngrad.codegen.restage import inlined
 from nngrad.codegen.series import Series, fitted
-from nngrad.codegen.symbols import Indicator, Value, Where
+from nngrad.codegen.symbols import Indicator, Parameter, Value, Where
 from nngrad.codegen.trace import Formula
 from nngrad.codegen.words import WORD_OF
 
 GOLDEN = (np.sqrt(5) - 1) / 2
 SMALLEST_EXPONENT, LARGEST_EXPONENT = -149, 120  # nearer to the largest float a factor of 2 may overflow
 MANTISSA, SMALLEST_NORMAL = 23, -126
-CONDITION_WEIGHT = 0.25  # of the change by an input's last unit, in the scale of an error
+CONDITION_WEIGHT = 0.25  # of the change by an input's last unit, in the scale of a value's error
+DIP = 0.5  # how far to the sides of a point, relative to it, a derivative is compared
 ACCURATE = 3.5  # a good error, with every function correctly rounded
+REACHES = (1.0, 2.0, ACCURATE)
 _COMPARE = {
     ">": np.greater, ">=": np.greater_equal, "<": np.less, "<=": np.less_equal, "==": np.equal, "!=": np.not_equal
 }  # fmt: skip
@@ -40,8 +45,9 @@ def points() -> np.ndarray:
     """Float32 numbers of every magnitude and, more densely, of the sizes that data have."""
     exponents = np.arange(SMALLEST_EXPONENT, LARGEST_EXPONENT + 1, 4)
     sizes = np.ldexp(1 + _spread(len(exponents)), exponents)
+    edges = 1 - 0.5 ** np.arange(3, MANTISSA, 3)
     ranges = [(2 * _spread(count) - 1) * limit for limit, count in ((1, 24), (12, 60), (110, 66), (1000, 10))]
-    return np.concatenate([sizes, -sizes, *ranges]).astype(np.float32).astype(np.float64)
+    return np.concatenate([sizes, -sizes, edges, -edges, 1 / edges, *ranges]).astype(np.float32).astype(np.float64)
 
 
 def _spread(count: int) -> np.ndarray:
@@ -57,15 +63,15 @@ def _shuffled(column: np.ndarray, turn: int) -> np.ndarray:
 class Error:
     """The worst error of a form, in units of the last place, and the point where it occurs.
 
-    `bad` counts the points at which the error is too large; `reach` is the largest of their coordinates, and each of
-    them has one of at least `least`.
+    `bad` counts the points at which the error is too large. Each point where it is infinite has a coordinate of at
+    least `overflow`. `reach` says how far from zero there are errors above each of `REACHES`.
     """
 
     ulp: float
     at: tuple[float, ...]
     bad: int = 0
-    reach: float = 0.0
-    least: float = 0.0
+    overflow: float = np.inf
+    reach: tuple[float, ...] = ()
 
 
 class Judge:
@@ -93,9 +99,11 @@ class Judge:
     def derivative(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         """The exact derivatives with respect to an input, and their scales."""
         exact = self.slope(name)
-        moved = self.inputs | {name: self.inputs[name] + step for name, step in self._steps().items()}
+        numbers = self._steps()
+        beside = [self.inputs | {one: self.inputs[one] * (1 + side * DIP) for one in numbers} for side in (-1, 1)]
+        least = np.minimum(*(np.abs(self._slope(name, inputs)) for inputs in beside))
         with np.errstate(all="ignore"):
-            return exact, _scale(exact, np.abs(self._slope(name, moved) - exact))
+            return exact, _ulp(np.where(np.abs(exact) < least, least, exact))
 
     def _steps(self) -> dict[str, np.ndarray]:
         """The last unit of every input that is a number."""
@@ -113,13 +121,36 @@ class Judge:
     def _slope(self, name: str, inputs) -> np.ndarray:
         return _floats(self.oracle.slope({name: np.ones_like(inputs[name])}, inputs))
 
+    @cached_property
+    def argument(self) -> sympy.Expr | None:
+        """The one expression, linear in the inputs, that the formula is a function of: an input, or a difference."""
+        whole = inlined(self.formula.output, self.formula.stages)
+        if whole.atoms(Parameter):
+            return None
+        for candidate in (*self.formula.inputs, *sorted(whole.atoms(sympy.Add), key=str)):
+            slopes = [candidate.diff(value) for value in self.formula.inputs]
+            rest = whole.xreplace({candidate: sympy.Dummy(), -candidate: sympy.Dummy()})
+            if set(slopes) <= {0, 1, -1} and 1 in slopes and not rest.atoms(Value):
+                return candidate
+        return None
+
+    @cached_property
+    def argument_values(self) -> np.ndarray:
+        """The argument at each point; infinity where there is none."""
+        slopes = [self.argument.diff(value) if self.argument is not None else np.inf for value in self.formula.inputs]
+        with np.errstate(all="ignore"):
+            return sum(
+                float(slope) * column for slope, column in zip(slopes, self.inputs.values(), strict=True) if slope
+            )
+
     def fitted(self, name: str, least_radius: float) -> Series | None:
-        """The series, near zero, of the value (name '') or of the derivative with respect to an input."""
-        (source,) = self.inputs
+        """The series near zero, in the argument, of the value (name '') or of the derivative by an input."""
+        carrier = next(value.name for value in self.formula.inputs if self.argument.diff(value) == 1)
 
         def function(numbers):
-            inputs = {source: np.array(numbers, dtype=object)}
-            return list(self.oracle.slope({source: np.ones(len(numbers))}, inputs) if name else self.oracle(**inputs))
+            inputs = {one: np.array([mpmath.mpf(0)] * len(numbers), dtype=object) for one in self.inputs}
+            inputs[carrier] = np.array(numbers, dtype=object)
+            return list(self.oracle.slope({name: np.ones(len(numbers))}, inputs) if name else self.oracle(**inputs))
 
         return fitted(function, least_radius)
 
@@ -137,9 +168,11 @@ class Judge:
         worst = int(np.argmax(errors))
         at = tuple(float(column[worst]) for column in self.inputs.values())
         bad = errors > ACCURATE
-        sizes = np.max([np.abs(column[bad].astype(float)) for column in self.inputs.values()], axis=0)
-        reach, least = float(sizes.max(initial=0)), float(sizes.min(initial=np.inf))
-        return Error(float(errors[worst]), at, int(np.count_nonzero(bad)), reach, least)
+        sizes = np.max([np.abs(column.astype(float)) for column in self.inputs.values()], axis=0)
+        overflow = float(sizes[np.isinf(errors)].min(initial=np.inf))
+        distance = np.abs(self.argument_values)
+        reach = tuple(float(distance[errors > level].max(initial=0)) for level in REACHES)
+        return Error(float(errors[worst]), at, int(np.count_nonzero(bad)), overflow, reach)
 
 
 def _masks(formula: Formula) -> set[Value]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from math import inf
 
 import sympy
 from sympy.core.symbol import Str
@@ -21,9 +22,9 @@ from nngrad.codegen.derive import Derivatives
 from nngrad.codegen.forms import FEW_FORMS, Search
 from nngrad.codegen.recognise import recognised
 from nngrad.codegen.restage import inlined
-from nngrad.codegen.rounding import ACCURATE, Error, Judge
+from nngrad.codegen.rounding import ACCURATE, REACHES, Error, Judge
 from nngrad.codegen.series import Series
-from nngrad.codegen.symbols import NearZero, Parameter, Value, Where
+from nngrad.codegen.symbols import NearZero, Value, Where
 from nngrad.codegen.trace import Formula
 
 LIMITS = (2**10, 2**20)  # of inputs, where a form overflows
@@ -148,23 +149,25 @@ class _Selection:
 
     def _clamped(self, tried: list[Tried]) -> Iterator[sympy.Expr]:
         """The forms that only overflow, with inputs kept to where the result has long settled."""
-        far = [one for one in tried if one.error.least > LIMITS[0]]
+        far = [one for one in tried if LIMITS[0] < one.error.overflow < inf]
         for one in sorted(far, key=lambda one: (one.error.bad, self._key(one.form)))[:ENOUGH_FORMS]:
             for limit in LIMITS:
                 yield from identities.clamped(one.form, self.formula, limit)
 
     def _with_series(self, of: str, tried: list[Tried], cotangent) -> Iterator[sympy.Expr]:
         """The form that is accurate nearest to zero, replaced there by a series."""
-        nearest = min(tried, key=lambda one: (one.error.reach, self._key(one.form)))
-        if len(self.formula.inputs) > 1 or any(stage.expr.atoms(Parameter) for stage in self.formula.stages):
+        argument, name = self.judge.argument, f"{self.name}_{of}_near_zero".upper()
+        if argument is None:
             return
-        name = f"{self.name}_{of}_near_zero".upper()
-        series = self.judge.fitted(of.removeprefix("y"), nearest.error.reach)
-        if series is not None:
-            self.judge.series[name] = series
-            (x,) = self.formula.inputs
-            form = nearest.form.xreplace({cotangent: sympy.S.One})
-            yield cotangent * Where(words.abs(x) < sympy.Rational(series.radius), NearZero(x, Str(name)), form)
+        for level in range(len(REACHES)):
+            nearest = min(tried, key=lambda one: (one.error.reach[level], self._key(one.form)))
+            series = self.judge.fitted(of.removeprefix("y").removeprefix("d"), nearest.error.reach[level])
+            if series is not None:
+                self.judge.series[name] = series
+                form = nearest.form.xreplace({cotangent: sympy.S.One})
+                inside = words.abs(argument) < sympy.Rational(series.radius)
+                yield cotangent * Where(inside, NearZero(argument, Str(name)), form)
+                return
 
     def _key(self, form) -> tuple:
         return self._cost(form), sympy.count_ops(form), str(form)

@@ -269,6 +269,25 @@ over_square = _word(
     ],
     smooth=lambda a, b: Where(sympy.Eq(hypot(a, b), 0), 0, a / hypot(a, b) / hypot(a, b)),
 )
+# sin(pi x) and cos(pi x), which specs write so: pi x need not be rounded before whole turns are taken off it.
+sinpi = _word(
+    "sinpi",
+    "runtime.sinpi",
+    mpmath.sinpi,
+    8,
+    "sin(pi x), 0 at whole numbers.",
+    derivatives=lambda x: [sympy.pi * cospi(x)],
+    smooth=lambda x: sin(sympy.pi * x),
+)
+cospi = _word(
+    "cospi",
+    "runtime.cospi",
+    mpmath.cospi,
+    8,
+    "cos(pi x).",
+    derivatives=lambda x: [-sympy.pi * sinpi(x)],
+    smooth=lambda x: cos(sympy.pi * x),
+)
 sinc = _word(
     "sinc",
     "runtime.sinc",

@@ -102,7 +102,7 @@ def _square(term):
 def clamped(form, formula: Formula, limit: int) -> Iterator[sympy.Expr]:
     """The form with its inputs kept within a limit: everywhere, in the arguments of words, in branches not linear."""
     form = inlined(form, formula.stages)
-    swaps = {value: words.clip(value, -limit, limit) for value in formula.inputs}
+    swaps = {value: words.clamped(value, limit) for value in formula.inputs}
     yield form.xreplace(swaps)
     yield _in_arguments(form, swaps)
 

@@ -453,6 +453,16 @@ clip = _word(
     arity=3,
     derivatives=lambda x, low, high: [Where(sympy.And(x >= low, x <= high), 1, 0), 0, 0],
 )
+# x within [-limit, limit], where a kernel may forget how large x is; no formula has a derivative through it.
+clamped = _word(
+    "clamped",
+    "runtime.clamped",
+    lambda x, limit: builtins.min(builtins.max(x, -limit), limit),
+    2,
+    "x limited to [-limit, limit].",
+    arity=2,
+    derivatives=lambda x, limit: [1, 0],
+)
 power = _word(
     "power", "runtime.power", mpmath.power, 30, "x1 to the power x2.", arity=2, derivatives=_power_derivatives, safe=1
 )

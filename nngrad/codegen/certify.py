@@ -1,8 +1,10 @@
 """The oracle: an op's formula, as its author wrote it, evaluated by mpmath.
 
 It reads the traced formula before any rewriting and never a derivative, so that it is independent of what it judges.
-Derivatives are judged by differences of the formula itself in many digits: with 60 digits and a step of 1e-20 a central
-difference is exact to some 40 digits.
+Derivatives are judged by central differences of the formula itself, with steps far below the last digit of any float.
+
+No number of digits is enough everywhere: log(1 + exp(-700)) needs 330, and its slope twice as many. So the digits grow,
+along `LADDER`, until two rungs agree; what does not settle is nan, and so is what is not real.
 """
 
 from __future__ import annotations
@@ -19,8 +21,10 @@ from nngrad.codegen.symbols import Count, Parameter, Pick, Subgradient, Value, W
 from nngrad.codegen.trace import Formula, Stage
 from nngrad.codegen.words import WORD_OF
 
-DIGITS = 60
-STEP = mpmath.mpf(10) ** -20
+LADDER = (40, 80, 160, 280, 400, 560, 800, 1600)
+AGREE = mpmath.mpf(10) ** -24  # relative: a hundred-millionth of a float64's last digit
+LENGTH = "length of the direction"
+SMALLEST = mpmath.mpf(2) ** -1074
 _COMPARE = {
     sympy.Gt: lambda a, b: a > b, sympy.Ge: lambda a, b: a >= b, sympy.Lt: lambda a, b: a < b,
     sympy.Le: lambda a, b: a <= b, sympy.Eq: lambda a, b: a == b, sympy.Ne: lambda a, b: a != b,
@@ -28,18 +32,106 @@ _COMPARE = {
 
 
 class Oracle:
-    """Evaluates a formula on arrays of numbers, exactly to some 50 digits.
+    """Evaluates a formula on arrays of numbers, exactly to some 24 digits.
 
     `params` gives numbers for the formula's numeric parameters and axes for its axis parameters. Values are object
-    arrays of mpf; where the formula is not real or not finite, they are nan.
+    arrays of mpf; where the formula is not real or not finite, they are nan. What is a thousand times smaller than
+    `smallest` need not be known better than that: it rounds to zero.
     """
 
-    def __init__(self, formula: Formula, params: dict[str, object]):
+    def __init__(self, formula: Formula, params: dict[str, object], smallest=SMALLEST):
         self.formula, self.params = formula, params
+        self.negligible = smallest / 1000
 
     def __call__(self, **inputs) -> np.ndarray:
         """The formula's value, reduced axes dropped."""
-        with mpmath.workdps(DIGITS):
+
+        def attempt(digits, values):
+            value = self._evaluate(digits, values)
+            return value, 0 * value, _noise(digits, value)
+
+        return self._settled(attempt, inputs)
+
+    def slope(self, direction: dict[str, np.ndarray], inputs: dict[str, np.ndarray], length=1) -> np.ndarray:
+        """The derivative of the formula along a direction; nan at a kink, where the two sides disagree.
+
+        `length`, of the output's shape, is what the direction's length is to be counted as: 1 as it stands. A
+        direction as long as the input, where that is small, keeps the steps small against the input.
+        """
+        return self._differences((direction,), inputs, length)
+
+    def curvature(self, first, second, inputs) -> np.ndarray:
+        """The second derivative along two directions."""
+        return self._differences((first, second), inputs, 1)
+
+    # --- digits -------------------------------------------------------------------------------------------------------
+
+    def _settled(self, attempt: Callable, inputs: dict[str, np.ndarray]) -> np.ndarray:
+        """What `attempt(digits, inputs)` comes to as digits grow; it gives values and how far their two sides differ.
+
+        An elementwise formula is evaluated again only where it has not settled, and far inputs apart from near ones.
+        """
+        inputs = {name: np.asarray(array) for name, array in inputs.items()}
+        if self.formula.axes:
+            return self._climb(attempt, inputs)
+        shape = np.broadcast_shapes(*(array.shape for array in inputs.values()))
+        flat = {name: np.broadcast_to(array, shape).reshape(-1) for name, array in inputs.items()}
+        far = np.array([_decades(point) > 0 for point in zip(*flat.values(), strict=True)], dtype=bool)
+        result = np.full(far.size, mpmath.nan, dtype=object)
+        for own in filter(len, (np.flatnonzero(far), np.flatnonzero(~far))):
+            result[own] = self._climb(attempt, {name: array[own] for name, array in flat.items()})
+        return result.reshape(shape)
+
+    def _climb(self, attempt, inputs) -> np.ndarray:
+        value, gap, _ = map(_objects, attempt(LADDER[0], inputs))
+        result = np.full(value.shape, mpmath.nan, dtype=object)
+        unsettled = np.arange(value.size)
+        for digits in LADDER[1:]:
+            before, gap_before = value, gap
+            value, gap, noise = map(_objects, attempt(digits, inputs))
+            settled = np.asarray(_settles(before, value, noise < self.negligible, self.negligible), dtype=bool)
+            smooth = np.where(np.asarray(_is_kink(value, gap_before, gap), dtype=bool), mpmath.nan, value)
+            result.flat[unsettled[settled.flat]] = smooth[settled]
+            if settled.all():
+                break
+            if self.formula.axes:
+                continue
+            inputs = {name: array[~settled] for name, array in inputs.items()}
+            value, gap, unsettled = value[~settled], gap[~settled], unsettled[~settled]
+        return result
+
+    def _differences(self, directions, inputs, length) -> np.ndarray:
+        """Differences of the formula along one direction, or along two."""
+        names = list(inputs)
+        moves = [{name: np.asarray(move) for name, move in direction.items()} for direction in directions]
+
+        def attempt(digits, packed):
+            values = {name: packed[name] for name in names}
+            along = [{name: packed[f"{name}{order}"] for name in move} for order, move in enumerate(moves)]
+            far = max((_decades(array.flat) for array in values.values()), default=0)
+            with mpmath.workdps(digits + far):
+                step = mpmath.mpf(10) ** -_step_digits(digits, len(moves))
+                if len(moves) == 2:
+                    corners = [
+                        self._evaluate(digits + far, _moved(_moved(values, along[0], a * step), along[1], b * step))
+                        for a in (1, -1) for b in (1, -1)
+                    ]  # fmt: skip
+                    value = (corners[0] - corners[1] - corners[2] + corners[3]) / (4 * step**2)
+                    return value, 0 * value, _noise(digits, corners[0]) / step**2
+                ahead, here, behind = (
+                    self._evaluate(digits + far, _moved(values, along[0], side * step)) for side in (1, 0, -1)
+                )
+                gap = np.abs(ahead - 2 * here + behind) / step
+                slope = (ahead - behind) / (2 * step)
+                return tuple(array / packed[LENGTH] for array in (slope, gap, _noise(digits, here) / step))
+
+        packed = {f"{name}{order}": move[name] for order, move in enumerate(moves) for name in move}
+        return self._settled(attempt, {**inputs, **packed, LENGTH: np.asarray(length, dtype=object)})
+
+    # --- formulas -----------------------------------------------------------------------------------------------------
+
+    def _evaluate(self, digits: int, inputs: dict[str, np.ndarray]) -> np.ndarray:
+        with mpmath.workdps(digits):
             values = {name: _exact(array) for name, array in inputs.items()}
             self.shape = np.broadcast_shapes(
                 *(array.shape for name, array in values.items() if name not in self.formula.indices)
@@ -48,19 +140,7 @@ class Oracle:
                 values[stage.value.name] = self._stage(stage, values)
             result = values[self.formula.output.name]
             axis = self.formula.reduced_axis
-            return np.asarray(np.squeeze(result, self._axis(axis)) if axis else result, dtype=object)
-
-    def slope(self, direction: dict[str, np.ndarray], inputs: dict[str, np.ndarray]) -> np.ndarray:
-        """The derivative of the formula along a direction, by a central difference."""
-        with mpmath.workdps(DIGITS):
-            ahead, behind = (self(**_moved(inputs, direction, side * STEP)) for side in (1, -1))
-            return np.asarray((ahead - behind) / (2 * STEP), dtype=object)
-
-    def curvature(self, first, second, inputs) -> np.ndarray:
-        """The second derivative along two directions."""
-        with mpmath.workdps(DIGITS):
-            ahead, behind = (self.slope(first, _moved(inputs, second, side * STEP)) for side in (1, -1))
-            return np.asarray((ahead - behind) / (2 * STEP), dtype=object)
+            return np.array(np.squeeze(result, self._axis(axis)) if axis else result, dtype=object)
 
     def _axis(self, label: str):
         axis = self.params.get(label, None)
@@ -91,7 +171,7 @@ class Oracle:
             axes = np.atleast_1d(self._axis(expr.args[0].name))
             return mpmath.mpf(int(np.prod([self.shape[axis] for axis in axes])))
         if expr.is_number:
-            return mpmath.mpmathify(sympy.N(expr, DIGITS + 10))
+            return mpmath.mpmathify(sympy.N(expr, mpmath.mp.dps + 10))
         if isinstance(expr, Subgradient):
             return self._value(expr.args[0], values)
         if isinstance(expr, Where):
@@ -99,8 +179,9 @@ class Oracle:
             return _choose(condition, *(self._value(branch, values) for branch in expr.args[1:]))
         args = [self._value(arg, values) for arg in expr.args]
         if expr.is_Add or expr.is_Mul:
-            total = args[0]
-            for arg in args[1:]:
+            # arrays first: mpmath refuses an array on its right by an error that spells out every number
+            total, *rest = sorted(args, key=lambda arg: not isinstance(arg, np.ndarray))
+            for arg in rest:
                 total = total + arg if expr.is_Add else total * arg
             return total
         function = mpmath.power if expr.is_Pow else WORD_OF[type(expr)].oracle
@@ -144,8 +225,42 @@ def _exact(array) -> np.ndarray:
     return np.asarray(np.frompyfunc(mpmath.mpf, 1, 1)(np.asarray(array, dtype=object)), dtype=object)
 
 
+def _objects(array) -> np.ndarray:
+    return np.asarray(array, dtype=object)
+
+
 def _moved(inputs, direction, step):
     return {
-        name: _exact(array) + step * _exact(direction[name]) if name in direction else array
+        name: _exact(array) + _exact(direction[name]) * step if name in direction else array
         for name, array in inputs.items()
     }
+
+
+def _decades(numbers) -> int:
+    """How many digits the largest of some numbers has before its point, where that is many."""
+    largest = max((abs(x if isinstance(x, mpmath.mpf) else float(x)) for x in numbers), default=0)
+    decades = int(mpmath.log10(largest)) + 1 if largest > 1 else 0
+    return decades if decades > 12 else 0
+
+
+def _step_digits(digits: int, order: int) -> int:
+    """The decimals of a difference's step: so many that two rungs may agree, and few for rounding's sake."""
+    return 13 + (digits - LADDER[0]) // (7 if order == 1 else 4)
+
+
+def _noise(digits: int, value):
+    """What is lost to rounding in a sum of numbers of the value's size, or of one's."""
+    return (1 + np.abs(value)) * mpmath.mpf(10) ** (2 - digits)
+
+
+def _settled_at(before, value, sees_all, negligible) -> bool:
+    if mpmath.isnan(before) or mpmath.isnan(value):
+        return mpmath.isnan(before) and mpmath.isnan(value)
+    if before == value != 0 or abs(before - value) < AGREE * abs(value):
+        return True
+    return bool(sees_all) and abs(before) < negligible and abs(value) < negligible
+
+
+_settles = np.frompyfunc(_settled_at, 4, 1)
+# whether the one-sided slopes stay apart although the step has shrunk
+_is_kink = np.frompyfunc(lambda slope, early, late: late > early / 100 and late > abs(slope) * 1e-12, 3, 1)

@@ -111,6 +111,48 @@ def _abs_of_product(cls, x):
     return cls(-x) if x.could_extract_minus_sign() else None
 
 
+def _exact_exp(x):
+    """exp(x) for mpmath, which would multiply large whole numbers out, a bit at a time."""
+    whole = mpmath.fabs(x) > 1000 and mpmath.isint(x)
+    return mpmath.exp(mpmath.fsub(x, 0.5, exact=True)) * mpmath.exp(0.5) if whole else mpmath.exp(x)
+
+
+def _by_exp(function: Callable, in_exp: Callable):
+    """A function for mpmath that is written in exp(x) and exp(-x) where x is large, for the same reason."""
+    return lambda x: in_exp(_exact_exp(x), _exact_exp(-x)) if mpmath.fabs(x) > 1000 else function(x)
+
+
+def _exact_erf(x):
+    """erf(x) for mpmath by 2 x exp(-x^2) / sqrt(pi) times the sum of (2 x^2)^k / (1 3 5 ... (2 k + 1)).
+
+    Its terms are positive. mpmath's own series alternates, which takes ten times as long at hundreds of digits.
+    """
+    bits, square = mpmath.mp.prec, x * x
+    if not square > 1:
+        return mpmath.erf(x)
+    if square > bits:
+        return mpmath.sign(x)
+    with mpmath.workprec(bits + 40):
+        doubled = int(mpmath.ldexp(2 * x * x, bits + 40))
+        term = total = 1 << (bits + 40)
+        odd = 1
+        while term:
+            odd += 2
+            term = (term * doubled >> (bits + 40)) // odd
+            total += term
+        value = 2 * x * mpmath.exp(-x * x) / mpmath.sqrt(mpmath.pi) * mpmath.ldexp(total, -bits - 40)
+    return +value
+
+
+def _exact_erfc(x):
+    """erfc(x) for mpmath: by its own asymptotic series where that suffices, else from erf in as many more digits."""
+    if x < 1 or x * x > mpmath.mp.prec:
+        return mpmath.erfc(x)
+    with mpmath.workprec(mpmath.mp.prec + int(1.5 * x * x) + 20):
+        value = 1 - _exact_erf(x)
+    return +value
+
+
 half, two_over_sqrt_pi = sympy.Rational(1, 2), 2 / sympy.sqrt(sympy.pi)
 
 abs = _word(
@@ -135,7 +177,7 @@ cbrt = _word(
     "Cube root.",
     derivatives=lambda x: [1 / (3 * cbrt(x) ** 2)],
 )
-exp = _word("exp", "np.exp", mpmath.exp, 4, "Exponential function.", head=sympy.exp, safe=0)
+exp = _word("exp", "np.exp", _exact_exp, 4, "Exponential function.", head=sympy.exp, safe=0)
 exp2 = _word(
     "exp2",
     "np.exp2",
@@ -146,7 +188,15 @@ exp2 = _word(
     is_positive=True,
     safe=0,
 )
-expm1 = _word("expm1", "np.expm1", mpmath.expm1, 4, "exp(x) - 1, exact near 0.", derivatives=lambda x: [exp(x)], safe=0)
+expm1 = _word(
+    "expm1",
+    "np.expm1",
+    _by_exp(mpmath.expm1, lambda up, down: up - 1),
+    4,
+    "exp(x) - 1, exact near 0.",
+    derivatives=lambda x: [exp(x)],
+    safe=0,
+)
 log = _word("log", "np.log", mpmath.log, 4, "Natural logarithm.", head=sympy.log, safe=1)
 log2 = _word(
     "log2",
@@ -202,8 +252,24 @@ arctan2 = _word(
     arity=2,
     derivatives=lambda y, x: [x / hypot(x, y) ** 2, -y / hypot(x, y) ** 2],
 )
-sinh = _word("sinh", "np.sinh", mpmath.sinh, 10, "Hyperbolic sine.", derivatives=lambda x: [cosh(x)], safe=0)
-cosh = _word("cosh", "np.cosh", mpmath.cosh, 10, "Hyperbolic cosine.", derivatives=lambda x: [sinh(x)], safe=0)
+sinh = _word(
+    "sinh",
+    "np.sinh",
+    _by_exp(mpmath.sinh, lambda up, down: (up - down) / 2),
+    10,
+    "Hyperbolic sine.",
+    derivatives=lambda x: [cosh(x)],
+    safe=0,
+)
+cosh = _word(
+    "cosh",
+    "np.cosh",
+    _by_exp(mpmath.cosh, lambda up, down: (up + down) / 2),
+    10,
+    "Hyperbolic cosine.",
+    derivatives=lambda x: [sinh(x)],
+    safe=0,
+)
 tanh = _word("tanh", "np.tanh", mpmath.tanh, 2, "Hyperbolic tangent.", derivatives=lambda x: [4 * sigmoid_slope(2 * x)])
 arcsinh = _word(
     "arcsinh", "np.arcsinh", mpmath.asinh, 15, "Inverse hyperbolic sine.", derivatives=lambda x: [1 / hypot(1, x)]
@@ -248,12 +314,12 @@ sinc = _word(
     derivatives=lambda x: [Where(sympy.Eq(x, 0), 0, (cos(sympy.pi * x) - sinc(x)) / x)],
 )
 erf = _word(
-    "erf", "runtime.erf", mpmath.erf, 15, "Error function.", derivatives=lambda x: [two_over_sqrt_pi * exp(-(x**2))]
+    "erf", "runtime.erf", _exact_erf, 15, "Error function.", derivatives=lambda x: [two_over_sqrt_pi * exp(-(x**2))]
 )
 erfc = _word(
     "erfc",
     "runtime.erfc",
-    mpmath.erfc,
+    _exact_erfc,
     15,
     "Complementary error function 1 - erf(x), exact in the tail.",
     derivatives=lambda x: [-two_over_sqrt_pi * exp(-(x**2))],
@@ -263,7 +329,7 @@ erfc = _word(
 normal_cdf = _word(
     "normal_cdf",
     "runtime.normal_cdf",
-    lambda x: mpmath.erfc(-x / mpmath.sqrt(2)) / 2,
+    lambda x: _exact_erfc(-x / mpmath.sqrt(2)) / 2,
     20,
     "erfc(-x / sqrt(2)) / 2.",
     derivatives=lambda x: [exp(-(x**2) / 2) / sympy.sqrt(2 * sympy.pi)],
@@ -273,7 +339,7 @@ normal_cdf = _word(
 sigmoid = _word(
     "sigmoid",
     "",
-    lambda x: 1 / (1 + mpmath.exp(-x)),
+    lambda x: 1 / (1 + _exact_exp(-x)),
     7,
     "Logistic function 1 / (1 + exp(-x)).",
     derivatives=lambda x: [sigmoid_slope(x)],
@@ -284,7 +350,7 @@ sigmoid = _word(
 sigmoid_slope = _word(
     "sigmoid_slope",
     "",
-    lambda x: 1 / (2 + mpmath.exp(x) + mpmath.exp(-x)),
+    lambda x: 1 / (2 + _exact_exp(x) + _exact_exp(-x)),
     6,
     "sigmoid(x) sigmoid(-x).",
     derivatives=lambda x: [sigmoid_slope(x) * (sigmoid(-x) - sigmoid(x))],
@@ -296,7 +362,7 @@ sigmoid_slope = _word(
 softplus = _word(
     "softplus",
     "",
-    lambda x: mpmath.log1p(mpmath.exp(x)),
+    lambda x: mpmath.log1p(_exact_exp(x)),
     9,
     "log(1 + exp(x)).",
     derivatives=lambda x: [sigmoid(x)],
@@ -306,7 +372,7 @@ softplus = _word(
 logaddexp = _word(
     "logaddexp",
     "np.logaddexp",
-    lambda a, b: mpmath.log(mpmath.exp(a) + mpmath.exp(b)),
+    lambda a, b: mpmath.log(_exact_exp(a) + _exact_exp(b)),
     20,
     "log(exp(x1) + exp(x2)).",
     arity=2,

@@ -27,6 +27,7 @@ from nngrad.codegen.samples import points, rows, tuples
 from nngrad.codegen.trace import PRESENT, Formula, Op
 
 GOOD, FAIR = 4.0, 64.0
+ORACLE = 1e-6  # what the oracle itself may be off
 DTYPES = (np.float32, np.float64)
 DIPS = (0.5, 0.0625, 0.0009765625)
 FAR = (80, 120, 180, 270, 405, 608)  # exponents of two along which a limit at infinity is looked for
@@ -109,7 +110,8 @@ class Scale:
         if math.isnan(got):
             return math.inf
         off = abs(self.clamped(mpmath.mpf(float(got))) - self.clamped(truth))
-        return float(off / self.spacing(max(abs(truth), size))) if off else 0.0
+        units = float(off / self.spacing(min(max(abs(truth), size), self.limit)))
+        return units if units > ORACLE else 0.0
 
     def shown(self, truth) -> str:
         """An exact value for people; to print all digits of exp(1e38) takes as long as to compute them."""

@@ -44,26 +44,227 @@ def test_product_of_others(row):
     np.testing.assert_array_equal(runtime.product_of_others(np.array(row)[:, None], None), np.array(expected)[:, None])
 
 
-@pytest.mark.parametrize("dtype, ulps", [(np.float32, 5), (np.float64, 5)])
+# --- functions that NumPy lacks: units in the last place against mpmath ---
+
+PRECISIONS = {np.float32: (24, -149), np.float64: (53, -1074)}
+
+
+def ulps(values, truths, dtype):
+    """The largest error in units of the exact value's last place, subnormal numbers included."""
+    digits, lowest = PRECISIONS[dtype]
+    worst = 0
+    for value, truth in zip(np.ravel(values), truths, strict=True):
+        assert np.isfinite(value), truth
+        unit = mpmath.mpf(2) ** max(mpmath.frexp(abs(truth))[1] - digits, lowest)
+        worst = max(worst, abs(mpmath.mpf(float(value)) - truth) / unit)
+    return float(worst)
+
+
+def exactly(function, *arrays):
+    return [function(*(mpmath.mpf(float(one)) for one in row)) for row in zip(*arrays, strict=True)]
+
+
+@pytest.fixture(autouse=True)
+def many_digits():
+    with mpmath.workdps(60):
+        yield
+
+
+def around(limit, dtype, seed=2):
+    """Points from -limit to limit, dense near 0 and small to the last."""
+    random = np.random.default_rng(seed)
+    small = np.geomspace(1e-30, 1, 60)
+    return np.concatenate([random.uniform(-limit, limit, 700), random.normal(size=300), small, -small]).astype(dtype)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize(
-    "name, exact",
+    "name, exact, limits",
     [
-        ("erf", mpmath.erf),
-        ("erfc", mpmath.erfc),
-        ("normal_cdf", lambda x: mpmath.erfc(-x / mpmath.sqrt(2)) / 2),
+        ("erf", mpmath.erf, (4, 6)),
+        ("erfc", mpmath.erfc, (10.06, 27.2)),
+        ("normal_cdf", lambda x: mpmath.erfc(-x / mpmath.sqrt(2)) / 2, (14.2, 38.5)),
     ],
 )
-def test_error_functions(name, exact, dtype, ulps):
-    """To a few units in the last place, in the tails too, as far as results are not subnormal."""
-    tail = {np.float32: 9, np.float64: 26}[dtype]
-    x = np.concatenate([np.linspace(-tail, tail, 400), np.geomspace(1e-30, 1, 60), -np.geomspace(1e-30, 1, 60)]).astype(
-        dtype
-    )
-    with mpmath.workdps(50):
-        expected = [exact(mpmath.mpf(float(one))) for one in x]
-        off = [
-            abs(mpmath.mpf(float(y)) - truth) / mpmath.mpf(float(np.spacing(dtype(abs(truth)))))
-            for y, truth in zip(getattr(runtime, name)(x), expected, strict=True)
-            if abs(truth) > np.finfo(dtype).tiny
-        ]
-    assert max(off) <= ulps
+def test_error_functions(name, exact, limits, dtype):
+    """At most 2 ulp into the subnormal tail, in one tile and in many."""
+    x = around(limits[dtype == np.float64], dtype)
+    assert ulps(getattr(runtime, name)(x), exactly(exact, x), dtype) <= 2
+    many = np.tile(x, 200)[: 1 << 17].reshape(2, -1)
+    np.testing.assert_array_equal(getattr(runtime, name)(many).ravel()[: x.size], getattr(runtime, name)(x))
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_error_functions_at_the_ends(dtype):
+    largest = np.finfo(dtype).max
+    x = np.array([-np.inf, -largest, -0.0, 0.0, largest, np.inf, np.nan], dtype)
+    np.testing.assert_array_equal(runtime.erf(x), [-1, -1, -0.0, 0, 1, 1, np.nan])
+    assert np.signbit(runtime.erf(x))[2]
+    np.testing.assert_array_equal(runtime.erfc(x), [2, 2, 1, 1, 0, 0, np.nan])
+    np.testing.assert_array_equal(runtime.normal_cdf(x), [0, 0, 0.5, 0.5, 1, 1, np.nan])
+    p = runtime.normal_cdf(x)
+    np.testing.assert_array_equal(runtime.times_normal_cdf(x, p), [0, 0, 0, 0, largest, np.inf, np.nan])
+    np.testing.assert_array_equal(runtime.exp_square(x, -0.5), [0, 0, 1, 1, 0, 0, np.nan])
+    np.testing.assert_array_equal(runtime.x_exp_square(x, -0.5), [0, 0, 0, 0, 0, 0, np.nan])
+    for function in (runtime.erf, runtime.erfc, runtime.normal_cdf):
+        assert isinstance(function(x[0:1].reshape(())), np.ndarray) and function(x[:0]).shape == (0,)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("c", [-0.5, -1, -1 / 3, -1 / 256])
+def test_gaussians(c, dtype):
+    x = around(float(np.sqrt({np.float32: -103, np.float64: -744}[dtype] / c)), dtype)
+    assert ulps(runtime.exp_square(x, c), exactly(lambda x: mpmath.exp(c * x * x), x), dtype) <= 2
+    assert ulps(runtime.x_exp_square(x, c), exactly(lambda x: x * mpmath.exp(c * x * x), x), dtype) <= 3
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_times_normal_cdf_keeps_its_digits_where_the_factor_is_subnormal(dtype):
+    low, high = {np.float32: (-14.4, -12.5), np.float64: (-38.6, -37)}[dtype]
+    x = np.linspace(low, high, 500).astype(dtype)
+    y = runtime.times_normal_cdf(x, runtime.normal_cdf(x))
+    assert ulps(y, exactly(lambda x: x * mpmath.erfc(-x / mpmath.sqrt(2)) / 2, x), dtype) <= 3
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_exp_difference(dtype):
+    random = np.random.default_rng(3)
+    b = (random.normal(size=1000) * np.exp(random.normal(size=1000) * 2)).astype(dtype)
+    a = np.minimum(b, (b - random.uniform(0, {np.float32: 100, np.float64: 740}[dtype], 1000)).astype(dtype))
+    exact = exactly(lambda a, b: mpmath.exp(a - b), a, b)
+    assert ulps(runtime.exp_difference(a, b), exact, dtype) <= 2
+    largest = np.finfo(dtype).max
+    a = np.array([-largest, -np.inf, -np.inf, np.inf, largest, 0, largest / 2, np.nan], dtype)
+    b = np.array([largest, -np.inf, 1, np.inf, largest, np.inf, largest, 1], dtype)
+    np.testing.assert_array_equal(runtime.exp_difference(a, b), [0, 1, 0, 1, 1, 0, 0, np.nan])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_logaddexp(dtype):
+    random = np.random.default_rng(4)
+    a = (random.normal(size=800) * 10 ** random.uniform(-3, 2, 800)).astype(dtype)
+    b = (a - random.uniform(-90, 90, 800)).astype(dtype)
+    y, exact = runtime.logaddexp(a, b), exactly(lambda a, b: mpmath.log(mpmath.exp(a) + mpmath.exp(b)), a, b)
+    if dtype == np.float64:  # near its zero, in units of the terms that cancel there
+        cancels = np.abs(y) < np.abs(np.maximum(a, b)) / 2
+        np.testing.assert_allclose(y[cancels], np.array(exact)[cancels].astype(float), rtol=0, atol=2e-16)
+        y, exact = y[~cancels], np.array(exact)[~cancels]
+    assert ulps(y, exact, dtype) <= 3
+    ends = np.array([-np.inf, np.inf, 0.0], dtype)
+    np.testing.assert_array_equal(runtime.logaddexp(ends, ends)[:2], [-np.inf, np.inf])
+    np.testing.assert_array_equal(runtime.logaddexp(ends[:1], ends[1:]), [np.inf, 0])
+    near = np.array([-0.6], np.float32)  # the sum is nearly 1, its logarithm nearly 0
+    other = np.log(-np.expm1(near)) * np.float32(1.0001)
+    exact = exactly(lambda a, b: mpmath.log(mpmath.exp(a) + mpmath.exp(b)), near, other)
+    assert ulps(runtime.logaddexp(near, other), exact, np.float32) <= 1
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_sinc_and_its_slope(dtype):
+    x = np.concatenate([around(40, dtype), np.arange(1, 9), [1e6 + 0.25, 12345.5]]).astype(dtype)
+    assert ulps(runtime.sinc(x), exactly(mpmath.sincpi, x), dtype) <= 3
+
+    def slope(x):
+        return (mpmath.cospi(x) - mpmath.sincpi(x)) / x
+
+    with mpmath.workdps(120):
+        x = x[(np.abs(x) < 1) | (np.abs(np.abs(np.cos(np.pi * x)) - np.abs(np.sinc(x))) > 0.1)]
+        assert ulps(runtime.sinc_slope(x), exactly(slope, x), dtype) <= 4
+    ends = np.array([0.0, np.inf, -np.inf, np.finfo(dtype).max], dtype)
+    np.testing.assert_array_equal(runtime.sinc(ends), [1, 0, 0, 0])
+    np.testing.assert_allclose(runtime.sinc_slope(ends), [0, 0, 0, 0], atol=1e-37)
+
+
+def magnitudes(dtype, size, seed):
+    """Numbers of either sign from the smallest subnormal to the largest."""
+    limits = np.finfo(dtype)
+    random = np.random.default_rng(seed)
+    exponents = random.uniform(np.log2(float(limits.smallest_subnormal)), limits.maxexp, size)
+    with np.errstate(over="ignore"):
+        x = np.exp2(exponents).astype(dtype) * random.choice([-1, 1], size).astype(dtype)
+    return x[np.isfinite(x) & (x != 0)]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    "name, exact",
+    [("over_hypot", lambda a, b: a / mpmath.hypot(a, b)), ("over_square", lambda a, b: a / (a * a + b * b))],
+)
+def test_slopes_of_the_plane(name, exact, dtype):
+    a = magnitudes(dtype, 1000, 5)
+    b = np.random.default_rng(6).permutation(a)
+    b[:300] = a[:300] * dtype(0.37)
+    truths = exactly(exact, a, b)
+    fits = [abs(truth) < float(np.finfo(dtype).max) / 4 for truth in truths]
+    values = getattr(runtime, name)(a[fits], b[fits])
+    assert ulps(values, [truth for truth, fit in zip(truths, fits, strict=True) if fit], dtype) <= 3
+    assert getattr(runtime, name)(np.zeros(1, dtype), np.zeros(1, dtype)) == 0
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_slopes_of_powers(dtype):
+    random = np.random.default_rng(7)
+    base = np.abs(magnitudes(dtype, 900, 8))
+    exponent = random.choice([0.01, 0.3, 0.5, 1.5, 2, 4, -0.3, -2.5, 1e-8, 7.3], base.size).astype(dtype)
+    largest = float(np.finfo(dtype).max)
+
+    def checked(function, exact):
+        truths = exactly(exact, base, exponent)
+        fits = np.array([abs(truth) < largest / 4 for truth in truths])
+        return ulps(function(base[fits], exponent[fits]), np.array(truths)[fits], dtype)
+
+    assert checked(runtime.power_slope, lambda a, b: b * a ** (b - 1)) <= 4
+    assert runtime.power_slope(np.zeros(1, dtype), np.zeros(1, dtype)) == 0
+
+    y = np.array([float(one) if one < largest else np.inf for one in exactly(mpmath.power, base, exponent)], dtype)
+    finite = np.isfinite(y)
+    base, exponent, y = base[finite], exponent[finite], y[finite]
+    truths = exactly(lambda a, b: a**b * mpmath.log(a), base, exponent)
+    fits = np.array([abs(truth) < largest / 4 for truth in truths])
+    values = runtime.power_times_log(y[fits], base[fits], exponent[fits])
+    assert ulps(values, np.array(truths)[fits], dtype) <= 4
+
+
+# --- rows ---
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_rows_are_shifted_where_exp_leaves_the_range(dtype):
+    top = float(np.log(np.finfo(dtype).max))
+    usual = np.array([[0, 1, 0.5], [-0.5, -1, -2]], dtype)
+    assert not runtime.shift(usual, -1).any(), "a usual row costs no subtraction"
+    x = np.array([[0, 1, 0.5], [2 * top, 0, -top], [-2 * top, -3 * top, -2 * top], [1, -2 * top, 0]], dtype)
+    np.testing.assert_array_equal(runtime.shift(x, -1), np.array([[0], [2 * top], [-2 * top], [0]], dtype))
+    y = runtime.exp_shifted(x, runtime.shift(x, -1))
+    assert y.dtype == dtype and np.isfinite(y).all()
+    assert runtime.shift(np.array([[np.inf, 0], [-np.inf, -np.inf], [np.nan, 1]], dtype), -1).tolist() == [[0]] * 3
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("axis", [-1, 0, (0, 1), None])
+def test_log_excess_keeps_what_one_term_outweighs(dtype, axis):
+    x = np.array([[1, 1e-20, 3e-25], [1e-3, 1, 2e-20]], dtype)
+    total = np.add.reduce(x, axis, keepdims=True)
+    excess = runtime.log_excess(total, x, axis)
+    others = total - np.maximum.reduce(x, axis, keepdims=True)
+    assert excess.shape == total.shape and excess.dtype == dtype
+    if axis == -1:
+        np.testing.assert_allclose(excess, [[1e-20], [1e-3]], rtol=1e-3)
+    elif axis == 0:
+        np.testing.assert_allclose(excess, [[1e-3, 1e-20, 1.5e-5]], rtol=1e-3)
+    else:
+        np.testing.assert_allclose(excess, np.log1p(others), rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_rows_are_scaled_by_powers_of_two_where_powers_leave_the_range(dtype):
+    limits = np.finfo(dtype)
+    huge, small = limits.max / 8, limits.tiny * 8
+    x = np.array([[1, -2, 0.5], [huge, -1, huge], [small, 0, -small], [0, 0, 0], [np.inf, 1, np.nan]], dtype)
+    scale = runtime.scale(x, 2, 0, -1)
+    assert scale.dtype == dtype and (np.frexp(scale)[0] == 0.5).all(), "dividing by it is exact"
+    assert scale[[0, 3, 4]].tolist() == [[1]] * 3
+    largest = np.abs(runtime.scaled(x, scale)[1:3]).max(-1)
+    assert ((largest >= 1) & (largest < 2)).all()
+    assert (runtime.scale(x[:1], 2, 1e-5, -1) == 1).all() and runtime.scaled(x, np.ones_like(scale)) is x
+    assert runtime.scale(x[2:3], 2, 1.0, -1) == 1, "a constant beside the powers is in range already"

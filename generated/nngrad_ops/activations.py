@@ -20,6 +20,7 @@ def sigmoid(x):
         dx = g*sigmoid_slope(x)
 
     Residuals: x.
+    Rounding error in float32, simulated: y 1.2, dx 2 ulp.
     """
     t = np.abs(x, out=...)
     t = np.negative(t, out=t)
@@ -56,6 +57,7 @@ def tanh(x):
         dx = 4*g*sigmoid_slope(2*x)
 
     Residuals: x.
+    Rounding error in float32, simulated: y 0.5, dx 2 ulp.
     """
     return np.tanh(x, out=...)
 
@@ -90,6 +92,7 @@ def relu(x):
         dx = where(x <= 0, 0, g)
 
     Residuals: x.
+    Rounding error in float32, simulated: y 0, dx 0 ulp.
     """
     return np.maximum(x, 0, out=...)
 
@@ -115,6 +118,7 @@ def leaky_relu(x, negative_slope=0.01):
         dx = where(x > 0, g, negative_slope*g)
 
     Residuals: x.
+    Rounding error in float32, simulated: y 0.62, dx 0.24 ulp.
     """
     t = np.multiply(x, negative_slope, out=...)
     return runtime.where(x > 0, x, t)
@@ -142,6 +146,7 @@ def elu(x, alpha=1.0):
         dx = where(x > 0, g, alpha*g*exp(x))
 
     Residuals: x.
+    Rounding error in float32, simulated: y 0.5, dx 0.46 ulp.
     """
     t = np.minimum(x, 0, out=...)
     expm1_x = np.expm1(t, out=t)
@@ -175,6 +180,7 @@ def selu(x):
         dx = where(x > 0, 1.050700987355481*g, 1.758099340847377*g*exp(x))
 
     Residuals: x.
+    Rounding error in float32, simulated: y 0.89, dx 1.2 ulp.
     """
     t = np.minimum(x, 0, out=...)
     expm1_x = np.expm1(t, out=t)
@@ -185,12 +191,11 @@ def selu(x):
 
 def selu_vjp(g, x):
     """Cotangent of `selu`'s input."""
-    t = np.multiply(g, 1.0507009873554805, out=...)
-    u = np.minimum(x, 0, out=...)
-    u = np.exp(u, out=u)
-    u = np.multiply(g, u, out=u)
-    u = np.multiply(u, 1.7580993408473768, out=u)
-    return runtime.where(x > 0, t, u)
+    t = np.minimum(x, 0, out=...)
+    t = np.exp(t, out=t)
+    t = np.multiply(t, 1.7580993408473768, out=t)
+    u = runtime.where(x > 0, 1.0507009873554805, t)
+    return np.multiply(g, u, out=u)
 
 
 selu_jvp = selu_vjp  # the Jacobian is symmetric
@@ -209,6 +214,7 @@ def celu(x, alpha=1.0):
         dx = where(x > 0, g, g*exp(x/alpha))
 
     Residuals: x.
+    Rounding error in float32, simulated: y 0.5, dx 0.46 ulp.
     """
     mask = x > 0
     t = np.divide(x, alpha, out=...)
@@ -237,17 +243,16 @@ celu_jvp = celu_vjp  # the Jacobian is symmetric
 def gelu_none_and_residuals(x):
     """`gelu` where approximate == "none" with what its derivatives reuse."""
     normal_cdf_x = runtime.normal_cdf(x)
-    y = np.multiply(normal_cdf_x, x, out=...)
-    return y, normal_cdf_x, None, None
+    y = runtime.times_normal_cdf(x, normal_cdf_x)
+    return y, normal_cdf_x
 
 
 def gelu_none_vjp(g, x, normal_cdf_x):
     """Cotangent of `gelu_none`'s input."""
-    t = runtime.exp_square(x, -0.5)
-    u = np.multiply(x, 0.3989422804014327, out=...)
-    u = np.multiply(u, t, out=u)
-    u = np.add(normal_cdf_x, u, out=u)
-    return np.multiply(g, u, out=u)
+    t = runtime.x_exp_square(x, -0.5)
+    t = np.multiply(t, 0.3989422804014327, out=t)
+    t = np.add(normal_cdf_x, t, out=t)
+    return np.multiply(g, t, out=t)
 
 
 gelu_none_jvp = gelu_none_vjp  # the Jacobian is symmetric
@@ -255,38 +260,52 @@ gelu_none_jvp = gelu_none_vjp  # the Jacobian is symmetric
 
 def gelu_tanh_and_residuals(x):
     """`gelu` where approximate == "tanh" with what its derivatives reuse."""
-    t = np.multiply(x, x, out=...)
-    t = np.multiply(t, x, out=t)
-    t = np.multiply(t, 0.044715, out=t)
-    t = np.add(t, x, out=t)
-    inner = np.multiply(t, 0.7978845608028654, out=t)
-    tanh_inner = np.tanh(inner, out=...)
-    t = np.add(tanh_inner, 1, out=...)
-    u = np.multiply(x, 0.5, out=...)
-    y = np.multiply(u, t, out=u)
-    return y, None, inner, tanh_inner
-
-
-def gelu_tanh_vjp(g, x, inner, tanh_inner):
-    """Cotangent of `gelu_tanh`'s input."""
-    t = np.multiply(tanh_inner, 0.5, out=...)
-    u = np.multiply(x, x, out=...)
-    u = np.multiply(u, 0.134145, out=u)
-    u = np.add(u, 1, out=u)
-    v = np.abs(inner, out=...)
-    v = np.minimum(v, 1000, out=v)
-    v = np.negative(v, out=v)
-    v = np.multiply(v, 2, out=v)
-    v = np.exp(v, out=v)
-    w = np.add(v, 1, out=...)
-    v = np.divide(v, w, out=v)
-    v = np.divide(v, w, out=v)
-    u = np.multiply(x, u, out=u)
-    u = np.multiply(u, v, out=u)
+    t = np.clip(x, -1024, 1024, out=...)
+    u = np.multiply(t, t, out=...)
+    u = np.multiply(u, t, out=u)
+    u = np.multiply(u, 0.044715, out=u)
+    u = np.add(u, t, out=u)
+    t = np.multiply(u, 0.7978845608028654, out=t)
+    t = np.abs(t, out=t)
+    t = np.minimum(t, 1000, out=t)
+    t = np.negative(t, out=t)
+    t = np.multiply(t, 2, out=t)
+    t = np.exp(t, out=t)
+    v = np.add(t, 1, out=...)
     u = np.multiply(u, 1.5957691216057308, out=u)
-    t = np.add(t, u, out=t)
-    t = np.add(t, 0.5, out=t)
-    return np.multiply(g, t, out=t)
+    t = np.maximum(t, u >= 0, out=t)
+    t = np.divide(t, v, out=t)
+    t = np.multiply(x, t, out=t)
+    return runtime.decayed(t, x, u), None
+
+
+def gelu_tanh_vjp(g, x):
+    """Cotangent of `gelu_tanh`'s input."""
+    t = np.clip(x, -1024, 1024, out=...)
+    u = np.multiply(t, t, out=...)
+    u = np.multiply(u, t, out=u)
+    v = np.multiply(u, 0.21406444881780073, out=...)
+    w = np.multiply(t, 1.5957691216057308, out=...)
+    v = np.add(v, w, out=v)
+    u = np.multiply(u, 0.044715, out=u)
+    u = np.add(u, t, out=u)
+    w = np.multiply(u, 0.7978845608028654, out=w)
+    w = np.abs(w, out=w)
+    w = np.minimum(w, 1000, out=w)
+    w = np.negative(w, out=w)
+    w = np.multiply(w, 2, out=w)
+    w = np.exp(w, out=w)
+    t = np.add(w, 1, out=t)
+    p = np.divide(w, t, out=...)
+    p = np.divide(p, t, out=p)
+    p = np.multiply(v, p, out=p)
+    u = np.multiply(u, 1.5957691216057308, out=u)
+    w = np.maximum(w, u >= 0, out=w)
+    w = np.divide(w, t, out=w)
+    p = np.add(p, w, out=p)
+    v = np.add(v, 1, out=v)
+    p = runtime.decayed(p, v, u)
+    return np.multiply(g, p, out=p)
 
 
 gelu_tanh_jvp = gelu_tanh_vjp  # the Jacobian is symmetric
@@ -312,31 +331,32 @@ def gelu(x, approximate="none"):
             return x * (1 + erf(x / sqrt(2))) / 2
 
     Derivative where approximate == "none":
-        dx = g*(normal_cdf_x + sqrt(2)*x*exp(-x**2/2)/(2*sqrt(pi)))
+        dx = g*(normal_cdf_x + sqrt(2)*x_exp_square(x, -1/2)/(2*sqrt(pi)))
 
     Derivative where approximate == "tanh":
-        dx = g*(tanh_inner/2 + 2*sqrt(2)*x*(0.134145*x**2 + 1)*sigmoid_slope(2*inner)/sqrt(pi) + 1/2)
+        dx = g*(sigmoid_x + 0.26829*sqrt(2)*x**3*sigmoid_slope(2*sqrt(2)*(0.044715*x**3 + x)/sqrt(pi))/sqrt(pi) +
+            2*sqrt(2)*x*sigmoid_slope(2*sqrt(2)*(0.044715*x**3 + x)/sqrt(pi))/sqrt(pi))
 
-    Residuals: x, normal_cdf_x, inner, tanh_inner.
+    Residuals: x, normal_cdf_x.
     """
     return gelu_and_residuals(x, approximate)[0]
 
 
-def gelu_vjp(g, x, normal_cdf_x, inner, tanh_inner, approximate="none"):
+def gelu_vjp(g, x, normal_cdf_x, approximate="none"):
     """Cotangent of `gelu`'s inputs."""
     if approximate == "none":
         return gelu_none_vjp(g, x, normal_cdf_x)
     if approximate == "tanh":
-        return gelu_tanh_vjp(g, x, inner, tanh_inner)
+        return gelu_tanh_vjp(g, x)
     raise ValueError(f'gelu: approximate must be "none" or "tanh", not {approximate!r}')
 
 
-def gelu_jvp(dx, x, normal_cdf_x, inner, tanh_inner, approximate="none"):
+def gelu_jvp(dx, x, normal_cdf_x, approximate="none"):
     """Tangent of `gelu`'s output."""
     if approximate == "none":
         return gelu_none_jvp(dx, x, normal_cdf_x)
     if approximate == "tanh":
-        return gelu_tanh_jvp(dx, x, inner, tanh_inner)
+        return gelu_tanh_jvp(dx, x)
     raise ValueError(f'gelu: approximate must be "none" or "tanh", not {approximate!r}')
 
 
@@ -351,7 +371,8 @@ def silu_and_residuals(x):
     u = np.add(t, 1, out=...)
     t = np.maximum(t, x >= 0, out=t)
     sigmoid_x = np.divide(t, u, out=t)
-    y = np.multiply(sigmoid_x, x, out=u)
+    u = np.multiply(sigmoid_x, x, out=u)
+    y = runtime.decayed(u, x, x)
     return y, sigmoid_x
 
 
@@ -365,6 +386,7 @@ def silu(x):
         dx = g*(sigmoid_x + x*sigmoid_slope(x))
 
     Residuals: x, sigmoid_x.
+    Rounding error in float32, simulated: y 1.1, dx 1.8 ulp.
     """
     return silu_and_residuals(x)[0]
 
@@ -379,6 +401,8 @@ def silu_vjp(g, x, sigmoid_x):
     t = np.divide(t, u, out=t)
     t = np.multiply(x, t, out=t)
     t = np.add(sigmoid_x, t, out=t)
+    u = np.add(x, 1, out=u)
+    t = runtime.decayed(t, u, x)
     return np.multiply(g, t, out=t)
 
 
@@ -397,7 +421,8 @@ def mish_and_residuals(x):
     u = np.maximum(x, 0, out=...)
     log_exp_x = np.add(t, u, out=t)
     tanh_log_exp_x = np.tanh(log_exp_x, out=u)
-    y = np.multiply(tanh_log_exp_x, x, out=...)
+    t = np.multiply(tanh_log_exp_x, x, out=...)
+    y = runtime.decayed(t, x, x)
     return y, log_exp_x, tanh_log_exp_x
 
 
@@ -411,6 +436,7 @@ def mish(x):
         dx = g*(tanh_log_exp_x + 4*x*sigmoid(x)*sigmoid_slope(2*log_exp_x))
 
     Residuals: x, log_exp_x, tanh_log_exp_x.
+    Rounding error in float32, simulated: y 0.88, dx 2.7 ulp.
     """
     return mish_and_residuals(x)[0]
 
@@ -435,6 +461,8 @@ def mish_vjp(g, x, log_exp_x, tanh_log_exp_x):
     t = np.multiply(t, u, out=t)
     t = np.multiply(t, 4, out=t)
     t = np.add(tanh_log_exp_x, t, out=t)
+    v = np.add(x, 1, out=v)
+    t = runtime.decayed(t, v, x)
     return np.multiply(g, t, out=t)
 
 
@@ -454,6 +482,7 @@ def logsigmoid(x):
         dx = g*sigmoid(-x)
 
     Residuals: x.
+    Rounding error in float32, simulated: y 0.66, dx 1.3 ulp.
     """
     t = np.abs(x, out=...)
     t = np.negative(t, out=t)
@@ -493,6 +522,7 @@ def softsign(x):
         dx = g/(abs_x + 1)**2
 
     Residuals: x.
+    Rounding error in float32, simulated: y 1.2, dx 1.8 ulp.
     """
     abs_x = np.abs(x, out=...)
     t = np.add(abs_x, 1, out=abs_x)
@@ -512,6 +542,35 @@ softsign_jvp = softsign_vjp  # the Jacobian is symmetric
 
 # --- tanhshrink ---
 
+TANHSHRINK_Y_NEAR_ZERO = runtime.Series(
+    radius=0.5,
+    power=3,
+    even=True,
+    coefficients={
+        "float32": (
+            -0.0026797426398843527,
+            0.008621821179986,
+            -0.0218390803784132,
+            0.053966499865055084,
+            -0.13333329558372498,
+            0.3333333432674408,
+        ),
+        "float64": (
+            2.295330465333733e-05,
+            -8.819580305745065e-05,
+            0.00023635364294136244,
+            -0.0005894667419101905,
+            0.0014557608138655873,
+            -0.0035921217969498704,
+            0.008863235198659135,
+            -0.0218694885258676,
+            0.053968253968089755,
+            -0.1333333333333323,
+            0.3333333333333333,
+        ),
+    },
+)
+
 
 def tanhshrink(x):
     """x - tanh(x).
@@ -523,25 +582,20 @@ def tanhshrink(x):
         dx = -g*(4*sigmoid_slope(2*x) - 1)
 
     Residuals: x.
+    Rounding error in float32, simulated: y 3.4, dx 1.4 ulp.
     """
+    t = np.abs(x, out=...)
+    u = runtime.near_zero(TANHSHRINK_Y_NEAR_ZERO, x)
     tanh_x = np.tanh(x, out=...)
-    return np.subtract(x, tanh_x, out=tanh_x)
+    v = np.subtract(x, tanh_x, out=tanh_x)
+    return runtime.where(t < 0.5, u, v)
 
 
 def tanhshrink_vjp(g, x):
     """Cotangent of `tanhshrink`'s input."""
-    t = np.abs(x, out=...)
-    t = np.minimum(t, 1000, out=t)
-    t = np.negative(t, out=t)
-    t = np.multiply(t, 2, out=t)
-    t = np.exp(t, out=t)
-    u = np.add(t, 1, out=...)
-    t = np.divide(t, u, out=t)
-    t = np.divide(t, u, out=t)
-    t = np.multiply(t, 4, out=t)
-    t = np.subtract(t, 1, out=t)
-    t = np.multiply(g, t, out=t)
-    return np.negative(t, out=t)
+    t = np.tanh(x, out=...)
+    t = np.multiply(t, t, out=t)
+    return np.multiply(g, t, out=t)
 
 
 tanhshrink_jvp = tanhshrink_vjp  # the Jacobian is symmetric
@@ -560,6 +614,7 @@ def hardtanh(x, min_val=-1.0, max_val=1.0):
         dx = where(x <= min_val, 0, where(x >= max_val, 0, g))
 
     Residuals: x.
+    Rounding error in float32, simulated: y 0, dx 0 ulp.
     """
     t = np.minimum(max_val, x, out=...)
     return runtime.where(x <= min_val, min_val, t)
@@ -587,6 +642,7 @@ def hardsigmoid(x):
         dx = where(x <= -3, 0, where(x >= 3, 0, g/6))
 
     Residuals: x.
+    Rounding error in float32, simulated: y 0.61, dx 0.33 ulp.
     """
     t = np.divide(x, 6, out=...)
     t = np.add(t, 0.5, out=t)
@@ -617,10 +673,12 @@ def hardswish(x):
         dx = where(x < -3, 0, where(x <= 3, g*(x/3 + 1/2), g))
 
     Residuals: x.
+    Rounding error in float32, simulated: y 0.96, dx 1.1 ulp.
     """
-    t = np.divide(x, 6, out=...)
-    t = np.add(t, 0.5, out=t)
-    t = np.multiply(x, t, out=t)
+    t = np.clip(x, -1024, 1024, out=...)
+    u = np.divide(t, 6, out=...)
+    u = np.add(u, 0.5, out=u)
+    t = np.multiply(t, u, out=t)
     u = runtime.where(x <= 3, t, x)
     return runtime.where(x < -3, 0, u)
 
@@ -650,6 +708,7 @@ def hardshrink(x, lambd=0.5):
         dx = where(abs_x > lambd, g, 0)
 
     Residuals: x.
+    Rounding error in float32, simulated: y 0, dx 0 ulp.
     """
     abs_x = np.abs(x, out=...)
     return runtime.where(abs_x > lambd, x, 0)
@@ -677,6 +736,7 @@ def softshrink(x, lambd=0.5):
         dx = where(x > lambd, g, where(x < -lambd, g, 0))
 
     Residuals: x.
+    Rounding error in float32, simulated: y 0.4, dx 0 ulp.
     """
     t = np.subtract(x, lambd, out=...)
     u = np.add(x, lambd, out=...)
@@ -809,9 +869,8 @@ def softmax(x, axis=-1):
 
     Residuals: y.
     """
-    max_x = runtime.finite_max(x, axis)
-    shifted = np.subtract(x, max_x, out=...)
-    e = np.exp(shifted, out=shifted)
+    shift_x = runtime.shift(x, axis)
+    e = runtime.exp_shifted(x, shift_x)
     sum_e = np.add.reduce(e, axis, keepdims=True)
     return np.divide(e, sum_e, out=e)
 
@@ -831,12 +890,13 @@ softmax_jvp = softmax_vjp  # the Jacobian is symmetric
 
 def log_softmax_and_residuals(x, axis=-1):
     """`log_softmax` with what its derivatives reuse."""
-    max_x = runtime.finite_max(x, axis)
-    shifted = np.subtract(x, max_x, out=...)
-    exp_x = np.exp(shifted, out=...)
+    max_x = np.maximum.reduce(x, axis, keepdims=True)
+    below_max = np.subtract(x, max_x, out=...)
+    shift_x = runtime.shift(x, axis)
+    exp_x = runtime.exp_shifted(x, shift_x)
     sum_exp_x = np.add.reduce(exp_x, axis, keepdims=True)
-    log_sum_exp_x = np.log(sum_exp_x)
-    y = np.subtract(shifted, log_sum_exp_x, out=shifted)
+    log_sum_exp_x = runtime.log_excess(sum_exp_x, exp_x, axis)
+    y = np.subtract(below_max, log_sum_exp_x, out=below_max)
     return y, exp_x, sum_exp_x
 
 

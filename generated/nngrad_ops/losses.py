@@ -21,6 +21,7 @@ def l1_loss(input, target, reduction="mean"):
         dtarget = -g*sign(input - target)
 
     Residuals: input, target.
+    Rounding error in float32, simulated: y 0.42, dinput 0, dtarget 0 ulp.
     """
     t = np.subtract(input, target, out=...)
     return runtime.reduced(np.abs(t, out=t), reduction)
@@ -70,6 +71,7 @@ def mse_loss(input, target, reduction="mean"):
         dtarget = -2*g*(input - target)
 
     Residuals: input, target.
+    Rounding error in float32, simulated: y 0.99, dinput 0.5, dtarget 0.5 ulp.
     """
     t = np.subtract(input, target, out=...)
     return runtime.reduced(np.multiply(t, t, out=t), reduction)
@@ -121,6 +123,7 @@ def smooth_l1_loss(input, target, beta=1.0, reduction="mean"):
         dtarget = where(r < beta, -g*r*sign(input - target)/beta, -g*sign(input - target))
 
     Residuals: input, target.
+    Rounding error in float32, simulated: y 0.42, dinput 0.32, dtarget 0.32 ulp.
     """
     t = np.subtract(input, target, out=...)
     r = np.abs(t, out=t)
@@ -137,20 +140,20 @@ def smooth_l1_loss_vjp(g, input, target, needs, beta=1.0, reduction="mean"):
     shape = np.broadcast_shapes(input.shape, target.shape)
     g = runtime.spread(g, reduction, shape)
     t = np.subtract(input, target, out=...)
-    r = np.abs(t, out=...)
-    mask = r < beta
+    u = np.abs(t, out=...)
+    mask = u < beta
     t = np.sign(t, out=t)
-    u = np.multiply(g, r, out=...)
     u = np.multiply(u, t, out=u)
     u = np.divide(u, beta, out=u)
-    v = np.multiply(g, t, out=...)
     dinput = dtarget = None
     if needs[0]:
-        dinput = runtime.unbroadcast(runtime.where(mask, u, v), input.shape)
+        v = runtime.where(mask, u, t)
+        dinput = runtime.unbroadcast(np.multiply(g, v, out=...), input.shape)
     if needs[1]:
         u = np.negative(u, out=u)
-        v = np.negative(v, out=v)
-        dtarget = runtime.unbroadcast(runtime.where(mask, u, v), target.shape)
+        t = np.negative(t, out=t)
+        v = runtime.where(mask, u, t)
+        dtarget = runtime.unbroadcast(np.multiply(g, v, out=...), target.shape)
     return dinput, dtarget
 
 
@@ -158,24 +161,20 @@ def smooth_l1_loss_jvp(dinput, dtarget, input, target, beta=1.0, reduction="mean
     """Tangent of `smooth_l1_loss`'s output."""
     shape = np.broadcast_shapes(input.shape, target.shape)
     t = np.subtract(input, target, out=...)
-    r = np.abs(t, out=...)
-    mask = r < beta
+    u = np.abs(t, out=...)
+    mask = u < beta
     t = np.sign(t, out=t)
+    u = np.multiply(u, t, out=u)
+    u = np.divide(u, beta, out=u)
     terms = []
     if dinput is not None:
-        u = np.multiply(dinput, r, out=...)
-        u = np.multiply(u, t, out=u)
-        u = np.divide(u, beta, out=u)
-        v = np.multiply(dinput, t, out=...)
-        terms.append(runtime.where(mask, u, v))
+        v = runtime.where(mask, u, t)
+        terms.append(np.multiply(dinput, v, out=v))
     if dtarget is not None:
-        u = np.multiply(dtarget, r, out=r)
-        u = np.multiply(u, t, out=u)
-        u = np.divide(u, beta, out=u)
         u = np.negative(u, out=u)
-        t = np.multiply(dtarget, t, out=t)
         t = np.negative(t, out=t)
-        terms.append(runtime.where(mask, u, t))
+        v = runtime.where(mask, u, t)
+        terms.append(np.multiply(dtarget, v, out=v))
     dy = runtime.total(terms, shape)
     return runtime.reduced(dy, reduction)
 
@@ -195,6 +194,7 @@ def huber_loss(input, target, delta=1.0, reduction="mean"):
         dtarget = where(r < delta, -g*r*sign(input - target), -delta*g*sign(input - target))
 
     Residuals: input, target.
+    Rounding error in float32, simulated: y 0.42, dinput 0.32, dtarget 0.32 ulp.
     """
     t = np.subtract(input, target, out=...)
     r = np.abs(t, out=t)
@@ -212,20 +212,20 @@ def huber_loss_vjp(g, input, target, needs, delta=1.0, reduction="mean"):
     shape = np.broadcast_shapes(input.shape, target.shape)
     g = runtime.spread(g, reduction, shape)
     t = np.subtract(input, target, out=...)
-    r = np.abs(t, out=...)
-    mask = r < delta
+    u = np.abs(t, out=...)
+    mask = u < delta
     t = np.sign(t, out=t)
-    u = np.multiply(g, r, out=...)
     u = np.multiply(u, t, out=u)
-    v = np.multiply(g, t, out=...)
     dinput = dtarget = None
     if needs[0]:
-        t = np.multiply(v, delta, out=...)
-        dinput = runtime.unbroadcast(runtime.where(mask, u, t), input.shape)
+        v = np.multiply(t, delta, out=...)
+        w = runtime.where(mask, u, v)
+        dinput = runtime.unbroadcast(np.multiply(g, w, out=...), input.shape)
     if needs[1]:
         u = np.negative(u, out=u)
-        v = np.multiply(v, -delta, out=v)
-        dtarget = runtime.unbroadcast(runtime.where(mask, u, v), target.shape)
+        t = np.multiply(t, -delta, out=t)
+        v = runtime.where(mask, u, t)
+        dtarget = runtime.unbroadcast(np.multiply(g, v, out=...), target.shape)
     return dinput, dtarget
 
 
@@ -233,23 +233,20 @@ def huber_loss_jvp(dinput, dtarget, input, target, delta=1.0, reduction="mean"):
     """Tangent of `huber_loss`'s output."""
     shape = np.broadcast_shapes(input.shape, target.shape)
     t = np.subtract(input, target, out=...)
-    r = np.abs(t, out=...)
-    mask = r < delta
+    u = np.abs(t, out=...)
+    mask = u < delta
     t = np.sign(t, out=t)
+    u = np.multiply(u, t, out=u)
     terms = []
     if dinput is not None:
-        u = np.multiply(dinput, r, out=...)
-        u = np.multiply(u, t, out=u)
-        v = np.multiply(dinput, t, out=...)
-        v = np.multiply(v, delta, out=v)
-        terms.append(runtime.where(mask, u, v))
+        v = np.multiply(t, delta, out=...)
+        w = runtime.where(mask, u, v)
+        terms.append(np.multiply(dinput, w, out=w))
     if dtarget is not None:
-        u = np.multiply(dtarget, r, out=r)
-        u = np.multiply(u, t, out=u)
         u = np.negative(u, out=u)
-        t = np.multiply(dtarget, t, out=t)
         t = np.multiply(t, -delta, out=t)
-        terms.append(runtime.where(mask, u, t))
+        v = runtime.where(mask, u, t)
+        terms.append(np.multiply(dtarget, v, out=v))
     dy = runtime.total(terms, shape)
     return runtime.reduced(dy, reduction)
 
@@ -313,7 +310,8 @@ def kl_div_log_target_and_residuals(input, target, reduction="mean"):
     """`kl_div` where log_target with what its derivatives reuse."""
     exp_target = np.exp(target, out=...)
     t = np.subtract(target, input, out=...)
-    y = np.multiply(exp_target, t, out=t)
+    u = np.multiply(exp_target, t, out=...)
+    y = runtime.decayed(u, t, target)
     return runtime.reduced(y, reduction), exp_target
 
 
@@ -321,15 +319,16 @@ def kl_div_log_target_vjp(g, input, target, exp_target, needs, reduction="mean")
     """Cotangents of `kl_div_log_target`'s inputs."""
     shape = np.broadcast_shapes(input.shape, target.shape)
     g = runtime.spread(g, reduction, shape)
-    t = np.multiply(g, exp_target, out=...)
     dinput = dtarget = None
     if needs[0]:
-        dinput = runtime.unbroadcast(np.negative(t, out=...), input.shape)
+        t = np.multiply(g, exp_target, out=...)
+        dinput = runtime.unbroadcast(np.negative(t, out=t), input.shape)
     if needs[1]:
-        u = np.subtract(input, target, out=...)
-        u = np.subtract(u, 1, out=u)
-        v = np.multiply(t, u, out=...)
-        dtarget = runtime.unbroadcast(np.negative(v, out=v), target.shape)
+        t = np.subtract(target, input, out=...)
+        t = np.add(t, 1, out=t)
+        u = np.multiply(exp_target, t, out=...)
+        u = runtime.decayed(u, t, target)
+        dtarget = runtime.unbroadcast(np.multiply(g, u, out=...), target.shape)
     return dinput, dtarget
 
 
@@ -341,11 +340,11 @@ def kl_div_log_target_jvp(dinput, dtarget, input, target, exp_target, reduction=
         t = np.multiply(dinput, exp_target, out=...)
         terms.append(np.negative(t, out=t))
     if dtarget is not None:
-        t = np.subtract(input, target, out=...)
-        t = np.subtract(t, 1, out=t)
-        u = np.multiply(dtarget, exp_target, out=...)
-        t = np.multiply(u, t, out=t)
-        terms.append(np.negative(t, out=t))
+        t = np.subtract(target, input, out=...)
+        t = np.add(t, 1, out=t)
+        u = np.multiply(exp_target, t, out=...)
+        u = runtime.decayed(u, t, target)
+        terms.append(np.multiply(dtarget, u, out=u))
     dy = runtime.total(terms, shape)
     return runtime.reduced(dy, reduction)
 
@@ -430,6 +429,7 @@ def binary_cross_entropy(input, target, reduction="mean"):
         dtarget = g*(-log_p + log_q)
 
     Residuals: input, target, log_p, log_q.
+    Rounding error in float32, simulated: y 1, dinput 0.84, dtarget 0.76 ulp.
     """
     return binary_cross_entropy_and_residuals(input, target, reduction)[0]
 
@@ -522,6 +522,7 @@ def binary_cross_entropy_with_logits(input, target, reduction="mean"):
         dtarget = -g*input
 
     Residuals: input, target.
+    Rounding error in float32, simulated: y 1.2, dinput 0.96, dtarget 0 ulp.
     """
     t = np.multiply(input, target, out=...)
     u = np.abs(input, out=...)
@@ -616,14 +617,14 @@ def nll_loss_jvp(dinput, dtarget, input, target, axis=-1, reduction="mean"):
 def cross_entropy_and_residuals(input, target, axis=-1, reduction="mean"):
     """`cross_entropy` with what its derivatives reuse."""
     target = np.expand_dims(target, axis)
-    max_input = runtime.finite_max(input, axis)
-    shifted = np.subtract(input, max_input, out=...)
-    exp_input = np.exp(shifted, out=shifted)
-    sum_exp_input = np.add.reduce(exp_input, axis, keepdims=True)
-    log_sum_exp_input = np.log(sum_exp_input)
     input_at_target = np.take_along_axis(input, target, axis)
-    shifted_at_target = input_at_target - max_input
-    log_softmax_input_at_target = shifted_at_target - log_sum_exp_input
+    max_input = np.maximum.reduce(input, axis, keepdims=True)
+    below_max_at_target = input_at_target - max_input
+    shift_input = runtime.shift(input, axis)
+    exp_input = runtime.exp_shifted(input, shift_input)
+    sum_exp_input = np.add.reduce(exp_input, axis, keepdims=True)
+    log_sum_exp_input = runtime.log_excess(sum_exp_input, exp_input, axis)
+    log_softmax_input_at_target = below_max_at_target - log_sum_exp_input
     y = -log_softmax_input_at_target
     return runtime.reduced(runtime.drop_axis(y, axis, False), reduction), exp_input, sum_exp_input
 

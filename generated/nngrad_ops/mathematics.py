@@ -20,6 +20,7 @@ def abs(x):
         dx = g*sign(x)
 
     Residuals: x.
+    Rounding error in float32, simulated: y 0, dx 0 ulp.
     """
     return np.abs(x, out=...)
 
@@ -46,6 +47,7 @@ def sign(x):
         dx = 0
 
     Residuals: x.
+    Rounding error in float32, simulated: y 0, dx 0 ulp.
     """
     return np.sign(x, out=...)
 
@@ -73,6 +75,7 @@ def floor(x):
         dx = 0
 
     Residuals: x.
+    Rounding error in float32, simulated: y 0, dx 0 ulp.
     """
     return np.floor(x, out=...)
 
@@ -100,6 +103,7 @@ def sqrt(x):
         dx = g/(2*y)
 
     Residuals: y.
+    Rounding error in float32, simulated: y 0.46, dx 0.88 ulp.
     """
     return np.sqrt(x, out=...)
 
@@ -126,6 +130,7 @@ def rsqrt(x):
         dx = -g*y/(2*x)
 
     Residuals: x, y.
+    Rounding error in float32, simulated: y 0.88, dx 1 ulp.
     """
     t = np.sqrt(x, out=...)
     return np.divide(1, t, out=t)
@@ -152,18 +157,22 @@ def cbrt(x):
         y = cbrt(x)
 
     Derivative:
-        dx = g/(3*y**2)
+        dx = g*((x == 0) + abs(y))/(3*abs(x))
 
-    Residuals: y.
+    Residuals: x, y.
+    Rounding error in float32, simulated: y 0.46, dx 1.1 ulp.
     """
     return np.cbrt(x, out=...)
 
 
-def cbrt_vjp(g, y):
+def cbrt_vjp(g, x, y):
     """Cotangent of `cbrt`'s input."""
-    t = np.divide(g, 3, out=...)
-    t = np.divide(t, y, out=t)
-    return np.divide(t, y, out=t)
+    t = np.abs(x, out=...)
+    u = np.abs(y, out=...)
+    u = np.add(x == 0, u, out=u)
+    u = np.divide(u, 3, out=u)
+    u = np.divide(u, t, out=u)
+    return np.multiply(u, g, out=u)
 
 
 cbrt_jvp = cbrt_vjp  # the Jacobian is symmetric
@@ -182,6 +191,7 @@ def exp(x):
         dx = g*y
 
     Residuals: y.
+    Rounding error in float32, simulated: y 0.5, dx 0.5 ulp.
     """
     return np.exp(x, out=...)
 
@@ -207,6 +217,7 @@ def exp2(x):
         dx = g*y*log(2)
 
     Residuals: y.
+    Rounding error in float32, simulated: y 0.46, dx 0.9 ulp.
     """
     return np.exp2(x, out=...)
 
@@ -233,6 +244,7 @@ def expm1(x):
         dx = g*exp(x)
 
     Residuals: x.
+    Rounding error in float32, simulated: y 0.5, dx 0.5 ulp.
     """
     return np.expm1(x, out=...)
 
@@ -259,6 +271,7 @@ def log(x):
         dx = g/x
 
     Residuals: x.
+    Rounding error in float32, simulated: y 0.5, dx 0.42 ulp.
     """
     return np.log(x, out=...)
 
@@ -284,6 +297,7 @@ def log2(x):
         dx = g/(x*log(2))
 
     Residuals: x.
+    Rounding error in float32, simulated: y 0.48, dx 0.89 ulp.
     """
     return np.log2(x, out=...)
 
@@ -310,6 +324,7 @@ def log10(x):
         dx = g/(x*log(10))
 
     Residuals: x.
+    Rounding error in float32, simulated: y 0.49, dx 0.55 ulp.
     """
     return np.log10(x, out=...)
 
@@ -336,6 +351,7 @@ def log1p(x):
         dx = g/(x + 1)
 
     Residuals: x.
+    Rounding error in float32, simulated: y 0.47, dx 1 ulp.
     """
     return np.log1p(x, out=...)
 
@@ -359,52 +375,49 @@ def logaddexp(x1, x2):
         y = logaddexp(x1, x2)
 
     Derivative:
-        dx1 = g*sigmoid(x1 - x2)
-        dx2 = g*sigmoid(-x1 + x2)
+        dx1 = g*sigmoid_of_difference(x1, x2)
+        dx2 = g*sigmoid_of_difference(x2, x1)
 
     Residuals: x1, x2.
+    Rounding error in float32, simulated: y 1.3e+07, dx1 1.6, dx2 1.2 ulp.
     """
-    return np.logaddexp(x1, x2, out=...)
+    return runtime.logaddexp(x1, x2)
 
 
 def logaddexp_vjp(g, x1, x2, needs):
     """Cotangents of `logaddexp`'s inputs."""
-    t = np.subtract(x1, x2, out=...)
-    u = np.abs(t, out=...)
-    u = np.negative(u, out=u)
-    u = np.exp(u, out=u)
-    v = np.add(u, 1, out=...)
+    t = np.minimum(x1, x2, out=...)
+    u = np.maximum(x1, x2, out=...)
+    v = runtime.exp_difference(t, u)
+    t = np.add(v, 1, out=t)
     dx1 = dx2 = None
     if needs[0]:
-        w = np.maximum(u, t >= 0, out=...)
-        w = np.divide(w, v, out=w)
-        dx1 = runtime.unbroadcast(np.multiply(g, w, out=w), x1.shape)
+        u = np.maximum(v, x1 >= x2, out=...)
+        u = np.divide(u, t, out=u)
+        dx1 = runtime.unbroadcast(np.multiply(g, u, out=u), x1.shape)
     if needs[1]:
-        t = np.subtract(x2, x1, out=...)
-        u = np.maximum(u, t >= 0, out=u)
-        u = np.divide(u, v, out=u)
-        dx2 = runtime.unbroadcast(np.multiply(g, u, out=u), x2.shape)
+        v = np.maximum(v, x2 >= x1, out=v)
+        v = np.divide(v, t, out=v)
+        dx2 = runtime.unbroadcast(np.multiply(g, v, out=v), x2.shape)
     return dx1, dx2
 
 
 def logaddexp_jvp(dx1, dx2, x1, x2):
     """Tangent of `logaddexp`'s output."""
     shape = np.broadcast_shapes(x1.shape, x2.shape)
-    t = np.subtract(x1, x2, out=...)
-    u = np.abs(t, out=...)
-    u = np.negative(u, out=u)
-    u = np.exp(u, out=u)
-    v = np.add(u, 1, out=...)
+    t = np.minimum(x1, x2, out=...)
+    u = np.maximum(x1, x2, out=...)
+    v = runtime.exp_difference(t, u)
+    t = np.add(v, 1, out=t)
     terms = []
     if dx1 is not None:
-        w = np.maximum(u, t >= 0, out=...)
-        w = np.divide(w, v, out=w)
-        terms.append(np.multiply(dx1, w, out=w))
+        u = np.maximum(v, x1 >= x2, out=...)
+        u = np.divide(u, t, out=u)
+        terms.append(np.multiply(dx1, u, out=u))
     if dx2 is not None:
-        t = np.subtract(x2, x1, out=...)
-        u = np.maximum(u, t >= 0, out=u)
-        u = np.divide(u, v, out=u)
-        terms.append(np.multiply(dx2, u, out=u))
+        v = np.maximum(v, x2 >= x1, out=v)
+        v = np.divide(v, t, out=v)
+        terms.append(np.multiply(dx2, v, out=v))
     return runtime.total(terms, shape)
 
 
@@ -421,6 +434,7 @@ def sin(x):
         dx = g*cos(x)
 
     Residuals: x.
+    Rounding error in float32, simulated: y 0.43, dx 0.46 ulp.
     """
     return np.sin(x, out=...)
 
@@ -447,6 +461,7 @@ def cos(x):
         dx = -g*sin(x)
 
     Residuals: x.
+    Rounding error in float32, simulated: y 0.46, dx 0.43 ulp.
     """
     return np.cos(x, out=...)
 
@@ -474,6 +489,7 @@ def tan(x):
         dx = g/cos(x)**2
 
     Residuals: x.
+    Rounding error in float32, simulated: y 0.37, dx 0.94 ulp.
     """
     return np.tan(x, out=...)
 
@@ -501,6 +517,7 @@ def arcsin(x):
         dx = g/sqrt((1 - x)*(x + 1))
 
     Residuals: x.
+    Rounding error in float32, simulated: y 0.39, dx 1 ulp.
     """
     return np.arcsin(x, out=...)
 
@@ -530,6 +547,7 @@ def arccos(x):
         dx = -g/sqrt((1 - x)*(x + 1))
 
     Residuals: x.
+    Rounding error in float32, simulated: y 0.47, dx 1 ulp.
     """
     return np.arccos(x, out=...)
 
@@ -560,6 +578,7 @@ def arctan(x):
         dx = g/hypot(1, x)**2
 
     Residuals: x.
+    Rounding error in float32, simulated: y 0.5, dx 1.9 ulp.
     """
     return np.arctan(x, out=...)
 
@@ -584,44 +603,39 @@ def arctan2(x1, x2):
         y = arctan2(x1, x2)
 
     Derivative:
-        dx1 = g*x2/hypot(x2, x1)**2
-        dx2 = -g*x1/hypot(x2, x1)**2
+        dx1 = g*over_square(x2, x1)
+        dx2 = -g*over_square(x1, x2)
 
     Residuals: x1, x2.
+    Rounding error in float32, simulated: y 0.5, dx1 0.47, dx2 0.45 ulp.
     """
     return np.arctan2(x1, x2, out=...)
 
 
 def arctan2_vjp(g, x1, x2, needs):
     """Cotangents of `arctan2`'s inputs."""
-    t = np.hypot(x2, x1, out=...)
     dx1 = dx2 = None
     if needs[0]:
-        u = np.divide(x2, t, out=...)
-        u = np.divide(u, t, out=u)
-        dx1 = runtime.unbroadcast(np.multiply(u, g, out=u), x1.shape)
+        t = runtime.over_square(x2, x1)
+        dx1 = runtime.unbroadcast(np.multiply(g, t, out=t), x1.shape)
     if needs[1]:
-        u = np.divide(x1, t, out=...)
-        u = np.divide(u, t, out=u)
-        u = np.multiply(u, g, out=u)
-        dx2 = runtime.unbroadcast(np.negative(u, out=u), x2.shape)
+        t = runtime.over_square(x1, x2)
+        t = np.multiply(g, t, out=t)
+        dx2 = runtime.unbroadcast(np.negative(t, out=t), x2.shape)
     return dx1, dx2
 
 
 def arctan2_jvp(dx1, dx2, x1, x2):
     """Tangent of `arctan2`'s output."""
     shape = np.broadcast_shapes(x1.shape, x2.shape)
-    t = np.hypot(x2, x1, out=...)
     terms = []
     if dx1 is not None:
-        u = np.divide(x2, t, out=...)
-        u = np.divide(u, t, out=u)
-        terms.append(np.multiply(u, dx1, out=u))
+        t = runtime.over_square(x2, x1)
+        terms.append(np.multiply(dx1, t, out=t))
     if dx2 is not None:
-        u = np.divide(x1, t, out=...)
-        u = np.divide(u, t, out=u)
-        u = np.multiply(u, dx2, out=u)
-        terms.append(np.negative(u, out=u))
+        t = runtime.over_square(x1, x2)
+        t = np.multiply(dx2, t, out=t)
+        terms.append(np.negative(t, out=t))
     return runtime.total(terms, shape)
 
 
@@ -638,6 +652,7 @@ def sinh(x):
         dx = g*cosh(x)
 
     Residuals: x.
+    Rounding error in float32, simulated: y 0.39, dx 0.47 ulp.
     """
     return np.sinh(x, out=...)
 
@@ -664,6 +679,7 @@ def cosh(x):
         dx = g*sinh(x)
 
     Residuals: x.
+    Rounding error in float32, simulated: y 0.47, dx 0.39 ulp.
     """
     return np.cosh(x, out=...)
 
@@ -690,6 +706,7 @@ def arcsinh(x):
         dx = g/hypot(1, x)
 
     Residuals: x.
+    Rounding error in float32, simulated: y 0.48, dx 1.1 ulp.
     """
     return np.arcsinh(x, out=...)
 
@@ -716,6 +733,7 @@ def arccosh(x):
         dx = g/(sqrt(x - 1)*sqrt(x + 1))
 
     Residuals: x.
+    Rounding error in float32, simulated: y 0.48, dx 1.1 ulp.
     """
     return np.arccosh(x, out=...)
 
@@ -746,6 +764,7 @@ def arctanh(x):
         dx = g/(1 - x**2)
 
     Residuals: x.
+    Rounding error in float32, simulated: y 0.35, dx 0.78 ulp.
     """
     return np.arctanh(x, out=...)
 
@@ -770,48 +789,63 @@ def hypot(x1, x2):
         y = hypot(x1, x2)
 
     Derivative:
-        dx1 = where(y == 0, 0, g*x1/y)
-        dx2 = where(y == 0, 0, g*x2/y)
+        dx1 = g*over_hypot(x1, x2)
+        dx2 = g*over_hypot(x2, x1)
 
-    Residuals: x1, x2, y.
+    Residuals: x1, x2.
+    Rounding error in float32, simulated: y 0.4, dx1 0.5, dx2 0.47 ulp.
     """
     return np.hypot(x1, x2, out=...)
 
 
-def hypot_vjp(g, x1, x2, y, needs):
+def hypot_vjp(g, x1, x2, needs):
     """Cotangents of `hypot`'s inputs."""
-    mask = y == 0
-    t = runtime.where(mask, 1, y)
     dx1 = dx2 = None
     if needs[0]:
-        u = np.divide(x1, t, out=...)
-        u = np.multiply(u, g, out=u)
-        dx1 = runtime.unbroadcast(runtime.where(mask, 0, u), x1.shape)
+        t = runtime.over_hypot(x1, x2)
+        dx1 = runtime.unbroadcast(np.multiply(g, t, out=t), x1.shape)
     if needs[1]:
-        t = np.divide(x2, t, out=t)
-        t = np.multiply(t, g, out=t)
-        dx2 = runtime.unbroadcast(runtime.where(mask, 0, t), x2.shape)
+        t = runtime.over_hypot(x2, x1)
+        dx2 = runtime.unbroadcast(np.multiply(g, t, out=t), x2.shape)
     return dx1, dx2
 
 
-def hypot_jvp(dx1, dx2, x1, x2, y):
+def hypot_jvp(dx1, dx2, x1, x2):
     """Tangent of `hypot`'s output."""
     shape = np.broadcast_shapes(x1.shape, x2.shape)
-    mask = y == 0
-    t = runtime.where(mask, 1, y)
     terms = []
     if dx1 is not None:
-        u = np.divide(x1, t, out=...)
-        u = np.multiply(u, dx1, out=u)
-        terms.append(runtime.where(mask, 0, u))
+        t = runtime.over_hypot(x1, x2)
+        terms.append(np.multiply(dx1, t, out=t))
     if dx2 is not None:
-        t = np.divide(x2, t, out=t)
-        t = np.multiply(t, dx2, out=t)
-        terms.append(runtime.where(mask, 0, t))
+        t = runtime.over_hypot(x2, x1)
+        terms.append(np.multiply(dx2, t, out=t))
     return runtime.total(terms, shape)
 
 
 # --- sinc ---
+
+SINC_DX_NEAR_ZERO = runtime.Series(
+    radius=0.125,
+    power=1,
+    even=True,
+    coefficients={
+        "float32": (
+            0.2084508240222931,
+            -1.1445038318634033,
+            3.246969699859619,
+            -3.289868116378784,
+        ),
+        "float64": (
+            0.0017765731567783189,
+            -0.02346073001263669,
+            0.20918278189043993,
+            -1.1445109447301223,
+            3.2469697011334113,
+            -3.289868133696453,
+        ),
+    },
+)
 
 
 def sinc(x):
@@ -821,24 +855,21 @@ def sinc(x):
         y = sinc(x)
 
     Derivative:
-        dx = where(x == 0, 0, g*(-y + cos(pi*x))/x)
+        dx = g*sinc_slope(x)
 
-    Residuals: x, y.
+    Residuals: x.
+    Rounding error in float32, simulated: y 0.43, dx 0.75 ulp.
     """
     return runtime.sinc(x)
 
 
-def sinc_vjp(g, x, y):
+def sinc_vjp(g, x):
     """Cotangent of `sinc`'s input."""
-    mask = x == 0
-    t = np.multiply(x, 3.141592653589793, out=...)
-    u = runtime.where(mask, 0, t)
-    u = np.cos(u, out=u)
-    u = np.subtract(u, y, out=u)
-    t = runtime.where(mask, 1, x)
-    u = np.divide(u, t, out=u)
-    u = np.multiply(u, g, out=u)
-    return runtime.where(mask, 0, u)
+    t = np.abs(x, out=...)
+    u = runtime.near_zero(SINC_DX_NEAR_ZERO, x)
+    v = runtime.sinc_slope(x)
+    w = runtime.where(t < 0.125, u, v)
+    return np.multiply(g, w, out=w)
 
 
 sinc_jvp = sinc_vjp  # the Jacobian is symmetric
@@ -857,6 +888,7 @@ def erf(x):
         dx = 2*g*exp(-x**2)/sqrt(pi)
 
     Residuals: x.
+    Rounding error in float32, simulated: y 0.49, dx 1.2 ulp.
     """
     return runtime.erf(x)
 
@@ -884,6 +916,7 @@ def erfc(x):
         dx = -2*g*exp(-x**2)/sqrt(pi)
 
     Residuals: x.
+    Rounding error in float32, simulated: y 0.5, dx 1.2 ulp.
     """
     return runtime.erfc(x)
 
@@ -913,6 +946,7 @@ def maximum(x1, x2):
         dx2 = where(x2 < x1, 0, where(x2 == x1, g/2, g))
 
     Residuals: x1, x2.
+    Rounding error in float32, simulated: y 0, dx1 0, dx2 0 ulp.
     """
     return np.maximum(x1, x2, out=...)
 
@@ -959,6 +993,7 @@ def minimum(x1, x2):
         dx2 = where(x2 > x1, 0, where(x2 == x1, g/2, g))
 
     Residuals: x1, x2.
+    Rounding error in float32, simulated: y 0, dx1 0, dx2 0 ulp.
     """
     return np.minimum(x1, x2, out=...)
 
@@ -1005,6 +1040,7 @@ def where(condition, a, b):
         db = where(condition, 0, g)
 
     Residuals: condition, a, b.
+    Rounding error in float32, simulated: y 0, da 0, db 0 ulp.
     """
     return runtime.where(condition, a, b)
 
@@ -1173,6 +1209,7 @@ def add(x1, x2):
         dx2 = g
 
     Residuals: x1, x2.
+    Rounding error in float32, simulated: y 0.39, dx1 0, dx2 0 ulp.
     """
     return np.add(x1, x2, out=...)
 
@@ -1212,6 +1249,7 @@ def subtract(x1, x2):
         dx2 = -g
 
     Residuals: x1, x2.
+    Rounding error in float32, simulated: y 0.42, dx1 0, dx2 0 ulp.
     """
     return np.subtract(x1, x2, out=...)
 
@@ -1251,6 +1289,7 @@ def multiply(x1, x2):
         dx2 = g*x1
 
     Residuals: x1, x2.
+    Rounding error in float32, simulated: y 0.37, dx1 0, dx2 0 ulp.
     """
     return np.multiply(x1, x2, out=...)
 
@@ -1290,6 +1329,7 @@ def divide(x1, x2):
         dx2 = -g*y/x2
 
     Residuals: x1, x2, y.
+    Rounding error in float32, simulated: y 0.48, dx1 0.43, dx2 0.79 ulp.
     """
     return np.divide(x1, x2, out=...)
 
@@ -1332,6 +1372,7 @@ def negative(x):
         dx = -g
 
     Residuals: none.
+    Rounding error in float32, simulated: y 0, dx 0 ulp.
     """
     return np.negative(x, out=...)
 
@@ -1354,10 +1395,11 @@ def power(x1, x2):
         return x1**x2
 
     Derivative:
-        dx1 = where(x2 == 0, 0, g*x2*power(x1, x2 - 1))
-        dx2 = where(x1 == 0, 0, g*y*log(x1))
+        dx1 = g*power_slope(x1, x2)
+        dx2 = g*power_times_log(y, x1, x2)
 
     Residuals: x1, x2, y.
+    Rounding error in float32, simulated: y 0.41, dx1 0.41, dx2 0.77 ulp.
     """
     return runtime.power(x1, x2)
 
@@ -1366,20 +1408,11 @@ def power_vjp(g, x1, x2, y, needs):
     """Cotangents of `power`'s inputs."""
     dx1 = dx2 = None
     if needs[0]:
-        mask = x2 == 0
-        t = np.subtract(x2, 1, out=...)
-        u = runtime.where(mask, 1, x1)
-        v = runtime.power(u, t)
-        u = np.multiply(g, x2, out=u)
-        u = np.multiply(u, v, out=u)
-        dx1 = runtime.unbroadcast(runtime.where(mask, 0, u), x1.shape)
+        t = runtime.power_slope(x1, x2)
+        dx1 = runtime.unbroadcast(np.multiply(g, t, out=t), x1.shape)
     if needs[1]:
-        mask = x1 == 0
-        t = runtime.where(mask, 1, x1)
-        t = np.log(t, out=t)
-        u = np.multiply(g, y, out=...)
-        u = np.multiply(u, t, out=u)
-        dx2 = runtime.unbroadcast(runtime.where(mask, 0, u), x2.shape)
+        t = runtime.power_times_log(y, x1, x2)
+        dx2 = runtime.unbroadcast(np.multiply(g, t, out=t), x2.shape)
     return dx1, dx2
 
 
@@ -1388,20 +1421,11 @@ def power_jvp(dx1, dx2, x1, x2, y):
     shape = np.broadcast_shapes(x1.shape, x2.shape)
     terms = []
     if dx1 is not None:
-        mask = x2 == 0
-        t = np.subtract(x2, 1, out=...)
-        u = runtime.where(mask, 1, x1)
-        v = runtime.power(u, t)
-        u = np.multiply(dx1, x2, out=u)
-        u = np.multiply(u, v, out=u)
-        terms.append(runtime.where(mask, 0, u))
+        t = runtime.power_slope(x1, x2)
+        terms.append(np.multiply(dx1, t, out=t))
     if dx2 is not None:
-        mask = x1 == 0
-        t = runtime.where(mask, 1, x1)
-        t = np.log(t, out=t)
-        u = np.multiply(dx2, y, out=...)
-        u = np.multiply(u, t, out=u)
-        terms.append(runtime.where(mask, 0, u))
+        t = runtime.power_times_log(y, x1, x2)
+        terms.append(np.multiply(dx2, t, out=t))
     return runtime.total(terms, shape)
 
 
@@ -1418,6 +1442,7 @@ def square(x):
         dx = 2*g*x
 
     Residuals: x.
+    Rounding error in float32, simulated: y 0.45, dx 0 ulp.
     """
     return np.multiply(x, x, out=...)
 
@@ -1444,6 +1469,7 @@ def reciprocal(x):
         dx = -g/x**2
 
     Residuals: x.
+    Rounding error in float32, simulated: y 0.43, dx 0.7 ulp.
     """
     return np.divide(1, x, out=...)
 
@@ -1472,6 +1498,7 @@ def xlogy(x1, x2):
         dx2 = where(x1 == 0, 0, g*x1/x2)
 
     Residuals: x1, x2.
+    Rounding error in float32, simulated: y 0.81, dx1 0.49, dx2 0.48 ulp.
     """
     mask = x1 == 0
     t = runtime.where(mask, 1, x2)
@@ -1644,6 +1671,7 @@ def masked_fill(x, mask, value):
         dx = where(mask, 0, g)
 
     Residuals: x, mask.
+    Rounding error in float32, simulated: y 0, dx 0 ulp.
     """
     return runtime.where(mask, value, x)
 
@@ -1749,17 +1777,20 @@ def var_jvp(dx, x, mean_x, sum_nearly_centred, axis=None, ddof=0, keepdims=False
 
 def std_and_residuals(x, axis=None, ddof=0, keepdims=False):
     """`std` with what its derivatives reuse."""
-    sum_x = np.add.reduce(x, axis, keepdims=True)
+    scale_x = runtime.scale(x, 2, 0, axis)
+    scaled_x = runtime.scaled(x, scale_x)
+    sum_x = np.add.reduce(scaled_x, axis, keepdims=True)
     n = runtime.count(x.shape, axis)
     mean_x = sum_x / n
-    nearly_centred = np.subtract(x, mean_x, out=...)
+    nearly_centred = np.subtract(scaled_x, mean_x, out=...)
     sum_nearly_centred = np.add.reduce(nearly_centred, axis, keepdims=True)
     centred = np.subtract(nearly_centred, sum_nearly_centred / n, out=nearly_centred)
-    t = np.multiply(centred, centred, out=centred)
+    t = np.multiply(centred, centred, out=...)
     sum_centred = np.add.reduce(t, axis, keepdims=True)
     var_x = sum_centred / (n - ddof)
-    y = np.sqrt(var_x)
-    return runtime.drop_axis(y, axis, keepdims), mean_x, sum_nearly_centred, var_x
+    y1 = np.sqrt(var_x)
+    y = scale_x * y1
+    return runtime.drop_axis(y, axis, keepdims), centred, var_x, y1
 
 
 def std(x, axis=None, ddof=0, keepdims=False):
@@ -1770,34 +1801,27 @@ def std(x, axis=None, ddof=0, keepdims=False):
         return subgradient(sqrt(variance), variance == 0, 0)
 
     Derivative:
-        dx = where(var_x == 0, 0, centred*g/(y*(-ddof + count(axis))))
+        dx = where(var_x == 0, 0, centred*g/(y1*(-ddof + count(axis))))
 
-    Residuals: x, y, mean_x, sum_nearly_centred, var_x.
+    Residuals: x, centred, var_x, y1.
     """
     return std_and_residuals(x, axis, ddof, keepdims)[0]
 
 
-def std_vjp(g, x, y, mean_x, sum_nearly_centred, var_x, axis=None, ddof=0, keepdims=False):
+def std_vjp(g, x, centred, var_x, y1, axis=None, ddof=0, keepdims=False):
     """Cotangent of `std`'s input."""
     g = g.reshape(runtime.kept_shape(x.shape, axis))
-    y = y.reshape(runtime.kept_shape(x.shape, axis))
     mask = var_x == 0
-    nearly_centred = np.subtract(x, mean_x, out=...)
-    n = runtime.count(x.shape, axis)
-    centred = np.subtract(nearly_centred, sum_nearly_centred / n, out=nearly_centred)
-    t = np.multiply(centred, g / np.where(mask, 1, (n - ddof) * y), out=centred)
-    return runtime.where(mask, 0, t)
+    t = g / np.where(mask, 1, (runtime.count(x.shape, axis) - ddof) * y1)
+    u = np.multiply(centred, t, out=...)
+    return runtime.where(mask, 0, u)
 
 
-def std_jvp(dx, x, y, mean_x, sum_nearly_centred, var_x, axis=None, ddof=0, keepdims=False):
+def std_jvp(dx, x, centred, var_x, y1, axis=None, ddof=0, keepdims=False):
     """Tangent of `std`'s output."""
-    y = y.reshape(runtime.kept_shape(x.shape, axis))
     mask = var_x == 0
-    n = runtime.count(x.shape, axis)
-    nearly_centred = np.subtract(x, mean_x, out=...)
-    centred = np.subtract(nearly_centred, sum_nearly_centred / n, out=nearly_centred)
-    t = np.multiply(dx, centred, out=centred)
-    u = np.add.reduce(t, axis, keepdims=True) / np.where(mask, 1, (n - ddof) * y)
+    t = np.multiply(dx, centred, out=...)
+    u = np.add.reduce(t, axis, keepdims=True) / np.where(mask, 1, (runtime.count(x.shape, axis) - ddof) * y1)
     dy = np.where(mask, 0, u)
     return runtime.drop_axis(dy, axis, keepdims)
 
@@ -1807,11 +1831,11 @@ def std_jvp(dx, x, y, mean_x, sum_nearly_centred, var_x, axis=None, ddof=0, keep
 
 def logsumexp_and_residuals(x, axis=None, keepdims=False):
     """`logsumexp` with what its derivatives reuse."""
-    max_x = runtime.finite_max(x, axis)
-    shifted = np.subtract(x, max_x, out=...)
-    exp_x = np.exp(shifted, out=shifted)
+    max_x = np.maximum.reduce(x, axis, keepdims=True)
+    shift_x = runtime.shift(x, axis)
+    exp_x = runtime.exp_shifted(x, shift_x)
     sum_exp_x = np.add.reduce(exp_x, axis, keepdims=True)
-    y1 = np.log(sum_exp_x)
+    y1 = runtime.log_excess(sum_exp_x, exp_x, axis)
     y = max_x + y1
     return runtime.drop_axis(y, axis, keepdims), exp_x, sum_exp_x
 

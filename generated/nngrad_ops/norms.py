@@ -13,23 +13,25 @@ from . import runtime
 def layer_norm_weight_bias_and_residuals(x, weight, bias, axis=-1, eps=1e-05):
     """`layer_norm` where weight is not None and bias is not None with what its derivatives reuse."""
     shape = np.broadcast_shapes(x.shape, weight.shape, bias.shape)
-    sum_x = np.add.reduce(np.broadcast_to(x, shape), axis, keepdims=True)
+    scale_x = runtime.scale(np.broadcast_to(x, shape), 2, eps, axis)
+    scaled_x = runtime.scaled(x, scale_x)
+    sum_x = np.add.reduce(scaled_x, axis, keepdims=True)
     n = runtime.count(shape, axis)
     mean_x = sum_x / n
-    nearly_centred = np.subtract(x, mean_x, out=...)
+    nearly_centred = np.subtract(scaled_x, mean_x, out=...)
     sum_nearly_centred = np.add.reduce(nearly_centred, axis, keepdims=True)
     centred = np.subtract(nearly_centred, sum_nearly_centred / n, out=nearly_centred)
     t = np.multiply(centred, centred, out=...)
     sum_centred = np.add.reduce(t, axis, keepdims=True)
     mean_centred = sum_centred / n
-    scale = 1 / np.sqrt(mean_centred + eps)
+    scale = 1 / np.sqrt(eps / scale_x / scale_x + mean_centred)
     y1 = np.multiply(centred, scale, out=centred)
     y2 = np.multiply(weight, y1, out=t)
     y = np.add(bias, y2, out=y2)
-    return y, scale, y1, None, None
+    return y, scale_x, scale, y1
 
 
-def layer_norm_weight_bias_vjp(g, x, weight, bias, scale, y1, needs, axis=-1, eps=1e-05):
+def layer_norm_weight_bias_vjp(g, x, weight, bias, scale_x, scale, y1, needs, axis=-1, eps=1e-05):
     """Cotangents of `layer_norm_weight_bias`'s inputs."""
     dx = dweight = dbias = None
     if needs[0]:
@@ -39,7 +41,7 @@ def layer_norm_weight_bias_vjp(g, x, weight, bias, scale, y1, needs, axis=-1, ep
         v = np.multiply(y1, np.add.reduce(u, axis, keepdims=True) / n, out=...)
         v = np.subtract(t, v, out=v)
         v = np.subtract(v, np.add.reduce(t, axis, keepdims=True) / n, out=v)
-        dx = runtime.unbroadcast(np.multiply(v, scale, out=v), x.shape)
+        dx = runtime.unbroadcast(np.multiply(v, scale / scale_x, out=v), x.shape)
     if needs[1]:
         dweight = runtime.unbroadcast(np.multiply(g, y1, out=...), weight.shape)
     if needs[2]:
@@ -47,7 +49,7 @@ def layer_norm_weight_bias_vjp(g, x, weight, bias, scale, y1, needs, axis=-1, ep
     return dx, dweight, dbias
 
 
-def layer_norm_weight_bias_jvp(dx, dweight, dbias, x, weight, bias, scale, y1, axis=-1, eps=1e-05):
+def layer_norm_weight_bias_jvp(dx, dweight, dbias, x, weight, bias, scale_x, scale, y1, axis=-1, eps=1e-05):
     """Tangent of `layer_norm_weight_bias`'s output."""
     shape = np.broadcast_shapes(x.shape, weight.shape, bias.shape)
     terms = []
@@ -58,7 +60,7 @@ def layer_norm_weight_bias_jvp(dx, dweight, dbias, x, weight, bias, scale, y1, a
         u = np.subtract(dx, u, out=u)
         u = np.subtract(u, np.add.reduce(np.broadcast_to(dx, shape), axis, keepdims=True) / n, out=u)
         u = np.multiply(weight, u, out=u)
-        terms.append(np.multiply(u, scale, out=u))
+        terms.append(np.multiply(u, scale / scale_x, out=u))
     if dweight is not None:
         terms.append(np.multiply(dweight, y1, out=...))
     if dbias is not None:
@@ -69,22 +71,24 @@ def layer_norm_weight_bias_jvp(dx, dweight, dbias, x, weight, bias, scale, y1, a
 def layer_norm_weight_and_residuals(x, weight, axis=-1, eps=1e-05):
     """`layer_norm` where weight is not None and bias is None with what its derivatives reuse."""
     shape = np.broadcast_shapes(x.shape, weight.shape)
-    sum_x = np.add.reduce(np.broadcast_to(x, shape), axis, keepdims=True)
+    scale_x = runtime.scale(np.broadcast_to(x, shape), 2, eps, axis)
+    scaled_x = runtime.scaled(x, scale_x)
+    sum_x = np.add.reduce(scaled_x, axis, keepdims=True)
     n = runtime.count(shape, axis)
     mean_x = sum_x / n
-    nearly_centred = np.subtract(x, mean_x, out=...)
+    nearly_centred = np.subtract(scaled_x, mean_x, out=...)
     sum_nearly_centred = np.add.reduce(nearly_centred, axis, keepdims=True)
     centred = np.subtract(nearly_centred, sum_nearly_centred / n, out=nearly_centred)
     t = np.multiply(centred, centred, out=...)
     sum_centred = np.add.reduce(t, axis, keepdims=True)
     mean_centred = sum_centred / n
-    scale = 1 / np.sqrt(mean_centred + eps)
+    scale = 1 / np.sqrt(eps / scale_x / scale_x + mean_centred)
     y1 = np.multiply(centred, scale, out=centred)
     y = np.multiply(weight, y1, out=t)
-    return y, scale, y1, None, None
+    return y, scale_x, scale, y1
 
 
-def layer_norm_weight_vjp(g, x, weight, y, scale, y1, needs, axis=-1, eps=1e-05):
+def layer_norm_weight_vjp(g, x, weight, y, scale_x, scale, y1, needs, axis=-1, eps=1e-05):
     """Cotangents of `layer_norm_weight`'s inputs."""
     dx = dweight = None
     if needs[0]:
@@ -94,13 +98,13 @@ def layer_norm_weight_vjp(g, x, weight, y, scale, y1, needs, axis=-1, eps=1e-05)
         v = np.multiply(y1, np.add.reduce(u, axis, keepdims=True) / n, out=...)
         v = np.subtract(t, v, out=v)
         v = np.subtract(v, np.add.reduce(t, axis, keepdims=True) / n, out=v)
-        dx = runtime.unbroadcast(np.multiply(v, scale, out=v), x.shape)
+        dx = runtime.unbroadcast(np.multiply(v, scale / scale_x, out=v), x.shape)
     if needs[1]:
         dweight = runtime.unbroadcast(np.multiply(g, y1, out=...), weight.shape)
     return dx, dweight, None
 
 
-def layer_norm_weight_jvp(dx, dweight, x, weight, y, scale, y1, axis=-1, eps=1e-05):
+def layer_norm_weight_jvp(dx, dweight, x, weight, y, scale_x, scale, y1, axis=-1, eps=1e-05):
     """Tangent of `layer_norm_weight`'s output."""
     shape = np.broadcast_shapes(x.shape, weight.shape)
     terms = []
@@ -111,7 +115,7 @@ def layer_norm_weight_jvp(dx, dweight, x, weight, y, scale, y1, axis=-1, eps=1e-
         u = np.subtract(dx, u, out=u)
         u = np.subtract(u, np.add.reduce(np.broadcast_to(dx, shape), axis, keepdims=True) / n, out=u)
         u = np.multiply(weight, u, out=u)
-        terms.append(np.multiply(u, scale, out=u))
+        terms.append(np.multiply(u, scale / scale_x, out=u))
     if dweight is not None:
         terms.append(np.multiply(dweight, y1, out=...))
     return runtime.total(terms, shape)
@@ -120,51 +124,49 @@ def layer_norm_weight_jvp(dx, dweight, x, weight, y, scale, y1, axis=-1, eps=1e-
 def layer_norm_bias_and_residuals(x, bias, axis=-1, eps=1e-05):
     """`layer_norm` where weight is None and bias is not None with what its derivatives reuse."""
     shape = np.broadcast_shapes(x.shape, bias.shape)
-    sum_x = np.add.reduce(np.broadcast_to(x, shape), axis, keepdims=True)
+    scale_x = runtime.scale(np.broadcast_to(x, shape), 2, eps, axis)
+    scaled_x = runtime.scaled(x, scale_x)
+    sum_x = np.add.reduce(scaled_x, axis, keepdims=True)
     n = runtime.count(shape, axis)
     mean_x = sum_x / n
-    nearly_centred = np.subtract(x, mean_x, out=...)
+    nearly_centred = np.subtract(scaled_x, mean_x, out=...)
     sum_nearly_centred = np.add.reduce(nearly_centred, axis, keepdims=True)
     centred = np.subtract(nearly_centred, sum_nearly_centred / n, out=nearly_centred)
     t = np.multiply(centred, centred, out=...)
     sum_centred = np.add.reduce(t, axis, keepdims=True)
     mean_centred = sum_centred / n
-    scale = 1 / np.sqrt(mean_centred + eps)
+    scale = 1 / np.sqrt(eps / scale_x / scale_x + mean_centred)
     y1 = np.multiply(centred, scale, out=centred)
-    y = np.add(bias, y1, out=y1)
-    return y, scale, None, mean_x, sum_nearly_centred
+    y = np.add(bias, y1, out=t)
+    return y, scale_x, scale, y1
 
 
-def layer_norm_bias_vjp(g, x, bias, scale, mean_x, sum_nearly_centred, needs, axis=-1, eps=1e-05):
+def layer_norm_bias_vjp(g, x, bias, scale_x, scale, y1, needs, axis=-1, eps=1e-05):
     """Cotangents of `layer_norm_bias`'s inputs."""
     dx = dbias = None
     if needs[0]:
-        nearly_centred = np.subtract(x, mean_x, out=...)
         n = runtime.count(g.shape, axis)
-        centred = np.subtract(nearly_centred, sum_nearly_centred / n, out=nearly_centred)
-        t = np.multiply(g, centred, out=...)
-        u = np.multiply(centred, np.add.reduce(t, axis, keepdims=True) * scale * scale / n, out=centred)
+        t = np.multiply(g, y1, out=...)
+        u = np.multiply(y1, np.add.reduce(t, axis, keepdims=True) / n, out=...)
         u = np.subtract(g, u, out=u)
         u = np.subtract(u, np.add.reduce(g, axis, keepdims=True) / n, out=u)
-        dx = runtime.unbroadcast(np.multiply(u, scale, out=u), x.shape)
+        dx = runtime.unbroadcast(np.multiply(u, scale / scale_x, out=u), x.shape)
     if needs[2]:
         dbias = runtime.unbroadcast(g, bias.shape)
     return dx, None, dbias
 
 
-def layer_norm_bias_jvp(dx, dbias, x, bias, scale, mean_x, sum_nearly_centred, axis=-1, eps=1e-05):
+def layer_norm_bias_jvp(dx, dbias, x, bias, scale_x, scale, y1, axis=-1, eps=1e-05):
     """Tangent of `layer_norm_bias`'s output."""
     shape = np.broadcast_shapes(x.shape, bias.shape)
     terms = []
     if dx is not None:
-        nearly_centred = np.subtract(x, mean_x, out=...)
         n = runtime.count(shape, axis)
-        centred = np.subtract(nearly_centred, sum_nearly_centred / n, out=nearly_centred)
-        t = np.multiply(dx, centred, out=...)
-        u = np.multiply(centred, np.add.reduce(t, axis, keepdims=True) * scale * scale / n, out=centred)
+        t = np.multiply(dx, y1, out=...)
+        u = np.multiply(y1, np.add.reduce(t, axis, keepdims=True) / n, out=...)
         u = np.subtract(dx, u, out=u)
         u = np.subtract(u, np.add.reduce(np.broadcast_to(dx, shape), axis, keepdims=True) / n, out=u)
-        terms.append(np.multiply(u, scale, out=u))
+        terms.append(np.multiply(u, scale / scale_x, out=u))
     if dbias is not None:
         terms.append(dbias)
     return runtime.total(terms, shape)
@@ -172,21 +174,23 @@ def layer_norm_bias_jvp(dx, dbias, x, bias, scale, mean_x, sum_nearly_centred, a
 
 def layer_norm_plain_and_residuals(x, axis=-1, eps=1e-05):
     """`layer_norm` where weight is None and bias is None with what its derivatives reuse."""
-    sum_x = np.add.reduce(x, axis, keepdims=True)
+    scale_x = runtime.scale(x, 2, eps, axis)
+    scaled_x = runtime.scaled(x, scale_x)
+    sum_x = np.add.reduce(scaled_x, axis, keepdims=True)
     n = runtime.count(x.shape, axis)
     mean_x = sum_x / n
-    nearly_centred = np.subtract(x, mean_x, out=...)
+    nearly_centred = np.subtract(scaled_x, mean_x, out=...)
     sum_nearly_centred = np.add.reduce(nearly_centred, axis, keepdims=True)
     centred = np.subtract(nearly_centred, sum_nearly_centred / n, out=nearly_centred)
     t = np.multiply(centred, centred, out=...)
     sum_centred = np.add.reduce(t, axis, keepdims=True)
     mean_centred = sum_centred / n
-    scale = 1 / np.sqrt(mean_centred + eps)
+    scale = 1 / np.sqrt(eps / scale_x / scale_x + mean_centred)
     y = np.multiply(centred, scale, out=centred)
-    return y, scale, None, None, None
+    return y, scale_x, scale, None
 
 
-def layer_norm_plain_vjp(g, x, y, scale, needs, axis=-1, eps=1e-05):
+def layer_norm_plain_vjp(g, x, y, scale_x, scale, needs, axis=-1, eps=1e-05):
     """Cotangents of `layer_norm_plain`'s inputs."""
     dx = None
     if needs[0]:
@@ -195,18 +199,18 @@ def layer_norm_plain_vjp(g, x, y, scale, needs, axis=-1, eps=1e-05):
         u = np.multiply(y, np.add.reduce(t, axis, keepdims=True) / n, out=...)
         u = np.subtract(g, u, out=u)
         u = np.subtract(u, np.add.reduce(g, axis, keepdims=True) / n, out=u)
-        dx = np.multiply(u, scale, out=u)
+        dx = np.multiply(u, scale / scale_x, out=u)
     return dx, None, None
 
 
-def layer_norm_plain_jvp(dx, x, y, scale, axis=-1, eps=1e-05):
+def layer_norm_plain_jvp(dx, x, y, scale_x, scale, axis=-1, eps=1e-05):
     """Tangent of `layer_norm_plain`'s output."""
     n = runtime.count(x.shape, axis)
     t = np.multiply(dx, y, out=...)
     u = np.multiply(y, np.add.reduce(t, axis, keepdims=True) / n, out=...)
     u = np.subtract(dx, u, out=u)
     u = np.subtract(u, np.add.reduce(dx, axis, keepdims=True) / n, out=u)
-    return np.multiply(u, scale, out=u)
+    return np.multiply(u, scale / scale_x, out=u)
 
 
 def layer_norm_and_residuals(x, weight=None, bias=None, axis=-1, eps=1e-05):
@@ -234,46 +238,46 @@ def layer_norm(x, weight=None, bias=None, axis=-1, eps=1e-05):
         return y
 
     Derivative where weight is not None and bias is not None:
-        dx = scale*(g*weight - y1*sum(g*weight*y1, axis)/count(axis) - sum(g*weight, axis)/count(axis))
+        dx = scale*(g*weight - y1*sum(g*weight*y1, axis)/count(axis) - sum(g*weight, axis)/count(axis))/scale_x
         dweight = g*y1
         dbias = g
 
     Derivative where weight is not None and bias is None:
-        dx = scale*(g*weight - y1*sum(g*y, axis)/count(axis) - sum(g*weight, axis)/count(axis))
+        dx = scale*(g*weight - y1*sum(g*y, axis)/count(axis) - sum(g*weight, axis)/count(axis))/scale_x
         dweight = g*y1
 
     Derivative where weight is None and bias is not None:
-        dx = scale*(-centred*scale**2*sum(centred*g, axis)/count(axis) + g - sum(g, axis)/count(axis))
+        dx = scale*(g - y1*sum(g*y1, axis)/count(axis) - sum(g, axis)/count(axis))/scale_x
         dbias = g
 
     Derivative where weight is None and bias is None:
-        dx = scale*(g - y*sum(g*y, axis)/count(axis) - sum(g, axis)/count(axis))
+        dx = scale*(g - y*sum(g*y, axis)/count(axis) - sum(g, axis)/count(axis))/scale_x
 
-    Residuals: x, weight, bias, y, scale, y1, mean_x, sum_nearly_centred.
+    Residuals: x, weight, bias, y, scale_x, scale, y1.
     """
     return layer_norm_and_residuals(x, weight, bias, axis, eps)[0]
 
 
-def layer_norm_vjp(g, x, weight, bias, y, scale, y1, mean_x, sum_nearly_centred, needs, axis=-1, eps=1e-05):
+def layer_norm_vjp(g, x, weight, bias, y, scale_x, scale, y1, needs, axis=-1, eps=1e-05):
     """Cotangent of `layer_norm`'s inputs."""
     if weight is not None and bias is not None:
-        return layer_norm_weight_bias_vjp(g, x, weight, bias, scale, y1, needs, axis, eps)
+        return layer_norm_weight_bias_vjp(g, x, weight, bias, scale_x, scale, y1, needs, axis, eps)
     if weight is not None and bias is None:
-        return layer_norm_weight_vjp(g, x, weight, y, scale, y1, needs, axis, eps)
+        return layer_norm_weight_vjp(g, x, weight, y, scale_x, scale, y1, needs, axis, eps)
     if weight is None and bias is not None:
-        return layer_norm_bias_vjp(g, x, bias, scale, mean_x, sum_nearly_centred, needs, axis, eps)
-    return layer_norm_plain_vjp(g, x, y, scale, needs, axis, eps)
+        return layer_norm_bias_vjp(g, x, bias, scale_x, scale, y1, needs, axis, eps)
+    return layer_norm_plain_vjp(g, x, y, scale_x, scale, needs, axis, eps)
 
 
-def layer_norm_jvp(dx, dweight, dbias, x, weight, bias, y, scale, y1, mean_x, sum_nearly_centred, axis=-1, eps=1e-05):
+def layer_norm_jvp(dx, dweight, dbias, x, weight, bias, y, scale_x, scale, y1, axis=-1, eps=1e-05):
     """Tangent of `layer_norm`'s output."""
     if weight is not None and bias is not None:
-        return layer_norm_weight_bias_jvp(dx, dweight, dbias, x, weight, bias, scale, y1, axis, eps)
+        return layer_norm_weight_bias_jvp(dx, dweight, dbias, x, weight, bias, scale_x, scale, y1, axis, eps)
     if weight is not None and bias is None:
-        return layer_norm_weight_jvp(dx, dweight, x, weight, y, scale, y1, axis, eps)
+        return layer_norm_weight_jvp(dx, dweight, x, weight, y, scale_x, scale, y1, axis, eps)
     if weight is None and bias is not None:
-        return layer_norm_bias_jvp(dx, dbias, x, bias, scale, mean_x, sum_nearly_centred, axis, eps)
-    return layer_norm_plain_jvp(dx, x, y, scale, axis, eps)
+        return layer_norm_bias_jvp(dx, dbias, x, bias, scale_x, scale, y1, axis, eps)
+    return layer_norm_plain_jvp(dx, x, y, scale_x, scale, axis, eps)
 
 
 # --- rms_norm ---
@@ -282,41 +286,45 @@ def layer_norm_jvp(dx, dweight, dbias, x, weight, bias, y, scale, y1, mean_x, su
 def rms_norm_weight_and_residuals(x, weight, axis=-1, eps=1e-05):
     """`rms_norm` where weight is not None with what its derivatives reuse."""
     shape = np.broadcast_shapes(x.shape, weight.shape)
-    t = np.multiply(x, x, out=...)
-    sum_x = np.add.reduce(np.broadcast_to(t, shape), axis, keepdims=True)
+    scale_x = runtime.scale(np.broadcast_to(x, shape), 2, eps, axis)
+    scaled_x = runtime.scaled(x, scale_x)
+    t = np.multiply(scaled_x, scaled_x, out=...)
+    sum_x = np.add.reduce(t, axis, keepdims=True)
     mean_x = sum_x / runtime.count(shape, axis)
-    root_mean_x = 1 / np.sqrt(mean_x + eps)
-    y1 = np.multiply(x, root_mean_x, out=...)
+    root_mean_x = 1 / np.sqrt(eps / scale_x / scale_x + mean_x)
+    y1 = np.multiply(scaled_x, root_mean_x, out=t)
     y = np.multiply(weight, y1, out=y1)
-    return y, root_mean_x
+    return y, scale_x, root_mean_x
 
 
-def rms_norm_weight_vjp(g, x, weight, y, root_mean_x, needs, axis=-1, eps=1e-05):
+def rms_norm_weight_vjp(g, x, weight, y, scale_x, root_mean_x, needs, axis=-1, eps=1e-05):
     """Cotangents of `rms_norm_weight`'s inputs."""
-    y1 = np.multiply(x, root_mean_x, out=...)
+    scaled_x = runtime.scaled(x, scale_x)
+    y1 = np.multiply(scaled_x, root_mean_x, out=...)
     dx = dweight = None
     if needs[0]:
         t = np.multiply(g, weight, out=...)
         u = np.multiply(g, y, out=...)
         v = np.multiply(y1, np.add.reduce(u, axis, keepdims=True) / runtime.count(g.shape, axis), out=...)
         t = np.subtract(t, v, out=t)
-        dx = runtime.unbroadcast(np.multiply(t, root_mean_x, out=t), x.shape)
+        dx = runtime.unbroadcast(np.multiply(t, root_mean_x / scale_x, out=t), x.shape)
     if needs[1]:
         dweight = runtime.unbroadcast(np.multiply(g, y1, out=y1), weight.shape)
     return dx, dweight
 
 
-def rms_norm_weight_jvp(dx, dweight, x, weight, y, root_mean_x, axis=-1, eps=1e-05):
+def rms_norm_weight_jvp(dx, dweight, x, weight, y, scale_x, root_mean_x, axis=-1, eps=1e-05):
     """Tangent of `rms_norm_weight`'s output."""
     shape = np.broadcast_shapes(x.shape, weight.shape)
-    y1 = np.multiply(x, root_mean_x, out=...)
+    scaled_x = runtime.scaled(x, scale_x)
+    y1 = np.multiply(scaled_x, root_mean_x, out=...)
     terms = []
     if dx is not None:
         t = np.multiply(dx, y1, out=...)
         u = np.multiply(y1, np.add.reduce(t, axis, keepdims=True) / runtime.count(shape, axis), out=...)
         u = np.subtract(dx, u, out=u)
         u = np.multiply(weight, u, out=u)
-        terms.append(np.multiply(u, root_mean_x, out=u))
+        terms.append(np.multiply(u, root_mean_x / scale_x, out=u))
     if dweight is not None:
         terms.append(np.multiply(dweight, y1, out=y1))
     return runtime.total(terms, shape)
@@ -324,31 +332,33 @@ def rms_norm_weight_jvp(dx, dweight, x, weight, y, root_mean_x, axis=-1, eps=1e-
 
 def rms_norm_plain_and_residuals(x, axis=-1, eps=1e-05):
     """`rms_norm` where weight is None with what its derivatives reuse."""
-    t = np.multiply(x, x, out=...)
+    scale_x = runtime.scale(x, 2, eps, axis)
+    scaled_x = runtime.scaled(x, scale_x)
+    t = np.multiply(scaled_x, scaled_x, out=...)
     sum_x = np.add.reduce(t, axis, keepdims=True)
     mean_x = sum_x / runtime.count(x.shape, axis)
-    root_mean_x = 1 / np.sqrt(mean_x + eps)
-    y = np.multiply(x, root_mean_x, out=t)
-    return y, root_mean_x
+    root_mean_x = 1 / np.sqrt(eps / scale_x / scale_x + mean_x)
+    y = np.multiply(scaled_x, root_mean_x, out=t)
+    return y, scale_x, root_mean_x
 
 
-def rms_norm_plain_vjp(g, x, y, root_mean_x, needs, axis=-1, eps=1e-05):
+def rms_norm_plain_vjp(g, x, y, scale_x, root_mean_x, needs, axis=-1, eps=1e-05):
     """Cotangents of `rms_norm_plain`'s inputs."""
     dx = None
     if needs[0]:
         t = np.multiply(g, y, out=...)
         u = np.multiply(y, np.add.reduce(t, axis, keepdims=True) / runtime.count(g.shape, axis), out=...)
         u = np.subtract(g, u, out=u)
-        dx = np.multiply(u, root_mean_x, out=u)
+        dx = np.multiply(u, root_mean_x / scale_x, out=u)
     return dx, None
 
 
-def rms_norm_plain_jvp(dx, x, y, root_mean_x, axis=-1, eps=1e-05):
+def rms_norm_plain_jvp(dx, x, y, scale_x, root_mean_x, axis=-1, eps=1e-05):
     """Tangent of `rms_norm_plain`'s output."""
     t = np.multiply(dx, y, out=...)
     u = np.multiply(y, np.add.reduce(t, axis, keepdims=True) / runtime.count(x.shape, axis), out=...)
     u = np.subtract(dx, u, out=u)
-    return np.multiply(u, root_mean_x, out=u)
+    return np.multiply(u, root_mean_x / scale_x, out=u)
 
 
 def rms_norm_and_residuals(x, weight=None, axis=-1, eps=1e-05):
@@ -368,26 +378,26 @@ def rms_norm(x, weight=None, axis=-1, eps=1e-05):
         return y
 
     Derivative where weight is not None:
-        dx = root_mean_x*(g*weight - y1*sum(g*y, axis)/count(axis))
+        dx = root_mean_x*(g*weight - y1*sum(g*y, axis)/count(axis))/scale_x
         dweight = g*y1
 
     Derivative where weight is None:
-        dx = root_mean_x*(g - y*sum(g*y, axis)/count(axis))
+        dx = root_mean_x*(g - y*sum(g*y, axis)/count(axis))/scale_x
 
-    Residuals: x, weight, y, root_mean_x.
+    Residuals: x, weight, y, scale_x, root_mean_x.
     """
     return rms_norm_and_residuals(x, weight, axis, eps)[0]
 
 
-def rms_norm_vjp(g, x, weight, y, root_mean_x, needs, axis=-1, eps=1e-05):
+def rms_norm_vjp(g, x, weight, y, scale_x, root_mean_x, needs, axis=-1, eps=1e-05):
     """Cotangent of `rms_norm`'s inputs."""
     if weight is not None:
-        return rms_norm_weight_vjp(g, x, weight, y, root_mean_x, needs, axis, eps)
-    return rms_norm_plain_vjp(g, x, y, root_mean_x, needs, axis, eps)
+        return rms_norm_weight_vjp(g, x, weight, y, scale_x, root_mean_x, needs, axis, eps)
+    return rms_norm_plain_vjp(g, x, y, scale_x, root_mean_x, needs, axis, eps)
 
 
-def rms_norm_jvp(dx, dweight, x, weight, y, root_mean_x, axis=-1, eps=1e-05):
+def rms_norm_jvp(dx, dweight, x, weight, y, scale_x, root_mean_x, axis=-1, eps=1e-05):
     """Tangent of `rms_norm`'s output."""
     if weight is not None:
-        return rms_norm_weight_jvp(dx, dweight, x, weight, y, root_mean_x, axis, eps)
-    return rms_norm_plain_jvp(dx, x, y, root_mean_x, axis, eps)
+        return rms_norm_weight_jvp(dx, dweight, x, weight, y, scale_x, root_mean_x, axis, eps)
+    return rms_norm_plain_jvp(dx, x, y, scale_x, root_mean_x, axis, eps)

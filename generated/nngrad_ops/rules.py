@@ -107,12 +107,17 @@ def arctan_pushforward(ops, tangents, inputs, y):
 
 def arctan2_pullback(ops, g, inputs, y, needs):
     x1, x2 = inputs
-    t = ops.hypot(x2, x1)
     dx1 = dx2 = None
     if needs[0]:
-        dx1 = ops.unbroadcast(x2 / t / t * g, shape=x1.shape)
+        t = ops.hypot(x2, x1)
+        u = t == 0
+        v = ops.where(u, 1, t)
+        dx1 = ops.unbroadcast(g * ops.where(u, 0, x2 / v / v), shape=x1.shape)
     if needs[1]:
-        dx2 = ops.unbroadcast(-(x1 / t / t * g), shape=x2.shape)
+        w = ops.hypot(x1, x2)
+        p = w == 0
+        q = ops.where(p, 1, w)
+        dx2 = ops.unbroadcast(-(g * ops.where(p, 0, x1 / q / q)), shape=x2.shape)
     return dx1, dx2
 
 
@@ -120,12 +125,17 @@ def arctan2_pushforward(ops, tangents, inputs, y):
     x1, x2 = inputs
     dx1, dx2 = tangents
     shape = np.broadcast_shapes(x1.shape, x2.shape)
-    t = ops.hypot(x2, x1)
     terms = []
     if dx1 is not None:
-        terms.append(x2 / t / t * dx1)
+        t = ops.hypot(x2, x1)
+        u = t == 0
+        v = ops.where(u, 1, t)
+        terms.append(dx1 * ops.where(u, 0, x2 / v / v))
     if dx2 is not None:
-        terms.append(-(x1 / t / t * dx2))
+        w = ops.hypot(x1, x2)
+        p = w == 0
+        q = ops.where(p, 1, w)
+        terms.append(-(dx2 * ops.where(p, 0, x1 / q / q)))
     return ops.broadcast(runtime.summed(terms), shape=shape)
 
 
@@ -217,12 +227,16 @@ def binary_cross_entropy_with_logits_pushforward(ops, tangents, inputs, y, reduc
 
 
 def cbrt_pullback(ops, g, inputs, y, needs):
-    return (g / 3 / y / y,)
+    (x,) = inputs
+    t = (ops.where(x == 0, 1.0, 0.0) + ops.abs(y)) / 3
+    return (t / ops.abs(x) * g,)
 
 
 def cbrt_pushforward(ops, tangents, inputs, y):
+    (x,) = inputs
     (dx,) = tangents
-    return dx / 3 / y / y
+    t = (ops.where(x == 0, 1.0, 0.0) + ops.abs(y)) / 3
+    return t / ops.abs(x) * dx
 
 
 def celu_pullback(ops, g, inputs, y, needs, alpha=1.0):
@@ -332,9 +346,8 @@ def cross_entropy_pullback(ops, g, inputs, y, needs, axis=-1, reduction="mean"):
     target = ops.expand_dims(target, axis)
     dinput = None
     if needs[0]:
-        max_input = runtime.finite_max(input.data, axis)
-        shifted = input - max_input
-        exp_input = ops.exp(shifted)
+        shift_input = runtime.shift(input.data, axis)
+        exp_input = ops.exp(input - shift_input)
         sum_exp_input = ops.sum(exp_input, axis=axis, keepdims=True)
         dinput = (exp_input / sum_exp_input - runtime.one_hot(target.data, input.shape, axis, g.dtype)) * g
     return dinput, None
@@ -344,9 +357,8 @@ def cross_entropy_pushforward(ops, tangents, inputs, y, axis=-1, reduction="mean
     input, target = inputs
     dinput, _ = tangents
     target = ops.expand_dims(target, axis)
-    max_input = runtime.finite_max(input.data, axis)
-    shifted = input - max_input
-    exp_input = ops.exp(shifted)
+    shift_input = runtime.shift(input.data, axis)
+    exp_input = ops.exp(input - shift_input)
     sum_exp_input = ops.sum(exp_input, axis=axis, keepdims=True)
     dy = ops.sum(dinput * exp_input, axis=axis, keepdims=True) / sum_exp_input - ops.sum(
         dinput * runtime.one_hot(target.data, dinput.shape, axis, dinput.dtype), axis=axis, keepdims=True
@@ -453,35 +465,37 @@ def floor_pushforward(ops, tangents, inputs, y):
 def gelu_none_pullback(ops, g, inputs, y, needs):
     (x,) = inputs
     normal_cdf_x = ops.erfc(-(x * 0.7071067811865476)) * 0.5
-    t = x * 0.3989422804014327 * ops.exp(-(x * x * 0.5))
-    return (g * (normal_cdf_x + t),)
+    t = x * ops.exp(-(x * x * 0.5))
+    return (g * (normal_cdf_x + t * 0.3989422804014327),)
 
 
 def gelu_none_pushforward(ops, tangents, inputs, y):
     (x,) = inputs
     (dx,) = tangents
     normal_cdf_x = ops.erfc(-(x * 0.7071067811865476)) * 0.5
-    t = x * 0.3989422804014327 * ops.exp(-(x * x * 0.5))
-    return dx * (normal_cdf_x + t)
+    t = x * ops.exp(-(x * x * 0.5))
+    return dx * (normal_cdf_x + t * 0.3989422804014327)
 
 
 def gelu_tanh_pullback(ops, g, inputs, y, needs):
     (x,) = inputs
-    t = x * x
-    inner = (t * x * 0.044715 + x) * 0.7978845608028654
-    tanh_inner = ops.tanh(inner)
-    u = x * (t * 0.134145 + 1) * ops.sigmoid(-inner * 2) * ops.sigmoid(inner * 2)
-    return (g * (tanh_inner * 0.5 + u * 1.5957691216057308 + 0.5),)
+    t = x * x * x
+    u = t * 0.044715 + x
+    sigmoid_x = ops.sigmoid(u * 1.5957691216057308)
+    v = ops.sigmoid(-u * 1.5957691216057308) * sigmoid_x
+    w = sigmoid_x + v * 0.21406444881780073 * t + x * v * 1.5957691216057308
+    return (g * w,)
 
 
 def gelu_tanh_pushforward(ops, tangents, inputs, y):
     (x,) = inputs
     (dx,) = tangents
-    t = x * x
-    inner = (t * x * 0.044715 + x) * 0.7978845608028654
-    tanh_inner = ops.tanh(inner)
-    u = x * (t * 0.134145 + 1) * ops.sigmoid(-inner * 2) * ops.sigmoid(inner * 2)
-    return dx * (tanh_inner * 0.5 + u * 1.5957691216057308 + 0.5)
+    t = x * x * x
+    u = t * 0.044715 + x
+    sigmoid_x = ops.sigmoid(u * 1.5957691216057308)
+    v = ops.sigmoid(-u * 1.5957691216057308) * sigmoid_x
+    w = sigmoid_x + v * 0.21406444881780073 * t + x * v * 1.5957691216057308
+    return dx * w
 
 
 def gelu_pullback(ops, g, inputs, y, needs, approximate="none"):
@@ -585,13 +599,15 @@ def huber_loss_pushforward(ops, tangents, inputs, y, delta=1.0, reduction="mean"
 
 def hypot_pullback(ops, g, inputs, y, needs):
     x1, x2 = inputs
-    t = y == 0
-    u = ops.where(t, 1, y)
     dx1 = dx2 = None
     if needs[0]:
-        dx1 = ops.unbroadcast(ops.where(t, 0, x1 / u * g), shape=x1.shape)
+        t = ops.hypot(x1, x2)
+        u = t == 0
+        dx1 = ops.unbroadcast(g * ops.where(u, 0, x1 / ops.where(u, 1, t)), shape=x1.shape)
     if needs[1]:
-        dx2 = ops.unbroadcast(ops.where(t, 0, x2 / u * g), shape=x2.shape)
+        v = ops.hypot(x2, x1)
+        w = v == 0
+        dx2 = ops.unbroadcast(g * ops.where(w, 0, x2 / ops.where(w, 1, v)), shape=x2.shape)
     return dx1, dx2
 
 
@@ -599,13 +615,15 @@ def hypot_pushforward(ops, tangents, inputs, y):
     x1, x2 = inputs
     dx1, dx2 = tangents
     shape = np.broadcast_shapes(x1.shape, x2.shape)
-    t = y == 0
-    u = ops.where(t, 1, y)
     terms = []
     if dx1 is not None:
-        terms.append(ops.where(t, 0, x1 / u * dx1))
+        t = ops.hypot(x1, x2)
+        u = t == 0
+        terms.append(dx1 * ops.where(u, 0, x1 / ops.where(u, 1, t)))
     if dx2 is not None:
-        terms.append(ops.where(t, 0, x2 / u * dx2))
+        v = ops.hypot(x2, x1)
+        w = v == 0
+        terms.append(dx2 * ops.where(w, 0, x2 / ops.where(w, 1, v)))
     return ops.broadcast(runtime.summed(terms), shape=shape)
 
 
@@ -706,21 +724,23 @@ def l1_loss_pushforward(ops, tangents, inputs, y, reduction="mean"):
 
 def layer_norm_weight_bias_pullback(ops, g, inputs, y, needs, axis=-1, eps=1e-05):
     x, weight, bias = inputs
-    sum_x = ops.sum(ops.broadcast(x, shape=g.shape), axis=axis, keepdims=True)
+    scale_x = runtime.scale(ops.broadcast(x, shape=g.shape).data, 2, eps, axis)
+    scaled_x = x / scale_x
+    sum_x = ops.sum(scaled_x, axis=axis, keepdims=True)
     n = runtime.count(g.shape, axis)
     mean_x = sum_x / n
-    nearly_centred = x - mean_x
+    nearly_centred = scaled_x - mean_x
     sum_nearly_centred = ops.sum(nearly_centred, axis=axis, keepdims=True).detach()
     centred = nearly_centred - sum_nearly_centred / n
     sum_centred = ops.sum(centred * centred, axis=axis, keepdims=True)
     mean_centred = sum_centred / n
-    scale = 1 / ops.sqrt(mean_centred + eps)
+    scale = 1 / ops.sqrt(eps / scale_x / scale_x + mean_centred)
     y1 = centred * scale
     dx = dweight = dbias = None
     if needs[0]:
         t = g * weight
         u = t - y1 * ops.sum(t * y1, axis=axis, keepdims=True) / n - ops.sum(t, axis=axis, keepdims=True) / n
-        dx = ops.unbroadcast(u * scale, shape=x.shape)
+        dx = ops.unbroadcast(u * scale / scale_x, shape=x.shape)
     if needs[1]:
         dweight = ops.unbroadcast(g * y1, shape=weight.shape)
     if needs[2]:
@@ -732,21 +752,23 @@ def layer_norm_weight_bias_pushforward(ops, tangents, inputs, y, axis=-1, eps=1e
     x, weight, bias = inputs
     dx, dweight, dbias = tangents
     shape = np.broadcast_shapes(x.shape, weight.shape, bias.shape)
-    sum_x = ops.sum(ops.broadcast(x, shape=shape), axis=axis, keepdims=True)
+    scale_x = runtime.scale(ops.broadcast(x, shape=shape).data, 2, eps, axis)
+    scaled_x = x / scale_x
+    sum_x = ops.sum(scaled_x, axis=axis, keepdims=True)
     n = runtime.count(shape, axis)
     mean_x = sum_x / n
-    nearly_centred = x - mean_x
+    nearly_centred = scaled_x - mean_x
     sum_nearly_centred = ops.sum(nearly_centred, axis=axis, keepdims=True).detach()
     centred = nearly_centred - sum_nearly_centred / n
     sum_centred = ops.sum(centred * centred, axis=axis, keepdims=True)
     mean_centred = sum_centred / n
-    scale = 1 / ops.sqrt(mean_centred + eps)
+    scale = 1 / ops.sqrt(eps / scale_x / scale_x + mean_centred)
     y1 = centred * scale
     terms = []
     if dx is not None:
         t = dx - y1 * ops.sum(dx * y1, axis=axis, keepdims=True) / n
         u = t - ops.sum(ops.broadcast(dx, shape=shape), axis=axis, keepdims=True) / n
-        terms.append(weight * u * scale)
+        terms.append(weight * u * scale / scale_x)
     if dweight is not None:
         terms.append(dweight * y1)
     if dbias is not None:
@@ -756,21 +778,23 @@ def layer_norm_weight_bias_pushforward(ops, tangents, inputs, y, axis=-1, eps=1e
 
 def layer_norm_weight_pullback(ops, g, inputs, y, needs, axis=-1, eps=1e-05):
     x, weight, _ = inputs
-    sum_x = ops.sum(ops.broadcast(x, shape=g.shape), axis=axis, keepdims=True)
+    scale_x = runtime.scale(ops.broadcast(x, shape=g.shape).data, 2, eps, axis)
+    scaled_x = x / scale_x
+    sum_x = ops.sum(scaled_x, axis=axis, keepdims=True)
     n = runtime.count(g.shape, axis)
     mean_x = sum_x / n
-    nearly_centred = x - mean_x
+    nearly_centred = scaled_x - mean_x
     sum_nearly_centred = ops.sum(nearly_centred, axis=axis, keepdims=True).detach()
     centred = nearly_centred - sum_nearly_centred / n
     sum_centred = ops.sum(centred * centred, axis=axis, keepdims=True)
     mean_centred = sum_centred / n
-    scale = 1 / ops.sqrt(mean_centred + eps)
+    scale = 1 / ops.sqrt(eps / scale_x / scale_x + mean_centred)
     y1 = centred * scale
     dx = dweight = None
     if needs[0]:
         t = g * weight
         u = t - y1 * ops.sum(g * y, axis=axis, keepdims=True) / n
-        dx = ops.unbroadcast((u - ops.sum(t, axis=axis, keepdims=True) / n) * scale, shape=x.shape)
+        dx = ops.unbroadcast((u - ops.sum(t, axis=axis, keepdims=True) / n) * scale / scale_x, shape=x.shape)
     if needs[1]:
         dweight = ops.unbroadcast(g * y1, shape=weight.shape)
     return dx, dweight, None
@@ -780,21 +804,23 @@ def layer_norm_weight_pushforward(ops, tangents, inputs, y, axis=-1, eps=1e-05):
     x, weight, _ = inputs
     dx, dweight, _ = tangents
     shape = np.broadcast_shapes(x.shape, weight.shape)
-    sum_x = ops.sum(ops.broadcast(x, shape=shape), axis=axis, keepdims=True)
+    scale_x = runtime.scale(ops.broadcast(x, shape=shape).data, 2, eps, axis)
+    scaled_x = x / scale_x
+    sum_x = ops.sum(scaled_x, axis=axis, keepdims=True)
     n = runtime.count(shape, axis)
     mean_x = sum_x / n
-    nearly_centred = x - mean_x
+    nearly_centred = scaled_x - mean_x
     sum_nearly_centred = ops.sum(nearly_centred, axis=axis, keepdims=True).detach()
     centred = nearly_centred - sum_nearly_centred / n
     sum_centred = ops.sum(centred * centred, axis=axis, keepdims=True)
     mean_centred = sum_centred / n
-    scale = 1 / ops.sqrt(mean_centred + eps)
+    scale = 1 / ops.sqrt(eps / scale_x / scale_x + mean_centred)
     y1 = centred * scale
     terms = []
     if dx is not None:
         t = dx - y1 * ops.sum(dx * y1, axis=axis, keepdims=True) / n
         u = t - ops.sum(ops.broadcast(dx, shape=shape), axis=axis, keepdims=True) / n
-        terms.append(weight * u * scale)
+        terms.append(weight * u * scale / scale_x)
     if dweight is not None:
         terms.append(dweight * y1)
     return ops.broadcast(runtime.summed(terms), shape=shape)
@@ -804,17 +830,20 @@ def layer_norm_bias_pullback(ops, g, inputs, y, needs, axis=-1, eps=1e-05):
     x, _, bias = inputs
     dx = dbias = None
     if needs[0]:
-        sum_x = ops.sum(ops.broadcast(x, shape=g.shape), axis=axis, keepdims=True)
+        scale_x = runtime.scale(ops.broadcast(x, shape=g.shape).data, 2, eps, axis)
+        scaled_x = x / scale_x
+        sum_x = ops.sum(scaled_x, axis=axis, keepdims=True)
         n = runtime.count(g.shape, axis)
         mean_x = sum_x / n
-        nearly_centred = x - mean_x
+        nearly_centred = scaled_x - mean_x
         sum_nearly_centred = ops.sum(nearly_centred, axis=axis, keepdims=True).detach()
         centred = nearly_centred - sum_nearly_centred / n
         sum_centred = ops.sum(centred * centred, axis=axis, keepdims=True)
         mean_centred = sum_centred / n
-        scale = 1 / ops.sqrt(mean_centred + eps)
-        t = centred * ops.sum(g * centred, axis=axis, keepdims=True) * scale * scale / n
-        dx = ops.unbroadcast((g - t - ops.sum(g, axis=axis, keepdims=True) / n) * scale, shape=x.shape)
+        scale = 1 / ops.sqrt(eps / scale_x / scale_x + mean_centred)
+        y1 = centred * scale
+        t = g - y1 * ops.sum(g * y1, axis=axis, keepdims=True) / n
+        dx = ops.unbroadcast((t - ops.sum(g, axis=axis, keepdims=True) / n) * scale / scale_x, shape=x.shape)
     if needs[2]:
         dbias = ops.unbroadcast(g, shape=bias.shape)
     return dx, None, dbias
@@ -826,18 +855,21 @@ def layer_norm_bias_pushforward(ops, tangents, inputs, y, axis=-1, eps=1e-05):
     shape = np.broadcast_shapes(x.shape, bias.shape)
     terms = []
     if dx is not None:
-        sum_x = ops.sum(ops.broadcast(x, shape=shape), axis=axis, keepdims=True)
+        scale_x = runtime.scale(ops.broadcast(x, shape=shape).data, 2, eps, axis)
+        scaled_x = x / scale_x
+        sum_x = ops.sum(scaled_x, axis=axis, keepdims=True)
         n = runtime.count(shape, axis)
         mean_x = sum_x / n
-        nearly_centred = x - mean_x
+        nearly_centred = scaled_x - mean_x
         sum_nearly_centred = ops.sum(nearly_centred, axis=axis, keepdims=True).detach()
         centred = nearly_centred - sum_nearly_centred / n
         sum_centred = ops.sum(centred * centred, axis=axis, keepdims=True)
         mean_centred = sum_centred / n
-        scale = 1 / ops.sqrt(mean_centred + eps)
-        t = centred * ops.sum(dx * centred, axis=axis, keepdims=True) * scale * scale / n
-        u = dx - t - ops.sum(ops.broadcast(dx, shape=shape), axis=axis, keepdims=True) / n
-        terms.append(u * scale)
+        scale = 1 / ops.sqrt(eps / scale_x / scale_x + mean_centred)
+        y1 = centred * scale
+        t = dx - y1 * ops.sum(dx * y1, axis=axis, keepdims=True) / n
+        u = t - ops.sum(ops.broadcast(dx, shape=shape), axis=axis, keepdims=True) / n
+        terms.append(u * scale / scale_x)
     if dbias is not None:
         terms.append(dbias)
     return ops.broadcast(runtime.summed(terms), shape=shape)
@@ -847,34 +879,38 @@ def layer_norm_plain_pullback(ops, g, inputs, y, needs, axis=-1, eps=1e-05):
     x, _, _ = inputs
     dx = None
     if needs[0]:
-        sum_x = ops.sum(x, axis=axis, keepdims=True)
+        scale_x = runtime.scale(x.data, 2, eps, axis)
+        scaled_x = x / scale_x
+        sum_x = ops.sum(scaled_x, axis=axis, keepdims=True)
         n = runtime.count(g.shape, axis)
         mean_x = sum_x / n
-        nearly_centred = x - mean_x
+        nearly_centred = scaled_x - mean_x
         sum_nearly_centred = ops.sum(nearly_centred, axis=axis, keepdims=True).detach()
         centred = nearly_centred - sum_nearly_centred / n
         sum_centred = ops.sum(centred * centred, axis=axis, keepdims=True)
         mean_centred = sum_centred / n
-        scale = 1 / ops.sqrt(mean_centred + eps)
+        scale = 1 / ops.sqrt(eps / scale_x / scale_x + mean_centred)
         t = y * ops.sum(g * y, axis=axis, keepdims=True) / n
-        dx = (g - t - ops.sum(g, axis=axis, keepdims=True) / n) * scale
+        dx = (g - t - ops.sum(g, axis=axis, keepdims=True) / n) * scale / scale_x
     return dx, None, None
 
 
 def layer_norm_plain_pushforward(ops, tangents, inputs, y, axis=-1, eps=1e-05):
     x, _, _ = inputs
     dx, _, _ = tangents
-    sum_x = ops.sum(x, axis=axis, keepdims=True)
+    scale_x = runtime.scale(x.data, 2, eps, axis)
+    scaled_x = x / scale_x
+    sum_x = ops.sum(scaled_x, axis=axis, keepdims=True)
     n = runtime.count(x.shape, axis)
     mean_x = sum_x / n
-    nearly_centred = x - mean_x
+    nearly_centred = scaled_x - mean_x
     sum_nearly_centred = ops.sum(nearly_centred, axis=axis, keepdims=True).detach()
     centred = nearly_centred - sum_nearly_centred / n
     sum_centred = ops.sum(centred * centred, axis=axis, keepdims=True)
     mean_centred = sum_centred / n
-    scale = 1 / ops.sqrt(mean_centred + eps)
+    scale = 1 / ops.sqrt(eps / scale_x / scale_x + mean_centred)
     t = y * ops.sum(dx * y, axis=axis, keepdims=True) / n
-    return (dx - t - ops.sum(dx, axis=axis, keepdims=True) / n) * scale
+    return (dx - t - ops.sum(dx, axis=axis, keepdims=True) / n) * scale / scale_x
 
 
 def layer_norm_pullback(ops, g, inputs, y, needs, axis=-1, eps=1e-05):
@@ -956,9 +992,8 @@ def log2_pushforward(ops, tangents, inputs, y):
 
 def log_softmax_pullback(ops, g, inputs, y, needs, axis=-1):
     (x,) = inputs
-    max_x = runtime.finite_max(x.data, axis)
-    shifted = x - max_x
-    exp_x = ops.exp(shifted)
+    shift_x = runtime.shift(x.data, axis)
+    exp_x = ops.exp(x - shift_x)
     sum_exp_x = ops.sum(exp_x, axis=axis, keepdims=True)
     return (g - exp_x * ops.sum(g, axis=axis, keepdims=True) / sum_exp_x,)
 
@@ -966,9 +1001,8 @@ def log_softmax_pullback(ops, g, inputs, y, needs, axis=-1):
 def log_softmax_pushforward(ops, tangents, inputs, y, axis=-1):
     (x,) = inputs
     (dx,) = tangents
-    max_x = runtime.finite_max(x.data, axis)
-    shifted = x - max_x
-    exp_x = ops.exp(shifted)
+    shift_x = runtime.shift(x.data, axis)
+    exp_x = ops.exp(x - shift_x)
     sum_exp_x = ops.sum(exp_x, axis=axis, keepdims=True)
     return dx - ops.sum(dx * exp_x, axis=axis, keepdims=True) / sum_exp_x
 
@@ -1009,9 +1043,8 @@ def logsigmoid_pushforward(ops, tangents, inputs, y):
 def logsumexp_pullback(ops, g, inputs, y, needs, axis=None, keepdims=False):
     (x,) = inputs
     g = g.reshape(runtime.kept_shape(x.shape, axis))
-    max_x = runtime.finite_max(x.data, axis)
-    shifted = x - max_x
-    exp_x = ops.exp(shifted)
+    shift_x = runtime.shift(x.data, axis)
+    exp_x = ops.exp(x - shift_x)
     sum_exp_x = ops.sum(exp_x, axis=axis, keepdims=True)
     return (exp_x * g / sum_exp_x,)
 
@@ -1019,9 +1052,8 @@ def logsumexp_pullback(ops, g, inputs, y, needs, axis=None, keepdims=False):
 def logsumexp_pushforward(ops, tangents, inputs, y, axis=None, keepdims=False):
     (x,) = inputs
     (dx,) = tangents
-    max_x = runtime.finite_max(x.data, axis)
-    shifted = x - max_x
-    exp_x = ops.exp(shifted)
+    shift_x = runtime.shift(x.data, axis)
+    exp_x = ops.exp(x - shift_x)
     sum_exp_x = ops.sum(exp_x, axis=axis, keepdims=True)
     dy = ops.sum(dx * exp_x, axis=axis, keepdims=True) / sum_exp_x
     return runtime.drop_axis(dy, axis, keepdims)
@@ -1255,11 +1287,11 @@ def power_pullback(ops, g, inputs, y, needs):
     dx1 = dx2 = None
     if needs[0]:
         t = x2 == 0
-        u = g * x2 * ops.power(ops.where(t, 1, x1), x2 - 1)
-        dx1 = ops.unbroadcast(ops.where(t, 0, u), shape=x1.shape)
+        u = x2 * ops.power(ops.where(t, 1, x1), x2 - 1)
+        dx1 = ops.unbroadcast(g * ops.where(t, 0, u), shape=x1.shape)
     if needs[1]:
         v = x1 == 0
-        dx2 = ops.unbroadcast(ops.where(v, 0, g * y * ops.log(ops.where(v, 1, x1))), shape=x2.shape)
+        dx2 = ops.unbroadcast(g * ops.where(v, 0, y * ops.log(ops.where(v, 1, x1))), shape=x2.shape)
     return dx1, dx2
 
 
@@ -1270,11 +1302,11 @@ def power_pushforward(ops, tangents, inputs, y):
     terms = []
     if dx1 is not None:
         t = x2 == 0
-        u = dx1 * x2 * ops.power(ops.where(t, 1, x1), x2 - 1)
-        terms.append(ops.where(t, 0, u))
+        u = x2 * ops.power(ops.where(t, 1, x1), x2 - 1)
+        terms.append(dx1 * ops.where(t, 0, u))
     if dx2 is not None:
         v = x1 == 0
-        terms.append(ops.where(v, 0, dx2 * y * ops.log(ops.where(v, 1, x1))))
+        terms.append(dx2 * ops.where(v, 0, y * ops.log(ops.where(v, 1, x1))))
     return ops.broadcast(runtime.summed(terms), shape=shape)
 
 
@@ -1315,15 +1347,17 @@ def relu_pushforward(ops, tangents, inputs, y):
 
 def rms_norm_weight_pullback(ops, g, inputs, y, needs, axis=-1, eps=1e-05):
     x, weight = inputs
-    sum_x = ops.sum(ops.broadcast(x * x, shape=g.shape), axis=axis, keepdims=True)
+    scale_x = runtime.scale(ops.broadcast(x, shape=g.shape).data, 2, eps, axis)
+    scaled_x = x / scale_x
+    sum_x = ops.sum(scaled_x * scaled_x, axis=axis, keepdims=True)
     n = runtime.count(g.shape, axis)
     mean_x = sum_x / n
-    root_mean_x = 1 / ops.sqrt(mean_x + eps)
-    y1 = x * root_mean_x
+    root_mean_x = 1 / ops.sqrt(eps / scale_x / scale_x + mean_x)
+    y1 = scaled_x * root_mean_x
     dx = dweight = None
     if needs[0]:
         t = g * weight - y1 * ops.sum(g * y, axis=axis, keepdims=True) / n
-        dx = ops.unbroadcast(t * root_mean_x, shape=x.shape)
+        dx = ops.unbroadcast(t * root_mean_x / scale_x, shape=x.shape)
     if needs[1]:
         dweight = ops.unbroadcast(g * y1, shape=weight.shape)
     return dx, dweight
@@ -1333,15 +1367,17 @@ def rms_norm_weight_pushforward(ops, tangents, inputs, y, axis=-1, eps=1e-05):
     x, weight = inputs
     dx, dweight = tangents
     shape = np.broadcast_shapes(x.shape, weight.shape)
-    sum_x = ops.sum(ops.broadcast(x * x, shape=shape), axis=axis, keepdims=True)
+    scale_x = runtime.scale(ops.broadcast(x, shape=shape).data, 2, eps, axis)
+    scaled_x = x / scale_x
+    sum_x = ops.sum(scaled_x * scaled_x, axis=axis, keepdims=True)
     n = runtime.count(shape, axis)
     mean_x = sum_x / n
-    root_mean_x = 1 / ops.sqrt(mean_x + eps)
-    y1 = x * root_mean_x
+    root_mean_x = 1 / ops.sqrt(eps / scale_x / scale_x + mean_x)
+    y1 = scaled_x * root_mean_x
     terms = []
     if dx is not None:
         t = dx - y1 * ops.sum(dx * y1, axis=axis, keepdims=True) / n
-        terms.append(weight * t * root_mean_x)
+        terms.append(weight * t * root_mean_x / scale_x)
     if dweight is not None:
         terms.append(dweight * y1)
     return ops.broadcast(runtime.summed(terms), shape=shape)
@@ -1351,24 +1387,28 @@ def rms_norm_plain_pullback(ops, g, inputs, y, needs, axis=-1, eps=1e-05):
     x, _ = inputs
     dx = None
     if needs[0]:
-        sum_x = ops.sum(x * x, axis=axis, keepdims=True)
+        scale_x = runtime.scale(x.data, 2, eps, axis)
+        scaled_x = x / scale_x
+        sum_x = ops.sum(scaled_x * scaled_x, axis=axis, keepdims=True)
         n = runtime.count(g.shape, axis)
         mean_x = sum_x / n
-        root_mean_x = 1 / ops.sqrt(mean_x + eps)
+        root_mean_x = 1 / ops.sqrt(eps / scale_x / scale_x + mean_x)
         t = y * ops.sum(g * y, axis=axis, keepdims=True) / n
-        dx = (g - t) * root_mean_x
+        dx = (g - t) * root_mean_x / scale_x
     return dx, None
 
 
 def rms_norm_plain_pushforward(ops, tangents, inputs, y, axis=-1, eps=1e-05):
     x, _ = inputs
     dx, _ = tangents
-    sum_x = ops.sum(x * x, axis=axis, keepdims=True)
+    scale_x = runtime.scale(x.data, 2, eps, axis)
+    scaled_x = x / scale_x
+    sum_x = ops.sum(scaled_x * scaled_x, axis=axis, keepdims=True)
     n = runtime.count(x.shape, axis)
     mean_x = sum_x / n
-    root_mean_x = 1 / ops.sqrt(mean_x + eps)
+    root_mean_x = 1 / ops.sqrt(eps / scale_x / scale_x + mean_x)
     t = y * ops.sum(dx * y, axis=axis, keepdims=True) / n
-    return (dx - t) * root_mean_x
+    return (dx - t) * root_mean_x / scale_x
 
 
 def rms_norm_pullback(ops, g, inputs, y, needs, axis=-1, eps=1e-05):
@@ -1456,17 +1496,25 @@ def sin_pushforward(ops, tangents, inputs, y):
 
 def sinc_pullback(ops, g, inputs, y, needs):
     (x,) = inputs
-    t = x == 0
-    u = (ops.cos(ops.where(t, 0, x * 3.141592653589793)) - y) / ops.where(t, 1, x)
-    return (ops.where(t, 0, u * g),)
+    t = ops.abs(x) < 0.25
+    u = ops.where(t, x, 1) * ops.where(t, x, 1)
+    v = u * ((4.049947846619244e-06 - u * 1.3148481279991994e-07) * u - 9.766223126318933e-05) + 0.001781145516372852
+    w = u * (u * (u * v - 0.023460810354558236) + 0.2091827825412384) - 1.1445109447325053
+    p = ops.cos(ops.where(t, 0, x * 3.141592653589793)) - ops.sinc(x)
+    q = ops.where(t, x * (u * (u * w + 3.2469697011334144) - 3.289868133696453), p / ops.where(t, 1, x))
+    return (g * q,)
 
 
 def sinc_pushforward(ops, tangents, inputs, y):
     (x,) = inputs
     (dx,) = tangents
-    t = x == 0
-    u = (ops.cos(ops.where(t, 0, x * 3.141592653589793)) - y) / ops.where(t, 1, x)
-    return ops.where(t, 0, u * dx)
+    t = ops.abs(x) < 0.25
+    u = ops.where(t, x, 1) * ops.where(t, x, 1)
+    v = u * ((4.049947846619244e-06 - u * 1.3148481279991994e-07) * u - 9.766223126318933e-05) + 0.001781145516372852
+    w = u * (u * (u * v - 0.023460810354558236) + 0.2091827825412384) - 1.1445109447325053
+    p = ops.cos(ops.where(t, 0, x * 3.141592653589793)) - ops.sinc(x)
+    q = ops.where(t, x * (u * (u * w + 3.2469697011334144) - 3.289868133696453), p / ops.where(t, 1, x))
+    return dx * q
 
 
 def sinh_pullback(ops, g, inputs, y, needs):
@@ -1609,35 +1657,39 @@ def square_pushforward(ops, tangents, inputs, y):
 def std_pullback(ops, g, inputs, y, needs, axis=None, ddof=0, keepdims=False):
     (x,) = inputs
     g = g.reshape(runtime.kept_shape(x.shape, axis))
-    y = y.reshape(runtime.kept_shape(x.shape, axis))
-    sum_x = ops.sum(x, axis=axis, keepdims=True)
+    scale_x = runtime.scale(x.data, 2, 0, axis)
+    scaled_x = x / scale_x
+    sum_x = ops.sum(scaled_x, axis=axis, keepdims=True)
     n = runtime.count(x.shape, axis)
     mean_x = sum_x / n
-    nearly_centred = x - mean_x
+    nearly_centred = scaled_x - mean_x
     sum_nearly_centred = ops.sum(nearly_centred, axis=axis, keepdims=True).detach()
     centred = nearly_centred - sum_nearly_centred / n
     sum_centred = ops.sum(centred * centred, axis=axis, keepdims=True)
     t = n - ddof
     var_x = sum_centred / t
     u = var_x == 0
-    return (ops.where(u, 0, centred * g / ops.where(u, 1, t * y)),)
+    y1 = ops.sqrt(ops.where(u, 1, var_x))
+    return (ops.where(u, 0, centred * g / ops.where(u, 1, t * y1)),)
 
 
 def std_pushforward(ops, tangents, inputs, y, axis=None, ddof=0, keepdims=False):
     (x,) = inputs
     (dx,) = tangents
-    y = y.reshape(runtime.kept_shape(x.shape, axis))
-    sum_x = ops.sum(x, axis=axis, keepdims=True)
+    scale_x = runtime.scale(x.data, 2, 0, axis)
+    scaled_x = x / scale_x
+    sum_x = ops.sum(scaled_x, axis=axis, keepdims=True)
     n = runtime.count(x.shape, axis)
     mean_x = sum_x / n
-    nearly_centred = x - mean_x
+    nearly_centred = scaled_x - mean_x
     sum_nearly_centred = ops.sum(nearly_centred, axis=axis, keepdims=True).detach()
     centred = nearly_centred - sum_nearly_centred / n
     sum_centred = ops.sum(centred * centred, axis=axis, keepdims=True)
     t = n - ddof
     var_x = sum_centred / t
     u = var_x == 0
-    v = ops.sum(dx * centred, axis=axis, keepdims=True) / ops.where(u, 1, t * y)
+    y1 = ops.sqrt(ops.where(u, 1, var_x))
+    v = ops.sum(dx * centred, axis=axis, keepdims=True) / ops.where(u, 1, t * y1)
     dy = ops.where(u, 0, v)
     return runtime.drop_axis(dy, axis, keepdims)
 

@@ -10,12 +10,13 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import sympy
 
 from nngrad.codegen.bodies import Bodies, Variant, output_is_residual
-from nngrad.codegen.derive import Derivatives
+from nngrad.codegen.selection import Chosen
+from nngrad.codegen.series import Series
 from nngrad.codegen.symbols import AxisSum, Count, Indicator, Pick, Where
 from nngrad.codegen.trace import OTHER, PRESENT, REQUIRED, Formula, Op
 
@@ -50,11 +51,12 @@ class Code:
     saves: int
     keeps_integers: bool
     forward: str
+    series: dict[str, Series] = field(default_factory=dict)
 
 
-def assemble(op: Op, chosen: Iterable[Derivatives]) -> Code:
-    """The code of an elementwise or reduction op, from its derivatives in their chosen forms."""
-    variants = [Variant(op, derivatives) for derivatives in chosen]
+def assemble(op: Op, chosen: Iterable[Chosen]) -> Code:
+    """The code of an elementwise or reduction op, from its chosen forms."""
+    variants = [Variant(op, one) for one in chosen]
     bodies = [variant.bodies() for variant in variants]
     saved = list(dict.fromkeys(value.name for variant in variants for value in variant.saved))
     output = variants[0].output.name if output_is_residual(op) else ""
@@ -70,6 +72,7 @@ def assemble(op: Op, chosen: Iterable[Derivatives]) -> Code:
         len(saved),
         all(variant.keeps_integers for variant in variants),
         functions.forward,
+        {name: series for variant in variants for name, series in variant.chosen.series.items()},
     )
 
 
@@ -194,7 +197,11 @@ class Functions:
             lines += ["", f"Derivative{f' where {self._condition(variant)}' if self.several else ''}:"]
             for value, expr in variant.derivatives.vjp.items():
                 lines.append(f"    d{value.name} = {readable(expr)}")
-        return (*lines, "", f"Residuals: {', '.join(self.residuals) or 'none'}.")
+        lines += ["", f"Residuals: {', '.join(self.residuals) or 'none'}."]
+        return (
+            *lines,
+            *(_accuracy(variant) for variant in self.variants if variant.chosen.errors and not self.several),
+        )
 
     def rules(self, bodies: list[Bodies]) -> Iterator[Function]:
         """The functions over Tensors."""
@@ -252,6 +259,12 @@ class Functions:
             elif value != OTHER:
                 parts.append(f"{name} == {quoted(value)}")
         return " and ".join(parts)
+
+
+def _accuracy(variant: Variant) -> str:
+    """What simulated rounding says of a formula's kernels."""
+    figures = ", ".join(f"{name} {error.ulp:.2g}" for name, error in variant.chosen.errors.items())
+    return f"Rounding error in float32, simulated: {figures} ulp."
 
 
 def with_unpacked(names: list[str], source: str, lines: Iterable[str]) -> list[str]:

@@ -17,6 +17,7 @@ from nngrad.codegen.infix import blocks_of
 from nngrad.codegen.lower import Graph, guarded, used_always
 from nngrad.codegen.numpy_code import NumpyWriter
 from nngrad.codegen.rewrite import rewrite
+from nngrad.codegen.selection import Chosen
 from nngrad.codegen.symbols import Value
 from nngrad.codegen.tensor_code import TensorWriter
 from nngrad.codegen.trace import Formula, Op
@@ -63,10 +64,14 @@ class Variant:
     """One formula of an op on its way to code. `used` and `read` collect the residuals that its derivatives take."""
 
     op: Op
-    derivatives: Derivatives
+    chosen: Chosen
     used: set[str] = field(default_factory=set)
     read: set[str] = field(default_factory=set)
     keeps_integers: bool = False
+
+    @property
+    def derivatives(self) -> Derivatives:
+        return self.chosen.derivatives
 
     @property
     def formula(self) -> Formula:
@@ -102,11 +107,10 @@ class Variant:
     @cached_property
     def saved(self) -> tuple[Value, ...]:
         """What forward keeps: what the search wants kept, unless forward itself only half computes it."""
-        derivatives = self.derivatives
         search = Search(self.formula, output_is_residual(self.op))
-        wanted = search.saved([*derivatives.vjp.values(), *derivatives.jvp.values()])
+        wanted = search.saved([*self.chosen.vjp.values(), *self.chosen.jvp.values()])
         graph = self._bare_graph({})
-        always = used_always(graph, [graph.build(self.output)])
+        always = used_always(graph, [graph.build(self.chosen.value)])
         stages = [stage.value for stage in self.formula.stages if stage.value in wanted]
         return tuple(value for value in stages if graph.build(value) in always)
 
@@ -158,7 +162,8 @@ class Variant:
 
     def _forward(self) -> tuple[list[str], list[str]]:
         """The statements of the forward kernel, and the sources of y and of each saved value."""
-        graph, nodes = self._graph({}, [self.output, *self.saved])
+        graph, nodes = self._graph({}, [self.chosen.value, *self.saved])
+        graph.names = {node: name for node, name in graph.names.items() if name != "y" or node == nodes[0]}
         self.keeps_integers = all(_keeps_integers(node) for node in graph.nodes)
         carrier = next(one.name for one in self.op.inputs if one.differentiable)
         labels = ["y", *(value.name for value in self.saved)]
@@ -220,15 +225,15 @@ class Variant:
     def _cotangent_graph(self, known: dict[Value, str], smooth: bool = False) -> tuple[Graph, list[int]]:
         derivatives = self.derivatives
         sources = self.saved_sources | ({self.cotangent: frozenset([self.cotangent])} if self.is_loss else {})
-        return self._graph(
-            {**known, derivatives.cotangent: self.cotangent}, derivatives.vjp.values(), smooth, **sources
-        )
+        forms = (derivatives if smooth else self.chosen).vjp.values()
+        return self._graph({**known, derivatives.cotangent: self.cotangent}, forms, smooth, **sources)
 
     def _tangent_graph(self, known: dict[Value, str], smooth: bool = False) -> tuple[Graph, list[int]]:
         derivatives = self.derivatives
         tangents = {tangent: tangent.name for tangent in derivatives.tangents.values()}
         sources = self.saved_sources | {f"d{value.name}": frozenset([value.name]) for value in derivatives.tangents}
-        return self._graph({**known, **tangents}, derivatives.jvp.values(), smooth, **sources)
+        forms = (derivatives if smooth else self.chosen).jvp.values()
+        return self._graph({**known, **tangents}, forms, smooth, **sources)
 
     def _vjp(self) -> list[str]:
         graph, nodes = self._cotangent_graph(self._residuals())

@@ -391,9 +391,9 @@ def _warning(subject, inputs, what) -> str:
 # --- nngrad's own kernels ---------------------------------------------------------------------------------------------
 
 
-def kernel(op: Op, called: dict[str, object], package: str = "nngrad_ops") -> Subject:
+def kernel(op: Op, called: dict[str, object]) -> Subject:
     """The generated kernel of an op as a subject."""
-    own = importlib.import_module(package).OPS[op.name]
+    own = importlib.import_module("nngrad_ops").OPS[op.name]
 
     def subject(inputs):
         arrays = [inputs.get(one.name) for one in op.inputs]

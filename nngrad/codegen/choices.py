@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import sympy
@@ -13,12 +13,20 @@ from sympy.core.symbol import Str
 
 from nngrad.codegen import words
 from nngrad.codegen.derive import Derivatives
+from nngrad.codegen.rounding import Error
+from nngrad.codegen.selection import Chosen
+from nngrad.codegen.series import Series
 from nngrad.codegen.symbols import (
     AxisSum,
     Count,
+    Decayed,
     Indicator,
+    LogExcess,
+    NearZero,
     Pick,
     ProductOfOthers,
+    RowScale,
+    RowShift,
     Subgradient,
     Value,
     Where,
@@ -37,21 +45,15 @@ class Choices:
         self.old: dict[str, dict] = json.loads(path.read_text(encoding="utf-8")) if known else {}
         self.new: dict[str, dict] = {}
 
-    def chosen(self, op: Op, derivatives: Derivatives, search: Callable[[Derivatives], Derivatives]) -> Derivatives:
-        """The derivatives in their chosen forms: as recorded, else found by the search."""
+    def chosen(self, op: Op, derivatives: Derivatives, select: Callable[[], Chosen]) -> Chosen:
+        """The forms to compute: as recorded, else as `select` finds them."""
         key = ", ".join([op.name, *(f"{name}={value}" for name, value in derivatives.formula.static)])
         digest = _digest(derivatives)
         entry = self.old.get(key)
         if entry is None or entry["of"] != digest:
-            found = search(derivatives)
-            entry = {"of": digest, "vjp": _written(found.vjp), "jvp": _written(found.jvp)}
+            entry = {"of": digest, **_written(select())}
         self.new[key] = entry
-        symbols = _symbols(derivatives)
-        return replace(
-            derivatives,
-            vjp={value: _read(entry["vjp"][value.name], symbols) for value in derivatives.vjp},
-            jvp={value: _read(entry["jvp"][value.name], symbols) for value in derivatives.jvp},
-        )
+        return _read(entry, derivatives)
 
     @property
     def text(self) -> str:
@@ -69,8 +71,33 @@ def _digest(derivatives: Derivatives) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
-def _written(forms: dict[Value, sympy.Expr]) -> dict[str, str]:
+def _written(chosen: Chosen) -> dict:
+    smooth = chosen.derivatives
+    forms = {"y": str(chosen.value), "vjp": _texts(chosen.vjp), "jvp": _texts(chosen.jvp)}
+    if (smooth.vjp, smooth.jvp) != (chosen.vjp, chosen.jvp):
+        forms |= {"smooth_vjp": _texts(smooth.vjp), "smooth_jvp": _texts(smooth.jvp)}
+    errors = {name: [float(f"{error.ulp:.3g}"), *error.at] for name, error in chosen.errors.items()}
+    series = {name: asdict(one) for name, one in chosen.series.items()}
+    return forms | ({"ulp": errors} if errors else {}) | ({"series": series} if series else {})
+
+
+def _texts(forms: dict[Value, sympy.Expr]) -> dict[str, str]:
     return {value.name: str(expr) for value, expr in forms.items()}
+
+
+def _read(entry: dict, derivatives: Derivatives) -> Chosen:
+    symbols = _symbols(derivatives)
+
+    def forms(key: str, of) -> dict[Value, sympy.Expr]:
+        return {value: _parsed(entry[key][value.name], symbols) for value in of}
+
+    vjp, jvp = forms("vjp", derivatives.vjp), forms("jvp", derivatives.jvp)
+    smooth = replace(derivatives, vjp=vjp, jvp=jvp)
+    if "smooth_vjp" in entry:
+        smooth = replace(smooth, vjp=forms("smooth_vjp", derivatives.vjp), jvp=forms("smooth_jvp", derivatives.jvp))
+    errors = {name: Error(ulp, tuple(at)) for name, (ulp, *at) in entry.get("ulp", {}).items()}
+    series = {name: Series(**one) for name, one in entry.get("series", {}).items()}
+    return Chosen(smooth, _parsed(entry["y"], symbols), vjp, jvp, errors, series)
 
 
 def _symbols(derivatives: Derivatives) -> dict[str, object]:
@@ -82,14 +109,18 @@ def _symbols(derivatives: Derivatives) -> dict[str, object]:
     return symbols
 
 
-def _read(text: str, symbols: dict[str, object]):
+def _parsed(text: str, symbols: dict[str, object]):
     return sympy.sympify(text, locals={**_NAMES, **symbols}, rational=True)
 
 
-def _with_axis(head):
-    return lambda *args: head(*args[:-1], Str(str(args[-1])))
+def _with_axis(head, place: int = -1):
+    """What builds the head from arguments of which one, the last or the second, is the name of an axis."""
+    return lambda *args: head(
+        *(Str(str(arg)) if position == place % len(args) else arg for position, arg in enumerate(args))
+    )
 
 
 _NAMES = {word.name: word.build for word in words.WORDS.values()}
-_NAMES |= {head.__name__: head for head in (Indicator, Where, Subgradient)}
-_NAMES |= {head.__name__: _with_axis(head) for head in (AxisSum, Count, Pick, ProductOfOthers)}
+_NAMES |= {head.__name__: head for head in (Decayed, Indicator, Where, Subgradient)}
+_NAMES |= {head.__name__: _with_axis(head) for head in (AxisSum, Count, NearZero, Pick, ProductOfOthers)}
+_NAMES |= {head.__name__: _with_axis(head, 1) for head in (RowShift, RowScale, LogExcess)}

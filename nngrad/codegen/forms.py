@@ -1,4 +1,4 @@
-"""Stage 4: a derivative's equivalent forms, and the choice among them.
+"""Stage 4: a derivative's equivalent forms, and what they cost.
 
 The forms of a derivative come from four kinds of knowledge, all read off the formula:
 
@@ -7,23 +7,25 @@ The forms of a derivative come from four kinds of knowledge, all read off the fo
 - known sums: `AxisSum(e)` is `s`; a stage's sum may follow from its definition (`AxisSum(x - mean)` is 0);
 - algebra: expanded, factored and collected shapes.
 
-The search goes breadth first through substitutions, cost after common subexpressions decides, and ties go to the form
-that sorts first, so that the choice is the same on every machine.
+The search goes breadth first through substitutions, ranks by cost after common subexpressions, and ties go to the form
+that sorts first, so that the outcome is the same on every machine.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+import math
+from dataclasses import dataclass, field
 
 import sympy
 from sympy.core.symbol import Str
 
 from nngrad.codegen import words
-from nngrad.codegen.derive import Derivatives, lift_where
-from nngrad.codegen.rounding import Judge
+from nngrad.codegen.derive import lift_where
 from nngrad.codegen.symbols import (
     AxisSum,
+    Decayed,
     Indicator,
+    NearZero,
     Pick,
     ProductOfOthers,
     Subgradient,
@@ -39,25 +41,10 @@ SAVED_COST = 2.5  # keeping a full-size intermediate from forward to backward, i
 ROW_COST = 0.02  # an operation on values that are constant along the axis, as part of a full-size one
 MAX_FORMS = 48  # substitutions tried for one expression
 FEW_FORMS = 12  # forms of one expression weighed against the forms of the others
-TOLERATED_ERROR = 6.0  # units in the last place that a form may lose where another loses none
+LARGEST_GROWTH = 4  # of a form beside what the search started from
+LARGEST_EXPANSION = 100  # terms that multiplying out may give
 LARGEST_DENOMINATOR = 16  # decimal constants are not to be multiplied out into large whole numbers
-ROOT_COST, POWER_COST, WHERE_COST, REDUCTION_COST = 3.0, 30.0, 4.0, 1.0
-
-
-def choose_forms(derivatives: Derivatives, output_is_residual: bool) -> Derivatives:
-    """The same derivatives in the forms that are cheapest together: what one of them needs saved is free to the others.
-
-    `output_is_residual` says whether backward gets the formula's output for nothing (a reduced loss does not keep it).
-    """
-    search = Search(derivatives.formula, output_is_residual)
-    search.learn()
-    vjp = search.best_together(list(derivatives.vjp.values()))
-    jvp = search.best_together(list(derivatives.jvp.values()), search.saved(vjp))
-    return replace(
-        derivatives,
-        vjp=dict(zip(derivatives.vjp, vjp, strict=True)),
-        jvp=dict(zip(derivatives.jvp, jvp, strict=True)),
-    )
+ROOT_COST, POWER_COST, WHERE_COST, REDUCTION_COST, DECAYED_COST, SERIES_COST = 3.0, 30.0, 4.0, 1.0, 1.5, 20.0
 
 
 @dataclass
@@ -132,38 +119,30 @@ class Search:
         stages = {stage.expr: stage.value for stage in self.maps if not stage.expr.is_Atom}
         held = {value: condition.xreplace(stages) for condition, value in conditions.items()}
         start = self._simplified(expr.xreplace(conditions))
+        limit = LARGEST_GROWTH * (sympy.count_ops(start) + 4)
         seen, frontier, forms = {start}, [start], []
         while frontier:
             current = frontier.pop(0)
             forms += _shapes(current)
             for move in self.moves:
                 reached = self._simplified(move(current))
-                if reached not in seen and len(seen) < MAX_FORMS:
+                if reached not in seen and len(seen) < MAX_FORMS and sympy.count_ops(reached) <= limit:
                     seen.add(reached)
                     frontier.append(reached)
+        # a stage is rounded, and exp would magnify that: log_softmax's e / s is exact where exp(y) is not
+        forms = [form for form in forms if form.atoms(sympy.exp) <= start.atoms(sympy.exp) or not self.formula.axes]
         forms = dict.fromkeys(form.xreplace(held) for form in forms)
         ranked = sorted(forms, key=lambda form: (*self._rank([form]), str(form)))
-        return ranked if self.formula.axes else self._accurate(ranked)
-
-    def _accurate(self, ranked: list[sympy.Expr]) -> list[sympy.Expr]:
-        """Of the forms of an elementwise derivative those that round no worse than the best of them, or hardly."""
-        ranked = ranked[: 2 * FEW_FORMS]
-        judge = Judge(self.formula)
-        errors = [judge.errors(form) for form in ranked]
-        best = [min(column, default=0.0) for column in map(_numbers, zip(*errors, strict=True))]
-        return [
-            form
-            for form, own in zip(ranked, errors, strict=True)
-            if all(
-                error <= TOLERATED_ERROR + 4 * least for error, least in zip(own, best, strict=True) if error == error
-            )
-        ] or ranked
+        return ranked
 
     def best_together(self, exprs, saved: frozenset[Value] = frozenset()) -> list[sympy.Expr]:
         """One form for each expression, chosen so that all of them together cost least."""
-        candidates = [self.forms(expr)[:FEW_FORMS] for expr in exprs]
+        return self.cheapest_together([self.forms(expr)[:FEW_FORMS] for expr in exprs], saved)
+
+    def cheapest_together(self, candidates: list[list], saved: frozenset[Value] = frozenset()) -> list[sympy.Expr]:
+        """One of the candidates for each expression."""
         chosen = [forms[0] for forms in candidates]
-        for _ in range(2 if len(exprs) > 1 else 1):
+        for _ in range(2 if len(candidates) > 1 else 1):
             for position, forms in enumerate(candidates):
                 others = chosen[:position] + chosen[position + 1 :]
                 chosen[position] = min(forms, key=lambda form: (*self._rank([form, *others], saved), str(form)))
@@ -192,6 +171,10 @@ class Search:
             return weight * (ROOT_COST if (2 * node.args[1]).is_integer else POWER_COST)
         if isinstance(node, Where):
             return weight * WHERE_COST
+        if isinstance(node, Decayed):
+            return weight * DECAYED_COST
+        if isinstance(node, NearZero):
+            return weight * SERIES_COST
         if isinstance(node, AxisSum | ProductOfOthers):
             return REDUCTION_COST
         return weight * WORD_OF[type(node)].cost if type(node) in WORD_OF else 0.0
@@ -236,10 +219,6 @@ class Search:
             else:
                 todo |= stage.expr.atoms(Value)
         return frozenset(saved)
-
-
-def _numbers(column) -> list[float]:
-    return [error for error in column if error == error]
 
 
 def _conditions(expr) -> set:
@@ -287,7 +266,8 @@ def _moves(stage: Stage):
     for source in sorted(carriers(made), key=str):
         slope = made.diff(source)
         if (
-            slope.has(source)
+            slope == 0
+            or slope.has(source)
             or made.has(Where, AxisSum, Pick, Indicator)
             or source.constant_along != value.constant_along
         ):
@@ -323,6 +303,8 @@ def _shapes(expr) -> list[sympy.Expr]:
         return opaque.setdefault(part, sympy.Dummy(f"f{len(opaque)}", real=True))
 
     flat = flatten(expr)
+    if _terms_when_expanded(flat) > LARGEST_EXPANSION:
+        return [expr]
     back = {dummy: part for part, dummy in opaque.items()}
     expanded = sympy.expand(flat)
     shapes = [flat, expanded, sympy.factor_terms(expanded)]
@@ -332,3 +314,14 @@ def _shapes(expr) -> list[sympy.Expr]:
     if len(symbols) <= 8:
         shapes.append(sympy.factor(expanded))
     return [shape.xreplace(back) for shape in dict.fromkeys(shapes)]
+
+
+def _terms_when_expanded(expr) -> int:
+    """An upper bound for the number of terms that expanding gives."""
+    if expr.is_Add:
+        return sum(map(_terms_when_expanded, expr.args))
+    if expr.is_Mul:
+        return math.prod(map(_terms_when_expanded, expr.args))
+    if expr.is_Pow and expr.exp.is_Integer:
+        return _terms_when_expanded(expr.base) ** abs(int(expr.exp))
+    return 1

@@ -87,7 +87,7 @@ class Writer:
         """A node's expression, with how tightly it binds."""
         node = self.graph.nodes[position]
         args = node.args
-        if node.op in ("number", "parameter", "argument"):
+        if node.op in ("number", "parameter", "constant", "argument"):
             return node.detail, UNARY if node.detail.startswith("-") else ATOM
         if self.is_statement(node):
             return self.call(node), ATOM

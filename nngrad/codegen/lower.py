@@ -11,6 +11,7 @@ wherever the other branch is taken, so that it neither warns nor leaks a NaN.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 
 import sympy
@@ -21,10 +22,15 @@ from nngrad.codegen import words
 from nngrad.codegen.symbols import (
     AxisSum,
     Count,
+    Decayed,
     Indicator,
+    LogExcess,
+    NearZero,
     Parameter,
     Pick,
     ProductOfOthers,
+    RowScale,
+    RowShift,
     SpecError,
     Subgradient,
     Value,
@@ -47,9 +53,10 @@ LARGEST_EXPONENT = 1000  # exp(-1000) is 0 in every dtype
 class Node:
     """One operation.
 
-    `op` is 'argument', 'number', 'parameter', 'count', 'call' (of `detail`, a ufunc or helper), 'add', 'subtract',
-    'multiply', 'divide', 'negative', 'compare' and 'logic' (`detail` is the operator), 'where', 'reduce' (`detail` is
-    the kind), 'take', 'one_hot', 'others', 'broadcast' or 'as_float'.
+    `op` is 'argument', 'number', 'parameter', 'constant', 'count', 'call' (of `detail`, a ufunc or helper), 'add',
+    'subtract', 'multiply', 'divide', 'negative', 'compare' and 'logic' (`detail` is the operator), 'where', 'reduce'
+    (`detail` is the kind), 'take', 'one_hot', 'others', 'broadcast', 'as_float', or a
+    function of rows: 'shift', 'scale', 'scaled' (an array divided by its scale) and 'log_excess'.
     """
 
     op: str
@@ -96,6 +103,7 @@ class Graph:
     directions: frozenset[str] = frozenset()
     nodes: list[Node] = field(default_factory=list)
     names: dict[int, str] = field(default_factory=dict)
+    scales: set[int] = field(default_factory=set)
     _ids: dict[Node, int] = field(default_factory=dict)
     _built: dict[sympy.Basic, int] = field(default_factory=dict)
 
@@ -146,11 +154,16 @@ class Graph:
             return self._power(*expr.args)
         if isinstance(expr, Where):
             return self._where(*expr.args)
-        if isinstance(expr, Subgradient):
+        if isinstance(expr, Subgradient) or (isinstance(expr, Decayed) and self.smooth):
             return self.build(expr.args[0])
+        if isinstance(expr, Decayed):
+            return self.node("call", *map(self.build, expr.args), detail="runtime.decayed")
         if isinstance(expr, Indicator):
             condition = self.condition(expr.args[0])
             return self.node("as_float", condition) if self.smooth else condition
+        if isinstance(expr, NearZero):
+            series = self.node("constant", detail=expr.args[1].name)
+            return self.node("call", series, self.build(expr.args[0]), detail="runtime.near_zero")
         if isinstance(expr, AxisSum):
             return self._reduction("sum", expr.args[0], expr.args[1].name)
         if isinstance(expr, ProductOfOthers):
@@ -158,17 +171,28 @@ class Graph:
         if isinstance(expr, Pick):
             index, axis = self.build(expr.args[0]), expr.args[1].name
             return self.node("one_hot", index, axis=axis, sources=self.all_sources, reduced=frozenset())
+        if isinstance(expr, RowShift | RowScale):
+            return self._of_rows(expr)
+        if isinstance(expr, LogExcess):
+            total, elements = self.build(expr.args[0]), self.full(self.build(expr.args[2]))
+            return self.node("log_excess", total, elements, axis=expr.args[1].name, reduced=self.nodes[total].reduced)
         if type(expr) in WORD_OF:
             return self._word(expr)
         raise SpecError(f"{expr.func} has no NumPy form", "write the formula in words of the language")
 
     def _value(self, value: Value) -> int:
+        stage = self.formula.definition(value)
+        made = self._argument_or_stage(value, stage)
+        if stage is not None and isinstance(stage.expr, RowScale):
+            self.scales.add(made)
+        return made
+
+    def _argument_or_stage(self, value: Value, stage: Stage | None) -> int:
         if value in self.arguments:
             name = self.arguments[value]
             sources = self.sources_of.get(name, frozenset([name]) if value in self.formula.inputs else self.all_sources)
             reduced = frozenset(axis for axis in self.formula.axes if is_constant_along(value, axis))
             return self.node("argument", detail=name, sources=sources, reduced=reduced)
-        stage = self.formula.definition(value)
         made = self._stage(stage)
         self.names.setdefault(made, value.name)
         return made
@@ -190,6 +214,13 @@ class Graph:
         inside = self.full(self.build(term))
         reduced = self.nodes[inside].reduced | {axis}
         return self.node("reduce", inside, detail=kind, axis=axis, reduced=reduced, frozen=frozen)
+
+    def _of_rows(self, expr) -> int:
+        """A shift or scale: one number for each row of the first argument."""
+        inside, axis = self.full(self.build(expr.args[0])), expr.args[1].name
+        numbers = [self.build(number) for number in expr.args[2:]]
+        op = "scale" if numbers else "shift"
+        return self.node(op, inside, *numbers, axis=axis, reduced=self.nodes[inside].reduced | {axis})
 
     def full(self, node: int) -> int:
         """The node broadcast against all inputs, so that a reduction sees every element."""
@@ -224,11 +255,12 @@ class Graph:
         return total
 
     def _product(self, expr) -> int:
-        """Numbers and rows are combined first. Denominators divide one by one, before the cotangent multiplies, so that
-        nothing overflows on the way to a finite result; a number below 1 comes early for the same reason, one above 1
-        late.
+        """Numbers and rows are combined first. Factors and denominators take turns, and the cotangent comes last, so
+        that nothing overflows on the way to a finite result; a number below 1 comes early for the same reason, one
+        above 1 late.
         """
         constant, factors = sympy.S.One, []
+        is_quotient = any(_is_denominator(factor) for factor in sympy.Mul.make_args(expr))
         for factor in sympy.Mul.make_args(expr):
             if factor.is_number:
                 constant *= factor
@@ -238,13 +270,14 @@ class Graph:
         below: list[list[int]] = [[], [], []]
         for factor in sorted(factors, key=self._reading_order):
             base, exponent = factor.as_base_exp()
-            if exponent.is_number and exponent.is_negative and not isinstance(factor, sympy.exp):
+            if _is_denominator(factor):
                 times = int(-exponent) if exponent.is_Integer and exponent >= -3 else 1
                 node = self.build(base if exponent.is_Integer and exponent >= -3 else base**-exponent)
                 below[self._rank(node)] += [node] * times
             else:
-                node = self.build(factor)
-                above[self._rank(node)].append(node)
+                times = int(exponent) if is_quotient and exponent in (2, 3) else 1
+                node = self.build(base if times > 1 else factor)
+                above[self._rank(node)] += [node] * times
         small_above, small_below = [*above[0], *above[1]], [*below[0], *below[1]]
         negative, constant = bool(constant.is_negative), abs(constant)
         early = late = 1
@@ -254,9 +287,20 @@ class Graph:
             small_below.insert(0, self.number(1 / constant))
         elif constant != 1:
             small_above.insert(0, self.number(constant))
+        small_above, small_below = self._divided_by_repeated(small_above, small_below)
         result = self._full_product(above[2], below[2], early)
         result = self._scaled(result, self._multiplied(small_above), self._multiplied(small_below), negative)
         return self._times(result, late)
+
+    def _divided_by_repeated(self, above: list[int], below: list[int]) -> tuple[list[int], list[int]]:
+        """What is divided by a row's power is divided several times, for the power might not be in range."""
+        repeated = [node for node in below if below.count(node) > 1 and self.nodes[node].is_row]
+        if not repeated:
+            return above, below
+        quotient = self._multiplied(above) if above else self.number(1)
+        for node in repeated:
+            quotient = self.node("divide", quotient, node)
+        return [quotient], [node for node in below if node not in repeated]
 
     def _full_product(self, above: list[int], below: list[int], early) -> int | None:
         """The product of full-size factors over full-size denominators, times a number."""
@@ -264,11 +308,10 @@ class Graph:
             return None
         last = [node for node in above if self._is_direction(node)] if below and len(above) > 1 else []
         first = [node for node in above if node not in last]
-        result = self._multiplied(first) if first else self.number(1)
-        if first and early != 1:
-            result = self._multiplied([self._times(first[0], early), *first[1:]])
-        for node in below:
-            result = self.node("divide", result, node)
+        result = self._times(first[0], early) if first else self.number(1)
+        for factor, divisor in itertools.zip_longest(first[1:], below):
+            result = result if divisor is None else self.node("divide", result, divisor)
+            result = result if factor is None else self.node("multiply", result, factor)
         for node in last:
             result = self.node("multiply", result, node)
         return result
@@ -297,7 +340,8 @@ class Graph:
         if above is not None:
             result = self.node("multiply", result, above)
         if below is not None:
-            result = self.node("divide", result, below)
+            unscales = below in self.scales and self.nodes[result].is_full and not self.smooth
+            result = self.node("scaled" if unscales else "divide", result, below)
         return self.node("negative", result) if negative else result
 
     def _reading_order(self, factor) -> tuple:
@@ -324,7 +368,7 @@ class Graph:
         if (2 * exponent).is_Integer and exponent <= MAX_POWER_BY_PRODUCTS:
             root = self.node("call", node, detail="np.sqrt")
             return self.node("multiply", self._integer_power(node, int(exponent - sympy.Rational(1, 2))), root)
-        return self.node("call", node, self.build(exponent), detail="runtime.power")
+        return self._function("runtime.power", node, self.build(exponent))
 
     def _integer_power(self, node: int, exponent: int) -> int:
         if exponent == 1:
@@ -341,18 +385,33 @@ class Graph:
             return self.build(word.smooth(*expr.args))
         if word.expansion and not self.smooth:
             return self.build(word.expansion(*expr.args))
-        return self.node("call", *(self.build(arg) for arg in expr.args), detail=word.numpy or word.name)
+        return self._function(word.numpy or word.name, *(self.build(arg) for arg in expr.args))
+
+    def _function(self, name: str, *args: int) -> int:
+        """A call. The runtime's power is made for arrays; numbers are left to NumPy's."""
+        if name == "runtime.power" and all(self.nodes[arg].is_scalar for arg in args):
+            name = "np.power"
+        return self.node("call", *args, detail=name)
 
     def _exponential(self, exponent) -> int:
         """exp. Of c u**2 the rounding error of u**2 would be magnified, and c |u| and c u**2 overflow before exp
         is 0.
         """
+        shift = next((term for term in exponent.args if exponent.is_Add and self._is_shift(-term)), None)
+        if shift is not None:
+            above = self.build(exponent - shift)
+            above = above if self.nodes[above].is_row else self.full(above)
+            return self.node("call", above, self.build(-shift), detail="runtime.exp_shifted")
         coefficient, rest = exponent.as_coeff_Mul()
         if rest.is_Pow and rest.exp == 2 and coefficient.is_negative:
             return self.node("call", self.build(rest.base), self.number(coefficient), detail="runtime.exp_square")
         if isinstance(rest, words.abs.build) and coefficient < -1:
             exponent = coefficient * words.minimum(rest, LARGEST_EXPONENT)
         return self.node("call", self.build(exponent), detail="np.exp")
+
+    def _is_shift(self, expr) -> bool:
+        stage = self.formula.definition(expr) if isinstance(expr, Value) else None
+        return stage is not None and stage.expr.has(RowShift)
 
     # --- conditions ---------------------------------------------------------------------------------------------------
 
@@ -390,6 +449,13 @@ def _extremum(condition, a, b) -> str:
         return ""
     larger_first = isinstance(condition, sympy.Gt | sympy.Ge) == (a == condition.lhs)
     return "np.maximum" if larger_first else "np.minimum"
+
+
+def _is_denominator(factor) -> bool:
+    if isinstance(factor, sympy.exp) or factor.is_number:
+        return False
+    exponent = factor.as_base_exp()[1]
+    return bool(exponent.is_number and exponent.is_negative)
 
 
 def _is_unit_fraction(number) -> bool:

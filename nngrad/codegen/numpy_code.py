@@ -17,6 +17,11 @@ def is_ufunc(node: Node) -> bool:
     return node.op in INFIX or node.op == "negative" or (node.op == "call" and node.detail.startswith("np."))
 
 
+def is_amendment(node: Node) -> bool:
+    """Whether a node's result may be its first operand's array."""
+    return node.op == "call" and node.detail == "runtime.decayed"
+
+
 def ufunc_name(node: Node) -> str:
     return node.detail if node.op == "call" else f"np.{node.op}"
 
@@ -27,6 +32,7 @@ class NumpyWriter(Writer):
 
     last_use: dict[int, int] = field(default_factory=dict)
     free: list[int] = field(default_factory=list)
+    here: int = 0
 
     def blocks(self) -> list[tuple[str | None, list[int]]]:
         """The nodes in writing order: what several outputs share, then what each needs alone."""
@@ -60,7 +66,7 @@ class NumpyWriter(Writer):
     def is_inline(self, position: int) -> bool:
         """Whether a node is written where it is used instead of getting a variable."""
         node = self.graph.nodes[position]
-        if node.op in ("number", "parameter", "argument", "broadcast"):
+        if node.op in ("number", "parameter", "constant", "argument", "broadcast"):
             return True
         if self.uses.get(position, 0) > 1 or self.sizes[position] > LONGEST_EXPRESSION:
             return False
@@ -77,7 +83,8 @@ class NumpyWriter(Writer):
 
     def _statement(self, position: int, indent: str) -> None:
         node = self.graph.nodes[position]
-        buffer = self._buffer(position) if self.is_statement(node) else None
+        self.here = self.position[position]
+        buffer = self._buffer(position) if self.is_statement(node) else self._amended(node)
         expression = self.expression(position, buffer)
         name = self._name(position, buffer)
         self.lines.append(f"{indent}{name} = {expression}")
@@ -100,13 +107,21 @@ class NumpyWriter(Writer):
         if self.is_inline(position) or position in self.variables:
             return self.text(position)
         node = self.graph.nodes[position]
+        self.here = self.position[position]
         return self.expression(position, self._buffer(position) if self.is_statement(node) else None)
+
+    def _amended(self, node: Node) -> int | None:
+        """The variable whose array a node gives on, mostly unchanged."""
+        return node.args[0] if is_amendment(node) and self._is_dying(node.args[0]) else None
+
+    def _is_dying(self, position: int) -> bool:
+        """Whether an array of this kernel's own is used for the last time."""
+        return self._owns(position) and self.last_use[position] <= self.here
 
     def _buffer(self, position: int) -> int | None:
         """A variable of the same shape whose value is used here for the last time, or not at all any more."""
         node = self.graph.nodes[position]
-        here = self.position[position]
-        dying = [arg for arg in node.args if self._owns(arg) and self.last_use[arg] <= here]
+        dying = [arg for arg in node.args if self._is_dying(arg)]
         for candidate in (*dying, *self.free):
             other = self.graph.nodes[candidate]
             if other.sources == node.sources and other.reduced == node.reduced:
@@ -122,7 +137,7 @@ class NumpyWriter(Writer):
             position in self.variables
             and node.is_full
             and not node.is_bool
-            and node.op not in ("argument", "broadcast")
+            and node.op not in ("argument", "broadcast", "scaled")
         )
 
     def _name(self, position: int, buffer: int | None) -> str:
@@ -133,8 +148,7 @@ class NumpyWriter(Writer):
             return wanted
         if buffer is not None and buffer not in self.graph.names and self.variables[buffer] in NAMES:
             return self.variables[buffer]
-        here = self.position[position]
-        live = {name for node, name in self.variables.items() if self.last_use.get(node, -1) >= here}
+        live = {name for node, name in self.variables.items() if self.last_use.get(node, -1) >= self.here}
         node = self.graph.nodes[position]
         names = ("n",) if node.op == "count" else ("mask", "mask2", "mask3") if node.is_bool else NAMES
         reserved = live | self.taken | set(self.graph.names.values()) | {label for label, _ in self.outputs}
@@ -148,12 +162,12 @@ class NumpyWriter(Writer):
 
     def call(self, node: Node) -> str:
         args = [self.text(arg) for arg in node.args]
+        if is_amendment(node) and not self._is_dying(node.args[0]):
+            args[0] = f"{args[0]}.copy()"
         if node.op == "count":
             return f"runtime.count({self.shape}, {node.detail})"
         if node.op == "where":
             return f"{'runtime' if node.is_full else 'np'}.where({', '.join(args)})"
-        if node.op == "reduce" and node.frozen and node.detail == "max":
-            return f"runtime.finite_max({args[0]}, {node.axis})"
         if node.op == "reduce":
             inside = self.graph.nodes[node.args[0]]
             dtype = f", dtype={self.dtype}" if inside.is_bool else ""
@@ -162,6 +176,8 @@ class NumpyWriter(Writer):
             return f"np.take_along_axis({args[0]}, {args[1]}, {node.axis})"
         if node.op == "one_hot":
             return f"runtime.one_hot({args[0]}, {self.shape}, {node.axis}, {self.dtype})"
+        if node.op in ("shift", "scale", "scaled", "log_excess"):
+            return f"runtime.{node.op}({', '.join([*args, *([node.axis] if node.axis else [])])})"
         if node.op == "others":
             return f"runtime.product_of_others({args[0]}, {node.axis})"
         if node.op == "broadcast":

@@ -5,18 +5,22 @@ from __future__ import annotations
 import linecache
 import sys
 import types
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 from nngrad.codegen import language
 from nngrad.codegen.assemble import Code, assemble
 from nngrad.codegen.bodies import differentiated, output_is_residual
+from nngrad.codegen.choices import Choices
 from nngrad.codegen.contract import assemble_contraction
 from nngrad.codegen.emit import Package
-from nngrad.codegen.forms import choose_forms
 from nngrad.codegen.language import Declaration
+from nngrad.codegen.selection import Chosen, choose_forms
 from nngrad.codegen.symbols import Indexed, SpecError
 from nngrad.codegen.trace import Op, place, trace
+
+UNKNOWN_PARAMETER = 1.25
 
 
 def load_spec(path: Path) -> list[Declaration]:
@@ -68,20 +72,35 @@ def _last_line(error: BaseException, path: Path) -> int:
     return line
 
 
-def compile_op(op: Op, choices) -> Code:
+def compile_op(op: Op, choices: Choices) -> Code:
     """The code of one op that has a formula."""
     if op.family == "contraction":
         if isinstance(op.contraction, Indexed):
             return assemble_contraction(op)
         positions = (-1,)
         return Code(op, (), (), positions, positions, 0, True, op.name)
-    derivatives = list(differentiated(op))
-    chosen = [choices.chosen(op, one, lambda one: choose_forms(one, output_is_residual(op))) for one in derivatives]
-    return assemble(op, chosen)
+    return assemble(op, list(chosen_forms(op, choices)))
+
+
+def chosen_forms(op: Op, choices: Choices) -> Iterator[Chosen]:
+    """The forms that each of an op's formulas is computed in."""
+    for written, derivatives in zip(op.formulas, differentiated(op), strict=True):
+        name = "_".join([op.name, *(str(value) for _, value in written.static if isinstance(value, str))])
+        select = partial(choose_forms, name, derivatives, written, numbers_to_try(op), output_is_residual(op))
+        yield choices.chosen(op, derivatives, lambda select=select: select()[0])
+
+
+def numbers_to_try(op: Op) -> dict[str, float]:
+    """For each parameter of an op the number that its formula is judged with."""
+    defaults = {param.name: param.default for param in op.params}
+    return {
+        name: float(default) if type(default) in (int, float) else UNKNOWN_PARAMETER
+        for name, default in defaults.items()
+    }
 
 
 def compile_spec(
-    path: Path, command: str, builtin: bool, choices, progress: Callable[[list], Iterable] = iter
+    path: Path, command: str, builtin: bool, choices: Choices, progress: Callable[[list], Iterable] = iter
 ) -> Package:
     """Every stage but writing the files."""
     ops = [trace(declaration) for declaration in load_spec(path)]

@@ -123,11 +123,41 @@ class Indicator(Mask):
 
     nargs = 1
 
+    @classmethod
+    def eval(cls, condition):
+        known = {sympy.true: sympy.S.One, sympy.false: sympy.S.Zero}
+        return known.get(condition)
+
 
 class Pick(Mask):
     """1 at a row's index, else 0: `take(x, index, axis)` is the sum of `Pick(index, axis) * x` along the axis."""
 
     nargs = 2
+
+
+class RowShift(HeldFixed):
+    """`RowShift(x, axis)`: what to subtract from a row before exp, so that the exponentials can be summed."""
+
+    nargs = 2
+
+
+class RowScale(HeldFixed):
+    """`RowScale(x, axis, degree, least)`: the power of two to divide a row by, so that its elements to the power
+    `degree` can be summed, beside a term that is `least` to that power.
+    """
+
+    nargs = 4
+    is_positive = True
+
+
+class LogExcess(sympy.Function):
+    """`LogExcess(total, axis, x)`: log(total / max(x)), total being the sum of the positive x along the axis."""
+
+    nargs = 3
+    is_nonnegative = True
+
+    def _eval_derivative(self, symbol):
+        return self.args[0].diff(symbol) / self.args[0]
 
 
 class ProductOfOthers(sympy.Function):
@@ -172,6 +202,25 @@ class Subgradient(sympy.Function):
         return derivative if derivative == 0 else Where(condition, value, derivative)
 
 
+class Decayed(sympy.Function):
+    """`y`, a form of something that approaches `factor * exp(exponent)` as the exponential vanishes. Below the smallest
+    normal number an exponential has few digits, or none, so that there the factor must come first.
+    """
+
+    nargs = 3
+    is_real = True
+
+    def _eval_derivative(self, symbol):
+        return self.args[0].diff(symbol)
+
+
+class NearZero(sympy.Function):
+    """The series of that name at x: a polynomial fitted to a formula near its zero."""
+
+    nargs = 2
+    is_real = True
+
+
 class Reduction(sympy.Function):
     """A reduction as a spec writes it; tracing turns each into a stage. `axis` is a `Str` with the axis' Python
     source.
@@ -202,8 +251,9 @@ def is_constant_along(expr, axis: str) -> bool:
     """Whether an expression has one value along the axis (a conservative answer: False where it is not known)."""
     if isinstance(expr, Value):
         return axis in expr.constant_along or ALL_AXES in expr.constant_along
-    if isinstance(expr, AxisSum | Pick | ProductOfOthers) and expr.args[1].name in (axis, ALL_AXES):
-        return isinstance(expr, AxisSum)
+    along = (AxisSum, RowShift, RowScale, LogExcess, Pick, ProductOfOthers)
+    if isinstance(expr, along) and expr.args[1].name in (axis, ALL_AXES):
+        return not isinstance(expr, Pick | ProductOfOthers)
     return all(is_constant_along(arg, axis) for arg in expr.args)
 
 

@@ -58,8 +58,12 @@ class TensorWriter(Writer):
             return f"ops.where({listed})"
         if node.op == "as_float":
             return f"ops.where({listed}, 1.0, 0.0)"
-        if node.op == "reduce" and node.frozen and node.detail == "max":
-            return f"runtime.finite_max({self.text(node.args[0], ATOM)}.data, {node.axis})"
+        if node.op in ("shift", "scale"):
+            numbers = [*args[1:], node.axis]
+            return f"runtime.{node.op}({self.text(node.args[0], ATOM)}.data, {', '.join(numbers)})"
+        if node.op == "log_excess":
+            total, elements = (self.text(arg, ATOM) for arg in node.args)
+            return f"ops.log({total} / np.maximum.reduce({elements}.data, {node.axis}, keepdims=True))"
         if node.op == "reduce":
             frozen = ".detach()" if node.frozen else ""
             return f"ops.{node.detail}({listed}, axis={node.axis}, keepdims=True){frozen}"

@@ -447,7 +447,7 @@ class Recorder:
     def stage(self, expr, kind: str, axis: str, name: str, frozen: bool = False) -> Value:
         if kind == "map" and isinstance(expr, Value):
             return expr
-        key = sympy.Tuple(expr, sympy.Symbol(kind), sympy.Symbol(axis))
+        key = sympy.Tuple(expr, sympy.Symbol(kind), sympy.Symbol(axis), sympy.sympify(frozen))
         if key not in self.known:
             axes = {label for value in expr.atoms(Value) for label in value.constant_along}
             constant = constant_axes(expr, frozenset(axes | ({axis} if axis else set())))
@@ -481,7 +481,7 @@ class Recorder:
 def _sign(expr) -> dict[str, bool]:
     """What is known of the sign of a real expression; a real even root is never negative."""
     even_root = expr.is_Pow and expr.exp.is_Rational and expr.exp.q % 2 == 0
-    if expr.is_positive or (even_root and expr.exp.is_negative):
+    if expr.is_positive or isinstance(expr, sympy.exp) or (even_root and expr.exp.is_negative):
         return {"positive": True}
     return {"nonnegative": True} if expr.is_nonnegative or even_root else {}
 

@@ -1,0 +1,292 @@
+"""Fractions of exponentials, computed so that nothing overflows and nothing cancels.
+
+Most activations are N(E) / D(E) with E = exp(u) and polynomials N and D; so are their derivatives. Such a fraction may
+be a word of the language in disguise. If not, it is written in t = exp(-|u|), which is never above 1: as it stands
+where u <= 0, and with the polynomials reversed where u > 0. Factors 1 - t become expm1. A logarithm of a fraction comes
+apart the same way. Where one end of the fraction is a multiple c E**k of an exponential, small E is kept from losing
+digits by `Decayed`.
+
+Worked example, mish: x tanh(log(1 + E)) = x (E**2 + 2 E) / (E**2 + 2 E + 2), with t that is
+x (1 + 2 t) / (1 + 2 t + 2 t**2) for positive x and x (t**2 + 2 t) / (t**2 + 2 t + 2) for negative x.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache, reduce
+
+import sympy
+
+from nngrad.codegen import words
+from nngrad.codegen.symbols import Decayed, Subgradient, Value, Where
+
+LARGEST_DEGREE = 8
+LARGEST_TERMS = 400  # of an expression that is still brought to a fraction
+E = sympy.Dummy("E", positive=True)
+_ONE = sympy.S.One
+
+
+def _exp(argument):
+    return sympy.exp(argument)
+
+
+_IN_EXPONENTIALS = {
+    words.tanh.build: lambda u: (_exp(2 * u) - 1) / (_exp(2 * u) + 1),
+    words.sigmoid.build: lambda u: 1 / (1 + _exp(-u)),
+    words.sigmoid_slope.build: lambda u: _exp(u) / (1 + _exp(u)) ** 2,
+    words.sinh.build: lambda u: (_exp(u) - _exp(-u)) / 2,
+    words.cosh.build: lambda u: (_exp(u) + _exp(-u)) / 2,
+    words.expm1.build: lambda u: _exp(u) - 1,
+    words.exp2.build: lambda u: _exp(u * sympy.log(2)),
+    words.softplus.build: lambda u: sympy.log(1 + _exp(u)),
+    words.log1p.build: lambda u: sympy.log(1 + u),
+}
+
+
+@dataclass(frozen=True)
+class Fraction:
+    """numerator / denominator, polynomials in E = exp(exponent) without a common factor."""
+
+    exponent: sympy.Expr
+    numerator: sympy.Poly
+    denominator: sympy.Poly
+
+
+def in_exponentials(expr):
+    """The expression with hyperbolic and logistic words written out in exponentials."""
+    if expr.is_Atom or not isinstance(expr, sympy.Expr):
+        return expr
+    args = [in_exponentials(arg) if isinstance(arg, sympy.Expr) else arg for arg in expr.args]
+    return _IN_EXPONENTIALS.get(expr.func, expr.func)(*args)
+
+
+@cache
+def fraction(expr) -> Fraction | None:
+    """The expression as a fraction of polynomials in one exponential, if it is one."""
+    expr = in_exponentials(expr)
+    exponents = sorted({atom.args[0] for atom in expr.atoms(sympy.exp)}, key=str)
+    if not exponents or sympy.count_ops(expr) > LARGEST_TERMS:
+        return None
+    split = [_split(exponent) for exponent in exponents]
+    if len({base for _, base in split}) > 1:
+        return _fraction_of_two(expr, exponents)
+    unit = abs(reduce(sympy.gcd, (multiple for multiple, _ in split)))
+    powers = {sympy.exp(one): E ** (multiple / unit) for one, (multiple, _) in zip(exponents, split, strict=True)}
+    return _brought_together(expr.xreplace(powers), unit * split[0][1])
+
+
+def _split(exponent) -> tuple[sympy.Rational, sympy.Expr]:
+    """A rational multiple of an expression whose sign is normalised."""
+    content, rest = exponent.as_coeff_Mul()
+    inner, rest = rest.primitive()
+    if rest.could_extract_minus_sign():
+        inner, rest = -inner, -rest
+    return content * inner, rest
+
+
+def _fraction_of_two(expr, exponents) -> Fraction | None:
+    """exp(a) and exp(b) in a fraction of degree 0 are the one exponential exp(a - b)."""
+    if len(exponents) != 2:
+        return None
+    first, second = exponents
+    factor = sympy.Dummy("scale", positive=True)
+    together = sympy.cancel(sympy.together(expr.xreplace({sympy.exp(first): E * factor, sympy.exp(second): factor})))
+    return None if together.has(factor) else _brought_together(together, first - second)
+
+
+def _brought_together(expr, exponent) -> Fraction | None:
+    opaque: dict[sympy.Basic, sympy.Dummy] = {}
+
+    def flattened(part):
+        if part.is_Add or part.is_Mul or (part.is_Pow and part.exp.is_Integer and abs(part.exp) <= LARGEST_DEGREE):
+            return part.func(*map(flattened, part.args))
+        if part == E or part.is_Rational or not part.has(E):
+            return part if part.is_Symbol or part.is_Rational else opaque.setdefault(part, sympy.Dummy(real=True))
+        raise sympy.PolynomialError
+
+    try:
+        top, bottom = sympy.fraction(sympy.cancel(sympy.together(flattened(expr))))
+        back = {dummy: part for part, dummy in opaque.items()}
+        polys = [sympy.Poly(part, E).as_expr().xreplace(back) for part in (top, bottom)]
+        numerator, denominator = (sympy.Poly(part, E, domain="EX") for part in polys)
+    except sympy.PolynomialError:
+        return None
+    if max(numerator.degree(), denominator.degree()) > LARGEST_DEGREE:
+        return None
+    return Fraction(exponent, numerator, denominator)
+
+
+# --- words in disguise ------------------------------------------------------------------------------------------------
+
+_WORDS = [
+    (E, E + 1, lambda u: words.sigmoid(u)),
+    (_ONE, E + 1, lambda u: words.sigmoid(-u)),
+    (E, (E + 1) ** 2, lambda u: words.sigmoid_slope(u)),
+    (E - 1, E + 1, lambda u: words.tanh(u / 2)),
+    ((E - 1) ** 2, (E + 1) ** 2, lambda u: words.tanh(u / 2) ** 2),
+]
+
+
+def as_word(expr):
+    """A number times a word that the expression equals, or None."""
+    found = fraction(expr)
+    if found is None:
+        return None
+    top, bottom = found.numerator.as_expr(), found.denominator.as_expr()
+    if (top.free_symbols | bottom.free_symbols) != {E}:
+        return None
+    roots = {multiple: E**multiple for multiple in (1, 2)}
+    for numerator, denominator, word in _WORDS:
+        for multiple, power in roots.items():
+            ratio = sympy.cancel(top * denominator.subs(E, power) / (bottom * numerator.subs(E, power)))
+            if ratio.is_number:
+                return ratio * word(multiple * found.exponent)
+    return None
+
+
+# --- stable forms -----------------------------------------------------------------------------------------------------
+
+
+def stable(expr):
+    """The expression with fractions of exponentials, and logarithms of them, in terms of exp(-|u|); None if none is."""
+    found = fraction(expr)
+    if found is not None:
+        return _stable_fraction(found)
+    if isinstance(expr, sympy.log | words.log1p.build | words.softplus.build):
+        inside = in_exponentials(expr)
+        found = fraction(inside.args[0]) if isinstance(inside, sympy.log) else None
+        return None if found is None else _stable_logarithm(found)
+    if isinstance(expr, Where):
+        branches = [stable(branch) or branch for branch in expr.args[1:]]
+        changed = Where(expr.args[0], *branches)
+    elif expr.is_Atom or isinstance(expr, Subgradient) or not isinstance(expr, sympy.Expr):
+        return None
+    else:
+        changed = expr.func(*((stable(arg) or arg) if isinstance(arg, sympy.Expr) else arg for arg in expr.args))
+    return None if changed == expr else changed
+
+
+def _stable_fraction(found: Fraction):
+    u = found.exponent
+    if len(found.numerator.terms()) == len(found.denominator.terms()) == 1:
+        return None  # a multiple of one exponential
+    content, numerator = _without_content(found.numerator)
+    divisor, denominator = _without_content(found.denominator)
+    tops, bottoms = _halves(numerator, u), _halves(denominator, u)
+    excess = denominator.degree() - numerator.degree()
+    tops = (tops[0] * _decaying(u) ** max(excess, 0), tops[1])
+    growth = sympy.exp(-excess * words.maximum(u, 0)) if excess < 0 else _ONE
+    sign = next((sign for sign in (1, -1) if _equal(tops[0] * bottoms[1], sign * tops[1] * bottoms[0])), None)
+    factor = content / divisor * growth
+    if sign == 1:
+        return factor * tops[0] / bottoms[0]
+    if sign == -1:
+        return factor * words.sign(_split(u)[1]) * tops[0] / bottoms[0]
+    return factor * _by_sign(u, *tops) / _by_sign(u, *bottoms)
+
+
+def _equal(first, second) -> bool:
+    t, dummy = sympy.Wild("t"), sympy.Dummy("t", real=True)
+    plain = (first - second).replace(sympy.exp(-words.abs(t)), dummy).replace(words.expm1(-words.abs(t)), dummy - 1)
+    return sympy.expand(plain) == 0
+
+
+def _by_sign(u, positive, negative):
+    """`where(u > 0, positive, negative)`, without the factors that both have."""
+    common = [factor for factor in sympy.Mul.make_args(positive) if factor in sympy.Mul.make_args(negative)]
+    rest = [part / sympy.Mul(*common) for part in (positive, negative)]
+    return sympy.Mul(*common) * Where(_split(u)[1] > 0, *rest)
+
+
+def _decaying(u):
+    return sympy.exp(-words.abs(u))
+
+
+def _without_content(poly: sympy.Poly):
+    """(factors that all coefficients share, the rest)."""
+    content, rest = sympy.factor_terms(poly.as_expr()).as_independent(E, as_Add=False)
+    return content, sympy.Poly(rest, E, domain="EX")
+
+
+def _halves(poly: sympy.Poly, u) -> tuple[sympy.Expr, sympy.Expr]:
+    """P(E) over E**degree where u > 0, and P(E) where u <= 0, both in t = exp(-|u|)."""
+    factors = [(poly.all_coeffs(), 1)]
+    if all(coefficient.is_Rational for coefficient in poly.all_coeffs()):
+        content, parts = sympy.factor_list(poly.as_expr(), E)
+        factors = [([content], 1), *((sympy.Poly(part, E).all_coeffs(), power) for part, power in parts)]
+    halves = ([_in_decaying(coefficients[::step], u) ** power for coefficients, power in factors] for step in (-1, 1))
+    positive, negative = (sympy.Mul(*half) for half in halves)
+    return positive, negative
+
+
+def _in_decaying(coefficients, u):
+    """The polynomial with these coefficients, highest first, in t = exp(-|u|), with its factors 1 - t taken out."""
+    t = _decaying(u)
+    vanishing = low = 0
+    while len(coefficients) > 1 and sympy.expand(sympy.Add(*coefficients)) == 0:
+        coefficients = _over_t_minus_one(coefficients)
+        vanishing += 1
+    while len(coefficients) > 1 and coefficients[-1] == 0:
+        coefficients, low = coefficients[:-1], low + 1
+    while len(coefficients) > 1 and coefficients[0] == 0:
+        coefficients = coefficients[1:]
+    total = coefficients[0]
+    for coefficient in coefficients[1:]:
+        total = coefficient + t * total
+    return words.expm1(-words.abs(u)) ** vanishing * t**low * total
+
+
+def _over_t_minus_one(coefficients):
+    """Synthetic division of a polynomial, highest power first, by t - 1."""
+    quotient = [coefficients[0]]
+    for coefficient in coefficients[1:-1]:
+        quotient.append(sympy.expand(quotient[-1] + coefficient))
+    return quotient
+
+
+def _stable_logarithm(found: Fraction):
+    """A logarithm's linear part in u, and what is left: where u > 0, log P(E) = deg(P) u + log(P(E) / E**deg(P))."""
+    u = found.exponent
+    slopes, constant, rest = [0, 0], _ONE, sympy.S.Zero  # of u where it is positive, and where it is not
+    for sign, poly in ((1, found.numerator), (-1, found.denominator)):
+        low = min(power for (power,), _ in poly.terms())
+        slopes[0] += sign * poly.degree()
+        slopes[1] += sign * low
+        coefficients = poly.all_coeffs()[: poly.degree() - low + 1]
+        if coefficients[0] == coefficients[-1]:
+            constant *= coefficients[-1] ** sign
+            coefficients = [coefficient / coefficients[-1] for coefficient in coefficients]
+        if len(coefficients) > 1:
+            positive, negative = (_in_decaying(coefficients[::step], u) - 1 for step in (-1, 1))
+            rest += sign * words.log1p(_by_sign(u, positive, negative))
+    above, below = words.maximum(u, 0), words.minimum(u, 0)
+    linear = slopes[0] * words.abs(u) if slopes[0] == -slopes[1] else slopes[0] * above + slopes[1] * below
+    return linear + rest + sympy.log(constant)
+
+
+# --- tails ------------------------------------------------------------------------------------------------------------
+
+
+def tails(expr) -> Iterator[tuple[sympy.Expr, sympy.Expr]]:
+    """(c, v) where the expression approaches c exp(v) as exp(v) vanishes, c not a number."""
+    found = fraction(expr)
+    if found is None:
+        return
+    top, bottom = (poly.all_coeffs() for poly in (found.numerator, found.denominator))
+    for numerator, denominator, direction in ((top[::-1], bottom[::-1], 1), (top, bottom, -1)):
+        order = [next(place for place, one in enumerate(part) if one != 0) for part in (numerator, denominator)]
+        if direction == -1:
+            order = [order[0] - len(top), order[1] - len(bottom)]
+        power = order[0] - order[1]
+        first = [next(one for one in part if one != 0) for part in (numerator, denominator)]
+        factor = sympy.factor_terms(first[0] / first[1])
+        if power > 0 and factor.atoms(Value):
+            yield factor, direction * power * found.exponent
+
+
+def with_tails(form, tails):
+    """The form, exact also where an exponential that it is a multiple of has few digits left."""
+    for factor, exponent in tails:
+        form = Decayed(form, factor, exponent)
+    return form

@@ -1,0 +1,124 @@
+"""Identities between whole expressions: each gives an equal one that may round better, for the judge to decide."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import sympy
+
+from nngrad.codegen import words
+from nngrad.codegen.exponentials import LARGEST_TERMS
+from nngrad.codegen.restage import inlined
+from nngrad.codegen.symbols import Decayed, Where
+from nngrad.codegen.trace import Formula
+from nngrad.codegen.words import WORD_OF
+
+_OF_MINUS = {  # f(-u) in terms of f(u)
+    words.sigmoid.build: lambda u: 1 - words.sigmoid(u),
+    words.softplus.build: lambda u: words.softplus(u) - u,
+}
+
+
+def one_signed(expr):
+    """softplus(u) and softplus(-u), sigmoid(u) and sigmoid(-u) brought to one sign, and what then cancels taken out."""
+    swaps = {}
+    for head, of_minus in _OF_MINUS.items():
+        for atom in sorted(expr.atoms(head), key=str):
+            (u,) = atom.args
+            if head(-u) in expr.atoms(head) and head(-u) not in swaps:
+                swaps[atom] = of_minus(-u)
+    return sympy.expand(expr.xreplace(swaps), power_base=False, power_exp=False, log=False) if swaps else expr
+
+
+def as_quotient(expr):
+    """The expression as one quotient, its numerator multiplied out so that terms may cancel."""
+    if sympy.count_ops(expr) > LARGEST_TERMS // 4 or expr.has(Where):
+        return expr
+    plain = expr.replace(
+        lambda part: isinstance(part, words.hypot.build), lambda part: sympy.sqrt(sum(arg**2 for arg in part.args))
+    )
+    top, bottom = sympy.fraction(sympy.together(plain))
+    return (sympy.factor_terms(sympy.expand(top)) / bottom).replace(sympy.Abs, words.abs)
+
+
+def with_hypot(expr):
+    """1 + u**2 in a denominator as hypot(1, u)**2, which does not overflow."""
+    return expr.replace(
+        lambda part: part.is_Pow and part.exp.is_Integer and part.exp.is_negative and squares_of(part.base) is not None,
+        lambda part: words.hypot(*squares_of(part.base)) ** (2 * part.exp),
+    )
+
+
+def squares_of(expr):
+    """(a, b) where the expression is a**2 + b**2, or None."""
+    if not (expr.is_Add and len(expr.args) == 2 and expr.free_symbols):
+        return None
+    roots = [_root_of_square(term) for term in expr.args]
+    return None if None in roots else roots
+
+
+def _root_of_square(term):
+    number, rest = term.as_coeff_Mul()
+    if not number.is_positive:
+        return None
+    powers = [factor.as_base_exp() for factor in sympy.Mul.make_args(rest) if factor != 1]
+    if not all(exponent.is_even for _, exponent in powers):
+        return None
+    return sympy.sqrt(number) * sympy.Mul(*(base ** (exponent / 2) for base, exponent in powers))
+
+
+def without_difference_of_roots(expr):
+    """h - c as (h**2 - c**2) / (h + c) where h is a root or a hypotenuse; as it stands where c is negative."""
+
+    def quotient(part):
+        roots = [term for term in part.args if _square(term) is not None]
+        root = roots[0]
+        rest = root - part  # root - rest
+        numerator = sympy.factor_terms(sympy.expand(_square(root) - rest**2))
+        better = numerator / (root + rest)
+        return better if rest.is_nonnegative else Where(rest >= 0, better, part)
+
+    def has_one_root(part) -> bool:
+        return part.is_Add and sum(_square(term) is not None for term in part.args) == 1
+
+    return expr.replace(has_one_root, quotient)
+
+
+def _square(term):
+    """The square of a multiple of a root or hypotenuse; None for other terms."""
+    number, base = term.as_coeff_Mul()
+    if isinstance(base, words.hypot.build):
+        return number**2 * sum(arg**2 for arg in base.args)
+    if base.is_Pow and base.exp == sympy.Rational(1, 2):
+        return number**2 * base.base
+    return None
+
+
+def clamped(form, formula: Formula, limit: int) -> Iterator[sympy.Expr]:
+    """The form with its inputs kept within a limit: everywhere, in the arguments of words, in branches not linear."""
+    form = inlined(form, formula.stages)
+    swaps = {value: words.clip(value, -limit, limit) for value in formula.inputs}
+    yield form.xreplace(swaps)
+    yield _in_arguments(form, swaps)
+
+    def in_branches(where):
+        condition, *branches = where.args
+        settled = [branch.has(Where) or _is_linear(branch, formula.inputs) for branch in branches]
+        kept = [branch if one else branch.xreplace(swaps) for branch, one in zip(branches, settled, strict=True)]
+        return Where(condition, *kept)
+
+    yield form.replace(lambda part: isinstance(part, Where), in_branches)
+
+
+def _is_linear(expr, inputs) -> bool:
+    return all(expr.diff(value, 2) == 0 for value in inputs)
+
+
+def _in_arguments(expr, swaps):
+    """The expression with the arguments of its outermost words swapped, and the exponents of its tails."""
+    if type(expr) in WORD_OF:
+        return expr.xreplace(swaps)
+    if isinstance(expr, Decayed):
+        y, factor, exponent = expr.args
+        return Decayed(_in_arguments(y, swaps), factor, exponent.xreplace(swaps))
+    return expr.func(*(_in_arguments(arg, swaps) for arg in expr.args)) if expr.args else expr

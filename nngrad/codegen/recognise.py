@@ -1,0 +1,105 @@
+"""Words in disguise: what a formula spells out and the language has an accurate word for.
+
+`1 / (1 + exp(-x))` is `sigmoid(x)`, `log(1 + exp(x))` is `softplus(x)`, `exp(x) - 1` is `expm1(x)`, `sqrt(1 + x**2)` is
+`hypot(1, x)`. Fractions of exponentials are compared with words as fractions, however they are written.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import sympy
+
+from nngrad.codegen import words
+from nngrad.codegen.exponentials import as_word
+from nngrad.codegen.identities import squares_of
+
+_ONE = sympy.S.One
+_MADE_OF_EXPONENTIALS = (
+    sympy.exp, words.tanh.build, words.sigmoid.build, words.sigmoid_slope.build, words.sinh.build, words.cosh.build,
+    words.expm1.build, words.exp2.build,
+)  # fmt: skip
+
+
+def _log_rule(expr):
+    """log(1 + exp u) and log(1 + u), log of a sigmoid, log(exp a + exp b)."""
+    if not isinstance(expr, sympy.log):
+        return expr
+    (inside,) = expr.args
+    if isinstance(inside, words.sigmoid.build):
+        return -words.softplus(-inside.args[0])
+    if inside.is_Add and _ONE in inside.args:
+        rest = inside - 1
+        return words.softplus(rest.args[0]) if isinstance(rest, sympy.exp) else words.log1p(rest)
+    if inside.is_Add and len(inside.args) == 2 and all(isinstance(term, sympy.exp) for term in inside.args):
+        a, b = (term.args[0] for term in inside.args)
+        return expr if (a / b).is_number else words.logaddexp(a, b)
+    return expr
+
+
+def _fraction_rule(expr):
+    """A fraction of exponentials that is a word."""
+    if expr.is_Mul:
+        own = [factor for factor in expr.args if factor.has(*_MADE_OF_EXPONENTIALS)]
+        word = as_word(sympy.Mul(*own)) if own else None
+        return expr if word is None else expr / sympy.Mul(*own) * word
+    if (expr.is_Add or expr.is_Pow) and expr.has(*_MADE_OF_EXPONENTIALS):
+        return as_word(expr) or expr
+    return expr
+
+
+def _complement_rule(expr):
+    """exp u - 1, 1 + erf u, 1 - erf u and 1 - cos u, which cancel as they stand, and softplus(u) - u = softplus(-u)."""
+    if not expr.is_Add:
+        return expr
+    number, rest = expr.as_coeff_Add()
+    for term in sympy.Add.make_args(rest):
+        sign, atom = term.as_coeff_Mul()
+        others = rest - term
+        if isinstance(atom, sympy.exp) and number == -sign:
+            return sign * words.expm1(atom.args[0]) + others
+        if isinstance(atom, sympy.cos) and number == -sign:
+            return 2 * number * words.sin(atom.args[0] / 2) ** 2 + others
+        if isinstance(atom, words.erf.build) and abs(sign) == number:
+            return number * words.erfc(-sign / number * atom.args[0]) + others
+        if isinstance(atom, words.softplus.build) and -sign * atom.args[0] in sympy.Add.make_args(rest):
+            return expr - term + sign * atom.args[0] + sign * words.softplus(-atom.args[0])
+    return expr
+
+
+def _normal_rule(expr):
+    """erfc(c u) with c**2 = 1/2 is the normal distribution function: the rounding of c u must not reach the tail.
+
+    u times that is a word of its own.
+    """
+    if isinstance(expr, words.erfc.build):
+        scale, inside = expr.args[0].as_independent(*expr.args[0].free_symbols, as_Add=False)
+        if scale**2 == sympy.Rational(1, 2):
+            return 2 * words.normal_cdf(-inside if scale.is_positive else inside)
+    if expr.is_Mul:
+        for normal in (factor for factor in expr.args if isinstance(factor, words.normal_cdf.build)):
+            if normal.args[0] in expr.args:
+                return expr / (normal * normal.args[0]) * words.times_normal_cdf(normal.args[0], normal)
+    return expr
+
+
+def _hypot_rule(expr):
+    """A root of a sum of two squares, which overflow."""
+    if not (expr.is_Pow and (2 * expr.exp).is_Integer and not expr.exp.is_Integer and expr.base.is_Add):
+        return expr
+    roots = squares_of(expr.base)
+    return expr if roots is None else words.hypot(*roots) ** (2 * expr.exp)
+
+
+_RULES = (_log_rule, _fraction_rule, _complement_rule, _normal_rule, _hypot_rule)
+
+
+@cache
+def recognised(expr):
+    """The expression with the rules applied from the inside out."""
+    if expr.is_Atom or not isinstance(expr, sympy.Expr):
+        return expr
+    expr = expr.func(*(recognised(arg) for arg in expr.args))
+    for rule in _RULES:
+        expr = rule(expr)
+    return expr

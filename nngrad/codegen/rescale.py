@@ -1,0 +1,207 @@
+"""Stage 2c: where powers are summed along an axis, they are kept from over- and underflowing.
+
+x is divided by a power of two near the row's largest |x|, the scale, before x**2 is summed. That is exact, and rows
+whose squares are in range have the scale 1. The scale is carried through the later stages as a symbol, and multiplied
+back where a stage depends on it: the length of a vector does, its direction does not. The rule is applied only where
+no power of the scale above the first is left, for only then the result is finite where its squares are not.
+
+Worked example, rms_norm: from `y = x / sqrt(mean(x**2) + eps)`,
+
+    scale = RowScale(x, degree 2, least sqrt(eps)); u = x / scale
+    y = u / sqrt(mean(u**2) + eps / scale / scale)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import sympy
+from sympy.core.relational import Relational
+from sympy.core.symbol import Str
+
+from nngrad.codegen import words
+from nngrad.codegen.restage import again, rebuilt, recorder_of
+from nngrad.codegen.symbols import RowScale, Subgradient, Value, Where, is_constant_along
+from nngrad.codegen.trace import Formula, Stage
+
+_SCALE = sympy.Symbol("scale", positive=True)
+
+
+def rescale_powers(formula: Formula) -> Formula:
+    """Scale the rows whose powers are summed, wherever the result can be finite where the powers are not."""
+    for axis in sorted({stage.axis for stage in formula.stages if stage.kind == "sum"}):
+        tried: set[str] = set()
+        while sources := [value for value in _sources(formula, axis) if value.name not in tried]:
+            tried.add(sources[0].name)
+            formula = _rescaled(formula, sources[0], axis) or formula
+    return formula
+
+
+def _sources(formula: Formula, axis: str) -> list[Value]:
+    """The values that vary along the axis and do not come from a scaled one, those nearest to the inputs first."""
+    after = {stage.value for stage in formula.stages if isinstance(stage.expr, RowScale)}
+    before = {value for stage in formula.stages if stage.value in after for value in stage.expr.atoms(Value)}
+    values = list(formula.inputs)
+    for stage in formula.stages:
+        if stage.expr.atoms(Value) & after:
+            after.add(stage.value)
+        elif stage.kind == "map":
+            values.append(stage.value)
+    return [
+        value for value in values if not (value in before or value in formula.indices or is_constant_along(value, axis))
+    ]
+
+
+def _rescaled(formula: Formula, source: Value, axis: str) -> Formula | None:
+    """The formula with one value scaled; None where nothing is gained."""
+    trial = _Attempt(formula, source, axis)
+    if trial.run() is None or trial.summed == 1:
+        return None
+    constant = sympy.Add(*(constant ** (trial.summed / power) for constant, power in trial.beside.items()))
+    return _Attempt(formula, source, axis, trial.summed, constant).run()
+
+
+@dataclass
+class _Attempt:
+    """One attempt to carry a scale through the stages of a formula.
+
+    Attributes:
+        degree, constant: what the scale is made for.
+        summed: the highest power that was found to be summed.
+        beside: the constants found beside powers, each with the power it stands beside.
+        renamed: each stage as a power of the symbol times a stage recorded anew.
+        actual: the same with the scale in place of the symbol.
+    """
+
+    formula: Formula
+    source: Value
+    axis: str
+    degree: sympy.Expr = sympy.S.One
+    constant: sympy.Expr = sympy.S.Zero
+    summed: sympy.Expr = sympy.S.One
+    beside: dict[sympy.Expr, sympy.Expr] = field(default_factory=dict)
+    renamed: dict[Value, sympy.Expr] = field(default_factory=dict)
+    actual: dict[Value, sympy.Expr] = field(default_factory=dict)
+
+    def run(self) -> Formula | None:
+        """The formula with the scale; None where a power of it above the first would be left."""
+        self.recorder = recorder_of(self.formula)
+        if self.source in self.formula.inputs:
+            self._introduce(self.source)
+        for stage in self.formula.stages:
+            expr = stage.expr.xreplace(self.renamed)
+            if not expr.has(_SCALE):
+                self.renamed[stage.value] = again(self.recorder, stage, expr)
+                if stage.value == self.source:
+                    self._introduce(self.renamed[stage.value])
+            elif self._is_better_put_back(stage) or not self._carry(stage, expr):
+                if not self._can_stand(stage.expr):
+                    return None
+                self.renamed[stage.value] = again(
+                    self.recorder, stage, stage.expr.xreplace(self.actual | self._plain())
+                )
+        output = self.formula.output
+        if not self._can_stand(output):
+            return None
+        output = self.recorder.stage(self.actual.get(output, self.renamed[output]), "map", "", output.name)
+        return rebuilt(self.formula, self.recorder, output)
+
+    def _is_better_put_back(self, stage: Stage) -> bool:
+        """Whether the output would be a multiple of the scale though it can be made of what is in range itself."""
+        split = self._split(stage.expr.xreplace(self.renamed))
+        return stage.value == self.formula.output and bool(split and split[0] != 0) and self._can_stand(stage.expr)
+
+    def _plain(self) -> dict[Value, sympy.Expr]:
+        return {value: expr for value, expr in self.renamed.items() if not expr.has(_SCALE)}
+
+    def _introduce(self, value: Value) -> None:
+        """Divide the value by its scale."""
+        made = RowScale(value, Str(self.axis), self.degree, self.constant)
+        self.scale = self.recorder.stage(made, "map", self.axis, f"scale_{value}", frozen=True)
+        unit = self.recorder.stage(value / self.scale, "map", "", f"scaled_{value}")
+        self.renamed[self.source], self.actual[self.source] = _SCALE * unit, value
+
+    def _carry(self, stage: Stage, expr) -> bool:
+        """Record a stage that is a power of the scale times something free of it."""
+        split = self._split(expr)
+        if split is None:
+            return False
+        power, rest = split
+        if power != 0 and stage.kind != "map" and (stage.kind == "prod" or stage.axis != self.axis):
+            return False
+        if stage.kind == "sum" and power != 0:
+            self._note_degree(power)
+        rest = self.recorder.hoist(rest, stage.value.name if stage.kind == "map" else "")
+        value = self.recorder.stage(rest, stage.kind, stage.axis, stage.value.name, stage.frozen)
+        self.renamed[stage.value] = _SCALE**power * value
+        if power != 0:
+            self.actual[stage.value] = self.scale**power * value
+        return True
+
+    def _note_degree(self, power) -> None:
+        self.summed = sympy.Max(self.summed, power) if power.is_number else power
+
+    def _can_stand(self, expr) -> bool:
+        """Whether no power of the scale above the first has to be multiplied back."""
+        powers = [self._split(self.renamed[value])[0] for value in expr.atoms(Value) & self.actual.keys()]
+        return all(power in (-1, 0, 1) for power in powers)
+
+    def _split(self, expr):
+        """(k, rest) such that the expression is scale**k * rest; None where there is no such k."""
+        if expr == _SCALE:
+            return sympy.S.One, sympy.S.One
+        if not expr.has(_SCALE):
+            return sympy.S.Zero, expr
+        if expr.is_Pow or isinstance(expr, words.power.build):
+            base, exponent = expr.args
+            split = None if exponent.has(_SCALE) else self._split(base)
+            return split and (split[0] * exponent, expr.func(split[1], exponent))
+        if isinstance(expr, Subgradient) and expr.args[2] == 0:
+            inside, condition = self._split(expr.args[0]), self._condition(expr.args[1])
+            return None if inside is None or condition is None else (inside[0], Subgradient(inside[1], condition, 0))
+        if isinstance(expr, Where):
+            condition, branches = self._condition(expr.args[0]), self._alike(expr.args[1:])
+            return None if branches is None or condition is None else (branches[0], Where(condition, *branches[1]))
+        if expr.is_Mul:
+            splits = [self._split(arg) for arg in expr.args]
+            if None in splits:
+                return None
+            return sympy.Add(*(power for power, _ in splits)), sympy.Mul(*(rest for _, rest in splits))
+        if expr.is_Add or isinstance(expr, _HOMOGENEOUS):
+            alike = self._alike(expr.args)
+            if alike is None and expr.is_Add:
+                return self._with_constant(expr)
+            return alike and (alike[0], expr.func(*alike[1]))
+        if isinstance(expr, words.sign.build):
+            split = self._split(*expr.args)
+            return split and (sympy.S.Zero, expr.func(split[1]))
+        return None
+
+    def _alike(self, exprs):
+        """(k, rests) of expressions that have the same power of the scale, or are 0."""
+        splits = [self._split(expr) for expr in exprs]
+        if None in splits:
+            return None
+        powers = {power for power, rest in splits if rest != 0}
+        return (powers.pop(), [rest for _, rest in splits]) if len(powers) == 1 else None
+
+    def _condition(self, condition):
+        if not condition.has(_SCALE):
+            return condition
+        alike = self._alike(condition.args) if isinstance(condition, Relational) else None
+        return alike and condition.func(*alike[1])
+
+    def _with_constant(self, total):
+        """`power of the scale + constant`, as in mean(x**2) + eps: the constant is divided by that power."""
+        constants = [term for term in total.args if not term.atoms(Value) and not term.has(_SCALE)]
+        alike = self._alike([term for term in total.args if term not in constants])
+        if not constants or alike is None or alike[0].is_negative:
+            return None
+        power, constant = alike[0], sympy.Add(*constants)
+        self.beside[constant] = power
+        if power.is_Integer:
+            return power, sympy.Add(*alike[1], constant / self.scale**power)
+        return power, sympy.Add(*alike[1], words.power(constant ** (1 / power) / self.scale, power))
+
+
+_HOMOGENEOUS = (words.abs.build, words.hypot.build, words.maximum.build, words.minimum.build)

@@ -1,0 +1,191 @@
+"""Stage 5: the choice among forms: the cheapest of those that are accurate.
+
+What a kernel computes, the value and the derivative with respect to each input, has several forms: those that algebra
+finds, those with fractions of exponentials made stable, and those kept exact in a tail. Elementwise forms are judged by
+simulated rounding, in order of their cost, and the first that is accurate is taken; where none is, the most accurate.
+Forms of reductions are chosen by cost alone: their accuracy comes from rewriting the formula.
+
+Rules that are differentiated again keep to forms that are smooth, without |x| and branches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+
+import sympy
+from sympy.core.symbol import Str
+
+from nngrad.codegen import exponentials, identities, words
+from nngrad.codegen.derive import Derivatives
+from nngrad.codegen.forms import FEW_FORMS, Search
+from nngrad.codegen.recognise import recognised
+from nngrad.codegen.restage import inlined
+from nngrad.codegen.rounding import ACCURATE, Error, Judge
+from nngrad.codegen.series import Series
+from nngrad.codegen.symbols import NearZero, Parameter, Value, Where
+from nngrad.codegen.trace import Formula
+
+LIMITS = (2**10, 2**20)  # of inputs, where a form overflows
+ENOUGH_FORMS = 4  # accurate ones to weigh against the forms of other derivatives
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A form that was judged: of what ('y', 'dx'), its cost in multiplications, its worst error."""
+
+    of: str
+    form: sympy.Expr
+    cost: float
+    error: Error
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """An op's formula with its derivatives, in the forms that its kernels compute.
+
+    `derivatives` holds the smooth forms. `errors` are the worst ones, in simulated rounding, by what is computed;
+    `series` the polynomials, by the names that forms call them by.
+    """
+
+    derivatives: Derivatives
+    value: sympy.Expr
+    vjp: dict[Value, sympy.Expr]
+    jvp: dict[Value, sympy.Expr]
+    errors: dict[str, Error] = field(default_factory=dict)
+    series: dict[str, Series] = field(default_factory=dict)
+
+
+def choose_forms(
+    name: str, derivatives: Derivatives, written: Formula, params: dict[str, float], output_is_residual: bool
+) -> tuple[Chosen, list[Tried]]:
+    """The forms to compute, and all that were tried.
+
+    `name` begins the names of series. `written` is the formula before rewriting, `params` numbers to try for its
+    parameters. `output_is_residual` says whether backward gets the formula's output for nothing (a reduced loss does
+    not keep it).
+    """
+    search = Search(derivatives.formula, output_is_residual)
+    search.learn()
+    vjp = search.best_together(list(derivatives.vjp.values()))
+    jvp = search.best_together(list(derivatives.jvp.values()), search.saved(vjp))
+    smooth = replace(
+        derivatives,
+        vjp=dict(zip(derivatives.vjp, vjp, strict=True)),
+        jvp=dict(zip(derivatives.jvp, jvp, strict=True)),
+    )
+    if derivatives.formula.axes or not derivatives.vjp:
+        return Chosen(smooth, derivatives.formula.output, smooth.vjp, smooth.jvp), []
+    return _Selection(smooth, derivatives, search, Judge(written, derivatives.formula, params), name).chosen()
+
+
+@dataclass
+class _Selection:
+    """The choice for one elementwise formula."""
+
+    smooth: Derivatives
+    raw: Derivatives
+    search: Search
+    judge: Judge
+    name: str
+    tried: list[Tried] = field(default_factory=list)
+
+    @property
+    def formula(self) -> Formula:
+        return self.smooth.formula
+
+    def chosen(self) -> tuple[Chosen, list[Tried]]:
+        output, cotangent = self.formula.output, self.smooth.cotangent
+        whole = inlined(output, self.formula.stages)
+        (value, *_) = self._accurate("y", [output], [whole], sympy.S.One, *self.judge.value)
+        candidates = []
+        for source, raw in self.raw.vjp.items():
+            known = self.search.forms(raw)[: 2 * FEW_FORMS]
+            plain = [form.xreplace({cotangent: sympy.S.One}) for form in (raw, self.smooth.vjp[source])]
+            wholes = [inlined(form, self.formula.stages) for form in plain]
+            exact = self.judge.derivative(source.name)
+            candidates.append(self._accurate(f"d{source.name}", known, wholes, cotangent, *exact))
+        vjp = dict(zip(self.smooth.vjp, self.search.cheapest_together([*map(_forms, candidates)]), strict=True))
+        jvp = {source: form.xreplace({cotangent: self.smooth.tangents[source]}) for source, form in vjp.items()}
+        taken = {"y": value.form, **{f"d{source.name}": form for source, form in vjp.items()}}
+        errors = {one.of: one.error for one in self.tried if taken[one.of] == one.form}
+        used = {part.args[1].name for form in (value.form, *vjp.values()) for part in form.atoms(NearZero)}
+        series = {name: one for name, one in self.judge.series.items() if name in used}
+        return Chosen(self.smooth, value.form, vjp, jvp, errors, series), self.tried
+
+    def _accurate(self, of: str, known, wholes, cotangent, exact, scale) -> list[Tried]:
+        """The cheapest accurate forms; where there is none, the most accurate one.
+
+        `known` are forms that algebra found, `wholes` the same in terms of the inputs, without the cotangent.
+        """
+        directions = {cotangent: 1.0} if cotangent != 1 else {}
+
+        def judged(forms: Iterable[sympy.Expr]) -> list[Tried]:
+            """The forms up to the first few that are accurate, most accurate last."""
+            done, accurate = [], 0
+            for form in sorted(dict.fromkeys(forms), key=self._key):
+                one = Tried(of, form, self._cost(form), self.judge.error(form, exact, scale, directions))
+                done.append(one)
+                accurate += one.error.ulp <= ACCURATE
+                if accurate >= ENOUGH_FORMS:
+                    break
+            self.tried += done
+            return done
+
+        stable = [cotangent * form for expr in wholes for form in _rewritten(expr)]
+        tried = judged([*known, *stable])
+        if all(one.error.ulp > ACCURATE for one in tried):
+            best = sorted(tried, key=lambda one: (one.error.bad, self._key(one.form)))[:ENOUGH_FORMS]
+            plain = [one.form.xreplace({cotangent: sympy.S.One}) for one in best]
+            tails = next(filter(None, (list(exponentials.tails(expr)) for expr in wholes)), [])
+            tried += judged(cotangent * exponentials.with_tails(form, tails) for form in plain if tails)
+        if all(one.error.ulp > ACCURATE for one in tried):
+            tried += judged(self._clamped(tried))
+        if all(one.error.ulp > ACCURATE for one in tried):
+            tried += judged(self._with_series(of, tried, cotangent))
+        accurate = [one for one in tried if one.error.ulp <= ACCURATE]
+        return accurate or [min(tried, key=lambda one: (one.error.bad, one.error.ulp, self._key(one.form)))]
+
+    def _clamped(self, tried: list[Tried]) -> Iterator[sympy.Expr]:
+        """The forms that only overflow, with inputs kept to where the result has long settled."""
+        far = [one for one in tried if one.error.least > LIMITS[0]]
+        for one in sorted(far, key=lambda one: (one.error.bad, self._key(one.form)))[:ENOUGH_FORMS]:
+            for limit in LIMITS:
+                yield from identities.clamped(one.form, self.formula, limit)
+
+    def _with_series(self, of: str, tried: list[Tried], cotangent) -> Iterator[sympy.Expr]:
+        """The form that is accurate nearest to zero, replaced there by a series."""
+        nearest = min(tried, key=lambda one: (one.error.reach, self._key(one.form)))
+        if len(self.formula.inputs) > 1 or any(stage.expr.atoms(Parameter) for stage in self.formula.stages):
+            return
+        name = f"{self.name}_{of}_near_zero".upper()
+        series = self.judge.fitted(of.removeprefix("y"), nearest.error.reach)
+        if series is not None:
+            self.judge.series[name] = series
+            (x,) = self.formula.inputs
+            form = nearest.form.xreplace({cotangent: sympy.S.One})
+            yield cotangent * Where(words.abs(x) < sympy.Rational(series.radius), NearZero(x, Str(name)), form)
+
+    def _key(self, form) -> tuple:
+        return self._cost(form), sympy.count_ops(form), str(form)
+
+    def _cost(self, form) -> float:
+        if form == self.formula.output:
+            return round(self.search.cost(self.formula.definition(form).expr), 6)
+        return round(self.search.cost(form), 6)
+
+
+def _forms(tried: list[Tried]) -> list[sympy.Expr]:
+    return [one.form for one in tried]
+
+
+def _rewritten(expr) -> Iterator[sympy.Expr]:
+    """The expression by the rules that need to see it whole."""
+    for one in dict.fromkeys([expr, identities.one_signed(expr), identities.as_quotient(expr)]):
+        yield recognised(one)
+        yield identities.with_hypot(recognised(one))
+        yield identities.without_difference_of_roots(recognised(one))
+        stable = exponentials.stable(one)
+        if stable is not None:
+            yield stable
+            yield sympy.factor_terms(stable)

@@ -1,0 +1,82 @@
+"""Polynomials for functions of one number near a zero of theirs, where every closed form cancels.
+
+`x - tanh(x)` is x**3 / 3 - ..., and subtracts equal digits on the way there. The function over its leading power is
+smooth, and for odd and even functions one of x**2: a Chebyshev interpolant of that, in monomials, evaluated by Horner's
+rule, is as accurate as the oracle it was fitted to (Powell, "Approximation theory and methods", 1981, ch. 4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import mpmath
+import numpy as np
+
+RADII = (0.125, 0.25, 0.5, 1.0, 1.5)
+LARGEST_POWER = 6
+TOLERANCE = {"float32": 2.0**-27, "float64": 2.0**-56}  # relative, a sixteenth of a unit in the last place
+MOST_TERMS = {"float32": 12, "float64": 26}
+
+
+@dataclass(frozen=True)
+class Series:
+    """x**power times a polynomial in x, or in x**2 where `even`, for |x| up to the radius; highest power first."""
+
+    radius: float
+    power: int
+    even: bool
+    coefficients: dict[str, tuple[float, ...]]
+
+
+def fitted(function: Callable[[list], list], least_radius: float) -> Series | None:
+    """The series of a function that vanishes at 0, for at least the radius; None where there is none that short.
+
+    `function` takes and gives lists of mpf.
+    """
+    radius = next((radius for radius in RADII if radius > least_radius), None)
+    if radius is None:
+        return None
+    with mpmath.workdps(30):
+        power = _leading_power(function)
+        if power is None:
+            return None
+        probes = [mpmath.mpf(radius) * part / 7 for part in (1, 3, 6)]
+        right, left = function(probes), function([-x for x in probes])
+        sign = (-1) ** power
+        even = all(abs(b - sign * a) <= abs(a) * mpmath.mpf(10) ** -18 for a, b in zip(right, left, strict=True))
+
+        def quotient(z):
+            x = (mpmath.sqrt(z) if even else z) or mpmath.mpf(10) ** -24
+            return function([x])[0] / x**power
+
+        interval = [0, radius**2] if even else [-radius, radius]
+        coefficients = {dtype: _interpolated(quotient, interval, dtype) for dtype in TOLERANCE}
+    return Series(radius, power, even, coefficients) if all(coefficients.values()) else None
+
+
+def _leading_power(function) -> int | None:
+    small = [mpmath.mpf(10) ** -10, mpmath.mpf(10) ** -11]
+    larger, smaller = map(abs, function(small))
+    if not (mpmath.isfinite(larger) and mpmath.isfinite(smaller) and smaller):
+        return None
+    power = float(mpmath.log10(larger / smaller))
+    whole = round(power)
+    return whole if abs(power - whole) < 1e-6 and 0 <= whole <= LARGEST_POWER else None
+
+
+def _interpolated(function, interval, dtype: str) -> tuple[float, ...]:
+    """The shortest interpolant within tolerance, or () if it would be too long."""
+    known: dict = {}
+
+    def remembered(z):
+        if z not in known:
+            known[z] = function(z)
+        return known[z]
+
+    scale = abs(remembered(mpmath.mpf(interval[1])))
+    for terms in range(3, MOST_TERMS[dtype] + 1):
+        coefficients, error = mpmath.chebyfit(remembered, interval, terms, error=True)
+        if error <= TOLERANCE[dtype] * scale:
+            return tuple(float(np.dtype(dtype).type(float(one))) for one in coefficients)
+    return ()

@@ -1,0 +1,239 @@
+"""Stage 2b: where exponentials are summed along an axis, they are kept from overflowing.
+
+exp(u) is computed as exp(u - shift), the shift being one number for each row: 0 where all of exp(u) is in range, which
+is exact and costs nothing, else the row's maximum. The factor exp(shift) is carried through the later stages as a
+symbol; the rule is applied only where it drops out of the result. Two logarithms go with it:
+
+- of a product that has exponentials among its factors, or of what is taken from one: log(exp(u) / s) is u - log(s);
+- of a sum of exponentials: log(s) is max(u) + `LogExcess`, the logarithm of what the sum is above its largest term. It
+  is exact also where one term outweighs all others, so that (u - max(u)) - LogExcess is, too.
+
+Worked example, log_softmax: from `y = x - log(sum(exp(x)))`,
+
+    shift = RowShift(x); e = exp(x - shift); s = sum(e)
+    top = max(x); excess = LogExcess(s, e); y = (x - top) - excess
+"""
+
+from __future__ import annotations
+
+import sympy
+from sympy.core.symbol import Str
+
+from nngrad.codegen import words
+from nngrad.codegen.restage import again, inlined, rebuilt, recorder_of
+from nngrad.codegen.symbols import LogExcess, Pick, RowShift, Value, is_constant_along
+from nngrad.codegen.trace import Formula, Recorder, Stage
+
+_SCALE = sympy.Symbol("scale", positive=True)
+_LOGARITHMS = (sympy.log, words.log1p.build)
+
+
+def open_logarithms(formula: Formula) -> Formula:
+    """The logarithm of a product with exponentials becomes the sum of its factors' logarithms."""
+    recorder = recorder_of(formula)
+    renamed: dict[Value, sympy.Expr] = {}
+    for stage in formula.stages:
+        expr = stage.expr.xreplace(renamed)
+        if isinstance(expr, sympy.log):
+            pick, inside = _picked(recorder, expr.args[0])
+            factors = sympy.Mul.make_args(inlined(inside, recorder.stages))
+            if any(isinstance(factor, sympy.exp) for factor in factors):
+                expr = recorder.hoist(_sum_of_logarithms(factors), stage.value.name)
+                if pick is not None:
+                    whole = recorder.stage(expr, "map", "", f"log_{inside}" if isinstance(inside, Value) else "log_")
+                    expr = recorder.stage(pick * whole, "sum", pick.args[1].name, stage.value.name)
+        renamed[stage.value] = again(recorder, stage, expr)
+    output = renamed[formula.output]
+    return formula if output in formula.inputs else rebuilt(formula, recorder, output)
+
+
+def _picked(recorder: Recorder, expr):
+    """(p, u) where the expression is a stage that takes from u the elements that p picks, else (None, expression)."""
+    made = _definition(recorder, expr, "sum")
+    picks = [] if made is None else [factor for factor in sympy.Mul.make_args(made) if isinstance(factor, Pick)]
+    return (picks[0], made / picks[0]) if picks else (None, expr)
+
+
+def _sum_of_logarithms(factors):
+    total, rest = sympy.S.Zero, sympy.S.One
+    for factor in factors:
+        if isinstance(factor, sympy.exp):
+            total += factor.args[0]
+            continue
+        base, exponent = factor.as_base_exp()
+        if base.is_positive:
+            total += exponent * sympy.log(base)
+        else:
+            rest *= factor
+    return total if rest == 1 else total + sympy.log(rest)
+
+
+def shift_exponentials(formula: Formula) -> Formula:
+    """Shift the exponentials that are summed along an axis, wherever the result does not depend on the shift."""
+    formula = open_logarithms(formula)
+    refused: set[sympy.Expr] = set()
+    while (found := _next_exponential(formula, refused)) is not None:
+        exponential, axis = found
+        shifted = _shifted(formula, exponential, axis) or _shifted(formula, exponential, axis, beside_constants=True)
+        if shifted is None:
+            refused.add(exponential.expr)
+        else:
+            formula = shifted
+    return formula
+
+
+def _next_exponential(formula: Formula, refused) -> tuple[Stage, str] | None:
+    for stage in formula.stages:
+        if stage.kind != "sum":
+            continue
+        for value in sorted(stage.expr.atoms(Value), key=str):
+            made = formula.definition(value)
+            if (
+                made
+                and isinstance(made.expr, sympy.exp)
+                and made.expr not in refused
+                and not is_constant_along(value, stage.axis)
+                and not _is_shifted(made.expr.args[0], formula)
+            ):
+                return made, stage.axis
+    return None
+
+
+def _is_shifted(exponent, formula: Formula) -> bool:
+    """Whether this rule was applied already."""
+    shifts = {stage.value for stage in formula.stages if stage.expr.has(RowShift)}
+    return bool(shifts & set(sympy.Add.make_args(-exponent)))
+
+
+def _shifted(formula: Formula, exponential: Stage, axis: str, beside_constants: bool = False) -> Formula | None:
+    """The formula with one exponential shifted; None where the result would depend on it.
+
+    `beside_constants` allows what 1 + sum(exp(u)) needs: 1 is multiplied by exp(-shift), and no shift is below 0.
+    """
+    recorder = recorder_of(formula)
+    renamed: dict[Value, sympy.Expr] = {}
+    row = None
+    for stage in formula.stages:
+        if stage.value == exponential.value:
+            exponent = exponential.expr.args[0].xreplace(renamed)
+            row = _Row(recorder, exponent, axis, stage.value.name, beside_constants)
+            renamed[stage.value] = _SCALE * row.exponential
+            continue
+        expr = stage.expr.xreplace(renamed)
+        if row is None or not expr.has(_SCALE, *row.offsets):
+            renamed[stage.value] = again(recorder, stage, expr)
+            continue
+        if beside_constants:
+            expr = expr.replace(row.is_beside_constants, row.scaled_sum)
+        expr = row.without_top(expr.replace(_is_log_of_scaled, row.logarithm))
+        power, expr = _scale_power(expr)
+        if expr is None or (power and stage.kind != "map" and (stage.kind, stage.axis) != ("sum", axis)):
+            return None
+        offset = row.offset(expr) if isinstance(stage.expr, _LOGARITHMS) else 0
+        expr = recorder.hoist(expr - offset, stage.value.name if stage.kind == "map" else "")
+        value = recorder.stage(expr, stage.kind, stage.axis, stage.value.name)
+        renamed[stage.value] = _SCALE**power * value + offset
+    output = renamed[formula.output]
+    if output.has(_SCALE):
+        return None
+    output = recorder.stage(output, "map", "", formula.output.name)
+    return rebuilt(formula, recorder, output)
+
+
+class _Row:
+    """What is known of exponentials that are shifted: `exp(exponent) = scale * exponential`."""
+
+    def __init__(self, recorder: Recorder, exponent, axis: str, name: str, beside_constants: bool):
+        self.recorder, self.axis, self.beside_constants = recorder, axis, beside_constants
+        self.constant, self.above = sympy.S.Zero, exponent
+        if not beside_constants:  # what is constant drops out with the shift, such as a maximum the author subtracts
+            terms = sympy.Add.make_args(_definition(recorder, exponent, "map") or exponent)
+            self.constant = sympy.Add(*(term for term in terms if is_constant_along(term, axis)))
+            self.above = sympy.Add(*terms) - self.constant if self.constant != 0 else exponent
+        label = str(self.above) if isinstance(self.above, Value) else "row"
+        shift = RowShift(self.above, Str(axis))
+        shift = words.maximum(shift, 0) if beside_constants else shift
+        self.shift = recorder.stage(shift, "map", axis, f"shift_{label}", frozen=True)
+        self.exponential = recorder.stage(sympy.exp(self.above - self.shift), "map", "", name)
+        self.top = recorder.stage(self.above, "max", axis, f"max_{label}", frozen=True)
+        self.offsets = (self.shift, self.top)
+
+    def logarithm(self, logarithm):
+        """log(scale**k * rest), in terms of the row's maximum where the rest is the sum of exponentials alone."""
+        power, rest = _scale_power(logarithm.args[0])
+        if rest is None:
+            return logarithm
+        if isinstance(logarithm, words.log1p.build):  # 1 + scale * rest = scale * (exp(-shift) + rest)
+            fits = power == 1 and self.beside_constants
+            return self.shift + words.log1p(words.expm1(-self.shift) + rest) if fits else logarithm
+        base, exponent, factor = self._sum_in(rest)
+        if base is not None and exponent == power and (factor.is_positive or factor == 1):
+            excess = LogExcess(base, Str(self.axis), self.exponential)
+            return power * (self.constant + self.top + excess) + _sum_of_logarithms(sympy.Mul.make_args(factor))
+        return power * (self.constant + self.shift) + sympy.log(rest)
+
+    def _sum_in(self, product):
+        """(s, k, factor) such that the product is s**k * factor, s being the sum of the exponentials."""
+        for part in sympy.Mul.make_args(product):
+            base, exponent = part.as_base_exp()
+            if is_constant_along(base, self.axis) and _definition(self.recorder, base, "sum") == self.exponential:
+                return base, exponent, product / part
+        return None, 0, product
+
+    def offset(self, logarithm):
+        """What stands beside a logarithm: it is added where it can cancel, or last, to be rounded only once."""
+        terms = sympy.Add.make_args(logarithm)
+        return sympy.Add(*(term for term in terms if not term.has(LogExcess, *_LOGARITHMS)))
+
+    def is_beside_constants(self, part) -> bool:
+        """Whether a part is the sum of scaled terms and such as are constant along the axis."""
+        return part.is_Add and part.has(_SCALE) and any(self._is_constant(term) for term in part.args)
+
+    def scaled_sum(self, total):
+        """constant + scale * rest = scale * (constant * exp(-shift) + rest), which does not overflow."""
+        faded = sympy.exp(-self.shift)
+        return sympy.Add(*(_SCALE * term * faded if self._is_constant(term) else term for term in total.args))
+
+    def _is_constant(self, term) -> bool:
+        return not term.has(_SCALE) and is_constant_along(term, self.axis)
+
+    def without_top(self, expr):
+        """`above - top` as a stage of its own, also where it is spread over a sum: it must be rounded only once."""
+        if not expr.has(self.top):
+            return expr
+        for atom in sorted(self.above.atoms(Value), key=str):
+            slope = self.above.diff(atom)
+            if not slope.has(atom) and slope.is_nonzero is not False and expr.has(atom):
+                below = sympy.Dummy(real=True)
+                solution = (below + self.top - (self.above - slope * atom)) / slope
+                candidate = sympy.expand(expr.xreplace({atom: solution}))
+                if not candidate.has(self.top):
+                    stage = self.recorder.stage(self.above - self.top, "map", "", "below_max")
+                    return candidate.xreplace({below: stage})
+        return expr
+
+
+def _definition(recorder: Recorder, value, kind: str):
+    """The expression of the stage that a value is, if it is of this kind."""
+    return next((stage.expr for stage in recorder.stages if stage.value == value and stage.kind == kind), None)
+
+
+def _is_log_of_scaled(part) -> bool:
+    return isinstance(part, _LOGARITHMS) and part.has(_SCALE)
+
+
+def _scale_power(expr):
+    """(k, rest) such that the expression is scale**k * rest, rest free of scale; (0, None) where there is no such k."""
+    if not expr.has(_SCALE):
+        return 0, expr
+    opaque = {part: sympy.Dummy(real=True) for part in expr.atoms(sympy.Function) if not part.has(_SCALE)}
+    flat = sympy.together(expr.xreplace(opaque))
+    powers = []
+    for part in flat.as_numer_denom():
+        terms = [term.as_coeff_exponent(_SCALE) for term in sympy.Add.make_args(sympy.expand(part))]
+        if len({power for _, power in terms}) != 1 or any(rest.has(_SCALE) for rest, _ in terms):
+            return 0, None
+        powers.append(terms[0][1])
+    back = {dummy: part for part, dummy in opaque.items()}
+    rest = expr.xreplace(opaque).subs(_SCALE, 1).xreplace(back)
+    return powers[0] - powers[1], rest

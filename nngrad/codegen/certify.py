@@ -10,7 +10,6 @@ along `LADDER`, until two rungs agree; what does not settle is nan, and so is wh
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import reduce
 
 import mpmath
 import numpy as np
@@ -22,8 +21,9 @@ from nngrad.codegen.symbols import Count, Parameter, Pick, Subgradient, Value, W
 from nngrad.codegen.trace import Formula, Stage
 from nngrad.codegen.words import WORD_OF
 
-LADDER = (40, 80, 200, 500, 1000, 2000)
+LADDER = (40, 80, 160, 280, 400, 560, 800, 1600)
 AGREE = mpmath.mpf(10) ** -24  # relative: a hundred-millionth of a float64's last digit
+LENGTH = "length of the direction"
 SMALLEST = mpmath.mpf(2) ** -1074
 _COMPARE = {
     sympy.Gt: lambda a, b: a > b, sympy.Ge: lambda a, b: a >= b, sympy.Lt: lambda a, b: a < b,
@@ -52,13 +52,17 @@ class Oracle:
 
         return self._settled(attempt, inputs)
 
-    def slope(self, direction: dict[str, np.ndarray], inputs: dict[str, np.ndarray]) -> np.ndarray:
-        """The derivative of the formula along a direction; nan at a kink, where the two sides disagree."""
-        return self._differences((direction,), inputs)
+    def slope(self, direction: dict[str, np.ndarray], inputs: dict[str, np.ndarray], length=1) -> np.ndarray:
+        """The derivative of the formula along a direction; nan at a kink, where the two sides disagree.
+
+        `length`, of the output's shape, is what the direction's length is to be counted as: 1 as it stands. A
+        direction as long as the input, where that is small, keeps the steps small against the input.
+        """
+        return self._differences((direction,), inputs, length)
 
     def curvature(self, first, second, inputs) -> np.ndarray:
         """The second derivative along two directions."""
-        return self._differences((first, second), inputs)
+        return self._differences((first, second), inputs, 1)
 
     # --- digits -------------------------------------------------------------------------------------------------------
 
@@ -96,7 +100,7 @@ class Oracle:
             value, gap, unsettled = value[~settled], gap[~settled], unsettled[~settled]
         return result
 
-    def _differences(self, directions, inputs) -> np.ndarray:
+    def _differences(self, directions, inputs, length) -> np.ndarray:
         """Differences of the formula along one direction, or along two."""
         names = list(inputs)
         moves = [{name: np.asarray(move) for name, move in direction.items()} for direction in directions]
@@ -106,7 +110,7 @@ class Oracle:
             along = [{name: packed[f"{name}{order}"] for name in move} for order, move in enumerate(moves)]
             far = max((_decades(array.flat) for array in values.values()), default=0)
             with mpmath.workdps(digits + far):
-                step = mpmath.mpf(10) ** -(digits // (len(moves) + 2))
+                step = mpmath.mpf(10) ** -_step_digits(digits, len(moves))
                 if len(moves) == 2:
                     corners = [
                         self._evaluate(digits + far, _moved(_moved(values, along[0], a * step), along[1], b * step))
@@ -118,10 +122,11 @@ class Oracle:
                     self._evaluate(digits + far, _moved(values, along[0], side * step)) for side in (1, 0, -1)
                 )
                 gap = np.abs(ahead - 2 * here + behind) / step
-                return (ahead - behind) / (2 * step), gap, _noise(digits, here) / step
+                slope = (ahead - behind) / (2 * step)
+                return tuple(array / packed[LENGTH] for array in (slope, gap, _noise(digits, here) / step))
 
         packed = {f"{name}{order}": move[name] for order, move in enumerate(moves) for name in move}
-        return self._settled(attempt, {**inputs, **packed})
+        return self._settled(attempt, {**inputs, **packed, LENGTH: np.asarray(length, dtype=object)})
 
     # --- formulas -----------------------------------------------------------------------------------------------------
 
@@ -174,7 +179,11 @@ class Oracle:
             return _choose(condition, *(self._value(branch, values) for branch in expr.args[1:]))
         args = [self._value(arg, values) for arg in expr.args]
         if expr.is_Add or expr.is_Mul:
-            return reduce(np.add if expr.is_Add else np.multiply, args)  # mpf + array would print the array to complain
+            # arrays first: mpmath refuses an array on its right by an error that spells out every number
+            total, *rest = sorted(args, key=lambda arg: not isinstance(arg, np.ndarray))
+            for arg in rest:
+                total = total + arg if expr.is_Add else total * arg
+            return total
         function = mpmath.power if expr.is_Pow else WORD_OF[type(expr)].oracle
         return np.asarray(np.frompyfunc(_real(function), len(args), 1)(*args), dtype=object)
 
@@ -222,21 +231,26 @@ def _objects(array) -> np.ndarray:
 
 def _moved(inputs, direction, step):
     return {
-        name: _exact(array) + np.multiply(step, _exact(direction[name])) if name in direction else array
+        name: _exact(array) + _exact(direction[name]) * step if name in direction else array
         for name, array in inputs.items()
     }
 
 
 def _decades(numbers) -> int:
     """How many digits the largest of some numbers has before its point, where that is many."""
-    largest = max((abs(float(x)) if not isinstance(x, mpmath.mpf) else x for x in numbers), default=0)
+    largest = max((abs(x if isinstance(x, mpmath.mpf) else float(x)) for x in numbers), default=0)
     decades = int(mpmath.log10(largest)) + 1 if largest > 1 else 0
     return decades if decades > 12 else 0
 
 
+def _step_digits(digits: int, order: int) -> int:
+    """The decimals of a difference's step: so many that two rungs may agree, and few for rounding's sake."""
+    return 13 + (digits - LADDER[0]) // (7 if order == 1 else 4)
+
+
 def _noise(digits: int, value):
     """What is lost to rounding in a sum of numbers of the value's size, or of one's."""
-    return np.multiply(mpmath.mpf(10) ** (2 - digits), 1 + np.abs(value))
+    return (1 + np.abs(value)) * mpmath.mpf(10) ** (2 - digits)
 
 
 def _settled_at(before, value, sees_all, negligible) -> bool:

@@ -9,12 +9,13 @@ import os
 import sys
 import time
 from collections import Counter
-from functools import partial
+from concurrent.futures import ProcessPoolExecutor
+from functools import cache, partial
 from pathlib import Path
 
 from tqdm import tqdm
 
-from nngrad.codegen import emit
+from nngrad.codegen import certificate, emit
 from nngrad.codegen.assemble import assemble
 from nngrad.codegen.choices import DEFAULT_PATH, Choices
 from nngrad.codegen.explain import explained, warnings_of
@@ -40,6 +41,8 @@ def run(arguments: list[str]) -> int:
             return _list(options.spec or SPEC)
         if options.explain:
             return _explain(options.spec or SPEC, options.explain)
+        if options.certify is not None:
+            return _certify(options.certify)
         if options.spec is None and options.out is None and not (CHECKOUT / "pyproject.toml").exists():
             raise SpecError("there is no checkout to write into", "say where to write: --out FOLDER")
         if options.spec is not None and options.out is None:
@@ -73,6 +76,9 @@ def _parser() -> argparse.ArgumentParser:
     action.add_argument("--check", action="store_true", help="write nothing; show what would change and exit with 1")
     action.add_argument("--list", action="store_true", help="list the ops by family")
     action.add_argument("--explain", metavar="OP", help="show an op's derivative, the forms tried, and its code")
+    action.add_argument(
+        "--certify", nargs="*", metavar="OP", help="measure the generated kernels against exact values (default: all)"
+    )
     parser.add_argument("--search", action="store_true", help="choose all forms anew instead of reading choices.json")
     parser.add_argument("--spec", type=Path, metavar="FILE", help="a spec of your own (default: nngrad/spec.py)")
     parser.add_argument(
@@ -152,3 +158,33 @@ def _list(path: Path) -> int:
             lines.append(f"  {call:<56}{origin:<9}{summary}".rstrip())
     print("\n".join(lines), flush=True)
     return 0
+
+
+def _certify(names: list[str]) -> int:
+    ops = _measurable()
+    for name in names:
+        if name not in ops:
+            similar = difflib.get_close_matches(name, ops, 1)
+            mend = f"did you mean {similar[0]}? " if similar else ""
+            raise SpecError(f"there is no op {name} with a formula", f"{mend}--list shows the ops")
+    tasks = [(name, dtype) for name in names or ops for dtype in certificate.DTYPES]
+    entries = []
+    with ProcessPoolExecutor(min(os.cpu_count() or 1, len(tasks))) as pool:
+        for found in tqdm(
+            pool.map(_measure, *zip(*tasks, strict=True)),
+            desc="measuring", unit="op", total=len(tasks), leave=False, file=sys.stderr,
+        ):  # fmt: skip
+            entries += found
+    entries.sort(key=lambda entry: entry.dtype.itemsize)
+    print(certificate.table(entries), flush=True)
+    return 1 if any(entry.grade == "broken" for entry in entries) else 0
+
+
+@cache  # each process traces the spec once
+def _measurable() -> dict[str, Op]:
+    """The ops that have a formula to measure by: contractions and index maps are sums and copies."""
+    return {op.name: op for op in map(trace, load_spec(SPEC)) if op.formulas}
+
+
+def _measure(name: str, dtype) -> list[certificate.Entry]:
+    return certificate.certify(_measurable()[name], dtype)

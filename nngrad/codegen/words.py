@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import mpmath
 import sympy
 
+from nngrad.codegen import exact
 from nngrad.codegen.symbols import Indicator, Value, Where
 
 
@@ -142,7 +143,7 @@ cbrt = _word(
     "Cube root.",
     derivatives=lambda x: [(abs(cbrt(x)) + Indicator(sympy.Eq(x, 0))) / abs(x) / 3],
 )
-exp = _word("exp", "np.exp", mpmath.exp, 4, "Exponential function.", head=sympy.exp, safe=0)
+exp = _word("exp", "np.exp", exact.exp, 4, "Exponential function.", head=sympy.exp, safe=0)
 exp2 = _word(
     "exp2",
     "np.exp2",
@@ -153,7 +154,15 @@ exp2 = _word(
     is_positive=True,
     safe=0,
 )
-expm1 = _word("expm1", "np.expm1", mpmath.expm1, 4, "exp(x) - 1, exact near 0.", derivatives=lambda x: [exp(x)], safe=0)
+expm1 = _word(
+    "expm1",
+    "np.expm1",
+    exact.by_exp(mpmath.expm1, lambda up, down: up - 1),
+    4,
+    "exp(x) - 1, exact near 0.",
+    derivatives=lambda x: [exp(x)],
+    safe=0,
+)
 log = _word("log", "np.log", mpmath.log, 4, "Natural logarithm.", head=sympy.log, safe=1)
 log2 = _word(
     "log2",
@@ -209,8 +218,24 @@ arctan2 = _word(
     arity=2,
     derivatives=lambda y, x: [over_square(x, y), -over_square(y, x)],
 )
-sinh = _word("sinh", "np.sinh", mpmath.sinh, 10, "Hyperbolic sine.", derivatives=lambda x: [cosh(x)], safe=0)
-cosh = _word("cosh", "np.cosh", mpmath.cosh, 10, "Hyperbolic cosine.", derivatives=lambda x: [sinh(x)], safe=0)
+sinh = _word(
+    "sinh",
+    "np.sinh",
+    exact.by_exp(mpmath.sinh, lambda up, down: (up - down) / 2),
+    10,
+    "Hyperbolic sine.",
+    derivatives=lambda x: [cosh(x)],
+    safe=0,
+)
+cosh = _word(
+    "cosh",
+    "np.cosh",
+    exact.by_exp(mpmath.cosh, lambda up, down: (up + down) / 2),
+    10,
+    "Hyperbolic cosine.",
+    derivatives=lambda x: [sinh(x)],
+    safe=0,
+)
 tanh = _word("tanh", "np.tanh", mpmath.tanh, 2, "Hyperbolic tangent.", derivatives=lambda x: [4 * sigmoid_slope(2 * x)])
 arcsinh = _word(
     "arcsinh", "np.arcsinh", mpmath.asinh, 15, "Inverse hyperbolic sine.", derivatives=lambda x: [1 / hypot(1, x)]
@@ -308,12 +333,12 @@ sinc_slope = _word(
     smooth=lambda x: Where(abs(x) < sympy.Rational(1, 4), _sinc_slope_series(x), (cos(sympy.pi * x) - sinc(x)) / x),
 )
 erf = _word(
-    "erf", "runtime.erf", mpmath.erf, 15, "Error function.", derivatives=lambda x: [two_over_sqrt_pi * exp(-(x**2))]
+    "erf", "runtime.erf", exact.erf, 15, "Error function.", derivatives=lambda x: [two_over_sqrt_pi * exp(-(x**2))]
 )
 erfc = _word(
     "erfc",
     "runtime.erfc",
-    mpmath.erfc,
+    exact.erfc,
     15,
     "Complementary error function 1 - erf(x), exact in the tail.",
     derivatives=lambda x: [-two_over_sqrt_pi * exp(-(x**2))],
@@ -323,7 +348,7 @@ erfc = _word(
 normal_cdf = _word(
     "normal_cdf",
     "runtime.normal_cdf",
-    lambda x: mpmath.erfc(-x / mpmath.sqrt(2)) / 2,
+    lambda x: exact.erfc(-x / mpmath.sqrt(2)) / 2,
     20,
     "erfc(-x / sqrt(2)) / 2.",
     derivatives=lambda x: [exp(-(x**2) / 2) / sympy.sqrt(2 * sympy.pi)],
@@ -345,7 +370,7 @@ times_normal_cdf = _word(
 x_exp_square = _word(
     "x_exp_square",
     "runtime.x_exp_square",
-    lambda x, c: x * mpmath.exp(c * x**2),
+    lambda x, c: x * exact.exp(c * x**2),
     8,
     "x exp(c x**2) for a number c < 0, and 0 at infinity.",
     arity=2,
@@ -355,7 +380,7 @@ x_exp_square = _word(
 sigmoid = _word(
     "sigmoid",
     "",
-    lambda x: 1 / (1 + mpmath.exp(-x)),
+    lambda x: 1 / (1 + exact.exp(-x)),
     7,
     "Logistic function 1 / (1 + exp(-x)).",
     derivatives=lambda x: [sigmoid_slope(x)],
@@ -366,7 +391,7 @@ sigmoid = _word(
 sigmoid_slope = _word(
     "sigmoid_slope",
     "",
-    lambda x: 1 / (2 + mpmath.exp(x) + mpmath.exp(-x)),
+    lambda x: 1 / (2 + exact.exp(x) + exact.exp(-x)),
     6,
     "sigmoid(x) sigmoid(-x).",
     derivatives=lambda x: [sigmoid_slope(x) * (sigmoid(-x) - sigmoid(x))],
@@ -378,7 +403,7 @@ sigmoid_slope = _word(
 softplus = _word(
     "softplus",
     "",
-    lambda x: mpmath.log1p(mpmath.exp(x)),
+    lambda x: mpmath.log1p(exact.exp(x)),
     9,
     "log(1 + exp(x)).",
     derivatives=lambda x: [sigmoid(x)],
@@ -388,7 +413,7 @@ softplus = _word(
 logaddexp = _word(
     "logaddexp",
     "runtime.logaddexp",
-    lambda a, b: mpmath.log(mpmath.exp(a) + mpmath.exp(b)),
+    lambda a, b: mpmath.log(exact.exp(a) + exact.exp(b)),
     20,
     "log(exp(x1) + exp(x2)).",
     arity=2,
@@ -398,7 +423,7 @@ logaddexp = _word(
 sigmoid_of_difference = _word(
     "sigmoid_of_difference",
     "",
-    lambda a, b: 1 / (1 + mpmath.exp(b - a)),
+    lambda a, b: 1 / (1 + exact.exp(b - a)),
     15,
     "1 / (1 + exp(x2 - x1)).",
     arity=2,
@@ -410,7 +435,7 @@ sigmoid_of_difference = _word(
 exp_difference = _word(
     "exp_difference",
     "runtime.exp_difference",
-    lambda a, b: mpmath.exp(a - b),
+    lambda a, b: exact.exp(a - b),
     12,
     "exp(x1 - x2) for x1 <= x2.",
     arity=2,

@@ -120,8 +120,8 @@ def reciprocal(x):
 
 @op
 def xlogy(x1, x2):
-    """x1 times log(x2), and 0 where x1 is 0."""
-    return where(x1 == 0, 0, x1 * log(x2))
+    """x1 times log(x2), and 0 where x1 is 0 and the logarithm is infinite or none."""
+    return x1 * log(where((x1 == 0) & (x2 <= 0), 1, x2))
 
 
 @op
@@ -279,13 +279,13 @@ def hardswish(x):
 @activation
 def hardshrink(x, *, lambd=0.5):
     """x outside [-lambd, lambd], 0 inside."""
-    return where(abs(x) > lambd, x, 0)
+    return where(abs(x) <= lambd, 0, x)
 
 
 @activation
 def softshrink(x, *, lambd=0.5):
     """x moved towards 0 by lambd, 0 inside [-lambd, lambd]."""
-    return where(x > lambd, x - lambd, where(x < -lambd, x + lambd, 0))
+    return where(abs(x) <= lambd, 0, x - lambd * sign(x))
 
 
 @activation
@@ -350,15 +350,15 @@ def kl_div(input, target, *, log_target=False):
 @loss
 def binary_cross_entropy(input, target):
     """Cross entropy of probabilities and target probabilities. Logarithms are kept above -100, as in PyTorch."""
-    log_p = where(input > 0, maximum(log(input), -100), -100)
-    log_q = where(input < 1, maximum(log1p(-input), -100), -100)
+    log_p = where(input <= 0, -100, maximum(log(input), -100))
+    log_q = where(input >= 1, -100, maximum(log1p(-input), -100))
     return -(target * log_p + (1 - target) * log_q)
 
 
 @loss
 def binary_cross_entropy_with_logits(input, target):
     """Cross entropy of sigmoid(input) and target probabilities."""
-    return log(1 + exp(input)) - input * target
+    return (1 - target) * log(1 + exp(input)) + target * log(1 + exp(-input))
 
 
 @loss

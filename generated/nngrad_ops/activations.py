@@ -249,9 +249,11 @@ def gelu_none_and_residuals(x):
 
 def gelu_none_vjp(g, x, normal_cdf_x):
     """Cotangent of `gelu_none`'s input."""
-    t = runtime.x_exp_square(x, -0.5)
-    t = np.multiply(t, 0.3989422804014327, out=t)
-    t = np.add(normal_cdf_x, t, out=t)
+    t = np.multiply(normal_cdf_x, 2, out=...)
+    u = runtime.x_exp_square(x, -0.5)
+    u = np.multiply(u, 0.7978845608028654, out=u)
+    t = np.add(t, u, out=t)
+    t = np.multiply(t, 0.5, out=t)
     return np.multiply(g, t, out=t)
 
 
@@ -649,8 +651,8 @@ def hardsigmoid(x):
     Residuals: x.
     Rounding error in float32, simulated: y 1.3, dx 0.33 ulp.
     """
-    t = np.divide(x, 6, out=...)
-    t = np.add(t, 0.5, out=t)
+    t = np.add(x, 3, out=...)
+    t = np.divide(t, 6, out=t)
     u = runtime.where(x >= 3, 1, t)
     return runtime.where(x <= -3, 0, u)
 
@@ -681,8 +683,8 @@ def hardswish(x):
     Rounding error in float32, simulated: y 2, dx 1.3 ulp.
     """
     t = runtime.clamped(x, 1024)
-    u = np.divide(t, 6, out=...)
-    u = np.add(u, 0.5, out=u)
+    u = np.add(t, 3, out=...)
+    u = np.divide(u, 6, out=u)
     t = np.multiply(t, u, out=t)
     u = runtime.where(x <= 3, t, x)
     return runtime.where(x < -3, 0, u)
@@ -690,8 +692,9 @@ def hardswish(x):
 
 def hardswish_vjp(g, x):
     """Cotangent of `hardswish`'s input."""
-    t = np.divide(x, 3, out=...)
-    t = np.add(t, 0.5, out=t)
+    t = np.multiply(x, 2, out=...)
+    t = np.add(t, 3, out=t)
+    t = np.divide(t, 6, out=t)
     t = np.multiply(g, t, out=t)
     u = runtime.where(x <= 3, t, g)
     return runtime.where(x < -3, 0, u)
@@ -707,22 +710,22 @@ def hardshrink(x, lambd=0.5):
     """x outside [-lambd, lambd], 0 inside.
 
     Formula:
-        return where(abs(x) > lambd, x, 0)
+        return where(abs(x) <= lambd, 0, x)
 
     Derivative:
-        dx = where(abs_x > lambd, g, 0)
+        dx = where(abs_x <= lambd, 0, g)
 
     Residuals: x.
     Rounding error in float32, simulated: y 0, dx 0 ulp.
     """
     abs_x = np.abs(x, out=...)
-    return runtime.where(abs_x > lambd, x, 0)
+    return runtime.where(abs_x <= lambd, 0, x)
 
 
 def hardshrink_vjp(g, x, lambd=0.5):
     """Cotangent of `hardshrink`'s input."""
     abs_x = np.abs(x, out=...)
-    return runtime.where(abs_x > lambd, g, 0)
+    return runtime.where(abs_x <= lambd, 0, g)
 
 
 hardshrink_jvp = hardshrink_vjp  # the Jacobian is symmetric
@@ -735,24 +738,25 @@ def softshrink(x, lambd=0.5):
     """x moved towards 0 by lambd, 0 inside [-lambd, lambd].
 
     Formula:
-        return where(x > lambd, x - lambd, where(x < -lambd, x + lambd, 0))
+        return where(abs(x) <= lambd, 0, x - lambd * sign(x))
 
     Derivative:
-        dx = where(x > lambd, g, where(x < -lambd, g, 0))
+        dx = where(abs_x <= lambd, 0, g)
 
     Residuals: x.
     Rounding error in float32, simulated: y 0.5, dx 0 ulp.
     """
-    t = np.subtract(x, lambd, out=...)
-    u = np.add(x, lambd, out=...)
-    v = runtime.where(x < -lambd, u, 0)
-    return runtime.where(x > lambd, t, v)
+    abs_x = np.abs(x, out=...)
+    sign_x = np.sign(x, out=...)
+    t = np.multiply(sign_x, lambd, out=sign_x)
+    t = np.subtract(x, t, out=t)
+    return runtime.where(abs_x <= lambd, 0, t)
 
 
 def softshrink_vjp(g, x, lambd=0.5):
     """Cotangent of `softshrink`'s input."""
-    t = runtime.where(x < -lambd, g, 0)
-    return runtime.where(x > lambd, g, t)
+    abs_x = np.abs(x, out=...)
+    return runtime.where(abs_x <= lambd, 0, g)
 
 
 softshrink_jvp = softshrink_vjp  # the Jacobian is symmetric
@@ -882,9 +886,8 @@ def softmax(x, axis=-1):
 
 def softmax_vjp(g, y, axis=-1):
     """Cotangent of `softmax`'s input."""
-    t = np.multiply(g, y, out=...)
-    u = np.subtract(g, np.add.reduce(t, axis, keepdims=True), out=...)
-    return np.multiply(y, u, out=u)
+    t = runtime.deviation(g, y, axis)
+    return np.multiply(y, t, out=t)
 
 
 softmax_jvp = softmax_vjp  # the Jacobian is symmetric

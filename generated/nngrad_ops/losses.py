@@ -131,7 +131,9 @@ def smooth_l1_loss(input, target, beta=1.0, reduction="mean"):
     t = runtime.where(mask, r, 1)
     t = np.multiply(t, t, out=t)
     t = np.multiply(t, 0.5 / beta, out=t)
-    u = np.subtract(r, 0.5 * beta, out=r)
+    u = np.multiply(r, 2, out=r)
+    u = np.subtract(u, beta, out=u)
+    u = np.multiply(u, 0.5, out=u)
     return runtime.reduced(runtime.where(mask, t, u), reduction)
 
 
@@ -202,7 +204,9 @@ def huber_loss(input, target, delta=1.0, reduction="mean"):
     t = runtime.where(mask, r, 1)
     t = np.multiply(t, t, out=t)
     t = np.multiply(t, 0.5, out=t)
-    u = np.subtract(r, 0.5 * delta, out=r)
+    u = np.multiply(r, 2, out=r)
+    u = np.subtract(u, delta, out=u)
+    u = np.multiply(u, 0.5, out=u)
     u = np.multiply(u, delta, out=u)
     return runtime.reduced(runtime.where(mask, t, u), reduction)
 
@@ -396,18 +400,18 @@ def kl_div_jvp(dinput, dtarget, input, target, exp_target, log_target=False, red
 
 def binary_cross_entropy_and_residuals(input, target, reduction="mean"):
     """`binary_cross_entropy` with what its derivatives reuse."""
-    mask = input > 0
-    t = runtime.where(mask, input, 1)
+    mask = input <= 0
+    t = runtime.where(mask, 1, input)
     log_input = np.log(t, out=t)
     maximum_log_input = np.maximum(log_input, -100, out=log_input)
-    log_p = runtime.where(mask, maximum_log_input, -100)
+    log_p = runtime.where(mask, -100, maximum_log_input)
     t = np.multiply(log_p, target, out=...)
-    mask = input < 1
+    mask = input >= 1
     u = np.negative(input, out=maximum_log_input)
-    v = runtime.where(mask, u, 0)
+    v = runtime.where(mask, 0, u)
     log1p_input = np.log1p(v, out=v)
     maximum_log1p_input = np.maximum(log1p_input, -100, out=log1p_input)
-    log_q = runtime.where(mask, maximum_log1p_input, -100)
+    log_q = runtime.where(mask, -100, maximum_log1p_input)
     u = np.subtract(1, target, out=...)
     v = np.multiply(log_q, u, out=...)
     t = np.add(t, v, out=t)
@@ -419,13 +423,13 @@ def binary_cross_entropy(input, target, reduction="mean"):
     """Cross entropy of probabilities and target probabilities. Logarithms are kept above -100, as in PyTorch.
 
     Formula:
-        log_p = where(input > 0, maximum(log(input), -100), -100)
-        log_q = where(input < 1, maximum(log1p(-input), -100), -100)
+        log_p = where(input <= 0, -100, maximum(log(input), -100))
+        log_q = where(input >= 1, -100, maximum(log1p(-input), -100))
         return -(target * log_p + (1 - target) * log_q)
 
     Derivative:
-        dinput = where(input > 0, where(log_input <= -100, 0, -g*target/input), 0) + where(input < 1, where(log1p_input
-            <= -100, 0, -g*(target - 1)/(1 - input)), 0)
+        dinput = where(input >= 1, 0, where(log1p_input <= -100, 0, -g*(target - 1)/(1 - input))) + where(input <= 0, 0,
+            where(log_input <= -100, 0, -g*target/input))
         dtarget = g*(-log_p + log_q)
 
     Residuals: input, target, log_p, log_q.
@@ -440,31 +444,31 @@ def binary_cross_entropy_vjp(g, input, target, log_p, log_q, needs, reduction="m
     g = runtime.spread(g, reduction, shape)
     dinput = dtarget = None
     if needs[0]:
-        mask = input > 0
-        t = runtime.where(mask, input, 1)
-        log_input = np.log(t, out=...)
-        mask2 = log_input <= -100
-        u = runtime.where(mask2, 1, t)
-        t = np.divide(target, u, out=...)
-        u = np.multiply(t, g, out=...)
-        u = np.negative(u, out=u)
-        t = runtime.where(mask2, 0, u)
-        u = runtime.where(mask, t, 0)
-        mask = input < 1
-        t = np.negative(input, out=log_input)
-        v = runtime.where(mask, t, 0)
-        log1p_input = np.log1p(v, out=v)
+        mask = input >= 1
+        t = np.negative(input, out=...)
+        u = runtime.where(mask, 0, t)
+        log1p_input = np.log1p(u, out=u)
         mask2 = log1p_input <= -100
         t = np.subtract(1, input, out=t)
-        v = np.subtract(target, 1, out=...)
-        w = runtime.where(mask, t, 1)
-        t = runtime.where(mask2, 1, w)
-        w = np.divide(v, t, out=...)
-        t = np.multiply(w, g, out=...)
+        u = np.subtract(target, 1, out=...)
+        v = runtime.where(mask, 1, t)
+        t = runtime.where(mask2, 1, v)
+        v = np.divide(u, t, out=...)
+        t = np.multiply(v, g, out=...)
         t = np.negative(t, out=t)
-        v = runtime.where(mask2, 0, t)
-        t = runtime.where(mask, v, 0)
-        dinput = runtime.unbroadcast(np.add(u, t, out=u), input.shape)
+        u = runtime.where(mask2, 0, t)
+        t = runtime.where(mask, 0, u)
+        mask = input <= 0
+        u = runtime.where(mask, 1, input)
+        log_input = np.log(u, out=log1p_input)
+        mask2 = log_input <= -100
+        v = runtime.where(mask2, 1, u)
+        u = np.divide(target, v, out=...)
+        v = np.multiply(u, g, out=...)
+        v = np.negative(v, out=v)
+        u = runtime.where(mask2, 0, v)
+        v = runtime.where(mask, 0, u)
+        dinput = runtime.unbroadcast(np.add(t, v, out=t), input.shape)
     if needs[1]:
         t = np.subtract(log_q, log_p, out=...)
         dtarget = runtime.unbroadcast(np.multiply(g, t, out=...), target.shape)
@@ -476,31 +480,31 @@ def binary_cross_entropy_jvp(dinput, dtarget, input, target, log_p, log_q, reduc
     shape = np.broadcast_shapes(input.shape, target.shape)
     terms = []
     if dinput is not None:
-        mask = input > 0
-        t = runtime.where(mask, input, 1)
-        log_input = np.log(t, out=...)
+        mask = input >= 1
+        t = np.negative(input, out=...)
+        u = runtime.where(mask, 0, t)
+        log1p_input = np.log1p(u, out=u)
+        mask2 = log1p_input <= -100
+        t = np.subtract(1, input, out=t)
+        u = np.subtract(target, 1, out=...)
+        v = runtime.where(mask, 1, t)
+        t = runtime.where(mask2, 1, v)
+        v = np.divide(u, t, out=...)
+        v = np.multiply(v, dinput, out=v)
+        v = np.negative(v, out=v)
+        t = runtime.where(mask2, 0, v)
+        u = runtime.where(mask, 0, t)
+        mask = input <= 0
+        t = runtime.where(mask, 1, input)
+        log_input = np.log(t, out=log1p_input)
         mask2 = log_input <= -100
-        u = runtime.where(mask2, 1, t)
-        t = np.divide(target, u, out=...)
+        v = runtime.where(mask2, 1, t)
+        t = np.divide(target, v, out=...)
         t = np.multiply(t, dinput, out=t)
         t = np.negative(t, out=t)
-        u = runtime.where(mask2, 0, t)
-        t = runtime.where(mask, u, 0)
-        mask = input < 1
-        u = np.negative(input, out=log_input)
-        v = runtime.where(mask, u, 0)
-        log1p_input = np.log1p(v, out=v)
-        mask2 = log1p_input <= -100
-        u = np.subtract(1, input, out=u)
-        v = np.subtract(target, 1, out=...)
-        w = runtime.where(mask, u, 1)
-        u = runtime.where(mask2, 1, w)
-        w = np.divide(v, u, out=...)
-        w = np.multiply(w, dinput, out=w)
-        w = np.negative(w, out=w)
-        u = runtime.where(mask2, 0, w)
-        v = runtime.where(mask, u, 0)
-        terms.append(np.add(t, v, out=t))
+        v = runtime.where(mask2, 0, t)
+        t = runtime.where(mask, 0, v)
+        terms.append(np.add(u, t, out=u))
     if dtarget is not None:
         t = np.subtract(log_q, log_p, out=...)
         terms.append(np.multiply(dtarget, t, out=...))
@@ -515,11 +519,11 @@ def binary_cross_entropy_with_logits(input, target, reduction="mean"):
     """Cross entropy of sigmoid(input) and target probabilities.
 
     Formula:
-        return log(1 + exp(input)) - input * target
+        return (1 - target) * log(1 + exp(input)) + target * log(1 + exp(-input))
 
     Derivative:
-        dinput = g*(-target + sigmoid(input))
-        dtarget = -g*input
+        dinput = g*(-target*(sigmoid(-input) + sigmoid(input)) + sigmoid(input))
+        dtarget = g*(-log_exp_input + log_exp_input2)
 
     Residuals: input, target.
     Rounding error in float32, simulated: y 1.2e+04, dinput 1.3, dtarget 0 ulp.
@@ -530,8 +534,8 @@ def binary_cross_entropy_with_logits(input, target, reduction="mean"):
     u = np.exp(u, out=u)
     u = np.log1p(u, out=u)
     v = np.maximum(input, 0, out=...)
-    log_exp_input = np.add(u, v, out=u)
-    return runtime.reduced(np.subtract(log_exp_input, t, out=t), reduction)
+    u = np.add(u, v, out=u)
+    return runtime.reduced(np.subtract(u, t, out=t), reduction)
 
 
 def binary_cross_entropy_with_logits_vjp(g, input, target, needs, reduction="mean"):

@@ -130,7 +130,7 @@ def rsqrt(x):
         dx = -g*y/(2*x)
 
     Residuals: x, y.
-    Rounding error in float32, simulated: y 1.1, dx 1.4 ulp.
+    Rounding error in float32, simulated: y 1.1, dx 1.3 ulp.
     """
     t = np.sqrt(x, out=...)
     return np.divide(1, t, out=t)
@@ -1493,53 +1493,53 @@ reciprocal_jvp = reciprocal_vjp  # the Jacobian is symmetric
 # --- xlogy ---
 
 
+def xlogy_and_residuals(x1, x2):
+    """`xlogy` with what its derivatives reuse."""
+    t = runtime.where((x1 == 0) & (x2 <= 0), 1, x2)
+    log_ = np.log(t, out=t)
+    y = np.multiply(log_, x1, out=...)
+    return y, log_
+
+
 def xlogy(x1, x2):
-    """x1 times log(x2), and 0 where x1 is 0.
+    """x1 times log(x2), and 0 where x1 is 0 and the logarithm is infinite or none.
 
     Formula:
-        return where(x1 == 0, 0, x1 * log(x2))
+        return x1 * log(where((x1 == 0) & (x2 <= 0), 1, x2))
 
     Derivative:
-        dx1 = where(x1 == 0, 0, g*log_x2)
-        dx2 = where(x1 == 0, 0, g*x1/x2)
+        dx1 = g*log_
+        dx2 = where(x1 == 0 & (x2 <= 0), 0, g*x1/x2)
 
-    Residuals: x1, x2.
+    Residuals: x1, x2, log_.
     Rounding error in float32, simulated: y 0.95, dx1 0.49, dx2 0.5 ulp.
     """
-    mask = x1 == 0
-    t = runtime.where(mask, 1, x2)
-    log_x2 = np.log(t, out=...)
-    t = np.multiply(log_x2, x1, out=t)
-    return runtime.where(mask, 0, t)
+    return xlogy_and_residuals(x1, x2)[0]
 
 
-def xlogy_vjp(g, x1, x2, needs):
+def xlogy_vjp(g, x1, x2, log_, needs):
     """Cotangents of `xlogy`'s inputs."""
-    mask = x1 == 0
-    t = runtime.where(mask, 1, x2)
     dx1 = dx2 = None
     if needs[0]:
-        log_x2 = np.log(t, out=...)
-        u = np.multiply(g, log_x2, out=...)
-        dx1 = runtime.unbroadcast(runtime.where(mask, 0, u), x1.shape)
+        dx1 = runtime.unbroadcast(np.multiply(g, log_, out=...), x1.shape)
     if needs[1]:
+        mask = (x1 == 0) & (x2 <= 0)
+        t = runtime.where(mask, 1, x2)
         t = np.divide(x1, t, out=t)
         t = np.multiply(t, g, out=t)
         dx2 = runtime.unbroadcast(runtime.where(mask, 0, t), x2.shape)
     return dx1, dx2
 
 
-def xlogy_jvp(dx1, dx2, x1, x2):
+def xlogy_jvp(dx1, dx2, x1, x2, log_):
     """Tangent of `xlogy`'s output."""
     shape = np.broadcast_shapes(x1.shape, x2.shape)
-    mask = x1 == 0
-    t = runtime.where(mask, 1, x2)
     terms = []
     if dx1 is not None:
-        log_x2 = np.log(t, out=...)
-        u = np.multiply(dx1, log_x2, out=...)
-        terms.append(runtime.where(mask, 0, u))
+        terms.append(np.multiply(dx1, log_, out=...))
     if dx2 is not None:
+        mask = (x1 == 0) & (x2 <= 0)
+        t = runtime.where(mask, 1, x2)
         t = np.divide(x1, t, out=t)
         t = np.multiply(t, dx2, out=t)
         terms.append(runtime.where(mask, 0, t))

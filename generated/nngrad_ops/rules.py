@@ -154,23 +154,23 @@ def binary_cross_entropy_pullback(ops, g, inputs, y, needs, reduction="mean"):
     input, target = inputs
     shape = np.broadcast_shapes(input.shape, target.shape)
     g = runtime.spread(g, reduction, shape)
-    t = input > 0
-    u = ops.where(t, input, 1)
-    log_input = ops.log(u)
-    v = input < 1
-    log1p_input = ops.log1p(ops.where(v, -input, 0))
+    t = input >= 1
+    log1p_input = ops.log1p(ops.where(t, 0, -input))
+    u = input <= 0
+    v = ops.where(u, 1, input)
+    log_input = ops.log(v)
     dinput = dtarget = None
     if needs[0]:
-        w = log_input <= -100
-        p = ops.where(w, 0, -(target / ops.where(w, 1, u) * g))
-        q = log1p_input <= -100
-        r = (target - 1) / ops.where(q, 1, ops.where(v, 1 - input, 1))
-        dinput = ops.unbroadcast(ops.where(t, p, 0) + ops.where(v, ops.where(q, 0, -(r * g)), 0), shape=input.shape)
+        w = log1p_input <= -100
+        p = (target - 1) / ops.where(w, 1, ops.where(t, 1, 1 - input))
+        q = log_input <= -100
+        r = ops.where(q, 0, -(target / ops.where(q, 1, v) * g))
+        dinput = ops.unbroadcast(ops.where(t, 0, ops.where(w, 0, -(p * g))) + ops.where(u, 0, r), shape=input.shape)
     if needs[1]:
         maximum_log_input = ops.maximum(log_input, -100)
-        log_p = ops.where(t, maximum_log_input, -100)
+        log_p = ops.where(u, -100, maximum_log_input)
         maximum_log1p_input = ops.maximum(log1p_input, -100)
-        log_q = ops.where(v, maximum_log1p_input, -100)
+        log_q = ops.where(t, -100, maximum_log1p_input)
         dtarget = ops.unbroadcast(g * (log_q - log_p), shape=target.shape)
     return dinput, dtarget
 
@@ -179,23 +179,23 @@ def binary_cross_entropy_pushforward(ops, tangents, inputs, y, reduction="mean")
     input, target = inputs
     dinput, dtarget = tangents
     shape = np.broadcast_shapes(input.shape, target.shape)
-    t = input > 0
-    u = ops.where(t, input, 1)
-    log_input = ops.log(u)
-    v = input < 1
-    log1p_input = ops.log1p(ops.where(v, -input, 0))
+    t = input >= 1
+    log1p_input = ops.log1p(ops.where(t, 0, -input))
+    u = input <= 0
+    v = ops.where(u, 1, input)
+    log_input = ops.log(v)
     terms = []
     if dinput is not None:
-        w = log_input <= -100
-        p = ops.where(w, 0, -(target / ops.where(w, 1, u) * dinput))
-        q = log1p_input <= -100
-        r = (target - 1) / ops.where(q, 1, ops.where(v, 1 - input, 1))
-        terms.append(ops.where(t, p, 0) + ops.where(v, ops.where(q, 0, -(r * dinput)), 0))
+        w = log1p_input <= -100
+        p = (target - 1) / ops.where(w, 1, ops.where(t, 1, 1 - input))
+        q = log_input <= -100
+        r = ops.where(q, 0, -(target / ops.where(q, 1, v) * dinput))
+        terms.append(ops.where(t, 0, ops.where(w, 0, -(p * dinput))) + ops.where(u, 0, r))
     if dtarget is not None:
         maximum_log_input = ops.maximum(log_input, -100)
-        log_p = ops.where(t, maximum_log_input, -100)
+        log_p = ops.where(u, -100, maximum_log_input)
         maximum_log1p_input = ops.maximum(log1p_input, -100)
-        log_q = ops.where(v, maximum_log1p_input, -100)
+        log_q = ops.where(t, -100, maximum_log1p_input)
         terms.append(dtarget * (log_q - log_p))
     dy = ops.broadcast(runtime.summed(terms), shape=shape)
     return runtime.reduced(dy, reduction)
@@ -205,11 +205,15 @@ def binary_cross_entropy_with_logits_pullback(ops, g, inputs, y, needs, reductio
     input, target = inputs
     shape = np.broadcast_shapes(input.shape, target.shape)
     g = runtime.spread(g, reduction, shape)
+    t = -input
     dinput = dtarget = None
     if needs[0]:
-        dinput = ops.unbroadcast(g * (ops.sigmoid(input) - target), shape=input.shape)
+        u = ops.sigmoid(input)
+        dinput = ops.unbroadcast(g * (u - target * (ops.sigmoid(t) + u)), shape=input.shape)
     if needs[1]:
-        dtarget = ops.unbroadcast(-(g * input), shape=target.shape)
+        log_exp_input = ops.softplus(input)
+        log_exp_input2 = ops.softplus(t)
+        dtarget = ops.unbroadcast(g * (log_exp_input2 - log_exp_input), shape=target.shape)
     return dinput, dtarget
 
 
@@ -217,11 +221,15 @@ def binary_cross_entropy_with_logits_pushforward(ops, tangents, inputs, y, reduc
     input, target = inputs
     dinput, dtarget = tangents
     shape = np.broadcast_shapes(input.shape, target.shape)
+    t = -input
     terms = []
     if dinput is not None:
-        terms.append(dinput * (ops.sigmoid(input) - target))
+        u = ops.sigmoid(input)
+        terms.append(dinput * (u - target * (ops.sigmoid(t) + u)))
     if dtarget is not None:
-        terms.append(-(dtarget * input))
+        log_exp_input = ops.softplus(input)
+        log_exp_input2 = ops.softplus(t)
+        terms.append(dtarget * (log_exp_input2 - log_exp_input))
     dy = ops.broadcast(runtime.summed(terms), shape=shape)
     return runtime.reduced(dy, reduction)
 
@@ -517,14 +525,14 @@ def gelu_pushforward(ops, tangents, inputs, y, approximate="none"):
 def hardshrink_pullback(ops, g, inputs, y, needs, lambd=0.5):
     (x,) = inputs
     abs_x = ops.abs(x)
-    return (ops.where(abs_x > lambd, g, 0),)
+    return (ops.where(abs_x <= lambd, 0, g),)
 
 
 def hardshrink_pushforward(ops, tangents, inputs, y, lambd=0.5):
     (x,) = inputs
     (dx,) = tangents
     abs_x = ops.abs(x)
-    return ops.where(abs_x > lambd, dx, 0)
+    return ops.where(abs_x <= lambd, 0, dx)
 
 
 def hardsigmoid_pullback(ops, g, inputs, y, needs):
@@ -1610,13 +1618,15 @@ def softplus_pushforward(ops, tangents, inputs, y, beta=1.0, threshold=None):
 
 def softshrink_pullback(ops, g, inputs, y, needs, lambd=0.5):
     (x,) = inputs
-    return (ops.where(x > lambd, g, ops.where(x < -lambd, g, 0)),)
+    abs_x = ops.abs(x)
+    return (ops.where(abs_x <= lambd, 0, g),)
 
 
 def softshrink_pushforward(ops, tangents, inputs, y, lambd=0.5):
     (x,) = inputs
     (dx,) = tangents
-    return ops.where(x > lambd, dx, ops.where(x < -lambd, dx, 0))
+    abs_x = ops.abs(x)
+    return ops.where(abs_x <= lambd, 0, dx)
 
 
 def softsign_pullback(ops, g, inputs, y, needs):
@@ -1816,12 +1826,12 @@ def where_pushforward(ops, tangents, inputs, y):
 
 def xlogy_pullback(ops, g, inputs, y, needs):
     x1, x2 = inputs
-    t = x1 == 0
+    t = (x1 == 0) & (x2 <= 0)
     u = ops.where(t, 1, x2)
     dx1 = dx2 = None
     if needs[0]:
-        log_x2 = ops.log(u)
-        dx1 = ops.unbroadcast(ops.where(t, 0, g * log_x2), shape=x1.shape)
+        log_ = ops.log(u)
+        dx1 = ops.unbroadcast(g * log_, shape=x1.shape)
     if needs[1]:
         dx2 = ops.unbroadcast(ops.where(t, 0, x1 / u * g), shape=x2.shape)
     return dx1, dx2
@@ -1831,12 +1841,12 @@ def xlogy_pushforward(ops, tangents, inputs, y):
     x1, x2 = inputs
     dx1, dx2 = tangents
     shape = np.broadcast_shapes(x1.shape, x2.shape)
-    t = x1 == 0
+    t = (x1 == 0) & (x2 <= 0)
     u = ops.where(t, 1, x2)
     terms = []
     if dx1 is not None:
-        log_x2 = ops.log(u)
-        terms.append(ops.where(t, 0, dx1 * log_x2))
+        log_ = ops.log(u)
+        terms.append(dx1 * log_)
     if dx2 is not None:
         terms.append(ops.where(t, 0, x1 / u * dx2))
     return ops.broadcast(runtime.summed(terms), shape=shape)

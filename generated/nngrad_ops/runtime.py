@@ -218,6 +218,9 @@ def exp_shifted(x, shift):
     return exp_difference(x, shift) if shift.any() else np.exp(x, out=...)
 
 
+OUTWEIGHING = 0.5
+
+
 def log_excess(total, x, axis):
     """log(total / max(x)), total being the sum of positive elements: exact also where the largest is nearly all of it.
 
@@ -237,6 +240,22 @@ def log_excess(total, x, axis):
         few[numbers[: len(few)], place[outweighed.reshape(-1)]] = 0
         excess[outweighed] = np.log1p(np.add.reduce(few, 1) / largest[outweighed])
     return excess
+
+
+def deviation(x, weights, axis):
+    """x minus its mean along the axis with the weights, whose sum is 1.
+
+    Where one weight outweighs the others, x is first counted from its element: what rounds to 1 then weighs nothing.
+    """
+    if weights.size and np.maximum.reduce(weights, None) > OUTWEIGHING:
+        axes = normalized_axes(axis, x.ndim)
+        rows = [np.moveaxis(one, axes, range(-len(axes), 0)) for one in (x, weights)]
+        outer = rows[0].shape[: x.ndim - len(axes)]
+        x_rows, weight_rows = (one.reshape(*outer, -1) for one in rows)
+        element = np.take_along_axis(x_rows, np.argmax(weight_rows, -1, keepdims=True), -1)
+        x = x - element.reshape(kept_shape(x.shape, axis))
+    product = np.multiply(x, weights, out=...)
+    return np.subtract(x, np.add.reduce(product, axis, keepdims=True), out=product)
 
 
 def scale(x, degree, constant, axis):

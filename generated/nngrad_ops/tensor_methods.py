@@ -308,7 +308,7 @@ class TensorMethods:
         return self._apply(OPS["where"], self, a, b)
 
     def xlogy(self, x2):
-        """x1 times log(x2), and 0 where x1 is 0."""
+        """x1 times log(x2), and 0 where x1 is 0 and the logarithm is infinite or none."""
         return self._apply(OPS["xlogy"], self, x2)
 
     def reshape(self, shape):

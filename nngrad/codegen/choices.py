@@ -20,6 +20,7 @@ from nngrad.codegen.symbols import (
     AxisSum,
     Count,
     Decayed,
+    Deviation,
     Indicator,
     LogExcess,
     NearZero,
@@ -125,5 +126,5 @@ def _with_axis(head, place: int = -1):
 
 _NAMES = {word.name: word.build for word in words.WORDS.values()}
 _NAMES |= {head.__name__: head for head in (Decayed, Indicator, Where, Subgradient)}
-_NAMES |= {head.__name__: _with_axis(head) for head in (AxisSum, Count, NearZero, Pick, ProductOfOthers)}
+_NAMES |= {head.__name__: _with_axis(head) for head in (AxisSum, Count, Deviation, NearZero, Pick, ProductOfOthers)}
 _NAMES |= {head.__name__: _with_axis(head, 1) for head in (RowShift, RowScale, LogExcess)}

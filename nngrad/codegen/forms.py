@@ -24,6 +24,7 @@ from nngrad.codegen.derive import lift_where
 from nngrad.codegen.symbols import (
     AxisSum,
     Decayed,
+    Deviation,
     Indicator,
     NearZero,
     Pick,
@@ -140,6 +141,22 @@ class Search:
         forms = dict.fromkeys(form.xreplace(held) for form in forms)
         ranked = sorted(forms, key=lambda form: (*self._rank([form]), str(form)))
         return ranked
+
+    def with_deviations(self, expr) -> sympy.Expr:
+        """`u - AxisSum(u w)` as a `Deviation`, where the weights w are known to sum to 1.
+
+        What is the same in every element of u then drops out, also when a weight of nearly 1 rounds to 1.
+        """
+
+        def deviation(part):
+            for total in (term for term in part.args if isinstance(-term, AxisSum)):
+                term, (inside, axis) = part - total, (-total).args
+                weights = sympy.cancel(inside / term)
+                if self.sums.get(AxisSum(weights, axis)) == 1:
+                    return Deviation(term, weights, axis)
+            return part
+
+        return expr.replace(lambda part: part.is_Add, deviation)
 
     def best_together(self, exprs, saved: frozenset[Value] = frozenset()) -> list[sympy.Expr]:
         """One form for each expression, chosen so that all of them together cost least."""

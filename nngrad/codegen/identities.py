@@ -37,6 +37,14 @@ def one_signed(expr):
     return sympy.expand(expr.xreplace(swaps), power_base=False, power_exp=False, log=False) if swaps else expr
 
 
+def collected(expr):
+    """A sum multiplied out and collected by the functions in it, so that equal ones meet."""
+    if not expr.is_Add or sympy.count_ops(expr) > LARGEST_TERMS // 4:
+        return expr
+    functions = sorted((part for part in expr.atoms(sympy.Function) if type(part) in WORD_OF), key=str)
+    return sympy.collect(sympy.expand(expr, power_base=False, power_exp=False, log=False), functions)
+
+
 def as_quotient(expr):
     """The expression as one quotient, its numerator multiplied out so that terms may cancel."""
     if sympy.count_ops(expr) > LARGEST_TERMS // 4 or expr.has(Where):

@@ -23,6 +23,7 @@ from nngrad.codegen.symbols import (
     AxisSum,
     Count,
     Decayed,
+    Deviation,
     Indicator,
     LogExcess,
     NearZero,
@@ -46,6 +47,7 @@ REDUCTIONS = {"sum": "np.add", "prod": "np.multiply", "max": "np.maximum", "min"
 OVERFLOWING = {"np.exp", "np.exp2", "np.expm1", "np.sinh", "np.cosh"}
 SAFE_ARGUMENT = {word.numpy: word.safe for word in WORD_OF.values() if word.safe is not None} | {"np.sqrt": 1}
 MAX_POWER_BY_PRODUCTS = 8
+LARGEST_SHARED = 16  # the denominator of a factor that terms share
 LARGEST_EXPONENT = 1000  # exp(-1000) is 0 in every dtype
 
 
@@ -56,7 +58,7 @@ class Node:
     `op` is 'argument', 'number', 'parameter', 'constant', 'count', 'call' (of `detail`, a ufunc or helper), 'add',
     'subtract', 'multiply', 'divide', 'negative', 'compare' and 'logic' (`detail` is the operator), 'where', 'reduce'
     (`detail` is the kind), 'take', 'one_hot', 'others', 'broadcast', 'as_float', or a
-    function of rows: 'shift', 'scale', 'scaled' (an array divided by its scale) and 'log_excess'.
+    function of rows: 'shift', 'scale', 'scaled' (an array divided by its scale), 'log_excess' and 'deviation'.
     """
 
     op: str
@@ -166,6 +168,9 @@ class Graph:
             return self.node("call", series, self.build(expr.args[0]), detail="runtime.near_zero")
         if isinstance(expr, AxisSum):
             return self._reduction("sum", expr.args[0], expr.args[1].name)
+        if isinstance(expr, Deviation):
+            term, weights = (self.full(self.build(arg)) for arg in expr.args[:2])
+            return self.node("deviation", term, weights, axis=expr.args[2].name)
         if isinstance(expr, ProductOfOthers):
             return self.node("others", self.full(self.build(expr.args[0])), axis=expr.args[1].name)
         if isinstance(expr, Pick):
@@ -234,7 +239,13 @@ class Graph:
         return 0 if self.nodes[node].is_scalar else 1 if self.nodes[node].is_row else 2
 
     def _sum(self, expr) -> int:
-        """Full-size terms first, then rows, then numbers; additions before subtractions."""
+        """Full-size terms first, then rows, then numbers; additions before subtractions.
+
+        What all terms share is taken out: x / 6 + 1 / 2 cancels near -3, and (x + 3) / 6 does not.
+        """
+        content, primitive = expr.primitive()
+        if content != 1 and content.q <= LARGEST_SHARED and not self.smooth:
+            return self._times(self.build(primitive), content)
         terms = []
         for term in expr.as_ordered_terms():
             negative = term.as_coeff_Mul()[0].is_negative

@@ -86,14 +86,16 @@ class Truth:
 class Error:
     """The worst error of a form, in units of the last place, and the point where it occurs.
 
-    `beyond` is the worst where a part of the result's change by the last unit of the inputs is forgiven, and `bad`
-    counts the points at which that is too large. Each point where the error is infinite has a coordinate of at least
-    `overflow`. `reach` says how far from zero there are errors above each of `REACHES`.
+    `beyond` is the worst where a part of the result's change by the last unit of the inputs is forgiven. `unfair`
+    counts the points at which the error is too large, and `bad` those where it is so even then. Each point where the
+    error is infinite has a coordinate of at least `overflow`. `reach` says how far from zero there are errors above
+    each of `REACHES`.
     """
 
     ulp: float
     at: tuple[float, ...]
     beyond: float = 0.0
+    unfair: int = 0
     bad: int = 0
     overflow: float = 0.0
     reach: tuple[float, ...] = ()
@@ -211,6 +213,7 @@ class Judge:
             ulp=float(errors[worst]),
             at=tuple(float(column[worst]) for column in columns.values()),
             beyond=float(lenient.max()),
+            unfair=int(np.count_nonzero(errors > ACCURATE)),
             bad=int(np.count_nonzero(lenient > ACCURATE)),
             overflow=float(sizes[np.isinf(errors)].min(initial=np.inf)) if np.isinf(errors).any() else 0.0,
             reach=tuple(float(distance[lenient > level].max(initial=0)) for level in REACHES),
@@ -321,10 +324,11 @@ def _by_oracle(word):
     """A function of `runtime` that is a word, correctly rounded."""
 
     def number(*args):
-        args = (min(max(arg, -HUGE), HUGE) for arg in args)  # limits at infinity, for mpmath gives none
+        finite = [min(max(arg, -HUGE), HUGE) for arg in args]  # limits at infinity, for mpmath gives none
         try:
             with mpmath.workdps(60):
-                return float(word.oracle(*map(mpmath.mpf, args)))
+                result = float(word.oracle(*map(mpmath.mpf, finite)))
+            return result if finite == list(args) or abs(result) < HUGE else float(np.copysign(np.inf, result))
         except (ValueError, ZeroDivisionError, OverflowError, TypeError):
             return float("nan")
 

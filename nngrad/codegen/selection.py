@@ -27,6 +27,7 @@ from nngrad.codegen.symbols import NearZero, Value, Where
 from nngrad.codegen.trace import Formula
 
 LIMITS = (2**10, 2**20, 2**60)  # of inputs, where a form overflows
+SIMILAR = 1.25  # times the bad points of another form: no better
 ENOUGH_FORMS = 4  # accurate ones to weigh against the forms of other derivatives
 
 
@@ -80,7 +81,10 @@ def choose_forms(
             for value, expr in derivatives.vjp.items()
             for form in search.forms(expr)[:FEW_FORMS]
         ]
-        return Chosen(smooth, derivatives.formula.output, smooth.vjp, smooth.jvp), tried
+        vjp, jvp = (
+            {value: search.with_deviations(form) for value, form in forms.items()} for forms in (smooth.vjp, smooth.jvp)
+        )
+        return Chosen(smooth, derivatives.formula.output, vjp, jvp), tried
     return _Selection(smooth, derivatives, search, Judge(written, derivatives.formula, params), name).chosen()
 
 
@@ -150,6 +154,8 @@ class _Selection:
             tried += judged(self._with_series(of, tried, cotangent))
         accurate = [one for one in tried if one.error.ulp <= ACCURATE]
         fair = [one for one in tried if one.error.beyond <= ACCURATE]
+        fewest = min((one.error.unfair for one in fair), default=0)
+        fair = [one for one in fair if one.error.unfair <= SIMILAR * fewest]
         return accurate or fair or [min(tried, key=lambda one: (one.error.bad, one.error.ulp, self._key(one.form)))]
 
     def _clamped(self, tried: list[Tried]) -> Iterator[sympy.Expr]:
@@ -197,3 +203,4 @@ def _rewritten(expr) -> Iterator[sympy.Expr]:
         if stable is not None:
             yield stable
             yield sympy.factor_terms(stable)
+            yield identities.collected(stable)

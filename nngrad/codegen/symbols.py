@@ -202,6 +202,13 @@ class Subgradient(sympy.Function):
         return derivative if derivative == 0 else Where(condition, value, derivative)
 
 
+class Deviation(sympy.Function):
+    """`Deviation(term, weights, axis)`: `term - AxisSum(term * weights)` where the weights sum to 1."""
+
+    nargs = 3
+    is_real = True
+
+
 class Decayed(sympy.Function):
     """`y`, a form of something that approaches `factor * exp(exponent)` as the exponential vanishes. Below the smallest
     normal number an exponential has few digits, or none, so that there the factor must come first.

@@ -4,12 +4,16 @@ Every figure is in units of the last place (ulp): the spacing of the dtype's num
 input, and the spacing of subnormal numbers below them. Infinity counts as the power of two that comes after the largest
 number. A NaN where the exact value is a number is infinitely wrong.
 
-A gradient that passes through zero is there a small difference of large terms, and no more exact than these. So the
-spacing is that of its largest term. What that is, is asked of the formula's values alone. For a function of numbers:
-where the gradient at x is smaller than on both sides, at x(1 - d) and x(1 + d) for a d of 1, 1/4, 1/16 or 1/1024, in
-one of its inputs, it is the lesser of the two sides. For a function of rows, where a gradient is a sum over the
-outputs, it is the largest of its terms by output, or that which is left when all sums, means and maxima along the row
-are held fixed. Forward figures are never relieved in this way.
+A gradient that passes through zero is there a small difference of large terms, and no more exact than these. So near
+a zero the spacing is that of its largest term. Where that is, and what its terms are, is asked of the formula alone:
+
+- Of numbers. It is near a zero where it is smaller than on both sides, at x(1 - d) and x(1 + d) for a d of 1, 1/4, 1/16
+  or 1/1024, in one of the inputs. It has a term for each place where the formula names the input: x sigmoid(x) has two.
+  The unit is that of the largest term or of the lesser of the two sides, whichever is larger.
+- Of rows. It is a sum over the outputs. The unit is that of the largest of these, or of what is left of the gradient
+  when all sums, means and maxima along the row are held fixed.
+
+Forward figures are never relieved in this way.
 """
 
 from __future__ import annotations
@@ -19,14 +23,16 @@ import itertools
 import math
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 
 import mpmath
 import numpy as np
+from sympy.logic.boolalg import Boolean
 
 from nngrad.codegen.certify import Oracle
 from nngrad.codegen.samples import points, rows, tuples
+from nngrad.codegen.symbols import Value
 from nngrad.codegen.trace import PRESENT, Formula, Op
 
 GOOD, FAIR = 4.0, 64.0
@@ -264,6 +270,7 @@ class Exam:
             self._mark_warnings(case, subject, entry)
         if not self.formula.axes:
             self._mark_specials(subject, entry)
+        entry.faults = list(dict.fromkeys(entry.faults))
         return entry
 
     def _mark_values(self, case: Case, subject: Subject, entry: Entry) -> None:
@@ -298,11 +305,11 @@ class Exam:
                 if case.is_row:
                     size = max(size, np.abs(_column(g) * case.direct(name))[:, place].max())
                 else:
-                    size = self._dip(case, name, place, truth)
+                    size = self._size_near_zero(case, name, place, truth)
             entry.gradient.see(self.scale.error(dx, truth, size), at)
 
-    def _dip(self, case, name, place, truth):
-        """The lesser of the gradient's sizes on both sides of a point, where both are larger than at it."""
+    def _size_near_zero(self, case, name, place, truth):
+        """The size of a gradient's largest term where it is smaller than on both sides of a point; 0 elsewhere."""
         size = mpmath.mpf(0)
         here = {
             one: np.array([mpmath.mpf(float(array.flat[place]))], dtype=object) for one, array in case.inputs.items()
@@ -315,7 +322,16 @@ class Exam:
                         aside = self._slope(name, {**here, moved: here[moved] * (1 + side * mpmath.mpf(dip))}).item()
                         lesser = min(lesser, abs(aside))
                 size = lesser if lesser > max(size, abs(truth)) else size
-        return size
+        return max(size, *map(abs, self._terms(name, here))) if size else size
+
+    def _terms(self, name, inputs) -> list:
+        """The terms of a derivative by one input: one for each place where the formula names it."""
+        formula, places = _apart(self.formula, name)
+        oracle = Oracle(formula, self.numbers, self.oracle.negligible * 1000)
+        inputs = {**inputs, **dict.fromkeys(places, inputs[name])}
+        size = np.array([_step_size(inputs[name].item())], dtype=object)
+        slopes = [oracle.slope({place: size}, inputs, size).item() for place in places]
+        return [slope for slope in slopes if not mpmath.isnan(slope)]
 
     def _mark_warnings(self, case: Case, subject: Subject, entry: Entry) -> None:
         """No warning where the inputs and the answer are finite."""
@@ -368,6 +384,22 @@ class Exam:
             if limit is not None and not min(self.scale.error(got.item(), one) for one in (limit, values[0])) <= FAIR:
                 at = ", ".join(f"{one}={array.item():.6g}" for one, array in inputs.items())
                 entry.faults.append(f"{what}={got.item():.6g}, not {self.scale.shown(limit)}, at {at}")
+
+
+def _apart(formula: Formula, name: str) -> tuple[Formula, list[str]]:
+    """The formula with a name of its own for an input at each place where it stands, and these names."""
+    places = []
+
+    def renamed(expr):
+        if isinstance(expr, Value) and expr.name == name:
+            places.append(f"{name} at {len(places)}")
+            return Value(places[-1])
+        if not expr.args or isinstance(expr, Boolean):
+            return expr
+        return expr.func(*map(renamed, expr.args))
+
+    stages = tuple(replace(stage, expr=renamed(stage.expr)) for stage in formula.stages)
+    return replace(formula, stages=stages), places
 
 
 def _step_size(x):

@@ -381,6 +381,12 @@ def cospi(x):
     return np.sin(size, out=size)
 
 
+def clamped(x, limit):
+    """x within [-limit, limit], for kernels that may forget how large x is; NaN stays."""
+    limit = min(limit, float(np.finfo(x.dtype).max))
+    return np.clip(x, -limit, limit, out=...)
+
+
 TAIL, TAIL_SHIFT = -80, 64  # exp(-80) is still a normal float32, exp(x + 64) one for as long as exp(x) is not 0
 
 
@@ -389,8 +395,9 @@ def decayed(y, factor, exponent):
     tail = exponent < TAIL
     if not tail.any():
         return y
+    largest = np.finfo(y.dtype).max
     larger = np.exp(np.minimum(exponent, TAIL) + TAIL_SHIFT)  # the sum is exact
-    return np.where(tail, factor * larger * math.exp(-TAIL_SHIFT), y)
+    return np.where(tail, np.clip(factor, -largest, largest) * larger * math.exp(-TAIL_SHIFT), y)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import sympy
 
@@ -51,7 +51,12 @@ class Code:
     saves: int
     keeps_integers: bool
     forward: str
-    series: dict[str, Series] = field(default_factory=dict)
+    chosen: tuple[Chosen, ...] = ()
+
+    @property
+    def series(self) -> dict[str, Series]:
+        """The series that the kernels call, by name."""
+        return {name: series for chosen in self.chosen for name, series in chosen.series.items()}
 
 
 def assemble(op: Op, chosen: Iterable[Chosen]) -> Code:
@@ -72,7 +77,7 @@ def assemble(op: Op, chosen: Iterable[Chosen]) -> Code:
         len(saved),
         all(variant.keeps_integers for variant in variants),
         functions.forward,
-        {name: series for variant in variants for name, series in variant.chosen.series.items()},
+        tuple(variant.chosen for variant in variants),
     )
 
 

@@ -76,7 +76,10 @@ def _written(chosen: Chosen) -> dict:
     forms = {"y": str(chosen.value), "vjp": _texts(chosen.vjp), "jvp": _texts(chosen.jvp)}
     if (smooth.vjp, smooth.jvp) != (chosen.vjp, chosen.jvp):
         forms |= {"smooth_vjp": _texts(smooth.vjp), "smooth_jvp": _texts(smooth.jvp)}
-    errors = {name: [float(f"{error.ulp:.3g}"), *error.at] for name, error in chosen.errors.items()}
+    errors = {
+        name: [float(f"{error.ulp:.3g}"), float(f"{error.beyond:.3g}"), *error.at]
+        for name, error in chosen.errors.items()
+    }
     series = {name: asdict(one) for name, one in chosen.series.items()}
     return forms | ({"ulp": errors} if errors else {}) | ({"series": series} if series else {})
 
@@ -95,7 +98,7 @@ def _read(entry: dict, derivatives: Derivatives) -> Chosen:
     smooth = replace(derivatives, vjp=vjp, jvp=jvp)
     if "smooth_vjp" in entry:
         smooth = replace(smooth, vjp=forms("smooth_vjp", derivatives.vjp), jvp=forms("smooth_jvp", derivatives.jvp))
-    errors = {name: Error(ulp, tuple(at)) for name, (ulp, *at) in entry.get("ulp", {}).items()}
+    errors = {name: Error(ulp, tuple(at), beyond) for name, (ulp, beyond, *at) in entry.get("ulp", {}).items()}
     series = {name: Series(**one) for name, one in entry.get("series", {}).items()}
     return Chosen(smooth, _parsed(entry["y"], symbols), vjp, jvp, errors, series)
 

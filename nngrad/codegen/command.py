@@ -16,8 +16,10 @@ from pathlib import Path
 from tqdm import tqdm
 
 from nngrad.codegen import certificate, emit
+from nngrad.codegen.assemble import assemble
 from nngrad.codegen.choices import DEFAULT_PATH, Choices
-from nngrad.codegen.pipeline import compile_spec, load_spec
+from nngrad.codegen.explain import explained, warnings_of
+from nngrad.codegen.pipeline import compile_spec, load_spec, selections
 from nngrad.codegen.symbols import SpecError
 from nngrad.codegen.trace import Op, trace
 
@@ -37,6 +39,8 @@ def run(arguments: list[str]) -> int:
             )
         if options.list:
             return _list(options.spec or SPEC)
+        if options.explain:
+            return _explain(options.spec or SPEC, options.explain)
         if options.certify is not None:
             return _certify(options.certify)
         if options.spec is None and options.out is None and not (CHECKOUT / "pyproject.toml").exists():
@@ -71,6 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     action = parser.add_mutually_exclusive_group()
     action.add_argument("--check", action="store_true", help="write nothing; show what would change and exit with 1")
     action.add_argument("--list", action="store_true", help="list the ops by family")
+    action.add_argument("--explain", metavar="OP", help="show an op's derivative, the forms tried, and its code")
     action.add_argument(
         "--certify", nargs="*", metavar="OP", help="measure the generated kernels against exact values (default: all)"
     )
@@ -92,6 +97,10 @@ def _generate(options: argparse.Namespace) -> int:
     choices = Choices(DEFAULT_PATH if builtin else None, search_again=options.search)
     bar = partial(tqdm, desc="deriving", unit="op", leave=False, file=sys.stderr)
     package = compile_spec(path, command, builtin, choices, bar)
+    for code in package.codes:
+        for chosen in code.chosen:
+            for warning in warnings_of(code.op, chosen):
+                print(f"warning: {warning}", file=sys.stderr)
     files = emit.render(package)
     lock = {DEFAULT_PATH.name: choices.text} if builtin else {}
     if options.check:
@@ -110,6 +119,30 @@ def _summary(ops: list[Op], changed: list[str], seconds: float) -> str:
     listed = ", ".join(f"{count} {family}" for family, count in sorted(families.items()))
     files = f"{len(changed)} files changed" if changed else "nothing changed"
     return f"{len(ops)} {'op' if len(ops) == 1 else 'ops'} ({listed}) in {seconds:.1f} s; {files}"
+
+
+def _explain(path: Path, name: str) -> int:
+    op = find_op([trace(declaration) for declaration in load_spec(path)], name, path)
+    if not op.formulas:
+        raise SpecError(f"{name} is {op.family}", "there is one way to compute it: read its code")
+    found = [(written, *select()) for written, (_, select) in zip(op.formulas, selections(op), strict=True)]
+    code = assemble(op, [chosen for _, chosen, _ in found])
+    print(explained(op, code, found), flush=True)
+    return 0
+
+
+def find_op(ops: list[Op], name: str, path: Path) -> Op:
+    """The op of that name.
+
+    Raises:
+        SpecError: there is none; it suggests the nearest name.
+    """
+    known = {op.name: op for op in ops}
+    if name not in known:
+        near = difflib.get_close_matches(name, known, 1)
+        mend = f"did you mean {near[0]}?" if near else "--list shows those there are"
+        raise SpecError(f"there is no op {name}", mend, file=str(path))
+    return known[name]
 
 
 def _list(path: Path) -> int:

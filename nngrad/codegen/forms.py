@@ -55,6 +55,7 @@ class Search:
     output_is_residual: bool
     sums: dict[AxisSum, sympy.Expr] = field(init=False)
     costs: dict[sympy.Expr, float] = field(default_factory=dict)
+    found: dict[sympy.Expr, list[sympy.Expr]] = field(default_factory=dict)
 
     def __post_init__(self):
         self.given = {self.formula.output} if self.output_is_residual else set()
@@ -112,6 +113,11 @@ class Search:
         Conditions stay as the forward has them: what is equal in mathematics may differ in the last bit, and
         `x == max(x)` must not.
         """
+        if expr not in self.found:
+            self.found[expr] = self._search(expr)
+        return self.found[expr]
+
+    def _search(self, expr) -> list[sympy.Expr]:
         conditions = {
             condition: Value(f"condition{number}", constant_axes(condition, self.formula.axes))
             for number, condition in enumerate(sorted(_conditions(expr), key=str))

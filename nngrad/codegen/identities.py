@@ -19,6 +19,13 @@ _OF_MINUS = {  # f(-u) in terms of f(u)
 }
 
 
+_IN_ROOTS = {
+    words.hypot.build: lambda a, b: sympy.sqrt(a**2 + b**2),
+    words.over_hypot.build: lambda a, b: a / sympy.sqrt(a**2 + b**2),
+    words.over_square.build: lambda a, b: a / (a**2 + b**2),
+}
+
+
 def one_signed(expr):
     """softplus(u) and softplus(-u), sigmoid(u) and sigmoid(-u) brought to one sign, and what then cancels taken out."""
     swaps = {}
@@ -34,9 +41,7 @@ def as_quotient(expr):
     """The expression as one quotient, its numerator multiplied out so that terms may cancel."""
     if sympy.count_ops(expr) > LARGEST_TERMS // 4 or expr.has(Where):
         return expr
-    plain = expr.replace(
-        lambda part: isinstance(part, words.hypot.build), lambda part: sympy.sqrt(sum(arg**2 for arg in part.args))
-    )
+    plain = expr.replace(lambda part: type(part) in _IN_ROOTS, lambda part: _IN_ROOTS[type(part)](*part.args))
     top, bottom = sympy.fraction(sympy.together(plain))
     return (sympy.factor_terms(sympy.expand(top)) / bottom).replace(sympy.Abs, words.abs)
 
@@ -97,7 +102,7 @@ def _square(term):
 def clamped(form, formula: Formula, limit: int) -> Iterator[sympy.Expr]:
     """The form with its inputs kept within a limit: everywhere, in the arguments of words, in branches not linear."""
     form = inlined(form, formula.stages)
-    swaps = {value: words.clip(value, -limit, limit) for value in formula.inputs}
+    swaps = {value: words.clamped(value, limit) for value in formula.inputs}
     yield form.xreplace(swaps)
     yield _in_arguments(form, swaps)
 

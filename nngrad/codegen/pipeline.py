@@ -14,9 +14,10 @@ from nngrad.codegen.assemble import Code, assemble
 from nngrad.codegen.bodies import differentiated, output_is_residual
 from nngrad.codegen.choices import Choices
 from nngrad.codegen.contract import assemble_contraction
+from nngrad.codegen.derive import Derivatives
 from nngrad.codegen.emit import Package
 from nngrad.codegen.language import Declaration
-from nngrad.codegen.selection import Chosen, choose_forms
+from nngrad.codegen.selection import Chosen, Tried, choose_forms
 from nngrad.codegen.symbols import Indexed, SpecError
 from nngrad.codegen.trace import Op, place, trace
 
@@ -79,15 +80,20 @@ def compile_op(op: Op, choices: Choices) -> Code:
             return assemble_contraction(op)
         positions = (-1,)
         return Code(op, (), (), positions, positions, 0, True, op.name)
-    return assemble(op, list(chosen_forms(op, choices)))
+    chosen = [
+        choices.chosen(op, derivatives, lambda select=select: select()[0]) for derivatives, select in selections(op)
+    ]
+    return assemble(op, chosen)
 
 
-def chosen_forms(op: Op, choices: Choices) -> Iterator[Chosen]:
-    """The forms that each of an op's formulas is computed in."""
+def selections(op: Op) -> Iterator[tuple[Derivatives, Callable[[], tuple[Chosen, list[Tried]]]]]:
+    """For each of an op's formulas its derivatives, and how to choose the forms to compute."""
     for written, derivatives in zip(op.formulas, differentiated(op), strict=True):
         name = "_".join([op.name, *(str(value) for _, value in written.static if isinstance(value, str))])
-        select = partial(choose_forms, name, derivatives, written, numbers_to_try(op), output_is_residual(op))
-        yield choices.chosen(op, derivatives, lambda select=select: select()[0])
+        yield (
+            derivatives,
+            partial(choose_forms, name, derivatives, written, numbers_to_try(op), output_is_residual(op)),
+        )
 
 
 def numbers_to_try(op: Op) -> dict[str, float]:

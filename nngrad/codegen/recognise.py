@@ -13,6 +13,7 @@ import sympy
 from nngrad.codegen import words
 from nngrad.codegen.exponentials import as_word
 from nngrad.codegen.identities import squares_of
+from nngrad.codegen.symbols import Value
 
 _ONE = sympy.S.One
 _MADE_OF_EXPONENTIALS = (
@@ -91,7 +92,26 @@ def _hypot_rule(expr):
     return expr if roots is None else words.hypot(*roots) ** (2 * expr.exp)
 
 
-_RULES = (_log_rule, _fraction_rule, _complement_rule, _normal_rule, _hypot_rule)
+def _argument_rule(expr):
+    """Functions that magnify the rounding error of their argument: of pi u, of a - b, of u**2."""
+    if isinstance(expr, sympy.sin | sympy.cos):
+        turns = expr.args[0] / sympy.pi
+        if turns.is_Mul or (turns.is_Symbol and not expr.args[0].is_Symbol):
+            word = words.sinpi if isinstance(expr, sympy.sin) else words.cospi
+            return expr if turns.has(sympy.pi) else word(turns)
+    if isinstance(expr, words.sigmoid.build) and expr.args[0].is_Add and len(expr.args[0].args) == 2:
+        a, b = sorted(expr.args[0].args, key=lambda term: term.could_extract_minus_sign())
+        if isinstance(a, Value) and isinstance(-b, Value):
+            return words.sigmoid_of_difference(a, -b)
+    if expr.is_Mul:
+        for gaussian in (factor for factor in expr.args if isinstance(factor, sympy.exp)):
+            coefficient, square = gaussian.args[0].as_coeff_Mul()
+            if square.is_Pow and square.exp == 2 and coefficient.is_negative and square.base in expr.args:
+                return expr / (gaussian * square.base) * words.x_exp_square(square.base, coefficient)
+    return expr
+
+
+_RULES = (_log_rule, _fraction_rule, _complement_rule, _normal_rule, _hypot_rule, _argument_rule)
 
 
 @cache

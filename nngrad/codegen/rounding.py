@@ -5,31 +5,40 @@ rounded to float32, every function correctly rounded. What comes out is compared
 points of all sizes. An operation that overflows, or has no value, on the way to a finite result counts as an infinite
 error, for NumPy would warn.
 
-The scale of an error is the unit in the last place of the exact value, widened a little by what the value changes when
-an input changes by its own last unit: near a root no form could do better.
+Errors are counted in units of the exact value's last place, for a derivative near a root in those of the values on
+both sides of it. Where no form is good by that measure, what counts is the error beyond a part of what the result
+changes when an input changes by its own last unit.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, reduce
 
 import mpmath
 import numpy as np
+import sympy
 from sympy.logic.boolalg import And, Not, Or
 
 from nngrad.codegen.certify import Oracle
 from nngrad.codegen.lower import Graph, guarded
+from nngrad.codegen.restage import inlined
 from nngrad.codegen.series import Series, fitted
-from nngrad.codegen.symbols import Indicator, Value, Where
+from nngrad.codegen.symbols import Indicator, Parameter, Value, Where
 from nngrad.codegen.trace import Formula
 from nngrad.codegen.words import WORD_OF
 
+HUGE = 1e36
 GOLDEN = (np.sqrt(5) - 1) / 2
 SMALLEST_EXPONENT, LARGEST_EXPONENT = -149, 120  # nearer to the largest float a factor of 2 may overflow
+INFINITIES = np.array([np.inf, -np.inf])
+FAR = 2.0 ** np.arange(60, LARGEST_EXPONENT + 1, 12)  # where a limit at infinity is looked for
 MANTISSA, SMALLEST_NORMAL = 23, -126
-CONDITION_WEIGHT = 0.25  # of the change by an input's last unit, in the scale of an error
+CONDITION_WEIGHT = 0.25  # the part of the change by the inputs' last units that may be forgiven
+DIP = 0.5  # how far to the sides of a point, relative to it, a derivative is compared
 ACCURATE = 3.5  # a good error, with every function correctly rounded
+REACHES = (1.0, 2.0, ACCURATE)
 _COMPARE = {
     ">": np.greater, ">=": np.greater_equal, "<": np.less, "<=": np.less_equal, "==": np.equal, "!=": np.not_equal
 }  # fmt: skip
@@ -40,8 +49,9 @@ def points() -> np.ndarray:
     """Float32 numbers of every magnitude and, more densely, of the sizes that data have."""
     exponents = np.arange(SMALLEST_EXPONENT, LARGEST_EXPONENT + 1, 4)
     sizes = np.ldexp(1 + _spread(len(exponents)), exponents)
+    edges = 1 - 0.5 ** np.arange(3, MANTISSA, 3)
     ranges = [(2 * _spread(count) - 1) * limit for limit, count in ((1, 24), (12, 60), (110, 66), (1000, 10))]
-    return np.concatenate([sizes, -sizes, *ranges]).astype(np.float32).astype(np.float64)
+    return np.concatenate([sizes, -sizes, edges, -edges, 1 / edges, *ranges]).astype(np.float32).astype(np.float64)
 
 
 def _spread(count: int) -> np.ndarray:
@@ -54,18 +64,39 @@ def _shuffled(column: np.ndarray, turn: int) -> np.ndarray:
 
 
 @dataclass(frozen=True)
+class Truth:
+    """Exact values, the unit that their errors are counted in, and their change by the last unit of the inputs.
+
+    For a formula of one input `limits` holds those at infinity and at minus infinity, nan where there is none.
+    """
+
+    exact: np.ndarray
+    unit: np.ndarray
+    change: np.ndarray
+    limits: np.ndarray
+
+    def at_infinity(self, got: np.ndarray) -> np.ndarray:
+        """The errors of what a form gives at infinity: none or infinite."""
+        with np.errstate(all="ignore"):
+            right = (got == self.limits) | (np.abs(got - self.limits) <= ACCURATE * _ulp(self.limits))
+        return np.where(right | np.isnan(self.limits), 0, np.inf)
+
+
+@dataclass(frozen=True)
 class Error:
     """The worst error of a form, in units of the last place, and the point where it occurs.
 
-    `bad` counts the points at which the error is too large; `reach` is the largest of their coordinates, and each of
-    them has one of at least `least`.
+    `beyond` is the worst where a part of the result's change by the last unit of the inputs is forgiven, and `bad`
+    counts the points at which that is too large. Each point where the error is infinite has a coordinate of at least
+    `overflow`. `reach` says how far from zero there are errors above each of `REACHES`.
     """
 
     ulp: float
     at: tuple[float, ...]
+    beyond: float = 0.0
     bad: int = 0
-    reach: float = 0.0
-    least: float = 0.0
+    overflow: float = 0.0
+    reach: tuple[float, ...] = ()
 
 
 class Judge:
@@ -84,18 +115,27 @@ class Judge:
         masks = _masks(formula)
         self.inputs = {value.name: one > 0 if value in masks else one for value, one in columns.items()}
 
-    @cached_property
-    def value(self) -> tuple[np.ndarray, np.ndarray]:
-        """The exact values and their scales."""
+    def value(self) -> Truth:
+        """The exact values."""
         exact = _floats(self.oracle(**self.inputs))
-        return exact, _scale(exact, sum(np.abs(self.slope(name) * step) for name, step in self._steps().items()))
+        change = sum(np.abs(self.slope(name) * step) for name, step in self._steps().items())
+        return Truth(exact, _ulp(exact), _finite(change), self._limits(lambda inputs: _floats(self.oracle(**inputs))))
 
-    def derivative(self, name: str) -> tuple[np.ndarray, np.ndarray]:
-        """The exact derivatives with respect to an input, and their scales."""
-        exact = self.slope(name)
-        moved = self.inputs | {name: self.inputs[name] + step for name, step in self._steps().items()}
+    def derivative(self, name: str) -> Truth:
+        """The exact derivatives with respect to an input."""
+        exact, steps = self.slope(name), self._steps()
+        beside = [self.inputs | {one: self.inputs[one] * (1 + side * DIP) for one in steps} for side in (-1, 1)]
+        moved = self.inputs | {one: self.inputs[one] + step for one, step in steps.items()}
         with np.errstate(all="ignore"):
-            return exact, _scale(exact, np.abs(self._slope(name, moved) - exact))
+            least = np.minimum(*(np.abs(self._slope(name, inputs)) for inputs in beside))
+            change = np.abs(self._slope(name, moved) - exact)
+            unit = _ulp(np.where(np.abs(exact) < least, least, exact))
+        return Truth(exact, unit, _finite(change), self._limits(lambda inputs: self._slope(name, inputs)))
+
+    def _limits(self, function: Callable[[dict], np.ndarray]) -> np.ndarray:
+        if len(self.inputs) > 1:
+            return np.zeros(0)
+        return np.array([_limit(function({name: side * FAR for name in self.inputs})) for side in (1, -1)])
 
     def _steps(self) -> dict[str, np.ndarray]:
         """The last unit of every input that is a number."""
@@ -113,33 +153,68 @@ class Judge:
     def _slope(self, name: str, inputs) -> np.ndarray:
         return _floats(self.oracle.slope({name: np.ones_like(inputs[name])}, inputs))
 
+    @cached_property
+    def argument(self) -> sympy.Expr | None:
+        """The one expression, linear in the inputs, that the formula is a function of: an input, or a difference."""
+        whole = inlined(self.formula.output, self.formula.stages)
+        if whole.atoms(Parameter):
+            return None
+        for candidate in (*self.formula.inputs, *sorted(whole.atoms(sympy.Add), key=str)):
+            slopes = [candidate.diff(value) for value in self.formula.inputs]
+            rest = whole.xreplace({candidate: sympy.Dummy(), -candidate: sympy.Dummy()})
+            if set(slopes) <= {0, 1, -1} and 1 in slopes and not rest.atoms(Value):
+                return candidate
+        return None
+
+    @cached_property
+    def argument_values(self) -> np.ndarray:
+        """The argument at each point; infinity where there is none."""
+        slopes = [self.argument.diff(value) if self.argument is not None else np.inf for value in self.formula.inputs]
+        with np.errstate(all="ignore"):
+            return sum(
+                float(slope) * column for slope, column in zip(slopes, self.inputs.values(), strict=True) if slope
+            )
+
     def fitted(self, name: str, least_radius: float) -> Series | None:
-        """The series, near zero, of the value (name '') or of the derivative with respect to an input."""
-        (source,) = self.inputs
+        """The series near zero, in the argument, of the value (name '') or of the derivative by an input."""
+        carrier = next(value.name for value in self.formula.inputs if self.argument.diff(value) == 1)
 
         def function(numbers):
-            inputs = {source: np.array(numbers, dtype=object)}
-            return list(self.oracle.slope({source: np.ones(len(numbers))}, inputs) if name else self.oracle(**inputs))
+            inputs = {one: np.array([mpmath.mpf(0)] * len(numbers), dtype=object) for one in self.inputs}
+            inputs[carrier] = np.array(numbers, dtype=object)
+            return list(self.oracle.slope({name: np.ones(len(numbers))}, inputs) if name else self.oracle(**inputs))
 
         return fitted(function, least_radius)
 
-    def error(self, form, exact: np.ndarray, scale: np.ndarray, directions: dict[Value, float]) -> Error:
-        """The worst error of a form of what `exact` holds; cotangents and tangents have the value given."""
+    def error(self, form, truth: Truth, directions: dict[Value, float]) -> Error:
+        """The worst error of a form; cotangents and tangents have the values given."""
         known = {value: value.name for value in (*self.formula.inputs, *directions)}
         graph = Graph(self.formula, known, directions=frozenset(value.name for value in directions))
         graph, (output,) = guarded(graph, [graph.build(form)])
-        arguments = self.inputs | {value.name: np.full(len(exact), number) for value, number in directions.items()}
+        ends = INFINITIES[: len(truth.limits)]
+        columns = {name: np.concatenate([column, ends]) for name, column in self.inputs.items()}
+        arguments = columns | {
+            value.name: np.full(len(truth.exact) + len(ends), one) for value, one in directions.items()
+        }
         got, warned = simulated(graph, output, arguments, self.params, self.series)
+        got, at_infinity = got[: len(truth.exact)], truth.at_infinity(got[len(truth.exact) :])
         with np.errstate(all="ignore"):
-            judged = np.isfinite(exact) & np.isfinite(exact.astype(np.float32))
-            errors = np.abs(got - exact) / scale
-        errors = np.where(judged, np.where(warned | np.isnan(errors), np.inf, errors), 0)
+            judged = np.isfinite(truth.exact) & np.isfinite(truth.exact.astype(np.float32))
+            off = np.where(warned[: len(got)] | ~np.isfinite(got), np.inf, np.abs(got - truth.exact))
+            errors = np.append(np.where(judged, off / truth.unit, 0), at_infinity)
+            lenient = off / (truth.unit + CONDITION_WEIGHT * truth.change)
+            lenient = np.append(np.where(judged, lenient, 0), at_infinity)
         worst = int(np.argmax(errors))
-        at = tuple(float(column[worst]) for column in self.inputs.values())
-        bad = errors > ACCURATE
-        sizes = np.max([np.abs(column[bad].astype(float)) for column in self.inputs.values()], axis=0)
-        reach, least = float(sizes.max(initial=0)), float(sizes.min(initial=np.inf))
-        return Error(float(errors[worst]), at, int(np.count_nonzero(bad)), reach, least)
+        sizes = np.max([np.abs(column.astype(float)) for column in columns.values()], axis=0)
+        distance = np.append(np.abs(self.argument_values), ends**2)
+        return Error(
+            ulp=float(errors[worst]),
+            at=tuple(float(column[worst]) for column in columns.values()),
+            beyond=float(lenient.max()),
+            bad=int(np.count_nonzero(lenient > ACCURATE)),
+            overflow=float(sizes[np.isinf(errors)].min(initial=np.inf)) if np.isinf(errors).any() else 0.0,
+            reach=tuple(float(distance[lenient > level].max(initial=0)) for level in REACHES),
+        )
 
 
 def _masks(formula: Formula) -> set[Value]:
@@ -165,8 +240,19 @@ def _ulp(numbers: np.ndarray) -> np.ndarray:
     return np.ldexp(1.0, np.maximum(exponents, SMALLEST_NORMAL) - MANTISSA)
 
 
-def _scale(exact: np.ndarray, change: np.ndarray) -> np.ndarray:
-    return _ulp(exact) + CONDITION_WEIGHT * np.where(np.isfinite(change), change, 0)
+def _limit(values: np.ndarray) -> float:
+    """What values at ever larger arguments tend to; nan where they do not settle."""
+    with np.errstate(all="ignore"):
+        ratios = values[1:] / values[:-1]
+    if np.all(values == 0) or np.all(np.abs(ratios - 1) < 1e-6):
+        return float(values[-1])
+    if np.all(ratios > 1.05):
+        return float(np.copysign(np.inf, values[-1]))
+    return 0.0 if np.all((ratios >= 0) & (ratios < 0.95) | (values[1:] == 0)) else float("nan")
+
+
+def _finite(change: np.ndarray) -> np.ndarray:
+    return np.where(np.isfinite(change), change, 0)
 
 
 # --- evaluation as float32 would --------------------------------------------------------------------------------------
@@ -235,6 +321,7 @@ def _by_oracle(word):
     """A function of `runtime` that is a word, correctly rounded."""
 
     def number(*args):
+        args = (min(max(arg, -HUGE), HUGE) for arg in args)  # limits at infinity, for mpmath gives none
         try:
             with mpmath.workdps(60):
                 return float(word.oracle(*map(mpmath.mpf, args)))
@@ -246,7 +333,9 @@ def _by_oracle(word):
 
 _HELPERS = {word.numpy: _by_oracle(word) for word in WORD_OF.values() if word.numpy.startswith("runtime.")}
 _HELPERS["runtime.exp_square"] = lambda x, c: np.exp(c * x * x)
-_HELPERS["runtime.decayed"] = lambda y, factor, exponent: np.where(exponent < -80, factor * np.exp(exponent), y)
+_HELPERS["runtime.decayed"] = lambda y, factor, exponent: np.where(
+    exponent < -80, np.clip(factor, -1e300, 1e300) * np.exp(exponent), y
+)
 
 
 def _near_zero(series: Series, x):

@@ -21,23 +21,23 @@ from nngrad.codegen.derive import Derivatives
 from nngrad.codegen.forms import FEW_FORMS, Search
 from nngrad.codegen.recognise import recognised
 from nngrad.codegen.restage import inlined
-from nngrad.codegen.rounding import ACCURATE, Error, Judge
+from nngrad.codegen.rounding import ACCURATE, REACHES, Error, Judge, Truth
 from nngrad.codegen.series import Series
-from nngrad.codegen.symbols import NearZero, Parameter, Value, Where
+from nngrad.codegen.symbols import NearZero, Value, Where
 from nngrad.codegen.trace import Formula
 
-LIMITS = (2**10, 2**20)  # of inputs, where a form overflows
+LIMITS = (2**10, 2**20, 2**60)  # of inputs, where a form overflows
 ENOUGH_FORMS = 4  # accurate ones to weigh against the forms of other derivatives
 
 
 @dataclass(frozen=True)
 class Tried:
-    """A form that was judged: of what ('y', 'dx'), its cost in multiplications, its worst error."""
+    """A form that was tried: of what ('y', 'dx'), its cost in multiplications, its worst error if it was judged."""
 
     of: str
     form: sympy.Expr
     cost: float
-    error: Error
+    error: Error | None
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,12 @@ def choose_forms(
         jvp=dict(zip(derivatives.jvp, jvp, strict=True)),
     )
     if derivatives.formula.axes or not derivatives.vjp:
-        return Chosen(smooth, derivatives.formula.output, smooth.vjp, smooth.jvp), []
+        tried = [
+            Tried(f"d{value.name}", form, search.cost(form), None)
+            for value, expr in derivatives.vjp.items()
+            for form in search.forms(expr)[:FEW_FORMS]
+        ]
+        return Chosen(smooth, derivatives.formula.output, smooth.vjp, smooth.jvp), tried
     return _Selection(smooth, derivatives, search, Judge(written, derivatives.formula, params), name).chosen()
 
 
@@ -97,14 +102,14 @@ class _Selection:
     def chosen(self) -> tuple[Chosen, list[Tried]]:
         output, cotangent = self.formula.output, self.smooth.cotangent
         whole = inlined(output, self.formula.stages)
-        (value, *_) = self._accurate("y", [output], [whole], sympy.S.One, *self.judge.value)
+        (value, *_) = self._accurate("y", [output], [whole], sympy.S.One, self.judge.value())
         candidates = []
         for source, raw in self.raw.vjp.items():
             known = self.search.forms(raw)[: 2 * FEW_FORMS]
             plain = [form.xreplace({cotangent: sympy.S.One}) for form in (raw, self.smooth.vjp[source])]
             wholes = [inlined(form, self.formula.stages) for form in plain]
-            exact = self.judge.derivative(source.name)
-            candidates.append(self._accurate(f"d{source.name}", known, wholes, cotangent, *exact))
+            truth = self.judge.derivative(source.name)
+            candidates.append(self._accurate(f"d{source.name}", known, wholes, cotangent, truth))
         vjp = dict(zip(self.smooth.vjp, self.search.cheapest_together([*map(_forms, candidates)]), strict=True))
         jvp = {source: form.xreplace({cotangent: self.smooth.tangents[source]}) for source, form in vjp.items()}
         taken = {"y": value.form, **{f"d{source.name}": form for source, form in vjp.items()}}
@@ -113,8 +118,8 @@ class _Selection:
         series = {name: one for name, one in self.judge.series.items() if name in used}
         return Chosen(self.smooth, value.form, vjp, jvp, errors, series), self.tried
 
-    def _accurate(self, of: str, known, wholes, cotangent, exact, scale) -> list[Tried]:
-        """The cheapest accurate forms; where there is none, the most accurate one.
+    def _accurate(self, of: str, known, wholes, cotangent, truth: Truth) -> list[Tried]:
+        """The cheapest accurate forms; where there is none, those that only magnify an input's rounding, or the best.
 
         `known` are forms that algebra found, `wholes` the same in terms of the inputs, without the cotangent.
         """
@@ -124,7 +129,7 @@ class _Selection:
             """The forms up to the first few that are accurate, most accurate last."""
             done, accurate = [], 0
             for form in sorted(dict.fromkeys(forms), key=self._key):
-                one = Tried(of, form, self._cost(form), self.judge.error(form, exact, scale, directions))
+                one = Tried(of, form, self._cost(form), self.judge.error(form, truth, directions))
                 done.append(one)
                 accurate += one.error.ulp <= ACCURATE
                 if accurate >= ENOUGH_FORMS:
@@ -144,27 +149,30 @@ class _Selection:
         if all(one.error.ulp > ACCURATE for one in tried):
             tried += judged(self._with_series(of, tried, cotangent))
         accurate = [one for one in tried if one.error.ulp <= ACCURATE]
-        return accurate or [min(tried, key=lambda one: (one.error.bad, one.error.ulp, self._key(one.form)))]
+        fair = [one for one in tried if one.error.beyond <= ACCURATE]
+        return accurate or fair or [min(tried, key=lambda one: (one.error.bad, one.error.ulp, self._key(one.form)))]
 
     def _clamped(self, tried: list[Tried]) -> Iterator[sympy.Expr]:
         """The forms that only overflow, with inputs kept to where the result has long settled."""
-        far = [one for one in tried if one.error.least > LIMITS[0]]
+        far = [one for one in tried if one.error.overflow > LIMITS[0]]
         for one in sorted(far, key=lambda one: (one.error.bad, self._key(one.form)))[:ENOUGH_FORMS]:
             for limit in LIMITS:
                 yield from identities.clamped(one.form, self.formula, limit)
 
     def _with_series(self, of: str, tried: list[Tried], cotangent) -> Iterator[sympy.Expr]:
         """The form that is accurate nearest to zero, replaced there by a series."""
-        nearest = min(tried, key=lambda one: (one.error.reach, self._key(one.form)))
-        if len(self.formula.inputs) > 1 or any(stage.expr.atoms(Parameter) for stage in self.formula.stages):
+        argument, name = self.judge.argument, f"{self.name}_{of}_near_zero".upper()
+        if argument is None:
             return
-        name = f"{self.name}_{of}_near_zero".upper()
-        series = self.judge.fitted(of.removeprefix("y"), nearest.error.reach)
-        if series is not None:
-            self.judge.series[name] = series
-            (x,) = self.formula.inputs
-            form = nearest.form.xreplace({cotangent: sympy.S.One})
-            yield cotangent * Where(words.abs(x) < sympy.Rational(series.radius), NearZero(x, Str(name)), form)
+        for level in range(len(REACHES)):
+            nearest = min(tried, key=lambda one: (one.error.reach[level], self._key(one.form)))
+            series = self.judge.fitted(of.removeprefix("y").removeprefix("d"), nearest.error.reach[level])
+            if series is not None:
+                self.judge.series[name] = series
+                form = nearest.form.xreplace({cotangent: sympy.S.One})
+                inside = words.abs(argument) < sympy.Rational(series.radius)
+                yield cotangent * Where(inside, NearZero(argument, Str(name)), form)
+                return
 
     def _key(self, form) -> tuple:
         return self._cost(form), sympy.count_ops(form), str(form)

@@ -294,6 +294,25 @@ over_square = _word(
     ],
     smooth=lambda a, b: Where(sympy.Eq(hypot(a, b), 0), 0, a / hypot(a, b) / hypot(a, b)),
 )
+# sin(pi x) and cos(pi x), which specs write so: pi x need not be rounded before whole turns are taken off it.
+sinpi = _word(
+    "sinpi",
+    "runtime.sinpi",
+    mpmath.sinpi,
+    8,
+    "sin(pi x), 0 at whole numbers.",
+    derivatives=lambda x: [sympy.pi * cospi(x)],
+    smooth=lambda x: sin(sympy.pi * x),
+)
+cospi = _word(
+    "cospi",
+    "runtime.cospi",
+    mpmath.cospi,
+    8,
+    "cos(pi x).",
+    derivatives=lambda x: [-sympy.pi * sinpi(x)],
+    smooth=lambda x: cos(sympy.pi * x),
+)
 sinc = _word(
     "sinc",
     "runtime.sinc",
@@ -458,6 +477,16 @@ clip = _word(
     "x limited to [min, max].",
     arity=3,
     derivatives=lambda x, low, high: [Where(sympy.And(x >= low, x <= high), 1, 0), 0, 0],
+)
+# x within [-limit, limit], where a kernel may forget how large x is; no formula has a derivative through it.
+clamped = _word(
+    "clamped",
+    "runtime.clamped",
+    lambda x, limit: builtins.min(builtins.max(x, -limit), limit),
+    2,
+    "x limited to [-limit, limit].",
+    arity=2,
+    derivatives=lambda x, limit: [1, 0],
 )
 power = _word(
     "power", "runtime.power", mpmath.power, 30, "x1 to the power x2.", arity=2, derivatives=_power_derivatives, safe=1

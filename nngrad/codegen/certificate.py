@@ -4,10 +4,16 @@ Every figure is in units of the last place (ulp): the spacing of the dtype's num
 input, and the spacing of subnormal numbers below them. Infinity counts as the power of two that comes after the largest
 number. A NaN where the exact value is a number is infinitely wrong.
 
-A gradient that passes through zero is there a small difference of large terms, and no more exact than these. So where
-its size at a point is less than on both sides, at x(1 - d) and x(1 + d) for a d of 1/2, 1/16 or 1/1024, in one of the
-inputs, the lesser of the two sides is what the spacing is taken of; in a row, where a gradient is a sum over the
-outputs, it is the largest of these terms. Forward figures are never relieved in this way.
+A gradient that passes through zero is there a small difference of large terms, and no more exact than these. So near
+a zero the spacing is that of its largest term. Where that is, and what its terms are, is asked of the formula alone:
+
+- Of numbers. It is near a zero where it is smaller than on both sides, at x(1 - d) and x(1 + d) for a d of 1, 1/4, 1/16
+  or 1/1024, in one of the inputs. It has a term for each place where the formula names the input: x sigmoid(x) has two.
+  The unit is that of the largest term or of the lesser of the two sides, whichever is larger.
+- Of rows. It is a sum over the outputs. The unit is that of the largest of these, or of what is left of the gradient
+  when all sums, means and maxima along the row are held fixed.
+
+Forward figures are never relieved in this way.
 """
 
 from __future__ import annotations
@@ -17,19 +23,22 @@ import itertools
 import math
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cache, partial
 
 import mpmath
 import numpy as np
+from sympy.logic.boolalg import Boolean
 
 from nngrad.codegen.certify import Oracle
 from nngrad.codegen.samples import points, rows, tuples
+from nngrad.codegen.symbols import Value
 from nngrad.codegen.trace import PRESENT, Formula, Op
 
 GOOD, FAIR = 4.0, 64.0
 ORACLE = 1e-6  # what the oracle itself may be off
 DTYPES = (np.float32, np.float64)
-DIPS = (0.5, 0.0625, 0.0009765625)
+DIPS = (1.0, 0.25, 0.0625, 0.0009765625)
 FAR = (80, 120, 180, 270, 405, 608)  # exponents of two along which a limit at infinity is looked for
 NUMBERS = {"min": -0.6, "max": 0.7, "threshold": 20.0, "value": 0.25}  # for parameters that have none by default
 # What an input means where it is not any number: a probability.
@@ -60,7 +69,8 @@ class Entry:
         label: the op, with what sets it apart from its default: `gelu(approximate='tanh')`.
         forward: the worst of the values.
         gradient: the worst of the cotangents, by the convention above.
-        plain: the worst of the cotangents without relief near zeros.
+        plain: the worst of the cotangents without this; only in a row, where a cotangent is a sum over the outputs, the
+            unit is that of the largest of these terms.
         faults: what must not be at all: a NaN, an infinity, a zero or a warning without reason.
     """
 
@@ -134,6 +144,7 @@ class Case:
         value: exact values of the output.
         slopes: for each differentiable input exact derivatives: of each element by the same element of the input, or,
             in a row, `slopes[name][i, j]` of output i by input j.
+        direct: in a row, gives the same for an input with all that is reduced held fixed.
         is_row: which of the two.
         name: of the kind of points.
     """
@@ -141,6 +152,7 @@ class Case:
     inputs: dict[str, np.ndarray]
     value: np.ndarray
     slopes: dict[str, np.ndarray]
+    direct: Callable[[str], np.ndarray] | None
     is_row: bool
     name: str = ""
 
@@ -153,11 +165,11 @@ class Case:
             yield from np.eye(*shape, dtype=dtype)
 
     def gradient(self, name: str, g: np.ndarray):
-        """(exact cotangents of an input, the sizes of their largest terms)."""
+        """(exact cotangents of an input, the sizes of their largest terms by output)."""
         slopes = self.slopes[name]
         if not self.is_row:
             return slopes, np.zeros(slopes.shape, dtype=object)
-        terms = np.array([mpmath.mpf(float(one)) for one in g.flat], dtype=object)[:, None] * slopes
+        terms = _column(g) * slopes
         return terms.sum(axis=0), np.abs(terms).max(axis=0)
 
     def where(self, place: int) -> str:
@@ -169,6 +181,10 @@ class Case:
         )
 
 
+def _column(g) -> np.ndarray:
+    return np.array([mpmath.mpf(float(one)) for one in g.flat], dtype=object)[:, None]
+
+
 def _number(x) -> str:
     return f"{x:.9g}" if x.dtype == np.float32 else f"{x:.17g}" if x.dtype.kind == "f" else str(x)
 
@@ -177,7 +193,7 @@ class Exam:
     """One formula in one dtype: sample points with their exact answers, for any number of subjects."""
 
     def __init__(self, op: Op, formula: Formula, dtype, thin: int = 1):
-        self.op, self.formula, self.dtype = op, formula, np.dtype(dtype)
+        self.op, self.formula, self.dtype, self.thin = op, formula, np.dtype(dtype), thin
         self.scale = Scale.of(dtype)
         self.numbers, self.called = _arguments(op, formula)
         self.label = _label(op, formula)
@@ -185,13 +201,13 @@ class Exam:
         self.names = [value.name for value in formula.inputs]
         moving = {one.name for one in op.inputs if one.differentiable}
         self.moving = [name for name in self.names if name in moving]
-        self.cases = list(self._rows(thin) if formula.axes else self._points(thin))
+        self.cases = list(self._rows() if formula.axes else self._points())
 
     # --- exact answers ------------------------------------------------------------------------------------------------
 
-    def _points(self, thin) -> Iterator[Case]:
+    def _points(self) -> Iterator[Case]:
         free = self.moving or self.names
-        arrays = (points(self.dtype, thin),) if len(free) == 1 else tuples(self.dtype, len(free), thin)
+        arrays = (points(self.dtype, self.thin),) if len(free) == 1 else tuples(self.dtype, len(free), self.thin)
         inputs = dict(zip(free, arrays, strict=True))
         random = np.random.default_rng(5)
         for name in self.names:
@@ -204,16 +220,16 @@ class Exam:
         value = self.oracle(**inputs)
         real = np.array([not mpmath.isnan(one) for one in value], dtype=bool)
         inputs = {name: array[real] for name, array in inputs.items()}
-        yield Case(inputs, value[real], {name: self._slope(name, inputs) for name in self.moving}, is_row=False)
+        yield Case(inputs, value[real], {name: self._slope(name, inputs) for name in self.moving}, None, is_row=False)
 
     def _slope(self, name, inputs) -> np.ndarray:
         """The derivative by one input, with steps as small as it is."""
         size = np.array([_step_size(x) for x in inputs[name].flat], dtype=object).reshape(inputs[name].shape)
         return self.oracle.slope({name: size}, inputs, size)
 
-    def _rows(self, thin) -> Iterator[Case]:
+    def _rows(self) -> Iterator[Case]:
         random = np.random.default_rng(6)
-        for kind, own in rows(self.dtype, thin).items():
+        for kind, own in rows(self.dtype, self.thin).items():
             inputs = {self.names[0]: np.stack(own)}
             for name in self.names[1:]:
                 shape = inputs[self.names[0]].shape
@@ -223,23 +239,25 @@ class Exam:
                     inputs[name] = random.normal(0, 1.2, shape).astype(self.dtype)
             value = self.oracle(**inputs)
             slopes = {name: self._jacobian(name, inputs, value.ndim) for name in self.moving}
+            direct = cache(partial(self._jacobian, inputs=inputs, ndim=value.ndim, hold=True))
             for place in range(len(own)):
                 yield Case(
                     {name: array[place] for name, array in inputs.items()},
                     np.asarray(value[place], dtype=object),
                     {name: jacobian[place] for name, jacobian in slopes.items()},
+                    lambda name, direct=direct, place=place: direct(name)[place],
                     is_row=True,
                     name=kind,
                 )
 
-    def _jacobian(self, name, inputs, ndim) -> np.ndarray:
+    def _jacobian(self, name, inputs, ndim, hold=False) -> np.ndarray:
         columns = []
         for column in range(inputs[name].shape[-1]):
             direction = np.zeros(inputs[name].shape, dtype=object)
             size = np.array([_step_size(x) for x in inputs[name][:, column]], dtype=object)
             direction[:, column] = size
             length = size.reshape(-1, *[1] * (ndim - 1))
-            columns.append(self.oracle.slope({name: direction}, inputs, length).reshape(len(size), -1))
+            columns.append(self.oracle.slope({name: direction}, inputs, length, hold).reshape(len(size), -1))
         return np.stack(columns, axis=-1)
 
     # --- marking ------------------------------------------------------------------------------------------------------
@@ -252,6 +270,7 @@ class Exam:
             self._mark_warnings(case, subject, entry)
         if not self.formula.axes:
             self._mark_specials(subject, entry)
+        entry.faults = list(dict.fromkeys(entry.faults))
         return entry
 
     def _mark_values(self, case: Case, subject: Subject, entry: Entry) -> None:
@@ -270,7 +289,7 @@ class Exam:
 
     def _mark_cotangents(self, case: Case, name: str, g, got, entry: Entry) -> None:
         truths, sizes = case.gradient(name, g)
-        plain = [self.scale.error(dx, truth) for dx, truth in zip(got.flat, truths.flat, strict=True)]
+        plain = [self.scale.error(*one) for one in zip(got.flat, truths.flat, sizes.flat, strict=True)]
         for place in sorted(range(got.size), key=lambda place: -plain[place]):
             if plain[place] <= min(entry.plain.ulp, entry.gradient.ulp):
                 break  # those that are left are smaller still
@@ -282,12 +301,15 @@ class Exam:
                 return f"{by}{case.where(place)}{shown}: {dx:.6g}, not {self.scale.shown(truth)}"
 
             entry.plain.see(plain[place], at)
-            if plain[place] > max(GOOD, entry.gradient.ulp) and not case.is_row and not math.isnan(dx):
-                size = self._dip(case, name, place, truth)
+            if plain[place] > max(GOOD, entry.gradient.ulp) and not math.isnan(dx):
+                if case.is_row:
+                    size = max(size, np.abs(_column(g) * case.direct(name))[:, place].max())
+                else:
+                    size = self._size_near_zero(case, name, place, truth)
             entry.gradient.see(self.scale.error(dx, truth, size), at)
 
-    def _dip(self, case, name, place, truth):
-        """The lesser of the gradient's sizes on both sides of a point, where both are larger than at it."""
+    def _size_near_zero(self, case, name, place, truth):
+        """The size of a gradient's largest term where it is smaller than on both sides of a point; 0 elsewhere."""
         size = mpmath.mpf(0)
         here = {
             one: np.array([mpmath.mpf(float(array.flat[place]))], dtype=object) for one, array in case.inputs.items()
@@ -300,7 +322,16 @@ class Exam:
                         aside = self._slope(name, {**here, moved: here[moved] * (1 + side * mpmath.mpf(dip))}).item()
                         lesser = min(lesser, abs(aside))
                 size = lesser if lesser > max(size, abs(truth)) else size
-        return size
+        return max(size, *map(abs, self._terms(name, here))) if size else size
+
+    def _terms(self, name, inputs) -> list:
+        """The terms of a derivative by one input: one for each place where the formula names it."""
+        formula, places = _apart(self.formula, name)
+        oracle = Oracle(formula, self.numbers, self.oracle.negligible * 1000)
+        inputs = {**inputs, **dict.fromkeys(places, inputs[name])}
+        size = np.array([_step_size(inputs[name].item())], dtype=object)
+        slopes = [oracle.slope({place: size}, inputs, size).item() for place in places]
+        return [slope for slope in slopes if not mpmath.isnan(slope)]
 
     def _mark_warnings(self, case: Case, subject: Subject, entry: Entry) -> None:
         """No warning where the inputs and the answer are finite."""
@@ -320,15 +351,16 @@ class Exam:
                 found = [(one, text) for one, text in found if text] or [(inputs, message)]
                 inputs, message = found[0]
             if message:
-                shown = Case(inputs, case.value, {}, case.is_row, case.name).where(0)
+                shown = Case(inputs, case.value, {}, None, case.is_row, case.name).where(0)
                 entry.faults.append(f"{what} warns: {message} at {shown}")
 
     def _mark_specials(self, subject: Subject, entry: Entry) -> None:
-        """NaN comes out where it went in, and at infinity there are the limits, where they exist."""
-        others = (0.7, -1.3, 3.0)
+        """NaN comes out where it went in; at infinity comes the limit, if there is one, or what the largest has."""
+        others = (0.7, -1.3, 3.0)[: 1 if self.thin > 1 else 3]
         for name in self.moving or self.names[:1]:
             for other in others if len(self.names) > 1 else others[:1]:
                 base = {one: np.full(1, other if one in self.moving else True) for one in self.names}
+                base |= {one: np.full(1, 0.7) for one in self.names if (self.op.name, one) in UNIT}
                 base = {one: array.astype(self.dtype) if one in self.moving else array for one, array in base.items()}
                 if (len(self.names) == 1) or self._slope(name, base).item() not in (0, mpmath.nan):
                     y, _ = _quietly(subject, {**base, name: np.full(1, np.nan, self.dtype)}, ())
@@ -338,17 +370,36 @@ class Exam:
                     self._mark_limits(subject, entry, base, name, sign)
 
     def _mark_limits(self, subject, entry, base, name, sign) -> None:
-        far = [{**base, name: np.array([sign * mpmath.ldexp(1, exponent)], dtype=object)} for exponent in FAR]
+        largest = mpmath.mpf(float(np.finfo(self.dtype).max))
+        far = [
+            {**base, name: np.array([sign * x], dtype=object)} for x in (largest, *(mpmath.ldexp(1, n) for n in FAR))
+        ]
         inputs = {**base, name: np.full(1, sign * np.inf, self.dtype)}
         y, pulled = _quietly(subject, inputs, self.moving)
         limits = {"y": (y, [self.oracle(**one).item() for one in far])}
         for moved in self.moving:
             limits[f"d{moved}"] = (pulled[moved], [self._slope(moved, one).item() for one in far])
         for what, (got, values) in limits.items():
-            limit = _limit(values)
-            if limit is not None and not self.scale.error(got.item(), limit) <= FAIR:
+            limit = _limit(values[1:])
+            if limit is not None and not min(self.scale.error(got.item(), one) for one in (limit, values[0])) <= FAIR:
                 at = ", ".join(f"{one}={array.item():.6g}" for one, array in inputs.items())
                 entry.faults.append(f"{what}={got.item():.6g}, not {self.scale.shown(limit)}, at {at}")
+
+
+def _apart(formula: Formula, name: str) -> tuple[Formula, list[str]]:
+    """The formula with a name of its own for an input at each place where it stands, and these names."""
+    places = []
+
+    def renamed(expr):
+        if isinstance(expr, Value) and expr.name == name:
+            places.append(f"{name} at {len(places)}")
+            return Value(places[-1])
+        if not expr.args or isinstance(expr, Boolean):
+            return expr
+        return expr.func(*map(renamed, expr.args))
+
+    stages = tuple(replace(stage, expr=renamed(stage.expr)) for stage in formula.stages)
+    return replace(formula, stages=stages), places
 
 
 def _step_size(x):

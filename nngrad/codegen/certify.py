@@ -9,6 +9,7 @@ along `LADDER`, until two rungs agree; what does not settle is nan, and so is wh
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import mpmath
@@ -52,55 +53,78 @@ class Oracle:
 
         return self._settled(attempt, inputs)
 
-    def slope(self, direction: dict[str, np.ndarray], inputs: dict[str, np.ndarray], length=1) -> np.ndarray:
+    def slope(
+        self, direction: dict[str, np.ndarray], inputs: dict[str, np.ndarray], length=1, hold: bool = False
+    ) -> np.ndarray:
         """The derivative of the formula along a direction; nan at a kink, where the two sides disagree.
 
         `length`, of the output's shape, is what the direction's length is to be counted as: 1 as it stands. A
-        direction as long as the input, where that is small, keeps the steps small against the input.
+        direction as long as the input, where that is small, keeps the steps small against the input. With `hold` what
+        is reduced along an axis keeps its value: that gives the term of the derivative which is no sum.
         """
-        return self._differences((direction,), inputs, length)
+        return self._differences((direction,), inputs, length, hold)
 
     def curvature(self, first, second, inputs) -> np.ndarray:
         """The second derivative along two directions."""
-        return self._differences((first, second), inputs, 1)
+        return self._differences((first, second), inputs)
 
     # --- digits -------------------------------------------------------------------------------------------------------
 
     def _settled(self, attempt: Callable, inputs: dict[str, np.ndarray]) -> np.ndarray:
         """What `attempt(digits, inputs)` comes to as digits grow; it gives values and how far their two sides differ.
 
-        An elementwise formula is evaluated again only where it has not settled, and far inputs apart from near ones.
+        Elements, or rows, are evaluated again only if they have not settled, and far ones apart from near ones.
         """
         inputs = {name: np.asarray(array) for name, array in inputs.items()}
-        if self.formula.axes:
-            return self._climb(attempt, inputs)
-        shape = np.broadcast_shapes(*(array.shape for array in inputs.values()))
-        flat = {name: np.broadcast_to(array, shape).reshape(-1) for name, array in inputs.items()}
-        far = np.array([_decades(point) > 0 for point in zip(*flat.values(), strict=True)], dtype=bool)
-        result = np.full(far.size, mpmath.nan, dtype=object)
+        if not self.formula.axes:
+            shape = np.broadcast_shapes(*(array.shape for array in inputs.values()))
+            flat = {name: np.broadcast_to(array, shape).reshape(-1) for name, array in inputs.items()}
+            return self._apart(attempt, flat).reshape(shape)
+        if self._is_by_rows(inputs):
+            return self._apart(attempt, inputs)
+
+        def whole(digits, inputs):
+            one = {name: array[0, ...] for name, array in inputs.items()}
+            return (_objects(array)[None] for array in attempt(digits, one))
+
+        return self._climb(whole, {name: array[None] for name, array in inputs.items()})[0, ...]
+
+    def _apart(self, attempt, inputs) -> np.ndarray:
+        """Far elements or rows apart from near ones, which need fewer digits."""
+        each = zip(*inputs.values(), strict=True)
+        far = np.array([_decades(itertools.chain(*map(np.ravel, one))) > 0 for one in each], dtype=bool)
+        parts = {}
         for own in filter(len, (np.flatnonzero(far), np.flatnonzero(~far))):
-            result[own] = self._climb(attempt, {name: array[own] for name, array in flat.items()})
-        return result.reshape(shape)
+            part = self._climb(attempt, {name: array[own] for name, array in inputs.items()})
+            parts |= zip(own, part, strict=True)
+        result = np.empty((far.size, *np.shape(parts[0])) if parts else 0, dtype=object)
+        for place, part in parts.items():
+            result[place] = part
+        return result
+
+    def _is_by_rows(self, inputs) -> bool:
+        """Whether the formula does the same to every row of its inputs."""
+        leading = {array.shape[:1] for array in inputs.values()}
+        return leading != {()} and len(leading) == 1 and all(self.params.get(axis) == -1 for axis in self.formula.axes)
 
     def _climb(self, attempt, inputs) -> np.ndarray:
         value, gap, _ = map(_objects, attempt(LADDER[0], inputs))
         result = np.full(value.shape, mpmath.nan, dtype=object)
-        unsettled = np.arange(value.size)
+        unsettled = np.arange(len(value))
         for digits in LADDER[1:]:
             before, gap_before = value, gap
             value, gap, noise = map(_objects, attempt(digits, inputs))
             settled = np.asarray(_settles(before, value, noise < self.negligible, self.negligible), dtype=bool)
-            smooth = np.where(np.asarray(_is_kink(value, gap_before, gap), dtype=bool), mpmath.nan, value)
-            result.flat[unsettled[settled.flat]] = smooth[settled]
-            if settled.all():
+            kinks = np.asarray(_is_kink(value, gap_before, gap), dtype=bool)
+            result[unsettled] = np.where(settled & ~kinks, value, mpmath.nan)
+            again = ~settled.reshape(len(value), -1).all(axis=1)
+            if not again.any():
                 break
-            if self.formula.axes:
-                continue
-            inputs = {name: array[~settled] for name, array in inputs.items()}
-            value, gap, unsettled = value[~settled], gap[~settled], unsettled[~settled]
+            inputs = {name: array[again] for name, array in inputs.items()}
+            value, gap, unsettled = value[again], gap[again], unsettled[again]
         return result
 
-    def _differences(self, directions, inputs, length) -> np.ndarray:
+    def _differences(self, directions, inputs, length=1, hold=False) -> np.ndarray:
         """Differences of the formula along one direction, or along two."""
         names = list(inputs)
         moves = [{name: np.asarray(move) for name, move in direction.items()} for direction in directions]
@@ -118,8 +142,9 @@ class Oracle:
                     ]  # fmt: skip
                     value = (corners[0] - corners[1] - corners[2] + corners[3]) / (4 * step**2)
                     return value, 0 * value, _noise(digits, corners[0]) / step**2
+                held = self._reduced(digits + far, values) if hold else {}
                 ahead, here, behind = (
-                    self._evaluate(digits + far, _moved(values, along[0], side * step)) for side in (1, 0, -1)
+                    self._evaluate(digits + far, _moved(values, along[0], side * step), held) for side in (1, 0, -1)
                 )
                 gap = np.abs(ahead - 2 * here + behind) / step
                 slope = (ahead - behind) / (2 * step)
@@ -130,17 +155,28 @@ class Oracle:
 
     # --- formulas -----------------------------------------------------------------------------------------------------
 
-    def _evaluate(self, digits: int, inputs: dict[str, np.ndarray]) -> np.ndarray:
+    def _evaluate(self, digits: int, inputs: dict[str, np.ndarray], held=None) -> np.ndarray:
         with mpmath.workdps(digits):
-            values = {name: _exact(array) for name, array in inputs.items()}
-            self.shape = np.broadcast_shapes(
-                *(array.shape for name, array in values.items() if name not in self.formula.indices)
-            )
-            for stage in self.formula.stages:
-                values[stage.value.name] = self._stage(stage, values)
-            result = values[self.formula.output.name]
+            result = self._stages(inputs, held or {})[self.formula.output.name]
             axis = self.formula.reduced_axis
             return np.array(np.squeeze(result, self._axis(axis)) if axis else result, dtype=object)
+
+    def _reduced(self, digits: int, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The values of the stages that reduce; to take one element by its index is no reduction."""
+        with mpmath.workdps(digits):
+            values = self._stages(inputs, {})
+        reducing = (stage for stage in self.formula.stages if stage.kind != "map" and not stage.expr.atoms(Pick))
+        return {stage.value.name: values[stage.value.name] for stage in reducing}
+
+    def _stages(self, inputs: dict[str, np.ndarray], held: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        values = {name: _exact(array) for name, array in inputs.items()}
+        self.shape = np.broadcast_shapes(
+            *(array.shape for name, array in values.items() if name not in self.formula.indices)
+        )
+        for stage in self.formula.stages:
+            name = stage.value.name
+            values[name] = held[name] if name in held else self._stage(stage, values)
+        return values
 
     def _axis(self, label: str):
         axis = self.params.get(label, None)

@@ -1,0 +1,108 @@
+"""Formulas as one writes them on paper are as exact as the library's own words, and silent, over the whole range.
+
+Values and gradients are judged by the oracle, which knows the formula as it stands in the spec, and no derivative.
+"""
+
+import importlib
+import sys
+import warnings
+from pathlib import Path
+
+import mpmath
+import numpy as np
+import pytest
+
+pytest.importorskip("sympy")
+
+from nngrad import Tensor
+from nngrad.codegen.certify import Oracle
+from nngrad.codegen.command import run
+from nngrad.codegen.pipeline import load_spec
+from nngrad.codegen.trace import trace
+
+SPECS = Path(__file__).parent / "specs"
+OPS = {
+    spec: {declaration.name: trace(declaration) for declaration in load_spec(SPECS / f"{spec}.py")}
+    for spec in ("naive", "naive_more")
+}
+CASES = [pytest.param(spec, name, marks=[pytest.mark.slow] * (spec != "naive")) for spec in OPS for name in OPS[spec]]
+TOLERANCE = 5  # units in the last place
+LARGEST = {np.float32: 1e30, np.float64: 1e290}  # so that factors like 2 * x do not overflow
+KNOWN = {}  # (op, of what): why it is worse
+
+
+def points(dtype):
+    """Numbers of all magnitudes, those where exponentials leave the range, and more densely those that data have."""
+    random = np.random.default_rng(0)
+    reach = np.log10(LARGEST[dtype])
+    sizes = 10.0 ** np.linspace(-reach, reach, 31) * random.choice([1, -1], 31)
+    data = np.concatenate([random.uniform(-12, 12, 80), random.normal(size=20)])
+    limits = np.array([17, 37, 87.5, 103.5, 708.5, 745, 800, 3000])  # of digits and of exponents, and beyond
+    far = [random.uniform(-110, 110, 40), limits, -limits]
+    return np.concatenate([sizes, data, *far, [0.5, 1, -0.5, -1]]).astype(dtype)
+
+
+def arguments(op, dtype):
+    """For several inputs, points in different orders, so that sizes meet other sizes."""
+    random = np.random.default_rng(1)
+    columns = [points(dtype), random.permutation(points(dtype))]
+    return {value.name: column for value, column in zip(op.inputs, columns, strict=False)}
+
+
+def exact(op, inputs):
+    """The exact value and gradients, each with its change when an input is half a unit in the last place off."""
+    oracle = Oracle(op.formulas[0], {param.name: param.default for param in op.params})
+    steps = {name: np.spacing(np.abs(column)) / 2 for name, column in inputs.items()}
+    halves = {
+        name: column.astype(object) + [mpmath.mpf(float(one)) for one in steps[name]] for name, column in inputs.items()
+    }
+
+    def slope(name, inputs):
+        return oracle.slope({name: np.ones(len(steps[name]))}, inputs)
+
+    functions = {"y": lambda inputs: oracle(**inputs)} | {
+        name: lambda inputs, name=name: slope(name, inputs) for name in inputs
+    }
+    for of, function in functions.items():
+        here = function(inputs)
+        yield of, here, sum(abs(function(inputs | {name: halves[name]}) - here) for name in inputs)
+
+
+def computed(package, op, inputs):
+    """Value and gradients by the generated code, every warning an error."""
+    tensors = [Tensor(column, dtype=column.dtype, requires_grad=True) for column in inputs.values()]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        y = getattr(package, op.name)(*tensors)
+        y.backward(np.ones(y.shape, y.dtype))
+    return {"y": y.data} | {name: tensor.grad for name, tensor in zip(inputs, tensors, strict=True)}
+
+
+@pytest.fixture(scope="module", name="package")
+def fixture_package(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("naive")
+    name = f"{request.param}_package"
+    assert run(["--spec", str(SPECS / f"{request.param}.py"), "--out", str(folder / name)]) == 0
+    sys.path.insert(0, str(folder))
+    yield importlib.import_module(name)
+    sys.path.remove(str(folder))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("package", "name"), CASES, indirect=["package"])
+def test_naive_formula_is_exact(package, request, name, dtype):
+    spec = request.node.callspec.params["package"]
+    op = OPS[spec][name]
+    inputs = arguments(op, dtype)
+    got = computed(package, op, inputs)
+    for of, truth, change in exact(op, inputs):
+        for place, (a, b, forgiven) in enumerate(zip(got[of], truth, change, strict=True)):
+            with np.errstate(over="ignore"):
+                unit = np.spacing(np.abs(dtype(b)))
+            if not np.isfinite(unit):
+                continue  # beyond the range, or a kink
+            at = {key: float(column[place]) for key, column in inputs.items()}
+            assert np.isfinite(a), f"{of} is {a} at {at}, not {float(b)}"
+            bound = TOLERANCE * mpmath.mpf(float(unit)) + (forgiven if mpmath.isfinite(forgiven) else 0)
+            off = abs(mpmath.mpf(float(a)) - b)
+            assert off <= bound, f"{of} is {float(off / unit):.3g} ulp off at {at}: {a}, not {float(b)}"

@@ -334,8 +334,10 @@ def gelu(x, approximate="none"):
         dx = g*(normal_cdf_x + sqrt(2)*x_exp_square(x, -1/2)/(2*sqrt(pi)))
 
     Derivative where approximate == "tanh":
-        dx = g*(sigmoid_x + 0.26829*sqrt(2)*x**3*sigmoid_slope(2*sqrt(2)*(0.044715*x**3 + x)/sqrt(pi))/sqrt(pi) +
-            2*sqrt(2)*x*sigmoid_slope(2*sqrt(2)*(0.044715*x**3 + x)/sqrt(pi))/sqrt(pi))
+        dx = g*(0.26829*sqrt(2)*clip(x, -1024, 1024)**3*sigmoid_slope(2*sqrt(2)*(0.044715*clip(x, -1024, 1024)**3 +
+            clip(x, -1024, 1024))/sqrt(pi))/sqrt(pi) + 2*sqrt(2)*clip(x, -1024,
+            1024)*sigmoid_slope(2*sqrt(2)*(0.044715*clip(x, -1024, 1024)**3 + clip(x, -1024, 1024))/sqrt(pi))/sqrt(pi) +
+            sigmoid(2*sqrt(2)*(0.044715*clip(x, -1024, 1024)**3 + clip(x, -1024, 1024))/sqrt(pi)))
 
     Residuals: x, normal_cdf_x.
     """

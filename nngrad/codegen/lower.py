@@ -381,6 +381,8 @@ class Graph:
         word = WORD_OF[type(expr)]
         if isinstance(expr, sympy.exp) and not self.smooth:
             return self._exponential(*expr.args)
+        if self.smooth and isinstance(expr, sympy.exp | words.sigmoid_slope.build):
+            expr = _bell_within_range(expr)
         if word.smooth and self.smooth:
             return self.build(word.smooth(*expr.args))
         if word.expansion and not self.smooth:
@@ -441,6 +443,19 @@ class Graph:
         if self.nodes[self.build(a)].is_scalar and self.nodes[self.build(b)].is_scalar and not self.smooth:
             return self.node("as_float", made)
         return made
+
+
+def _bell_within_range(expr):
+    """exp(c u**2) for c < 0, and sigmoid_slope(c u), of a u that is kept to where they are not 0 in any dtype."""
+    coefficient, rest = expr.args[0].as_coeff_Mul()
+    if isinstance(expr, sympy.exp):
+        if not (rest.is_Pow and rest.exp == 2 and coefficient.is_negative):
+            return expr
+        limit = sympy.ceiling(sympy.sqrt(LARGEST_EXPONENT / -coefficient))
+        return expr.func(coefficient * words.clip(rest.base, -limit, limit) ** 2)
+    if sympy.Abs(coefficient) <= 1:
+        return expr
+    return expr.func(coefficient * words.clip(rest, -LARGEST_EXPONENT, LARGEST_EXPONENT))
 
 
 def _extremum(condition, a, b) -> str:

@@ -561,14 +561,13 @@ def huber_loss_pullback(ops, g, inputs, y, needs, delta=1.0, reduction="mean"):
     t = input - target
     r = ops.abs(t)
     u = r < delta
-    v = ops.sign(t)
-    w = g * r * v
-    p = g * v
+    v = g * t
+    w = g * ops.sign(t)
     dinput = dtarget = None
     if needs[0]:
-        dinput = ops.unbroadcast(ops.where(u, w, p * delta), shape=input.shape)
+        dinput = ops.unbroadcast(ops.where(u, v, w * delta), shape=input.shape)
     if needs[1]:
-        dtarget = ops.unbroadcast(ops.where(u, -w, p * -delta), shape=target.shape)
+        dtarget = ops.unbroadcast(ops.where(u, -v, w * -delta), shape=target.shape)
     return dinput, dtarget
 
 
@@ -582,9 +581,9 @@ def huber_loss_pushforward(ops, tangents, inputs, y, delta=1.0, reduction="mean"
     v = ops.sign(t)
     terms = []
     if dinput is not None:
-        terms.append(ops.where(u, dinput * r * v, dinput * v * delta))
+        terms.append(ops.where(u, dinput * t, dinput * v * delta))
     if dtarget is not None:
-        terms.append(ops.where(u, -(dtarget * r * v), dtarget * v * -delta))
+        terms.append(ops.where(u, -(dtarget * t), dtarget * v * -delta))
     dy = ops.broadcast(runtime.summed(terms), shape=shape)
     return runtime.reduced(dy, reduction)
 
@@ -1322,12 +1321,10 @@ def power_pullback(ops, g, inputs, y, needs):
     x1, x2 = inputs
     dx1 = dx2 = None
     if needs[0]:
-        t = x2 == 0
-        u = x2 * ops.power(ops.where(t, 1, x1), x2 - 1)
-        dx1 = ops.unbroadcast(g * ops.where(t, 0, u), shape=x1.shape)
+        dx1 = ops.unbroadcast(g * ops.power_slope(x1, x2), shape=x1.shape)
     if needs[1]:
-        v = x1 == 0
-        dx2 = ops.unbroadcast(g * ops.where(v, 0, y * ops.log(ops.where(v, 1, x1))), shape=x2.shape)
+        t = x1 == 0
+        dx2 = ops.unbroadcast(g * ops.where(t, 0, y * ops.log(ops.where(t, 1, x1))), shape=x2.shape)
     return dx1, dx2
 
 
@@ -1337,12 +1334,47 @@ def power_pushforward(ops, tangents, inputs, y):
     shape = np.broadcast_shapes(x1.shape, x2.shape)
     terms = []
     if dx1 is not None:
-        t = x2 == 0
-        u = x2 * ops.power(ops.where(t, 1, x1), x2 - 1)
-        terms.append(dx1 * ops.where(t, 0, u))
+        terms.append(dx1 * ops.power_slope(x1, x2))
     if dx2 is not None:
-        v = x1 == 0
-        terms.append(dx2 * ops.where(v, 0, y * ops.log(ops.where(v, 1, x1))))
+        t = x1 == 0
+        terms.append(dx2 * ops.where(t, 0, y * ops.log(ops.where(t, 1, x1))))
+    return ops.broadcast(runtime.summed(terms), shape=shape)
+
+
+def power_slope_pullback(ops, g, inputs, y, needs):
+    x1, x2 = inputs
+    t = x1 == 0
+    u = x2 - 1
+    dx1 = dx2 = None
+    if needs[0]:
+        v = x2 == 0
+        w = ops.where(t, 1, ops.where(v, x1, 1))
+        dx1 = ops.unbroadcast(
+            ops.where(v, ops.where(t, 0, -(x2 / w / w * g)), g * x2 * ops.power_slope(ops.where(v, 1, x1), u)),
+            shape=x1.shape,
+        )
+    if needs[1]:
+        p = ops.where(t, 1, x1)
+        dx2 = ops.unbroadcast(ops.where(t, 0, g * (y * ops.log(p) + ops.power(p, u))), shape=x2.shape)
+    return dx1, dx2
+
+
+def power_slope_pushforward(ops, tangents, inputs, y):
+    x1, x2 = inputs
+    dx1, dx2 = tangents
+    shape = np.broadcast_shapes(x1.shape, x2.shape)
+    t = x1 == 0
+    u = x2 - 1
+    terms = []
+    if dx1 is not None:
+        v = x2 == 0
+        w = ops.where(t, 1, ops.where(v, x1, 1))
+        terms.append(
+            ops.where(v, ops.where(t, 0, -(x2 / w / w * dx1)), dx1 * x2 * ops.power_slope(ops.where(v, 1, x1), u))
+        )
+    if dx2 is not None:
+        p = ops.where(t, 1, x1)
+        terms.append(ops.where(t, 0, dx2 * (y * ops.log(p) + ops.power(p, u))))
     return ops.broadcast(runtime.summed(terms), shape=shape)
 
 
@@ -1606,14 +1638,13 @@ def smooth_l1_loss_pullback(ops, g, inputs, y, needs, beta=1.0, reduction="mean"
     t = input - target
     r = ops.abs(t)
     u = r < beta
-    v = ops.sign(t)
-    w = g * r * v / beta
-    p = g * v
+    v = g * t / beta
+    w = g * ops.sign(t)
     dinput = dtarget = None
     if needs[0]:
-        dinput = ops.unbroadcast(ops.where(u, w, p), shape=input.shape)
+        dinput = ops.unbroadcast(ops.where(u, v, w), shape=input.shape)
     if needs[1]:
-        dtarget = ops.unbroadcast(ops.where(u, -w, -p), shape=target.shape)
+        dtarget = ops.unbroadcast(ops.where(u, -v, -w), shape=target.shape)
     return dinput, dtarget
 
 
@@ -1627,9 +1658,9 @@ def smooth_l1_loss_pushforward(ops, tangents, inputs, y, beta=1.0, reduction="me
     v = ops.sign(t)
     terms = []
     if dinput is not None:
-        terms.append(ops.where(u, dinput * r * v / beta, dinput * v))
+        terms.append(ops.where(u, dinput * t / beta, dinput * v))
     if dtarget is not None:
-        terms.append(ops.where(u, -(dtarget * r * v / beta), -(dtarget * v)))
+        terms.append(ops.where(u, -(dtarget * t / beta), -(dtarget * v)))
     dy = ops.broadcast(runtime.summed(terms), shape=shape)
     return runtime.reduced(dy, reduction)
 

@@ -259,6 +259,9 @@ class Graph:
         that nothing overflows on the way to a finite result; a number below 1 comes early for the same reason, one
         above 1 late.
         """
+        expr = self._with_signs(expr) if self.smooth else expr
+        if not expr.is_Mul and not expr.is_Pow:
+            return self.build(expr)
         constant, factors = sympy.S.One, []
         is_quotient = any(_is_denominator(factor) for factor in sympy.Mul.make_args(expr))
         for factor in sympy.Mul.make_args(expr):
@@ -291,6 +294,15 @@ class Graph:
         result = self._full_product(above[2], below[2], early)
         result = self._scaled(result, self._multiplied(small_above), self._multiplied(small_below), negative)
         return self._times(result, late)
+
+    def _with_signs(self, product):
+        """|u| sign(u) is u, which has a slope at 0 too."""
+        for sign in (factor for factor in sympy.Mul.make_args(product) if isinstance(factor, words.sign.build)):
+            for factor in sympy.Mul.make_args(product):
+                stage = self.formula.definition(factor) if isinstance(factor, Value) else None
+                if (factor if stage is None else stage.expr) == words.abs(*sign.args):
+                    return product / sign / factor * sign.args[0]
+        return product
 
     def _divided_by_repeated(self, above: list[int], below: list[int]) -> tuple[list[int], list[int]]:
         """What is divided by a row's power is divided several times, for the power might not be in range."""

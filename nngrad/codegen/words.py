@@ -452,10 +452,9 @@ power_slope = _word(
     "x2 times x1 to the power x2 - 1, and 0 for x2 = 0.",
     arity=2,
     derivatives=lambda x, y: [
-        y * power_slope(x, y - 1),
+        Where(sympy.Eq(y, 0), Where(sympy.Eq(x, 0), 0, -y / x / x), y * power_slope(x, y - 1)),
         Where(sympy.Eq(x, 0), 0, power(x, y - 1) + power_slope(x, y) * log(x)),
     ],
-    smooth=lambda x, y: Where(sympy.Eq(y, 0), 0, y * power(x, y - 1)),
     safe=1,
 )
 power_times_log = _word(

@@ -54,7 +54,7 @@ def _op(name):
     functions = import_module("nngrad.functions")
     if name in functions.PUBLIC:
         return functions.public(name)
-    if name in functions.OPS:
+    if name in functions.OPS and functions.OPS[name].home in functions.HOMES:
         hint = f"; it is in {functions.HOMES[functions.OPS[name].home]}"
     else:
         from difflib import get_close_matches

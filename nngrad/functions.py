@@ -60,7 +60,8 @@ CLIP_GRADIENT = without_formula(
 # --- functions -------------------------------------------------------------------------------------------------------
 
 HOMES = {"activation": "nngrad.nn.functional", "loss": "nngrad.nn.functional", "norm": "nngrad.nn.functional"}
-PUBLIC = {name for name, op in OPS.items() if op.home not in HOMES} | {"sigmoid", "tanh"}  # the names in `nngrad`
+IN_NNGRAD = {"op", "contraction", "structural"}
+PUBLIC = {name for name, op in OPS.items() if op.home in IN_NNGRAD} | {"sigmoid", "tanh"}  # the names in `nngrad`
 
 
 @cache

@@ -50,6 +50,7 @@ from nngrad.codegen.language import (
     sin,
     sinc,
     sinh,
+    slope,
     sqrt,
     structural,
     subgradient,
@@ -59,12 +60,16 @@ from nngrad.codegen.language import (
     tanh,
     where,
 )
+from nngrad.codegen.words import over_hypot, over_square, power_slope, semicircle, sigmoid_slope, sinc_slope
 
 # Words of the language that are ops as they stand: their derivatives are the language's, not derived here.
 op(abs, sign, floor, sqrt, rsqrt, cbrt, exp, exp2, expm1, log, log2, log10, log1p, logaddexp)
 op(sin, cos, tan, arcsin, arccos, arctan, arctan2, sinh, cosh, arcsinh, arccosh, arctanh, hypot, sinc, erf, erfc)
 op(maximum, minimum, where, sum, prod, max, min)
 activation(sigmoid, tanh)
+
+# Their derivatives, ops too so that second derivatives are as exact as first ones.
+slope(sigmoid_slope, semicircle, over_hypot, over_square, sinc_slope, power_slope)
 
 
 # --- arithmetic -------------------------------------------------------------------------------------------------------

@@ -526,16 +526,19 @@ def binary_cross_entropy_with_logits(input, target, reduction="mean"):
         dtarget = g*(-log_exp_input + log_exp_input2)
 
     Residuals: input, target.
-    Rounding error in float32, simulated: y 1.2e+04, dinput 1.3, dtarget 0 ulp.
+    Rounding error in float32, simulated: y 0.96, dinput 1.3, dtarget 0 ulp.
     """
-    t = np.multiply(input, target, out=...)
-    u = np.abs(input, out=...)
-    u = np.negative(u, out=u)
-    u = np.exp(u, out=u)
-    u = np.log1p(u, out=u)
+    t = np.minimum(input, 0, out=...)
+    u = np.multiply(target, t, out=...)
+    t = np.subtract(1, target, out=...)
     v = np.maximum(input, 0, out=...)
-    u = np.add(u, v, out=u)
-    return runtime.reduced(np.subtract(u, t, out=t), reduction)
+    w = np.multiply(t, v, out=...)
+    v = np.abs(input, out=v)
+    v = np.negative(v, out=v)
+    v = np.exp(v, out=v)
+    v = np.log1p(v, out=v)
+    w = np.add(w, v, out=w)
+    return runtime.reduced(np.subtract(w, u, out=w), reduction)
 
 
 def binary_cross_entropy_with_logits_vjp(g, input, target, needs, reduction="mean"):

@@ -514,7 +514,7 @@ def arcsin(x):
         y = arcsin(x)
 
     Derivative:
-        dx = g/sqrt((1 - x)*(x + 1))
+        dx = g/semicircle(x)
 
     Residuals: x.
     Rounding error in float32, simulated: y 0.49, dx 1 ulp.
@@ -544,7 +544,7 @@ def arccos(x):
         y = arccos(x)
 
     Derivative:
-        dx = -g/sqrt((1 - x)*(x + 1))
+        dx = -g/semicircle(x)
 
     Residuals: x.
     Rounding error in float32, simulated: y 0.48, dx 1 ulp.

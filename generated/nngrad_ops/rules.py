@@ -48,15 +48,13 @@ def add_pushforward(ops, tangents, inputs, y):
 
 def arccos_pullback(ops, g, inputs, y, needs):
     (x,) = inputs
-    t = g / ops.sqrt((1 - x) * (x + 1))
-    return (-t,)
+    return (-(g / ops.semicircle(x)),)
 
 
 def arccos_pushforward(ops, tangents, inputs, y):
     (x,) = inputs
     (dx,) = tangents
-    t = dx / ops.sqrt((1 - x) * (x + 1))
-    return -t
+    return -(dx / ops.semicircle(x))
 
 
 def arccosh_pullback(ops, g, inputs, y, needs):
@@ -72,13 +70,13 @@ def arccosh_pushforward(ops, tangents, inputs, y):
 
 def arcsin_pullback(ops, g, inputs, y, needs):
     (x,) = inputs
-    return (g / ops.sqrt((1 - x) * (x + 1)),)
+    return (g / ops.semicircle(x),)
 
 
 def arcsin_pushforward(ops, tangents, inputs, y):
     (x,) = inputs
     (dx,) = tangents
-    return dx / ops.sqrt((1 - x) * (x + 1))
+    return dx / ops.semicircle(x)
 
 
 def arcsinh_pullback(ops, g, inputs, y, needs):
@@ -109,15 +107,9 @@ def arctan2_pullback(ops, g, inputs, y, needs):
     x1, x2 = inputs
     dx1 = dx2 = None
     if needs[0]:
-        t = ops.hypot(x2, x1)
-        u = t == 0
-        v = ops.where(u, 1, t)
-        dx1 = ops.unbroadcast(g * ops.where(u, 0, x2 / v / v), shape=x1.shape)
+        dx1 = ops.unbroadcast(g * ops.over_square(x2, x1), shape=x1.shape)
     if needs[1]:
-        w = ops.hypot(x1, x2)
-        p = w == 0
-        q = ops.where(p, 1, w)
-        dx2 = ops.unbroadcast(-(g * ops.where(p, 0, x1 / q / q)), shape=x2.shape)
+        dx2 = ops.unbroadcast(-(g * ops.over_square(x1, x2)), shape=x2.shape)
     return dx1, dx2
 
 
@@ -127,15 +119,9 @@ def arctan2_pushforward(ops, tangents, inputs, y):
     shape = np.broadcast_shapes(x1.shape, x2.shape)
     terms = []
     if dx1 is not None:
-        t = ops.hypot(x2, x1)
-        u = t == 0
-        v = ops.where(u, 1, t)
-        terms.append(dx1 * ops.where(u, 0, x2 / v / v))
+        terms.append(dx1 * ops.over_square(x2, x1))
     if dx2 is not None:
-        w = ops.hypot(x1, x2)
-        p = w == 0
-        q = ops.where(p, 1, w)
-        terms.append(-(dx2 * ops.where(p, 0, x1 / q / q)))
+        terms.append(-(dx2 * ops.over_square(x1, x2)))
     return ops.broadcast(runtime.summed(terms), shape=shape)
 
 
@@ -411,24 +397,28 @@ def elu_pushforward(ops, tangents, inputs, y, alpha=1.0):
 
 def erf_pullback(ops, g, inputs, y, needs):
     (x,) = inputs
-    return (g * ops.exp(-(x * x)) * 1.1283791670955126,)
+    t = ops.clip(x, -32, 32)
+    return (g * ops.exp(-(t * t)) * 1.1283791670955126,)
 
 
 def erf_pushforward(ops, tangents, inputs, y):
     (x,) = inputs
     (dx,) = tangents
-    return dx * ops.exp(-(x * x)) * 1.1283791670955126
+    t = ops.clip(x, -32, 32)
+    return dx * ops.exp(-(t * t)) * 1.1283791670955126
 
 
 def erfc_pullback(ops, g, inputs, y, needs):
     (x,) = inputs
-    return (-(g * ops.exp(-(x * x))) * 1.1283791670955126,)
+    t = ops.clip(x, -32, 32)
+    return (-(g * ops.exp(-(t * t))) * 1.1283791670955126,)
 
 
 def erfc_pushforward(ops, tangents, inputs, y):
     (x,) = inputs
     (dx,) = tangents
-    return -(dx * ops.exp(-(x * x))) * 1.1283791670955126
+    t = ops.clip(x, -32, 32)
+    return -(dx * ops.exp(-(t * t))) * 1.1283791670955126
 
 
 def exp_pullback(ops, g, inputs, y, needs):
@@ -473,37 +463,39 @@ def floor_pushforward(ops, tangents, inputs, y):
 def gelu_none_pullback(ops, g, inputs, y, needs):
     (x,) = inputs
     normal_cdf_x = ops.erfc(-(x * 0.7071067811865476)) * 0.5
-    t = x * ops.exp(-(x * x * 0.5))
-    return (g * (normal_cdf_x + t * 0.3989422804014327),)
+    t = ops.clip(x, -45, 45)
+    u = x * ops.exp(-(t * t * 0.5)) * 0.3989422804014327
+    return (g * (normal_cdf_x + u),)
 
 
 def gelu_none_pushforward(ops, tangents, inputs, y):
     (x,) = inputs
     (dx,) = tangents
     normal_cdf_x = ops.erfc(-(x * 0.7071067811865476)) * 0.5
-    t = x * ops.exp(-(x * x * 0.5))
-    return dx * (normal_cdf_x + t * 0.3989422804014327)
+    t = ops.clip(x, -45, 45)
+    u = x * ops.exp(-(t * t * 0.5)) * 0.3989422804014327
+    return dx * (normal_cdf_x + u)
 
 
 def gelu_tanh_pullback(ops, g, inputs, y, needs):
     (x,) = inputs
-    t = x * x * x
-    u = t * 0.044715 + x
-    sigmoid_x = ops.sigmoid(u * 1.5957691216057308)
-    v = ops.sigmoid(-u * 1.5957691216057308) * sigmoid_x
-    w = sigmoid_x + v * 0.21406444881780073 * t + x * v * 1.5957691216057308
-    return (g * w,)
+    t = ops.clip(x, -1024, 1024)
+    u = t * t * t
+    v = u * 0.044715 + t
+    w = ops.sigmoid_slope(ops.clip(v * 0.7978845608028654, -1000, 1000) * 2)
+    p = u * 0.21406444881780073 * w + t * w * 1.5957691216057308 + ops.sigmoid(v * 1.5957691216057308)
+    return (g * p,)
 
 
 def gelu_tanh_pushforward(ops, tangents, inputs, y):
     (x,) = inputs
     (dx,) = tangents
-    t = x * x * x
-    u = t * 0.044715 + x
-    sigmoid_x = ops.sigmoid(u * 1.5957691216057308)
-    v = ops.sigmoid(-u * 1.5957691216057308) * sigmoid_x
-    w = sigmoid_x + v * 0.21406444881780073 * t + x * v * 1.5957691216057308
-    return dx * w
+    t = ops.clip(x, -1024, 1024)
+    u = t * t * t
+    v = u * 0.044715 + t
+    w = ops.sigmoid_slope(ops.clip(v * 0.7978845608028654, -1000, 1000) * 2)
+    p = u * 0.21406444881780073 * w + t * w * 1.5957691216057308 + ops.sigmoid(v * 1.5957691216057308)
+    return dx * p
 
 
 def gelu_pullback(ops, g, inputs, y, needs, approximate="none"):
@@ -577,14 +569,13 @@ def huber_loss_pullback(ops, g, inputs, y, needs, delta=1.0, reduction="mean"):
     t = input - target
     r = ops.abs(t)
     u = r < delta
-    v = ops.sign(t)
-    w = g * r * v
-    p = g * v
+    v = g * t
+    w = g * ops.sign(t)
     dinput = dtarget = None
     if needs[0]:
-        dinput = ops.unbroadcast(ops.where(u, w, p * delta), shape=input.shape)
+        dinput = ops.unbroadcast(ops.where(u, v, w * delta), shape=input.shape)
     if needs[1]:
-        dtarget = ops.unbroadcast(ops.where(u, -w, p * -delta), shape=target.shape)
+        dtarget = ops.unbroadcast(ops.where(u, -v, w * -delta), shape=target.shape)
     return dinput, dtarget
 
 
@@ -598,9 +589,9 @@ def huber_loss_pushforward(ops, tangents, inputs, y, delta=1.0, reduction="mean"
     v = ops.sign(t)
     terms = []
     if dinput is not None:
-        terms.append(ops.where(u, dinput * r * v, dinput * v * delta))
+        terms.append(ops.where(u, dinput * t, dinput * v * delta))
     if dtarget is not None:
-        terms.append(ops.where(u, -(dtarget * r * v), dtarget * v * -delta))
+        terms.append(ops.where(u, -(dtarget * t), dtarget * v * -delta))
     dy = ops.broadcast(runtime.summed(terms), shape=shape)
     return runtime.reduced(dy, reduction)
 
@@ -609,13 +600,9 @@ def hypot_pullback(ops, g, inputs, y, needs):
     x1, x2 = inputs
     dx1 = dx2 = None
     if needs[0]:
-        t = ops.hypot(x1, x2)
-        u = t == 0
-        dx1 = ops.unbroadcast(g * ops.where(u, 0, x1 / ops.where(u, 1, t)), shape=x1.shape)
+        dx1 = ops.unbroadcast(g * ops.over_hypot(x1, x2), shape=x1.shape)
     if needs[1]:
-        v = ops.hypot(x2, x1)
-        w = v == 0
-        dx2 = ops.unbroadcast(g * ops.where(w, 0, x2 / ops.where(w, 1, v)), shape=x2.shape)
+        dx2 = ops.unbroadcast(g * ops.over_hypot(x2, x1), shape=x2.shape)
     return dx1, dx2
 
 
@@ -625,13 +612,9 @@ def hypot_pushforward(ops, tangents, inputs, y):
     shape = np.broadcast_shapes(x1.shape, x2.shape)
     terms = []
     if dx1 is not None:
-        t = ops.hypot(x1, x2)
-        u = t == 0
-        terms.append(dx1 * ops.where(u, 0, x1 / ops.where(u, 1, t)))
+        terms.append(dx1 * ops.over_hypot(x1, x2))
     if dx2 is not None:
-        v = ops.hypot(x2, x1)
-        w = v == 0
-        terms.append(dx2 * ops.where(w, 0, x2 / ops.where(w, 1, v)))
+        terms.append(dx2 * ops.over_hypot(x2, x1))
     return ops.broadcast(runtime.summed(terms), shape=shape)
 
 
@@ -1199,19 +1182,19 @@ def minimum_pushforward(ops, tangents, inputs, y):
 
 def mish_pullback(ops, g, inputs, y, needs):
     (x,) = inputs
-    log_exp_x = ops.softplus(x)
-    tanh_log_exp_x = ops.tanh(log_exp_x)
-    t = x * ops.sigmoid(x) * ops.sigmoid(-log_exp_x * 2) * ops.sigmoid(log_exp_x * 2)
-    return (g * (tanh_log_exp_x + t * 4),)
+    t = ops.clip(x, -1024, 1024)
+    u = ops.softplus(t)
+    v = t * ops.sigmoid(t) * ops.sigmoid_slope(ops.clip(u, -1000, 1000) * 2)
+    return (g * (ops.tanh(u) + v * 4),)
 
 
 def mish_pushforward(ops, tangents, inputs, y):
     (x,) = inputs
     (dx,) = tangents
-    log_exp_x = ops.softplus(x)
-    tanh_log_exp_x = ops.tanh(log_exp_x)
-    t = x * ops.sigmoid(x) * ops.sigmoid(-log_exp_x * 2) * ops.sigmoid(log_exp_x * 2)
-    return dx * (tanh_log_exp_x + t * 4)
+    t = ops.clip(x, -1024, 1024)
+    u = ops.softplus(t)
+    v = t * ops.sigmoid(t) * ops.sigmoid_slope(ops.clip(u, -1000, 1000) * 2)
+    return dx * (ops.tanh(u) + v * 4)
 
 
 def mse_loss_pullback(ops, g, inputs, y, needs, reduction="mean"):
@@ -1290,16 +1273,66 @@ def nll_loss_pushforward(ops, tangents, inputs, y, axis=-1, reduction="mean"):
     return runtime.reduced(runtime.drop_axis(dy, axis, False), reduction)
 
 
+def over_hypot_pullback(ops, g, inputs, y, needs):
+    x1, x2 = inputs
+    t = g * ops.over_hypot(x2, x1)
+    dx1 = dx2 = None
+    if needs[0]:
+        dx1 = ops.unbroadcast(t * ops.over_square(x2, x1), shape=x1.shape)
+    if needs[1]:
+        dx2 = ops.unbroadcast(-(t * ops.over_square(x1, x2)), shape=x2.shape)
+    return dx1, dx2
+
+
+def over_hypot_pushforward(ops, tangents, inputs, y):
+    x1, x2 = inputs
+    dx1, dx2 = tangents
+    shape = np.broadcast_shapes(x1.shape, x2.shape)
+    t = ops.over_hypot(x2, x1)
+    terms = []
+    if dx1 is not None:
+        terms.append(dx1 * t * ops.over_square(x2, x1))
+    if dx2 is not None:
+        terms.append(-(dx2 * t * ops.over_square(x1, x2)))
+    return ops.broadcast(runtime.summed(terms), shape=shape)
+
+
+def over_square_pullback(ops, g, inputs, y, needs):
+    x1, x2 = inputs
+    dx1 = dx2 = None
+    if needs[0]:
+        t = ops.over_hypot(x1, x2)
+        u = ops.over_hypot(x2, x1)
+        v = ops.hypot(x1, x2)
+        dx1 = ops.unbroadcast((u - t) / v * (t + u) / v * g, shape=x1.shape)
+    if needs[1]:
+        dx2 = ops.unbroadcast(-(g * y * ops.over_square(x2, x1)) * 2, shape=x2.shape)
+    return dx1, dx2
+
+
+def over_square_pushforward(ops, tangents, inputs, y):
+    x1, x2 = inputs
+    dx1, dx2 = tangents
+    shape = np.broadcast_shapes(x1.shape, x2.shape)
+    terms = []
+    if dx1 is not None:
+        t = ops.over_hypot(x1, x2)
+        u = ops.over_hypot(x2, x1)
+        v = ops.hypot(x1, x2)
+        terms.append((u - t) / v * (t + u) / v * dx1)
+    if dx2 is not None:
+        terms.append(-(dx2 * y * ops.over_square(x2, x1)) * 2)
+    return ops.broadcast(runtime.summed(terms), shape=shape)
+
+
 def power_pullback(ops, g, inputs, y, needs):
     x1, x2 = inputs
     dx1 = dx2 = None
     if needs[0]:
-        t = x2 == 0
-        u = x2 * ops.power(ops.where(t, 1, x1), x2 - 1)
-        dx1 = ops.unbroadcast(g * ops.where(t, 0, u), shape=x1.shape)
+        dx1 = ops.unbroadcast(g * ops.power_slope(x1, x2), shape=x1.shape)
     if needs[1]:
-        v = x1 == 0
-        dx2 = ops.unbroadcast(g * ops.where(v, 0, y * ops.log(ops.where(v, 1, x1))), shape=x2.shape)
+        t = x1 == 0
+        dx2 = ops.unbroadcast(g * ops.where(t, 0, y * ops.log(ops.where(t, 1, x1))), shape=x2.shape)
     return dx1, dx2
 
 
@@ -1309,12 +1342,47 @@ def power_pushforward(ops, tangents, inputs, y):
     shape = np.broadcast_shapes(x1.shape, x2.shape)
     terms = []
     if dx1 is not None:
-        t = x2 == 0
-        u = x2 * ops.power(ops.where(t, 1, x1), x2 - 1)
-        terms.append(dx1 * ops.where(t, 0, u))
+        terms.append(dx1 * ops.power_slope(x1, x2))
     if dx2 is not None:
-        v = x1 == 0
-        terms.append(dx2 * ops.where(v, 0, y * ops.log(ops.where(v, 1, x1))))
+        t = x1 == 0
+        terms.append(dx2 * ops.where(t, 0, y * ops.log(ops.where(t, 1, x1))))
+    return ops.broadcast(runtime.summed(terms), shape=shape)
+
+
+def power_slope_pullback(ops, g, inputs, y, needs):
+    x1, x2 = inputs
+    t = x1 == 0
+    u = x2 - 1
+    dx1 = dx2 = None
+    if needs[0]:
+        v = x2 == 0
+        w = ops.where(t, 1, ops.where(v, x1, 1))
+        dx1 = ops.unbroadcast(
+            ops.where(v, ops.where(t, 0, -(x2 / w / w * g)), g * x2 * ops.power_slope(ops.where(v, 1, x1), u)),
+            shape=x1.shape,
+        )
+    if needs[1]:
+        p = ops.where(t, 1, x1)
+        dx2 = ops.unbroadcast(ops.where(t, 0, g * (y * ops.log(p) + ops.power(p, u))), shape=x2.shape)
+    return dx1, dx2
+
+
+def power_slope_pushforward(ops, tangents, inputs, y):
+    x1, x2 = inputs
+    dx1, dx2 = tangents
+    shape = np.broadcast_shapes(x1.shape, x2.shape)
+    t = x1 == 0
+    u = x2 - 1
+    terms = []
+    if dx1 is not None:
+        v = x2 == 0
+        w = ops.where(t, 1, ops.where(v, x1, 1))
+        terms.append(
+            ops.where(v, ops.where(t, 0, -(x2 / w / w * dx1)), dx1 * x2 * ops.power_slope(ops.where(v, 1, x1), u))
+        )
+    if dx2 is not None:
+        p = ops.where(t, 1, x1)
+        terms.append(ops.where(t, 0, dx2 * (y * ops.log(p) + ops.power(p, u))))
     return ops.broadcast(runtime.summed(terms), shape=shape)
 
 
@@ -1457,15 +1525,37 @@ def selu_pushforward(ops, tangents, inputs, y):
     return ops.where(t, dx * 1.0507009873554805, dx * ops.exp(ops.where(t, 0, x)) * 1.7580993408473768)
 
 
+def semicircle_pullback(ops, g, inputs, y, needs):
+    (x,) = inputs
+    return (-(x / y * g),)
+
+
+def semicircle_pushforward(ops, tangents, inputs, y):
+    (x,) = inputs
+    (dx,) = tangents
+    return -(x / y * dx)
+
+
 def sigmoid_pullback(ops, g, inputs, y, needs):
     (x,) = inputs
-    return (g * ops.sigmoid(-x) * ops.sigmoid(x),)
+    return (g * ops.sigmoid_slope(x),)
 
 
 def sigmoid_pushforward(ops, tangents, inputs, y):
     (x,) = inputs
     (dx,) = tangents
-    return dx * ops.sigmoid(-x) * ops.sigmoid(x)
+    return dx * ops.sigmoid_slope(x)
+
+
+def sigmoid_slope_pullback(ops, g, inputs, y, needs):
+    (x,) = inputs
+    return (g * y * (ops.sigmoid(-x) - ops.sigmoid(x)),)
+
+
+def sigmoid_slope_pushforward(ops, tangents, inputs, y):
+    (x,) = inputs
+    (dx,) = tangents
+    return dx * y * (ops.sigmoid(-x) - ops.sigmoid(x))
 
 
 def sign_pullback(ops, g, inputs, y, needs):
@@ -1480,15 +1570,15 @@ def sign_pushforward(ops, tangents, inputs, y):
 
 def silu_pullback(ops, g, inputs, y, needs):
     (x,) = inputs
-    sigmoid_x = ops.sigmoid(x)
-    return (g * (sigmoid_x + x * ops.sigmoid(-x) * sigmoid_x),)
+    t = ops.clip(x, -1024, 1024)
+    return (g * (t * ops.sigmoid_slope(t) + ops.sigmoid(t)),)
 
 
 def silu_pushforward(ops, tangents, inputs, y):
     (x,) = inputs
     (dx,) = tangents
-    sigmoid_x = ops.sigmoid(x)
-    return dx * (sigmoid_x + x * ops.sigmoid(-x) * sigmoid_x)
+    t = ops.clip(x, -1024, 1024)
+    return dx * (t * ops.sigmoid_slope(t) + ops.sigmoid(t))
 
 
 def sin_pullback(ops, g, inputs, y, needs):
@@ -1504,25 +1594,38 @@ def sin_pushforward(ops, tangents, inputs, y):
 
 def sinc_pullback(ops, g, inputs, y, needs):
     (x,) = inputs
-    t = ops.abs(x) < 0.25
-    u = ops.where(t, x, 1) * ops.where(t, x, 1)
-    v = u * ((4.049947846619244e-06 - u * 1.3148481279991994e-07) * u - 9.766223126318933e-05) + 0.001781145516372852
-    w = u * (u * (u * v - 0.023460810354558236) + 0.2091827825412384) - 1.1445109447325053
-    p = ops.cos(ops.where(t, 0, x * 3.141592653589793)) - ops.sinc(x)
-    q = ops.where(t, x * (u * (u * w + 3.2469697011334144) - 3.289868133696453), p / ops.where(t, 1, x))
-    return (g * q,)
+    return (g * ops.sinc_slope(x),)
 
 
 def sinc_pushforward(ops, tangents, inputs, y):
     (x,) = inputs
     (dx,) = tangents
+    return dx * ops.sinc_slope(x)
+
+
+def sinc_slope_pullback(ops, g, inputs, y, needs):
+    (x,) = inputs
     t = ops.abs(x) < 0.25
-    u = ops.where(t, x, 1) * ops.where(t, x, 1)
-    v = u * ((4.049947846619244e-06 - u * 1.3148481279991994e-07) * u - 9.766223126318933e-05) + 0.001781145516372852
-    w = u * (u * (u * v - 0.023460810354558236) + 0.2091827825412384) - 1.1445109447325053
-    p = ops.cos(ops.where(t, 0, x * 3.141592653589793)) - ops.sinc(x)
-    q = ops.where(t, x * (u * (u * w + 3.2469697011334144) - 3.289868133696453), p / ops.where(t, 1, x))
-    return dx * q
+    u = ops.where(t, x, 1)
+    v = u * u
+    w = v * ((v * 6.522846204932145e-08 - 2.235241817598639e-06) * v + 6.074921769928866e-05) - 0.0012696090064214613
+    p = v * (v * (v * w + 0.019592600680101373) - 0.21114729319102413) + 1.4642794777886687
+    q = v * (v * (v * p - 5.722554723662526) + 9.740909103400243) - 3.289868133696453
+    r = ops.sinc(x) * 9.869604401089358 + y / ops.where(t, 1, x) * 2
+    return (ops.where(t, g * q, -(g * r)),)
+
+
+def sinc_slope_pushforward(ops, tangents, inputs, y):
+    (x,) = inputs
+    (dx,) = tangents
+    t = ops.abs(x) < 0.25
+    u = ops.where(t, x, 1)
+    v = u * u
+    w = v * ((v * 6.522846204932145e-08 - 2.235241817598639e-06) * v + 6.074921769928866e-05) - 0.0012696090064214613
+    p = v * (v * (v * w + 0.019592600680101373) - 0.21114729319102413) + 1.4642794777886687
+    q = v * (v * (v * p - 5.722554723662526) + 9.740909103400243) - 3.289868133696453
+    r = ops.sinc(x) * 9.869604401089358 + y / ops.where(t, 1, x) * 2
+    return ops.where(t, dx * q, -(dx * r))
 
 
 def sinh_pullback(ops, g, inputs, y, needs):
@@ -1543,14 +1646,13 @@ def smooth_l1_loss_pullback(ops, g, inputs, y, needs, beta=1.0, reduction="mean"
     t = input - target
     r = ops.abs(t)
     u = r < beta
-    v = ops.sign(t)
-    w = g * r * v / beta
-    p = g * v
+    v = g * t / beta
+    w = g * ops.sign(t)
     dinput = dtarget = None
     if needs[0]:
-        dinput = ops.unbroadcast(ops.where(u, w, p), shape=input.shape)
+        dinput = ops.unbroadcast(ops.where(u, v, w), shape=input.shape)
     if needs[1]:
-        dtarget = ops.unbroadcast(ops.where(u, -w, -p), shape=target.shape)
+        dtarget = ops.unbroadcast(ops.where(u, -v, -w), shape=target.shape)
     return dinput, dtarget
 
 
@@ -1564,9 +1666,9 @@ def smooth_l1_loss_pushforward(ops, tangents, inputs, y, beta=1.0, reduction="me
     v = ops.sign(t)
     terms = []
     if dinput is not None:
-        terms.append(ops.where(u, dinput * r * v / beta, dinput * v))
+        terms.append(ops.where(u, dinput * t / beta, dinput * v))
     if dtarget is not None:
-        terms.append(ops.where(u, -(dtarget * r * v / beta), -(dtarget * v)))
+        terms.append(ops.where(u, -(dtarget * t / beta), -(dtarget * v)))
     dy = ops.broadcast(runtime.summed(terms), shape=shape)
     return runtime.reduced(dy, reduction)
 
@@ -1753,28 +1855,28 @@ def tan_pushforward(ops, tangents, inputs, y):
 
 def tanh_pullback(ops, g, inputs, y, needs):
     (x,) = inputs
-    t = ops.sigmoid(-x * 2) * ops.sigmoid(x * 2)
-    return (g * t * 4,)
+    t = g * ops.sigmoid_slope(ops.clip(x, -1000, 1000) * 2)
+    return (t * 4,)
 
 
 def tanh_pushforward(ops, tangents, inputs, y):
     (x,) = inputs
     (dx,) = tangents
-    t = ops.sigmoid(-x * 2) * ops.sigmoid(x * 2)
-    return dx * t * 4
+    t = dx * ops.sigmoid_slope(ops.clip(x, -1000, 1000) * 2)
+    return t * 4
 
 
 def tanhshrink_pullback(ops, g, inputs, y, needs):
     (x,) = inputs
-    t = ops.sigmoid(-x * 2) * ops.sigmoid(x * 2)
-    return (-(g * (t * 4 - 1)),)
+    t = ops.sigmoid_slope(ops.clip(x, -1000, 1000) * 2) * 4
+    return (-(g * (t - 1)),)
 
 
 def tanhshrink_pushforward(ops, tangents, inputs, y):
     (x,) = inputs
     (dx,) = tangents
-    t = ops.sigmoid(-x * 2) * ops.sigmoid(x * 2)
-    return -(dx * (t * 4 - 1))
+    t = ops.sigmoid_slope(ops.clip(x, -1000, 1000) * 2) * 4
+    return -(dx * (t - 1))
 
 
 def var_pullback(ops, g, inputs, y, needs, axis=None, ddof=0, keepdims=False):

@@ -27,6 +27,7 @@ from nngrad.codegen.trace import REQUIRED, Op
 LINE_LENGTH = 120
 HOMES = {
     "op": ("mathematics", "Elementwise mathematics and reductions."),
+    "slope": ("slopes", "Derivatives of words, which rules are made of."),
     "activation": ("activations", "Activations."),
     "loss": ("losses", "Losses."),
     "norm": ("norms", "Normalisations."),
@@ -103,8 +104,8 @@ def render(package: Package) -> dict[str, str]:
             write(f"{module}.py", template, codes=own, title=title, ops=package.structural)
         write("rules.py", "rules.py.j2", codes=codes, structural=package.structural)
         write("table.py", "table.py.j2", codes=codes, structural=package.structural, imports=_imports(package))
-        methods = [code.op for code in codes if code.op.home not in ("loss", "norm")] + list(package.structural)
-        write("tensor_methods.py", "tensor_methods.py.j2", methods=methods)
+        methods = [code.op for code in codes if code.op.home not in ("loss", "norm", "slope")]
+        write("tensor_methods.py", "tensor_methods.py.j2", methods=[*methods, *package.structural])
         write("__init__.py", "package.py.j2")
     else:
         write("kernels.py", "kernels.py.j2", codes=package.codes, title="Kernels on NumPy arrays.", ops=())

@@ -121,6 +121,7 @@ __all__ = [
     "sin",
     "sinc",
     "sinh",
+    "slope",
     "softplus",
     "sqrt",
     "structural",
@@ -268,6 +269,7 @@ def _decorator(home: str, doc: str):
 op = _decorator("op", "Plain mathematics: a function of `nngrad` and a Tensor method. Words become ops as they stand.")
 activation = _decorator("activation", "An activation: a function of `nngrad.nn.functional` and a Tensor method.")
 loss = _decorator("loss", "A loss: a function of `nngrad.nn.functional` with `reduction='mean' | 'sum' | 'none'`.")
+slope = _decorator("slope", "The derivative of words, an op of its own for rules to be made of: it is not public.")
 norm = _decorator("norm", "A normalisation: a function of `nngrad.nn.functional`.")
 contraction = _decorator("contraction", "A product of indexed tensors, summed over indices.")
 structural = _decorator("structural", "An index map, declared in a table together with its adjoint.")

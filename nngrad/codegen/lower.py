@@ -270,6 +270,9 @@ class Graph:
         that nothing overflows on the way to a finite result; a number below 1 comes early for the same reason, one
         above 1 late.
         """
+        expr = self._with_signs(expr) if self.smooth else expr
+        if not expr.is_Mul and not expr.is_Pow:
+            return self.build(expr)
         constant, factors = sympy.S.One, []
         is_quotient = any(_is_denominator(factor) for factor in sympy.Mul.make_args(expr))
         for factor in sympy.Mul.make_args(expr):
@@ -302,6 +305,15 @@ class Graph:
         result = self._full_product(above[2], below[2], early)
         result = self._scaled(result, self._multiplied(small_above), self._multiplied(small_below), negative)
         return self._times(result, late)
+
+    def _with_signs(self, product):
+        """|u| sign(u) is u, which has a slope at 0 too."""
+        for sign in (factor for factor in sympy.Mul.make_args(product) if isinstance(factor, words.sign.build)):
+            for factor in sympy.Mul.make_args(product):
+                stage = self.formula.definition(factor) if isinstance(factor, Value) else None
+                if (factor if stage is None else stage.expr) == words.abs(*sign.args):
+                    return product / sign / factor * sign.args[0]
+        return product
 
     def _divided_by_repeated(self, above: list[int], below: list[int]) -> tuple[list[int], list[int]]:
         """What is divided by a row's power is divided several times, for the power might not be in range."""
@@ -392,6 +404,8 @@ class Graph:
         word = WORD_OF[type(expr)]
         if isinstance(expr, sympy.exp) and not self.smooth:
             return self._exponential(*expr.args)
+        if self.smooth and isinstance(expr, sympy.exp | words.sigmoid_slope.build):
+            expr = _bell_within_range(expr)
         if word.smooth and self.smooth:
             return self.build(word.smooth(*expr.args))
         if word.expansion and not self.smooth:
@@ -452,6 +466,19 @@ class Graph:
         if self.nodes[self.build(a)].is_scalar and self.nodes[self.build(b)].is_scalar and not self.smooth:
             return self.node("as_float", made)
         return made
+
+
+def _bell_within_range(expr):
+    """exp(c u**2) for c < 0, and sigmoid_slope(c u), of a u that is kept to where they are not 0 in any dtype."""
+    coefficient, rest = expr.args[0].as_coeff_Mul()
+    if isinstance(expr, sympy.exp):
+        if not (rest.is_Pow and rest.exp == 2 and coefficient.is_negative):
+            return expr
+        limit = sympy.ceiling(sympy.sqrt(LARGEST_EXPONENT / -coefficient))
+        return expr.func(coefficient * words.clip(rest.base, -limit, limit) ** 2)
+    if sympy.Abs(coefficient) <= 1:
+        return expr
+    return expr.func(coefficient * words.clip(rest, -LARGEST_EXPONENT, LARGEST_EXPONENT))
 
 
 def _extremum(condition, a, b) -> str:

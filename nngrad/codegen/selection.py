@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from math import inf
 
 import sympy
 from sympy.core.symbol import Str
@@ -114,6 +115,7 @@ class _Selection:
             wholes = [inlined(form, self.formula.stages) for form in plain]
             truth = self.judge.derivative(source.name)
             candidates.append(self._accurate(f"d{source.name}", known, wholes, cotangent, truth))
+            self._keep_smooth_form_in_range(source, cotangent, truth)
         vjp = dict(zip(self.smooth.vjp, self.search.cheapest_together([*map(_forms, candidates)]), strict=True))
         jvp = {source: form.xreplace({cotangent: self.smooth.tangents[source]}) for source, form in vjp.items()}
         taken = {"y": value.form, **{f"d{source.name}": form for source, form in vjp.items()}}
@@ -121,6 +123,27 @@ class _Selection:
         used = {part.args[1].name for form in (value.form, *vjp.values()) for part in form.atoms(NearZero)}
         series = {name: one for name, one in self.judge.series.items() if name in used}
         return Chosen(self.smooth, value.form, vjp, jvp, errors, series), self.tried
+
+    def _keep_smooth_form_in_range(self, source: Value, cotangent: Value, truth: Truth) -> None:
+        """A smooth form that overflows where the derivative has settled gets its input kept in range."""
+        if len(self.formula.inputs) > 1:
+            return
+
+        def error(form) -> Error:
+            return self.judge.error(form, truth, {cotangent: 1.0})
+
+        form = self.smooth.vjp[source]
+        before = error(form)
+        if before.ulp < inf:
+            return
+        clamped = next(identities.clamped(form, self.formula, LIMITS[0]))
+        if error(clamped).bad < before.bad:
+            tangent = self.smooth.tangents[source]
+            self.smooth = replace(
+                self.smooth,
+                vjp=self.smooth.vjp | {source: clamped},
+                jvp=self.smooth.jvp | {source: clamped.xreplace({cotangent: tangent})},
+            )
 
     def _accurate(self, of: str, known, wholes, cotangent, truth: Truth) -> list[Tried]:
         """The cheapest accurate forms; where there is none, those that only magnify an input's rounding, or the best.

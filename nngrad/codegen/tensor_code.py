@@ -19,7 +19,11 @@ class TensorWriter(Writer):
     def blocks(self) -> list[tuple[str | None, list[int]]]:
         """The nodes in writing order: what several outputs share, then what each needs alone."""
         blocks = blocks_of(self.graph, self.outputs)
-        self.uses = uses_of(self.graph, [node for _, block in blocks for node in block])
+        order = [node for _, block in blocks for node in block]
+        self.uses = uses_of(self.graph, order)
+        for node in order:  # a square takes its operand twice
+            for arg in set(self.graph.nodes[node].args):
+                self.uses[arg] += self.graph.nodes[node].args.count(arg) - 1
         self.taken |= {label for label, _ in self.outputs}
         return blocks
 

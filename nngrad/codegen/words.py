@@ -110,13 +110,13 @@ def _abs_of_product(cls, x):
     return cls(-x) if x.could_extract_minus_sign() else None
 
 
-def _sinc_slope_series(x):
-    """The Taylor series of sinc' in Horner's form, exact to float64 up to 1/4."""
+def _sinc_bend_series(x):
+    """The Taylor series of sinc'' in Horner's form, exact to float64 up to 1/4."""
     square, series = x**2, sympy.S.Zero
-    for n in range(9, 0, -1):
-        coefficient = (-(sympy.pi**2)) ** n * 2 * n / sympy.factorial(2 * n + 1)
+    for n in range(10, 0, -1):
+        coefficient = (-(sympy.pi**2)) ** n * 2 * n * (2 * n - 1) / sympy.factorial(2 * n + 1)
         series = coefficient + square * series
-    return x * series
+    return series
 
 
 half, two_over_sqrt_pi = sympy.Rational(1, 2), 2 / sympy.sqrt(sympy.pi)
@@ -194,7 +194,7 @@ arcsin = _word(
     mpmath.asin,
     10,
     "Inverse sine, in radians.",
-    derivatives=lambda x: [((1 - x) * (1 + x)) ** -half],
+    derivatives=lambda x: [1 / semicircle(x)],
     safe=0,
 )
 arccos = _word(
@@ -203,8 +203,19 @@ arccos = _word(
     mpmath.acos,
     10,
     "Inverse cosine, in radians.",
-    derivatives=lambda x: [-(((1 - x) * (1 + x)) ** -half)],
+    derivatives=lambda x: [-1 / semicircle(x)],
     safe=0,
+)
+# Half the unit circle, which the slopes of arcsin and arccos are made of: its own slope does not cancel near 0.
+semicircle = _word(
+    "semicircle",
+    "",
+    lambda x: mpmath.sqrt((1 - x) * (1 + x)),
+    5,
+    "sqrt(1 - x**2).",
+    derivatives=lambda x: [-x / semicircle(x)],
+    is_positive=True,
+    expansion=lambda x: sympy.sqrt((1 - x) * (1 + x)),
 )
 arctan = _word(
     "arctan", "np.arctan", mpmath.atan, 10, "Inverse tangent, in radians.", derivatives=lambda x: [1 / hypot(1, x) ** 2]
@@ -279,7 +290,6 @@ over_hypot = _word(
     "x1 / hypot(x1, x2), and 0 at the origin.",
     arity=2,
     derivatives=lambda a, b: [over_square(b, a) * over_hypot(b, a), -over_square(a, b) * over_hypot(b, a)],
-    smooth=lambda a, b: Where(sympy.Eq(hypot(a, b), 0), 0, a / hypot(a, b)),
 )
 over_square = _word(
     "over_square",
@@ -292,7 +302,6 @@ over_square = _word(
         (over_hypot(b, a) - over_hypot(a, b)) * (over_hypot(b, a) + over_hypot(a, b)) / hypot(a, b) ** 2,
         -2 * over_square(a, b) * over_square(b, a),
     ],
-    smooth=lambda a, b: Where(sympy.Eq(hypot(a, b), 0), 0, a / hypot(a, b) / hypot(a, b)),
 )
 # sin(pi x) and cos(pi x), which specs write so: pi x need not be rounded before whole turns are taken off it.
 sinpi = _word(
@@ -328,9 +337,8 @@ sinc_slope = _word(
     25,
     "The derivative of sinc.",
     derivatives=lambda x: [
-        -(sympy.pi**2) * sinc(x) - Where(sympy.Eq(x, 0), -(sympy.pi**2) * 2 / 3, 2 * sinc_slope(x) / x)
+        Where(abs(x) < sympy.Rational(1, 4), _sinc_bend_series(x), -(sympy.pi**2) * sinc(x) - 2 * sinc_slope(x) / x)
     ],
-    smooth=lambda x: Where(abs(x) < sympy.Rational(1, 4), _sinc_slope_series(x), (cos(sympy.pi * x) - sinc(x)) / x),
 )
 erf = _word(
     "erf", "runtime.erf", exact.erf, 15, "Error function.", derivatives=lambda x: [two_over_sqrt_pi * exp(-(x**2))]
@@ -397,7 +405,6 @@ sigmoid_slope = _word(
     derivatives=lambda x: [sigmoid_slope(x) * (sigmoid(-x) - sigmoid(x))],
     is_positive=True,
     expansion=lambda x: exp(-abs(x)) / (1 + exp(-abs(x))) ** 2,
-    smooth=lambda x: sigmoid(x) * sigmoid(-x),
     eval=classmethod(lambda cls, x: cls(-x) if x.could_extract_minus_sign() else None),
 )
 softplus = _word(
@@ -487,6 +494,7 @@ clamped = _word(
     "x limited to [-limit, limit].",
     arity=2,
     derivatives=lambda x, limit: [1, 0],
+    smooth=lambda x, limit: clip(x, -limit, limit),
 )
 power = _word(
     "power", "runtime.power", mpmath.power, 30, "x1 to the power x2.", arity=2, derivatives=_power_derivatives, safe=1
@@ -499,10 +507,9 @@ power_slope = _word(
     "x2 times x1 to the power x2 - 1, and 0 for x2 = 0.",
     arity=2,
     derivatives=lambda x, y: [
-        y * power_slope(x, y - 1),
+        Where(sympy.Eq(y, 0), Where(sympy.Eq(x, 0), 0, -y / x / x), y * power_slope(x, y - 1)),
         Where(sympy.Eq(x, 0), 0, power(x, y - 1) + power_slope(x, y) * log(x)),
     ],
-    smooth=lambda x, y: Where(sympy.Eq(y, 0), 0, y * power(x, y - 1)),
     safe=1,
 )
 power_times_log = _word(

@@ -42,13 +42,19 @@ from nngrad.codegen.language import (
     minimum,
     norm,
     op,
+    over_hypot,
+    over_square,
     pi,
+    power_slope,
     prod,
     rsqrt,
+    semicircle,
     sigmoid,
+    sigmoid_slope,
     sign,
     sin,
     sinc,
+    sinc_slope,
     sinh,
     slope,
     sqrt,
@@ -60,7 +66,6 @@ from nngrad.codegen.language import (
     tanh,
     where,
 )
-from nngrad.codegen.words import over_hypot, over_square, power_slope, semicircle, sigmoid_slope, sinc_slope
 
 # Words of the language that are ops as they stand: their derivatives are the language's, not derived here.
 op(abs, sign, floor, sqrt, rsqrt, cbrt, exp, exp2, expm1, log, log2, log10, log1p, logaddexp)

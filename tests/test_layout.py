@@ -9,8 +9,8 @@ from conftest import ROOT
 
 STAGES = (
     "symbols", "exact", "words", "exponentials", "language", "trace", "restage", "identities", "recognise", "shift",
-    "rescale", "rewrite", "derive", "certify", "lower", "series", "rounding", "forms", "selection", "choices", "infix",
-    "numpy_code", "tensor_code", "bodies", "assemble", "contract", "approximate", "emit", "explain", "pipeline",
+    "rescale", "rewrite", "derive", "certify", "lower", "guards", "series", "rounding", "forms", "selection", "choices",
+    "infix", "numpy_code", "tensor_code", "bodies", "assemble", "contract", "approximate", "emit", "explain", "pipeline",
     "samples", "certificate", "command", "__main__",
 )  # fmt: skip
 GENERATOR_NEEDS = {"sympy", "jinja2", "mpmath", "tqdm"}

@@ -131,9 +131,7 @@ def smooth_l1_loss(input, target, beta=1.0, reduction="mean"):
     t = runtime.where(mask, r, 1)
     t = np.multiply(t, t, out=t)
     t = np.multiply(t, 0.5 / beta, out=t)
-    u = np.multiply(r, 2, out=r)
-    u = np.subtract(u, beta, out=u)
-    u = np.multiply(u, 0.5, out=u)
+    u = np.subtract(r, 0.5 * beta, out=r)
     return runtime.reduced(runtime.where(mask, t, u), reduction)
 
 
@@ -204,9 +202,7 @@ def huber_loss(input, target, delta=1.0, reduction="mean"):
     t = runtime.where(mask, r, 1)
     t = np.multiply(t, t, out=t)
     t = np.multiply(t, 0.5, out=t)
-    u = np.multiply(r, 2, out=r)
-    u = np.subtract(u, delta, out=u)
-    u = np.multiply(u, 0.5, out=u)
+    u = np.subtract(r, 0.5 * delta, out=r)
     u = np.multiply(u, delta, out=u)
     return runtime.reduced(runtime.where(mask, t, u), reduction)
 

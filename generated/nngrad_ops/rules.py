@@ -222,15 +222,15 @@ def binary_cross_entropy_with_logits_pushforward(ops, tangents, inputs, y, reduc
 
 def cbrt_pullback(ops, g, inputs, y, needs):
     (x,) = inputs
-    t = (ops.where(x == 0, 1.0, 0.0) + ops.abs(y)) / 3
-    return (t / ops.abs(x) * g,)
+    t = ops.where(x == 0, 1.0, 0.0) + ops.clip(ops.abs(y), -1e+300, 1e+300)
+    return (t / 3 / ops.abs(x) * g,)
 
 
 def cbrt_pushforward(ops, tangents, inputs, y):
     (x,) = inputs
     (dx,) = tangents
-    t = (ops.where(x == 0, 1.0, 0.0) + ops.abs(y)) / 3
-    return t / ops.abs(x) * dx
+    t = ops.where(x == 0, 1.0, 0.0) + ops.clip(ops.abs(y), -1e+300, 1e+300)
+    return t / 3 / ops.abs(x) * dx
 
 
 def celu_pullback(ops, g, inputs, y, needs, alpha=1.0):

@@ -13,8 +13,9 @@ from functools import cached_property
 
 from nngrad.codegen.derive import Derivatives, derive
 from nngrad.codegen.forms import Search
+from nngrad.codegen.guards import guarded, used_always
 from nngrad.codegen.infix import blocks_of
-from nngrad.codegen.lower import Graph, guarded, used_always
+from nngrad.codegen.lower import Graph
 from nngrad.codegen.numpy_code import NumpyWriter
 from nngrad.codegen.rewrite import rewrite
 from nngrad.codegen.selection import Chosen

@@ -69,6 +69,14 @@ from nngrad.codegen.words import (
     tanh,
 )
 
+# Not for formulas: the derivatives of words, which nngrad's own spec makes ops of.
+from nngrad.codegen.words import over_hypot as over_hypot
+from nngrad.codegen.words import over_square as over_square
+from nngrad.codegen.words import power_slope as power_slope
+from nngrad.codegen.words import semicircle as semicircle
+from nngrad.codegen.words import sigmoid_slope as sigmoid_slope
+from nngrad.codegen.words import sinc_slope as sinc_slope
+
 __all__ = [
     "abs",
     "activation",

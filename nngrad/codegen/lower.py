@@ -43,10 +43,8 @@ from nngrad.codegen.words import WORD_OF
 
 COMPARISONS = {sympy.Gt: ">", sympy.Ge: ">=", sympy.Lt: "<", sympy.Le: "<=", sympy.Eq: "==", sympy.Ne: "!="}
 REDUCTIONS = {"sum": "np.add", "prod": "np.multiply", "max": "np.maximum", "min": "np.minimum"}
-# Functions that overflow at one end but are defined everywhere: clamping their argument at a branch's edge is a guard.
-OVERFLOWING = {"np.exp", "np.exp2", "np.expm1", "np.sinh", "np.cosh"}
-SAFE_ARGUMENT = {word.numpy: word.safe for word in WORD_OF.values() if word.safe is not None} | {"np.sqrt": 1}
 MAX_POWER_BY_PRODUCTS = 8
+LARGEST_INTEGER = 10**16  # written as such
 LARGEST_SHARED = 16  # the denominator of a factor that terms share
 LARGEST_EXPONENT = 1000  # exp(-1000) is 0 in every dtype
 
@@ -244,7 +242,8 @@ class Graph:
         What all terms share is taken out: x / 6 + 1 / 2 cancels near -3, and (x + 3) / 6 does not.
         """
         content, primitive = expr.primitive()
-        if content != 1 and content.q <= LARGEST_SHARED and not self.smooth:
+        plain = all(abs(term.as_coeff_Mul()[0]) == 1 for term in primitive.args if not term.is_number)
+        if content != 1 and content.q <= LARGEST_SHARED and plain and not self.smooth:
             return self._times(self.build(primitive), content)
         terms = []
         for term in expr.as_ordered_terms():
@@ -502,136 +501,6 @@ def _is_unit_fraction(number) -> bool:
 
 
 def _literal(value) -> str:
-    if value.is_Integer:
+    if value.is_Integer and abs(value) < LARGEST_INTEGER:
         return str(int(value))
     return repr(float(sympy.N(value, 30)))
-
-
-# --- guards -----------------------------------------------------------------------------------------------------------
-
-_ALWAYS = frozenset([frozenset()])
-
-
-def guarded(graph: Graph, outputs: list[int]) -> tuple[Graph, list[int]]:
-    """The graph with a safe argument for every delicate operation where only an untaken branch would use it."""
-    contexts = _contexts(graph, outputs)
-    made = Graph(graph.formula, graph.arguments, graph.smooth, graph.sources_of, graph.directions)
-    moved: dict[int, int] = {}
-    for position, node in enumerate(graph.nodes):
-        if position not in contexts:
-            continue
-        args = [moved[arg] for arg in node.args]
-        context = contexts[position]
-        if context != _ALWAYS:
-            args = _guard_arguments(made, node, args, context, moved)
-        moved[position] = made.node(
-            node.op,
-            *args,
-            detail=node.detail,
-            axis=node.axis,
-            reduced=node.reduced,
-            frozen=node.frozen,
-            sources=node.sources,
-        )
-        if position in graph.names:
-            made.names.setdefault(moved[position], graph.names[position])
-    return made, [moved[output] for output in outputs]
-
-
-def used_always(graph: Graph, outputs: list[int]) -> set[int]:
-    """The nodes that the outputs need whatever branch is taken."""
-    return {node for node, context in _contexts(graph, outputs).items() if context == _ALWAYS}
-
-
-def _contexts(graph: Graph, outputs: list[int]) -> dict[int, frozenset]:
-    """For each node that is used, the conditions under which it is: a set of conjunctions of (condition, truth)."""
-    contexts: dict[int, frozenset] = {output: _ALWAYS for output in outputs}
-    for position in range(len(graph.nodes) - 1, -1, -1):
-        if position not in contexts:
-            continue
-        node = graph.nodes[position]
-        for place, arg in enumerate(node.args):
-            context = contexts[position]
-            if node.op == "where" and place > 0:
-                context = _narrowed(context, (node.args[0], place == 1))
-            contexts[arg] = _joined(contexts.get(arg, frozenset()), context)
-    return contexts
-
-
-def _narrowed(context, literal):
-    opposite = (literal[0], not literal[1])
-    return frozenset(conjunction | {literal} for conjunction in context if opposite not in conjunction)
-
-
-def _joined(first, second):
-    conjunctions = set(first | second)
-    changed = True
-    while changed:
-        changed = False
-        for conjunction in sorted(conjunctions, key=sorted):
-            for condition, truth in sorted(conjunction):
-                rest = conjunction - {(condition, truth)}
-                if rest | {(condition, not truth)} in conjunctions:
-                    conjunctions -= {conjunction, rest | {(condition, not truth)}}
-                    conjunctions.add(rest)
-                    changed = True
-                    break
-            if changed:
-                break
-    return frozenset(one for one in conjunctions if not any(other < one for other in conjunctions))
-
-
-def _guard_arguments(made: Graph, node: Node, args: list[int], context, moved) -> list[int]:
-    if node.op == "divide" and not made.nodes[args[1]].is_scalar:
-        return [args[0], _safe(made, args[1], 1, context, moved)]
-    if node.op == "multiply" and args[0] == args[1]:
-        return [_safe(made, args[0], 1, context, moved)] * 2
-    name = node.detail if node.op == "call" else ""
-    name = name if "." in name else f"np.{name}"
-    if node.op == "call" and name in SAFE_ARGUMENT:
-        clamped = _clamped(made, args[0], context, moved) if name in OVERFLOWING and not made.smooth else None
-        return [
-            clamped if clamped is not None else _safe(made, args[0], SAFE_ARGUMENT[name], context, moved),
-            *args[1:],
-        ]
-    return args
-
-
-def _clamped(made: Graph, arg: int, context, moved) -> int | None:
-    """The argument limited at the edge of its branch, where the branch says `x < c` of this very argument."""
-    if len(context) != 1 or len(next(iter(context))) != 1:
-        return None
-    ((condition, truth),) = next(iter(context))
-    comparison = made.nodes[moved[condition]]
-    if comparison.op != "compare" or comparison.args[0] != arg or not made.nodes[comparison.args[1]].is_scalar:
-        return None
-    if comparison.detail not in (">", ">=", "<", "<="):
-        return None
-    above = (comparison.detail in (">", ">=")) == truth
-    return made.node("call", arg, comparison.args[1], detail="np.maximum" if above else "np.minimum")
-
-
-def _safe(made: Graph, arg: int, value: int, context, moved) -> int:
-    """`where(context, arg, value)`."""
-    if made.nodes[arg].is_scalar:
-        return arg
-    safe = made.number(sympy.Integer(value))
-    if len(context) == 1:
-        for condition, truth in sorted(next(iter(context))):
-            branches = (arg, safe) if truth else (safe, arg)
-            arg = made.node("where", moved[condition], *branches)
-        return arg
-    conjunctions = []
-    for conjunction in sorted(context, key=sorted):
-        literals = [
-            moved[condition] if truth else made.node("logic", moved[condition], detail="~")
-            for condition, truth in sorted(conjunction)
-        ]
-        total = literals[0]
-        for literal in literals[1:]:
-            total = made.node("logic", total, literal, detail="&")
-        conjunctions.append(total)
-    mask = conjunctions[0]
-    for conjunction in conjunctions[1:]:
-        mask = made.node("logic", mask, conjunction, detail="|")
-    return made.node("where", mask, arg, safe)

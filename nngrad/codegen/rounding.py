@@ -22,14 +22,15 @@ import sympy
 from sympy.logic.boolalg import And, Not, Or
 
 from nngrad.codegen.certify import Oracle
-from nngrad.codegen.lower import Graph, guarded
+from nngrad.codegen.guards import guarded
+from nngrad.codegen.lower import Graph
 from nngrad.codegen.restage import inlined
 from nngrad.codegen.series import Series, fitted
 from nngrad.codegen.symbols import Indicator, Parameter, Value, Where
 from nngrad.codegen.trace import Formula
 from nngrad.codegen.words import WORD_OF
 
-HUGE = 1e36
+HUGE, LARGEST = 1e36, float(np.finfo(np.float32).max)
 GOLDEN = (np.sqrt(5) - 1) / 2
 SMALLEST_EXPONENT, LARGEST_EXPONENT = -149, 120  # nearer to the largest float a factor of 2 may overflow
 INFINITIES = np.array([np.inf, -np.inf])
@@ -356,3 +357,4 @@ def _near_zero(series: Series, x):
 
 
 _HELPERS["runtime.near_zero"] = _near_zero
+_HELPERS["runtime.clamped"] = lambda x, limit: np.clip(x, -min(limit, LARGEST), min(limit, LARGEST))

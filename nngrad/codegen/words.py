@@ -141,7 +141,7 @@ cbrt = _word(
     lambda x: mpmath.sign(x) * mpmath.cbrt(mpmath.fabs(x)),
     20,
     "Cube root.",
-    derivatives=lambda x: [(abs(cbrt(x)) + Indicator(sympy.Eq(x, 0))) / abs(x) / 3],
+    derivatives=lambda x: [(clamped(abs(cbrt(x)), 10**300) + Indicator(sympy.Eq(x, 0))) / abs(x) / 3],
 )
 exp = _word("exp", "np.exp", exact.exp, 4, "Exponential function.", head=sympy.exp, safe=0)
 exp2 = _word(

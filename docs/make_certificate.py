@@ -102,8 +102,7 @@ def pytorch():
     """
     functions |= {name: getattr(F, name) for name in activations.split()}
     losses = """
-        smooth_l1_loss huber_loss kl_div binary_cross_entropy_with_logits binary_cross_entropy l1_loss mse_loss
-        cross_entropy
+        smooth_l1_loss huber_loss kl_div binary_cross_entropy_with_logits l1_loss mse_loss cross_entropy
     """
 
     def unreduced(loss):
@@ -282,13 +281,8 @@ def machine(titles):
     if info.exists():
         models = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]
         cpu = models[0] if models else cpu
-    versions = [
-        f"Python {platform.python_version()}",
-        f"NumPy {np.__version__}",
-        *titles,
-        f"mpmath {mpmath.__version__}",
-    ]
-    return f"Measured on {cpu}, {os.cpu_count()} cores, with {', '.join(versions)}."
+    ours = f"Python {platform.python_version()}, NumPy {np.__version__}, mpmath {mpmath.__version__}"
+    return f"Measured on {cpu}, {os.cpu_count()} cores, with {', '.join([ours, *titles])}."
 
 
 def main():

@@ -196,7 +196,7 @@ class Exam:
         self.op, self.formula, self.dtype, self.thin = op, formula, np.dtype(dtype), thin
         self.scale = Scale.of(dtype)
         self.numbers, self.called = _arguments(op, formula)
-        self.label = _label(op, formula)
+        self.label = label_of(op, formula)
         self.oracle = Oracle(formula, self.numbers, mpmath.mpf(float(np.finfo(dtype).smallest_subnormal)))
         self.names = [value.name for value in formula.inputs]
         moving = {one.name for one in op.inputs if one.differentiable}
@@ -370,15 +370,13 @@ class Exam:
                     self._mark_limits(subject, entry, base, name, sign)
 
     def _mark_limits(self, subject, entry, base, name, sign) -> None:
-        largest = mpmath.mpf(float(np.finfo(self.dtype).max))
-        far = [
-            {**base, name: np.array([sign * x], dtype=object)} for x in (largest, *(mpmath.ldexp(1, n) for n in FAR))
-        ]
+        sequence = [mpmath.mpf(float(np.finfo(self.dtype).max)), *(mpmath.ldexp(1, exponent) for exponent in FAR)]
+        far = {**base, name: np.array([sign * x for x in sequence], dtype=object)}
         inputs = {**base, name: np.full(1, sign * np.inf, self.dtype)}
         y, pulled = _quietly(subject, inputs, self.moving)
-        limits = {"y": (y, [self.oracle(**one).item() for one in far])}
-        for moved in self.moving:
-            limits[f"d{moved}"] = (pulled[moved], [self._slope(moved, one).item() for one in far])
+        limits = {"y": (y, self.oracle(**far))} | {
+            f"d{moved}": (pulled[moved], self._slope(moved, far)) for moved in self.moving
+        }
         for what, (got, values) in limits.items():
             limit = _limit(values[1:])
             if limit is not None and not min(self.scale.error(got.item(), one) for one in (limit, values[0])) <= FAIR:
@@ -512,7 +510,8 @@ def _arguments(op: Op, formula: Formula):
     return numbers, called
 
 
-def _label(op: Op, formula: Formula) -> str:
+def label_of(op: Op, formula: Formula) -> str:
+    """The op's name with those parameters that are not at their defaults."""
     defaults = {one.name: None for one in op.inputs} | {one.name: one.default for one in op.params}
     told = [
         name if value == PRESENT else f"{name}={value!r}" for name, value in formula.static if value != defaults[name]

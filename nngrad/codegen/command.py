@@ -161,13 +161,13 @@ def _list(path: Path) -> int:
 
 
 def _certify(names: list[str]) -> int:
-    ops = _measurable()
+    ops = _ops()
     for name in names:
-        if name not in ops:
-            similar = difflib.get_close_matches(name, ops, 1)
-            mend = f"did you mean {similar[0]}? " if similar else ""
-            raise SpecError(f"there is no op {name} with a formula", f"{mend}--list shows the ops")
-    tasks = [(name, dtype) for name in names or ops for dtype in certificate.DTYPES]
+        op = find_op(list(ops.values()), name, SPEC)
+        if not op.formulas:
+            raise SpecError(f"{name} is {op.family}", "name ops that have a formula to measure by")
+    names = names or [op.name for op in ops.values() if op.formulas]
+    tasks = [(name, dtype) for name in names for dtype in certificate.DTYPES]
     entries = []
     with ProcessPoolExecutor(min(os.cpu_count() or 1, len(tasks))) as pool:
         for found in tqdm(
@@ -181,10 +181,9 @@ def _certify(names: list[str]) -> int:
 
 
 @cache  # each process traces the spec once
-def _measurable() -> dict[str, Op]:
-    """The ops that have a formula to measure by: contractions and index maps are sums and copies."""
-    return {op.name: op for op in map(trace, load_spec(SPEC)) if op.formulas}
+def _ops() -> dict[str, Op]:
+    return {op.name: op for op in map(trace, load_spec(SPEC))}
 
 
 def _measure(name: str, dtype) -> list[certificate.Entry]:
-    return certificate.certify(_measurable()[name], dtype)
+    return certificate.certify(_ops()[name], dtype)

@@ -171,7 +171,8 @@ def test_explain(capsys):
     assert titles[0].startswith("silu")
     sections = ["Formula", "Derivative", "Forms of y", "Forms of dx", "Code"]
     assert [title for title in titles if title in sections] == sections
-    of = dict(zip(sections, re.split(r"^(?:Formula|Derivative|Forms of d?\w|Code)$", page, flags=re.MULTILINE)[1:]))
+    parts = re.split(r"^(?:Formula|Derivative|Forms of d?\w|Code)$", page, flags=re.MULTILINE)[1:]
+    of = dict(zip(sections, parts, strict=True))
     assert "sigmoid(x)" in of["Formula"]
     assert "dx = " in of["Derivative"] and "LaTeX: " in of["Derivative"] and "\\" in of["Derivative"]
     assert not of["Derivative"].isascii(), "no mathematics in unicode"

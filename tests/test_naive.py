@@ -26,10 +26,20 @@ OPS = {
     spec: {declaration.name: trace(declaration) for declaration in load_spec(SPECS / f"{spec}.py")}
     for spec in ("naive", "naive_more")
 }
-CASES = [pytest.param(spec, name, marks=[pytest.mark.slow] * (spec != "naive")) for spec in OPS for name in OPS[spec]]
 TOLERANCE = 5  # units in the last place
 LARGEST = {np.float32: 1e30, np.float64: 1e290}  # so that factors like 2 * x do not overflow
-KNOWN = {}  # (op, of what): why it is worse
+KNOWN = {  # formulas that are worse, and why
+    "conjugate": "its derivative x / hypot(1, x) - 1 cancels for large x",
+    "cauchy": "x**2 overflows",
+}
+
+
+def cases():
+    for spec, ops in OPS.items():
+        for name in ops:
+            marks = [pytest.mark.slow] if spec != "naive" else []
+            marks += [pytest.mark.xfail(reason=KNOWN[name], strict=True)] if name in KNOWN else []
+            yield pytest.param(spec, name, marks=marks)
 
 
 def points(dtype):
@@ -51,11 +61,14 @@ def arguments(op, dtype):
 
 
 def exact(op, inputs):
-    """The exact value and gradients, each with its change when an input is half a unit in the last place off."""
+    """The exact value and gradients, each with its change when an input is a unit in the last place off.
+
+    Half of that is what rounding a constant costs, as in 1.702 * x, half what rounding the product or the sum costs.
+    """
     oracle = Oracle(op.formulas[0], {param.name: param.default for param in op.params})
-    steps = {name: np.spacing(np.abs(column)) / 2 for name, column in inputs.items()}
+    steps = {name: np.spacing(np.abs(column)) for name, column in inputs.items()}
     with mpmath.workdps(700):
-        halves = {
+        moved = {
             name: np.array([mpmath.mpf(float(x)) + float(step) for x, step in zip(column, steps[name], strict=True)])
             for name, column in inputs.items()
         }
@@ -68,7 +81,7 @@ def exact(op, inputs):
     }
     for of, function in functions.items():
         here = function(inputs)
-        yield of, here, sum(abs(function(inputs | {name: halves[name]}) - here) for name in inputs)
+        yield of, here, sum(abs(function(inputs | {name: moved[name]}) - here) for name in inputs)
 
 
 def computed(package, op, inputs):
@@ -98,7 +111,7 @@ def fixture_package_of(tmp_path_factory):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize(("spec", "name"), CASES)
+@pytest.mark.parametrize(("spec", "name"), cases())
 def test_naive_formula_is_exact(package_of, spec, name, dtype):
     op = OPS[spec][name]
     inputs = arguments(op, dtype)

@@ -111,7 +111,7 @@ def fixture_package_of(tmp_path_factory):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize(("spec", "name"), cases())
+@pytest.mark.parametrize(("spec", "name"), [*cases()])
 def test_naive_formula_is_exact(package_of, spec, name, dtype):
     op = OPS[spec][name]
     inputs = arguments(op, dtype)

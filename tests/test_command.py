@@ -160,6 +160,73 @@ def test_list(small):
     }  # fmt: skip
 
 
+# --- --explain --------------------------------------------------------------------------------------------------------
+
+
+def test_explain(capsys):
+    """Formula, derivative for the eye and for LaTeX, the forms with cost and error, the one taken, the code."""
+    assert command.run(["--explain", "silu"]) == 0
+    page = capsys.readouterr().out
+    titles = re.findall(r"^(\w.*)$", page, re.MULTILINE)
+    assert titles[0].startswith("silu")
+    sections = ["Formula", "Derivative", "Forms of y", "Forms of dx", "Code"]
+    assert [title for title in titles if title in sections] == sections
+    parts = re.split(r"^(?:Formula|Derivative|Forms of d?\w|Code)$", page, flags=re.MULTILINE)[1:]
+    of = dict(zip(sections, parts, strict=True))
+    assert "sigmoid(x)" in of["Formula"]
+    assert "dx = " in of["Derivative"] and "LaTeX: " in of["Derivative"] and "\\" in of["Derivative"]
+    assert not of["Derivative"].isascii(), "no mathematics in unicode"
+    for title in ("Forms of y", "Forms of dx"):
+        rows = re.findall(r"^ +(\*?) +(\d+\.\d) +(\S+) ulp +\S+ +\S", of[title], re.MULTILINE)
+        assert [float(cost) for _, cost, _ in rows] == sorted(float(cost) for _, cost, _ in rows)
+        assert [float(error) <= 3.5 for star, _, error in rows if star] == [True]
+    assert "def silu(x" in of["Code"] and "np." in of["Code"]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("softmx", ["there is no op softmx", "did you mean softmax?"]),
+        ("qqqqqq", ["there is no op qqqqqq", "--list"]),
+        ("reshape", ["reshape is structural", "read its code"]),
+    ],
+)
+def test_explain_what_can_not_be(capsys, name, words):
+    assert command.run(["--explain", name]) == 2
+    captured = capsys.readouterr()
+    missing = [word for word in [*words, MENDED] if word not in captured.err]
+    assert not missing, f"{missing} not in {captured.err}"
+    assert captured.out == ""
+
+
+# --- formulas that can't be made accurate -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("formula", "words"),
+    [
+        (
+            "sqrt(x**2 + 1) - x",
+            ["in f: no accurate form", "its derivative dx is ", "units in the last place off at x ="],
+        ),
+        ("log(1 + x**2)", ["in f: no accurate form", "its value overflows", "at x = "]),
+        ("log(1 + exp(x))", []),
+    ],
+)
+def test_an_inaccurate_formula_is_reported(tmp_path, capsys, monkeypatch, formula, words):
+    """With its place, the op, and the worst input; the package is written all the same."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    spec = tmp_path / "my_ops.py"
+    spec.write_text(f"{HEAD}@op\ndef f(x):\n    return {formula}\n")
+    assert command.run(["--spec", str(spec), "--out", str(tmp_path / "my_package")]) == 0
+    warned = capsys.readouterr().err
+    assert ("warning: " in warned) == bool(words)
+    assert not words or re.search(re.escape(f"warning: {spec}") + r":\d+: in f: ", warned)
+    assert not [word for word in words if word not in warned], warned
+    assert ("--explain f" in warned) == bool(words)
+    assert (tmp_path / "my_package" / "kernels.py").exists()
+
+
 # --- a spec of one's own ----------------------------------------------------------------------------------------------
 
 MY_OPS = '''"""Three ops that the project does not have."""

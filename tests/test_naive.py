@@ -6,6 +6,7 @@ Values and gradients are judged by the oracle, which knows the formula as it sta
 import importlib
 import sys
 import warnings
+from functools import cache
 from pathlib import Path
 
 import mpmath
@@ -25,10 +26,20 @@ OPS = {
     spec: {declaration.name: trace(declaration) for declaration in load_spec(SPECS / f"{spec}.py")}
     for spec in ("naive", "naive_more")
 }
-CASES = [pytest.param(spec, name, marks=[pytest.mark.slow] * (spec != "naive")) for spec in OPS for name in OPS[spec]]
 TOLERANCE = 5  # units in the last place
 LARGEST = {np.float32: 1e30, np.float64: 1e290}  # so that factors like 2 * x do not overflow
-KNOWN = {}  # (op, of what): why it is worse
+KNOWN = {  # formulas that are worse, and why
+    "conjugate": "its derivative x / hypot(1, x) - 1 cancels for large x",
+    "cauchy": "x**2 overflows",
+}
+
+
+def cases():
+    for spec, ops in OPS.items():
+        for name in ops:
+            marks = [pytest.mark.slow] if spec != "naive" else []
+            marks += [pytest.mark.xfail(reason=KNOWN[name], strict=True)] if name in KNOWN else []
+            yield pytest.param(spec, name, marks=marks)
 
 
 def points(dtype):
@@ -50,12 +61,17 @@ def arguments(op, dtype):
 
 
 def exact(op, inputs):
-    """The exact value and gradients, each with its change when an input is half a unit in the last place off."""
+    """The exact value and gradients, each with its change when an input is a unit in the last place off.
+
+    Half of that is what rounding a constant costs, as in 1.702 * x, half what rounding the product or the sum costs.
+    """
     oracle = Oracle(op.formulas[0], {param.name: param.default for param in op.params})
-    steps = {name: np.spacing(np.abs(column)) / 2 for name, column in inputs.items()}
-    halves = {
-        name: column.astype(object) + [mpmath.mpf(float(one)) for one in steps[name]] for name, column in inputs.items()
-    }
+    steps = {name: np.spacing(np.abs(column)) for name, column in inputs.items()}
+    with mpmath.workdps(700):
+        moved = {
+            name: np.array([mpmath.mpf(float(x)) + float(step) for x, step in zip(column, steps[name], strict=True)])
+            for name, column in inputs.items()
+        }
 
     def slope(name, inputs):
         return oracle.slope({name: np.ones(len(steps[name]))}, inputs)
@@ -65,7 +81,7 @@ def exact(op, inputs):
     }
     for of, function in functions.items():
         here = function(inputs)
-        yield of, here, sum(abs(function(inputs | {name: halves[name]}) - here) for name in inputs)
+        yield of, here, sum(abs(function(inputs | {name: moved[name]}) - here) for name in inputs)
 
 
 def computed(package, op, inputs):
@@ -78,23 +94,28 @@ def computed(package, op, inputs):
     return {"y": y.data} | {name: tensor.grad for name, tensor in zip(inputs, tensors, strict=True)}
 
 
-@pytest.fixture(scope="module", name="package")
-def fixture_package(request, tmp_path_factory):
+@pytest.fixture(scope="module", name="package_of")
+def fixture_package_of(tmp_path_factory):
+    """Gives the package generated from a spec, made when it is first asked for."""
     folder = tmp_path_factory.mktemp("naive")
-    name = f"{request.param}_package"
-    assert run(["--spec", str(SPECS / f"{request.param}.py"), "--out", str(folder / name)]) == 0
+
+    @cache
+    def package_of(spec):
+        name = f"{spec}_package"
+        assert run(["--spec", str(SPECS / f"{spec}.py"), "--out", str(folder / name)]) == 0
+        return importlib.import_module(name)
+
     sys.path.insert(0, str(folder))
-    yield importlib.import_module(name)
+    yield package_of
     sys.path.remove(str(folder))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize(("package", "name"), CASES, indirect=["package"])
-def test_naive_formula_is_exact(package, request, name, dtype):
-    spec = request.node.callspec.params["package"]
+@pytest.mark.parametrize(("spec", "name"), [*cases()])
+def test_naive_formula_is_exact(package_of, spec, name, dtype):
     op = OPS[spec][name]
     inputs = arguments(op, dtype)
-    got = computed(package, op, inputs)
+    got = computed(package_of(spec), op, inputs)
     for of, truth, change in exact(op, inputs):
         for place, (a, b, forgiven) in enumerate(zip(got[of], truth, change, strict=True)):
             with np.errstate(over="ignore"):

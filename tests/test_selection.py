@@ -1,0 +1,142 @@
+"""How accurate forms are found: words in disguise, stable fractions, identities, series, and the judge of them all."""
+
+import pytest
+
+pytest.importorskip("sympy")
+
+import mpmath
+import numpy as np
+import sympy
+from sympy import exp, log, sqrt
+
+from nngrad.codegen import words
+from nngrad.codegen.exponentials import as_word, stable, tails
+from nngrad.codegen.identities import as_quotient, one_signed, without_difference_of_roots
+from nngrad.codegen.pipeline import load_spec, selections
+from nngrad.codegen.rounding import ACCURATE, Judge
+from nngrad.codegen.series import fitted
+from nngrad.codegen.symbols import Value, Where
+from nngrad.codegen.trace import trace
+
+x = Value("x")
+
+
+@pytest.mark.parametrize(
+    ("written", "word"),
+    [
+        (1 / (1 + exp(-x)), words.sigmoid(x)),
+        (exp(x) / (1 + exp(x)), words.sigmoid(x)),
+        (3 / (2 + 2 * exp(2 * x)), words.sigmoid(-2 * x) * 3 / 2),
+        (exp(x) / (1 + exp(x)) ** 2, words.sigmoid_slope(x)),
+        ((exp(x) - exp(-x)) / (exp(x) + exp(-x)), words.tanh(x)),
+        (1 / (2 + exp(x)), None),
+        (x**2, None),
+    ],
+)
+def test_fractions_that_are_words(written, word):
+    assert as_word(written) == word
+
+
+@pytest.mark.parametrize(
+    "written",
+    [1 / (2 + exp(x)), (1 + exp(x)) / (3 + exp(2 * x)), log(2 + exp(x)), log(exp(-x) + exp(x)), x / (1 + 5 * exp(-x))],
+)
+def test_stable_forms_are_equal_and_overflow_nowhere(written):
+    form = stable(written)
+    assert all(part.args[0].subs(x, side * 5000) <= 0 for part in form.atoms(exp) for side in (1, -1))
+    for number in (-3.5, -0.25, 0.75, 4.25):
+        assert value(form, number) == pytest.approx(float(written.subs(x, number)), rel=1e-13)
+
+
+def value(form, number):
+    """The number that a form comes to."""
+    form = form.xreplace({x: sympy.Float(number)})
+    plain = form.replace(lambda part: isinstance(part, Where), lambda part: part.args[1 if part.args[0] else 2])
+    return float(sympy.lambdify([], plain, [{"Abs": abs, "expm1": np.expm1, "log1p": np.log1p}, "numpy"])())
+
+
+def test_what_has_no_exponentials_has_no_stable_form():
+    assert stable(x**2) is None and stable(exp(x)) is None
+
+
+def test_tails():
+    assert list(tails(x * exp(x) / (1 + exp(x)))) == [(x, x)]
+    assert list(tails(1 / (1 + exp(-x)))) == []  # a multiple by a number has no digits to lose
+
+
+def test_series_of_a_difference():
+    series = fitted(lambda numbers: [one - mpmath.tanh(one) for one in numbers], 0.3)
+    assert (series.power, series.even, series.radius) == (3, True, 0.5)
+    with mpmath.workdps(40):
+        for number in (1e-9, 0.01, 0.3, -0.5):
+            truth = mpmath.mpf(number) - mpmath.tanh(number)
+            got = mpmath.mpf(number) ** 3 * mpmath.polyval(series.coefficients["float64"], mpmath.mpf(number) ** 2)
+            assert abs(got / truth - 1) < 1e-16
+
+
+def test_no_series_without_a_leading_power_or_beyond_its_radii():
+    assert fitted(lambda numbers: [mpmath.exp(-1 / abs(one)) for one in numbers], 0.3) is None
+    assert fitted(lambda numbers: numbers, 40) is None
+
+
+def test_identities():
+    softplus, sigmoid = words.softplus, words.sigmoid
+    assert one_signed(softplus(x) - softplus(-x)) == x
+    assert one_signed(sigmoid(x) + sigmoid(-x)) == 1
+    assert one_signed(sigmoid(x)) == sigmoid(x)
+    assert as_quotient(1 - x**2 / (1 + x**2)) == 1 / (1 + x**2)
+    assert without_difference_of_roots(sqrt(1 + x**2) - 1) == x**2 / (sqrt(1 + x**2) + 1)
+    assert without_difference_of_roots(words.hypot(1, x) - 1) == x**2 / (words.hypot(1, x) + 1)
+
+
+# --- the judge --------------------------------------------------------------------------------------------------------
+
+
+def traced(folder, formula):
+    """The op of one input with this formula."""
+    path = folder / "spec.py"
+    path.write_text(f"from nngrad.codegen.language import *\n\n\n@op\ndef f(x):\n    return {formula}\n")
+    (declaration,) = load_spec(path)
+    return trace(declaration)
+
+
+def judged(folder, formula, form):
+    written = traced(folder, formula).formulas[0]
+    judge = Judge(written, written, {})
+    (value,) = written.inputs
+    return judge.error(form(value), judge.value(), {})
+
+
+@pytest.mark.parametrize(
+    ("formula", "bad", "good"),
+    [
+        ("exp(x) - 1", lambda x: exp(x) - 1, lambda x: words.expm1(x)),
+        ("1 - 1 / (1 + exp(-x))", lambda x: 1 - words.sigmoid(x), lambda x: words.sigmoid(-x)),
+    ],
+)
+def test_the_judge_tells_bad_forms_from_good_ones(tmp_path, formula, bad, good):
+    assert judged(tmp_path, formula, bad).ulp > 1000
+    assert judged(tmp_path, formula, good).ulp <= ACCURATE
+
+
+def test_the_judge_sees_overflow(tmp_path):
+    error = judged(tmp_path, "log(1 + exp(x))", lambda x: log(1 + exp(x)))
+    assert error.ulp == np.inf and error.at[0] > 88 and 88 < error.overflow < 200
+    assert judged(tmp_path, "log(1 + exp(x))", lambda x: words.softplus(x)).overflow == 0
+
+
+def test_the_judge_looks_at_infinity(tmp_path):
+    error = judged(tmp_path, "x / (1 + abs(x))", lambda x: x / (1 + words.abs(x)))
+    assert error.ulp == np.inf and error.overflow == np.inf, "inf / inf is nan, the limit is 1"
+    assert judged(tmp_path, "tanh(x)", lambda x: words.tanh(x)).ulp <= ACCURATE
+
+
+def test_the_choice_is_the_same_each_time(tmp_path):
+    op = traced(tmp_path, "x * tanh(log(1 + exp(x)))")
+    ((_, select),) = selections(op)
+    (chosen, tried), (again, tried_again) = select(), select()
+    assert tried == tried_again
+    assert (chosen.value, chosen.vjp, chosen.errors) == (again.value, again.vjp, again.errors)
+    assert all(error.ulp <= ACCURATE for error in chosen.errors.values())
+    best = {of: min(one.cost for one in tried if one.of == of and one.error.ulp <= ACCURATE) for of in ("y", "dx")}
+    assert best["y"] == next(one.cost for one in tried if one.of == "y" and one.form == chosen.value)

@@ -196,7 +196,7 @@ def _without_overflow(a, b, limit):
     return np.where(huge, difference, a).astype(a.dtype), np.where(huge, 0, b).astype(b.dtype)
 
 
-# --- rows whose exponentials or powers are summed -----------------------------------------------------------------------
+# --- rows whose exponentials or powers are summed ---------------------------------------------------------------------
 
 
 def shift(x, axis):
@@ -210,7 +210,7 @@ def shift(x, axis):
     if x.size == 0 or (np.minimum.reduce(x, None) > low and np.maximum.reduce(x, None) < high):
         return np.zeros(kept_shape(x.shape, axis), x.dtype)
     largest = np.maximum.reduce(x, axis, keepdims=True)
-    return np.where(((0 <= largest) & (largest < high)) | ~np.isfinite(largest), 0, largest)
+    return np.where(((largest >= 0) & (largest < high)) | ~np.isfinite(largest), 0, largest)
 
 
 def exp_shifted(x, shift):
@@ -231,7 +231,7 @@ def log_excess(total, x, axis):
     place = np.argmax(rows, 1)
     numbers = np.arange(total.size)
     largest = rows[numbers, place].reshape(total.shape)
-    usual = (0 < largest) & (largest < np.inf)
+    usual = (largest > 0) & (largest < np.inf)
     ratio = np.divide(total, largest, out=np.ones_like(largest), where=usual)
     excess = np.log(ratio, out=...)
     outweighed = (ratio < 2) & usual

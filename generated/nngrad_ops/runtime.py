@@ -494,7 +494,8 @@ def power_slope(base, exponent):
     base, exponent = np.where(exponent == 0, 1, base).astype(wide), np.asarray(exponent, wide)
     divides = (exponent < 0.5) & (base != 0) & np.isfinite(base)
     y = np.power(base, np.where(divides, exponent, exponent - 1), out=...)
-    y = np.multiply(y, exponent, out=y)
+    y = np.where((base < 0) & (np.abs(exponent) >= 1 / np.finfo(wide).eps), -y, y)  # less 1, these even ones are odd
+    y = np.multiply(y, exponent, out=y, where=y != 0)
     y = np.divide(y, np.where(divides, base, 1), out=y)
     return y.astype(dtype)
 
@@ -502,8 +503,8 @@ def power_slope(base, exponent):
 def power_times_log(y, base, exponent):
     """base**exponent log(base) from y = base**exponent, where that lost its digits by half powers; 0 for base 0."""
     zero = base == 0
-    slope = np.log(np.where(zero, 1, base), out=...)
     limits = np.finfo(y.dtype)
+    slope = np.clip(np.log(np.where(zero, 1, base), out=...), None, limits.max)
     poor = ((y < limits.tiny / limits.eps) | np.isinf(y)) & ~zero
     if not poor.any():
         return np.multiply(y, slope, out=...)

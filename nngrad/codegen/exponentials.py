@@ -31,6 +31,10 @@ def _exp(argument):
     return sympy.exp(argument)
 
 
+MADE_OF_EXPONENTIALS = (
+    sympy.exp, words.tanh.build, words.sigmoid.build, words.sigmoid_slope.build, words.sinh.build, words.cosh.build,
+    words.expm1.build, words.exp2.build,
+)  # fmt: skip
 _IN_EXPONENTIALS = {
     words.tanh.build: lambda u: (_exp(2 * u) - 1) / (_exp(2 * u) + 1),
     words.sigmoid.build: lambda u: 1 / (1 + _exp(-u)),

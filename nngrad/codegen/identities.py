@@ -49,6 +49,8 @@ def as_quotient(expr):
     """The expression as one quotient, its numerator multiplied out so that terms may cancel."""
     if sympy.count_ops(expr) > LARGEST_TERMS // 4 or expr.has(Where):
         return expr
+    if not expr.is_Add:
+        return expr
     plain = expr.replace(lambda part: type(part) in _IN_ROOTS, lambda part: _IN_ROOTS[type(part)](*part.args))
     top, bottom = sympy.fraction(sympy.together(plain))
     return (sympy.factor_terms(sympy.expand(top)) / bottom).replace(sympy.Abs, words.abs)

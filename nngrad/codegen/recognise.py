@@ -11,15 +11,11 @@ from functools import cache
 import sympy
 
 from nngrad.codegen import words
-from nngrad.codegen.exponentials import as_word
+from nngrad.codegen.exponentials import MADE_OF_EXPONENTIALS, as_word
 from nngrad.codegen.identities import squares_of
 from nngrad.codegen.symbols import Value
 
 _ONE = sympy.S.One
-_MADE_OF_EXPONENTIALS = (
-    sympy.exp, words.tanh.build, words.sigmoid.build, words.sigmoid_slope.build, words.sinh.build, words.cosh.build,
-    words.expm1.build, words.exp2.build,
-)  # fmt: skip
 
 
 def _log_rule(expr):
@@ -41,10 +37,10 @@ def _log_rule(expr):
 def _fraction_rule(expr):
     """A fraction of exponentials that is a word."""
     if expr.is_Mul:
-        own = [factor for factor in expr.args if factor.has(*_MADE_OF_EXPONENTIALS)]
+        own = [factor for factor in expr.args if factor.has(*MADE_OF_EXPONENTIALS)]
         word = as_word(sympy.Mul(*own)) if own else None
         return expr if word is None else expr / sympy.Mul(*own) * word
-    if (expr.is_Add or expr.is_Pow) and expr.has(*_MADE_OF_EXPONENTIALS):
+    if (expr.is_Add or expr.is_Pow) and expr.has(*MADE_OF_EXPONENTIALS):
         return as_word(expr) or expr
     return expr
 

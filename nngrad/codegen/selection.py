@@ -27,7 +27,8 @@ from nngrad.codegen.series import Series
 from nngrad.codegen.symbols import NearZero, Value, Where
 from nngrad.codegen.trace import Formula
 
-LIMITS = (2**10, 2**20, 2**60)  # of inputs, where a form overflows
+LIMITS = (2**10, 2**60)  # of inputs that overflow: exponentials have settled at the first, powers at the second
+PERIODIC = (sympy.sin, sympy.cos, words.tan.build, words.sinpi.build, words.cospi.build)
 SIMILAR = 1.25  # times the bad points of another form: no better
 ENOUGH_FORMS = 4  # accurate ones to weigh against the forms of other derivatives
 
@@ -183,9 +184,9 @@ class _Selection:
 
     def _clamped(self, tried: list[Tried]) -> Iterator[sympy.Expr]:
         """The forms that only overflow, with inputs kept to where the result has long settled."""
-        far = [one for one in tried if one.error.overflow > LIMITS[0]]
+        far = [one for one in tried if one.error.overflow > LIMITS[0] and not one.form.has(*PERIODIC)]
         for one in sorted(far, key=lambda one: (one.error.bad, self._key(one.form)))[:ENOUGH_FORMS]:
-            for limit in LIMITS:
+            for limit in LIMITS if one.form.has(sympy.exp, *exponentials.MADE_OF_EXPONENTIALS) else LIMITS[1:]:
                 yield from identities.clamped(one.form, self.formula, limit)
 
     def _with_series(self, of: str, tried: list[Tried], cotangent) -> Iterator[sympy.Expr]:

@@ -303,7 +303,7 @@ class Exam:
             entry.plain.see(plain[place], at)
             if plain[place] > max(GOOD, entry.gradient.ulp) and not math.isnan(dx):
                 if case.is_row:
-                    size = max(size, np.abs(_column(g) * case.direct(name))[:, place].max())
+                    size = max(size, np.abs(_column(g) * case.direct(name)).max())
                 else:
                     size = self._size_near_zero(case, name, place, truth)
             entry.gradient.see(self.scale.error(dx, truth, size), at)

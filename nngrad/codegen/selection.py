@@ -184,10 +184,12 @@ class _Selection:
 
     def _clamped(self, tried: list[Tried]) -> Iterator[sympy.Expr]:
         """The forms that only overflow, with inputs kept to where the result has long settled."""
-        far = [one for one in tried if one.error.overflow > LIMITS[0] and not one.form.has(*PERIODIC)]
+        far = [one for one in tried if one.error.overflow > LIMITS[0]]
         for one in sorted(far, key=lambda one: (one.error.bad, self._key(one.form)))[:ENOUGH_FORMS]:
-            for limit in LIMITS if one.form.has(sympy.exp, *exponentials.MADE_OF_EXPONENTIALS) else LIMITS[1:]:
-                yield from identities.clamped(one.form, self.formula, limit)
+            whole = inlined(one.form, self.formula.stages)
+            if not whole.has(*PERIODIC):
+                for limit in LIMITS if whole.has(*exponentials.MADE_OF_EXPONENTIALS) else LIMITS[1:]:
+                    yield from identities.clamped(one.form, self.formula, limit)
 
     def _with_series(self, of: str, tried: list[Tried], cotangent) -> Iterator[sympy.Expr]:
         """The form that is accurate nearest to zero, replaced there by a series."""

@@ -523,7 +523,7 @@ def softsign(x):
     Residuals: x.
     Rounding error in float32, simulated: y 1.2, dx 2 ulp.
     """
-    t = runtime.clamped(x, 1.152921504606847e+18)
+    t = runtime.clamped(x, 1.152921504606847e18)
     u = np.abs(t, out=...)
     u = np.add(u, 1, out=u)
     return np.divide(t, u, out=t)
@@ -683,7 +683,7 @@ def hardswish(x):
     Residuals: x.
     Rounding error in float32, simulated: y 1.3, dx 1.3 ulp.
     """
-    t = runtime.clamped(x, 1.152921504606847e+18)
+    t = runtime.clamped(x, 1.152921504606847e18)
     u = np.add(t, 3, out=...)
     u = np.divide(u, 6, out=u)
     t = np.multiply(t, u, out=t)

@@ -172,7 +172,7 @@ def cbrt_vjp(g, x, y):
     """Cotangent of `cbrt`'s input."""
     t = np.abs(x, out=...)
     u = np.abs(y, out=...)
-    v = runtime.clamped(u, 1e+300)
+    v = runtime.clamped(u, 1e300)
     v = np.add(x == 0, v, out=v)
     v = np.divide(v, 3, out=v)
     v = np.divide(v, t, out=v)

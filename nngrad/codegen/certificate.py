@@ -10,8 +10,8 @@ a zero the spacing is that of its largest term. Where that is, and what its term
 - Of numbers. It is near a zero where it is smaller than on both sides, at x(1 - d) and x(1 + d) for a d of 1, 1/4, 1/16
   or 1/1024, in one of the inputs. It has a term for each place where the formula names the input: x sigmoid(x) has two.
   The unit is that of the largest term or of the lesser of the two sides, whichever is larger.
-- Of rows. It is a sum over the outputs. The unit is that of the largest of these, or of what is left of the gradient
-  when all sums, means and maxima along the row are held fixed.
+- Of rows. It is a sum over the outputs. The unit is that of the largest of these, or of the largest gradient that is
+  left in the row when all sums, means and maxima along it are held fixed: of such terms these sums are made.
 
 Forward figures are never relieved in this way.
 """

@@ -503,4 +503,4 @@ def _is_unit_fraction(number) -> bool:
 def _literal(value) -> str:
     if value.is_Integer and abs(value) < LARGEST_INTEGER:
         return str(int(value))
-    return repr(float(sympy.N(value, 30)))
+    return repr(float(sympy.N(value, 30))).replace("e+", "e")

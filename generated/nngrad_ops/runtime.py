@@ -494,7 +494,8 @@ def power_slope(base, exponent):
     base, exponent = np.where(exponent == 0, 1, base).astype(wide), np.asarray(exponent, wide)
     divides = (exponent < 0.5) & (base != 0) & np.isfinite(base)
     y = np.power(base, np.where(divides, exponent, exponent - 1), out=...)
-    y = np.where((base < 0) & (np.abs(exponent) >= 1 / np.finfo(wide).eps), -y, y)  # less 1, these even ones are odd
+    even = ~divides & (np.abs(exponent) >= 1 / np.finfo(wide).eps)  # and odd when less by 1, which is not seen
+    y = np.where((base < 0) & even, -y, y)
     y = np.multiply(y, exponent, out=y, where=y != 0)
     y = np.divide(y, np.where(divides, base, 1), out=y)
     return y.astype(dtype)

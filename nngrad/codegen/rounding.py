@@ -195,7 +195,7 @@ class Judge:
         graph = Graph(self.formula, known, directions=frozenset(value.name for value in directions))
         graph, (output,) = guarded(graph, [graph.build(form)])
         ends = INFINITIES[: len(truth.limits)]
-        columns = {name: np.concatenate([column, ends]) for name, column in self.inputs.items()}
+        columns = {name: np.concatenate([column, ends.astype(column.dtype)]) for name, column in self.inputs.items()}
         arguments = columns | {
             value.name: np.full(len(truth.exact) + len(ends), one) for value, one in directions.items()
         }

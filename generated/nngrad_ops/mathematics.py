@@ -1735,13 +1735,13 @@ def var_and_residuals(x, axis=None, ddof=0, keepdims=False):
     sum_x = np.add.reduce(x, axis, keepdims=True)
     n = runtime.count(x.shape, axis)
     mean_x = sum_x / n
+    error_centred = runtime.mean_error(x, mean_x, axis)
     nearly_centred = np.subtract(x, mean_x, out=...)
-    sum_nearly_centred = np.add.reduce(nearly_centred, axis, keepdims=True)
-    centred = np.subtract(nearly_centred, sum_nearly_centred / n, out=nearly_centred)
+    centred = np.subtract(nearly_centred, error_centred, out=nearly_centred)
     t = np.multiply(centred, centred, out=centred)
     sum_centred = np.add.reduce(t, axis, keepdims=True)
     y = sum_centred / (n - ddof)
-    return runtime.drop_axis(y, axis, keepdims), mean_x, sum_nearly_centred
+    return runtime.drop_axis(y, axis, keepdims), mean_x, error_centred
 
 
 def var(x, axis=None, ddof=0, keepdims=False):
@@ -1754,27 +1754,25 @@ def var(x, axis=None, ddof=0, keepdims=False):
     Derivative:
         dx = 2*centred*g/(-ddof + count(axis))
 
-    Residuals: x, mean_x, sum_nearly_centred.
+    Residuals: x, mean_x, error_centred.
     """
     return var_and_residuals(x, axis, ddof, keepdims)[0]
 
 
-def var_vjp(g, x, mean_x, sum_nearly_centred, axis=None, ddof=0, keepdims=False):
+def var_vjp(g, x, mean_x, error_centred, axis=None, ddof=0, keepdims=False):
     """Cotangent of `var`'s input."""
     g = g.reshape(runtime.kept_shape(x.shape, axis))
     nearly_centred = np.subtract(x, mean_x, out=...)
-    n = runtime.count(x.shape, axis)
-    centred = np.subtract(nearly_centred, sum_nearly_centred / n, out=nearly_centred)
-    return np.multiply(centred, 2 * g / (n - ddof), out=centred)
+    centred = np.subtract(nearly_centred, error_centred, out=nearly_centred)
+    return np.multiply(centred, 2 * g / (runtime.count(x.shape, axis) - ddof), out=centred)
 
 
-def var_jvp(dx, x, mean_x, sum_nearly_centred, axis=None, ddof=0, keepdims=False):
+def var_jvp(dx, x, mean_x, error_centred, axis=None, ddof=0, keepdims=False):
     """Tangent of `var`'s output."""
-    n = runtime.count(x.shape, axis)
     nearly_centred = np.subtract(x, mean_x, out=...)
-    centred = np.subtract(nearly_centred, sum_nearly_centred / n, out=nearly_centred)
+    centred = np.subtract(nearly_centred, error_centred, out=nearly_centred)
     t = np.multiply(dx, centred, out=centred)
-    dy = 2 * np.add.reduce(t, axis, keepdims=True) / (n - ddof)
+    dy = 2 * np.add.reduce(t, axis, keepdims=True) / (runtime.count(x.shape, axis) - ddof)
     return runtime.drop_axis(dy, axis, keepdims)
 
 
@@ -1788,9 +1786,9 @@ def std_and_residuals(x, axis=None, ddof=0, keepdims=False):
     sum_x = np.add.reduce(scaled_x, axis, keepdims=True)
     n = runtime.count(x.shape, axis)
     mean_x = sum_x / n
+    error_centred = runtime.mean_error(scaled_x, mean_x, axis)
     nearly_centred = np.subtract(scaled_x, mean_x, out=...)
-    sum_nearly_centred = np.add.reduce(nearly_centred, axis, keepdims=True)
-    centred = np.subtract(nearly_centred, sum_nearly_centred / n, out=nearly_centred)
+    centred = np.subtract(nearly_centred, error_centred, out=nearly_centred)
     t = np.multiply(centred, centred, out=...)
     sum_centred = np.add.reduce(t, axis, keepdims=True)
     var_x = sum_centred / (n - ddof)

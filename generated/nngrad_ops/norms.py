@@ -18,9 +18,9 @@ def layer_norm_weight_bias_and_residuals(x, weight, bias, axis=-1, eps=1e-05):
     sum_x = np.add.reduce(scaled_x, axis, keepdims=True)
     n = runtime.count(shape, axis)
     mean_x = sum_x / n
+    error_centred = runtime.mean_error(scaled_x, mean_x, axis)
     nearly_centred = np.subtract(scaled_x, mean_x, out=...)
-    sum_nearly_centred = np.add.reduce(nearly_centred, axis, keepdims=True)
-    centred = np.subtract(nearly_centred, sum_nearly_centred / n, out=nearly_centred)
+    centred = np.subtract(nearly_centred, error_centred, out=nearly_centred)
     t = np.multiply(centred, centred, out=...)
     sum_centred = np.add.reduce(t, axis, keepdims=True)
     mean_centred = sum_centred / n
@@ -76,9 +76,9 @@ def layer_norm_weight_and_residuals(x, weight, axis=-1, eps=1e-05):
     sum_x = np.add.reduce(scaled_x, axis, keepdims=True)
     n = runtime.count(shape, axis)
     mean_x = sum_x / n
+    error_centred = runtime.mean_error(scaled_x, mean_x, axis)
     nearly_centred = np.subtract(scaled_x, mean_x, out=...)
-    sum_nearly_centred = np.add.reduce(nearly_centred, axis, keepdims=True)
-    centred = np.subtract(nearly_centred, sum_nearly_centred / n, out=nearly_centred)
+    centred = np.subtract(nearly_centred, error_centred, out=nearly_centred)
     t = np.multiply(centred, centred, out=...)
     sum_centred = np.add.reduce(t, axis, keepdims=True)
     mean_centred = sum_centred / n
@@ -129,9 +129,9 @@ def layer_norm_bias_and_residuals(x, bias, axis=-1, eps=1e-05):
     sum_x = np.add.reduce(scaled_x, axis, keepdims=True)
     n = runtime.count(shape, axis)
     mean_x = sum_x / n
+    error_centred = runtime.mean_error(scaled_x, mean_x, axis)
     nearly_centred = np.subtract(scaled_x, mean_x, out=...)
-    sum_nearly_centred = np.add.reduce(nearly_centred, axis, keepdims=True)
-    centred = np.subtract(nearly_centred, sum_nearly_centred / n, out=nearly_centred)
+    centred = np.subtract(nearly_centred, error_centred, out=nearly_centred)
     t = np.multiply(centred, centred, out=...)
     sum_centred = np.add.reduce(t, axis, keepdims=True)
     mean_centred = sum_centred / n
@@ -179,9 +179,9 @@ def layer_norm_plain_and_residuals(x, axis=-1, eps=1e-05):
     sum_x = np.add.reduce(scaled_x, axis, keepdims=True)
     n = runtime.count(x.shape, axis)
     mean_x = sum_x / n
+    error_centred = runtime.mean_error(scaled_x, mean_x, axis)
     nearly_centred = np.subtract(scaled_x, mean_x, out=...)
-    sum_nearly_centred = np.add.reduce(nearly_centred, axis, keepdims=True)
-    centred = np.subtract(nearly_centred, sum_nearly_centred / n, out=nearly_centred)
+    centred = np.subtract(nearly_centred, error_centred, out=nearly_centred)
     t = np.multiply(centred, centred, out=...)
     sum_centred = np.add.reduce(t, axis, keepdims=True)
     mean_centred = sum_centred / n

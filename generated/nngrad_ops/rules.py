@@ -720,9 +720,9 @@ def layer_norm_weight_bias_pullback(ops, g, inputs, y, needs, axis=-1, eps=1e-05
     sum_x = ops.sum(scaled_x, axis=axis, keepdims=True)
     n = runtime.count(g.shape, axis)
     mean_x = sum_x / n
+    error_centred = runtime.mean_error(scaled_x.data, mean_x.data, axis)
     nearly_centred = scaled_x - mean_x
-    sum_nearly_centred = ops.sum(nearly_centred, axis=axis, keepdims=True).detach()
-    centred = nearly_centred - sum_nearly_centred / n
+    centred = nearly_centred - error_centred
     sum_centred = ops.sum(centred * centred, axis=axis, keepdims=True)
     mean_centred = sum_centred / n
     scale = 1 / ops.sqrt(eps / scale_x / scale_x + mean_centred)
@@ -748,9 +748,9 @@ def layer_norm_weight_bias_pushforward(ops, tangents, inputs, y, axis=-1, eps=1e
     sum_x = ops.sum(scaled_x, axis=axis, keepdims=True)
     n = runtime.count(shape, axis)
     mean_x = sum_x / n
+    error_centred = runtime.mean_error(scaled_x.data, mean_x.data, axis)
     nearly_centred = scaled_x - mean_x
-    sum_nearly_centred = ops.sum(nearly_centred, axis=axis, keepdims=True).detach()
-    centred = nearly_centred - sum_nearly_centred / n
+    centred = nearly_centred - error_centred
     sum_centred = ops.sum(centred * centred, axis=axis, keepdims=True)
     mean_centred = sum_centred / n
     scale = 1 / ops.sqrt(eps / scale_x / scale_x + mean_centred)
@@ -774,9 +774,9 @@ def layer_norm_weight_pullback(ops, g, inputs, y, needs, axis=-1, eps=1e-05):
     sum_x = ops.sum(scaled_x, axis=axis, keepdims=True)
     n = runtime.count(g.shape, axis)
     mean_x = sum_x / n
+    error_centred = runtime.mean_error(scaled_x.data, mean_x.data, axis)
     nearly_centred = scaled_x - mean_x
-    sum_nearly_centred = ops.sum(nearly_centred, axis=axis, keepdims=True).detach()
-    centred = nearly_centred - sum_nearly_centred / n
+    centred = nearly_centred - error_centred
     sum_centred = ops.sum(centred * centred, axis=axis, keepdims=True)
     mean_centred = sum_centred / n
     scale = 1 / ops.sqrt(eps / scale_x / scale_x + mean_centred)
@@ -800,9 +800,9 @@ def layer_norm_weight_pushforward(ops, tangents, inputs, y, axis=-1, eps=1e-05):
     sum_x = ops.sum(scaled_x, axis=axis, keepdims=True)
     n = runtime.count(shape, axis)
     mean_x = sum_x / n
+    error_centred = runtime.mean_error(scaled_x.data, mean_x.data, axis)
     nearly_centred = scaled_x - mean_x
-    sum_nearly_centred = ops.sum(nearly_centred, axis=axis, keepdims=True).detach()
-    centred = nearly_centred - sum_nearly_centred / n
+    centred = nearly_centred - error_centred
     sum_centred = ops.sum(centred * centred, axis=axis, keepdims=True)
     mean_centred = sum_centred / n
     scale = 1 / ops.sqrt(eps / scale_x / scale_x + mean_centred)
@@ -826,9 +826,9 @@ def layer_norm_bias_pullback(ops, g, inputs, y, needs, axis=-1, eps=1e-05):
         sum_x = ops.sum(scaled_x, axis=axis, keepdims=True)
         n = runtime.count(g.shape, axis)
         mean_x = sum_x / n
+        error_centred = runtime.mean_error(scaled_x.data, mean_x.data, axis)
         nearly_centred = scaled_x - mean_x
-        sum_nearly_centred = ops.sum(nearly_centred, axis=axis, keepdims=True).detach()
-        centred = nearly_centred - sum_nearly_centred / n
+        centred = nearly_centred - error_centred
         sum_centred = ops.sum(centred * centred, axis=axis, keepdims=True)
         mean_centred = sum_centred / n
         scale = 1 / ops.sqrt(eps / scale_x / scale_x + mean_centred)
@@ -851,9 +851,9 @@ def layer_norm_bias_pushforward(ops, tangents, inputs, y, axis=-1, eps=1e-05):
         sum_x = ops.sum(scaled_x, axis=axis, keepdims=True)
         n = runtime.count(shape, axis)
         mean_x = sum_x / n
+        error_centred = runtime.mean_error(scaled_x.data, mean_x.data, axis)
         nearly_centred = scaled_x - mean_x
-        sum_nearly_centred = ops.sum(nearly_centred, axis=axis, keepdims=True).detach()
-        centred = nearly_centred - sum_nearly_centred / n
+        centred = nearly_centred - error_centred
         sum_centred = ops.sum(centred * centred, axis=axis, keepdims=True)
         mean_centred = sum_centred / n
         scale = 1 / ops.sqrt(eps / scale_x / scale_x + mean_centred)
@@ -875,9 +875,9 @@ def layer_norm_plain_pullback(ops, g, inputs, y, needs, axis=-1, eps=1e-05):
         sum_x = ops.sum(scaled_x, axis=axis, keepdims=True)
         n = runtime.count(g.shape, axis)
         mean_x = sum_x / n
+        error_centred = runtime.mean_error(scaled_x.data, mean_x.data, axis)
         nearly_centred = scaled_x - mean_x
-        sum_nearly_centred = ops.sum(nearly_centred, axis=axis, keepdims=True).detach()
-        centred = nearly_centred - sum_nearly_centred / n
+        centred = nearly_centred - error_centred
         sum_centred = ops.sum(centred * centred, axis=axis, keepdims=True)
         mean_centred = sum_centred / n
         scale = 1 / ops.sqrt(eps / scale_x / scale_x + mean_centred)
@@ -894,9 +894,9 @@ def layer_norm_plain_pushforward(ops, tangents, inputs, y, axis=-1, eps=1e-05):
     sum_x = ops.sum(scaled_x, axis=axis, keepdims=True)
     n = runtime.count(x.shape, axis)
     mean_x = sum_x / n
+    error_centred = runtime.mean_error(scaled_x.data, mean_x.data, axis)
     nearly_centred = scaled_x - mean_x
-    sum_nearly_centred = ops.sum(nearly_centred, axis=axis, keepdims=True).detach()
-    centred = nearly_centred - sum_nearly_centred / n
+    centred = nearly_centred - error_centred
     sum_centred = ops.sum(centred * centred, axis=axis, keepdims=True)
     mean_centred = sum_centred / n
     scale = 1 / ops.sqrt(eps / scale_x / scale_x + mean_centred)
@@ -1774,9 +1774,9 @@ def std_pullback(ops, g, inputs, y, needs, axis=None, ddof=0, keepdims=False):
     sum_x = ops.sum(scaled_x, axis=axis, keepdims=True)
     n = runtime.count(x.shape, axis)
     mean_x = sum_x / n
+    error_centred = runtime.mean_error(scaled_x.data, mean_x.data, axis)
     nearly_centred = scaled_x - mean_x
-    sum_nearly_centred = ops.sum(nearly_centred, axis=axis, keepdims=True).detach()
-    centred = nearly_centred - sum_nearly_centred / n
+    centred = nearly_centred - error_centred
     sum_centred = ops.sum(centred * centred, axis=axis, keepdims=True)
     t = n - ddof
     var_x = sum_centred / t
@@ -1793,9 +1793,9 @@ def std_pushforward(ops, tangents, inputs, y, axis=None, ddof=0, keepdims=False)
     sum_x = ops.sum(scaled_x, axis=axis, keepdims=True)
     n = runtime.count(x.shape, axis)
     mean_x = sum_x / n
+    error_centred = runtime.mean_error(scaled_x.data, mean_x.data, axis)
     nearly_centred = scaled_x - mean_x
-    sum_nearly_centred = ops.sum(nearly_centred, axis=axis, keepdims=True).detach()
-    centred = nearly_centred - sum_nearly_centred / n
+    centred = nearly_centred - error_centred
     sum_centred = ops.sum(centred * centred, axis=axis, keepdims=True)
     t = n - ddof
     var_x = sum_centred / t
@@ -1885,9 +1885,9 @@ def var_pullback(ops, g, inputs, y, needs, axis=None, ddof=0, keepdims=False):
     sum_x = ops.sum(x, axis=axis, keepdims=True)
     n = runtime.count(x.shape, axis)
     mean_x = sum_x / n
+    error_centred = runtime.mean_error(x.data, mean_x.data, axis)
     nearly_centred = x - mean_x
-    sum_nearly_centred = ops.sum(nearly_centred, axis=axis, keepdims=True).detach()
-    centred = nearly_centred - sum_nearly_centred / n
+    centred = nearly_centred - error_centred
     return (centred * 2 * g / (n - ddof),)
 
 
@@ -1897,9 +1897,9 @@ def var_pushforward(ops, tangents, inputs, y, axis=None, ddof=0, keepdims=False)
     n = runtime.count(x.shape, axis)
     sum_x = ops.sum(x, axis=axis, keepdims=True)
     mean_x = sum_x / n
+    error_centred = runtime.mean_error(x.data, mean_x.data, axis)
     nearly_centred = x - mean_x
-    sum_nearly_centred = ops.sum(nearly_centred, axis=axis, keepdims=True).detach()
-    centred = nearly_centred - sum_nearly_centred / n
+    centred = nearly_centred - error_centred
     dy = 2 * ops.sum(dx * centred, axis=axis, keepdims=True) / (n - ddof)
     return runtime.drop_axis(dy, axis, keepdims)
 

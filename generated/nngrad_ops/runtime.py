@@ -261,24 +261,42 @@ def deviation(x, weights, axis):
 def scale(x, degree, constant, axis):
     """For each row the power of two to divide it by, so that its elements to the power `degree` can be summed.
 
-    `constant` is what is added to the powers. Rows whose powers are in range have the scale 1; others are brought near
-    1, the root of the constant counted with them.
+    `constant` is what is added to the powers. Rows whose powers are in range have the scale 1, and so have those whose
+    powers vanish beside the constant, unless they are too near to zero to have all their digits. Others are brought
+    near 1, as far as the constant over the scale's power is in range.
     """
-    limit = 2.0 ** (np.finfo(x.dtype).maxexp // (2 * degree) / 2)
-    least = abs(constant) ** (1 / degree)
-    in_range = x.size and -limit < np.minimum.reduce(x, None) and np.maximum.reduce(x, None) < limit
-    if in_range and least > 1 / limit**2:
-        return np.ones(kept_shape(x.shape, axis), x.dtype)
-    largest = np.maximum.reduce(np.abs(x), axis, keepdims=True, initial=least)
-    usual = ((1 / limit**2 < largest) & (largest < limit)) | (largest == 0) | ~np.isfinite(largest)
+    info = np.finfo(x.dtype)
+    limit = 2.0 ** (info.maxexp // (2 * degree) / 2)
+    root = abs(constant) ** (1 / degree)
+    least = info.smallest_normal / info.eps if root > 1 / limit**2 else 1 / limit**2
+    largest = np.maximum.reduce(x, axis, keepdims=True, initial=0)
+    largest = np.maximum(largest, -np.minimum.reduce(x, axis, keepdims=True, initial=0), out=...)
+    usual = ((least < largest) & (largest < limit)) | (largest == 0) | ~np.isfinite(largest)
     if usual.all():
         return np.ones_like(largest)
+    largest = np.maximum(largest, root / 2.0 ** (info.maxexp // degree - 8))
     return np.where(usual, 1, np.ldexp(np.ones_like(largest), np.frexp(largest)[1] - 1))
 
 
 def scaled(x, scale):
     """x / scale; x itself where the scale is 1."""
     return x if (scale == 1).all() else np.divide(x, scale, out=...)
+
+
+def mean_error(x, mean, axis):
+    """For each row the mean of x less the mean given, which is near it, from a sum that has twice the digits."""
+    n = count(x.shape, axis)
+    if x.dtype != np.float64:
+        return (np.add.reduce(x, axis, np.float64, keepdims=True) / n - mean).astype(x.dtype)
+    # In units this small all elements are below 2**52 / n, so that sums of their whole parts are exact.
+    largest = np.maximum.reduce(np.abs(x), axis, keepdims=True, initial=0)
+    unit = np.ldexp(1.0, np.frexp(largest)[1] + n.bit_length() - 52)
+    elements, mean = x / unit, mean / unit
+    whole, whole_mean = np.rint(elements), np.rint(mean)
+    fractions = np.subtract(elements, whole, out=elements)
+    error = np.add.reduce(whole, axis, keepdims=True) - n * whole_mean
+    error = error + np.add.reduce(fractions, axis, keepdims=True) - n * (mean - whole_mean)
+    return error * unit / n
 
 
 # --- functions that NumPy lacks ---------------------------------------------------------------------------------------

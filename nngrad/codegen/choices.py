@@ -23,6 +23,7 @@ from nngrad.codegen.symbols import (
     Deviation,
     Indicator,
     LogExcess,
+    MeanError,
     NearZero,
     Pick,
     ProductOfOthers,
@@ -127,4 +128,4 @@ def _with_axis(head, place: int = -1):
 _NAMES = {word.name: word.build for word in words.WORDS.values()}
 _NAMES |= {head.__name__: head for head in (Decayed, Indicator, Where, Subgradient)}
 _NAMES |= {head.__name__: _with_axis(head) for head in (AxisSum, Count, Deviation, NearZero, Pick, ProductOfOthers)}
-_NAMES |= {head.__name__: _with_axis(head, 1) for head in (RowShift, RowScale, LogExcess)}
+_NAMES |= {head.__name__: _with_axis(head, 1) for head in (RowShift, RowScale, MeanError, LogExcess)}

@@ -26,6 +26,7 @@ from nngrad.codegen.symbols import (
     Decayed,
     Deviation,
     Indicator,
+    MeanError,
     NearZero,
     Pick,
     ProductOfOthers,
@@ -84,9 +85,9 @@ class Search:
     def _in_reductions(self, expr):
         """The expression with the stages that are constant along the axis replaced by their definitions.
 
-        A frozen sum is one that is zero in mathematics.
+        The error of a mean is zero in mathematics.
         """
-        zero = {stage.value: sympy.S.Zero for stage in self.formula.stages if stage.frozen and stage.kind == "sum"}
+        zero = {stage.value: sympy.S.Zero for stage in self.formula.stages if isinstance(stage.expr, MeanError)}
         expr = expr.xreplace(zero)
         for stage in reversed(self.maps):
             if stage.value.constant_along and not isinstance(stage.expr, Subgradient):

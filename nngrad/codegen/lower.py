@@ -26,6 +26,7 @@ from nngrad.codegen.symbols import (
     Deviation,
     Indicator,
     LogExcess,
+    MeanError,
     NearZero,
     Parameter,
     Pick,
@@ -55,8 +56,8 @@ class Node:
 
     `op` is 'argument', 'number', 'parameter', 'constant', 'count', 'call' (of `detail`, a ufunc or helper), 'add',
     'subtract', 'multiply', 'divide', 'negative', 'compare' and 'logic' (`detail` is the operator), 'where', 'reduce'
-    (`detail` is the kind), 'take', 'one_hot', 'others', 'broadcast', 'as_float', or a
-    function of rows: 'shift', 'scale', 'scaled' (an array divided by its scale), 'log_excess' and 'deviation'.
+    (`detail` is the kind), 'take', 'one_hot', 'others', 'broadcast', 'as_float', or a function of rows: 'shift',
+    'scale', 'scaled' (an array divided by its scale), 'mean_error', 'log_excess' and 'deviation'.
     """
 
     op: str
@@ -174,7 +175,7 @@ class Graph:
         if isinstance(expr, Pick):
             index, axis = self.build(expr.args[0]), expr.args[1].name
             return self.node("one_hot", index, axis=axis, sources=self.all_sources, reduced=frozenset())
-        if isinstance(expr, RowShift | RowScale):
+        if isinstance(expr, RowShift | RowScale | MeanError):
             return self._of_rows(expr)
         if isinstance(expr, LogExcess):
             total, elements = self.build(expr.args[0]), self.full(self.build(expr.args[2]))
@@ -219,10 +220,10 @@ class Graph:
         return self.node("reduce", inside, detail=kind, axis=axis, reduced=reduced, frozen=frozen)
 
     def _of_rows(self, expr) -> int:
-        """A shift or scale: one number for each row of the first argument."""
+        """One number for each row of the first argument."""
         inside, axis = self.full(self.build(expr.args[0])), expr.args[1].name
         numbers = [self.build(number) for number in expr.args[2:]]
-        op = "scale" if numbers else "shift"
+        op = {RowShift: "shift", RowScale: "scale", MeanError: "mean_error"}[type(expr)]
         return self.node(op, inside, *numbers, axis=axis, reduced=self.nodes[inside].reduced | {axis})
 
     def full(self, node: int) -> int:

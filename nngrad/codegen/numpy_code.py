@@ -176,7 +176,7 @@ class NumpyWriter(Writer):
             return f"np.take_along_axis({args[0]}, {args[1]}, {node.axis})"
         if node.op == "one_hot":
             return f"runtime.one_hot({args[0]}, {self.shape}, {node.axis}, {self.dtype})"
-        if node.op in ("shift", "scale", "scaled", "log_excess", "deviation"):
+        if node.op in ("shift", "scale", "scaled", "mean_error", "log_excess", "deviation"):
             return f"runtime.{node.op}({', '.join([*args, *([node.axis] if node.axis else [])])})"
         if node.op == "others":
             return f"runtime.product_of_others({args[0]}, {node.axis})"

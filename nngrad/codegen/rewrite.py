@@ -4,7 +4,7 @@ Rules, none of which knows an op:
 
 - words: `1 / (1 + exp(-x))` is `sigmoid(x)`, `log(1 + exp(x))` is `softplus(x)`, `exp(x) - 1` is `expm1(x)`, ...
 - shift and rescale, which have files of their own: exponentials and powers are summed without leaving the range.
-- centring: where a mean is subtracted, the rounding error of the mean is subtracted too, by centring a second time.
+- centring: where a mean is subtracted, the mean's rounding error is subtracted too.
 - take: an element picked from an elementwise expression is that expression of the picked elements.
 """
 
@@ -19,7 +19,7 @@ from nngrad.codegen.recognise import recognised
 from nngrad.codegen.rescale import rescale_powers
 from nngrad.codegen.restage import again, inlined, rebuilt, recorder_of
 from nngrad.codegen.shift import shift_exponentials
-from nngrad.codegen.symbols import AxisSum, Count, Pick, Value, is_constant_along
+from nngrad.codegen.symbols import AxisSum, MeanError, Pick, Value, is_constant_along
 from nngrad.codegen.trace import Formula, Stage
 
 # --- words ------------------------------------------------------------------------------------------------------------
@@ -45,11 +45,11 @@ def recognise_words(formula: Formula) -> Formula:
 # --- centring ---------------------------------------------------------------------------------------------------------
 
 
-def centre_twice(formula: Formula) -> Formula:
+def centre_exactly(formula: Formula) -> Formula:
     """What sums to zero by its definition is made to do so in fact.
 
-    On rows whose mean is large beside their spread, the mean's rounding error would otherwise dominate x - mean(x).
-    What is subtracted is zero in mathematics, so it is frozen: it has no derivative.
+    On rows whose mean is large beside their spread, the mean's rounding error would otherwise dominate x - mean(x),
+    and on all rows what is left of elements beside the mean. The error is zero in mathematics: it has no derivative.
     """
     recorder = recorder_of(formula)
     renamed: dict[Value, sympy.Expr] = {}
@@ -59,9 +59,11 @@ def centre_twice(formula: Formula) -> Formula:
             axis = _vanishing_axis(part, formula.axes, recorder.stages)
             if axis:
                 name = stage.value.name if part == expr and stage.kind == "map" else "centred"
+                mean = -sympy.Add(*(term for term in part.args if is_constant_along(term, axis)))
+                error = MeanError(part + mean, Str(axis), mean)
+                error = recorder.stage(error, "map", axis, f"error_{name}", frozen=True)
                 rough = recorder.stage(part, "map", "", f"nearly_{name}")
-                drift = recorder.stage(rough, "sum", axis, f"sum_{rough}", frozen=True) / Count(Str(axis))
-                expr = expr.xreplace({part: recorder.stage(rough - drift, "map", "", name)})
+                expr = expr.xreplace({part: recorder.stage(rough - error, "map", "", name)})
         renamed[stage.value] = again(recorder, stage, expr)
     output = renamed[formula.output]
     return rebuilt(formula, recorder, output)
@@ -139,4 +141,4 @@ def rewrite(formula: Formula) -> Formula:
     if isinstance(formula.stages[-1].expr, Value) and len(formula.stages) == 1:
         return formula
     formula = rescale_powers(shift_exponentials(recognise_words(formula)))
-    return name_output(push_takes(centre_twice(formula)))
+    return name_output(push_takes(centre_exactly(formula)))

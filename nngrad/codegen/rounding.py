@@ -28,7 +28,7 @@ from nngrad.codegen.restage import inlined
 from nngrad.codegen.series import Series, fitted
 from nngrad.codegen.symbols import Indicator, Parameter, Value, Where
 from nngrad.codegen.trace import Formula
-from nngrad.codegen.words import WORD_OF
+from nngrad.codegen.words import PERIODIC, WORD_OF
 
 HUGE, LARGEST = 1e36, float(np.finfo(np.float32).max)
 GOLDEN = (np.sqrt(5) - 1) / 2
@@ -68,7 +68,8 @@ def _shuffled(column: np.ndarray, turn: int) -> np.ndarray:
 class Truth:
     """Exact values, the unit that their errors are counted in, and their change by the last unit of the inputs.
 
-    For a formula of one input `limits` holds those at infinity and at minus infinity, nan where there is none.
+    For a formula of one input `limits` holds those at infinity and at minus infinity, nan where there is none, as of
+    whatever is periodic.
     """
 
     exact: np.ndarray
@@ -121,7 +122,8 @@ class Judge:
     def value(self) -> Truth:
         """The exact values."""
         exact = _floats(self.oracle(**self.inputs))
-        change = sum(np.abs(self.slope(name) * step) for name, step in self._steps().items())
+        with np.errstate(all="ignore"):
+            change = sum(np.abs(self.slope(name) * step) for name, step in self._steps().items())
         return Truth(exact, _ulp(exact), _finite(change), self._limits(lambda inputs: _floats(self.oracle(**inputs))))
 
     def derivative(self, name: str) -> Truth:
@@ -136,7 +138,7 @@ class Judge:
         return Truth(exact, unit, _finite(change), self._limits(lambda inputs: self._slope(name, inputs)))
 
     def _limits(self, function: Callable[[dict], np.ndarray]) -> np.ndarray:
-        if len(self.inputs) > 1:
+        if len(self.inputs) > 1 or self.is_periodic:
             return np.zeros(0)
         return np.array([_limit(function({name: side * FAR for name in self.inputs})) for side in (1, -1)])
 
@@ -155,6 +157,11 @@ class Judge:
 
     def _slope(self, name: str, inputs) -> np.ndarray:
         return _floats(self.oracle.slope({name: np.ones_like(inputs[name])}, inputs))
+
+    @cached_property
+    def is_periodic(self) -> bool:
+        """Whether the formula has parts without a limit at infinity."""
+        return inlined(self.formula.output, self.formula.stages).has(*PERIODIC)
 
     @cached_property
     def argument(self) -> sympy.Expr | None:

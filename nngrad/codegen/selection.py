@@ -28,7 +28,6 @@ from nngrad.codegen.symbols import NearZero, Value, Where
 from nngrad.codegen.trace import Formula
 
 LIMITS = (2**10, 2**60)  # of inputs that overflow: exponentials have settled at the first, powers at the second
-PERIODIC = (sympy.sin, sympy.cos, words.tan.build, words.sinpi.build, words.cospi.build)
 SIMILAR = 1.25  # times the bad points of another form: no better
 ENOUGH_FORMS = 4  # accurate ones to weigh against the forms of other derivatives
 
@@ -184,12 +183,13 @@ class _Selection:
 
     def _clamped(self, tried: list[Tried]) -> Iterator[sympy.Expr]:
         """The forms that only overflow, with inputs kept to where the result has long settled."""
+        if self.judge.is_periodic:
+            return
         far = [one for one in tried if one.error.overflow > LIMITS[0]]
         for one in sorted(far, key=lambda one: (one.error.bad, self._key(one.form)))[:ENOUGH_FORMS]:
             whole = inlined(one.form, self.formula.stages)
-            if not whole.has(*PERIODIC):
-                for limit in LIMITS if whole.has(*exponentials.MADE_OF_EXPONENTIALS) else LIMITS[1:]:
-                    yield from identities.clamped(one.form, self.formula, limit)
+            for limit in LIMITS if whole.has(*exponentials.MADE_OF_EXPONENTIALS) else LIMITS[1:]:
+                yield from identities.clamped(one.form, self.formula, limit)
 
     def _with_series(self, of: str, tried: list[Tried], cotangent) -> Iterator[sympy.Expr]:
         """The form that is accurate nearest to zero, replaced there by a series."""

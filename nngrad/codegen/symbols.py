@@ -150,6 +150,12 @@ class RowScale(HeldFixed):
     is_positive = True
 
 
+class MeanError(HeldFixed):
+    """`MeanError(x, axis, mean)`: the mean of x along the axis less the mean given, which is off by rounding only."""
+
+    nargs = 3
+
+
 class LogExcess(sympy.Function):
     """`LogExcess(total, axis, x)`: log(total / max(x)), total being the sum of the positive x along the axis."""
 
@@ -258,7 +264,7 @@ def is_constant_along(expr, axis: str) -> bool:
     """Whether an expression has one value along the axis (a conservative answer: False where it is not known)."""
     if isinstance(expr, Value):
         return axis in expr.constant_along or ALL_AXES in expr.constant_along
-    along = (AxisSum, RowShift, RowScale, LogExcess, Pick, ProductOfOthers)
+    along = (AxisSum, RowShift, RowScale, MeanError, LogExcess, Pick, ProductOfOthers)
     if isinstance(expr, along) and expr.args[1].name in (axis, ALL_AXES):
         return not isinstance(expr, Pick | ProductOfOthers)
     return all(is_constant_along(arg, axis) for arg in expr.args)

@@ -65,6 +65,9 @@ class TensorWriter(Writer):
         if node.op in ("shift", "scale"):
             numbers = [*args[1:], node.axis]
             return f"runtime.{node.op}({self.text(node.args[0], ATOM)}.data, {', '.join(numbers)})"
+        if node.op == "mean_error":
+            data = [self.text(arg, ATOM) + ("" if self.graph.nodes[arg].is_scalar else ".data") for arg in node.args]
+            return f"runtime.mean_error({', '.join(data)}, {node.axis})"
         if node.op == "log_excess":
             total, elements = (self.text(arg, ATOM) for arg in node.args)
             return f"ops.log({total} / np.maximum.reduce({elements}.data, {node.axis}, keepdims=True))"

@@ -523,3 +523,5 @@ power_times_log = _word(
     smooth=lambda p, x, y: Where(sympy.Eq(x, 0), 0, p * log(x)),
     safe=1,
 )
+
+PERIODIC = tuple(word.build for word in (sin, cos, tan, sinpi, cospi))

@@ -291,7 +291,7 @@ def mean_error(x, mean, axis):
     # In units this small all elements are below 2**52 / n, so that sums of their whole parts are exact.
     largest = np.maximum.reduce(np.abs(x), axis, keepdims=True, initial=0)
     unit = np.ldexp(1.0, np.frexp(largest)[1] + n.bit_length() - 52)
-    elements, mean = x / unit, mean / unit
+    elements, mean = np.divide(x, unit, out=...), mean / unit
     whole, whole_mean = np.rint(elements), np.rint(mean)
     fractions = np.subtract(elements, whole, out=elements)
     error = np.add.reduce(whole, axis, keepdims=True) - n * whole_mean

@@ -1,5 +1,7 @@
 """What the generated kernels call, against NumPy and mpmath."""
 
+from fractions import Fraction
+
 import mpmath
 import numpy as np
 import pytest
@@ -267,4 +269,26 @@ def test_rows_are_scaled_by_powers_of_two_where_powers_leave_the_range(dtype):
     largest = np.abs(runtime.scaled(x, scale)[1:3]).max(-1)
     assert ((largest >= 1) & (largest < 2)).all()
     assert (runtime.scale(x[:1], 2, 1e-5, -1) == 1).all() and runtime.scaled(x, np.ones_like(scale)) is x
-    assert runtime.scale(x[2:3], 2, 1.0, -1) == 1, "a constant beside the powers is in range already"
+    little = np.array([min(small / limits.eps**2, 0.5)], dtype)
+    assert runtime.scale(little, 2, 1.0, -1) == 1, "a constant beside the powers is in range already"
+    scale = runtime.scale(x[2:3], 2, 1.0, -1)
+    room = dtype != np.float16  # for the constant over the scale's square
+    assert not room or limits.tiny / limits.eps < small / scale, "what has too few digits is scaled"
+    assert np.isfinite(1 / scale / scale)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize(("shape", "axis"), [((5, 40), -1), ((5, 40), 0), ((3, 4, 5), (0, 2)), ((), None)])
+def test_the_error_of_a_mean_is_known_to_many_digits(dtype, shape, axis):
+    random = np.random.default_rng(3)
+    x = (random.normal(size=shape) * 10.0 ** random.integers(-4, 4, shape)).astype(dtype)
+    mean = np.add.reduce(x, axis, keepdims=True) / dtype(runtime.count(x.shape, axis))
+    error = runtime.mean_error(x, mean, axis)
+    assert error.dtype == dtype and error.shape == mean.shape
+    axes = runtime.normalized_axes(axis, x.ndim)
+    rows = np.moveaxis(x, axes, range(-len(axes), 0))
+    digits = 100 if dtype == np.float64 else 48
+    for row, rough, got in zip(rows.reshape(mean.size, -1), mean.ravel(), np.ravel(error), strict=True):
+        exact = sum(Fraction(float(one)) for one in row) / len(row) - Fraction(float(rough))
+        unseen = Fraction(float(np.abs(row).max())) / 2**digits + Fraction(float(np.finfo(dtype).smallest_subnormal))
+        assert abs(Fraction(float(got)) - exact) <= abs(exact) * Fraction(float(np.finfo(dtype).eps)) + unseen

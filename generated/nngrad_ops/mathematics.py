@@ -157,26 +157,18 @@ def cbrt(x):
         y = cbrt(x)
 
     Derivative:
-        dx = g*((x == 0) + clamped(abs(y), 10000000000000000000000000000000000000000000000000000000000000000000000000000
-            000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000
-            000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000
-            00000000))/(3*abs(x))
+        dx = g*cbrt_slope(y, x)
 
     Residuals: x, y.
-    Rounding error in float32, simulated: y 0.5, dx 1.4 ulp.
+    Rounding error in float32, simulated: y 0.5, dx 1.6 ulp.
     """
     return np.cbrt(x, out=...)
 
 
 def cbrt_vjp(g, x, y):
     """Cotangent of `cbrt`'s input."""
-    t = np.abs(x, out=...)
-    u = np.abs(y, out=...)
-    v = runtime.clamped(u, 1e300)
-    v = np.add(x == 0, v, out=v)
-    v = np.divide(v, 3, out=v)
-    v = np.divide(v, t, out=v)
-    return np.multiply(v, g, out=v)
+    t = runtime.cbrt_slope(y, x)
+    return np.multiply(g, t, out=t)
 
 
 cbrt_jvp = cbrt_vjp  # the Jacobian is symmetric

@@ -221,16 +221,12 @@ def binary_cross_entropy_with_logits_pushforward(ops, tangents, inputs, y, reduc
 
 
 def cbrt_pullback(ops, g, inputs, y, needs):
-    (x,) = inputs
-    t = ops.where(x == 0, 1.0, 0.0) + ops.clip(ops.abs(y), -1e300, 1e300)
-    return (t / 3 / ops.abs(x) * g,)
+    return (g * 1 / y / y / 3,)
 
 
 def cbrt_pushforward(ops, tangents, inputs, y):
-    (x,) = inputs
     (dx,) = tangents
-    t = ops.where(x == 0, 1.0, 0.0) + ops.clip(ops.abs(y), -1e300, 1e300)
-    return t / 3 / ops.abs(x) * dx
+    return dx * 1 / y / y / 3
 
 
 def celu_pullback(ops, g, inputs, y, needs, alpha=1.0):

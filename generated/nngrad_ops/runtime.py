@@ -519,6 +519,15 @@ def power_slope(base, exponent):
     return y.astype(dtype)
 
 
+def cbrt_slope(y, x):
+    """1 / (3 y**2) for y = cbrt(x), as |y / x| / 3, where y's rounding counts once; inf at 0, and 0 at inf."""
+    slope = np.abs(y, out=...)
+    slope = np.minimum(slope, np.finfo(y.dtype).max, out=slope)
+    slope = np.add(slope, x == 0, out=slope)
+    slope = np.divide(slope, 3, out=slope)
+    return np.divide(slope, np.abs(x), out=slope)
+
+
 def power_times_log(y, base, exponent):
     """base**exponent log(base) from y = base**exponent, where that lost its digits by half powers; 0 for base 0."""
     zero = base == 0

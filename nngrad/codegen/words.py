@@ -141,7 +141,17 @@ cbrt = _word(
     lambda x: mpmath.sign(x) * mpmath.cbrt(mpmath.fabs(x)),
     20,
     "Cube root.",
-    derivatives=lambda x: [(clamped(abs(cbrt(x)), 10**300) + Indicator(sympy.Eq(x, 0))) / abs(x) / 3],
+    derivatives=lambda x: [cbrt_slope(cbrt(x), x)],
+)
+cbrt_slope = _word(
+    "cbrt_slope",
+    "runtime.cbrt_slope",
+    lambda y, x: 1 / y**2 / 3,
+    6,
+    "The derivative of x1 = cbrt(x2).",
+    arity=2,
+    derivatives=lambda y, x: [-2 / y**3 / 3, 0],
+    smooth=lambda y, x: 1 / y**2 / 3,
 )
 exp = _word("exp", "np.exp", exact.exp, 4, "Exponential function.", head=sympy.exp, safe=0)
 exp2 = _word(

@@ -14,7 +14,7 @@ from nngrad.codegen.exponentials import as_word, stable, tails
 from nngrad.codegen.identities import as_quotient, one_signed, without_difference_of_roots
 from nngrad.codegen.pipeline import load_spec, selections
 from nngrad.codegen.rounding import ACCURATE, Judge
-from nngrad.codegen.series import fitted
+from nngrad.codegen.series import fitted, leading_term
 from nngrad.codegen.symbols import Value, Where
 from nngrad.codegen.trace import trace
 
@@ -77,6 +77,18 @@ def test_series_of_a_difference():
 def test_no_series_without_a_leading_power_or_beyond_its_radii():
     assert fitted(lambda numbers: [mpmath.exp(-1 / abs(one)) for one in numbers], 0.3) is None
     assert fitted(lambda numbers: numbers, 40) is None
+
+
+def test_leading_terms():
+    def bent(numbers):
+        return [(mpmath.sqrt(x * x + 1) - 1) / 2 + x for x in numbers]
+
+    assert leading_term(bent) == (sympy.Rational(3, 2), 1)
+    assert leading_term(lambda numbers: bent([-x for x in numbers])) == (-sympy.Rational(1, 2), 1)
+    assert leading_term(lambda numbers: [mpmath.exp(-x) for x in numbers]) is None
+    assert leading_term(lambda numbers: [mpmath.log(x) for x in numbers]) is None
+    factor, power = leading_term(lambda numbers: [mpmath.pi / x**2 for x in numbers])
+    assert power == -2 and abs(factor - sympy.pi) < 1e-25
 
 
 def test_identities():

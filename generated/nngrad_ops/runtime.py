@@ -419,8 +419,12 @@ def cospi(x):
 
 
 def clamped(x, limit):
-    """x within [-limit, limit], for kernels that may forget how large x is; NaN stays."""
-    limit = min(limit, float(np.finfo(x.dtype).max))
+    """x within [-limit, limit], for kernels that may forget how large x is; NaN stays.
+
+    The limit is that of float32. float64's exponents have eight times the range, so exponentials settle eight times as
+    far out.
+    """
+    limit = 8 * limit if x.dtype == np.float64 else min(limit, float(np.finfo(x.dtype).max))
     return np.clip(x, -limit, limit, out=...)
 
 

@@ -250,7 +250,7 @@ def _real(function: Callable) -> Callable:
     def value(*args):
         try:
             result = function(*args)
-        except (ValueError, ZeroDivisionError, OverflowError):
+        except (ValueError, ZeroDivisionError, OverflowError, MemoryError):
             return mpmath.nan
         return result if isinstance(result, mpmath.mpf | int) else mpmath.nan
 

@@ -6,16 +6,34 @@ from collections.abc import Callable
 
 import mpmath
 
+BEYOND_SQUARES = mpmath.mpf(2) ** 2100
+SETTLED = 1e9  # tanh is 1 from here on, to more digits than are ever asked for
+
 
 def exp(x):
-    """exp(x); mpmath would multiply large whole numbers out, a bit at a time."""
+    """exp(x); mpmath would multiply large whole numbers out, a bit at a time, and reduce all others by ln 2.
+
+    Of what is no float nor the square of one, only an exponential makes so large a number.
+    """
+    if mpmath.fabs(x) > BEYOND_SQUARES:
+        return mpmath.inf if x > 0 else mpmath.mpf(0)
     whole = mpmath.fabs(x) > 1000 and mpmath.isint(x)
     return mpmath.exp(mpmath.fsub(x, 0.5, exact=True)) * mpmath.exp(0.5) if whole else mpmath.exp(x)
+
+
+def periodic(function: Callable):
+    """The function, without a value where its argument has more digits than any float's square."""
+    return lambda x: function(x) if mpmath.fabs(x) <= BEYOND_SQUARES else mpmath.nan
 
 
 def by_exp(function: Callable, in_exp: Callable):
     """The function, where x is large written in exp(x) and exp(-x), for the same reason."""
     return lambda x: in_exp(exp(x), exp(-x)) if mpmath.fabs(x) > 1000 else function(x)
+
+
+def tanh(x):
+    """tanh(x); of numbers beyond all measure mpmath would make an integer with as many bits."""
+    return mpmath.tanh(x) if mpmath.fabs(x) < SETTLED else mpmath.sign(x)
 
 
 def erf(x):

@@ -13,6 +13,7 @@ from nngrad.codegen.symbols import Decayed, Where
 from nngrad.codegen.trace import Formula
 from nngrad.codegen.words import WORD_OF
 
+LARGEST_LINE = 60  # operations in what is worth asking whether it is linear
 _OF_MINUS = {  # f(-u) in terms of f(u)
     words.sigmoid.build: lambda u: 1 - words.sigmoid(u),
     words.softplus.build: lambda u: words.softplus(u) - u,
@@ -110,7 +111,9 @@ def _square(term):
 
 
 def clamped(form, formula: Formula, limit: int) -> Iterator[sympy.Expr]:
-    """The form with its inputs kept within a limit: everywhere, in the arguments of words, in branches not linear."""
+    """The form with its inputs kept within a limit: everywhere, in the arguments of words, in branches not linear,
+    on one side.
+    """
     form = inlined(form, formula.stages)
     swaps = {value: words.clamped(value, limit) for value in formula.inputs}
     yield form.xreplace(swaps)
@@ -123,10 +126,32 @@ def clamped(form, formula: Formula, limit: int) -> Iterator[sympy.Expr]:
         return Where(condition, *kept)
 
     yield form.replace(lambda part: isinstance(part, Where), in_branches)
+    for extremum in (words.maximum, words.minimum):
+        on_one_side = {value: extremum(value, near) for value, near in swaps.items()}
+        yield form.xreplace(on_one_side)
+        yield _in_arguments(form, on_one_side)
+
+
+def logarithm_in_range(expr, limit: int):
+    """The logarithm of 1 + c u**2 as 2 log|u| + log c, where the square would overflow."""
+
+    def apart(number, root):
+        size = words.abs(root)
+        near = words.log1p(number * words.clamped(root, limit) ** 2)
+        return Where(size < limit, near, 2 * sympy.log(size) + sympy.log(number))
+
+    def in_range(part):
+        number, square = part.args[0].as_coeff_Mul()
+        factors = [factor.as_base_exp() for factor in sympy.Mul.make_args(square)]
+        if number <= 0 or any(exponent % 2 != 0 for _, exponent in factors):
+            return part
+        return apart(number, sympy.Mul(*(base ** (exponent / 2) for base, exponent in factors)))
+
+    return expr.replace(lambda part: isinstance(part, words.log1p.build), in_range)
 
 
 def _is_linear(expr, inputs) -> bool:
-    return all(expr.diff(value, 2) == 0 for value in inputs)
+    return sympy.count_ops(expr) <= LARGEST_LINE and all(expr.diff(value, 2) == 0 for value in inputs)
 
 
 def _in_arguments(expr, swaps):

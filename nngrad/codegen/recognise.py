@@ -13,7 +13,7 @@ import sympy
 from nngrad.codegen import words
 from nngrad.codegen.exponentials import MADE_OF_EXPONENTIALS, as_word
 from nngrad.codegen.identities import squares_of
-from nngrad.codegen.symbols import Value
+from nngrad.codegen.symbols import Value, Where
 
 _ONE = sympy.S.One
 
@@ -107,7 +107,21 @@ def _argument_rule(expr):
     return expr
 
 
-_RULES = (_log_rule, _fraction_rule, _complement_rule, _normal_rule, _hypot_rule, _argument_rule)
+def _extremum_rule(expr):
+    """min(0, k expm1 u) as a branch that k u decides, for the other one's exponential is out of range. NaN stays."""
+    if not isinstance(expr, words.minimum.build | words.maximum.build) or 0 not in expr.args:
+        return expr
+    (other,) = (arg for arg in expr.args if arg != 0)
+    odd = [factor for factor in sympy.Mul.make_args(other) if isinstance(factor, _SIGN_KEEPING)]
+    if len(odd) != 1 or (other / odd[0]).atoms(Value):
+        return expr
+    decisive = other / odd[0] * odd[0].args[0]
+    is_zero = decisive >= 0 if isinstance(expr, words.minimum.build) else decisive <= 0
+    return Where(is_zero, 0, other)
+
+
+_SIGN_KEEPING = (words.expm1.build, words.sinh.build)
+_RULES = (_log_rule, _fraction_rule, _complement_rule, _normal_rule, _hypot_rule, _argument_rule, _extremum_rule)
 
 
 @cache

@@ -25,7 +25,7 @@ from nngrad.codegen.certify import Oracle
 from nngrad.codegen.guards import guarded
 from nngrad.codegen.lower import Graph
 from nngrad.codegen.restage import inlined
-from nngrad.codegen.series import Series, fitted
+from nngrad.codegen.series import Series, fitted, leading_term
 from nngrad.codegen.symbols import Indicator, Parameter, Value, Where
 from nngrad.codegen.trace import Formula
 from nngrad.codegen.words import PERIODIC, WORD_OF
@@ -187,14 +187,18 @@ class Judge:
 
     def fitted(self, name: str, least_radius: float) -> Series | None:
         """The series near zero, in the argument, of the value (name '') or of the derivative by an input."""
+        return fitted(lambda numbers: self._along_argument(name, numbers), least_radius)
+
+    def leading_terms(self, name: str) -> list[tuple[sympy.Rational, int] | None]:
+        """The same function's leading term for large positive arguments, and that for negative ones in terms of |x|."""
+        sides = (lambda x: x, lambda x: -x)
+        return [leading_term(lambda numbers, at=at: self._along_argument(name, [*map(at, numbers)])) for at in sides]
+
+    def _along_argument(self, name: str, numbers: list) -> list:
         carrier = next(value.name for value in self.formula.inputs if self.argument.diff(value) == 1)
-
-        def function(numbers):
-            inputs = {one: np.array([mpmath.mpf(0)] * len(numbers), dtype=object) for one in self.inputs}
-            inputs[carrier] = np.array(numbers, dtype=object)
-            return list(self.oracle.slope({name: np.ones(len(numbers))}, inputs) if name else self.oracle(**inputs))
-
-        return fitted(function, least_radius)
+        inputs = {one: np.array([mpmath.mpf(0)] * len(numbers), dtype=object) for one in self.inputs}
+        inputs[carrier] = np.array(numbers, dtype=object)
+        return list(self.oracle.slope({name: np.ones(len(numbers))}, inputs) if name else self.oracle(**inputs))
 
     def error(self, form, truth: Truth, directions: dict[Value, float]) -> Error:
         """The worst error of a form; cotangents and tangents have the values given."""

@@ -19,7 +19,7 @@ from sympy.core.symbol import Str
 
 from nngrad.codegen import exponentials, identities, words
 from nngrad.codegen.derive import Derivatives
-from nngrad.codegen.forms import FEW_FORMS, Search
+from nngrad.codegen.forms import FEW_FORMS, LARGEST_GROWTH, Search
 from nngrad.codegen.recognise import recognised
 from nngrad.codegen.restage import inlined
 from nngrad.codegen.rounding import ACCURATE, REACHES, Error, Judge, Truth
@@ -27,7 +27,8 @@ from nngrad.codegen.series import Series
 from nngrad.codegen.symbols import NearZero, Value, Where
 from nngrad.codegen.trace import Formula
 
-LIMITS = (2**10, 2**60)  # of inputs that overflow: exponentials have settled at the first, powers at the second
+SETTLED = (2**6, 2**10)  # where exponentials, or those of a fraction of x, have long settled, but do not overflow
+FAR = 2**60  # where powers have, and their squares do not overflow
 SIMILAR = 1.25  # times the bad points of another form: no better
 ENOUGH_FORMS = 4  # accurate ones to weigh against the forms of other derivatives
 
@@ -99,6 +100,7 @@ class _Selection:
     judge: Judge
     name: str
     tried: list[Tried] = field(default_factory=list)
+    keys: dict[sympy.Expr, tuple] = field(default_factory=dict)
 
     @property
     def formula(self) -> Formula:
@@ -136,7 +138,7 @@ class _Selection:
         before = error(form)
         if before.ulp < inf:
             return
-        clamped = next(identities.clamped(form, self.formula, LIMITS[0]))
+        clamped = next(identities.clamped(form, self.formula, SETTLED[-1]))
         if error(clamped).bad < before.bad:
             tangent = self.smooth.tangents[source]
             self.smooth = replace(
@@ -151,11 +153,15 @@ class _Selection:
         `known` are forms that algebra found, `wholes` the same in terms of the inputs, without the cotangent.
         """
         directions = {cotangent: 1.0} if cotangent != 1 else {}
+        longest = LARGEST_GROWTH * (min(map(sympy.count_ops, wholes)) + 16)
+
+        def is_short(form) -> bool:
+            return sympy.count_ops(form) <= longest
 
         def judged(forms: Iterable[sympy.Expr]) -> list[Tried]:
             """The forms up to the first few that are accurate, most accurate last."""
             done, accurate = [], 0
-            for form in sorted(dict.fromkeys(forms), key=self._key):
+            for form in sorted(filter(is_short, dict.fromkeys(forms)), key=self._key):
                 one = Tried(of, form, self._cost(form), self.judge.error(form, truth, directions))
                 done.append(one)
                 accurate += one.error.ulp <= ACCURATE
@@ -174,6 +180,8 @@ class _Selection:
         if all(one.error.ulp > ACCURATE for one in tried):
             tried += judged(self._clamped(tried))
         if all(one.error.ulp > ACCURATE for one in tried):
+            tried += judged(self._with_leading_terms(of, tried, cotangent))
+        if all(one.error.ulp > ACCURATE for one in tried):
             tried += judged(self._with_series(of, tried, cotangent))
         accurate = [one for one in tried if one.error.ulp <= ACCURATE]
         fair = [one for one in tried if one.error.beyond <= ACCURATE]
@@ -185,11 +193,31 @@ class _Selection:
         """The forms that only overflow, with inputs kept to where the result has long settled."""
         if self.judge.is_periodic:
             return
-        far = [one for one in tried if one.error.overflow > LIMITS[0]]
+        far = [one for one in tried if one.error.overflow > SETTLED[0]]
         for one in sorted(far, key=lambda one: (one.error.bad, self._key(one.form)))[:ENOUGH_FORMS]:
             whole = inlined(one.form, self.formula.stages)
-            for limit in LIMITS if whole.has(*exponentials.MADE_OF_EXPONENTIALS) else LIMITS[1:]:
+            for limit in (*SETTLED, FAR) if whole.has(*exponentials.MADE_OF_EXPONENTIALS) else (FAR,):
                 yield from identities.clamped(one.form, self.formula, limit)
+            yield identities.logarithm_in_range(whole, FAR)
+
+    def _with_leading_terms(self, of: str, tried: list[Tried], cotangent) -> Iterator[sympy.Expr]:
+        """The forms whose powers overflow far from zero, replaced there by the leading term."""
+        argument = self.judge.argument
+        plain = [one.form for one in tried if one.error.overflow > FAR and not one.form.has(words.clamped.build)]
+        if argument is None or self.judge.is_periodic or not plain:
+            return
+        right, left = self.judge.leading_terms(of.removeprefix("y").removeprefix("d"))
+        if right is None or left is None:
+            return
+        (a, power), (b, other) = right, left
+        size = words.abs(argument)
+        far = a * size**power if right == left else a * argument**power
+        if right != left and (other, b) != (power, a * (-1) ** power):
+            far = Where(argument > 0, a * size**power, b * size**other)
+        for form in plain:
+            near = inlined(form, self.formula.stages).xreplace({cotangent: sympy.S.One})
+            near = near.xreplace({argument: words.clamped(argument, FAR)})
+            yield cotangent * Where(size < FAR, near, far)
 
     def _with_series(self, of: str, tried: list[Tried], cotangent) -> Iterator[sympy.Expr]:
         """The form that is accurate nearest to zero, replaced there by a series."""
@@ -207,7 +235,9 @@ class _Selection:
                 return
 
     def _key(self, form) -> tuple:
-        return self._cost(form), sympy.count_ops(form), str(form)
+        if form not in self.keys:
+            self.keys[form] = self._cost(form), sympy.count_ops(form), str(form)
+        return self.keys[form]
 
     def _cost(self, form) -> float:
         if form == self.formula.output:

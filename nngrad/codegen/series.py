@@ -3,6 +3,8 @@
 `x - tanh(x)` is x**3 / 3 - ..., and subtracts equal digits on the way there. The function over its leading power is
 smooth, and for odd and even functions one of x**2: a Chebyshev interpolant of that, in monomials, evaluated by Horner's
 rule, is as accurate as the oracle it was fitted to (Powell, "Approximation theory and methods", 1981, ch. 4).
+
+Far from zero, where x**2 leaves the range, what grows or decays like a power of x is its leading term.
 """
 
 from __future__ import annotations
@@ -12,11 +14,14 @@ from dataclasses import dataclass
 
 import mpmath
 import numpy as np
+import sympy
 
 RADII = (0.125, 0.25, 0.5, 1.0, 1.5)
 LARGEST_POWER = 6
 TOLERANCE = {"float32": 2.0**-27, "float64": 2.0**-56}  # relative, a sixteenth of a unit in the last place
 MOST_TERMS = {"float32": 12, "float64": 26}
+FAR, FAR_DIGITS = 200, 30  # the power of two that counts as far, and the digits that the leading term has there
+LARGEST_DENOMINATOR = 1000
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,29 @@ def fitted(function: Callable[[list], list], least_radius: float) -> Series | No
         interval = [0, radius**2] if even else [-radius, radius]
         coefficients = {dtype: _interpolated(quotient, interval, dtype) for dtype in TOLERANCE}
     return Series(radius, power, even, coefficients) if all(coefficients.values()) else None
+
+
+def leading_term(function: Callable[[list], list]) -> tuple[sympy.Rational, int] | None:
+    """(c, k) where the function is c x**k to all digits for large positive x; None where it is not.
+
+    `function` takes and gives lists of mpf. c is the simplest fraction that fits, if one does.
+    """
+    with mpmath.workdps(60):
+        far = [mpmath.mpf(2) ** FAR, mpmath.mpf(2) ** (FAR + 1)]
+        near, beyond = function(far)
+        if not (mpmath.isfinite(near) and mpmath.isfinite(beyond)):
+            return None
+        if not near and not beyond:
+            return sympy.S.Zero, 0
+        power = round(float(mpmath.log(abs(beyond / near), 2))) if near and beyond else LARGEST_POWER + 1
+        if (
+            abs(power) > LARGEST_POWER
+            or abs(beyond / near / mpmath.mpf(2) ** power - 1) > mpmath.mpf(10) ** -FAR_DIGITS
+        ):
+            return None
+        factor = sympy.Rational(str(mpmath.nstr(near / far[0] ** power, FAR_DIGITS)))
+        simple = factor.limit_denominator(LARGEST_DENOMINATOR)
+    return (simple if abs(simple - factor) < sympy.Rational(10) ** (2 - FAR_DIGITS) else factor), power
 
 
 def _leading_power(function) -> int | None:

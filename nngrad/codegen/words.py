@@ -195,9 +195,17 @@ log10 = _word(
 log1p = _word(
     "log1p", "np.log1p", mpmath.log1p, 4, "log(1 + x), exact near 0.", derivatives=lambda x: [1 / (1 + x)], safe=0
 )
-sin = _word("sin", "np.sin", mpmath.sin, 5, "Sine, x in radians.", head=sympy.sin, safe=0)
-cos = _word("cos", "np.cos", mpmath.cos, 5, "Cosine, x in radians.", head=sympy.cos, safe=0)
-tan = _word("tan", "np.tan", mpmath.tan, 10, "Tangent, x in radians.", derivatives=lambda x: [1 / cos(x) ** 2], safe=0)
+sin = _word("sin", "np.sin", exact.periodic(mpmath.sin), 5, "Sine, x in radians.", head=sympy.sin, safe=0)
+cos = _word("cos", "np.cos", exact.periodic(mpmath.cos), 5, "Cosine, x in radians.", head=sympy.cos, safe=0)
+tan = _word(
+    "tan",
+    "np.tan",
+    exact.periodic(mpmath.tan),
+    10,
+    "Tangent, x in radians.",
+    derivatives=lambda x: [1 / cos(x) ** 2],
+    safe=0,
+)
 arcsin = _word(
     "arcsin",
     "np.arcsin",
@@ -257,7 +265,7 @@ cosh = _word(
     derivatives=lambda x: [sinh(x)],
     safe=0,
 )
-tanh = _word("tanh", "np.tanh", mpmath.tanh, 2, "Hyperbolic tangent.", derivatives=lambda x: [4 * sigmoid_slope(2 * x)])
+tanh = _word("tanh", "np.tanh", exact.tanh, 2, "Hyperbolic tangent.", derivatives=lambda x: [4 * sigmoid_slope(2 * x)])
 arcsinh = _word(
     "arcsinh", "np.arcsinh", mpmath.asinh, 15, "Inverse hyperbolic sine.", derivatives=lambda x: [1 / hypot(1, x)]
 )

@@ -1,6 +1,6 @@
 """Formulas as one writes them on paper: each must come out as accurate as the library's own words."""
 
-from nngrad.codegen.language import cosh, erf, exp, log, op, sqrt, tanh
+from nngrad.codegen.language import cosh, erf, exp, log, maximum, minimum, op, sqrt, tanh
 
 # --- logistic functions -----------------------------------------------------------------------------------------------
 
@@ -188,3 +188,13 @@ def normal_tail(x):
 @op
 def log_sum_of_two(a, b):
     return log(exp(a) + exp(b))
+
+
+@op
+def exponential_linear(x, *, alpha=1.2):
+    return maximum(0, x) + minimum(0, alpha * (exp(x / alpha) - 1))
+
+
+@op
+def bent_identity(x):
+    return (sqrt(x**2 + 1) - 1) / 2 + x

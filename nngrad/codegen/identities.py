@@ -135,17 +135,15 @@ def clamped(form, formula: Formula, limit: int) -> Iterator[sympy.Expr]:
 def logarithm_in_range(expr, limit: int):
     """The logarithm of 1 + c u**2 as 2 log|u| + log c, where the square would overflow."""
 
-    def apart(number, root):
-        size = words.abs(root)
-        near = words.log1p(number * words.clamped(root, limit) ** 2)
-        return Where(size < limit, near, 2 * sympy.log(size) + sympy.log(number))
-
     def in_range(part):
         number, square = part.args[0].as_coeff_Mul()
         factors = [factor.as_base_exp() for factor in sympy.Mul.make_args(square)]
         if number <= 0 or any(exponent % 2 != 0 for _, exponent in factors):
             return part
-        return apart(number, sympy.Mul(*(base ** (exponent / 2) for base, exponent in factors)))
+        root = sympy.Mul(*(base ** (exponent / 2) for base, exponent in factors))
+        size = words.abs(root)
+        near = words.log1p(number * words.clamped(root, limit) ** 2)
+        return Where(size < limit, near, 2 * sympy.log(size) + sympy.log(number))
 
     return expr.replace(lambda part: isinstance(part, words.log1p.build), in_range)
 

@@ -211,8 +211,11 @@ class _Selection:
             return
         (a, power), (b, other) = right, left
         size = words.abs(argument)
-        far = a * size**power if right == left else a * argument**power
-        if right != left and (other, b) != (power, a * (-1) ** power):
+        if left == right:
+            far = a * size**power
+        elif left == (a * (-1) ** power, power):
+            far = a * argument**power
+        else:
             far = Where(argument > 0, a * size**power, b * size**other)
         for form in plain:
             near = inlined(form, self.formula.stages).xreplace({cotangent: sympy.S.One})

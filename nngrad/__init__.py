@@ -12,12 +12,13 @@ __version__ = "0.1.0"
 
 _MODULES = (
     "assignment", "autodiff", "backward", "codegen", "differentiable", "engine", "functions", "graph", "inputs",
-    "memory", "modes", "nn", "optim", "random", "spec", "tensor", "utils",
+    "memory", "modes", "nn", "optim", "random", "spec", "tensor", "threads", "utils",
 )  # fmt: skip
 _NAMES = {
     "Tensor": "tensor",
     "check_grads": "autodiff",
     "get_default_dtype": "modes",
+    "get_num_threads": "threads",
     "grad": "autodiff",
     "gradients": "autodiff",
     "hessian": "autodiff",
@@ -27,6 +28,7 @@ _NAMES = {
     "manual_seed": "random",
     "no_grad": "modes",
     "set_default_dtype": "modes",
+    "set_num_threads": "threads",
     "value_and_grad": "autodiff",
     "vjp": "autodiff",
 }

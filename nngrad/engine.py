@@ -19,6 +19,7 @@ try:  # the only door to the generated package, so that its absence is explained
     from nngrad_ops import OPS as OPS
     from nngrad_ops.runtime import Op as Op
     from nngrad_ops.tensor_methods import TensorMethods as TensorMethods
+    from nngrad_ops.tiles import threads as threads
 except ModuleNotFoundError as error:
     if error.name != "nngrad_ops":
         raise

@@ -1,11 +1,16 @@
 """What the generated kernels call, against NumPy and mpmath."""
 
+import multiprocessing
+import os
+import warnings
 from fractions import Fraction
 
 import mpmath
 import numpy as np
 import pytest
-from nngrad_ops import runtime
+from nngrad_ops import runtime, tiles
+
+import nngrad
 
 LARGE = runtime.FEW_ELEMENTS + 7
 
@@ -292,3 +297,38 @@ def test_the_error_of_a_mean_is_known_to_many_digits(dtype, shape, axis):
         exact = sum(Fraction(float(one)) for one in row) / len(row) - Fraction(float(rough))
         unseen = Fraction(float(np.abs(row).max())) / 2**digits + Fraction(float(np.finfo(dtype).smallest_subnormal))
         assert abs(Fraction(float(got)) - exact) <= abs(exact) * Fraction(float(np.finfo(dtype).eps)) + unseen
+
+
+def test_threads_give_the_same_bits_and_keep_the_callers_settings():
+    x = np.random.default_rng(2).normal(size=5 * tiles.TILE + 3) * 3
+    x[-1] = 30
+    results = []
+    before = nngrad.get_num_threads()
+    try:
+        for count in (1, 2, 3, 16):
+            nngrad.set_num_threads(count)
+            assert nngrad.get_num_threads() == count
+            results.append(runtime.erfc(x))
+            with pytest.raises(FloatingPointError), np.errstate(under="raise"):
+                runtime.erfc(x)
+    finally:
+        nngrad.set_num_threads(before)
+    for other in results[1:]:
+        np.testing.assert_array_equal(results[0], other)
+    np.testing.assert_array_equal(results[0][tiles.TILE - 3 : tiles.TILE + 3], runtime.erfc(x[tiles.TILE - 3 :][:6]))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_forked_process_has_threads_of_its_own():
+    x = np.linspace(-3, 3, 3 * tiles.TILE)
+    expected = runtime.erfc(x)
+    context = multiprocessing.get_context("fork")
+    with warnings.catch_warnings(), context.Pool(1) as pool:
+        warnings.simplefilter("ignore", DeprecationWarning)  # forking with threads, from Python 3.12 on
+        np.testing.assert_array_equal(pool.apply_async(runtime.erfc, (x,)).get(timeout=60), expected)
+
+
+@pytest.mark.parametrize("count", [0, -1])
+def test_the_number_of_threads_is_positive(count):
+    with pytest.raises(ValueError, match="at least 1"):
+        nngrad.set_num_threads(count)

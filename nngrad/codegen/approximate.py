@@ -227,25 +227,6 @@ def _table(name: str, rows: dict[str, tuple]) -> str:
 
 CODE = '''
 
-TILE_BYTES = 1 << 18  # what is worked on at once: with three or four intermediates it stays in a core's cache
-
-
-def in_tiles(function):
-    """A decorator for functions of many steps: large arrays are taken piece by piece."""
-
-    @functools.wraps(function)
-    def tiled(x, *args):
-        if x.nbytes <= TILE_BYTES or not x.flags.c_contiguous:
-            return function(x, *args)
-        y = np.empty_like(x)
-        given, result, size = x.reshape(-1), y.reshape(-1), TILE_BYTES // x.itemsize
-        for start in range(0, x.size, size):
-            result[start : start + size] = function(given[start : start + size], *args)
-        return y
-
-    return tiled
-
-
 def polynomial(coefficients, x):
     """Horner's rule, highest power first."""
     y = np.multiply(x, coefficients[0], out=...)

@@ -96,6 +96,7 @@ def render(package: Package) -> dict[str, str]:
         )
 
     codes = sorted(package.codes, key=lambda code: code.op.name)
+    write("tiles.py", "tiles.py.j2")
     write("runtime.py", "runtime.py.j2", approximations=approximate.source())
     if package.builtin:
         for home, (module, title) in HOMES.items():

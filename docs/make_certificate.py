@@ -54,7 +54,7 @@ or from NumPy a RuntimeWarning for finite input with a finite answer.
 
 ## How it is measured
 
-The exact value is that of the formula in `nngrad/spec.py`, at the exact input, by mpmath in 40 to 1600 digits, until
+The exact value is that of the formula in `nngrad/spec`, at the exact input, by mpmath in 40 to 1600 digits, until
 two precisions agree to 24 digits. Exact gradients are central differences of that formula, never a derivative that
 somebody wrote or SymPy found. Where the two one-sided slopes differ, at a kink, no gradient is judged.
 

@@ -39,11 +39,13 @@ class Checkout:
                 shutil.copy2(source / part, folder / part)
         self.generated = folder / "generated" / "nngrad_ops"
         if spec is not None:
+            for file in self.spec.parent.glob("*.py"):
+                file.unlink()
             self.spec.write_text(spec, encoding="utf-8")
 
     @property
     def spec(self):
-        return self.folder / "nngrad" / "spec.py"
+        return self.folder / "nngrad" / "spec" / "ops.py"
 
     @property
     def path(self):

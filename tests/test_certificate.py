@@ -21,7 +21,7 @@ from nngrad.codegen.pipeline import load_spec
 from nngrad.codegen.trace import trace
 
 ORDER = ("good", "fair", "broken")
-TRACED = {op.name: op for op in map(trace, load_spec(ROOT / "nngrad" / "spec.py")) if op.formulas}
+TRACED = {op.name: op for op in map(trace, load_spec(ROOT / "nngrad" / "spec")) if op.formulas}
 DTYPES = ["float32", "float64"]
 
 

@@ -21,7 +21,7 @@ from nngrad.codegen.pipeline import load_spec
 from nngrad.codegen.trace import PRESENT, REQUIRED, trace
 from nngrad.functions import function
 
-SPEC = Path(nngrad.__file__).parent / "spec.py"
+SPEC = Path(nngrad.__file__).parent / "spec"
 TRACED = {op.name: op for op in map(trace, load_spec(SPEC))}
 CASES = [
     pytest.param((op, formula), id="-".join([op.name, *(f"{name}={value}" for name, value in formula.static)]))

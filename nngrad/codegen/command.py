@@ -24,7 +24,7 @@ from nngrad.codegen.symbols import SpecError
 from nngrad.codegen.trace import Op, trace
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-SPEC = CHECKOUT / "nngrad" / "spec.py"
+SPEC = CHECKOUT / "nngrad" / "spec"
 COMMAND = "python -m nngrad.codegen"
 
 
@@ -80,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
         "--certify", nargs="*", metavar="OP", help="measure the generated kernels against exact values (default: all)"
     )
     parser.add_argument("--search", action="store_true", help="choose all forms anew instead of reading choices.json")
-    parser.add_argument("--spec", type=Path, metavar="FILE", help="a spec of your own (default: nngrad/spec.py)")
+    parser.add_argument("--spec", type=Path, metavar="FILE", help="a spec of your own (default: nngrad/spec)")
     parser.add_argument(
         "--out", type=Path, metavar="FOLDER", help="the package to write (default: generated/nngrad_ops)"
     )

@@ -25,11 +25,27 @@ UNKNOWN_PARAMETER = 1.25
 
 
 def load_spec(path: Path) -> list[Declaration]:
-    """Run a spec file and collect what it declares.
+    """Run a spec, a file or a folder of files, and collect what it declares.
 
     Raises:
-        SpecError: the file does not run, declares nothing, or declares a name twice.
+        SpecError: a file does not run, the spec declares nothing, or it declares a name twice.
     """
+    files = sorted(path.glob("*.py")) if path.is_dir() else [path]
+    declared = [declaration for file in files for declaration in _declared_in(file)]
+    if not declared:
+        raise SpecError(
+            "no op is declared", "decorate a function with @op, @activation, @loss or @norm", file=str(path)
+        )
+    names: set[str] = set()
+    for declaration in declared:
+        if declaration.name in names:
+            file, line = place(declaration)
+            raise SpecError(f"{declaration.name} is declared twice", "rename one of the two", file=file, line=line)
+        names.add(declaration.name)
+    return declared
+
+
+def _declared_in(path: Path) -> list[Declaration]:
     declared: list[Declaration] = []
     token = language.DECLARED.set(declared)
     module = types.ModuleType(f"spec_{path.stem}")
@@ -50,18 +66,7 @@ def load_spec(path: Path) -> list[Declaration]:
         ) from error
     finally:
         language.DECLARED.reset(token)
-    declared = [one for one in declared if one.module == module.__name__]  # not those of specs that it imports
-    if not declared:
-        raise SpecError(
-            "no op is declared", "decorate a function with @op, @activation, @loss or @norm", file=str(path)
-        )
-    names: set[str] = set()
-    for declaration in declared:
-        if declaration.name in names:
-            _, line = place(declaration)
-            raise SpecError(f"{declaration.name} is declared twice", "rename one of the two", file=str(path), line=line)
-        names.add(declaration.name)
-    return declared
+    return [one for one in declared if one.module == module.__name__]  # not those of specs that it imports
 
 
 def _last_line(error: BaseException, path: Path) -> int:
@@ -119,5 +124,5 @@ def compile_spec(
             line=structural[0].line,
         )
     codes = tuple(compile_op(op, choices) for op in progress([op for op in ops if op.family != "structural"]))
-    shown = "nngrad/spec.py" if builtin else path.name
+    shown = "nngrad/spec" if builtin else path.name
     return Package(codes, structural, shown, command, builtin)

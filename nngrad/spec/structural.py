@@ -1,0 +1,73 @@
+"""Index maps, each with its adjoint in templates/structural.py.j2."""
+
+from nngrad.codegen.language import structural
+
+
+@structural
+def reshape(x, *, shape):
+    """The same elements in another shape; one size may be -1."""
+
+
+@structural
+def transpose(x, *, axes=None):
+    """Axes permuted; reversed when `axes` is None."""
+
+
+@structural
+def broadcast(x, *, shape):
+    """x repeated to a larger shape."""
+
+
+@structural
+def unbroadcast(x, *, shape):
+    """x summed to the shape it was broadcast from."""
+
+
+@structural
+def squeeze(x, *, axis=None):
+    """Axes of length 1 removed."""
+
+
+@structural
+def expand_dims(x, *, axis):
+    """Axes of length 1 inserted."""
+
+
+@structural
+def getitem(x, *, index):
+    """x[index], for anything NumPy indexes with."""
+
+
+@structural
+def scatter_add(x, *, shape, index):
+    """Zeros with x added at an index."""
+
+
+@structural
+def setitem(x, value, *, index):
+    """x with x[index] = value; where an index repeats, the last value stays."""
+
+
+@structural
+def concat(*xs, axis=0):
+    """Tensors joined along an axis."""
+
+
+@structural
+def stack(*xs, axis=0):
+    """Tensors joined along a new axis."""
+
+
+@structural
+def split(x, *, sections, axis=0) -> tuple:
+    """x cut along an axis: into equal parts, or at the given positions."""
+
+
+@structural
+def pad(x, *, pad_width, value=0.0):
+    """x surrounded by a constant; `pad_width` as in numpy.pad."""
+
+
+@structural
+def astype(x, *, dtype):
+    """x in another floating dtype."""

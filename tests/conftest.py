@@ -42,6 +42,8 @@ class Checkout:
             for file in self.spec.parent.glob("*.py"):
                 file.unlink()
             self.spec.write_text(spec, encoding="utf-8")
+            package = '"""The spec."""\n\nfrom nngrad.spec.ops import *\n'
+            (self.spec.parent / "__init__.py").write_text(package, encoding="utf-8")
 
     @property
     def spec(self):

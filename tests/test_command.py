@@ -121,7 +121,12 @@ def test_check_shows_drift(small, file, old, new):
 # --- a run that fails -------------------------------------------------------------------------------------------------
 
 BREAKAGE = {
-    "formula": ("nngrad/spec/ops.py", "e / sum(e, axis)", "e / total(e, axis)", ["ops.py:", "softmax", "total", MENDED]),
+    "formula": (
+        "nngrad/spec/ops.py",
+        "e / sum(e, axis)",
+        "e / total(e, axis)",
+        ["ops.py:", "softmax", "total", MENDED],
+    ),
     "spec": ("nngrad/spec/ops.py", "return x1 + x2", "return x1 +", ["ops.py:11", MENDED]),
     "template": ("templates/kernels.py.j2", "{% for", "{% four", ["kernels.py.j2", MENDED]),
     "name in a template": ("templates/rules.py.j2", "{{ header(", "{{ haeder(", ["rules.py.j2", "haeder", MENDED]),

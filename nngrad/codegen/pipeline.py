@@ -57,11 +57,11 @@ def _declared_in(path: Path) -> list[Declaration]:
     except SpecError:
         raise
     except Exception as error:
-        line = getattr(error, "lineno", None) or _last_line(error, path)
+        file, line = _place_in_a_spec(error, path)
         raise SpecError(
             f"the file does not run: {type(error).__name__}: {error}",
             "run it with python to see",
-            file=str(path),
+            file=str(file),
             line=line,
         ) from error
     finally:
@@ -69,13 +69,17 @@ def _declared_in(path: Path) -> list[Declaration]:
     return [one for one in declared if one.module == module.__name__]  # not those of specs that it imports
 
 
-def _last_line(error: BaseException, path: Path) -> int:
-    line, frame = 0, error.__traceback__
+def _place_in_a_spec(error: BaseException, path: Path) -> tuple[Path, int]:
+    """Where a spec goes wrong: in the file at `path`, or in one beside it that it imports."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return Path(error.filename), error.lineno or 0
+    place, frame = (path, 0), error.__traceback__
     while frame:
-        if frame.tb_frame.f_code.co_filename == str(path):
-            line = frame.tb_lineno
+        file = Path(frame.tb_frame.f_code.co_filename)
+        if file.parent == path.parent:
+            place = file, frame.tb_lineno
         frame = frame.tb_next
-    return line
+    return place
 
 
 def compile_op(op: Op, choices: Choices) -> Code:

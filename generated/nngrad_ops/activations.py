@@ -11,10 +11,10 @@ from . import runtime
 
 
 def sigmoid(x):
-    """Logistic function 1 / (1 + exp(-x)).
+    """Logistic function.
 
     Formula:
-        y = sigmoid(x)
+        return 1 / (1 + exp(-x))
 
     Derivative:
         dx = g*sigmoid_slope(x)
@@ -51,7 +51,7 @@ def tanh(x):
     """Hyperbolic tangent.
 
     Formula:
-        y = tanh(x)
+        return (exp(x) - exp(-x)) / (exp(x) + exp(-x))
 
     Derivative:
         dx = 4*g*sigmoid_slope(2*x)
@@ -418,51 +418,78 @@ def mish(x):
         return x * tanh(log(1 + exp(x)))
 
     Derivative:
-        dx = g*(tanh(softplus(clamped(x, 1024))) + 4*clamped(x, 1024)*sigmoid(clamped(x,
-            1024))*sigmoid_slope(2*softplus(clamped(x, 1024))))
+        dx = -g*((-exp(clamped(x, 1024)) + sigmoid(-clamped(x, 1024)) - 1)/(exp(clamped(x, 1024)) + sigmoid(-clamped(x,
+            1024)) + 1)**2 - 1/(exp(clamped(x, 1024)) + sigmoid(-clamped(x, 1024)) + 1))*clamped(x,
+            1024)*sigmoid_slope(clamped(x, 1024)) + g*((-exp(clamped(x, 1024)) + sigmoid(-clamped(x, 1024)) -
+            1)/(exp(clamped(x, 1024)) + sigmoid(-clamped(x, 1024)) + 1)**2 + 1/(exp(clamped(x, 1024)) +
+            sigmoid(-clamped(x, 1024)) + 1))*exp(clamped(x, 1024))*clamped(x, 1024) + g*(exp(clamped(x, 1024)) -
+            sigmoid(-clamped(x, 1024)) + 1)/(exp(clamped(x, 1024)) + sigmoid(-clamped(x, 1024)) + 1)
 
     Residuals: x.
-    Rounding error in float32, simulated: y 1.6, dx 3 ulp.
+    Rounding error in float32, simulated: y 1.6, dx 3.1 ulp.
     """
+    mask = x > 0
     t = np.abs(x, out=...)
     t = np.negative(t, out=t)
     t = np.exp(t, out=t)
-    t = np.log1p(t, out=t)
-    u = np.maximum(x, 0, out=...)
-    log_exp_x = np.add(t, u, out=t)
-    tanh_log_exp_x = np.tanh(log_exp_x, out=log_exp_x)
-    t = np.multiply(tanh_log_exp_x, x, out=tanh_log_exp_x)
-    return runtime.decayed(t, x, x)
+    u = np.add(t, 1, out=...)
+    u = np.multiply(u, 2, out=u)
+    u = np.multiply(u, t, out=u)
+    u = np.add(u, 1, out=u)
+    v = np.add(t, 2, out=...)
+    v = np.multiply(v, t, out=v)
+    w = np.add(v, 2, out=...)
+    p = runtime.where(mask, u, w)
+    t = np.multiply(t, 2, out=t)
+    t = np.add(t, 1, out=t)
+    u = runtime.where(mask, t, v)
+    p = np.divide(x, p, out=p)
+    p = np.multiply(p, u, out=p)
+    return runtime.decayed(p, x, x)
 
 
 def mish_vjp(g, x):
     """Cotangent of `mish`'s input."""
+    mask = x > 0
     t = runtime.clamped(x, 1024)
     u = np.abs(t, out=...)
     u = np.negative(u, out=u)
     u = np.exp(u, out=u)
-    v = np.log1p(u, out=...)
-    w = np.maximum(t, 0, out=...)
-    v = np.add(v, w, out=v)
-    w = np.tanh(v, out=w)
-    p = np.add(u, 1, out=...)
-    u = np.maximum(u, t >= 0, out=u)
-    u = np.divide(u, p, out=u)
-    v = np.abs(v, out=v)
-    v = np.minimum(v, 1000, out=v)
-    v = np.negative(v, out=v)
+    v = np.add(u, 1, out=...)
     v = np.multiply(v, 2, out=v)
-    v = np.exp(v, out=v)
-    p = np.add(v, 1, out=p)
-    v = np.divide(v, p, out=v)
-    v = np.divide(v, p, out=v)
-    u = np.multiply(t, u, out=u)
-    u = np.multiply(u, v, out=u)
-    u = np.multiply(u, 4, out=u)
-    w = np.add(w, u, out=w)
-    p = np.add(t, 1, out=p)
-    w = runtime.decayed(w, p, t)
-    return np.multiply(g, w, out=w)
+    v = np.multiply(v, u, out=v)
+    v = np.add(v, 1, out=v)
+    w = runtime.where(mask, v, 1)
+    w = np.multiply(w, w, out=w)
+    v = np.add(u, 2, out=v)
+    v = np.multiply(v, u, out=v)
+    v = np.add(v, 2, out=v)
+    p = runtime.where(mask, 1, v)
+    p = np.multiply(p, p, out=p)
+    v = runtime.where(mask, w, p)
+    w = np.add(t, 1, out=w)
+    w = np.multiply(w, 4, out=w)
+    w = np.multiply(w, u, out=w)
+    t = np.multiply(t, 4, out=t)
+    w = np.add(w, t, out=w)
+    w = np.add(w, 6, out=w)
+    w = np.multiply(w, u, out=w)
+    w = np.add(w, 4, out=w)
+    w = np.multiply(w, u, out=w)
+    w = np.add(w, 1, out=w)
+    p = np.add(u, 4, out=p)
+    p = np.multiply(p, u, out=p)
+    p = np.add(p, t, out=p)
+    p = np.add(p, 6, out=p)
+    p = np.multiply(p, u, out=p)
+    p = np.add(p, t, out=p)
+    p = np.add(p, 4, out=p)
+    p = np.multiply(p, u, out=p)
+    t = runtime.where(mask, w, p)
+    t = np.divide(t, v, out=t)
+    u = np.add(x, 1, out=u)
+    t = runtime.decayed(t, u, x)
+    return np.multiply(g, t, out=t)
 
 
 mish_jvp = mish_vjp  # the Jacobian is symmetric

@@ -48,35 +48,43 @@ def add_pushforward(ops, tangents, inputs, y):
 
 def arccos_pullback(ops, g, inputs, y, needs):
     (x,) = inputs
-    return (-(g / ops.semicircle(x)),)
+    t = ops.semicircle(x)
+    u = g * (x / t * ops.over_square(x, t) + ops.over_square(t, x))
+    return (-u,)
 
 
 def arccos_pushforward(ops, tangents, inputs, y):
     (x,) = inputs
     (dx,) = tangents
-    return -(dx / ops.semicircle(x))
+    t = ops.semicircle(x)
+    u = dx * (x / t * ops.over_square(x, t) + ops.over_square(t, x))
+    return -u
 
 
 def arccosh_pullback(ops, g, inputs, y, needs):
     (x,) = inputs
-    return (g / ops.sqrt(x + 1) / ops.sqrt(x - 1),)
+    t = ops.sqrt(x * x - 1)
+    return ((x / t + 1) / (x + t) * g,)
 
 
 def arccosh_pushforward(ops, tangents, inputs, y):
     (x,) = inputs
     (dx,) = tangents
-    return dx / ops.sqrt(x + 1) / ops.sqrt(x - 1)
+    t = ops.sqrt(x * x - 1)
+    return (x / t + 1) / (x + t) * dx
 
 
 def arcsin_pullback(ops, g, inputs, y, needs):
     (x,) = inputs
-    return (g / ops.semicircle(x),)
+    t = ops.semicircle(x)
+    return (g * (x / t * ops.over_square(x, t) + ops.over_square(t, x)),)
 
 
 def arcsin_pushforward(ops, tangents, inputs, y):
     (x,) = inputs
     (dx,) = tangents
-    return dx / ops.semicircle(x)
+    t = ops.semicircle(x)
+    return dx * (x / t * ops.over_square(x, t) + ops.over_square(t, x))
 
 
 def arcsinh_pullback(ops, g, inputs, y, needs):
@@ -92,15 +100,13 @@ def arcsinh_pushforward(ops, tangents, inputs, y):
 
 def arctan_pullback(ops, g, inputs, y, needs):
     (x,) = inputs
-    t = ops.hypot(1, x)
-    return (g / t / t,)
+    return (g * ops.over_square(1, x),)
 
 
 def arctan_pushforward(ops, tangents, inputs, y):
     (x,) = inputs
     (dx,) = tangents
-    t = ops.hypot(1, x)
-    return dx / t / t
+    return dx * ops.over_square(1, x)
 
 
 def arctan2_pullback(ops, g, inputs, y, needs):
@@ -221,12 +227,22 @@ def binary_cross_entropy_with_logits_pushforward(ops, tangents, inputs, y, reduc
 
 
 def cbrt_pullback(ops, g, inputs, y, needs):
-    return (g * 1 / y / y / 3,)
+    return (g / 3 / y / y,)
 
 
 def cbrt_pushforward(ops, tangents, inputs, y):
     (dx,) = tangents
-    return dx * 1 / y / y / 3
+    return dx / 3 / y / y
+
+
+def ceil_pullback(ops, g, inputs, y, needs):
+    (x,) = inputs
+    return (x * 0,)
+
+
+def ceil_pushforward(ops, tangents, inputs, y):
+    (dx,) = tangents
+    return dx * 0
 
 
 def celu_pullback(ops, g, inputs, y, needs, alpha=1.0):
@@ -308,6 +324,28 @@ def clip_pushforward(ops, tangents, inputs, y, min=None, max=None):
     return clip_plain_pushforward(ops, tangents, inputs, y)
 
 
+def copysign_pullback(ops, g, inputs, y, needs):
+    x1, x2 = inputs
+    dx1 = dx2 = None
+    if needs[0]:
+        dx1 = ops.unbroadcast(g * ops.copysign(1, x2) * ops.sign(x1), shape=x1.shape)
+    if needs[1]:
+        dx2 = x2 * 0
+    return dx1, dx2
+
+
+def copysign_pushforward(ops, tangents, inputs, y):
+    x1, x2 = inputs
+    dx1, dx2 = tangents
+    shape = np.broadcast_shapes(x1.shape, x2.shape)
+    terms = []
+    if dx1 is not None:
+        terms.append(dx1 * ops.copysign(1, x2) * ops.sign(x1))
+    if dx2 is not None:
+        terms.append(dx2 * 0)
+    return ops.broadcast(runtime.summed(terms), shape=shape)
+
+
 def cos_pullback(ops, g, inputs, y, needs):
     (x,) = inputs
     return (-(g * ops.sin(x)),)
@@ -354,6 +392,15 @@ def cross_entropy_pushforward(ops, tangents, inputs, y, axis=-1, reduction="mean
         dinput * runtime.one_hot(target.data, dinput.shape, axis, dinput.dtype), axis=axis, keepdims=True
     )
     return runtime.reduced(runtime.drop_axis(dy, axis, False), reduction)
+
+
+def deg2rad_pullback(ops, g, inputs, y, needs):
+    return (g * 0.017453292519943295,)
+
+
+def deg2rad_pushforward(ops, tangents, inputs, y):
+    (dx,) = tangents
+    return dx * 0.017453292519943295
 
 
 def divide_pullback(ops, g, inputs, y, needs):
@@ -454,6 +501,113 @@ def floor_pullback(ops, g, inputs, y, needs):
 def floor_pushforward(ops, tangents, inputs, y):
     (dx,) = tangents
     return dx * 0
+
+
+def floor_divide_pullback(ops, g, inputs, y, needs):
+    x1, x2 = inputs
+    dx1 = dx2 = None
+    if needs[0]:
+        dx1 = x1 * 0
+    if needs[1]:
+        dx2 = x2 * 0
+    return dx1, dx2
+
+
+def floor_divide_pushforward(ops, tangents, inputs, y):
+    x1, x2 = inputs
+    dx1, dx2 = tangents
+    shape = np.broadcast_shapes(x1.shape, x2.shape)
+    terms = []
+    if dx1 is not None:
+        terms.append(dx1 * 0)
+    if dx2 is not None:
+        terms.append(dx2 * 0)
+    return ops.broadcast(runtime.summed(terms), shape=shape)
+
+
+def fmax_pullback(ops, g, inputs, y, needs):
+    x1, x2 = inputs
+    t = np.isnan(x1.data)
+    u = np.isnan(x2.data)
+    v = g * 0.5
+    dx1 = dx2 = None
+    if needs[0]:
+        w = ops.where(x1 < x2, 0, ops.where(x1 == x2, v, g))
+        dx1 = ops.unbroadcast(ops.where(t, 0, ops.where(u, g, w)), shape=x1.shape)
+    if needs[1]:
+        p = ops.where(x2 < x1, 0, ops.where(x2 == x1, v, g))
+        dx2 = ops.unbroadcast(ops.where(t, g, ops.where(u, 0, p)), shape=x2.shape)
+    return dx1, dx2
+
+
+def fmax_pushforward(ops, tangents, inputs, y):
+    x1, x2 = inputs
+    dx1, dx2 = tangents
+    shape = np.broadcast_shapes(x1.shape, x2.shape)
+    t = np.isnan(x1.data)
+    u = np.isnan(x2.data)
+    terms = []
+    if dx1 is not None:
+        v = ops.where(x1 < x2, 0, ops.where(x1 == x2, dx1 * 0.5, dx1))
+        terms.append(ops.where(t, 0, ops.where(u, dx1, v)))
+    if dx2 is not None:
+        w = ops.where(x2 < x1, 0, ops.where(x2 == x1, dx2 * 0.5, dx2))
+        terms.append(ops.where(t, dx2, ops.where(u, 0, w)))
+    return ops.broadcast(runtime.summed(terms), shape=shape)
+
+
+def fmin_pullback(ops, g, inputs, y, needs):
+    x1, x2 = inputs
+    t = np.isnan((-x1).data)
+    u = np.isnan((-x2).data)
+    v = ops.where(t, 0, ops.where(u, 0, g * 0.5))
+    w = ops.where(t, 0, ops.where(u, 0, g))
+    dx1 = dx2 = None
+    if needs[0]:
+        p = ops.where(x1 > x2, 0, ops.where(x1 == x2, v, w))
+        dx1 = ops.unbroadcast(ops.where(t, 0, ops.where(u, g, 0)) + p, shape=x1.shape)
+    if needs[1]:
+        q = ops.where(x2 > x1, 0, ops.where(x2 == x1, v, w))
+        dx2 = ops.unbroadcast(ops.where(t, g, 0) + q, shape=x2.shape)
+    return dx1, dx2
+
+
+def fmin_pushforward(ops, tangents, inputs, y):
+    x1, x2 = inputs
+    dx1, dx2 = tangents
+    shape = np.broadcast_shapes(x1.shape, x2.shape)
+    t = np.isnan((-x1).data)
+    u = np.isnan((-x2).data)
+    terms = []
+    if dx1 is not None:
+        v = ops.where(x1 == x2, ops.where(t, 0, ops.where(u, 0, dx1 * 0.5)), ops.where(t, 0, ops.where(u, 0, dx1)))
+        terms.append(ops.where(t, 0, ops.where(u, dx1, 0)) + ops.where(x1 > x2, 0, v))
+    if dx2 is not None:
+        w = ops.where(x2 == x1, ops.where(t, 0, ops.where(u, 0, dx2 * 0.5)), ops.where(t, 0, ops.where(u, 0, dx2)))
+        terms.append(ops.where(t, dx2, 0) + ops.where(x2 > x1, 0, w))
+    return ops.broadcast(runtime.summed(terms), shape=shape)
+
+
+def fmod_pullback(ops, g, inputs, y, needs):
+    x1, x2 = inputs
+    dx1 = dx2 = None
+    if needs[0]:
+        dx1 = ops.unbroadcast(g, shape=x1.shape)
+    if needs[1]:
+        dx2 = ops.unbroadcast(-(g * ops.trunc(x1 / x2)), shape=x2.shape)
+    return dx1, dx2
+
+
+def fmod_pushforward(ops, tangents, inputs, y):
+    x1, x2 = inputs
+    dx1, dx2 = tangents
+    shape = np.broadcast_shapes(x1.shape, x2.shape)
+    terms = []
+    if dx1 is not None:
+        terms.append(dx1)
+    if dx2 is not None:
+        terms.append(-(dx2 * ops.trunc(x1 / x2)))
+    return ops.broadcast(runtime.summed(terms), shape=shape)
 
 
 def gelu_none_pullback(ops, g, inputs, y, needs):
@@ -594,11 +748,12 @@ def huber_loss_pushforward(ops, tangents, inputs, y, delta=1.0, reduction="mean"
 
 def hypot_pullback(ops, g, inputs, y, needs):
     x1, x2 = inputs
+    t = (x1 == 0) & (x2 == 0)
     dx1 = dx2 = None
     if needs[0]:
-        dx1 = ops.unbroadcast(g * ops.over_hypot(x1, x2), shape=x1.shape)
+        dx1 = ops.unbroadcast(ops.where(t, 0, g * ops.over_hypot(x1, x2)), shape=x1.shape)
     if needs[1]:
-        dx2 = ops.unbroadcast(g * ops.over_hypot(x2, x1), shape=x2.shape)
+        dx2 = ops.unbroadcast(ops.where(t, 0, g * ops.over_hypot(x2, x1)), shape=x2.shape)
     return dx1, dx2
 
 
@@ -606,11 +761,12 @@ def hypot_pushforward(ops, tangents, inputs, y):
     x1, x2 = inputs
     dx1, dx2 = tangents
     shape = np.broadcast_shapes(x1.shape, x2.shape)
+    t = (x1 == 0) & (x2 == 0)
     terms = []
     if dx1 is not None:
-        terms.append(dx1 * ops.over_hypot(x1, x2))
+        terms.append(ops.where(t, 0, dx1 * ops.over_hypot(x1, x2)))
     if dx2 is not None:
-        terms.append(dx2 * ops.over_hypot(x2, x1))
+        terms.append(ops.where(t, 0, dx2 * ops.over_hypot(x2, x1)))
     return ops.broadcast(runtime.summed(terms), shape=shape)
 
 
@@ -933,6 +1089,32 @@ def leaky_relu_pushforward(ops, tangents, inputs, y, negative_slope=0.01):
     return ops.where(x > 0, dx, dx * negative_slope)
 
 
+def lerp_pullback(ops, g, inputs, y, needs):
+    x1, x2, weight = inputs
+    dx1 = dx2 = dweight = None
+    if needs[0]:
+        dx1 = ops.unbroadcast(-(g * (weight - 1)), shape=x1.shape)
+    if needs[1]:
+        dx2 = ops.unbroadcast(g * weight, shape=x2.shape)
+    if needs[2]:
+        dweight = ops.unbroadcast(g * (x2 - x1), shape=weight.shape)
+    return dx1, dx2, dweight
+
+
+def lerp_pushforward(ops, tangents, inputs, y):
+    x1, x2, weight = inputs
+    dx1, dx2, dweight = tangents
+    shape = np.broadcast_shapes(x1.shape, x2.shape, weight.shape)
+    terms = []
+    if dx1 is not None:
+        terms.append(-(dx1 * (weight - 1)))
+    if dx2 is not None:
+        terms.append(dx2 * weight)
+    if dweight is not None:
+        terms.append(dweight * (x2 - x1))
+    return ops.broadcast(runtime.summed(terms), shape=shape)
+
+
 def log_pullback(ops, g, inputs, y, needs):
     (x,) = inputs
     return (g / x,)
@@ -1013,6 +1195,34 @@ def logaddexp_pushforward(ops, tangents, inputs, y):
         terms.append(dx1 * ops.sigmoid(x1 - x2))
     if dx2 is not None:
         terms.append(dx2 * ops.sigmoid(x2 - x1))
+    return ops.broadcast(runtime.summed(terms), shape=shape)
+
+
+def logaddexp2_pullback(ops, g, inputs, y, needs):
+    x1, x2 = inputs
+    root_x1 = ops.exp2(x1)
+    root_x2 = ops.exp2(x2)
+    t = root_x1 + root_x2
+    dx1 = dx2 = None
+    if needs[0]:
+        dx1 = ops.unbroadcast(ops.power(2, x1) / t * g, shape=x1.shape)
+    if needs[1]:
+        dx2 = ops.unbroadcast(ops.power(2, x2) / t * g, shape=x2.shape)
+    return dx1, dx2
+
+
+def logaddexp2_pushforward(ops, tangents, inputs, y):
+    x1, x2 = inputs
+    dx1, dx2 = tangents
+    shape = np.broadcast_shapes(x1.shape, x2.shape)
+    root_x1 = ops.exp2(x1)
+    root_x2 = ops.exp2(x2)
+    t = root_x1 + root_x2
+    terms = []
+    if dx1 is not None:
+        terms.append(ops.power(2, x1) / t * dx1)
+    if dx2 is not None:
+        terms.append(ops.power(2, x2) / t * dx2)
     return ops.broadcast(runtime.summed(terms), shape=shape)
 
 
@@ -1139,16 +1349,16 @@ def mean_pushforward(ops, tangents, inputs, y, axis=None, keepdims=False):
 def min_pullback(ops, g, inputs, y, needs, axis=None, keepdims=False):
     (x,) = inputs
     g = g.reshape(runtime.kept_shape(x.shape, axis))
-    y = y.reshape(runtime.kept_shape(x.shape, axis))
-    t = ops.where(x == y, 1.0, 0.0)
+    max_x = ops.min(x, axis=axis, keepdims=True)
+    t = ops.where(x == max_x, 1.0, 0.0)
     return (t * g / ops.sum(t, axis=axis, keepdims=True),)
 
 
 def min_pushforward(ops, tangents, inputs, y, axis=None, keepdims=False):
     (x,) = inputs
     (dx,) = tangents
-    y = y.reshape(runtime.kept_shape(x.shape, axis))
-    t = ops.where(x == y, 1.0, 0.0)
+    max_x = ops.min(x, axis=axis, keepdims=True)
+    t = ops.where(x == max_x, 1.0, 0.0)
     dy = ops.sum(dx * t, axis=axis, keepdims=True) / ops.sum(t, axis=axis, keepdims=True)
     return runtime.drop_axis(dy, axis, keepdims)
 
@@ -1179,18 +1389,26 @@ def minimum_pushforward(ops, tangents, inputs, y):
 def mish_pullback(ops, g, inputs, y, needs):
     (x,) = inputs
     t = ops.clip(x, -1024, 1024)
-    u = ops.softplus(t)
-    v = t * ops.sigmoid(t) * ops.sigmoid_slope(ops.clip(u, -1000, 1000) * 2)
-    return (g * (ops.tanh(u) + v * 4),)
+    u = ops.exp(t)
+    v = ops.sigmoid(-t)
+    w = u + v + 1
+    p = (v - u - 1) / w / w
+    q = 1 / w
+    r = g * (p + q) * t * u + (u - v + 1) / w * g
+    return (r - g * (p - q) * t * ops.sigmoid_slope(t),)
 
 
 def mish_pushforward(ops, tangents, inputs, y):
     (x,) = inputs
     (dx,) = tangents
     t = ops.clip(x, -1024, 1024)
-    u = ops.softplus(t)
-    v = t * ops.sigmoid(t) * ops.sigmoid_slope(ops.clip(u, -1000, 1000) * 2)
-    return dx * (ops.tanh(u) + v * 4)
+    u = ops.exp(t)
+    v = ops.sigmoid(-t)
+    w = u + v + 1
+    p = (v - u - 1) / w / w
+    q = 1 / w
+    r = dx * (p + q) * t * u + (u - v + 1) / w * dx
+    return r - dx * (p - q) * t * ops.sigmoid_slope(t)
 
 
 def mse_loss_pullback(ops, g, inputs, y, needs, reduction="mean"):
@@ -1240,6 +1458,17 @@ def multiply_pushforward(ops, tangents, inputs, y):
     if dx2 is not None:
         terms.append(dx2 * x1)
     return ops.broadcast(runtime.summed(terms), shape=shape)
+
+
+def nan_to_num_pullback(ops, g, inputs, y, needs, posinf, neginf, nan=0.0):
+    (x,) = inputs
+    return (ops.where(np.isnan(x.data), 0, ops.where(np.isinf(x.data), 0, g)),)
+
+
+def nan_to_num_pushforward(ops, tangents, inputs, y, posinf, neginf, nan=0.0):
+    (x,) = inputs
+    (dx,) = tangents
+    return ops.where(np.isnan(x.data), 0, ops.where(np.isinf(x.data), 0, dx))
 
 
 def negative_pullback(ops, g, inputs, y, needs):
@@ -1395,6 +1624,15 @@ def prod_pushforward(ops, tangents, inputs, y, axis=None, keepdims=False):
     return runtime.drop_axis(dy, axis, keepdims)
 
 
+def rad2deg_pullback(ops, g, inputs, y, needs):
+    return (g * 57.29577951308232,)
+
+
+def rad2deg_pushforward(ops, tangents, inputs, y):
+    (dx,) = tangents
+    return dx * 57.29577951308232
+
+
 def reciprocal_pullback(ops, g, inputs, y, needs):
     (x,) = inputs
     return (-(g / x / x),)
@@ -1415,6 +1653,38 @@ def relu_pushforward(ops, tangents, inputs, y):
     (x,) = inputs
     (dx,) = tangents
     return ops.where(x <= 0, 0, dx)
+
+
+def remainder_pullback(ops, g, inputs, y, needs):
+    x1, x2 = inputs
+    dx1 = dx2 = None
+    if needs[0]:
+        dx1 = ops.unbroadcast(g, shape=x1.shape)
+    if needs[1]:
+        dx2 = ops.unbroadcast(-(g * ops.floor_divide(x1, x2)), shape=x2.shape)
+    return dx1, dx2
+
+
+def remainder_pushforward(ops, tangents, inputs, y):
+    x1, x2 = inputs
+    dx1, dx2 = tangents
+    shape = np.broadcast_shapes(x1.shape, x2.shape)
+    terms = []
+    if dx1 is not None:
+        terms.append(dx1)
+    if dx2 is not None:
+        terms.append(-(dx2 * ops.floor_divide(x1, x2)))
+    return ops.broadcast(runtime.summed(terms), shape=shape)
+
+
+def rint_pullback(ops, g, inputs, y, needs):
+    (x,) = inputs
+    return (x * 0,)
+
+
+def rint_pushforward(ops, tangents, inputs, y):
+    (dx,) = tangents
+    return dx * 0
 
 
 def rms_norm_weight_pullback(ops, g, inputs, y, needs, axis=-1, eps=1e-05):
@@ -1545,13 +1815,17 @@ def sigmoid_pushforward(ops, tangents, inputs, y):
 
 def sigmoid_slope_pullback(ops, g, inputs, y, needs):
     (x,) = inputs
-    return (g * y * (ops.sigmoid(-x) - ops.sigmoid(x)),)
+    t = ops.exp(x) + 1
+    u = ops.exp(x * 2) / t / t / t * 2
+    return (g * (y - u),)
 
 
 def sigmoid_slope_pushforward(ops, tangents, inputs, y):
     (x,) = inputs
     (dx,) = tangents
-    return dx * y * (ops.sigmoid(-x) - ops.sigmoid(x))
+    t = ops.exp(x) + 1
+    u = ops.exp(x * 2) / t / t / t * 2
+    return dx * (y - u)
 
 
 def sign_pullback(ops, g, inputs, y, needs):
@@ -1837,16 +2111,12 @@ def sum_pushforward(ops, tangents, inputs, y, axis=None, keepdims=False):
 
 
 def tan_pullback(ops, g, inputs, y, needs):
-    (x,) = inputs
-    t = ops.cos(x)
-    return (g / t / t,)
+    return (g * (y * y + 1),)
 
 
 def tan_pushforward(ops, tangents, inputs, y):
-    (x,) = inputs
     (dx,) = tangents
-    t = ops.cos(x)
-    return dx / t / t
+    return dx * (y * y + 1)
 
 
 def tanh_pullback(ops, g, inputs, y, needs):
@@ -1873,6 +2143,16 @@ def tanhshrink_pushforward(ops, tangents, inputs, y):
     (dx,) = tangents
     t = ops.sigmoid_slope(ops.clip(x, -1000, 1000) * 2) * 4
     return -(dx * (t - 1))
+
+
+def trunc_pullback(ops, g, inputs, y, needs):
+    (x,) = inputs
+    return (x * 0,)
+
+
+def trunc_pushforward(ops, tangents, inputs, y):
+    (dx,) = tangents
+    return dx * 0
 
 
 def var_pullback(ops, g, inputs, y, needs, axis=None, ddof=0, keepdims=False):

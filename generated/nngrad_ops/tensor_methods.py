@@ -48,8 +48,12 @@ class TensorMethods:
         return self._apply(OPS["arctanh"], self)
 
     def cbrt(self):
-        """Cube root."""
+        """Cube root, that of a negative number too."""
         return self._apply(OPS["cbrt"], self)
+
+    def ceil(self):
+        """Smallest integer not below x; its derivative is 0."""
+        return self._apply(OPS["ceil"], self)
 
     def celu(self, alpha=1.0):
         """Continuously differentiable exponential linear unit (Barron 2017)."""
@@ -59,6 +63,10 @@ class TensorMethods:
         """x limited to [min, max]; the gradient passes at the bounds."""
         return self._apply(OPS["clip"], self, min=min, max=max)
 
+    def copysign(self, x2):
+        """x1 with x2's sign, that of -0 too."""
+        return self._apply(OPS["copysign"], self, x2)
+
     def cos(self):
         """Cosine, x in radians."""
         return self._apply(OPS["cos"], self)
@@ -66,6 +74,10 @@ class TensorMethods:
     def cosh(self):
         """Hyperbolic cosine."""
         return self._apply(OPS["cosh"], self)
+
+    def deg2rad(self):
+        """Degrees in radians."""
+        return self._apply(OPS["deg2rad"], self)
 
     def divide(self, x2):
         """Quotient, elementwise."""
@@ -84,7 +96,7 @@ class TensorMethods:
         return self._apply(OPS["erf"], self)
 
     def erfc(self):
-        """Complementary error function 1 - erf(x), exact in the tail."""
+        """1 - erf(x), exact in the tail."""
         return self._apply(OPS["erfc"], self)
 
     def exp(self):
@@ -102,6 +114,22 @@ class TensorMethods:
     def floor(self):
         """Largest integer not above x."""
         return self._apply(OPS["floor"], self)
+
+    def floor_divide(self, x2):
+        """Largest integer not above x1 / x2; its derivative is 0."""
+        return self._apply(OPS["floor_divide"], self, x2)
+
+    def fmax(self, x2):
+        """The larger of two, or the one that is a number."""
+        return self._apply(OPS["fmax"], self, x2)
+
+    def fmin(self, x2):
+        """The smaller of two, or the one that is a number."""
+        return self._apply(OPS["fmin"], self, x2)
+
+    def fmod(self, x2):
+        """What x1 / x2 leaves, with the sign of x1, as in C."""
+        return self._apply(OPS["fmod"], self, x2)
 
     def gelu(self, approximate="none"):
         """Gaussian error linear unit (Hendrycks & Gimpel 2016), exact or by tanh."""
@@ -124,12 +152,16 @@ class TensorMethods:
         return self._apply(OPS["hardtanh"], self, min_val=min_val, max_val=max_val)
 
     def hypot(self, x2):
-        """sqrt(x1**2 + x2**2) without overflow."""
+        """sqrt(x1**2 + x2**2) without overflow; its gradient at the origin is 0."""
         return self._apply(OPS["hypot"], self, x2)
 
     def leaky_relu(self, negative_slope=0.01):
         """Leaky rectified linear unit (Maas et al. 2013)."""
         return self._apply(OPS["leaky_relu"], self, negative_slope=negative_slope)
+
+    def lerp(self, x2, weight):
+        """x1 for weight 0, x2 for weight 1, linear between and beyond, and exact at both ends."""
+        return self._apply(OPS["lerp"], self, x2, weight)
 
     def log(self):
         """Natural logarithm."""
@@ -154,6 +186,10 @@ class TensorMethods:
     def logaddexp(self, x2):
         """log(exp(x1) + exp(x2))."""
         return self._apply(OPS["logaddexp"], self, x2)
+
+    def logaddexp2(self, x2):
+        """log2(2**x1 + 2**x2)."""
+        return self._apply(OPS["logaddexp2"], self, x2)
 
     def logsigmoid(self):
         """Logarithm of the logistic function."""
@@ -188,7 +224,7 @@ class TensorMethods:
         return self._apply(OPS["min"], self, axis=axis, keepdims=keepdims)
 
     def minimum(self, x2):
-        """The smaller of two; NaN where either is."""
+        """The smaller of two, NaN where either is; ties share the gradient."""
         return self._apply(OPS["minimum"], self, x2)
 
     def mish(self):
@@ -198,6 +234,10 @@ class TensorMethods:
     def multiply(self, x2):
         """Product, elementwise."""
         return self._apply(OPS["multiply"], self, x2)
+
+    def nan_to_num(self, posinf, neginf, nan=0.0):
+        """x with numbers for NaN and the infinities; no gradient reaches replaced elements."""
+        return self._apply(OPS["nan_to_num"], self, posinf=posinf, neginf=neginf, nan=nan)
 
     def negative(self):
         """Minus x."""
@@ -211,6 +251,10 @@ class TensorMethods:
         """Product along an axis."""
         return self._apply(OPS["prod"], self, axis=axis, keepdims=keepdims)
 
+    def rad2deg(self):
+        """Radians in degrees."""
+        return self._apply(OPS["rad2deg"], self)
+
     def reciprocal(self):
         """One over x."""
         return self._apply(OPS["reciprocal"], self)
@@ -218,6 +262,14 @@ class TensorMethods:
     def relu(self):
         """Rectified linear unit (Nair & Hinton 2010); its derivative at 0 is 0."""
         return self._apply(OPS["relu"], self)
+
+    def remainder(self, x2):
+        """What x1 / x2 leaves, with the sign of x2."""
+        return self._apply(OPS["remainder"], self, x2)
+
+    def rint(self):
+        """Nearest integer, the even one of two."""
+        return self._apply(OPS["rint"], self)
 
     def rsqrt(self):
         """Reciprocal square root."""
@@ -228,7 +280,7 @@ class TensorMethods:
         return self._apply(OPS["selu"], self)
 
     def sigmoid(self):
-        """Logistic function 1 / (1 + exp(-x))."""
+        """Logistic function."""
         return self._apply(OPS["sigmoid"], self)
 
     def sign(self):
@@ -298,6 +350,10 @@ class TensorMethods:
     def tanhshrink(self):
         """x - tanh(x)."""
         return self._apply(OPS["tanhshrink"], self)
+
+    def trunc(self):
+        """x without its fraction; its derivative is 0."""
+        return self._apply(OPS["trunc"], self)
 
     def var(self, axis=None, ddof=0, keepdims=False):
         """Variance with n - ddof in the denominator, by the two-pass formula."""

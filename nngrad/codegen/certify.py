@@ -18,7 +18,7 @@ import sympy
 from sympy.core.relational import Relational
 from sympy.logic.boolalg import And, Not, Or
 
-from nngrad.codegen.symbols import Count, Parameter, Pick, Subgradient, Value, Where
+from nngrad.codegen.symbols import Count, IsInf, IsNan, Parameter, Pick, Subgradient, Test, Value, Where
 from nngrad.codegen.trace import Formula, Stage
 from nngrad.codegen.words import WORD_OF
 
@@ -132,7 +132,7 @@ class Oracle:
         def attempt(digits, packed):
             values = {name: packed[name] for name in names}
             along = [{name: packed[f"{name}{order}"] for name in move} for order, move in enumerate(moves)]
-            far = max((_decades(array.flat) for array in values.values()), default=0)
+            far = 2 * max((_decades(array.flat) for array in values.values()), default=0)  # squares, beside 1
             with mpmath.workdps(digits + far):
                 step = mpmath.mpf(10) ** -_step_digits(digits, len(moves))
                 if len(moves) == 2:
@@ -229,6 +229,9 @@ class Oracle:
         if isinstance(condition, Relational):
             left, right = (self._value(arg, values) for arg in condition.args)
             return np.frompyfunc(_COMPARE[condition.func], 2, 1)(left, right)
+        if isinstance(condition, Test):
+            test = {IsNan: mpmath.isnan, IsInf: mpmath.isinf}[type(condition)]
+            return np.frompyfunc(test, 1, 1)(self._value(condition.args[0], values))
         parts = [self._condition(part, values) for part in condition.args]
         if isinstance(condition, Not):
             return np.frompyfunc(lambda truth: not truth, 1, 1)(parts[0])

@@ -22,6 +22,8 @@ from nngrad.codegen.symbols import (
     Decayed,
     Deviation,
     Indicator,
+    IsInf,
+    IsNan,
     LogExcess,
     MeanError,
     NearZero,
@@ -126,6 +128,6 @@ def _with_axis(head, place: int = -1):
 
 
 _NAMES = {word.name: word.build for word in words.WORDS.values()}
-_NAMES |= {head.__name__: head for head in (Decayed, Indicator, Where, Subgradient)}
+_NAMES |= {head.__name__: head for head in (Decayed, Indicator, IsInf, IsNan, Where, Subgradient)}
 _NAMES |= {head.__name__: _with_axis(head) for head in (AxisSum, Count, Deviation, NearZero, Pick, ProductOfOthers)}
 _NAMES |= {head.__name__: _with_axis(head, 1) for head in (RowShift, RowScale, MeanError, LogExcess)}

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import sympy
 from sympy.core.symbol import Str
 
+from nngrad.codegen.recognise import recognised
 from nngrad.codegen.symbols import AxisSum, Indicator, ProductOfOthers, Value, Where, is_constant_along
 from nngrad.codegen.trace import Formula, Stage, carriers
 
@@ -56,7 +57,7 @@ def _cotangents(formula: Formula, cotangent: Value) -> dict[Value, sympy.Expr]:
             continue
         weight = lift_where(received[stage.value]) * _selection(stage)
         for source in sorted(carriers(stage.expr), key=str):
-            sent = lift_where(weight * stage.expr.diff(source))
+            sent = lift_where(weight * _slope(stage, source))
             for axis in sorted(formula.axes):
                 varies = axis == stage.axis or not is_constant_along(stage.value, axis)
                 if varies and is_constant_along(source, axis):
@@ -71,12 +72,17 @@ def _tangent(formula: Formula, moved: Value, tangent: Value) -> sympy.Expr:
         if stage.frozen:
             continue
         sources = sorted(carriers(stage.expr) & moving.keys(), key=str)
-        total = sympy.Add(*(lift_where(stage.expr.diff(source) * moving[source]) for source in sources))
+        total = sympy.Add(*(lift_where(_slope(stage, source) * moving[source]) for source in sources))
         if stage.axis:
             total = AxisSum(lift_where(_selection(stage) * total), Str(stage.axis))
         if total != 0:
             moving[stage.value] = lift_where(total)
     return moving.get(formula.output, sympy.S.Zero)
+
+
+def _slope(stage: Stage, source: Value) -> sympy.Expr:
+    """The partial derivative of what a stage computes, or reduces."""
+    return stage.expr.diff(source) if stage.written is None else recognised(stage.written.diff(source))
 
 
 def _selection(stage: Stage) -> sympy.Expr:

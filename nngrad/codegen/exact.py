@@ -65,3 +65,12 @@ def erfc(x):
     with mpmath.workprec(mpmath.mp.prec + int(1.5 * x * x) + 20):
         value = 1 - erf(x)
     return +value
+
+
+def sinc_slope(x):
+    """(cos(pi x) - sinc(x)) / x, the derivative of sinc: of the difference x**2 is left near 0."""
+    if not x:
+        return mpmath.mpf(0)
+    with mpmath.workprec(mpmath.mp.prec + max(0, -2 * mpmath.mag(x))):
+        value = (mpmath.cospi(x) - mpmath.sincpi(x)) / x
+    return +value

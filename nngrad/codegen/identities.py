@@ -52,9 +52,33 @@ def as_quotient(expr):
         return expr
     if not expr.is_Add:
         return expr
-    plain = expr.replace(lambda part: type(part) in _IN_ROOTS, lambda part: _IN_ROOTS[type(part)](*part.args))
+    plain = _in_roots(expr)
     top, bottom = sympy.fraction(sympy.together(plain))
     return (sympy.factor_terms(sympy.expand(top)) / bottom).replace(sympy.Abs, words.abs)
+
+
+def with_roots_apart(expr):
+    """The root of a product as a product of roots, which does not overflow. Two negative factors have none."""
+
+    def is_root_of_product(part):
+        return part.is_Pow and part.base.is_Mul and part.exp.is_Rational and part.exp.q == 2
+
+    return expr.replace(is_root_of_product, lambda part: sympy.Mul(*(f**part.exp for f in part.base.args)))
+
+
+def rationalised(expr):
+    """A fraction with roots, its denominator made free of them and what cancels taken out."""
+    if sympy.count_ops(expr) > LARGEST_TERMS // 4 or expr.has(Where):
+        return expr
+    plain = _in_roots(expr)
+    if not any(part.is_Pow and part.exp.is_Rational and part.exp.q == 2 for part in sympy.preorder_traversal(plain)):
+        return expr
+    return sympy.factor_terms(sympy.factor(sympy.radsimp(sympy.together(plain))))
+
+
+def _in_roots(expr):
+    """The expression with words written out as the roots that they are."""
+    return expr.replace(lambda part: type(part) in _IN_ROOTS, lambda part: _IN_ROOTS[type(part)](*part.args))
 
 
 def with_hypot(expr):

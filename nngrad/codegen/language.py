@@ -19,6 +19,8 @@ from sympy.core.symbol import Str
 from nngrad.codegen.symbols import (
     Count,
     Indexed,
+    IsInf,
+    IsNan,
     MaxOf,
     MinOf,
     Parameter,
@@ -40,7 +42,9 @@ from nngrad.codegen.words import (
     arctan2,
     arctanh,
     cbrt,
+    ceil,
     clip,
+    copysign,
     cos,
     cosh,
     erf,
@@ -49,14 +53,21 @@ from nngrad.codegen.words import (
     exp2,
     expm1,
     floor,
+    floor_divide,
+    fmax,
+    fmin,
+    fmod,
     hypot,
     log,
     log1p,
     log2,
     log10,
     logaddexp,
+    logaddexp2,
     maximum,
     minimum,
+    remainder,
+    rint,
     rsqrt,
     sigmoid,
     sign,
@@ -67,14 +78,13 @@ from nngrad.codegen.words import (
     sqrt,
     tan,
     tanh,
+    trunc,
 )
 
 # Not for formulas: the derivatives of words, which nngrad's own spec makes ops of.
 from nngrad.codegen.words import over_hypot as over_hypot
 from nngrad.codegen.words import over_square as over_square
 from nngrad.codegen.words import power_slope as power_slope
-from nngrad.codegen.words import semicircle as semicircle
-from nngrad.codegen.words import sigmoid_slope as sigmoid_slope
 from nngrad.codegen.words import sinc_slope as sinc_slope
 
 __all__ = [
@@ -88,9 +98,11 @@ __all__ = [
     "arctan2",
     "arctanh",
     "cbrt",
+    "ceil",
     "clip",
     "contract",
     "contraction",
+    "copysign",
     "cos",
     "cosh",
     "count",
@@ -101,8 +113,14 @@ __all__ = [
     "exp2",
     "expm1",
     "floor",
+    "floor_divide",
+    "fmax",
+    "fmin",
+    "fmod",
     "hypot",
     "i",
+    "isinf",
+    "isnan",
     "j",
     "k",
     "l",
@@ -111,6 +129,7 @@ __all__ = [
     "log2",
     "log10",
     "logaddexp",
+    "logaddexp2",
     "loss",
     "m",
     "max",
@@ -123,6 +142,8 @@ __all__ = [
     "op",
     "pi",
     "prod",
+    "remainder",
+    "rint",
     "rsqrt",
     "sigmoid",
     "sign",
@@ -138,6 +159,7 @@ __all__ = [
     "take",
     "tan",
     "tanh",
+    "trunc",
     "var",
     "where",
 ]
@@ -208,6 +230,16 @@ FUNCTION_WORDS[where] = where.__doc__
 def subgradient(expr, condition, value):
     """`expr`, with its derivative stated where it is singular: `value` where `condition` holds."""
     return Subgradient(sympy.sympify(expr), condition, sympy.sympify(value))
+
+
+def isnan(x):
+    """Whether x is not a number: a condition."""
+    return IsNan(sympy.sympify(x))
+
+
+def isinf(x):
+    """Whether x is infinite: a condition."""
+    return IsInf(sympy.sympify(x))
 
 
 def equal(a, b):

@@ -35,6 +35,7 @@ from nngrad.codegen.symbols import (
     RowShift,
     SpecError,
     Subgradient,
+    Test,
     Value,
     Where,
     is_constant_along,
@@ -56,7 +57,8 @@ class Node:
 
     `op` is 'argument', 'number', 'parameter', 'constant', 'count', 'call' (of `detail`, a ufunc or helper), 'add',
     'subtract', 'multiply', 'divide', 'negative', 'compare' and 'logic' (`detail` is the operator), 'where', 'reduce'
-    (`detail` is the kind), 'take', 'one_hot', 'others', 'broadcast', 'as_float', or a function of rows: 'shift',
+    (`detail` is the kind), 'test' (of `detail`, a ufunc that gives truth values), 'take', 'one_hot', 'others',
+    'broadcast', 'as_float', or a function of rows: 'shift',
     'scale', 'scaled' (an array divided by its scale), 'mean_error', 'log_excess' and 'deviation'.
     """
 
@@ -82,7 +84,7 @@ class Node:
 
     @property
     def is_bool(self) -> bool:
-        return self.op in ("compare", "logic")
+        return self.op in ("compare", "logic", "test")
 
 
 @dataclass
@@ -456,6 +458,8 @@ class Graph:
             return total
         if isinstance(condition, Not):
             return self.node("logic", self.condition(condition.args[0]), detail="~")
+        if isinstance(condition, Test):
+            return self.node("test", self.build(condition.args[0]), detail=condition.numpy)
         raise SpecError(f"{condition} is not a condition", "compare two expressions, as in where(x > 0, a, b)")
 
     def _where(self, condition, a, b) -> int:

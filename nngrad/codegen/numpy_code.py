@@ -182,6 +182,8 @@ class NumpyWriter(Writer):
             return f"runtime.product_of_others({args[0]}, {node.axis})"
         if node.op == "broadcast":
             return f"np.broadcast_to({args[0]}, {self.shape})"
+        if node.op == "test":
+            return f"{node.detail}({args[0]})"
         if node.op == "as_float":
             return f"{self.text(node.args[0], ATOM)}.astype({self.dtype})"
         name = ufunc_name(node)

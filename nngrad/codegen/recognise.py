@@ -1,12 +1,14 @@
 """Words in disguise: what a formula spells out and the language has an accurate word for.
 
 `1 / (1 + exp(-x))` is `sigmoid(x)`, `log(1 + exp(x))` is `softplus(x)`, `exp(x) - 1` is `expm1(x)`, `sqrt(1 + x**2)` is
-`hypot(1, x)`. Fractions of exponentials are compared with words as fractions, however they are written.
+`hypot(1, x)`. Fractions of exponentials are compared with words as fractions, however they are written; other words
+are known by their definitions.
 """
 
 from __future__ import annotations
 
 from functools import cache
+from itertools import permutations
 
 import sympy
 
@@ -15,6 +17,7 @@ from nngrad.codegen.exponentials import MADE_OF_EXPONENTIALS, as_word
 from nngrad.codegen.identities import squares_of
 from nngrad.codegen.symbols import Value, Where
 
+LARGEST_SEARCH = 12  # parts of an expression that are tried as the argument of a word
 _ONE = sympy.S.One
 
 
@@ -89,7 +92,10 @@ def _hypot_rule(expr):
 
 
 def _argument_rule(expr):
-    """Functions that magnify the rounding error of their argument: of pi u, of a - b, of u**2."""
+    """Functions that magnify the rounding error of their argument: of pi u, of a - b, of u**2, of a / b."""
+    if isinstance(expr, words.trunc.build):
+        a, b = expr.args[0].as_numer_denom()
+        return expr if b == 1 else words.sign(a) * words.sign(b) * words.floor_divide(words.abs(a), words.abs(b))
     if isinstance(expr, sympy.sin | sympy.cos):
         turns = expr.args[0] / sympy.pi
         if turns.is_Mul or (turns.is_Symbol and not expr.args[0].is_Symbol):
@@ -120,8 +126,74 @@ def _extremum_rule(expr):
     return Where(is_zero, 0, other)
 
 
+def _definition_rule(expr):
+    """What a word is defined as, to some power and times whatever else, is that word."""
+    heads = _heads(expr)
+    for word, (symbols, definition) in _DEFINITIONS.items():
+        if _heads(definition) <= heads:
+            for args in permutations(_parts(expr), word.arity):
+                power, rest = _divided(expr, definition.xreplace(dict(zip(symbols, args, strict=True))))
+                if power:
+                    return rest * word(*args) ** power
+    return expr
+
+
+@cache
+def _heads(expr) -> set[type]:
+    return {type(part) for part in sympy.preorder_traversal(expr) if not part.is_Atom}
+
+
+def _parts(expr) -> list[sympy.Expr]:
+    """What a word in the expression may be a function of."""
+    parts = (part for part in sympy.preorder_traversal(expr) if isinstance(part, sympy.Expr) and part.free_symbols)
+    return list(dict.fromkeys(parts))[1 : LARGEST_SEARCH + 1]
+
+
+def _divided(expr, spelled) -> tuple[int, sympy.Expr]:
+    """(n, rest) such that the expression is spelled**n times the rest, and n is 0 where it is not a multiple."""
+    number, spelled = spelled.as_coeff_Mul()
+    powers = expr.as_powers_dict()
+    ratios = {powers.get(base, 0) / exponent for base, exponent in spelled.as_powers_dict().items()}
+    (power, *others) = ratios
+    if others or not (power.is_Integer and power > 0):
+        return 0, expr
+    return power, expr / spelled**power / number**power
+
+
+def _power_rule(expr):
+    """A number to the power u, and thirds of a power."""
+    if not expr.is_Pow:
+        return expr
+    base, exponent = expr.args
+    if base.is_number and exponent.free_symbols:
+        return words.power(base, exponent)
+    if isinstance(base, words.abs.build) and exponent.is_Rational and exponent.q == 3:
+        return words.cbrt(base.args[0] if exponent.p % 2 == 0 else base) ** exponent.p
+    return expr
+
+
+def _sign_rule(expr):
+    """sign(u)**2 is 1 beside what is infinite at u = 0."""
+    if expr.is_Mul:
+        for factor in expr.args:
+            base, exponent = factor.as_base_exp()
+            if isinstance(base, words.sign.build) and exponent == 2 and _is_pole(expr / factor, base.args[0]):
+                return expr / factor
+    return expr
+
+
+def _is_pole(product, u) -> bool:
+    """Whether a factor of the product is a negative power of |u| or of its cube root."""
+    poles = {words.abs(u), words.cbrt(u), words.cbrt(words.abs(u))}
+    return any(base in poles and power.is_negative for base, power in product.as_powers_dict().items())
+
+
 _SIGN_KEEPING = (words.expm1.build, words.sinh.build)
-_RULES = (_log_rule, _fraction_rule, _complement_rule, _normal_rule, _hypot_rule, _argument_rule, _extremum_rule)
+_DEFINITIONS: dict[words.Word, tuple[tuple, sympy.Expr]] = {}  # of words: their arguments, and what is made of these
+_RULES = (
+    _log_rule, _fraction_rule, _complement_rule, _normal_rule, _hypot_rule, _argument_rule, _extremum_rule,
+    _definition_rule, _power_rule, _sign_rule,
+)  # fmt: skip
 
 
 @cache
@@ -133,3 +205,15 @@ def recognised(expr):
     for rule in _RULES:
         expr = rule(expr)
     return expr
+
+
+def _learn_definitions() -> None:
+    """Each definition is recognised, but not as a whole, by those of the words before it."""
+    for word in words.WORDS.values():
+        if word.definition:
+            symbols = tuple(sympy.Dummy(real=True) for _ in range(word.arity))
+            spelled = word.definition(*symbols)
+            _DEFINITIONS[word] = symbols, spelled.func(*(recognised(arg) for arg in spelled.args))
+
+
+_learn_definitions()

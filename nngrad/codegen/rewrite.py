@@ -21,6 +21,7 @@ from nngrad.codegen.restage import again, inlined, rebuilt, recorder_of
 from nngrad.codegen.shift import shift_exponentials
 from nngrad.codegen.symbols import AxisSum, MeanError, Pick, Value, is_constant_along
 from nngrad.codegen.trace import Formula, Stage
+from nngrad.codegen.words import WORD_OF
 
 # --- words ------------------------------------------------------------------------------------------------------------
 
@@ -35,11 +36,23 @@ def recognise_words(formula: Formula) -> Formula:
         better = recognised(seen_through)
         if better != seen_through:
             expr = recorder.hoist(better, stage.value.name if stage.kind == "map" else "")
-        renamed[stage.value] = again(recorder, stage, expr)
+        if stage.kind in _OPPOSITE and _is_negated(expr):
+            extremum = recorder.stage(-expr, _OPPOSITE[stage.kind], stage.axis, stage.value.name)
+            renamed[stage.value] = recorder.stage(-extremum, "map", "", stage.value.name)
+        else:
+            renamed[stage.value] = again(recorder, stage, expr)
     output = renamed[formula.output]
     if output in formula.inputs:
         return formula
     return rebuilt(formula, recorder, output)
+
+
+_OPPOSITE = {"max": "min", "min": "max"}
+
+
+def _is_negated(expr) -> bool:
+    """Whether an expression is minus a value."""
+    return isinstance(-expr, Value)
 
 
 # --- centring ---------------------------------------------------------------------------------------------------------
@@ -136,9 +149,19 @@ def name_output(formula: Formula) -> Formula:
     return replace(formula, stages=stages, output=swap[formula.output])
 
 
+def differentiate_as_written(formula: Formula, written: Formula) -> Formula:
+    """Where the whole formula is one word, the derivative comes from what was written, not from the word's."""
+    stage = formula.stages[-1]
+    is_a_word = type(stage.expr) in WORD_OF and all(arg in formula.inputs or arg.is_number for arg in stage.expr.args)
+    definition = inlined(written.output, written.stages)
+    if len(formula.stages) > 1 or written.axes or not is_a_word or definition == stage.expr:
+        return formula
+    return replace(formula, stages=(replace(stage, written=definition),))
+
+
 def rewrite(formula: Formula) -> Formula:
     """All rules."""
     if isinstance(formula.stages[-1].expr, Value) and len(formula.stages) == 1:
         return formula
-    formula = rescale_powers(shift_exponentials(recognise_words(formula)))
-    return name_output(push_takes(centre_exactly(formula)))
+    rewritten = rescale_powers(shift_exponentials(recognise_words(formula)))
+    return differentiate_as_written(name_output(push_takes(centre_exactly(rewritten))), formula)

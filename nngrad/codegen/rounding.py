@@ -26,7 +26,7 @@ from nngrad.codegen.guards import guarded
 from nngrad.codegen.lower import Graph
 from nngrad.codegen.restage import inlined
 from nngrad.codegen.series import Series, fitted, leading_term
-from nngrad.codegen.symbols import Indicator, Parameter, Value, Where
+from nngrad.codegen.symbols import Indicator, Parameter, Test, Value, Where
 from nngrad.codegen.trace import Formula
 from nngrad.codegen.words import PERIODIC, WORD_OF
 
@@ -160,8 +160,8 @@ class Judge:
 
     @cached_property
     def is_periodic(self) -> bool:
-        """Whether the formula has parts without a limit at infinity."""
-        return inlined(self.formula.output, self.formula.stages).has(*PERIODIC)
+        """Whether the formula has parts without a limit at infinity, or with another value there."""
+        return inlined(self.formula.output, self.formula.stages).has(*PERIODIC, Test)
 
     @cached_property
     def argument(self) -> sympy.Expr | None:
@@ -282,7 +282,7 @@ def simulated(graph: Graph, output: int, arguments: dict[str, np.ndarray], param
             node = graph.nodes[position]
             args = [_as_array(values[arg]) if node.sources else values[arg] for arg in node.args]
             result = series[node.detail] if node.op == "constant" else _evaluated(node, args, arguments, params)
-            if node.sources and node.op not in ("argument", "compare", "logic"):
+            if node.sources and node.op not in ("argument", "compare", "logic", "test"):
                 result = _rounded(result)
                 finite = reduce(np.logical_and, (np.isfinite(arg) for arg in args if not isinstance(arg, Series)))
                 warned |= ~np.isfinite(result) & finite

@@ -254,9 +254,12 @@ def _forms(tried: list[Tried]) -> list[sympy.Expr]:
 
 def _rewritten(expr) -> Iterator[sympy.Expr]:
     """The expression by the rules that need to see it whole."""
-    for one in dict.fromkeys([expr, identities.one_signed(expr), identities.as_quotient(expr)]):
+    for one in dict.fromkeys(
+        [expr, identities.one_signed(expr), identities.as_quotient(expr), identities.rationalised(expr)]
+    ):
         yield recognised(one)
         yield identities.with_hypot(recognised(one))
+        yield identities.with_roots_apart(one)
         yield identities.without_difference_of_roots(recognised(one))
         stable = exponentials.stable(one)
         if stable is not None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import sympy
+from sympy.core.relational import Relational
+from sympy.logic.boolalg import BooleanFunction
 
 ALL_AXES = "None"
 
@@ -186,6 +188,8 @@ class Where(sympy.Function):
             return a
         if condition == sympy.false:
             return b
+        if isinstance(condition, Relational) and all(side.could_extract_minus_sign() for side in condition.args):
+            return cls(condition.reversedsign, a, b)
         return None
 
     def _eval_is_real(self):
@@ -194,6 +198,21 @@ class Where(sympy.Function):
     def _eval_derivative(self, symbol):
         condition, a, b = self.args
         return Where(condition, a.diff(symbol), b.diff(symbol))
+
+
+class Test(BooleanFunction):
+    """A condition on one expression that NumPy tests by `numpy`."""
+
+    nargs = 1
+    numpy = ""
+
+
+class IsNan(Test):
+    numpy = "np.isnan"
+
+
+class IsInf(Test):
+    numpy = "np.isinf"
 
 
 class Subgradient(sympy.Function):

@@ -60,6 +60,8 @@ class TensorWriter(Writer):
             return f"runtime.count({self.shape}, {node.detail})"
         if node.op == "where":
             return f"ops.where({listed})"
+        if node.op == "test":
+            return f"{node.detail}({self.text(node.args[0], ATOM)}.data)"
         if node.op == "as_float":
             return f"ops.where({listed}, 1.0, 0.0)"
         if node.op in ("shift", "scale"):

@@ -75,6 +75,8 @@ class Stage:
     """One step of a formula: `value = expr` (kind 'map') or `value = sum | prod | max | min of expr` along `axis`.
 
     A `frozen` stage is held constant by differentiation: the result does not depend on it (the max of a max-shift).
+    `written` is the author's formula where rewriting has found a word of the language for the whole of it: that formula
+    is differentiated then, not the word.
     """
 
     value: Value
@@ -82,6 +84,7 @@ class Stage:
     expr: sympy.Expr
     axis: str = ""
     frozen: bool = False
+    written: sympy.Expr | None = None
 
 
 @dataclass(frozen=True)
@@ -263,6 +266,7 @@ def _signature(declaration: Declaration) -> tuple[tuple[Input, ...], tuple[Param
             raise SpecError(f"the name {name} is taken by the generated code", f"call it {name}_ or the like")
     if not inputs:
         raise SpecError("the op has no input", "give it a positional argument, as in def f(x)")
+    params.sort(key=lambda param: param.default is not REQUIRED)  # emitted functions take them by position too
     return tuple(inputs), tuple(params)
 
 
@@ -432,13 +436,13 @@ class Recorder:
         if expr.is_Atom or isinstance(expr, Subgradient | Pick):
             return expr
         args = [self.hoist(arg) for arg in expr.args]
-        if isinstance(expr, sympy.Pow) and args[1].atoms(sympy.Symbol):
+        if isinstance(expr, sympy.Pow) and args[1].free_symbols and not args[0].is_number:
             expr = words.power(*args)
         elif any(new is not old for new, old in zip(args, expr.args, strict=True)):
             expr = expr.func(*args)
         if isinstance(expr, Reduction):
             return self.stage(expr.args[0], expr.kind, expr.args[1].name, name or _name_after(expr.kind, expr))
-        is_root = isinstance(expr, sympy.Pow) and not args[1].is_integer
+        is_root = isinstance(expr, sympy.Pow) and not args[1].is_integer  # or another power that costs as much
         if (type(expr) in WORD_OF or is_root) and expr.atoms(Value):
             word = "root" if is_root else WORD_OF[type(expr)].name
             return self.stage(expr, "map", "", name or _name_after(word, expr))

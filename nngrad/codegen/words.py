@@ -14,7 +14,7 @@ import mpmath
 import sympy
 
 from nngrad.codegen import exact
-from nngrad.codegen.symbols import Indicator, Value, Where
+from nngrad.codegen.symbols import Indicator, IsNan, Value, Where
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class Word:
         expansion: the word in terms of others, written so that it neither overflows nor cancels.
         smooth: for a word that is no op of its own: what it is in differentiable words.
         safe: an argument at which the function is finite and silent, for words that are not so everywhere.
+        definition: the word in simpler ones: a formula that spells it out is that word.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Word:
     expansion: Callable | None = None
     smooth: Callable | None = None
     safe: float | None = None
+    definition: Callable | None = None
 
     def __call__(self, *args):
         return self.build(*(sympy.sympify(arg) for arg in args))
@@ -66,35 +68,41 @@ def _word(
     expansion=None,
     smooth=None,
     safe=None,
+    definition=None,
     **traits,
 ):
-    """Enter a word into the table. Without a `head` known to SymPy, a class is made whose `fdiff` is `derivatives`."""
+    """Enter a word into the table. Without a `head` known to SymPy, a class is made whose `fdiff` is `derivatives`, or
+    else comes from the definition.
+    """
     if head is None:
 
         def fdiff(self, argindex=1):
+            if derivatives is None:
+                return _derivative_of_definition(definition, self.args, argindex - 1)
             return sympy.sympify(derivatives(*self.args)[argindex - 1])
 
         head = type(name, (sympy.Function,), {"nargs": arity, "fdiff": fdiff, "is_real": True, **traits})
-    word = Word(name, head, numpy, oracle, cost, doc, arity, expansion, smooth, safe)
+    word = Word(name, head, numpy, oracle, cost, doc, arity, expansion, smooth, safe, definition)
     WORDS[name] = word
     if isinstance(head, type):
         WORD_OF[head] = word
     return word
 
 
+def _derivative_of_definition(definition: Callable, args: tuple, position: int):
+    symbols = [Value(f"u{place}") if _is_tensor(arg) else sympy.Dummy(real=True) for place, arg in enumerate(args)]
+    return definition(*symbols).diff(symbols[position]).xreplace(dict(zip(symbols, args, strict=True)))
+
+
 def _is_tensor(expr) -> bool:
     return bool(expr.atoms(Value))
 
 
-def _extremum_derivatives(loses: Callable, loses_or_ties: Callable):
+def _slope_of_maximum(mine, other):
     """The winner takes all, two tensors share a tie, and against a constant the tensor gets nothing at a tie."""
-
-    def derivative(mine, other):
-        if not _is_tensor(other):
-            return Where(loses_or_ties(mine, other), 0, 1)
-        return Where(loses(mine, other), 0, Where(sympy.Eq(mine, other), half, 1))
-
-    return lambda a, b: (derivative(a, b), derivative(b, a))
+    if not _is_tensor(other):
+        return Where(mine <= other, 0, 1)
+    return Where(mine < other, 0, Where(sympy.Eq(mine, other), half, 1))
 
 
 def _power_derivatives(base, exponent):
@@ -133,6 +141,62 @@ abs = _word(
 )
 sign = _word("sign", "np.sign", mpmath.sign, 3, "Sign: -1, 0 or 1.", derivatives=lambda x: [0])
 floor = _word("floor", "np.floor", mpmath.floor, 1, "Largest integer not above x.", derivatives=lambda x: [0])
+ceil = _word(
+    "ceil",
+    "np.ceil",
+    mpmath.ceil,
+    1,
+    "Smallest integer not below x.",
+    definition=lambda u: -floor(-u),
+)
+trunc = _word(
+    "trunc",
+    "np.trunc",
+    lambda x: mpmath.sign(x) * mpmath.floor(mpmath.fabs(x)),
+    1,
+    "x without its fraction.",
+    definition=lambda u: sign(u) * floor(abs(u)),
+)
+rint = _word("rint", "np.rint", mpmath.nint, 1, "Nearest integer, the even one of two.", derivatives=lambda x: [0])
+floor_divide = _word(
+    "floor_divide",
+    "np.floor_divide",
+    lambda a, b: mpmath.floor(a / b),
+    30,
+    "Largest integer not above x1 / x2.",
+    arity=2,
+    definition=lambda a, b: floor(a / b),
+    safe=1,
+)
+remainder = _word(
+    "remainder",
+    "np.remainder",
+    lambda a, b: a - b * mpmath.floor(a / b),
+    30,
+    "What x1 / x2 leaves, with x2's sign.",
+    arity=2,
+    definition=lambda a, b: a - b * floor_divide(a, b),
+    safe=1,
+)
+fmod = _word(
+    "fmod",
+    "np.fmod",
+    mpmath.fmod,
+    30,
+    "What x1 / x2 leaves, with x1's sign.",
+    arity=2,
+    definition=lambda a, b: a - b * trunc(a / b),
+    safe=1,
+)
+copysign = _word(
+    "copysign",
+    "np.copysign",
+    lambda a, b: mpmath.fabs(a) if b >= 0 else -mpmath.fabs(a),
+    2,
+    "x1 with x2's sign, that of -0 too.",
+    arity=2,
+    derivatives=lambda a, b: [sign(a) * copysign(1, b), 0],
+)
 sqrt = _word("sqrt", "np.sqrt", mpmath.sqrt, 3, "Square root.", head=sympy.sqrt)
 rsqrt = _word("rsqrt", "", lambda x: 1 / mpmath.sqrt(x), 4, "Reciprocal square root.", head=lambda x: x**-half)
 cbrt = _word(
@@ -142,6 +206,7 @@ cbrt = _word(
     20,
     "Cube root.",
     derivatives=lambda x: [cbrt_slope(cbrt(x), x)],
+    definition=lambda u: sign(u) * abs(u) ** sympy.Rational(1, 3),
 )
 cbrt_slope = _word(
     "cbrt_slope",
@@ -160,9 +225,9 @@ exp2 = _word(
     lambda x: mpmath.mpf(2) ** x,
     4,
     "2 to the power x.",
-    derivatives=lambda x: [sympy.log(2) * exp2(x)],
     is_positive=True,
     safe=0,
+    definition=lambda u: sympy.Integer(2) ** u,
 )
 expm1 = _word(
     "expm1",
@@ -180,8 +245,8 @@ log2 = _word(
     lambda x: mpmath.log(x, 2),
     4,
     "Logarithm to base 2.",
-    derivatives=lambda x: [1 / (x * sympy.log(2))],
     safe=1,
+    definition=lambda u: log(u) / log(2),
 )
 log10 = _word(
     "log10",
@@ -189,8 +254,8 @@ log10 = _word(
     mpmath.log10,
     8,
     "Logarithm to base 10.",
-    derivatives=lambda x: [1 / (x * sympy.log(10))],
     safe=1,
+    definition=lambda u: log(u) / log(10),
 )
 log1p = _word(
     "log1p", "np.log1p", mpmath.log1p, 4, "log(1 + x), exact near 0.", derivatives=lambda x: [1 / (1 + x)], safe=0
@@ -205,24 +270,7 @@ tan = _word(
     "Tangent, x in radians.",
     derivatives=lambda x: [1 / cos(x) ** 2],
     safe=0,
-)
-arcsin = _word(
-    "arcsin",
-    "np.arcsin",
-    mpmath.asin,
-    10,
-    "Inverse sine, in radians.",
-    derivatives=lambda x: [1 / semicircle(x)],
-    safe=0,
-)
-arccos = _word(
-    "arccos",
-    "np.arccos",
-    mpmath.acos,
-    10,
-    "Inverse cosine, in radians.",
-    derivatives=lambda x: [-1 / semicircle(x)],
-    safe=0,
+    definition=lambda u: sin(u) / cos(u),
 )
 # Half the unit circle, which the slopes of arcsin and arccos are made of: its own slope does not cancel near 0.
 semicircle = _word(
@@ -234,9 +282,36 @@ semicircle = _word(
     derivatives=lambda x: [-x / semicircle(x)],
     is_positive=True,
     expansion=lambda x: sympy.sqrt((1 - x) * (1 + x)),
+    definition=lambda u: sqrt(1 - u**2),
+)
+arcsin = _word(
+    "arcsin",
+    "np.arcsin",
+    mpmath.asin,
+    10,
+    "Inverse sine, in radians.",
+    derivatives=lambda x: [1 / semicircle(x)],
+    safe=0,
+    definition=lambda u: arctan2(u, sqrt(1 - u**2)),
+)
+arccos = _word(
+    "arccos",
+    "np.arccos",
+    mpmath.acos,
+    10,
+    "Inverse cosine, in radians.",
+    derivatives=lambda x: [-1 / semicircle(x)],
+    safe=0,
+    definition=lambda u: arctan2(sqrt(1 - u**2), u),
 )
 arctan = _word(
-    "arctan", "np.arctan", mpmath.atan, 10, "Inverse tangent, in radians.", derivatives=lambda x: [1 / hypot(1, x) ** 2]
+    "arctan",
+    "np.arctan",
+    mpmath.atan,
+    10,
+    "Inverse tangent, in radians.",
+    derivatives=lambda x: [1 / hypot(1, x) ** 2],
+    definition=lambda u: arctan2(u, 1),
 )
 arctan2 = _word(
     "arctan2",
@@ -267,7 +342,13 @@ cosh = _word(
 )
 tanh = _word("tanh", "np.tanh", exact.tanh, 2, "Hyperbolic tangent.", derivatives=lambda x: [4 * sigmoid_slope(2 * x)])
 arcsinh = _word(
-    "arcsinh", "np.arcsinh", mpmath.asinh, 15, "Inverse hyperbolic sine.", derivatives=lambda x: [1 / hypot(1, x)]
+    "arcsinh",
+    "np.arcsinh",
+    mpmath.asinh,
+    15,
+    "Inverse hyperbolic sine.",
+    derivatives=lambda x: [1 / hypot(1, x)],
+    definition=lambda u: log(u + sqrt(u**2 + 1)),
 )
 arccosh = _word(
     "arccosh",
@@ -277,6 +358,7 @@ arccosh = _word(
     "Inverse hyperbolic cosine.",
     derivatives=lambda x: [(x - 1) ** -half * (x + 1) ** -half],
     safe=2,
+    definition=lambda u: log(u + sqrt(u**2 - 1)),
 )
 arctanh = _word(
     "arctanh",
@@ -286,6 +368,7 @@ arctanh = _word(
     "Inverse hyperbolic tangent.",
     derivatives=lambda x: [1 / ((1 - x) * (1 + x))],
     safe=0,
+    definition=lambda u: log((1 + u) / (1 - u)) / 2,
 )
 hypot = _word(
     "hypot",
@@ -308,6 +391,7 @@ over_hypot = _word(
     "x1 / hypot(x1, x2), and 0 at the origin.",
     arity=2,
     derivatives=lambda a, b: [over_square(b, a) * over_hypot(b, a), -over_square(a, b) * over_hypot(b, a)],
+    definition=lambda a, b: Where(sympy.And(sympy.Eq(a, 0), sympy.Eq(b, 0)), 0, a / hypot(a, b)),
 )
 over_square = _word(
     "over_square",
@@ -347,16 +431,18 @@ sinc = _word(
     12,
     "sin(pi x) / (pi x), and 1 at 0.",
     derivatives=lambda x: [sinc_slope(x)],
+    definition=lambda u: Where(sympy.Eq(u, 0), 1, sin(sympy.pi * u) / (sympy.pi * u)),
 )
 sinc_slope = _word(
     "sinc_slope",
     "runtime.sinc_slope",
-    lambda x: (mpmath.cospi(x) - mpmath.sincpi(x)) / x if x else mpmath.mpf(0),
+    exact.sinc_slope,
     25,
     "The derivative of sinc.",
     derivatives=lambda x: [
         Where(abs(x) < sympy.Rational(1, 4), _sinc_bend_series(x), -(sympy.pi**2) * sinc(x) - 2 * sinc_slope(x) / x)
     ],
+    definition=lambda u: Where(sympy.Eq(u, 0), 0, cos(sympy.pi * u) / u - sin(sympy.pi * u) / (sympy.pi * u**2)),
 )
 erf = _word(
     "erf", "runtime.erf", exact.erf, 15, "Error function.", derivatives=lambda x: [two_over_sqrt_pi * exp(-(x**2))]
@@ -444,6 +530,16 @@ logaddexp = _word(
     arity=2,
     derivatives=lambda a, b: [sigmoid_of_difference(a, b), sigmoid_of_difference(b, a)],
 )
+logaddexp2 = _word(
+    "logaddexp2",
+    "np.logaddexp2",
+    lambda a, b: mpmath.log(mpmath.mpf(2) ** a + mpmath.mpf(2) ** b, 2),
+    20,
+    "log2(2**x1 + 2**x2).",
+    arity=2,
+    derivatives=lambda a, b: [sigmoid((a - b) * sympy.log(2)), sigmoid((b - a) * sympy.log(2))],
+    definition=lambda a, b: log2(exp2(a) + exp2(b)),
+)
 # sigmoid(a - b), which magnifies the rounding error of a - b in its tail. These are not for specs to write.
 sigmoid_of_difference = _word(
     "sigmoid_of_difference",
@@ -476,15 +572,6 @@ def _exp_of_distance(a, b):
     return exp_difference(minimum(a, b), maximum(a, b))
 
 
-minimum = _word(
-    "minimum",
-    "np.minimum",
-    builtins.min,
-    2,
-    "The smaller of two; NaN where either is.",
-    arity=2,
-    derivatives=_extremum_derivatives(sympy.Gt, sympy.Ge),
-)
 maximum = _word(
     "maximum",
     "np.maximum",
@@ -492,7 +579,34 @@ maximum = _word(
     2,
     "The larger of two; NaN where either is.",
     arity=2,
-    derivatives=_extremum_derivatives(sympy.Lt, sympy.Le),
+    derivatives=lambda a, b: [_slope_of_maximum(a, b), _slope_of_maximum(b, a)],
+)
+minimum = _word(
+    "minimum",
+    "np.minimum",
+    builtins.min,
+    2,
+    "The smaller of two; NaN where either is.",
+    arity=2,
+    definition=lambda a, b: -maximum(-a, -b),
+)
+fmax = _word(
+    "fmax",
+    "np.fmax",
+    builtins.max,
+    2,
+    "The larger of two, or the one that is a number.",
+    arity=2,
+    definition=lambda a, b: Where(IsNan(a), b, Where(IsNan(b), a, maximum(a, b))),
+)
+fmin = _word(
+    "fmin",
+    "np.fmin",
+    builtins.min,
+    2,
+    "The smaller of two, or the one that is a number.",
+    arity=2,
+    definition=lambda a, b: -fmax(-a, -b),
 )
 clip = _word(
     "clip",

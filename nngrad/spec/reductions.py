@@ -1,8 +1,14 @@
 """Statistics and other reductions along an axis."""
 
-from nngrad.codegen.language import count, exp, log, max, min, op, prod, sqrt, subgradient, sum
+from nngrad.codegen.language import count, exp, log, max, op, prod, sqrt, subgradient, sum
 
-op(sum, prod, max, min)  # words of the language
+op(sum, prod, max)  # words of the language
+
+
+@op
+def min(x, *, axis=None):
+    """Minimum along an axis; ties share the gradient equally."""
+    return -max(-x, axis)
 
 
 @op

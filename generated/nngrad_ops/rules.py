@@ -48,43 +48,35 @@ def add_pushforward(ops, tangents, inputs, y):
 
 def arccos_pullback(ops, g, inputs, y, needs):
     (x,) = inputs
-    t = ops.semicircle(x)
-    u = g * (x / t * ops.over_square(x, t) + ops.over_square(t, x))
-    return (-u,)
+    return (-(g / ops.semicircle(x)),)
 
 
 def arccos_pushforward(ops, tangents, inputs, y):
     (x,) = inputs
     (dx,) = tangents
-    t = ops.semicircle(x)
-    u = dx * (x / t * ops.over_square(x, t) + ops.over_square(t, x))
-    return -u
+    return -(dx / ops.semicircle(x))
 
 
 def arccosh_pullback(ops, g, inputs, y, needs):
     (x,) = inputs
-    t = ops.sqrt(x * x - 1)
-    return ((x / t + 1) / (x + t) * g,)
+    return (g / ops.sqrt(x + 1) / ops.sqrt(x - 1),)
 
 
 def arccosh_pushforward(ops, tangents, inputs, y):
     (x,) = inputs
     (dx,) = tangents
-    t = ops.sqrt(x * x - 1)
-    return (x / t + 1) / (x + t) * dx
+    return dx / ops.sqrt(x + 1) / ops.sqrt(x - 1)
 
 
 def arcsin_pullback(ops, g, inputs, y, needs):
     (x,) = inputs
-    t = ops.semicircle(x)
-    return (g * (x / t * ops.over_square(x, t) + ops.over_square(t, x)),)
+    return (g / ops.semicircle(x),)
 
 
 def arcsin_pushforward(ops, tangents, inputs, y):
     (x,) = inputs
     (dx,) = tangents
-    t = ops.semicircle(x)
-    return dx * (x / t * ops.over_square(x, t) + ops.over_square(t, x))
+    return dx / ops.semicircle(x)
 
 
 def arcsinh_pullback(ops, g, inputs, y, needs):
@@ -100,13 +92,15 @@ def arcsinh_pushforward(ops, tangents, inputs, y):
 
 def arctan_pullback(ops, g, inputs, y, needs):
     (x,) = inputs
-    return (g * ops.over_square(1, x),)
+    t = ops.hypot(1, x)
+    return (g / t / t,)
 
 
 def arctan_pushforward(ops, tangents, inputs, y):
     (x,) = inputs
     (dx,) = tangents
-    return dx * ops.over_square(1, x)
+    t = ops.hypot(1, x)
+    return dx / t / t
 
 
 def arctan2_pullback(ops, g, inputs, y, needs):
@@ -529,14 +523,12 @@ def fmax_pullback(ops, g, inputs, y, needs):
     x1, x2 = inputs
     t = np.isnan(x1.data)
     u = np.isnan(x2.data)
-    v = g * 0.5
+    v = ops.where(x1 == x2, g * 0.5, g)
     dx1 = dx2 = None
     if needs[0]:
-        w = ops.where(x1 < x2, 0, ops.where(x1 == x2, v, g))
-        dx1 = ops.unbroadcast(ops.where(t, 0, ops.where(u, g, w)), shape=x1.shape)
+        dx1 = ops.unbroadcast(ops.where(t, 0, ops.where(u, g, ops.where(x1 < x2, 0, v))), shape=x1.shape)
     if needs[1]:
-        p = ops.where(x2 < x1, 0, ops.where(x2 == x1, v, g))
-        dx2 = ops.unbroadcast(ops.where(t, g, ops.where(u, 0, p)), shape=x2.shape)
+        dx2 = ops.unbroadcast(ops.where(t, g, ops.where(u, 0, ops.where(x2 < x1, 0, v))), shape=x2.shape)
     return dx1, dx2
 
 
@@ -546,29 +538,27 @@ def fmax_pushforward(ops, tangents, inputs, y):
     shape = np.broadcast_shapes(x1.shape, x2.shape)
     t = np.isnan(x1.data)
     u = np.isnan(x2.data)
+    v = x1 == x2
     terms = []
     if dx1 is not None:
-        v = ops.where(x1 < x2, 0, ops.where(x1 == x2, dx1 * 0.5, dx1))
-        terms.append(ops.where(t, 0, ops.where(u, dx1, v)))
+        w = ops.where(x1 < x2, 0, ops.where(v, dx1 * 0.5, dx1))
+        terms.append(ops.where(t, 0, ops.where(u, dx1, w)))
     if dx2 is not None:
-        w = ops.where(x2 < x1, 0, ops.where(x2 == x1, dx2 * 0.5, dx2))
-        terms.append(ops.where(t, dx2, ops.where(u, 0, w)))
+        p = ops.where(x2 < x1, 0, ops.where(v, dx2 * 0.5, dx2))
+        terms.append(ops.where(t, dx2, ops.where(u, 0, p)))
     return ops.broadcast(runtime.summed(terms), shape=shape)
 
 
 def fmin_pullback(ops, g, inputs, y, needs):
     x1, x2 = inputs
-    t = np.isnan((-x1).data)
-    u = np.isnan((-x2).data)
-    v = ops.where(t, 0, ops.where(u, 0, g * 0.5))
-    w = ops.where(t, 0, ops.where(u, 0, g))
+    t = np.isnan(x1.data)
+    u = np.isnan(x2.data)
+    v = ops.where(x1 == x2, g * 0.5, g)
     dx1 = dx2 = None
     if needs[0]:
-        p = ops.where(x1 > x2, 0, ops.where(x1 == x2, v, w))
-        dx1 = ops.unbroadcast(ops.where(t, 0, ops.where(u, g, 0)) + p, shape=x1.shape)
+        dx1 = ops.unbroadcast(ops.where(t, 0, ops.where(u, g, ops.where(x1 > x2, 0, v))), shape=x1.shape)
     if needs[1]:
-        q = ops.where(x2 > x1, 0, ops.where(x2 == x1, v, w))
-        dx2 = ops.unbroadcast(ops.where(t, g, 0) + q, shape=x2.shape)
+        dx2 = ops.unbroadcast(ops.where(t, g, ops.where(u, 0, ops.where(x2 > x1, 0, v))), shape=x2.shape)
     return dx1, dx2
 
 
@@ -576,15 +566,16 @@ def fmin_pushforward(ops, tangents, inputs, y):
     x1, x2 = inputs
     dx1, dx2 = tangents
     shape = np.broadcast_shapes(x1.shape, x2.shape)
-    t = np.isnan((-x1).data)
-    u = np.isnan((-x2).data)
+    t = np.isnan(x1.data)
+    u = np.isnan(x2.data)
+    v = x1 == x2
     terms = []
     if dx1 is not None:
-        v = ops.where(x1 == x2, ops.where(t, 0, ops.where(u, 0, dx1 * 0.5)), ops.where(t, 0, ops.where(u, 0, dx1)))
-        terms.append(ops.where(t, 0, ops.where(u, dx1, 0)) + ops.where(x1 > x2, 0, v))
+        w = ops.where(x1 > x2, 0, ops.where(v, dx1 * 0.5, dx1))
+        terms.append(ops.where(t, 0, ops.where(u, dx1, w)))
     if dx2 is not None:
-        w = ops.where(x2 == x1, ops.where(t, 0, ops.where(u, 0, dx2 * 0.5)), ops.where(t, 0, ops.where(u, 0, dx2)))
-        terms.append(ops.where(t, dx2, 0) + ops.where(x2 > x1, 0, w))
+        p = ops.where(x2 > x1, 0, ops.where(v, dx2 * 0.5, dx2))
+        terms.append(ops.where(t, dx2, ops.where(u, 0, p)))
     return ops.broadcast(runtime.summed(terms), shape=shape)
 
 
@@ -594,7 +585,8 @@ def fmod_pullback(ops, g, inputs, y, needs):
     if needs[0]:
         dx1 = ops.unbroadcast(g, shape=x1.shape)
     if needs[1]:
-        dx2 = ops.unbroadcast(-(g * ops.trunc(x1 / x2)), shape=x2.shape)
+        t = g * ops.floor_divide(ops.abs(x1), ops.abs(x2)) * ops.sign(x1)
+        dx2 = ops.unbroadcast(-(t * ops.sign(x2)), shape=x2.shape)
     return dx1, dx2
 
 
@@ -606,7 +598,8 @@ def fmod_pushforward(ops, tangents, inputs, y):
     if dx1 is not None:
         terms.append(dx1)
     if dx2 is not None:
-        terms.append(-(dx2 * ops.trunc(x1 / x2)))
+        t = dx2 * ops.floor_divide(ops.abs(x1), ops.abs(x2)) * ops.sign(x1)
+        terms.append(-(t * ops.sign(x2)))
     return ops.broadcast(runtime.summed(terms), shape=shape)
 
 
@@ -1200,14 +1193,13 @@ def logaddexp_pushforward(ops, tangents, inputs, y):
 
 def logaddexp2_pullback(ops, g, inputs, y, needs):
     x1, x2 = inputs
-    root_x1 = ops.exp2(x1)
-    root_x2 = ops.exp2(x2)
-    t = root_x1 + root_x2
+    t = x1 * 0.6931471805599453
+    u = x2 * 0.6931471805599453
     dx1 = dx2 = None
     if needs[0]:
-        dx1 = ops.unbroadcast(ops.power(2, x1) / t * g, shape=x1.shape)
+        dx1 = ops.unbroadcast(g * ops.sigmoid(t - u), shape=x1.shape)
     if needs[1]:
-        dx2 = ops.unbroadcast(ops.power(2, x2) / t * g, shape=x2.shape)
+        dx2 = ops.unbroadcast(g * ops.sigmoid(u - t), shape=x2.shape)
     return dx1, dx2
 
 
@@ -1215,14 +1207,13 @@ def logaddexp2_pushforward(ops, tangents, inputs, y):
     x1, x2 = inputs
     dx1, dx2 = tangents
     shape = np.broadcast_shapes(x1.shape, x2.shape)
-    root_x1 = ops.exp2(x1)
-    root_x2 = ops.exp2(x2)
-    t = root_x1 + root_x2
+    t = x1 * 0.6931471805599453
+    u = x2 * 0.6931471805599453
     terms = []
     if dx1 is not None:
-        terms.append(ops.power(2, x1) / t * dx1)
+        terms.append(dx1 * ops.sigmoid(t - u))
     if dx2 is not None:
-        terms.append(ops.power(2, x2) / t * dx2)
+        terms.append(dx2 * ops.sigmoid(u - t))
     return ops.broadcast(runtime.summed(terms), shape=shape)
 
 
@@ -1312,12 +1303,12 @@ def max_pushforward(ops, tangents, inputs, y, axis=None, keepdims=False):
 
 def maximum_pullback(ops, g, inputs, y, needs):
     x1, x2 = inputs
-    t = g * 0.5
+    t = ops.where(x1 == x2, g * 0.5, g)
     dx1 = dx2 = None
     if needs[0]:
-        dx1 = ops.unbroadcast(ops.where(x1 < x2, 0, ops.where(x1 == x2, t, g)), shape=x1.shape)
+        dx1 = ops.unbroadcast(ops.where(x1 < x2, 0, t), shape=x1.shape)
     if needs[1]:
-        dx2 = ops.unbroadcast(ops.where(x2 < x1, 0, ops.where(x2 == x1, t, g)), shape=x2.shape)
+        dx2 = ops.unbroadcast(ops.where(x2 < x1, 0, t), shape=x2.shape)
     return dx1, dx2
 
 
@@ -1325,11 +1316,12 @@ def maximum_pushforward(ops, tangents, inputs, y):
     x1, x2 = inputs
     dx1, dx2 = tangents
     shape = np.broadcast_shapes(x1.shape, x2.shape)
+    t = x1 == x2
     terms = []
     if dx1 is not None:
-        terms.append(ops.where(x1 < x2, 0, ops.where(x1 == x2, dx1 * 0.5, dx1)))
+        terms.append(ops.where(x1 < x2, 0, ops.where(t, dx1 * 0.5, dx1)))
     if dx2 is not None:
-        terms.append(ops.where(x2 < x1, 0, ops.where(x2 == x1, dx2 * 0.5, dx2)))
+        terms.append(ops.where(x2 < x1, 0, ops.where(t, dx2 * 0.5, dx2)))
     return ops.broadcast(runtime.summed(terms), shape=shape)
 
 
@@ -1349,28 +1341,28 @@ def mean_pushforward(ops, tangents, inputs, y, axis=None, keepdims=False):
 def min_pullback(ops, g, inputs, y, needs, axis=None, keepdims=False):
     (x,) = inputs
     g = g.reshape(runtime.kept_shape(x.shape, axis))
-    max_x = ops.min(x, axis=axis, keepdims=True)
-    t = ops.where(x == max_x, 1.0, 0.0)
+    y = y.reshape(runtime.kept_shape(x.shape, axis))
+    t = ops.where(x == y, 1.0, 0.0)
     return (t * g / ops.sum(t, axis=axis, keepdims=True),)
 
 
 def min_pushforward(ops, tangents, inputs, y, axis=None, keepdims=False):
     (x,) = inputs
     (dx,) = tangents
-    max_x = ops.min(x, axis=axis, keepdims=True)
-    t = ops.where(x == max_x, 1.0, 0.0)
+    y = y.reshape(runtime.kept_shape(x.shape, axis))
+    t = ops.where(x == y, 1.0, 0.0)
     dy = ops.sum(dx * t, axis=axis, keepdims=True) / ops.sum(t, axis=axis, keepdims=True)
     return runtime.drop_axis(dy, axis, keepdims)
 
 
 def minimum_pullback(ops, g, inputs, y, needs):
     x1, x2 = inputs
-    t = g * 0.5
+    t = ops.where(x1 == x2, g * 0.5, g)
     dx1 = dx2 = None
     if needs[0]:
-        dx1 = ops.unbroadcast(ops.where(x1 > x2, 0, ops.where(x1 == x2, t, g)), shape=x1.shape)
+        dx1 = ops.unbroadcast(ops.where(x1 > x2, 0, t), shape=x1.shape)
     if needs[1]:
-        dx2 = ops.unbroadcast(ops.where(x2 > x1, 0, ops.where(x2 == x1, t, g)), shape=x2.shape)
+        dx2 = ops.unbroadcast(ops.where(x2 > x1, 0, t), shape=x2.shape)
     return dx1, dx2
 
 
@@ -1378,37 +1370,30 @@ def minimum_pushforward(ops, tangents, inputs, y):
     x1, x2 = inputs
     dx1, dx2 = tangents
     shape = np.broadcast_shapes(x1.shape, x2.shape)
+    t = x1 == x2
     terms = []
     if dx1 is not None:
-        terms.append(ops.where(x1 > x2, 0, ops.where(x1 == x2, dx1 * 0.5, dx1)))
+        terms.append(ops.where(x1 > x2, 0, ops.where(t, dx1 * 0.5, dx1)))
     if dx2 is not None:
-        terms.append(ops.where(x2 > x1, 0, ops.where(x2 == x1, dx2 * 0.5, dx2)))
+        terms.append(ops.where(x2 > x1, 0, ops.where(t, dx2 * 0.5, dx2)))
     return ops.broadcast(runtime.summed(terms), shape=shape)
 
 
 def mish_pullback(ops, g, inputs, y, needs):
     (x,) = inputs
     t = ops.clip(x, -1024, 1024)
-    u = ops.exp(t)
-    v = ops.sigmoid(-t)
-    w = u + v + 1
-    p = (v - u - 1) / w / w
-    q = 1 / w
-    r = g * (p + q) * t * u + (u - v + 1) / w * g
-    return (r - g * (p - q) * t * ops.sigmoid_slope(t),)
+    u = ops.softplus(t)
+    v = t * ops.sigmoid(t) * ops.sigmoid_slope(ops.clip(u, -1000, 1000) * 2)
+    return (g * (ops.tanh(u) + v * 4),)
 
 
 def mish_pushforward(ops, tangents, inputs, y):
     (x,) = inputs
     (dx,) = tangents
     t = ops.clip(x, -1024, 1024)
-    u = ops.exp(t)
-    v = ops.sigmoid(-t)
-    w = u + v + 1
-    p = (v - u - 1) / w / w
-    q = 1 / w
-    r = dx * (p + q) * t * u + (u - v + 1) / w * dx
-    return r - dx * (p - q) * t * ops.sigmoid_slope(t)
+    u = ops.softplus(t)
+    v = t * ops.sigmoid(t) * ops.sigmoid_slope(ops.clip(u, -1000, 1000) * 2)
+    return dx * (ops.tanh(u) + v * 4)
 
 
 def mse_loss_pullback(ops, g, inputs, y, needs, reduction="mean"):
@@ -1815,17 +1800,13 @@ def sigmoid_pushforward(ops, tangents, inputs, y):
 
 def sigmoid_slope_pullback(ops, g, inputs, y, needs):
     (x,) = inputs
-    t = ops.exp(x) + 1
-    u = ops.exp(x * 2) / t / t / t * 2
-    return (g * (y - u),)
+    return (-(g * y * ops.tanh(x * 0.5)),)
 
 
 def sigmoid_slope_pushforward(ops, tangents, inputs, y):
     (x,) = inputs
     (dx,) = tangents
-    t = ops.exp(x) + 1
-    u = ops.exp(x * 2) / t / t / t * 2
-    return dx * (y - u)
+    return -(dx * y * ops.tanh(x * 0.5))
 
 
 def sign_pullback(ops, g, inputs, y, needs):

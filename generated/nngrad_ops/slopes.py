@@ -79,9 +79,11 @@ def over_square(x1, x2):
         dx2 = -2*g*y*over_square(x2, x1)
 
     Residuals: x1, x2, y.
-    Rounding error in float32, simulated: y 0.49, dx1 3.1, dx2 1.5 ulp.
+    Rounding error in float32, simulated: y 1.8, dx1 3.1, dx2 1.5 ulp.
     """
-    return runtime.over_square(x1, x2)
+    t = np.hypot(x1, x2, out=...)
+    u = np.divide(x1, t, out=...)
+    return np.divide(u, t, out=u)
 
 
 def over_square_vjp(g, x1, x2, y, needs):
@@ -185,7 +187,7 @@ def sinc_slope_vjp(g, x):
     t = np.abs(x, out=...)
     mask = t < 1
     u = runtime.near_zero(SINC_SLOPE_DX_NEAR_ZERO, x)
-    mask2 = t < 1.152921504606847e18
+    mask2 = t < min(1.152921504606847e18, float(np.finfo(g.dtype).max))
     v = runtime.clamped(x, 1.152921504606847e18)
     w = np.abs(v, out=...)
     mask3 = w < 0.25
@@ -322,10 +324,10 @@ def sigmoid_slope(x):
         return exp(x) / (1 + exp(x)) ** 2
 
     Derivative:
-        dx = g*(y - 2*exp(2*x)/(exp(x) + 1)**3)
+        dx = -g*y*tanh(x/2)
 
-    Residuals: x.
-    Rounding error in float32, simulated: y 2.3, dx 2.6 ulp.
+    Residuals: x, y.
+    Rounding error in float32, simulated: y 2.3, dx 2.2 ulp.
     """
     t = np.abs(x, out=...)
     t = np.negative(t, out=t)
@@ -335,20 +337,13 @@ def sigmoid_slope(x):
     return np.divide(t, u, out=t)
 
 
-def sigmoid_slope_vjp(g, x):
+def sigmoid_slope_vjp(g, x, y):
     """Cotangent of `sigmoid_slope`'s input."""
-    t = np.abs(x, out=...)
-    t = np.negative(t, out=t)
-    u = np.exp(t, out=...)
-    v = np.add(u, 1, out=...)
-    t = np.expm1(t, out=t)
-    w = np.sign(x, out=...)
-    u = np.divide(u, v, out=u)
+    t = np.multiply(x, 0.5, out=...)
+    t = np.tanh(t, out=t)
+    u = np.multiply(g, y, out=...)
     u = np.multiply(u, t, out=u)
-    u = np.divide(u, v, out=u)
-    u = np.multiply(u, w, out=u)
-    u = np.divide(u, v, out=u)
-    return np.multiply(u, g, out=u)
+    return np.negative(u, out=u)
 
 
 sigmoid_slope_jvp = sigmoid_slope_vjp  # the Jacobian is symmetric

@@ -20,7 +20,7 @@ from sympy.logic.boolalg import And, Not, Or
 
 from nngrad.codegen.symbols import Count, IsInf, IsNan, Parameter, Pick, Subgradient, Test, Value, Where
 from nngrad.codegen.trace import Formula, Stage
-from nngrad.codegen.words import WORD_OF
+from nngrad.codegen.vocabulary import WORD_OF
 
 LADDER = (40, 80, 160, 280, 400, 560, 800, 1600)
 AGREE = mpmath.mpf(10) ** -24  # relative: a hundred-millionth of a float64's last digit

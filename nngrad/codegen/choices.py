@@ -11,7 +11,6 @@ from pathlib import Path
 import sympy
 from sympy.core.symbol import Str
 
-from nngrad.codegen import words
 from nngrad.codegen.derive import Derivatives
 from nngrad.codegen.rounding import Error
 from nngrad.codegen.selection import Chosen
@@ -36,6 +35,7 @@ from nngrad.codegen.symbols import (
     Where,
 )
 from nngrad.codegen.trace import Op
+from nngrad.codegen.vocabulary import WORDS
 
 DEFAULT_PATH = Path(__file__).with_name("choices.json")
 
@@ -127,7 +127,8 @@ def _with_axis(head, place: int = -1):
     )
 
 
-_NAMES = {word.name: word.build for word in words.WORDS.values()}
-_NAMES |= {head.__name__: head for head in (Decayed, Indicator, IsInf, IsNan, Where, Subgradient)}
+_NAMES = {word.name: word.build for word in WORDS.values()}
+_NAMES |= {head.__name__: head for head in (Decayed, Indicator, Where, Subgradient)}
+_NAMES |= {"isnan": IsNan, "isinf": IsInf}
 _NAMES |= {head.__name__: _with_axis(head) for head in (AxisSum, Count, Deviation, NearZero, Pick, ProductOfOthers)}
 _NAMES |= {head.__name__: _with_axis(head, 1) for head in (RowShift, RowScale, MeanError, LogExcess)}

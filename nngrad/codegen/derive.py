@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import sympy
 from sympy.core.symbol import Str
 
+from nngrad.codegen.identities import rationalised, with_hypot, with_roots_apart
 from nngrad.codegen.recognise import recognised
 from nngrad.codegen.symbols import AxisSum, Indicator, ProductOfOthers, Value, Where, is_constant_along
 from nngrad.codegen.trace import Formula, Stage, carriers
@@ -82,7 +83,9 @@ def _tangent(formula: Formula, moved: Value, tangent: Value) -> sympy.Expr:
 
 def _slope(stage: Stage, source: Value) -> sympy.Expr:
     """The partial derivative of what a stage computes, or reduces."""
-    return stage.expr.diff(source) if stage.written is None else recognised(stage.written.diff(source))
+    if stage.written is None:
+        return stage.expr.diff(source)
+    return with_hypot(recognised(with_roots_apart(rationalised(stage.written.diff(source)))))
 
 
 def _selection(stage: Stage) -> sympy.Expr:

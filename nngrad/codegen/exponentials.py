@@ -129,6 +129,7 @@ _WORDS = [
     (E, (E + 1) ** 2, lambda u: words.sigmoid_slope(u)),
     (E - 1, E + 1, lambda u: words.tanh(u / 2)),
     ((E - 1) ** 2, (E + 1) ** 2, lambda u: words.tanh(u / 2) ** 2),
+    (E * (E - 1), (E + 1) ** 3, lambda u: words.sigmoid_slope(u) * words.tanh(u / 2)),
     (E**2 - 1, E, lambda u: 2 * words.sinh(u)),
     (E**2 + 1, E, lambda u: 2 * words.cosh(u)),
 ]

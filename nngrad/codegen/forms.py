@@ -37,7 +37,7 @@ from nngrad.codegen.symbols import (
     is_constant_along,
 )
 from nngrad.codegen.trace import Formula, Stage, carriers
-from nngrad.codegen.words import WORD_OF
+from nngrad.codegen.vocabulary import WORD_OF
 
 SAVED_COST = 2.5  # keeping a full-size intermediate from forward to backward, in multiplications
 ROW_COST = 0.02  # an operation on values that are constant along the axis, as part of a full-size one

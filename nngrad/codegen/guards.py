@@ -8,7 +8,7 @@ from __future__ import annotations
 import sympy
 
 from nngrad.codegen.lower import Graph, Node
-from nngrad.codegen.words import WORD_OF
+from nngrad.codegen.vocabulary import WORD_OF
 
 # Functions that overflow at one end but are defined everywhere: clamping their argument at a branch's edge is a guard.
 OVERFLOWING = {"np.exp", "np.exp2", "np.expm1", "np.sinh", "np.cosh"}

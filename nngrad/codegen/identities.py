@@ -11,7 +11,7 @@ from nngrad.codegen.exponentials import LARGEST_TERMS
 from nngrad.codegen.restage import inlined
 from nngrad.codegen.symbols import Decayed, Where
 from nngrad.codegen.trace import Formula
-from nngrad.codegen.words import WORD_OF
+from nngrad.codegen.vocabulary import WORD_OF
 
 LARGEST_LINE = 60  # operations in what is worth asking whether it is linear
 _OF_MINUS = {  # f(-u) in terms of f(u)
@@ -24,6 +24,7 @@ _IN_ROOTS = {
     words.hypot.build: lambda a, b: sympy.sqrt(a**2 + b**2),
     words.over_hypot.build: lambda a, b: a / sympy.sqrt(a**2 + b**2),
     words.over_square.build: lambda a, b: a / (a**2 + b**2),
+    words.semicircle.build: lambda u: sympy.sqrt(1 - u**2),
 }
 
 
@@ -60,10 +61,16 @@ def as_quotient(expr):
 def with_roots_apart(expr):
     """The root of a product as a product of roots, which does not overflow. Two negative factors have none."""
 
-    def is_root_of_product(part):
-        return part.is_Pow and part.base.is_Mul and part.exp.is_Rational and part.exp.q == 2
+    def is_root(part):
+        return part.is_Pow and part.exp.is_Rational and part.exp.q == 2
 
-    return expr.replace(is_root_of_product, lambda part: sympy.Mul(*(f**part.exp for f in part.base.args)))
+    def apart(root):
+        product = sympy.factor(root.base)
+        if not product.is_Mul or any(one.is_negative or one.is_Pow for one in product.args):
+            return root
+        return sympy.Mul(*(one**root.exp for one in product.args))
+
+    return expr.replace(is_root, apart)
 
 
 def rationalised(expr):
@@ -71,9 +78,13 @@ def rationalised(expr):
     if sympy.count_ops(expr) > LARGEST_TERMS // 4 or expr.has(Where):
         return expr
     plain = _in_roots(expr)
-    if not any(part.is_Pow and part.exp.is_Rational and part.exp.q == 2 for part in sympy.preorder_traversal(plain)):
-        return expr
-    return sympy.factor_terms(sympy.factor(sympy.radsimp(sympy.together(plain))))
+    roots = [part for part in plain.atoms(sympy.Pow) if part.exp.is_Rational and part.exp.q == 2]
+    if not roots:
+        return plain
+    square = max(roots, key=sympy.default_sort_key).base
+    rational = sympy.radsimp(sympy.together(plain))
+    over_root = sympy.cancel(rational * square / sympy.sqrt(square)) / sympy.sqrt(square)
+    return min(sympy.factor_terms(sympy.factor(rational)), over_root, key=sympy.count_ops)
 
 
 def _in_roots(expr):

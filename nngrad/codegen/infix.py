@@ -9,6 +9,7 @@ from nngrad.codegen.lower import Graph, Node
 INFIX = {"add": ("+", 1), "subtract": ("-", 1), "multiply": ("*", 2), "divide": ("/", 2)}
 ATOM = 9
 UNARY = 3
+LARGEST_FLOAT16 = 65504
 LONGEST_EXPRESSION = 8  # operations and operands that one infix expression may have
 NAMES = ("t", "u", "v", "w", "p", "q", "r", "s", *(f"t{number}" for number in range(1, 60)))
 
@@ -83,6 +84,12 @@ class Writer:
         source, binds = self.source(position)
         return f"({source})" if binds < tightness else source
 
+    def _bound(self, position: int) -> str:
+        """A side of a comparison: a number that float16 does not have would overflow there."""
+        node, text = self.graph.nodes[position], self.text(position, 1)
+        is_large = node.op == "number" and abs(float(node.detail)) > LARGEST_FLOAT16
+        return f"min({text}, float(np.finfo({self.dtype}).max))" if is_large else text
+
     def source(self, position: int) -> tuple[str, int]:
         """A node's expression, with how tightly it binds."""
         node = self.graph.nodes[position]
@@ -98,7 +105,8 @@ class Writer:
         if node.op == "negative":
             return f"-{self.text(args[0], UNARY)}", UNARY
         if node.op == "compare":
-            return f"{self.text(args[0], 1)} {node.detail} {self.text(args[1], 1)}", 0
+            left, right = map(self._bound, args)
+            return f"{left} {node.detail} {right}", 0
         if node.op == "logic" and node.detail == "~":
             return f"~{self.text(args[0], ATOM)}", UNARY
         if node.op == "logic":

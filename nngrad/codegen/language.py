@@ -31,8 +31,8 @@ from nngrad.codegen.symbols import (
     SumOf,
     Where,
 )
+from nngrad.codegen.vocabulary import Word
 from nngrad.codegen.words import (
-    Word,
     abs,
     arccos,
     arccosh,

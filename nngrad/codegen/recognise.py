@@ -16,6 +16,7 @@ from nngrad.codegen import words
 from nngrad.codegen.exponentials import MADE_OF_EXPONENTIALS, as_word
 from nngrad.codegen.identities import squares_of
 from nngrad.codegen.symbols import Value, Where
+from nngrad.codegen.vocabulary import WORDS, Word
 
 LARGEST_SEARCH = 12  # parts of an expression that are tried as the argument of a word
 _ONE = sympy.S.One
@@ -134,7 +135,18 @@ def _definition_rule(expr):
             for args in permutations(_parts(expr), word.arity):
                 power, rest = _divided(expr, definition.xreplace(dict(zip(symbols, args, strict=True))))
                 if power:
-                    return rest * word(*args) ** power
+                    return recognised(rest * word(*args) ** power)
+    return expr
+
+
+def _origin_rule(expr):
+    """over_hypot is 0 at the origin."""
+    if isinstance(expr, Where) and expr.args[1] == 0:
+        condition, _, elsewhere = expr.args
+        for factor in sympy.Mul.make_args(elsewhere):
+            at_origin = sympy.And(*(sympy.Eq(arg, 0) for arg in factor.args))
+            if isinstance(factor, words.over_hypot.build) and condition == at_origin:
+                return elsewhere
     return expr
 
 
@@ -189,10 +201,10 @@ def _is_pole(product, u) -> bool:
 
 
 _SIGN_KEEPING = (words.expm1.build, words.sinh.build)
-_DEFINITIONS: dict[words.Word, tuple[tuple, sympy.Expr]] = {}  # of words: their arguments, and what is made of these
+_DEFINITIONS: dict[Word, tuple[tuple, sympy.Expr]] = {}  # of words: their arguments, and what is made of these
 _RULES = (
     _log_rule, _fraction_rule, _complement_rule, _normal_rule, _hypot_rule, _argument_rule, _extremum_rule,
-    _definition_rule, _power_rule, _sign_rule,
+    _origin_rule, _definition_rule, _power_rule, _sign_rule,
 )  # fmt: skip
 
 
@@ -209,7 +221,7 @@ def recognised(expr):
 
 def _learn_definitions() -> None:
     """Each definition is recognised, but not as a whole, by those of the words before it."""
-    for word in words.WORDS.values():
+    for word in WORDS.values():
         if word.definition:
             symbols = tuple(sympy.Dummy(real=True) for _ in range(word.arity))
             spelled = word.definition(*symbols)

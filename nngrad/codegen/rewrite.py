@@ -21,7 +21,7 @@ from nngrad.codegen.restage import again, inlined, rebuilt, recorder_of
 from nngrad.codegen.shift import shift_exponentials
 from nngrad.codegen.symbols import AxisSum, MeanError, Pick, Value, is_constant_along
 from nngrad.codegen.trace import Formula, Stage
-from nngrad.codegen.words import WORD_OF
+from nngrad.codegen.vocabulary import WORD_OF
 
 # --- words ------------------------------------------------------------------------------------------------------------
 
@@ -36,12 +36,13 @@ def recognise_words(formula: Formula) -> Formula:
         better = recognised(seen_through)
         if better != seen_through:
             expr = recorder.hoist(better, stage.value.name if stage.kind == "map" else "")
-        if stage.kind in _OPPOSITE and _is_negated(expr):
-            extremum = recorder.stage(-expr, _OPPOSITE[stage.kind], stage.axis, stage.value.name)
-            renamed[stage.value] = recorder.stage(-extremum, "map", "", stage.value.name)
+        if _is_negated(expr) and stage.kind in _OPPOSITE:
+            renamed[stage.value] = -recorder.stage(-expr, _OPPOSITE[stage.kind], stage.axis, stage.value.name)
+        elif _is_negated(expr) and stage.kind == "map":
+            renamed[stage.value] = expr
         else:
             renamed[stage.value] = again(recorder, stage, expr)
-    output = renamed[formula.output]
+    output = recorder.stage(renamed[formula.output], "map", "", formula.output.name)
     if output in formula.inputs:
         return formula
     return rebuilt(formula, recorder, output)
@@ -51,7 +52,7 @@ _OPPOSITE = {"max": "min", "min": "max"}
 
 
 def _is_negated(expr) -> bool:
-    """Whether an expression is minus a value."""
+    """Whether an expression is minus a value: no stage is needed for that."""
     return isinstance(-expr, Value)
 
 

@@ -28,7 +28,8 @@ from nngrad.codegen.restage import inlined
 from nngrad.codegen.series import Series, fitted, leading_term
 from nngrad.codegen.symbols import Indicator, Parameter, Test, Value, Where
 from nngrad.codegen.trace import Formula
-from nngrad.codegen.words import PERIODIC, WORD_OF
+from nngrad.codegen.vocabulary import WORD_OF
+from nngrad.codegen.words import PERIODIC
 
 HUGE, LARGEST = 1e36, float(np.finfo(np.float32).max)
 GOLDEN = (np.sqrt(5) - 1) / 2

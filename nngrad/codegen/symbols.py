@@ -206,6 +206,9 @@ class Test(BooleanFunction):
     nargs = 1
     numpy = ""
 
+    def _sympystr(self, printer):
+        return f"{self.numpy.removeprefix('np.')}({printer.doprint(self.args[0])})"
+
 
 class IsNan(Test):
     numpy = "np.isnan"

@@ -41,7 +41,7 @@ from nngrad.codegen.symbols import (
     constant_axes,
     is_constant_along,
 )
-from nngrad.codegen.words import WORD_OF, Word
+from nngrad.codegen.vocabulary import WORD_OF, WORDS, Word
 
 REQUIRED = inspect.Parameter.empty
 # What generated code calls its own: not for inputs and parameters, whose names are kept; locals get a `_` appended.
@@ -416,6 +416,8 @@ class Recorder:
             raise SpecError(f"{declaration.name} is structural", "a formula may call formulas, not index maps")
         if _is_word(declaration):
             return declaration.function(*args, **kwargs)
+        if declaration.name in WORDS and declaration.module.startswith("nngrad.spec."):
+            return WORDS[declaration.name](*args, **kwargs)  # whose formula in nngrad's spec is one of many equal ones
         inputs, params = _signature(declaration)
         if not any(one.variadic for one in inputs):
             kwargs = {**dict(zip((one.name for one in params), args[len(inputs) :], strict=False)), **kwargs}

@@ -7,102 +7,21 @@ expression in other words) and to mpmath (the oracle).
 from __future__ import annotations
 
 import builtins
-from collections.abc import Callable
-from dataclasses import dataclass
 
 import mpmath
 import sympy
 
 from nngrad.codegen import exact
-from nngrad.codegen.symbols import Indicator, IsNan, Value, Where
-
-
-@dataclass(frozen=True)
-class Word:
-    """An elementwise function that a spec may name.
-
-    Attributes:
-        name: as a spec writes it.
-        build: from SymPy arguments to the SymPy expression.
-        numpy: the NumPy ufunc, or helper of `nngrad_ops.runtime`, that computes it; '' where `expansion` does.
-        oracle: the same function for mpmath.
-        cost: time per element in multiplications (the fixed table that choices are made by).
-        doc: one line.
-        arity: how many arguments it takes.
-        expansion: the word in terms of others, written so that it neither overflows nor cancels.
-        smooth: for a word that is no op of its own: what it is in differentiable words.
-        safe: an argument at which the function is finite and silent, for words that are not so everywhere.
-        definition: the word in simpler ones: a formula that spells it out is that word.
-    """
-
-    name: str
-    build: Callable
-    numpy: str
-    oracle: Callable
-    cost: float
-    doc: str
-    arity: int = 1
-    expansion: Callable | None = None
-    smooth: Callable | None = None
-    safe: float | None = None
-    definition: Callable | None = None
-
-    def __call__(self, *args):
-        return self.build(*(sympy.sympify(arg) for arg in args))
-
-
-WORDS: dict[str, Word] = {}
-WORD_OF: dict[type, Word] = {}
-
-
-def _word(
-    name,
-    numpy,
-    oracle,
-    cost,
-    doc,
-    *,
-    head=None,
-    derivatives=None,
-    arity=1,
-    expansion=None,
-    smooth=None,
-    safe=None,
-    definition=None,
-    **traits,
-):
-    """Enter a word into the table. Without a `head` known to SymPy, a class is made whose `fdiff` is `derivatives`, or
-    else comes from the definition.
-    """
-    if head is None:
-
-        def fdiff(self, argindex=1):
-            if derivatives is None:
-                return _derivative_of_definition(definition, self.args, argindex - 1)
-            return sympy.sympify(derivatives(*self.args)[argindex - 1])
-
-        head = type(name, (sympy.Function,), {"nargs": arity, "fdiff": fdiff, "is_real": True, **traits})
-    word = Word(name, head, numpy, oracle, cost, doc, arity, expansion, smooth, safe, definition)
-    WORDS[name] = word
-    if isinstance(head, type):
-        WORD_OF[head] = word
-    return word
-
-
-def _derivative_of_definition(definition: Callable, args: tuple, position: int):
-    symbols = [Value(f"u{place}") if _is_tensor(arg) else sympy.Dummy(real=True) for place, arg in enumerate(args)]
-    return definition(*symbols).diff(symbols[position]).xreplace(dict(zip(symbols, args, strict=True)))
-
-
-def _is_tensor(expr) -> bool:
-    return bool(expr.atoms(Value))
+from nngrad.codegen.symbols import Indicator, IsNan, Where
+from nngrad.codegen.vocabulary import enter, is_tensor
 
 
 def _slope_of_maximum(mine, other):
     """The winner takes all, two tensors share a tie, and against a constant the tensor gets nothing at a tie."""
-    if not _is_tensor(other):
+    if not is_tensor(other):
         return Where(mine <= other, 0, 1)
-    return Where(mine < other, 0, Where(sympy.Eq(mine, other), half, 1))
+    tie = sympy.Eq(*sorted((mine, other), key=str))
+    return Where(mine < other, 0, Where(tie, half, 1))
 
 
 def _power_derivatives(base, exponent):
@@ -129,7 +48,7 @@ def _sinc_bend_series(x):
 
 half, two_over_sqrt_pi = sympy.Rational(1, 2), 2 / sympy.sqrt(sympy.pi)
 
-abs = _word(
+abs = enter(
     "abs",
     "np.abs",
     mpmath.fabs,
@@ -139,9 +58,9 @@ abs = _word(
     is_nonnegative=True,
     eval=classmethod(_abs_of_product),
 )
-sign = _word("sign", "np.sign", mpmath.sign, 3, "Sign: -1, 0 or 1.", derivatives=lambda x: [0])
-floor = _word("floor", "np.floor", mpmath.floor, 1, "Largest integer not above x.", derivatives=lambda x: [0])
-ceil = _word(
+sign = enter("sign", "np.sign", mpmath.sign, 3, "Sign: -1, 0 or 1.", derivatives=lambda x: [0])
+floor = enter("floor", "np.floor", mpmath.floor, 1, "Largest integer not above x.", derivatives=lambda x: [0])
+ceil = enter(
     "ceil",
     "np.ceil",
     mpmath.ceil,
@@ -149,7 +68,7 @@ ceil = _word(
     "Smallest integer not below x.",
     definition=lambda u: -floor(-u),
 )
-trunc = _word(
+trunc = enter(
     "trunc",
     "np.trunc",
     lambda x: mpmath.sign(x) * mpmath.floor(mpmath.fabs(x)),
@@ -157,8 +76,8 @@ trunc = _word(
     "x without its fraction.",
     definition=lambda u: sign(u) * floor(abs(u)),
 )
-rint = _word("rint", "np.rint", mpmath.nint, 1, "Nearest integer, the even one of two.", derivatives=lambda x: [0])
-floor_divide = _word(
+rint = enter("rint", "np.rint", mpmath.nint, 1, "Nearest integer, the even one of two.", derivatives=lambda x: [0])
+floor_divide = enter(
     "floor_divide",
     "np.floor_divide",
     lambda a, b: mpmath.floor(a / b),
@@ -168,7 +87,7 @@ floor_divide = _word(
     definition=lambda a, b: floor(a / b),
     safe=1,
 )
-remainder = _word(
+remainder = enter(
     "remainder",
     "np.remainder",
     lambda a, b: a - b * mpmath.floor(a / b),
@@ -178,7 +97,7 @@ remainder = _word(
     definition=lambda a, b: a - b * floor_divide(a, b),
     safe=1,
 )
-fmod = _word(
+fmod = enter(
     "fmod",
     "np.fmod",
     mpmath.fmod,
@@ -188,7 +107,7 @@ fmod = _word(
     definition=lambda a, b: a - b * trunc(a / b),
     safe=1,
 )
-copysign = _word(
+copysign = enter(
     "copysign",
     "np.copysign",
     lambda a, b: mpmath.fabs(a) if b >= 0 else -mpmath.fabs(a),
@@ -197,9 +116,9 @@ copysign = _word(
     arity=2,
     derivatives=lambda a, b: [sign(a) * copysign(1, b), 0],
 )
-sqrt = _word("sqrt", "np.sqrt", mpmath.sqrt, 3, "Square root.", head=sympy.sqrt)
-rsqrt = _word("rsqrt", "", lambda x: 1 / mpmath.sqrt(x), 4, "Reciprocal square root.", head=lambda x: x**-half)
-cbrt = _word(
+sqrt = enter("sqrt", "np.sqrt", mpmath.sqrt, 3, "Square root.", head=sympy.sqrt)
+rsqrt = enter("rsqrt", "", lambda x: 1 / mpmath.sqrt(x), 4, "Reciprocal square root.", head=lambda x: x**-half)
+cbrt = enter(
     "cbrt",
     "np.cbrt",
     lambda x: mpmath.sign(x) * mpmath.cbrt(mpmath.fabs(x)),
@@ -208,7 +127,7 @@ cbrt = _word(
     derivatives=lambda x: [cbrt_slope(cbrt(x), x)],
     definition=lambda u: sign(u) * abs(u) ** sympy.Rational(1, 3),
 )
-cbrt_slope = _word(
+cbrt_slope = enter(
     "cbrt_slope",
     "runtime.cbrt_slope",
     lambda y, x: 1 / y**2 / 3,
@@ -218,8 +137,8 @@ cbrt_slope = _word(
     derivatives=lambda y, x: [-2 / y**3 / 3, 0],
     smooth=lambda y, x: 1 / y**2 / 3,
 )
-exp = _word("exp", "np.exp", exact.exp, 4, "Exponential function.", head=sympy.exp, safe=0)
-exp2 = _word(
+exp = enter("exp", "np.exp", exact.exp, 4, "Exponential function.", head=sympy.exp, safe=0)
+exp2 = enter(
     "exp2",
     "np.exp2",
     lambda x: mpmath.mpf(2) ** x,
@@ -229,7 +148,7 @@ exp2 = _word(
     safe=0,
     definition=lambda u: sympy.Integer(2) ** u,
 )
-expm1 = _word(
+expm1 = enter(
     "expm1",
     "np.expm1",
     exact.by_exp(mpmath.expm1, lambda up, down: up - 1),
@@ -238,8 +157,8 @@ expm1 = _word(
     derivatives=lambda x: [exp(x)],
     safe=0,
 )
-log = _word("log", "np.log", mpmath.log, 4, "Natural logarithm.", head=sympy.log, safe=1)
-log2 = _word(
+log = enter("log", "np.log", mpmath.log, 4, "Natural logarithm.", head=sympy.log, safe=1)
+log2 = enter(
     "log2",
     "np.log2",
     lambda x: mpmath.log(x, 2),
@@ -248,7 +167,7 @@ log2 = _word(
     safe=1,
     definition=lambda u: log(u) / log(2),
 )
-log10 = _word(
+log10 = enter(
     "log10",
     "np.log10",
     mpmath.log10,
@@ -257,12 +176,12 @@ log10 = _word(
     safe=1,
     definition=lambda u: log(u) / log(10),
 )
-log1p = _word(
+log1p = enter(
     "log1p", "np.log1p", mpmath.log1p, 4, "log(1 + x), exact near 0.", derivatives=lambda x: [1 / (1 + x)], safe=0
 )
-sin = _word("sin", "np.sin", exact.periodic(mpmath.sin), 5, "Sine, x in radians.", head=sympy.sin, safe=0)
-cos = _word("cos", "np.cos", exact.periodic(mpmath.cos), 5, "Cosine, x in radians.", head=sympy.cos, safe=0)
-tan = _word(
+sin = enter("sin", "np.sin", exact.periodic(mpmath.sin), 5, "Sine, x in radians.", head=sympy.sin, safe=0)
+cos = enter("cos", "np.cos", exact.periodic(mpmath.cos), 5, "Cosine, x in radians.", head=sympy.cos, safe=0)
+tan = enter(
     "tan",
     "np.tan",
     exact.periodic(mpmath.tan),
@@ -273,7 +192,7 @@ tan = _word(
     definition=lambda u: sin(u) / cos(u),
 )
 # Half the unit circle, which the slopes of arcsin and arccos are made of: its own slope does not cancel near 0.
-semicircle = _word(
+semicircle = enter(
     "semicircle",
     "",
     lambda x: mpmath.sqrt((1 - x) * (1 + x)),
@@ -284,7 +203,7 @@ semicircle = _word(
     expansion=lambda x: sympy.sqrt((1 - x) * (1 + x)),
     definition=lambda u: sqrt(1 - u**2),
 )
-arcsin = _word(
+arcsin = enter(
     "arcsin",
     "np.arcsin",
     mpmath.asin,
@@ -294,7 +213,7 @@ arcsin = _word(
     safe=0,
     definition=lambda u: arctan2(u, sqrt(1 - u**2)),
 )
-arccos = _word(
+arccos = enter(
     "arccos",
     "np.arccos",
     mpmath.acos,
@@ -304,7 +223,7 @@ arccos = _word(
     safe=0,
     definition=lambda u: arctan2(sqrt(1 - u**2), u),
 )
-arctan = _word(
+arctan = enter(
     "arctan",
     "np.arctan",
     mpmath.atan,
@@ -313,7 +232,7 @@ arctan = _word(
     derivatives=lambda x: [1 / hypot(1, x) ** 2],
     definition=lambda u: arctan2(u, 1),
 )
-arctan2 = _word(
+arctan2 = enter(
     "arctan2",
     "np.arctan2",
     mpmath.atan2,
@@ -322,7 +241,7 @@ arctan2 = _word(
     arity=2,
     derivatives=lambda y, x: [over_square(x, y), -over_square(y, x)],
 )
-sinh = _word(
+sinh = enter(
     "sinh",
     "np.sinh",
     exact.by_exp(mpmath.sinh, lambda up, down: (up - down) / 2),
@@ -331,7 +250,7 @@ sinh = _word(
     derivatives=lambda x: [cosh(x)],
     safe=0,
 )
-cosh = _word(
+cosh = enter(
     "cosh",
     "np.cosh",
     exact.by_exp(mpmath.cosh, lambda up, down: (up + down) / 2),
@@ -340,8 +259,8 @@ cosh = _word(
     derivatives=lambda x: [sinh(x)],
     safe=0,
 )
-tanh = _word("tanh", "np.tanh", exact.tanh, 2, "Hyperbolic tangent.", derivatives=lambda x: [4 * sigmoid_slope(2 * x)])
-arcsinh = _word(
+tanh = enter("tanh", "np.tanh", exact.tanh, 2, "Hyperbolic tangent.", derivatives=lambda x: [4 * sigmoid_slope(2 * x)])
+arcsinh = enter(
     "arcsinh",
     "np.arcsinh",
     mpmath.asinh,
@@ -350,7 +269,7 @@ arcsinh = _word(
     derivatives=lambda x: [1 / hypot(1, x)],
     definition=lambda u: log(u + sqrt(u**2 + 1)),
 )
-arccosh = _word(
+arccosh = enter(
     "arccosh",
     "np.arccosh",
     mpmath.acosh,
@@ -360,7 +279,7 @@ arccosh = _word(
     safe=2,
     definition=lambda u: log(u + sqrt(u**2 - 1)),
 )
-arctanh = _word(
+arctanh = enter(
     "arctanh",
     "np.arctanh",
     mpmath.atanh,
@@ -370,7 +289,7 @@ arctanh = _word(
     safe=0,
     definition=lambda u: log((1 + u) / (1 - u)) / 2,
 )
-hypot = _word(
+hypot = enter(
     "hypot",
     "np.hypot",
     mpmath.hypot,
@@ -383,7 +302,7 @@ hypot = _word(
 )
 # The derivatives of `hypot` and `arctan2`, and further down of `sinc` and `power`: not for specs to write. Their own
 # derivatives are those of what they are in differentiable words.
-over_hypot = _word(
+over_hypot = enter(
     "over_hypot",
     "runtime.over_hypot",
     lambda a, b: a / mpmath.hypot(a, b),
@@ -393,7 +312,7 @@ over_hypot = _word(
     derivatives=lambda a, b: [over_square(b, a) * over_hypot(b, a), -over_square(a, b) * over_hypot(b, a)],
     definition=lambda a, b: Where(sympy.And(sympy.Eq(a, 0), sympy.Eq(b, 0)), 0, a / hypot(a, b)),
 )
-over_square = _word(
+over_square = enter(
     "over_square",
     "runtime.over_square",
     lambda a, b: a / (a**2 + b**2),
@@ -406,7 +325,7 @@ over_square = _word(
     ],
 )
 # sin(pi x) and cos(pi x), which specs write so: pi x need not be rounded before whole turns are taken off it.
-sinpi = _word(
+sinpi = enter(
     "sinpi",
     "runtime.sinpi",
     mpmath.sinpi,
@@ -415,7 +334,7 @@ sinpi = _word(
     derivatives=lambda x: [sympy.pi * cospi(x)],
     smooth=lambda x: sin(sympy.pi * x),
 )
-cospi = _word(
+cospi = enter(
     "cospi",
     "runtime.cospi",
     mpmath.cospi,
@@ -424,7 +343,7 @@ cospi = _word(
     derivatives=lambda x: [-sympy.pi * sinpi(x)],
     smooth=lambda x: cos(sympy.pi * x),
 )
-sinc = _word(
+sinc = enter(
     "sinc",
     "runtime.sinc",
     mpmath.sincpi,
@@ -433,7 +352,7 @@ sinc = _word(
     derivatives=lambda x: [sinc_slope(x)],
     definition=lambda u: Where(sympy.Eq(u, 0), 1, sin(sympy.pi * u) / (sympy.pi * u)),
 )
-sinc_slope = _word(
+sinc_slope = enter(
     "sinc_slope",
     "runtime.sinc_slope",
     exact.sinc_slope,
@@ -444,10 +363,10 @@ sinc_slope = _word(
     ],
     definition=lambda u: Where(sympy.Eq(u, 0), 0, cos(sympy.pi * u) / u - sin(sympy.pi * u) / (sympy.pi * u**2)),
 )
-erf = _word(
+erf = enter(
     "erf", "runtime.erf", exact.erf, 15, "Error function.", derivatives=lambda x: [two_over_sqrt_pi * exp(-(x**2))]
 )
-erfc = _word(
+erfc = enter(
     "erfc",
     "runtime.erfc",
     exact.erfc,
@@ -457,7 +376,7 @@ erfc = _word(
     is_positive=True,
 )
 # The normal distribution function, which gelu is made of. It is not for specs to write: 1 + erf(x / sqrt(2)) is.
-normal_cdf = _word(
+normal_cdf = enter(
     "normal_cdf",
     "runtime.normal_cdf",
     lambda x: exact.erfc(-x / mpmath.sqrt(2)) / 2,
@@ -469,7 +388,7 @@ normal_cdf = _word(
 )
 # x normal_cdf(x), given p = normal_cdf(x): the plain product loses digits where p is subnormal, and is NaN at -inf.
 # Its derivative is that by x in whole. Neither this nor the next is for specs to write.
-times_normal_cdf = _word(
+times_normal_cdf = enter(
     "times_normal_cdf",
     "runtime.times_normal_cdf",
     lambda x, p: x * p,
@@ -479,7 +398,7 @@ times_normal_cdf = _word(
     derivatives=lambda x, p: [p + x_exp_square(x, -half) / sympy.sqrt(2 * sympy.pi), 0],
     smooth=lambda x, p: x * p,
 )
-x_exp_square = _word(
+x_exp_square = enter(
     "x_exp_square",
     "runtime.x_exp_square",
     lambda x, c: x * exact.exp(c * x**2),
@@ -489,7 +408,7 @@ x_exp_square = _word(
     derivatives=lambda x, c: [exp(c * x**2) + 2 * c * x * x_exp_square(x, c), 0],
     smooth=lambda x, c: x * exp(c * x**2),
 )
-sigmoid = _word(
+sigmoid = enter(
     "sigmoid",
     "",
     lambda x: 1 / (1 + exact.exp(-x)),
@@ -500,7 +419,7 @@ sigmoid = _word(
     expansion=lambda x: maximum(exp(-abs(x)), Indicator(sympy.Ge(x, 0))) / (1 + exp(-abs(x))),
 )
 # The bell sigmoid(x) sigmoid(-x), which sigmoid and tanh share as their derivative. It is not for specs to write.
-sigmoid_slope = _word(
+sigmoid_slope = enter(
     "sigmoid_slope",
     "",
     lambda x: 1 / (2 + exact.exp(x) + exact.exp(-x)),
@@ -511,7 +430,7 @@ sigmoid_slope = _word(
     expansion=lambda x: exp(-abs(x)) / (1 + exp(-abs(x))) ** 2,
     eval=classmethod(lambda cls, x: cls(-x) if x.could_extract_minus_sign() else None),
 )
-softplus = _word(
+softplus = enter(
     "softplus",
     "",
     lambda x: mpmath.log1p(exact.exp(x)),
@@ -521,7 +440,7 @@ softplus = _word(
     is_positive=True,
     expansion=lambda x: maximum(x, 0) + log1p(exp(-abs(x))),
 )
-logaddexp = _word(
+logaddexp = enter(
     "logaddexp",
     "runtime.logaddexp",
     lambda a, b: mpmath.log(exact.exp(a) + exact.exp(b)),
@@ -530,7 +449,7 @@ logaddexp = _word(
     arity=2,
     derivatives=lambda a, b: [sigmoid_of_difference(a, b), sigmoid_of_difference(b, a)],
 )
-logaddexp2 = _word(
+logaddexp2 = enter(
     "logaddexp2",
     "np.logaddexp2",
     lambda a, b: mpmath.log(mpmath.mpf(2) ** a + mpmath.mpf(2) ** b, 2),
@@ -541,7 +460,7 @@ logaddexp2 = _word(
     definition=lambda a, b: log2(exp2(a) + exp2(b)),
 )
 # sigmoid(a - b), which magnifies the rounding error of a - b in its tail. These are not for specs to write.
-sigmoid_of_difference = _word(
+sigmoid_of_difference = enter(
     "sigmoid_of_difference",
     "",
     lambda a, b: 1 / (1 + exact.exp(b - a)),
@@ -553,7 +472,7 @@ sigmoid_of_difference = _word(
     expansion=lambda a, b: maximum(_exp_of_distance(a, b), Indicator(sympy.Ge(a, b))) / (1 + _exp_of_distance(a, b)),
     smooth=lambda a, b: sigmoid(a - b),
 )
-exp_difference = _word(
+exp_difference = enter(
     "exp_difference",
     "runtime.exp_difference",
     lambda a, b: exact.exp(a - b),
@@ -572,7 +491,7 @@ def _exp_of_distance(a, b):
     return exp_difference(minimum(a, b), maximum(a, b))
 
 
-maximum = _word(
+maximum = enter(
     "maximum",
     "np.maximum",
     builtins.max,
@@ -581,7 +500,7 @@ maximum = _word(
     arity=2,
     derivatives=lambda a, b: [_slope_of_maximum(a, b), _slope_of_maximum(b, a)],
 )
-minimum = _word(
+minimum = enter(
     "minimum",
     "np.minimum",
     builtins.min,
@@ -590,7 +509,7 @@ minimum = _word(
     arity=2,
     definition=lambda a, b: -maximum(-a, -b),
 )
-fmax = _word(
+fmax = enter(
     "fmax",
     "np.fmax",
     builtins.max,
@@ -599,16 +518,16 @@ fmax = _word(
     arity=2,
     definition=lambda a, b: Where(IsNan(a), b, Where(IsNan(b), a, maximum(a, b))),
 )
-fmin = _word(
+fmin = enter(
     "fmin",
     "np.fmin",
     builtins.min,
     2,
     "The smaller of two, or the one that is a number.",
     arity=2,
-    definition=lambda a, b: -fmax(-a, -b),
+    definition=lambda a, b: Where(IsNan(a), b, Where(IsNan(b), a, minimum(a, b))),
 )
-clip = _word(
+clip = enter(
     "clip",
     "np.clip",
     lambda x, low, high: builtins.min(builtins.max(x, low), high),
@@ -618,7 +537,7 @@ clip = _word(
     derivatives=lambda x, low, high: [Where(sympy.And(x >= low, x <= high), 1, 0), 0, 0],
 )
 # x within [-limit, limit], where a kernel may forget how large x is; no formula has a derivative through it.
-clamped = _word(
+clamped = enter(
     "clamped",
     "runtime.clamped",
     lambda x, limit: builtins.min(builtins.max(x, -limit), limit),
@@ -628,10 +547,10 @@ clamped = _word(
     derivatives=lambda x, limit: [1, 0],
     smooth=lambda x, limit: clip(x, -limit, limit),
 )
-power = _word(
+power = enter(
     "power", "runtime.power", mpmath.power, 30, "x1 to the power x2.", arity=2, derivatives=_power_derivatives, safe=1
 )
-power_slope = _word(
+power_slope = enter(
     "power_slope",
     "runtime.power_slope",
     lambda x, y: y * mpmath.power(x, y - 1) if y else mpmath.mpf(0),
@@ -644,7 +563,7 @@ power_slope = _word(
     ],
     safe=1,
 )
-power_times_log = _word(
+power_times_log = enter(
     "power_times_log",
     "runtime.power_times_log",
     lambda p, x, y: p * mpmath.log(x) if x else mpmath.mpf(0),

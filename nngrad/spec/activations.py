@@ -9,23 +9,13 @@ from nngrad.codegen.language import (
     log,
     maximum,
     pi,
+    sigmoid,
     sign,
     sqrt,
     sum,
+    tanh,
     where,
 )
-
-
-@activation
-def sigmoid(x):
-    """Logistic function."""
-    return 1 / (1 + exp(-x))
-
-
-@activation
-def tanh(x):
-    """Hyperbolic tangent."""
-    return (exp(x) - exp(-x)) / (exp(x) + exp(-x))
 
 
 @activation

@@ -2,6 +2,7 @@
 
 from nngrad.codegen.language import (
     abs,
+    activation,
     arctan2,
     copysign,
     cos,
@@ -258,6 +259,18 @@ def cosh(x):
     return (exp(x) + exp(-x)) / 2
 
 
+@activation
+def sigmoid(x):
+    """Logistic function."""
+    return 1 / (1 + exp(-x))
+
+
+@activation
+def tanh(x):
+    """Hyperbolic tangent."""
+    return (exp(x) - exp(-x)) / (exp(x) + exp(-x))
+
+
 @op
 def arcsinh(x):
     """Inverse hyperbolic sine."""
@@ -300,7 +313,7 @@ def fmax(x1, x2):
 @op
 def fmin(x1, x2):
     """The smaller of two, or the one that is a number."""
-    return -fmax(-x1, -x2)
+    return where(isnan(x1), x2, where(isnan(x2), x1, minimum(x1, x2)))
 
 
 @op

@@ -285,7 +285,7 @@ def arctan2(x1, x2):
         dx2 = -g*over_square(x1, x2)
 
     Residuals: x1, x2.
-    Rounding error in float32, simulated: y 0.5, dx1 0.5, dx2 1.8 ulp.
+    Rounding error in float32, simulated: y 0.5, dx1 0.5, dx2 0.49 ulp.
     """
     return np.arctan2(x1, x2, out=...)
 
@@ -297,11 +297,9 @@ def arctan2_vjp(g, x1, x2, needs):
         t = runtime.over_square(x2, x1)
         dx1 = runtime.unbroadcast(np.multiply(g, t, out=t), x1.shape)
     if needs[1]:
-        t = np.hypot(x1, x2, out=...)
-        u = np.divide(x1, t, out=...)
-        u = np.divide(u, t, out=u)
-        u = np.multiply(u, g, out=u)
-        dx2 = runtime.unbroadcast(np.negative(u, out=u), x2.shape)
+        t = runtime.over_square(x1, x2)
+        t = np.multiply(g, t, out=t)
+        dx2 = runtime.unbroadcast(np.negative(t, out=t), x2.shape)
     return dx1, dx2
 
 
@@ -313,11 +311,9 @@ def arctan2_jvp(dx1, dx2, x1, x2):
         t = runtime.over_square(x2, x1)
         terms.append(np.multiply(dx1, t, out=t))
     if dx2 is not None:
-        t = np.hypot(x1, x2, out=...)
-        u = np.divide(x1, t, out=...)
-        u = np.divide(u, t, out=u)
-        u = np.multiply(u, dx2, out=u)
-        terms.append(np.negative(u, out=u))
+        t = runtime.over_square(x1, x2)
+        t = np.multiply(dx2, t, out=t)
+        terms.append(np.negative(t, out=t))
     return runtime.total(terms, shape)
 
 
@@ -869,7 +865,7 @@ def fmod_jvp(dx1, dx2, x1, x2):
 
 
 def lerp(x1, x2, weight):
-    """x1 for weight 0, x2 for weight 1, linear between and beyond, and exact at both ends.
+    """Linear interpolation: x1 for weight 0, x2 for weight 1.
 
     Formula:
         return where(weight < 1 / 2, x1 + weight * (x2 - x1), x2 - (1 - weight) * (x2 - x1))
@@ -1045,19 +1041,18 @@ def cbrt(x):
         return sign(x) * abs(x) ** (1 / 3)
 
     Derivative:
-        dx = g/(3*y**2)
+        dx = g*cbrt_slope(y, x)
 
-    Residuals: y.
-    Rounding error in float32, simulated: y 0.5, dx 2.1 ulp.
+    Residuals: x, y.
+    Rounding error in float32, simulated: y 0.5, dx 1.6 ulp.
     """
     return np.cbrt(x, out=...)
 
 
-def cbrt_vjp(g, y):
+def cbrt_vjp(g, x, y):
     """Cotangent of `cbrt`'s input."""
-    t = np.divide(g, 3, out=...)
-    t = np.divide(t, y, out=t)
-    return np.divide(t, y, out=t)
+    t = runtime.cbrt_slope(y, x)
+    return np.multiply(g, t, out=t)
 
 
 cbrt_jvp = cbrt_vjp  # the Jacobian is symmetric

@@ -221,12 +221,12 @@ def binary_cross_entropy_with_logits_pushforward(ops, tangents, inputs, y, reduc
 
 
 def cbrt_pullback(ops, g, inputs, y, needs):
-    return (g / 3 / y / y,)
+    return (g * 1 / y / y / 3,)
 
 
 def cbrt_pushforward(ops, tangents, inputs, y):
     (dx,) = tangents
-    return dx / 3 / y / y
+    return dx * 1 / y / y / 3
 
 
 def ceil_pullback(ops, g, inputs, y, needs):

@@ -28,40 +28,33 @@ def over_hypot(x1, x2):
 
 def over_hypot_vjp(g, x1, x2, needs):
     """Cotangents of `over_hypot`'s inputs."""
+    t = runtime.over_hypot(x2, x1)
+    t = np.multiply(g, t, out=t)
     dx1 = dx2 = None
     if needs[0]:
-        t = runtime.over_hypot(x2, x1)
         u = runtime.over_square(x2, x1)
-        t = np.multiply(g, t, out=t)
-        dx1 = runtime.unbroadcast(np.multiply(t, u, out=t), x1.shape)
+        dx1 = runtime.unbroadcast(np.multiply(t, u, out=u), x1.shape)
     if needs[1]:
-        t = np.hypot(x1, x2, out=...)
-        u = np.divide(x1, t, out=...)
-        u = np.multiply(u, x2, out=u)
-        u = np.divide(u, t, out=u)
-        u = np.divide(u, t, out=u)
-        u = np.multiply(u, g, out=u)
-        dx2 = runtime.unbroadcast(np.negative(u, out=u), x2.shape)
+        u = runtime.over_square(x1, x2)
+        t = np.multiply(t, u, out=t)
+        dx2 = runtime.unbroadcast(np.negative(t, out=t), x2.shape)
     return dx1, dx2
 
 
 def over_hypot_jvp(dx1, dx2, x1, x2):
     """Tangent of `over_hypot`'s output."""
     shape = np.broadcast_shapes(x1.shape, x2.shape)
+    t = runtime.over_hypot(x2, x1)
     terms = []
     if dx1 is not None:
-        t = runtime.over_hypot(x2, x1)
         u = runtime.over_square(x2, x1)
-        t = np.multiply(dx1, t, out=t)
-        terms.append(np.multiply(t, u, out=t))
+        v = np.multiply(dx1, t, out=...)
+        terms.append(np.multiply(v, u, out=v))
     if dx2 is not None:
-        t = np.hypot(x1, x2, out=...)
-        u = np.divide(x1, t, out=...)
-        u = np.multiply(u, x2, out=u)
-        u = np.divide(u, t, out=u)
-        u = np.divide(u, t, out=u)
-        u = np.multiply(u, dx2, out=u)
-        terms.append(np.negative(u, out=u))
+        u = runtime.over_square(x1, x2)
+        t = np.multiply(dx2, t, out=t)
+        t = np.multiply(t, u, out=t)
+        terms.append(np.negative(t, out=t))
     return runtime.total(terms, shape)
 
 
@@ -79,11 +72,9 @@ def over_square(x1, x2):
         dx2 = -2*g*y*over_square(x2, x1)
 
     Residuals: x1, x2, y.
-    Rounding error in float32, simulated: y 1.8, dx1 3.1, dx2 1.5 ulp.
+    Rounding error in float32, simulated: y 0.49, dx1 3.1, dx2 1.5 ulp.
     """
-    t = np.hypot(x1, x2, out=...)
-    u = np.divide(x1, t, out=...)
-    return np.divide(u, t, out=u)
+    return runtime.over_square(x1, x2)
 
 
 def over_square_vjp(g, x1, x2, y, needs):

@@ -160,7 +160,7 @@ class TensorMethods:
         return self._apply(OPS["leaky_relu"], self, negative_slope=negative_slope)
 
     def lerp(self, x2, weight):
-        """x1 for weight 0, x2 for weight 1, linear between and beyond, and exact at both ends."""
+        """Linear interpolation: x1 for weight 0, x2 for weight 1."""
         return self._apply(OPS["lerp"], self, x2, weight)
 
     def log(self):

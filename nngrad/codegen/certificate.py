@@ -32,7 +32,7 @@ from sympy.logic.boolalg import Boolean
 
 from nngrad.codegen.certify import Oracle
 from nngrad.codegen.samples import points, rows, tuples
-from nngrad.codegen.symbols import Value
+from nngrad.codegen.symbols import Test, Value
 from nngrad.codegen.trace import PRESENT, Formula, Op
 
 GOOD, FAIR = 4.0, 64.0
@@ -40,7 +40,9 @@ ORACLE = 1e-6  # what the oracle itself may be off
 DTYPES = (np.float32, np.float64)
 DIPS = (1.0, 0.25, 0.0625, 0.0009765625)
 FAR = (80, 120, 180, 270, 405, 608)  # exponents of two along which a limit at infinity is looked for
-NUMBERS = {"min": -0.6, "max": 0.7, "threshold": 20.0, "value": 0.25}  # for parameters that have none by default
+NUMBERS = {  # for parameters that have none by default
+    "min": -0.6, "max": 0.7, "threshold": 20.0, "value": 0.25, "posinf": 3.5, "neginf": -2.5,
+}  # fmt: skip
 # What an input means where it is not any number: a probability.
 UNIT = {("binary_cross_entropy", "input"), ("binary_cross_entropy", "target")}
 UNIT |= {("binary_cross_entropy_with_logits", "target"), ("kl_div", "target")}
@@ -268,7 +270,7 @@ class Exam:
         for case in self.cases:
             self._mark_values(case, subject, entry)
             self._mark_warnings(case, subject, entry)
-        if not self.formula.axes:
+        if not self.formula.axes and not any(stage.expr.has(Test) for stage in self.formula.stages):
             self._mark_specials(subject, entry)
         entry.faults = list(dict.fromkeys(entry.faults))
         return entry

@@ -48,7 +48,7 @@ class Oracle:
         """The formula's value, reduced axes dropped."""
 
         def attempt(digits, values):
-            value = self._evaluate(digits, values)
+            value = self._evaluate(digits + _far(values), values)
             return value, 0 * value, _noise(digits, value)
 
         return self._settled(attempt, inputs)
@@ -132,7 +132,7 @@ class Oracle:
         def attempt(digits, packed):
             values = {name: packed[name] for name in names}
             along = [{name: packed[f"{name}{order}"] for name in move} for order, move in enumerate(moves)]
-            far = 2 * max((_decades(array.flat) for array in values.values()), default=0)  # squares, beside 1
+            far = _far(values)
             with mpmath.workdps(digits + far):
                 step = mpmath.mpf(10) ** -_step_digits(digits, len(moves))
                 if len(moves) == 2:
@@ -273,6 +273,11 @@ def _moved(inputs, direction, step):
         name: _exact(array) + _exact(direction[name]) * step if name in direction else array
         for name, array in inputs.items()
     }
+
+
+def _far(inputs: dict[str, np.ndarray]) -> int:
+    """The digits that the inputs' squares have before the point: as many more are needed to see what stands beside."""
+    return 2 * max((_decades(array.flat) for array in inputs.values()), default=0)
 
 
 def _decades(numbers) -> int:

@@ -75,12 +75,10 @@ def with_roots_apart(expr):
 
 def rationalised(expr):
     """A fraction with roots, its denominator made free of them and what cancels taken out."""
-    if sympy.count_ops(expr) > LARGEST_TERMS // 4 or expr.has(Where):
+    roots = [part for part in expr.atoms(sympy.Pow) if part.exp.is_Rational and part.exp.q == 2]
+    if not roots or sympy.count_ops(expr) > LARGEST_TERMS // 4 or expr.has(Where):
         return expr
     plain = _in_roots(expr)
-    roots = [part for part in plain.atoms(sympy.Pow) if part.exp.is_Rational and part.exp.q == 2]
-    if not roots:
-        return plain
     square = max(roots, key=sympy.default_sort_key).base
     rational = sympy.radsimp(sympy.together(plain))
     over_root = sympy.cancel(rational * square / sympy.sqrt(square)) / sympy.sqrt(square)

@@ -85,7 +85,9 @@ def _normal_rule(expr):
 
 
 def _hypot_rule(expr):
-    """A root of a sum of two squares, which overflow."""
+    """A root of a sum of two squares, which overflow; c / (c**2 + u**2)."""
+    if isinstance(expr, words.over_square.build) and expr.args[0].is_number:
+        return expr.args[0] / words.hypot(*expr.args) ** 2
     if not (expr.is_Pow and (2 * expr.exp).is_Integer and not expr.exp.is_Integer and expr.base.is_Add):
         return expr
     roots = squares_of(expr.base)
@@ -179,6 +181,8 @@ def _power_rule(expr):
     base, exponent = expr.args
     if base.is_number and exponent.free_symbols:
         return words.power(base, exponent)
+    if isinstance(base, words.abs.build) and exponent == -sympy.Rational(2, 3):
+        return 3 * words.cbrt_slope(words.cbrt(base.args[0]), base.args[0])
     if isinstance(base, words.abs.build) and exponent.is_Rational and exponent.q == 3:
         return words.cbrt(base.args[0] if exponent.p % 2 == 0 else base) ** exponent.p
     return expr
@@ -195,9 +199,10 @@ def _sign_rule(expr):
 
 
 def _is_pole(product, u) -> bool:
-    """Whether a factor of the product is a negative power of |u| or of its cube root."""
-    poles = {words.abs(u), words.cbrt(u), words.cbrt(words.abs(u))}
-    return any(base in poles and power.is_negative for base, power in product.as_powers_dict().items())
+    """Whether a factor of the product is a negative power of |u|, of its cube root, or that one's derivative."""
+    powers = product.as_powers_dict()
+    bases = {words.abs(u), words.cbrt(u), words.cbrt(words.abs(u))}
+    return words.cbrt_slope(words.cbrt(u), u) in powers or any(powers.get(base, 0) < 0 for base in bases)
 
 
 _SIGN_KEEPING = (words.expm1.build, words.sinh.build)

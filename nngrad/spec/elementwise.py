@@ -105,7 +105,7 @@ def fmod(x1, x2):
 
 @op
 def lerp(x1, x2, weight):
-    """x1 for weight 0, x2 for weight 1, linear between and beyond, and exact at both ends."""
+    """Linear interpolation: x1 for weight 0, x2 for weight 1."""
     return where(weight < 1 / 2, x1 + weight * (x2 - x1), x2 - (1 - weight) * (x2 - x1))
 
 

@@ -145,7 +145,35 @@ def einsum(subscripts, *operands):
     return apply(OPS["einsum"], *operands, subscripts=subscripts)
 
 
-WRITTEN_OUT = {"astype": astype, "matmul": matmul, "concat": concat, "stack": stack, "einsum": einsum}
+def norm(x, ord=None, axis=None, keepdims=False):
+    """Length of a vector, as `numpy.linalg.norm` has it; its gradient at 0 is 0.
+
+    Args:
+        x: of any shape.
+        ord: the order p of (sum |x|^p)^(1/p); inf and -inf for the largest and the smallest |x|, None for 2.
+        axis: the axis of the vectors, or several axes that together make a vector; None for all of them.
+        keepdims: whether the axes stay, with length 1.
+
+    Returns:
+        A Tensor of the lengths.
+
+    Raises:
+        ValueError: ord is 0, which has no gradient.
+    """
+    params = {"axis": axis, "keepdims": keepdims}
+    if ord in (None, 2, "fro"):
+        return apply(OPS["norm"], x, ord="2", **params)
+    if isinstance(ord, str) or ord == 0:
+        raise ValueError(f"norm: ord must be a number other than 0, inf, -inf or None, got {ord!r}")
+    if ord == -np.inf:
+        return apply(OPS["min"], apply(OPS["abs"], x), **params)
+    named = {1: "1", np.inf: "inf"}.get(ord)
+    return apply(OPS["norm"], x, ord=named, **params) if named else apply(OPS["norm"], x, ord="p", p=ord, **params)
+
+
+WRITTEN_OUT = {
+    "astype": astype, "matmul": matmul, "concat": concat, "stack": stack, "einsum": einsum, "norm": norm,
+}  # fmt: skip
 
 
 def public(name):
@@ -203,7 +231,10 @@ def call_numpy(func, args, kwargs):
     if name in WITHOUT_GRADIENT:
         result = func(*map(without_tensors, args), **{key: without_tensors(value) for key, value in kwargs.items()})
         return wrap(result) if isinstance(result, np.ndarray) else result
-    if getattr(np, func.__name__, None) is not func or (call := public(name)) is None:
+    if (
+        all(getattr(place, func.__name__, None) is not func for place in (np, np.linalg))
+        or (call := public(name)) is None
+    ):
         raise unsupported(path)
     parameters = signature(func).parameters
     given = signature(func).bind(*args, **kwargs).arguments

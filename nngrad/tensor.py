@@ -10,7 +10,7 @@ from nngrad import graph, modes
 from nngrad.assignment import assign
 from nngrad.backward import backward
 from nngrad.engine import OPS, TensorMethods, apply
-from nngrad.functions import CLIP_GRADIENT, CLONE, astype, call_numpy, call_ufunc, compare, matmul
+from nngrad.functions import CLIP_GRADIENT, CLONE, astype, call_numpy, call_ufunc, compare, matmul, norm
 from nngrad.graph import wrap
 from nngrad.inputs import as_array, real_dtype
 from nngrad.memory import note_change, share_memory
@@ -337,6 +337,10 @@ class Tensor(TensorMethods):
     def matmul(self, other):
         """Matrix product, `self @ other`, with NumPy's rules for 1-d operands."""
         return matmul(self, other)
+
+    def norm(self, ord=None, axis=None, keepdims=False):
+        """Length of the vectors along an axis, or of all elements as one vector, as `nngrad.norm` has it."""
+        return norm(self, ord, axis, keepdims)
 
     def clip(self, min=None, max=None, clip_grad=False, grad_min=None, grad_max=None):
         """Limit the elements to [min, max]; None is no limit. The gradient passes inside and at the bounds, 0 outside.

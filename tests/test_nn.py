@@ -6,7 +6,6 @@ import itertools
 import math
 import pickle
 from functools import partial
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,9 +14,8 @@ import nngrad
 import nngrad.nn.functional as F
 from nngrad import Tensor, nn, no_grad
 from nngrad.engine import OPS
-from nngrad.nn._from_ops import OPS_BY_CLASS, REDUCTIONS, class_name
+from nngrad.nn._from_ops import ACTIVATIONS, FUNCTION_OF_CLASS, LOSSES, REDUCTIONS, class_name
 
-ACTIVATIONS = [name for name, op in OPS.items() if op.home == "activation"]
 rng = np.random.default_rng(0)
 
 
@@ -412,9 +410,9 @@ def test_dropout_at_the_ends_and_in_evaluation():
 # ---- activations
 
 
-@pytest.mark.parametrize("name", ACTIVATIONS)
+@pytest.mark.parametrize("name", sorted(ACTIVATIONS - {"threshold"}))
 def test_activation_is_a_function_and_a_class(torch, name):
-    ours = getattr(nn, class_name(OPS[name]))
+    ours = getattr(nn, class_name(name))
     theirs = getattr(torch.nn, ours.__name__)
     assert getattr(nn, name) is getattr(F, name) and {name, ours.__name__} <= set(nn.__all__) <= set(dir(nn))
     assert issubclass(ours, nn.Module) and pickle.loads(pickle.dumps(ours)) is ours
@@ -465,13 +463,14 @@ SPELLINGS = """
 @pytest.mark.parametrize("spelling", [line.strip() for line in SPELLINGS.split(",")])
 def test_class_names_are_spelt_like_pytorch(torch, spelling):
     name, expected = spelling.split()
-    assert class_name(SimpleNamespace(name=name, home="loss" if "Loss" in expected else "activation")) == expected
+    assert class_name(name, "Loss" in expected) == expected
     assert hasattr(torch.nn.functional, name) and hasattr(torch.nn, expected)
 
 
 # ---- losses
 
-PAIRED = [name for name, op in OPS.items() if op.home == "loss" and op.differentiable[1]]
+PAIRED = [name for name, op in OPS.items() if op.home == "loss" and op.inputs[:2] == ("input", "target")]
+PAIRED = sorted(set(PAIRED) - {"cross_entropy", "nll_loss", "soft_margin_loss", "hinge_embedding_loss"})
 
 
 @pytest.mark.parametrize(("shape", "reduction"), [*itertools.product([(), (3,), (2, 3)], REDUCTIONS), ((0, 3), "sum")])
@@ -482,7 +481,7 @@ def test_loss_of_equal_shapes(torch, name, shape, reduction):
     theirs = getattr(torch.nn.functional, name)
     agree(torch, partial(getattr(F, name), reduction=reduction), partial(theirs, reduction=reduction), *arrays)
     if name != "binary_cross_entropy":
-        ours = getattr(nn, class_name(OPS[name]))(reduction=reduction)
+        ours = getattr(nn, class_name(name, True))(reduction=reduction)
         np.testing.assert_array_equal(ours(*arrays).data, getattr(F, name)(*arrays, reduction=reduction).data)
 
 
@@ -493,7 +492,7 @@ def test_loss_refuses_shapes_that_only_broadcast(name):
         loss(np.ones((3, 1)), np.ones(3))
     with pytest.raises(ValueError, match=name):
         loss(np.ones(3), target=1.0)
-    assert "input, target" in str(inspect.signature(loss)) and loss.__name__ == name
+    assert list(inspect.signature(loss).parameters)[:2] == ["input", "target"] and loss.__name__ == name
     with pytest.raises(TypeError, match="target"):
         loss(np.ones(3))
 
@@ -505,11 +504,11 @@ def test_loss_of_classes(torch, name, shape, reduction):
     axis = min(1, len(shape) - 1)
     x = rng.normal(0, 3, shape)
     target = rng.integers(0, 4, shape[:axis] + shape[axis + 1 :])
-    ours, theirs = getattr(nn, class_name(OPS[name]))(reduction), getattr(torch.nn.functional, name)
+    ours, theirs = getattr(nn, class_name(name, True))(reduction=reduction), getattr(torch.nn.functional, name)
     labels = torch.tensor(target)
     agree(torch, lambda x: ours(x, target), lambda x: theirs(x, labels, reduction=reduction), x)
     for same in (Tensor(target, dtype=int), target.tolist(), target.astype(np.uint8)):
-        np.testing.assert_array_equal(getattr(F, name)(x, same, reduction).data, ours(x, target).data)
+        np.testing.assert_array_equal(getattr(F, name)(x, same, reduction=reduction).data, ours(x, target).data)
 
 
 @pytest.mark.parametrize(
@@ -536,7 +535,7 @@ def test_reductions_are_checked_at_construction():
     assert nn.L1Loss().reduction == nn.MSELoss().reduction == "sum"
     assert nn.BCELoss().reduction == nn.CrossEntropyLoss().reduction == nn.NLLLoss().reduction == "mean"
     assert nn.MSELoss()([1.0, 2.0], [0.0, 0.0]).item() == 5 and F.mse_loss([1.0, 2.0], [0.0, 0.0]).item() == 2.5
-    for name in [name for name, op in OPS_BY_CLASS.items() if op.home == "loss"]:
+    for name in [name for name, function in FUNCTION_OF_CLASS.items() if function in LOSSES]:
         with pytest.raises(ValueError, match=rf"{name}: .*'mean', 'sum', 'none', got 'average'"):
             getattr(nn, name)(reduction="average")
     with pytest.raises(ValueError, match="average"):

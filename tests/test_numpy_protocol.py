@@ -117,7 +117,7 @@ def test_conversion():
         (lambda t: np.exp(t, where=ARRAY > 1), "where="),
         (lambda t: np.add.reduce(t), r"sum\(\)"),
         (lambda t: np.multiply.outer(t, t), r"t.numpy\(\)"),
-        (lambda t: np.linalg.norm(t), r"np.linalg.norm\(t.numpy\(\)"),
+        (lambda t: np.linalg.det(t), r"np.linalg.det\(t.numpy\(\)"),
         (lambda t: np.sum(t, initial=3), "initial="),
         (lambda t: np.sum(t, dtype=np.float32), "dtype="),
         (lambda t: np.nextafter(t, 1), r"t.numpy\(\)"),

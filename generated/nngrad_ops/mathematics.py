@@ -1607,6 +1607,54 @@ def rad2deg_vjp(g):
 rad2deg_jvp = rad2deg_vjp  # the Jacobian is symmetric
 
 
+# --- heaviside ---
+
+
+def heaviside(x1, x2):
+    """0 where x1 < 0, 1 where x1 > 0, x2 where x1 is 0.
+
+    Formula:
+        return where(isnan(x1), x1, where(x1 < 0, 0, where(x1 > 0, 1, x2)))
+
+    Derivative:
+        dx1 = where(isnan(x1), g, 0)
+        dx2 = where(isnan(x1), 0, where(x1 < 0, 0, where(x1 > 0, 0, g)))
+
+    Residuals: x1, x2.
+    Rounding error in float32, simulated: y 0, dx1 0, dx2 0 ulp.
+    """
+    t = runtime.where(x1 > 0, 1, x2)
+    u = runtime.where(x1 < 0, 0, t)
+    return runtime.where(np.isnan(x1), x1, u)
+
+
+def heaviside_vjp(g, x1, x2, needs):
+    """Cotangents of `heaviside`'s inputs."""
+    mask = np.isnan(x1)
+    dx1 = dx2 = None
+    if needs[0]:
+        dx1 = runtime.unbroadcast(runtime.where(mask, g, 0), x1.shape)
+    if needs[1]:
+        t = runtime.where(x1 > 0, 0, g)
+        u = runtime.where(x1 < 0, 0, t)
+        dx2 = runtime.unbroadcast(runtime.where(mask, 0, u), x2.shape)
+    return dx1, dx2
+
+
+def heaviside_jvp(dx1, dx2, x1, x2):
+    """Tangent of `heaviside`'s output."""
+    shape = np.broadcast_shapes(x1.shape, x2.shape)
+    mask = np.isnan(x1)
+    terms = []
+    if dx1 is not None:
+        terms.append(runtime.where(mask, dx1, 0))
+    if dx2 is not None:
+        t = runtime.where(x1 > 0, 0, dx2)
+        u = runtime.where(x1 < 0, 0, t)
+        terms.append(runtime.where(mask, 0, u))
+    return runtime.total(terms, shape)
+
+
 # --- sinh ---
 
 
@@ -2426,4 +2474,361 @@ def logsumexp_jvp(dx, x, exp_x, sum_exp_x, axis=None, keepdims=False):
     """Tangent of `logsumexp`'s output."""
     t = np.multiply(dx, exp_x, out=...)
     dy = np.add.reduce(t, axis, keepdims=True) / sum_exp_x
+    return runtime.drop_axis(dy, axis, keepdims)
+
+
+# --- norm ---
+
+
+def norm_2_and_residuals(x, p=2.0, axis=None, keepdims=False):
+    """`norm` where ord == "2" with what its derivatives reuse."""
+    scale_x = runtime.scale(x, 2, 0, axis)
+    scaled_x = runtime.scaled(x, scale_x)
+    t = np.multiply(scaled_x, scaled_x, out=...)
+    total = np.add.reduce(t, axis, keepdims=True)
+    y1 = np.sqrt(total)
+    y = scale_x * y1
+    return runtime.drop_axis(y, axis, keepdims), scale_x, total, y1
+
+
+def norm_2_vjp(g, x, scale_x, total, y1, p=2.0, axis=None, keepdims=False):
+    """Cotangent of `norm_2`'s input."""
+    g = g.reshape(runtime.kept_shape(x.shape, axis))
+    mask = total == 0
+    scaled_x = runtime.scaled(x, scale_x)
+    t = np.multiply(scaled_x, g / np.where(mask, 1, y1), out=...)
+    return runtime.where(mask, 0, t)
+
+
+def norm_2_jvp(dx, x, scale_x, total, y1, p=2.0, axis=None, keepdims=False):
+    """Tangent of `norm_2`'s output."""
+    mask = total == 0
+    scaled_x = runtime.scaled(x, scale_x)
+    t = np.multiply(dx, scaled_x, out=...)
+    dy = np.where(mask, 0, np.add.reduce(t, axis, keepdims=True) / np.where(mask, 1, y1))
+    return runtime.drop_axis(dy, axis, keepdims)
+
+
+def norm_1_and_residuals(x, p=2.0, axis=None, keepdims=False):
+    """`norm` where ord == "1" with what its derivatives reuse."""
+    abs_x = np.abs(x, out=...)
+    return np.add.reduce(abs_x, axis, keepdims=keepdims, out=...), None, None, None
+
+
+def norm_1_vjp(g, x, p=2.0, axis=None, keepdims=False):
+    """Cotangent of `norm_1`'s input."""
+    g = g.reshape(runtime.kept_shape(x.shape, axis))
+    t = np.sign(x, out=...)
+    return np.multiply(t, g, out=t)
+
+
+def norm_1_jvp(dx, x, p=2.0, axis=None, keepdims=False):
+    """Tangent of `norm_1`'s output."""
+    t = np.sign(x, out=...)
+    t = np.multiply(dx, t, out=t)
+    dy = np.add.reduce(t, axis, keepdims=True)
+    return runtime.drop_axis(dy, axis, keepdims)
+
+
+def norm_inf_and_residuals(x, p=2.0, axis=None, keepdims=False):
+    """`norm` where ord == "inf" with what its derivatives reuse."""
+    abs_x = np.abs(x, out=...)
+    return np.maximum.reduce(abs_x, axis, keepdims=keepdims, out=...), None, None, None
+
+
+def norm_inf_vjp(g, x, y, p=2.0, axis=None, keepdims=False):
+    """Cotangent of `norm_inf`'s input."""
+    g = g.reshape(runtime.kept_shape(x.shape, axis))
+    y = y.reshape(runtime.kept_shape(x.shape, axis))
+    abs_x = np.abs(x, out=...)
+    mask = abs_x == y
+    t = np.sign(x, out=abs_x)
+    t = np.multiply(mask, t, out=t)
+    return np.multiply(t, g / np.add.reduce(mask, axis, keepdims=True, dtype=g.dtype), out=t)
+
+
+def norm_inf_jvp(dx, x, y, p=2.0, axis=None, keepdims=False):
+    """Tangent of `norm_inf`'s output."""
+    y = y.reshape(runtime.kept_shape(x.shape, axis))
+    abs_x = np.abs(x, out=...)
+    mask = abs_x == y
+    t = np.sign(x, out=abs_x)
+    u = np.multiply(dx, mask, out=...)
+    u = np.multiply(u, t, out=u)
+    dy = np.add.reduce(u, axis, keepdims=True) / np.add.reduce(mask, axis, keepdims=True, dtype=dx.dtype)
+    return runtime.drop_axis(dy, axis, keepdims)
+
+
+def norm_p_and_residuals(x, p=2.0, axis=None, keepdims=False):
+    """`norm` where ord == "p" with what its derivatives reuse."""
+    scale_x = runtime.scale(x, p, 0, axis)
+    scaled_x = runtime.scaled(x, scale_x)
+    abs_x = np.abs(scaled_x, out=...)
+    power_abs_x = runtime.power(abs_x, p)
+    total = np.add.reduce(power_abs_x, axis, keepdims=True)
+    y1 = runtime.power(total, 1 / p)
+    y = scale_x * y1
+    return runtime.drop_axis(y, axis, keepdims), scale_x, total, y1
+
+
+def norm_p_vjp(g, x, scale_x, total, y1, p=2.0, axis=None, keepdims=False):
+    """Cotangent of `norm_p`'s input."""
+    g = g.reshape(runtime.kept_shape(x.shape, axis))
+    mask = total == 0
+    scaled_x = runtime.scaled(x, scale_x)
+    abs_x = np.abs(scaled_x, out=...)
+    t = runtime.where(mask, 1, abs_x)
+    u = runtime.power_slope(t, p)
+    t = np.sign(scaled_x, out=abs_x)
+    u = np.multiply(u, t, out=u)
+    t = g * y1 / np.where(mask, 1, p * total)
+    u = np.multiply(u, t, out=u)
+    return runtime.where(mask, 0, u)
+
+
+def norm_p_jvp(dx, x, scale_x, total, y1, p=2.0, axis=None, keepdims=False):
+    """Tangent of `norm_p`'s output."""
+    mask = total == 0
+    scaled_x = runtime.scaled(x, scale_x)
+    abs_x = np.abs(scaled_x, out=...)
+    t = runtime.where(mask, 1, abs_x)
+    u = runtime.power_slope(t, p)
+    t = np.sign(scaled_x, out=abs_x)
+    u = np.multiply(dx, u, out=u)
+    u = np.multiply(u, t, out=u)
+    t = y1 * np.add.reduce(u, axis, keepdims=True) / np.where(mask, 1, p * total)
+    dy = np.where(mask, 0, t)
+    return runtime.drop_axis(dy, axis, keepdims)
+
+
+def norm_and_residuals(x, ord="2", p=2.0, axis=None, keepdims=False):
+    """`norm` with what its derivatives reuse."""
+    if ord == "2":
+        return norm_2_and_residuals(x, p, axis, keepdims)
+    if ord == "1":
+        return norm_1_and_residuals(x, p, axis, keepdims)
+    if ord == "inf":
+        return norm_inf_and_residuals(x, p, axis, keepdims)
+    if ord == "p":
+        return norm_p_and_residuals(x, p, axis, keepdims)
+    raise ValueError(f'norm: ord must be "1" or "2" or "inf" or "p", not {ord!r}')
+
+
+def norm(x, ord="2", p=2.0, axis=None, keepdims=False):
+    """Norm of a vector; its gradient at 0 is 0.
+
+    Formula:
+        if ord == "1":
+            return sum(abs(x), axis)
+        if ord == "inf":
+            return max(abs(x), axis)
+        if ord == "p":
+            total = sum(abs(x) ** p, axis)
+            return subgradient(total ** (1 / p), total == 0, 0)
+        if ord == "2":
+            total = sum(x**2, axis)
+            return subgradient(sqrt(total), total == 0, 0)
+
+    Derivative where ord == "2":
+        dx = where(total == 0, 0, g*scaled_x/y1)
+
+    Derivative where ord == "1":
+        dx = g*sign(x)
+
+    Derivative where ord == "inf":
+        dx = g*(abs_x == y)*sign(x)/sum((abs_x == y), axis)
+
+    Derivative where ord == "p":
+        dx = where(total == 0, 0, g*y1*power_slope(abs_x, p)*sign(scaled_x)/(p*total))
+
+    Residuals: x, y, scale_x, total, y1.
+    """
+    return norm_and_residuals(x, ord, p, axis, keepdims)[0]
+
+
+def norm_vjp(g, x, y, scale_x, total, y1, ord="2", p=2.0, axis=None, keepdims=False):
+    """Cotangent of `norm`'s inputs."""
+    if ord == "2":
+        return norm_2_vjp(g, x, scale_x, total, y1, p, axis, keepdims)
+    if ord == "1":
+        return norm_1_vjp(g, x, p, axis, keepdims)
+    if ord == "inf":
+        return norm_inf_vjp(g, x, y, p, axis, keepdims)
+    if ord == "p":
+        return norm_p_vjp(g, x, scale_x, total, y1, p, axis, keepdims)
+    raise ValueError(f'norm: ord must be "1" or "2" or "inf" or "p", not {ord!r}')
+
+
+def norm_jvp(dx, x, y, scale_x, total, y1, ord="2", p=2.0, axis=None, keepdims=False):
+    """Tangent of `norm`'s output."""
+    if ord == "2":
+        return norm_2_jvp(dx, x, scale_x, total, y1, p, axis, keepdims)
+    if ord == "1":
+        return norm_1_jvp(dx, x, p, axis, keepdims)
+    if ord == "inf":
+        return norm_inf_jvp(dx, x, y, p, axis, keepdims)
+    if ord == "p":
+        return norm_p_jvp(dx, x, scale_x, total, y1, p, axis, keepdims)
+    raise ValueError(f'norm: ord must be "1" or "2" or "inf" or "p", not {ord!r}')
+
+
+# --- ptp ---
+
+
+def ptp_and_residuals(x, axis=None, keepdims=False):
+    """`ptp` with what its derivatives reuse."""
+    max_x = np.minimum.reduce(x, axis, keepdims=True)
+    max_x2 = np.maximum.reduce(x, axis, keepdims=True)
+    y = max_x2 - max_x
+    return runtime.drop_axis(y, axis, keepdims), max_x, max_x2
+
+
+def ptp(x, axis=None, keepdims=False):
+    """Maximum minus minimum along an axis.
+
+    Formula:
+        return max(x, axis) - min(x, axis)
+
+    Derivative:
+        dx = g*(x == max_x2)/sum((x == max_x2), axis) - g*(x == max_x)/sum((x == max_x), axis)
+
+    Residuals: x, max_x, max_x2.
+    """
+    return ptp_and_residuals(x, axis, keepdims)[0]
+
+
+def ptp_vjp(g, x, max_x, max_x2, axis=None, keepdims=False):
+    """Cotangent of `ptp`'s input."""
+    g = g.reshape(runtime.kept_shape(x.shape, axis))
+    mask = x == max_x2
+    t = np.multiply(mask, g / np.add.reduce(mask, axis, keepdims=True, dtype=g.dtype), out=...)
+    mask = x == max_x
+    u = np.multiply(mask, g / np.add.reduce(mask, axis, keepdims=True, dtype=g.dtype), out=...)
+    return np.subtract(t, u, out=t)
+
+
+def ptp_jvp(dx, x, max_x, max_x2, axis=None, keepdims=False):
+    """Tangent of `ptp`'s output."""
+    mask = x == max_x
+    t = np.multiply(dx, mask, out=...)
+    mask2 = x == max_x2
+    u = np.multiply(dx, mask2, out=...)
+    dy = np.add.reduce(u, axis, keepdims=True) / np.add.reduce(
+        mask2, axis, keepdims=True, dtype=dx.dtype
+    ) - np.add.reduce(t, axis, keepdims=True) / np.add.reduce(mask, axis, keepdims=True, dtype=dx.dtype)
+    return runtime.drop_axis(dy, axis, keepdims)
+
+
+# --- nansum ---
+
+
+def nansum(x, axis=None, keepdims=False):
+    """Sum of what is not NaN.
+
+    Formula:
+        return sum(where(isnan(x), 0, x), axis)
+
+    Derivative:
+        dx = where(isnan(x), 0, g)
+
+    Residuals: x.
+    """
+    t = runtime.where(np.isnan(x), 0, x)
+    return np.add.reduce(t, axis, keepdims=keepdims, out=...)
+
+
+def nansum_vjp(g, x, axis=None, keepdims=False):
+    """Cotangent of `nansum`'s input."""
+    g = g.reshape(runtime.kept_shape(x.shape, axis))
+    return runtime.where(np.isnan(x), 0, g)
+
+
+def nansum_jvp(dx, x, axis=None, keepdims=False):
+    """Tangent of `nansum`'s output."""
+    t = runtime.where(np.isnan(x), 0, dx)
+    dy = np.add.reduce(t, axis, keepdims=True)
+    return runtime.drop_axis(dy, axis, keepdims)
+
+
+# --- nanprod ---
+
+
+def nanprod(x, axis=None, keepdims=False):
+    """Product of what is not NaN.
+
+    Formula:
+        return prod(where(isnan(x), 1, x), axis)
+
+    Derivative:
+        dx = where(isnan(x), 0, g*ProductOfOthers(where(isnan(x), 1, x), axis))
+
+    Residuals: x.
+    """
+    t = runtime.where(np.isnan(x), 1, x)
+    return np.multiply.reduce(t, axis, keepdims=keepdims, out=...)
+
+
+def nanprod_vjp(g, x, axis=None, keepdims=False):
+    """Cotangent of `nanprod`'s input."""
+    g = g.reshape(runtime.kept_shape(x.shape, axis))
+    mask = np.isnan(x)
+    t = runtime.where(mask, 1, x)
+    u = runtime.product_of_others(t, axis)
+    u = np.multiply(u, g, out=u)
+    return runtime.where(mask, 0, u)
+
+
+def nanprod_jvp(dx, x, axis=None, keepdims=False):
+    """Tangent of `nanprod`'s output."""
+    mask = np.isnan(x)
+    t = runtime.where(mask, 1, x)
+    u = runtime.product_of_others(t, axis)
+    u = np.multiply(dx, u, out=u)
+    t = runtime.where(mask, 0, u)
+    dy = np.add.reduce(t, axis, keepdims=True)
+    return runtime.drop_axis(dy, axis, keepdims)
+
+
+# --- nanmean ---
+
+
+def nanmean_and_residuals(x, axis=None, keepdims=False):
+    """`nanmean` with what its derivatives reuse."""
+    mask = np.isnan(x)
+    t = runtime.where(mask, 0, x)
+    nansum_x = np.add.reduce(t, axis, keepdims=True)
+    t = runtime.where(mask, 0, 1)
+    u = t.astype(x.dtype)
+    sum_x = np.add.reduce(u, axis, keepdims=True)
+    y = nansum_x / sum_x
+    return runtime.drop_axis(y, axis, keepdims), sum_x
+
+
+def nanmean(x, axis=None, keepdims=False):
+    """Arithmetic mean of what is not NaN.
+
+    Formula:
+        return nansum(x, axis) / sum(where(isnan(x), 0, 1), axis)
+
+    Derivative:
+        dx = where(isnan(x), 0, g/sum_x)
+
+    Residuals: x, sum_x.
+    """
+    return nanmean_and_residuals(x, axis, keepdims)[0]
+
+
+def nanmean_vjp(g, x, sum_x, axis=None, keepdims=False):
+    """Cotangent of `nanmean`'s input."""
+    g = g.reshape(runtime.kept_shape(x.shape, axis))
+    mask = np.isnan(x)
+    t = runtime.where(mask, 1, sum_x)
+    t = np.divide(g, t, out=t)
+    return runtime.where(mask, 0, t)
+
+
+def nanmean_jvp(dx, x, sum_x, axis=None, keepdims=False):
+    """Tangent of `nanmean`'s output."""
+    t = runtime.where(np.isnan(x), 0, dx)
+    dy = np.add.reduce(t, axis, keepdims=True) / sum_x
     return runtime.drop_axis(dy, axis, keepdims)

@@ -187,8 +187,47 @@ def binary_cross_entropy_pushforward(ops, tangents, inputs, y, reduction="mean")
     return runtime.reduced(dy, reduction)
 
 
-def binary_cross_entropy_with_logits_pullback(ops, g, inputs, y, needs, reduction="mean"):
-    input, target = inputs
+def binary_cross_entropy_with_logits_pos_weight_pullback(ops, g, inputs, y, needs, reduction="mean"):
+    input, target, pos_weight = inputs
+    shape = np.broadcast_shapes(input.shape, target.shape, pos_weight.shape)
+    g = runtime.spread(g, reduction, shape)
+    t = -input
+    log_exp_input = ops.softplus(t)
+    dinput = dtarget = dpos_weight = None
+    if needs[0]:
+        u = ops.sigmoid(input)
+        dinput = ops.unbroadcast(g * (u - target * (pos_weight * ops.sigmoid(t) + u)), shape=input.shape)
+    if needs[1]:
+        log_exp_input2 = ops.softplus(input)
+        dtarget = ops.unbroadcast(g * (log_exp_input * pos_weight - log_exp_input2), shape=target.shape)
+    if needs[2]:
+        positive = log_exp_input * target
+        dpos_weight = ops.unbroadcast(g * positive, shape=pos_weight.shape)
+    return dinput, dtarget, dpos_weight
+
+
+def binary_cross_entropy_with_logits_pos_weight_pushforward(ops, tangents, inputs, y, reduction="mean"):
+    input, target, pos_weight = inputs
+    dinput, dtarget, dpos_weight = tangents
+    shape = np.broadcast_shapes(input.shape, target.shape, pos_weight.shape)
+    t = -input
+    log_exp_input = ops.softplus(t)
+    terms = []
+    if dinput is not None:
+        u = ops.sigmoid(input)
+        terms.append(dinput * (u - target * (pos_weight * ops.sigmoid(t) + u)))
+    if dtarget is not None:
+        log_exp_input2 = ops.softplus(input)
+        terms.append(dtarget * (log_exp_input * pos_weight - log_exp_input2))
+    if dpos_weight is not None:
+        positive = log_exp_input * target
+        terms.append(dpos_weight * positive)
+    dy = ops.broadcast(runtime.summed(terms), shape=shape)
+    return runtime.reduced(dy, reduction)
+
+
+def binary_cross_entropy_with_logits_plain_pullback(ops, g, inputs, y, needs, reduction="mean"):
+    input, target, _ = inputs
     shape = np.broadcast_shapes(input.shape, target.shape)
     g = runtime.spread(g, reduction, shape)
     t = -input
@@ -197,15 +236,15 @@ def binary_cross_entropy_with_logits_pullback(ops, g, inputs, y, needs, reductio
         u = ops.sigmoid(input)
         dinput = ops.unbroadcast(g * (u - target * (ops.sigmoid(t) + u)), shape=input.shape)
     if needs[1]:
-        log_exp_input = ops.softplus(input)
-        log_exp_input2 = ops.softplus(t)
-        dtarget = ops.unbroadcast(g * (log_exp_input2 - log_exp_input), shape=target.shape)
-    return dinput, dtarget
+        log_exp_input = ops.softplus(t)
+        log_exp_input2 = ops.softplus(input)
+        dtarget = ops.unbroadcast(g * (log_exp_input - log_exp_input2), shape=target.shape)
+    return dinput, dtarget, None
 
 
-def binary_cross_entropy_with_logits_pushforward(ops, tangents, inputs, y, reduction="mean"):
-    input, target = inputs
-    dinput, dtarget = tangents
+def binary_cross_entropy_with_logits_plain_pushforward(ops, tangents, inputs, y, reduction="mean"):
+    input, target, _ = inputs
+    dinput, dtarget, _ = tangents
     shape = np.broadcast_shapes(input.shape, target.shape)
     t = -input
     terms = []
@@ -213,11 +252,25 @@ def binary_cross_entropy_with_logits_pushforward(ops, tangents, inputs, y, reduc
         u = ops.sigmoid(input)
         terms.append(dinput * (u - target * (ops.sigmoid(t) + u)))
     if dtarget is not None:
-        log_exp_input = ops.softplus(input)
-        log_exp_input2 = ops.softplus(t)
-        terms.append(dtarget * (log_exp_input2 - log_exp_input))
+        log_exp_input = ops.softplus(t)
+        log_exp_input2 = ops.softplus(input)
+        terms.append(dtarget * (log_exp_input - log_exp_input2))
     dy = ops.broadcast(runtime.summed(terms), shape=shape)
     return runtime.reduced(dy, reduction)
+
+
+def binary_cross_entropy_with_logits_pullback(ops, g, inputs, y, needs, reduction="mean"):
+    _, _, pos_weight = inputs
+    if pos_weight is not None:
+        return binary_cross_entropy_with_logits_pos_weight_pullback(ops, g, inputs, y, needs, reduction)
+    return binary_cross_entropy_with_logits_plain_pullback(ops, g, inputs, y, needs, reduction)
+
+
+def binary_cross_entropy_with_logits_pushforward(ops, tangents, inputs, y, reduction="mean"):
+    _, _, pos_weight = inputs
+    if pos_weight is not None:
+        return binary_cross_entropy_with_logits_pos_weight_pushforward(ops, tangents, inputs, y, reduction)
+    return binary_cross_entropy_with_logits_plain_pushforward(ops, tangents, inputs, y, reduction)
 
 
 def cbrt_pullback(ops, g, inputs, y, needs):
@@ -703,6 +756,53 @@ def hardtanh_pushforward(ops, tangents, inputs, y, min_val=-1.0, max_val=1.0):
     (x,) = inputs
     (dx,) = tangents
     return ops.where(x <= min_val, 0, ops.where(x >= max_val, 0, dx))
+
+
+def heaviside_pullback(ops, g, inputs, y, needs):
+    x1, x2 = inputs
+    t = np.isnan(x1.data)
+    dx1 = dx2 = None
+    if needs[0]:
+        dx1 = ops.unbroadcast(ops.where(t, g, 0), shape=x1.shape)
+    if needs[1]:
+        u = ops.where(x1 < 0, 0, ops.where(x1 > 0, 0, g))
+        dx2 = ops.unbroadcast(ops.where(t, 0, u), shape=x2.shape)
+    return dx1, dx2
+
+
+def heaviside_pushforward(ops, tangents, inputs, y):
+    x1, x2 = inputs
+    dx1, dx2 = tangents
+    shape = np.broadcast_shapes(x1.shape, x2.shape)
+    t = np.isnan(x1.data)
+    terms = []
+    if dx1 is not None:
+        terms.append(ops.where(t, dx1, 0))
+    if dx2 is not None:
+        u = ops.where(x1 < 0, 0, ops.where(x1 > 0, 0, dx2))
+        terms.append(ops.where(t, 0, u))
+    return ops.broadcast(runtime.summed(terms), shape=shape)
+
+
+def hinge_embedding_loss_pullback(ops, g, inputs, y, needs, margin=1.0, reduction="mean"):
+    input, target = inputs
+    shape = np.broadcast_shapes(input.shape, target.shape)
+    g = runtime.spread(g, reduction, shape)
+    dinput = None
+    if needs[0]:
+        t = ops.where(margin - input <= 0, 0, -g)
+        dinput = ops.unbroadcast(ops.where(target == -1, 0, g) + ops.where(target == 1, 0, t), shape=input.shape)
+    return dinput, None
+
+
+def hinge_embedding_loss_pushforward(ops, tangents, inputs, y, margin=1.0, reduction="mean"):
+    input, target = inputs
+    dinput, _ = tangents
+    shape = np.broadcast_shapes(input.shape, target.shape)
+    t = ops.where(margin - input <= 0, 0, -dinput)
+    terms = [ops.where(target == -1, 0, dinput) + ops.where(target == 1, 0, t)]
+    dy = ops.broadcast(runtime.summed(terms), shape=shape)
+    return runtime.reduced(dy, reduction)
 
 
 def huber_loss_pullback(ops, g, inputs, y, needs, delta=1.0, reduction="mean"):
@@ -1247,6 +1347,40 @@ def logsumexp_pushforward(ops, tangents, inputs, y, axis=None, keepdims=False):
     return runtime.drop_axis(dy, axis, keepdims)
 
 
+def margin_ranking_loss_pullback(ops, g, inputs, y, needs, margin=0.0, reduction="mean"):
+    input1, input2, target = inputs
+    shape = np.broadcast_shapes(input1.shape, input2.shape, target.shape)
+    g = runtime.spread(g, reduction, shape)
+    t = input1 - input2
+    u = margin - target * t <= 0
+    v = g * target
+    dinput1 = dinput2 = dtarget = None
+    if needs[0]:
+        dinput1 = ops.unbroadcast(ops.where(u, 0, -v), shape=input1.shape)
+    if needs[1]:
+        dinput2 = ops.unbroadcast(ops.where(u, 0, v), shape=input2.shape)
+    if needs[2]:
+        dtarget = ops.unbroadcast(ops.where(u, 0, -(g * t)), shape=target.shape)
+    return dinput1, dinput2, dtarget
+
+
+def margin_ranking_loss_pushforward(ops, tangents, inputs, y, margin=0.0, reduction="mean"):
+    input1, input2, target = inputs
+    dinput1, dinput2, dtarget = tangents
+    shape = np.broadcast_shapes(input1.shape, input2.shape, target.shape)
+    t = input1 - input2
+    u = margin - target * t <= 0
+    terms = []
+    if dinput1 is not None:
+        terms.append(ops.where(u, 0, -(dinput1 * target)))
+    if dinput2 is not None:
+        terms.append(ops.where(u, 0, dinput2 * target))
+    if dtarget is not None:
+        terms.append(ops.where(u, 0, -(dtarget * t)))
+    dy = ops.broadcast(runtime.summed(terms), shape=shape)
+    return runtime.reduced(dy, reduction)
+
+
 def masked_fill_pullback(ops, g, inputs, y, needs, value):
     x, mask = inputs
     dx = None
@@ -1456,6 +1590,55 @@ def nan_to_num_pushforward(ops, tangents, inputs, y, posinf, neginf, nan=0.0):
     return ops.where(np.isnan(x.data), 0, ops.where(np.isinf(x.data), 0, dx))
 
 
+def nanmean_pullback(ops, g, inputs, y, needs, axis=None, keepdims=False):
+    (x,) = inputs
+    g = g.reshape(runtime.kept_shape(x.shape, axis))
+    t = np.isnan(x.data)
+    sum_x = ops.sum(ops.where(t, 0, 1), axis=axis, keepdims=True)
+    return (ops.where(t, 0, g / ops.where(t, 1, sum_x)),)
+
+
+def nanmean_pushforward(ops, tangents, inputs, y, axis=None, keepdims=False):
+    (x,) = inputs
+    (dx,) = tangents
+    t = np.isnan(x.data)
+    sum_x = ops.sum(ops.where(t, 0, 1), axis=axis, keepdims=True)
+    dy = ops.sum(ops.where(t, 0, dx), axis=axis, keepdims=True) / sum_x
+    return runtime.drop_axis(dy, axis, keepdims)
+
+
+def nanprod_pullback(ops, g, inputs, y, needs, axis=None, keepdims=False):
+    (x,) = inputs
+    g = g.reshape(runtime.kept_shape(x.shape, axis))
+    t = np.isnan(x.data)
+    return (ops.where(t, 0, runtime.product_of_others_of_tensor(ops, ops.where(t, 1, x), axis) * g),)
+
+
+def nanprod_pushforward(ops, tangents, inputs, y, axis=None, keepdims=False):
+    (x,) = inputs
+    (dx,) = tangents
+    t = np.isnan(x.data)
+    dy = ops.sum(
+        ops.where(t, 0, dx * runtime.product_of_others_of_tensor(ops, ops.where(t, 1, x), axis)),
+        axis=axis,
+        keepdims=True,
+    )
+    return runtime.drop_axis(dy, axis, keepdims)
+
+
+def nansum_pullback(ops, g, inputs, y, needs, axis=None, keepdims=False):
+    (x,) = inputs
+    g = g.reshape(runtime.kept_shape(x.shape, axis))
+    return (ops.where(np.isnan(x.data), 0, g),)
+
+
+def nansum_pushforward(ops, tangents, inputs, y, axis=None, keepdims=False):
+    (x,) = inputs
+    (dx,) = tangents
+    dy = ops.sum(ops.where(np.isnan(x.data), 0, dx), axis=axis, keepdims=True)
+    return runtime.drop_axis(dy, axis, keepdims)
+
+
 def negative_pullback(ops, g, inputs, y, needs):
     return (-g,)
 
@@ -1481,6 +1664,114 @@ def nll_loss_pushforward(ops, tangents, inputs, y, axis=-1, reduction="mean"):
     target = ops.expand_dims(target, axis)
     dy = -ops.sum(dinput * runtime.one_hot(target.data, dinput.shape, axis, dinput.dtype), axis=axis, keepdims=True)
     return runtime.reduced(runtime.drop_axis(dy, axis, False), reduction)
+
+
+def norm_2_pullback(ops, g, inputs, y, needs, p=2.0, axis=None, keepdims=False):
+    (x,) = inputs
+    g = g.reshape(runtime.kept_shape(x.shape, axis))
+    scale_x = runtime.scale(x.data, 2, 0, axis)
+    scaled_x = x / scale_x
+    total = ops.sum(scaled_x * scaled_x, axis=axis, keepdims=True)
+    t = total == 0
+    y1 = ops.sqrt(ops.where(t, 1, total))
+    return (ops.where(t, 0, scaled_x * g / ops.where(t, 1, y1)),)
+
+
+def norm_2_pushforward(ops, tangents, inputs, y, p=2.0, axis=None, keepdims=False):
+    (x,) = inputs
+    (dx,) = tangents
+    scale_x = runtime.scale(x.data, 2, 0, axis)
+    scaled_x = x / scale_x
+    total = ops.sum(scaled_x * scaled_x, axis=axis, keepdims=True)
+    t = total == 0
+    y1 = ops.sqrt(ops.where(t, 1, total))
+    dy = ops.where(t, 0, ops.sum(dx * scaled_x, axis=axis, keepdims=True) / ops.where(t, 1, y1))
+    return runtime.drop_axis(dy, axis, keepdims)
+
+
+def norm_1_pullback(ops, g, inputs, y, needs, p=2.0, axis=None, keepdims=False):
+    (x,) = inputs
+    g = g.reshape(runtime.kept_shape(x.shape, axis))
+    return (ops.sign(x) * g,)
+
+
+def norm_1_pushforward(ops, tangents, inputs, y, p=2.0, axis=None, keepdims=False):
+    (x,) = inputs
+    (dx,) = tangents
+    dy = ops.sum(dx * ops.sign(x), axis=axis, keepdims=True)
+    return runtime.drop_axis(dy, axis, keepdims)
+
+
+def norm_inf_pullback(ops, g, inputs, y, needs, p=2.0, axis=None, keepdims=False):
+    (x,) = inputs
+    g = g.reshape(runtime.kept_shape(x.shape, axis))
+    y = y.reshape(runtime.kept_shape(x.shape, axis))
+    abs_x = ops.abs(x)
+    t = ops.where(abs_x == y, 1.0, 0.0)
+    return (t * ops.sign(x) * g / ops.sum(t, axis=axis, keepdims=True),)
+
+
+def norm_inf_pushforward(ops, tangents, inputs, y, p=2.0, axis=None, keepdims=False):
+    (x,) = inputs
+    (dx,) = tangents
+    y = y.reshape(runtime.kept_shape(x.shape, axis))
+    abs_x = ops.abs(x)
+    t = ops.where(abs_x == y, 1.0, 0.0)
+    dy = ops.sum(dx * t * ops.sign(x), axis=axis, keepdims=True) / ops.sum(t, axis=axis, keepdims=True)
+    return runtime.drop_axis(dy, axis, keepdims)
+
+
+def norm_p_pullback(ops, g, inputs, y, needs, p=2.0, axis=None, keepdims=False):
+    (x,) = inputs
+    g = g.reshape(runtime.kept_shape(x.shape, axis))
+    scale_x = runtime.scale(x.data, p, 0, axis)
+    scaled_x = x / scale_x
+    abs_x = ops.abs(scaled_x)
+    power_abs_x = ops.power(abs_x, p)
+    total = ops.sum(power_abs_x, axis=axis, keepdims=True)
+    t = total == 0
+    y1 = ops.power(ops.where(t, 1, total), 1 / p)
+    u = ops.power_slope(ops.where(t, 1, abs_x), p) * ops.sign(scaled_x) * g * y1 / ops.where(t, 1, p * total)
+    return (ops.where(t, 0, u),)
+
+
+def norm_p_pushforward(ops, tangents, inputs, y, p=2.0, axis=None, keepdims=False):
+    (x,) = inputs
+    (dx,) = tangents
+    scale_x = runtime.scale(x.data, p, 0, axis)
+    scaled_x = x / scale_x
+    abs_x = ops.abs(scaled_x)
+    power_abs_x = ops.power(abs_x, p)
+    total = ops.sum(power_abs_x, axis=axis, keepdims=True)
+    t = total == 0
+    y1 = ops.power(ops.where(t, 1, total), 1 / p)
+    u = ops.sum(dx * ops.power_slope(ops.where(t, 1, abs_x), p) * ops.sign(scaled_x), axis=axis, keepdims=True)
+    dy = ops.where(t, 0, y1 * u / ops.where(t, 1, p * total))
+    return runtime.drop_axis(dy, axis, keepdims)
+
+
+def norm_pullback(ops, g, inputs, y, needs, ord="2", p=2.0, axis=None, keepdims=False):
+    if ord == "2":
+        return norm_2_pullback(ops, g, inputs, y, needs, p, axis, keepdims)
+    if ord == "1":
+        return norm_1_pullback(ops, g, inputs, y, needs, p, axis, keepdims)
+    if ord == "inf":
+        return norm_inf_pullback(ops, g, inputs, y, needs, p, axis, keepdims)
+    if ord == "p":
+        return norm_p_pullback(ops, g, inputs, y, needs, p, axis, keepdims)
+    raise ValueError(f'norm: ord must be "1" or "2" or "inf" or "p", not {ord!r}')
+
+
+def norm_pushforward(ops, tangents, inputs, y, ord="2", p=2.0, axis=None, keepdims=False):
+    if ord == "2":
+        return norm_2_pushforward(ops, tangents, inputs, y, p, axis, keepdims)
+    if ord == "1":
+        return norm_1_pushforward(ops, tangents, inputs, y, p, axis, keepdims)
+    if ord == "inf":
+        return norm_inf_pushforward(ops, tangents, inputs, y, p, axis, keepdims)
+    if ord == "p":
+        return norm_p_pushforward(ops, tangents, inputs, y, p, axis, keepdims)
+    raise ValueError(f'norm: ord must be "1" or "2" or "inf" or "p", not {ord!r}')
 
 
 def over_hypot_pullback(ops, g, inputs, y, needs):
@@ -1533,6 +1824,154 @@ def over_square_pushforward(ops, tangents, inputs, y):
     if dx2 is not None:
         terms.append(-(dx2 * y * ops.over_square(x2, x1)) * 2)
     return ops.broadcast(runtime.summed(terms), shape=shape)
+
+
+def poisson_nll_loss_log_input_no_full_pullback(ops, g, inputs, y, needs, eps=1e-08, reduction="mean"):
+    input, target = inputs
+    shape = np.broadcast_shapes(input.shape, target.shape)
+    g = runtime.spread(g, reduction, shape)
+    dinput = dtarget = None
+    if needs[0]:
+        exp_input = ops.exp(input)
+        dinput = ops.unbroadcast(g * (exp_input - target), shape=input.shape)
+    if needs[1]:
+        dtarget = ops.unbroadcast(-(g * input), shape=target.shape)
+    return dinput, dtarget
+
+
+def poisson_nll_loss_log_input_no_full_pushforward(ops, tangents, inputs, y, eps=1e-08, reduction="mean"):
+    input, target = inputs
+    dinput, dtarget = tangents
+    shape = np.broadcast_shapes(input.shape, target.shape)
+    terms = []
+    if dinput is not None:
+        exp_input = ops.exp(input)
+        terms.append(dinput * (exp_input - target))
+    if dtarget is not None:
+        terms.append(-(dtarget * input))
+    dy = ops.broadcast(runtime.summed(terms), shape=shape)
+    return runtime.reduced(dy, reduction)
+
+
+def poisson_nll_loss_no_log_input_no_full_pullback(ops, g, inputs, y, needs, eps=1e-08, reduction="mean"):
+    input, target = inputs
+    shape = np.broadcast_shapes(input.shape, target.shape)
+    g = runtime.spread(g, reduction, shape)
+    t = input + eps
+    dinput = dtarget = None
+    if needs[0]:
+        dinput = ops.unbroadcast(g - target / t * g, shape=input.shape)
+    if needs[1]:
+        log_input2 = ops.log(t)
+        dtarget = ops.unbroadcast(-(g * log_input2), shape=target.shape)
+    return dinput, dtarget
+
+
+def poisson_nll_loss_no_log_input_no_full_pushforward(ops, tangents, inputs, y, eps=1e-08, reduction="mean"):
+    input, target = inputs
+    dinput, dtarget = tangents
+    shape = np.broadcast_shapes(input.shape, target.shape)
+    t = input + eps
+    terms = []
+    if dinput is not None:
+        terms.append(dinput - target / t * dinput)
+    if dtarget is not None:
+        log_input2 = ops.log(t)
+        terms.append(-(dtarget * log_input2))
+    dy = ops.broadcast(runtime.summed(terms), shape=shape)
+    return runtime.reduced(dy, reduction)
+
+
+def poisson_nll_loss_no_log_input_full_pullback(ops, g, inputs, y, needs, eps=1e-08, reduction="mean"):
+    input, target = inputs
+    shape = np.broadcast_shapes(input.shape, target.shape)
+    g = runtime.spread(g, reduction, shape)
+    t = input + eps
+    dinput = dtarget = None
+    if needs[0]:
+        dinput = ops.unbroadcast(g - target / t * g, shape=input.shape)
+    if needs[1]:
+        log_input2 = ops.log(t)
+        u = target > 1
+        v = ops.where(u, target, 1)
+        log_target2 = ops.log(v)
+        w = g * (log_target2 - 1) + g + g * 0.5 / v
+        dtarget = ops.unbroadcast(ops.where(u, w, 0) - g * log_input2, shape=target.shape)
+    return dinput, dtarget
+
+
+def poisson_nll_loss_no_log_input_full_pushforward(ops, tangents, inputs, y, eps=1e-08, reduction="mean"):
+    input, target = inputs
+    dinput, dtarget = tangents
+    shape = np.broadcast_shapes(input.shape, target.shape)
+    t = input + eps
+    terms = []
+    if dinput is not None:
+        terms.append(dinput - target / t * dinput)
+    if dtarget is not None:
+        log_input2 = ops.log(t)
+        u = target > 1
+        v = ops.where(u, target, 1)
+        log_target2 = ops.log(v)
+        w = dtarget * (log_target2 - 1) + dtarget + dtarget * 0.5 / v
+        terms.append(ops.where(u, w, 0) - dtarget * log_input2)
+    dy = ops.broadcast(runtime.summed(terms), shape=shape)
+    return runtime.reduced(dy, reduction)
+
+
+def poisson_nll_loss_log_input_full_pullback(ops, g, inputs, y, needs, eps=1e-08, reduction="mean"):
+    input, target = inputs
+    shape = np.broadcast_shapes(input.shape, target.shape)
+    g = runtime.spread(g, reduction, shape)
+    dinput = dtarget = None
+    if needs[0]:
+        exp_input = ops.exp(input)
+        dinput = ops.unbroadcast(g * (exp_input - target), shape=input.shape)
+    if needs[1]:
+        t = target > 1
+        u = ops.where(t, target, 1)
+        log_target2 = ops.log(u)
+        v = g * (log_target2 - 1) + g + g * 0.5 / u
+        dtarget = ops.unbroadcast(ops.where(t, v, 0) - g * input, shape=target.shape)
+    return dinput, dtarget
+
+
+def poisson_nll_loss_log_input_full_pushforward(ops, tangents, inputs, y, eps=1e-08, reduction="mean"):
+    input, target = inputs
+    dinput, dtarget = tangents
+    shape = np.broadcast_shapes(input.shape, target.shape)
+    terms = []
+    if dinput is not None:
+        exp_input = ops.exp(input)
+        terms.append(dinput * (exp_input - target))
+    if dtarget is not None:
+        t = target > 1
+        u = ops.where(t, target, 1)
+        log_target2 = ops.log(u)
+        v = dtarget * (log_target2 - 1) + dtarget + dtarget * 0.5 / u
+        terms.append(ops.where(t, v, 0) - dtarget * input)
+    dy = ops.broadcast(runtime.summed(terms), shape=shape)
+    return runtime.reduced(dy, reduction)
+
+
+def poisson_nll_loss_pullback(ops, g, inputs, y, needs, log_input=True, full=False, eps=1e-08, reduction="mean"):
+    if log_input and not full:
+        return poisson_nll_loss_log_input_no_full_pullback(ops, g, inputs, y, needs, eps, reduction)
+    if not log_input and not full:
+        return poisson_nll_loss_no_log_input_no_full_pullback(ops, g, inputs, y, needs, eps, reduction)
+    if not log_input and full:
+        return poisson_nll_loss_no_log_input_full_pullback(ops, g, inputs, y, needs, eps, reduction)
+    return poisson_nll_loss_log_input_full_pullback(ops, g, inputs, y, needs, eps, reduction)
+
+
+def poisson_nll_loss_pushforward(ops, tangents, inputs, y, log_input=True, full=False, eps=1e-08, reduction="mean"):
+    if log_input and not full:
+        return poisson_nll_loss_log_input_no_full_pushforward(ops, tangents, inputs, y, eps, reduction)
+    if not log_input and not full:
+        return poisson_nll_loss_no_log_input_no_full_pushforward(ops, tangents, inputs, y, eps, reduction)
+    if not log_input and full:
+        return poisson_nll_loss_no_log_input_full_pushforward(ops, tangents, inputs, y, eps, reduction)
+    return poisson_nll_loss_log_input_full_pushforward(ops, tangents, inputs, y, eps, reduction)
 
 
 def power_pullback(ops, g, inputs, y, needs):
@@ -1596,6 +2035,30 @@ def power_slope_pushforward(ops, tangents, inputs, y):
     return ops.broadcast(runtime.summed(terms), shape=shape)
 
 
+def prelu_pullback(ops, g, inputs, y, needs):
+    x, weight = inputs
+    t = x > 0
+    dx = dweight = None
+    if needs[0]:
+        dx = ops.unbroadcast(ops.where(t, g, g * weight), shape=x.shape)
+    if needs[1]:
+        dweight = ops.unbroadcast(ops.where(t, 0, g * x), shape=weight.shape)
+    return dx, dweight
+
+
+def prelu_pushforward(ops, tangents, inputs, y):
+    x, weight = inputs
+    dx, dweight = tangents
+    shape = np.broadcast_shapes(x.shape, weight.shape)
+    t = x > 0
+    terms = []
+    if dx is not None:
+        terms.append(ops.where(t, dx, dx * weight))
+    if dweight is not None:
+        terms.append(ops.where(t, 0, dweight * x))
+    return ops.broadcast(runtime.summed(terms), shape=shape)
+
+
 def prod_pullback(ops, g, inputs, y, needs, axis=None, keepdims=False):
     (x,) = inputs
     g = g.reshape(runtime.kept_shape(x.shape, axis))
@@ -1606,6 +2069,29 @@ def prod_pushforward(ops, tangents, inputs, y, axis=None, keepdims=False):
     (x,) = inputs
     (dx,) = tangents
     dy = ops.sum(dx * runtime.product_of_others_of_tensor(ops, x, axis), axis=axis, keepdims=True)
+    return runtime.drop_axis(dy, axis, keepdims)
+
+
+def ptp_pullback(ops, g, inputs, y, needs, axis=None, keepdims=False):
+    (x,) = inputs
+    g = g.reshape(runtime.kept_shape(x.shape, axis))
+    max_x2 = ops.max(x, axis=axis, keepdims=True)
+    t = ops.where(x == max_x2, 1.0, 0.0)
+    max_x = ops.min(x, axis=axis, keepdims=True)
+    u = ops.where(x == max_x, 1.0, 0.0)
+    return (t * g / ops.sum(t, axis=axis, keepdims=True) - u * g / ops.sum(u, axis=axis, keepdims=True),)
+
+
+def ptp_pushforward(ops, tangents, inputs, y, axis=None, keepdims=False):
+    (x,) = inputs
+    (dx,) = tangents
+    max_x = ops.min(x, axis=axis, keepdims=True)
+    t = ops.where(x == max_x, 1.0, 0.0)
+    u = ops.sum(dx * t, axis=axis, keepdims=True) / ops.sum(t, axis=axis, keepdims=True)
+    max_x2 = ops.max(x, axis=axis, keepdims=True)
+    v = ops.where(x == max_x2, 1.0, 0.0)
+    w = ops.sum(dx * v, axis=axis, keepdims=True) / ops.sum(v, axis=axis, keepdims=True)
+    dy = w - u
     return runtime.drop_axis(dy, axis, keepdims)
 
 
@@ -1638,6 +2124,19 @@ def relu_pushforward(ops, tangents, inputs, y):
     (x,) = inputs
     (dx,) = tangents
     return ops.where(x <= 0, 0, dx)
+
+
+def relu6_pullback(ops, g, inputs, y, needs):
+    (x,) = inputs
+    maximum_x = ops.maximum(x, 0)
+    return (ops.where(maximum_x >= 6, 0, ops.where(x <= 0, 0, g)),)
+
+
+def relu6_pushforward(ops, tangents, inputs, y):
+    (x,) = inputs
+    (dx,) = tangents
+    maximum_x = ops.maximum(x, 0)
+    return ops.where(maximum_x >= 6, 0, ops.where(x <= 0, 0, dx))
 
 
 def remainder_pullback(ops, g, inputs, y, needs):
@@ -1924,6 +2423,33 @@ def smooth_l1_loss_pushforward(ops, tangents, inputs, y, beta=1.0, reduction="me
     return runtime.reduced(dy, reduction)
 
 
+def soft_margin_loss_pullback(ops, g, inputs, y, needs, reduction="mean"):
+    input, target = inputs
+    shape = np.broadcast_shapes(input.shape, target.shape)
+    g = runtime.spread(g, reduction, shape)
+    t = ops.sigmoid(-(input * target))
+    dinput = dtarget = None
+    if needs[0]:
+        dinput = ops.unbroadcast(-(g * target * t), shape=input.shape)
+    if needs[1]:
+        dtarget = ops.unbroadcast(-(g * input * t), shape=target.shape)
+    return dinput, dtarget
+
+
+def soft_margin_loss_pushforward(ops, tangents, inputs, y, reduction="mean"):
+    input, target = inputs
+    dinput, dtarget = tangents
+    shape = np.broadcast_shapes(input.shape, target.shape)
+    t = ops.sigmoid(-(input * target))
+    terms = []
+    if dinput is not None:
+        terms.append(-(dinput * target * t))
+    if dtarget is not None:
+        terms.append(-(dtarget * input * t))
+    dy = ops.broadcast(runtime.summed(terms), shape=shape)
+    return runtime.reduced(dy, reduction)
+
+
 def softmax_pullback(ops, g, inputs, y, needs, axis=-1):
     return (y * (g - ops.sum(g * y, axis=axis, keepdims=True)),)
 
@@ -2124,6 +2650,17 @@ def tanhshrink_pushforward(ops, tangents, inputs, y):
     (dx,) = tangents
     t = ops.sigmoid_slope(ops.clip(x, -1000, 1000) * 2) * 4
     return -(dx * (t - 1))
+
+
+def threshold_pullback(ops, g, inputs, y, needs, threshold, value):
+    (x,) = inputs
+    return (ops.where(x > threshold, g, 0),)
+
+
+def threshold_pushforward(ops, tangents, inputs, y, threshold, value):
+    (x,) = inputs
+    (dx,) = tangents
+    return ops.where(x > threshold, dx, 0)
 
 
 def trunc_pullback(ops, g, inputs, y, needs):

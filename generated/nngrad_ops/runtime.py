@@ -267,6 +267,7 @@ def scale(x, degree, constant, axis):
     near 1, as far as the constant over the scale's power is in range.
     """
     info = np.finfo(x.dtype)
+    degree = max(degree, 1)  # lower powers are always in range
     limit = 2.0 ** (info.maxexp // (2 * degree) / 2)
     root = abs(constant) ** (1 / degree)
     least = info.smallest_normal / info.eps if root > 1 / limit**2 else 1 / limit**2

@@ -151,6 +151,10 @@ class TensorMethods:
         """x between min_val and max_val, constant outside (Collobert 2004); its derivative at the bounds is 0."""
         return self._apply(OPS["hardtanh"], self, min_val=min_val, max_val=max_val)
 
+    def heaviside(self, x2):
+        """0 where x1 < 0, 1 where x1 > 0, x2 where x1 is 0."""
+        return self._apply(OPS["heaviside"], self, x2)
+
     def hypot(self, x2):
         """sqrt(x1**2 + x2**2) without overflow; its gradient at the origin is 0."""
         return self._apply(OPS["hypot"], self, x2)
@@ -239,17 +243,41 @@ class TensorMethods:
         """x with numbers for NaN and the infinities; no gradient reaches replaced elements."""
         return self._apply(OPS["nan_to_num"], self, posinf=posinf, neginf=neginf, nan=nan)
 
+    def nanmean(self, axis=None, keepdims=False):
+        """Arithmetic mean of what is not NaN."""
+        return self._apply(OPS["nanmean"], self, axis=axis, keepdims=keepdims)
+
+    def nanprod(self, axis=None, keepdims=False):
+        """Product of what is not NaN."""
+        return self._apply(OPS["nanprod"], self, axis=axis, keepdims=keepdims)
+
+    def nansum(self, axis=None, keepdims=False):
+        """Sum of what is not NaN."""
+        return self._apply(OPS["nansum"], self, axis=axis, keepdims=keepdims)
+
     def negative(self):
         """Minus x."""
         return self._apply(OPS["negative"], self)
+
+    def norm(self, ord="2", p=2.0, axis=None, keepdims=False):
+        """Norm of a vector; its gradient at 0 is 0."""
+        return self._apply(OPS["norm"], self, ord=ord, p=p, axis=axis, keepdims=keepdims)
 
     def power(self, x2):
         """x1 to the power x2, elementwise. x**0 is constant in x, and 0**y in y."""
         return self._apply(OPS["power"], self, x2)
 
+    def prelu(self, weight):
+        """Parametric rectified linear unit (He et al. 2015)."""
+        return self._apply(OPS["prelu"], self, weight)
+
     def prod(self, axis=None, keepdims=False):
         """Product along an axis."""
         return self._apply(OPS["prod"], self, axis=axis, keepdims=keepdims)
+
+    def ptp(self, axis=None, keepdims=False):
+        """Maximum minus minimum along an axis."""
+        return self._apply(OPS["ptp"], self, axis=axis, keepdims=keepdims)
 
     def rad2deg(self):
         """Radians in degrees."""
@@ -262,6 +290,10 @@ class TensorMethods:
     def relu(self):
         """Rectified linear unit (Nair & Hinton 2010); its derivative at 0 is 0."""
         return self._apply(OPS["relu"], self)
+
+    def relu6(self):
+        """Rectified linear unit, at most 6 (Krizhevsky 2010)."""
+        return self._apply(OPS["relu6"], self)
 
     def remainder(self, x2):
         """What x1 / x2 leaves, with the sign of x2."""
@@ -350,6 +382,10 @@ class TensorMethods:
     def tanhshrink(self):
         """x - tanh(x)."""
         return self._apply(OPS["tanhshrink"], self)
+
+    def threshold(self, threshold, value):
+        """x above the threshold, the value elsewhere."""
+        return self._apply(OPS["threshold"], self, threshold=threshold, value=value)
 
     def trunc(self):
         """x without its fraction; its derivative is 0."""

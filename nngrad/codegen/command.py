@@ -97,7 +97,8 @@ def _generate(options: argparse.Namespace) -> int:
     choices = Choices(DEFAULT_PATH if builtin else None, search_again=options.search)
     bar = partial(tqdm, desc="deriving", unit="op", leave=False, file=sys.stderr)
     package = compile_spec(path, command, builtin, choices, bar)
-    for code in (code for code in package.codes if not code.op.is_word):
+    told = package.codes if options.search or not builtin else ()  # of our own spec the certificate tells
+    for code in (code for code in told if not code.op.is_word):
         for chosen in code.chosen:
             for warning in warnings_of(code.op, chosen):
                 print(f"warning: {warning}", file=sys.stderr)

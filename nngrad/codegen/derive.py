@@ -128,10 +128,14 @@ def _where(condition, a, b) -> sympy.Expr:
 
 
 def _assuming(expr, condition, branch: int) -> sympy.Expr:
-    """The expression inside a branch, where the condition is known."""
-    return expr.replace(
-        lambda part: isinstance(part, Where) and part.args[0] == condition, lambda part: part.args[1 + branch]
-    )
+    """The expression inside a branch, where the condition is known: for an element, not for the others of its row."""
+    if not expr.has(Where):
+        return expr
+    if isinstance(expr, Where) and expr.args[0] == condition:
+        return _assuming(expr.args[1 + branch], condition, branch)
+    if isinstance(expr, AxisSum | ProductOfOthers) and not _is_row_condition(condition, expr.args[1].name):
+        return expr
+    return expr.func(*(_assuming(arg, condition, branch) for arg in expr.args))
 
 
 def _merged_sum(terms) -> sympy.Expr:

@@ -30,15 +30,10 @@ def guarded(graph: Graph, outputs: list[int]) -> tuple[Graph, list[int]]:
         context = contexts[position]
         if context != _ALWAYS:
             args = _guard_arguments(made, node, args, context, moved)
-        moved[position] = made.node(
-            node.op,
-            *args,
-            detail=node.detail,
-            axis=node.axis,
-            reduced=node.reduced,
-            frozen=node.frozen,
-            sources=node.sources,
-        )
+        shape = {"reduced": node.reduced} if node.axis else {}  # a guard may have made an elementwise node larger
+        if node.op in ("argument", "take", "one_hot", "broadcast"):
+            shape = {"reduced": node.reduced, "sources": node.sources}
+        moved[position] = made.node(node.op, *args, detail=node.detail, axis=node.axis, frozen=node.frozen, **shape)
         if position in graph.names:
             made.names.setdefault(moved[position], graph.names[position])
     return made, [moved[output] for output in outputs]

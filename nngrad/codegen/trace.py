@@ -435,8 +435,10 @@ class Recorder:
 
     def hoist(self, expr, name: str = ""):
         """The expression with every word and reduction in it made a stage of its own. `name` is for the outermost."""
-        if expr.is_Atom or isinstance(expr, Subgradient | Pick):
+        if expr.is_Atom or isinstance(expr, Pick):
             return expr
+        if isinstance(expr, Subgradient):  # it is differentiated as a whole, over reductions
+            return expr.replace(lambda part: isinstance(part, Reduction), self.hoist)
         args = [self.hoist(arg) for arg in expr.args]
         if isinstance(expr, sympy.Pow) and args[1].free_symbols and not args[0].is_number:
             expr = words.power(*args)

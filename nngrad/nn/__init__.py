@@ -10,7 +10,7 @@ from nngrad.engine import OPS
 from nngrad.nn import functional as functional
 from nngrad.nn._bce_loss import BCELoss as BCELoss
 from nngrad.nn._dropout import Dropout as Dropout
-from nngrad.nn._from_ops import OPS_BY_CLASS, make_class
+from nngrad.nn._from_ops import FUNCTION_OF_CLASS, make_class
 from nngrad.nn._layer_norm import LayerNorm as LayerNorm
 from nngrad.nn._linear import Linear as Linear
 from nngrad.nn.containers import ModuleDict as ModuleDict
@@ -21,12 +21,12 @@ from nngrad.nn.module import Module as Module
 _ACTIVATIONS = [name for name, op in OPS.items() if op.home == "activation"]
 _MODULES = ["BCELoss", "Dropout", "LayerNorm", "Linear", "Module", "ModuleDict", "ModuleList", "Sequential"]
 
-__all__ = sorted({*_MODULES, *OPS_BY_CLASS, *_ACTIVATIONS, "functional"})
+__all__ = sorted({*_MODULES, *FUNCTION_OF_CLASS, *_ACTIVATIONS, "functional"})
 
 
 def __getattr__(name: str) -> Any:
-    if name in OPS_BY_CLASS:
-        value = make_class(OPS_BY_CLASS[name])
+    if name in FUNCTION_OF_CLASS:
+        value = make_class(name)
     elif name in _ACTIVATIONS:
         value = getattr(functional, name)
     else:

@@ -1,7 +1,7 @@
-"""Activations and losses as classes, made from the ops by one rule: `relu` -> `ReLU`, `nll_loss` -> `NLLLoss`.
+"""Activations and losses as classes, made from the functions by one rule: `relu` -> `ReLU`, `nll_loss` -> `NLLLoss`.
 
-A new activation or loss in the spec has its class without a line of code. The class takes the op's parameters, in their
-order and with their defaults, keeps them as attributes, and passes them on.
+A new activation or loss in the spec has its class without a line of code. The class takes what the function takes
+besides its inputs, in the same order and with the same defaults, keeps it as attributes, and passes it on.
 """
 
 import re
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from inspect import Parameter, Signature, signature
 from typing import Any
 
-from nngrad.engine import OPS, Op
+from nngrad.engine import OPS
 from nngrad.nn import functional
 from nngrad.nn.module import Module
 from nngrad.tensor import Tensor
@@ -31,10 +31,10 @@ _LINEAR_UNIT = re.compile(r"(\w*?)(re)?lu(\d*)")  # relu, relu6, prelu, elu, gel
 _DEFAULTS = {"l1_loss": {"reduction": "sum"}, "mse_loss": {"reduction": "sum"}}
 
 
-def class_name(op: Op) -> str:
-    """The name of the class for an op: ReLU, LeakyReLU, GELU, LogSoftmax, MSELoss, BCEWithLogitsLoss."""
-    name = op.name.replace("binary_cross_entropy", "BCE")
-    if op.home == "loss" and not name.endswith("_loss"):
+def class_name(function: str, is_loss: bool = False) -> str:
+    """The name of the class for a function: ReLU, LeakyReLU, GELU, LogSoftmax, MSELoss, BCEWithLogitsLoss."""
+    name = function.replace("binary_cross_entropy", "BCE")
+    if is_loss and not name.endswith("_loss"):
         name += "_loss"
     return "".join(map(_spelled, name.split("_")))
 
@@ -64,14 +64,16 @@ class OpModule(Module):
         return ", ".join(f"{name}={value!r}" for name, value in self._options().items())
 
 
-def make_class(op: Op) -> type[OpModule]:
-    """The class of an activation or loss: its constructor takes the function's arguments that are no Tensors."""
-    function = getattr(functional, op.name)
-    defaults = _DEFAULTS.get(op.name, {})
+def make_class(class_name: str) -> type[OpModule]:
+    """The class of an activation or loss: its constructor takes the function's arguments that are not its inputs."""
+    name = FUNCTION_OF_CLASS[class_name]
+    function = getattr(functional, name)
+    op = OPS.get(name)
+    defaults = _DEFAULTS.get(name, {})
     options = [
-        option.replace(default=defaults.get(name, option.default))
-        for name, option in signature(function).parameters.items()
-        if name not in op.inputs
+        option.replace(default=defaults.get(option.name, option.default))
+        for option in signature(function).parameters.values()
+        if option.default is not Parameter.empty or (op is not None and option.name in op.params)
     ]
     init_signature = Signature([Parameter("self", Parameter.POSITIONAL_OR_KEYWORD), *options])
 
@@ -86,12 +88,12 @@ def make_class(op: Op) -> type[OpModule]:
     __init__.__signature__ = init_signature
     members = {
         "__init__": __init__,
-        "__doc__": f"`nngrad.nn.functional.{op.name}` as a module.\n\n{function.__doc__}",
+        "__doc__": f"`nngrad.nn.functional.{name}` as a module.\n\n{function.__doc__}",
         "__module__": "nngrad.nn",
         "_function": staticmethod(function),
         "_option_names": tuple(option.name for option in options),
     }
-    return type(class_name(op), (OpModule,), members)
+    return type(class_name, (OpModule,), members)
 
 
 def check_reduction(loss: Any) -> None:
@@ -101,7 +103,9 @@ def check_reduction(loss: Any) -> None:
         raise ValueError(f"{type(loss).__name__}: reduction must be one of {valid}, got {loss.reduction!r}")
 
 
-# Activations of one Tensor, and all losses. An activation with more inputs would need parameters of its own.
-OPS_BY_CLASS = {
-    class_name(op): op for op in OPS.values() if op.home == "loss" or (op.home == "activation" and len(op.inputs) == 1)
+LOSSES = {name for name, op in OPS.items() if op.home == "loss"} | set(functional.COMPOSED_LOSSES)
+# An activation with more inputs than x would need parameters of its own.
+ACTIVATIONS = {name for name, op in OPS.items() if op.home == "activation" and len(op.inputs) == 1}
+FUNCTION_OF_CLASS = {class_name(name, True): name for name in sorted(LOSSES)} | {
+    class_name(name): name for name in sorted(ACTIVATIONS | set(functional.COMPOSED_ACTIVATIONS))
 }

@@ -2,10 +2,9 @@
 
 Every activation, loss and norm of the spec is here by its name: `F.gelu`, `F.mse_loss`. They are made when they are
 first asked for, so a new formula in the spec needs no line in this file. Written out are the functions whose arguments
-PyTorch arranges in another way, and the two rules by which losses check what they are given.
+PyTorch arranges in another way, or that are made of others; those of losses and distances stand in `_losses.py`.
 """
 
-import functools
 import math
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
@@ -14,16 +13,37 @@ from typing import Any
 
 import numpy as np
 
-from nngrad.engine import OPS, Op, apply
-from nngrad.functions import HOMES, function, matmul, shape_of
+from nngrad.engine import OPS, apply
+from nngrad.functions import HOMES, function, matmul, ops, shape_of
 from nngrad.graph import wrap
 from nngrad.modes import get_default_dtype
+from nngrad.nn._losses import binary_cross_entropy as binary_cross_entropy
+from nngrad.nn._losses import binary_cross_entropy_with_logits as binary_cross_entropy_with_logits
+from nngrad.nn._losses import cosine_embedding_loss as cosine_embedding_loss
+from nngrad.nn._losses import cosine_similarity as cosine_similarity
+from nngrad.nn._losses import cross_entropy as cross_entropy
+from nngrad.nn._losses import gaussian_nll_loss as gaussian_nll_loss
+from nngrad.nn._losses import kl_div as kl_div
+from nngrad.nn._losses import multi_margin_loss as multi_margin_loss
+from nngrad.nn._losses import multilabel_margin_loss as multilabel_margin_loss
+from nngrad.nn._losses import multilabel_soft_margin_loss as multilabel_soft_margin_loss
+from nngrad.nn._losses import nll_loss as nll_loss
+from nngrad.nn._losses import normalize as normalize
+from nngrad.nn._losses import of_elements
+from nngrad.nn._losses import pairwise_distance as pairwise_distance
+from nngrad.nn._losses import triplet_margin_loss as triplet_margin_loss
 from nngrad.random import generator
 from nngrad.tensor import Tensor
 
 _OPS = {name: op for name, op in OPS.items() if op.home in HOMES}  # the ops whose home is this module
 
-__all__ = sorted({"dropout", "linear", *_OPS})
+COMPOSED_LOSSES = {
+    "cosine_embedding_loss", "gaussian_nll_loss", "multi_margin_loss", "multilabel_margin_loss",
+    "multilabel_soft_margin_loss", "triplet_margin_loss",
+}  # fmt: skip
+COMPOSED_ACTIVATIONS = {"cosine_similarity", "pairwise_distance", "softmin"}  # those that have a class
+
+__all__ = sorted({"dropout", "linear", "normalize", *COMPOSED_LOSSES, *COMPOSED_ACTIVATIONS, *_OPS})
 
 
 def linear(input: Any, weight: Any, bias: Any = None) -> Tensor:
@@ -159,68 +179,38 @@ def as_lengths(name: str, normalized_shape: int | Sequence[int]) -> tuple[int, .
     return lengths
 
 
-# ---- losses
+# ---- activations
 
 
-def _of_equal_shapes(op: Op) -> Callable[..., Tensor]:
-    """A loss that compares its inputs element by element: shapes that would only match by broadcasting are refused."""
-    loss = function(op)
-    names = [name for name, default in zip(op.inputs, op.defaults, strict=True) if default is ...]
-
-    @functools.wraps(loss)
-    def checked(*args: Any, **kwargs: Any) -> Tensor:
-        given = {**dict(zip(op.inputs, args, strict=False)), **kwargs}
-        shapes = {name: shape_of(given[name]) for name in names if name in given}
-        if len(set(shapes.values())) > 1:
-            listed = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
-            raise ValueError(f"{op.name}: the shapes must be equal, got {listed}; reshape or broadcast them first")
-        return loss(*args, **kwargs)
-
-    return checked
-
-
-def _of_classes(op: Op) -> Callable[..., Tensor]:
-    """A loss of scores (C,), (N, C) or (N, C, d1, ...) and class indices (), (N,) or (N, d1, ...)."""
-
-    def loss(input: Any, target: Any, reduction: str = "mean") -> Tensor:
-        shape = shape_of(input)
-        if not shape:
-            raise ValueError(f"{op.name}: the input needs an axis of classes, got shape ()")
-        axis = 0 if len(shape) == 1 else 1
-        indices = _class_indices(op, target, shape, axis)
-        return apply(op, input, indices, axis=axis, reduction=reduction)
-
-    loss.__name__ = loss.__qualname__ = op.name
-    loss.__doc__ = f"""{function(op).__doc__.splitlines()[0]}
+def prelu(input: Any, weight: Any) -> Tensor:
+    """Parametric rectified linear unit (He et al. 2015): x where x > 0, weight * x elsewhere.
 
     Args:
-        input: one score per class, of shape (C,), (N, C) or (N, C, d1, ...).
-        target: class indices from 0 to C - 1, integers of shape (), (N,) or (N, d1, ...): an array, a list or a Tensor.
-        reduction: 'mean', 'sum' or 'none'.
+        input: x, of any shape.
+        weight: the slope, of shape () or (1,), or (C,) with one for each channel of axis 1.
 
     Returns:
-        A 0-d Tensor, or with 'none' a Tensor of the shape of target.
+        A Tensor of the shape of x.
 
     Raises:
-        TypeError: the target does not hold integers.
-        ValueError: the shapes do not fit, or the reduction is unknown.
-        IndexError: a class index is out of range.
+        ValueError: the shapes do not fit.
     """
-    return loss
+    shape, given = shape_of(input), shape_of(weight)
+    if given not in ((), (1,)):
+        channels = shape[1] if len(shape) > 1 else None
+        if given != (channels,):
+            raise ValueError(
+                f"prelu: weight of shape {given} does not fit input {shape}; it must be (1,) or (channels,)"
+            )
+        weight = apply(OPS["reshape"], weight, shape=(-1,) + (1,) * (len(shape) - 2))
+    elif not shape and given:
+        weight = apply(OPS["reshape"], weight, shape=())
+    return apply(OPS["prelu"], input, weight)
 
 
-def _class_indices(op: Op, target: Any, shape: tuple[int, ...], axis: int) -> np.ndarray:
-    indices = target.data if isinstance(target, Tensor) else np.asarray(target)
-    expected = shape[:axis] + shape[axis + 1 :]
-    if indices.dtype.kind not in "iu" and indices.size:
-        hint = "; Tensor(indices, dtype=int) keeps them" if isinstance(target, Tensor) else ""
-        raise TypeError(f"{op.name}: the target must be integer class indices, got dtype {indices.dtype}{hint}")
-    if indices.shape != expected:
-        raise ValueError(f"{op.name}: input of shape {shape} needs a target of shape {expected}, got {indices.shape}")
-    if indices.size and (indices.min() < 0 or indices.max() >= shape[axis]):
-        wrong = indices[(indices < 0) | (indices >= shape[axis])].flat[0]
-        raise IndexError(f"{op.name}: there is no class {wrong}, input of shape {shape} has 0 to {shape[axis] - 1}")
-    return indices.astype(np.intp, copy=False)
+def softmin(input: Any, axis: int | tuple[int, ...] = -1) -> Tensor:
+    """Softmax of -x along an axis: a Tensor of the shape of x."""
+    return ops.softmax(ops.negative(input), axis=axis)
 
 
 # ---- everything else, by name
@@ -232,12 +222,7 @@ def __getattr__(name: str) -> Callable[..., Tensor]:
         close = get_close_matches(name, __all__, n=1)
         hint = f"; did you mean {close[0]}?" if close else ""
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")
-    if op.home != "loss":
-        made = function(op)
-    elif op.differentiable[1]:
-        made = _of_equal_shapes(op)
-    else:
-        made = _of_classes(op)
+    made = of_elements(op) if op.home == "loss" else function(op)
     globals()[name] = made
     return made
 

@@ -8,6 +8,7 @@ from nngrad.codegen.language import (
     expm1,
     log,
     maximum,
+    minimum,
     pi,
     sigmoid,
     sign,
@@ -22,6 +23,24 @@ from nngrad.codegen.language import (
 def relu(x):
     """Rectified linear unit (Nair & Hinton 2010); its derivative at 0 is 0."""
     return maximum(x, 0)
+
+
+@activation
+def relu6(x):
+    """Rectified linear unit, at most 6 (Krizhevsky 2010)."""
+    return minimum(maximum(x, 0), 6)
+
+
+@activation
+def prelu(x, weight):
+    """Parametric rectified linear unit (He et al. 2015)."""
+    return where(x > 0, x, weight * x)
+
+
+@activation
+def threshold(x, *, threshold, value):
+    """x above the threshold, the value elsewhere."""
+    return where(x > threshold, x, value)
 
 
 @activation

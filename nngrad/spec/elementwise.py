@@ -248,6 +248,12 @@ def rad2deg(x):
 
 
 @op
+def heaviside(x1, x2):
+    """0 where x1 < 0, 1 where x1 > 0, x2 where x1 is 0."""
+    return where(isnan(x1), x1, where(x1 < 0, 0, where(x1 > 0, 1, x2)))
+
+
+@op
 def sinh(x):
     """Hyperbolic sine."""
     return (exp(x) - exp(-x)) / 2

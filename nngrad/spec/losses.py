@@ -1,6 +1,6 @@
 """Losses: each gives its elements, and `@loss` adds `reduction`."""
 
-from nngrad.codegen.language import abs, exp, log, log1p, loss, maximum, take, where
+from nngrad.codegen.language import abs, exp, log, log1p, loss, maximum, pi, take, where
 from nngrad.spec.activations import log_softmax
 
 
@@ -47,9 +47,39 @@ def binary_cross_entropy(input, target):
 
 
 @loss
-def binary_cross_entropy_with_logits(input, target):
-    """Cross entropy of sigmoid(input) and target probabilities."""
-    return (1 - target) * log(1 + exp(input)) + target * log(1 + exp(-input))
+def binary_cross_entropy_with_logits(input, target, pos_weight=None):
+    """Cross entropy of sigmoid(input) and target probabilities; `pos_weight` weighs the positive ones."""
+    positive = target * log(1 + exp(-input))
+    if pos_weight is not None:
+        positive = positive * pos_weight
+    return (1 - target) * log(1 + exp(input)) + positive
+
+
+@loss
+def soft_margin_loss(input, target):
+    """Logistic loss of targets that are -1 or 1."""
+    return log(1 + exp(-target * input))
+
+
+@loss
+def hinge_embedding_loss(input, target, *, margin=1.0):
+    """A distance where the target is 1, what it lacks of the margin where it is -1 (Hadsell et al. 2006)."""
+    return where(target == -1, 0, input) + where(target == 1, 0, maximum(margin - input, 0))
+
+
+@loss
+def margin_ranking_loss(input1, input2, target, *, margin=0.0):
+    """What input1 - input2 lacks of the margin, in the direction that the target, -1 or 1, says."""
+    return maximum(margin - target * (input1 - input2), 0)
+
+
+@loss
+def poisson_nll_loss(input, target, *, log_input=True, full=False, eps=1e-8):
+    """Negative log likelihood of a Poisson distribution; `full` adds Stirling's approximation of log(target!)."""
+    y = exp(input) - target * input if log_input else input - target * log(input + eps)
+    if full:
+        y = y + where(target > 1, target * log(target) - target + log(2 * pi * target) / 2, 0)
+    return y
 
 
 @loss

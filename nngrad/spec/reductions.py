@@ -1,6 +1,6 @@
 """Statistics and other reductions along an axis."""
 
-from nngrad.codegen.language import count, exp, log, max, op, prod, sqrt, subgradient, sum
+from nngrad.codegen.language import abs, count, exp, isnan, log, max, op, prod, sqrt, subgradient, sum, where
 
 op(sum, prod, max)  # words of the language
 
@@ -35,3 +35,42 @@ def std(x, *, axis=None, ddof=0):
 def logsumexp(x, *, axis=None):
     """Logarithm of a sum of exponentials."""
     return log(sum(exp(x), axis))
+
+
+@op
+def norm(x, *, ord="2", p=2.0, axis=None):
+    """Norm of a vector; its gradient at 0 is 0."""
+    if ord == "1":
+        return sum(abs(x), axis)
+    if ord == "inf":
+        return max(abs(x), axis)
+    if ord == "p":
+        total = sum(abs(x) ** p, axis)
+        return subgradient(total ** (1 / p), total == 0, 0)
+    if ord == "2":
+        total = sum(x**2, axis)
+        return subgradient(sqrt(total), total == 0, 0)
+
+
+@op
+def ptp(x, *, axis=None):
+    """Maximum minus minimum along an axis."""
+    return max(x, axis) - min(x, axis)
+
+
+@op
+def nansum(x, *, axis=None):
+    """Sum of what is not NaN."""
+    return sum(where(isnan(x), 0, x), axis)
+
+
+@op
+def nanprod(x, *, axis=None):
+    """Product of what is not NaN."""
+    return prod(where(isnan(x), 1, x), axis)
+
+
+@op
+def nanmean(x, *, axis=None):
+    """Arithmetic mean of what is not NaN."""
+    return nansum(x, axis) / sum(where(isnan(x), 0, 1), axis)

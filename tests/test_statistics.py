@@ -1,0 +1,72 @@
+"""Reductions that pass over NaN, and norms of every order, against NumPy and PyTorch's conventions."""
+
+import numpy as np
+import pytest
+
+import nngrad
+from nngrad import Tensor
+
+X = np.array([[1.0, np.nan, -3.0, 3.0], [np.nan, 0.5, 0.5, -2.0]])
+ORDERS = [None, 1, 2, 3, 0.5, 1.5, -1, np.inf, -np.inf]
+
+
+@pytest.mark.parametrize("axis", [None, 0, 1, (0, 1)])
+@pytest.mark.parametrize("name", ["nansum", "nanprod", "nanmean"])
+def test_nan_is_passed_over(name, axis):
+    x = Tensor(X, dtype=float, requires_grad=True)
+    y = getattr(nngrad, name)(x, axis)
+    np.testing.assert_allclose(y.data, getattr(np, name)(X, axis), rtol=1e-14)
+    np.testing.assert_array_equal(getattr(np, name)(x, axis=axis).data, y.data)
+    y.sum().backward()
+    assert (x.grad[np.isnan(X)] == 0).all() and np.isfinite(x.grad).all()
+
+    def f(x):
+        return getattr(nngrad, name)(nngrad.where(np.isnan(X), np.nan, x), axis).sum()
+
+    nngrad.check_grads(f, (np.nan_to_num(X),))
+
+
+def test_ptp():
+    x = np.random.default_rng(0).normal(size=(3, 4))
+    t = Tensor(x, dtype=float, requires_grad=True)
+    np.testing.assert_array_equal(np.ptp(t, axis=1).data, np.ptp(x, axis=1))
+    nngrad.check_grads(lambda x: nngrad.ptp(x, 0).sum(), (x,))
+
+
+@pytest.mark.parametrize("axis", [None, 0, 1, -1, (0, 1)])
+@pytest.mark.parametrize("ord", ORDERS)
+def test_norm(ord, axis):
+    x = np.random.default_rng(0).normal(size=(3, 4))
+    y = nngrad.norm(Tensor(x, dtype=float), ord, axis)
+    rows, along = (x, axis) if isinstance(axis, int) else (x.ravel(), 0)  # NumPy takes two axes for a matrix
+    expected = np.linalg.norm(rows, ord, along)
+    np.testing.assert_allclose(y.data, expected, rtol=1e-13)
+    assert nngrad.norm(x, ord, axis, keepdims=True).ndim == 2
+    nngrad.check_grads(lambda x: nngrad.norm(x, ord, axis).sum(), (x,), order=2)
+
+
+@pytest.mark.parametrize("ord", [1, 2, 3, np.inf])
+def test_norm_at_zero_has_gradient_zero(ord):
+    x = Tensor(np.zeros((2, 3)), requires_grad=True)
+    nngrad.norm(x, ord, axis=1).sum().backward()
+    assert (x.grad == 0).all()
+
+
+def test_norm_neither_overflows_nor_underflows():
+    for size in (1e-30, 1e30):
+        x = Tensor(np.array([3.0, 4.0]) * size, requires_grad=True)
+        y = x.norm()
+        y.backward()
+        np.testing.assert_allclose(y.data, 5 * size, rtol=1e-6)
+        np.testing.assert_allclose(x.grad, [0.6, 0.8], rtol=1e-6)
+
+
+def test_norm_like_numpy():
+    x = np.random.default_rng(0).normal(size=(3, 4))
+    t = Tensor(x, dtype=float)
+    np.testing.assert_allclose(np.linalg.norm(t, axis=1).data, np.linalg.norm(x, axis=1))
+    np.testing.assert_allclose(np.linalg.norm(t, 1, axis=0, keepdims=True).data, np.linalg.norm(x, 1, 0, True))
+    with pytest.raises(ValueError, match="norm: ord must be a number other than 0"):
+        nngrad.norm(t, 0)
+    with pytest.raises(ValueError, match="got 'nuc'"):
+        nngrad.norm(t, "nuc")

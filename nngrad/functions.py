@@ -61,7 +61,7 @@ CLIP_GRADIENT = without_formula(
 
 HOMES = {"activation": "nngrad.nn.functional", "loss": "nngrad.nn.functional", "norm": "nngrad.nn.functional"}
 IN_NNGRAD = {"op", "contraction", "structural"}
-PUBLIC = {name for name, op in OPS.items() if op.home in IN_NNGRAD} | {"sigmoid", "tanh"}  # the names in `nngrad`
+PUBLIC = {name for name, op in OPS.items() if op.home in IN_NNGRAD} | {"sigmoid", "tanh"}  # the ops in `nngrad`
 
 
 @cache
@@ -177,14 +177,16 @@ WRITTEN_OUT = {
 
 
 def public(name):
-    """The public function for an op's name, or None if there is no such op."""
-    return WRITTEN_OUT.get(name) or (function(OPS[name]) if name in OPS else None)
+    """The public function of a name, or None if there is no such op."""
+    composed = import_module("nngrad.structure").FUNCTIONS
+    return WRITTEN_OUT.get(name) or composed.get(name) or (function(OPS[name]) if name in OPS else None)
 
 
 # --- NumPy's functions -----------------------------------------------------------------------------------------------
 
 NAMES = {"absolute": "abs", "amax": "max", "amin": "min", "broadcast_to": "broadcast", "concatenate": "concat"}
 ARGUMENTS = {"a_min": "min", "a_max": "max", "constant_values": "value", "indices_or_sections": "sections"}
+PLACES = (np, np.linalg, np.lib.stride_tricks)
 WITHOUT_GRADIENT = {
     "all", "allclose", "any", "argmax", "argmin", "argsort", "array_equal", "array_equiv", "count_nonzero",
     "empty_like", "flatnonzero", "full_like", "isclose", "may_share_memory", "ndim", "nonzero", "ones_like",
@@ -231,11 +233,10 @@ def call_numpy(func, args, kwargs):
     if name in WITHOUT_GRADIENT:
         result = func(*map(without_tensors, args), **{key: without_tensors(value) for key, value in kwargs.items()})
         return wrap(result) if isinstance(result, np.ndarray) else result
-    if (
-        all(getattr(place, func.__name__, None) is not func for place in (np, np.linalg))
-        or (call := public(name)) is None
-    ):
+    if all(getattr(place, func.__name__, None) is not func for place in PLACES) or (call := public(name)) is None:
         raise unsupported(path)
+    if call is import_module("nngrad.structure").FUNCTIONS.get(name):  # it has NumPy's own arguments
+        return call(*args, **kwargs)
     parameters = signature(func).parameters
     given = signature(func).bind(*args, **kwargs).arguments
     count = 1 if name in WRITTEN_OUT else len(OPS[name].inputs)

@@ -6,7 +6,7 @@ import weakref
 
 import numpy as np
 
-from nngrad import graph, modes
+from nngrad import graph, modes, structure
 from nngrad.assignment import assign
 from nngrad.backward import backward
 from nngrad.engine import OPS, TensorMethods, apply
@@ -437,3 +437,7 @@ def restore(tensor_class, data, requires_grad, grad):
     tensor = tensor_class(data, dtype=data.dtype, requires_grad=requires_grad)
     tensor._grad = None if grad is None else grad.copy()
     return tensor
+
+
+for name in structure.METHODS:
+    setattr(Tensor, name, structure.FUNCTIONS[name])

@@ -453,7 +453,12 @@ def test_errors_name_op_and_shapes(call, error, message):
 def test_numpy_scalars_as_parameters_do_not_widen():
     x = Tensor([-1.0, 2.0])
     half = np.float64(0.5)
-    for y in (x.clip(half, np.array(1.0)), np.clip(x, half, 1), x.masked_fill(x > 0, half), x.pad(1, value=half)):
+    for y in (
+        x.clip(half, np.array(1.0)),
+        np.clip(x, half, 1),
+        x.masked_fill(x > 0, half),
+        x.pad(1, constant_values=half),
+    ):
         assert y.dtype == F32
     assert nngrad.nn.functional.leaky_relu(x, half).dtype == F32
 

@@ -45,12 +45,166 @@ def matmul_jvp(da, db, a, b):
     return runtime.summed(terms)
 
 
+# --- correlate1d ---
+
+
+def correlate1d(x, weight, step=1, dilation=1):
+    """Cross-correlation of signals with kernels, in groups of channels; the channels of the result stand last.
+
+    Formula:
+        return sum(x[n, g, c, step * i + dilation * p] * weight[g, o, c, p], (c, p))
+
+    Derivative:
+        dx: ngio,gocp->ngcip, added up where windows overlap
+        dweight: ngio,ngcip->gocp
+
+    Residuals: x, weight.
+    """
+    return runtime.contract(
+        "ngcip,gocp->ngio",
+        runtime.windows(x, axes=(-1,), size=(weight.shape[-1],), step=(step,), dilation=(dilation,)),
+        weight,
+    )
+
+
+def correlate1d_vjp(g, x, weight, needs, step=1, dilation=1):
+    """Cotangents of `correlate1d`'s inputs."""
+    dx = dweight = None
+    if needs[0]:
+        dx = runtime.add_windows(
+            runtime.contract("ngio,gocp->ngcip", g, weight),
+            shape=x.shape,
+            axes=(-1,),
+            size=(weight.shape[-1],),
+            step=(step,),
+            dilation=(dilation,),
+        )
+    if needs[1]:
+        dweight = runtime.contract(
+            "ngio,ngcip->gocp",
+            g,
+            runtime.windows(x, axes=(-1,), size=(weight.shape[-1],), step=(step,), dilation=(dilation,)),
+        )
+    return dx, dweight
+
+
+def correlate1d_jvp(dx, dweight, x, weight, step=1, dilation=1):
+    """Tangent of `correlate1d`'s output."""
+    terms = []
+    if dx is not None:
+        terms.append(
+            runtime.contract(
+                "ngcip,gocp->ngio",
+                runtime.windows(dx, axes=(-1,), size=(weight.shape[-1],), step=(step,), dilation=(dilation,)),
+                weight,
+            ),
+        )
+    if dweight is not None:
+        terms.append(
+            runtime.contract(
+                "ngcip,gocp->ngio",
+                runtime.windows(x, axes=(-1,), size=(weight.shape[-1],), step=(step,), dilation=(dilation,)),
+                dweight,
+            ),
+        )
+    return runtime.summed(terms)
+
+
+# --- correlate2d ---
+
+
+def correlate2d(x, weight, step1=1, step2=1, dilation1=1, dilation2=1):
+    """Cross-correlation of images with kernels, in groups of channels; the channels of the result stand last.
+
+    Formula:
+        return sum(x[n, g, c, step1 * i + dilation1 * p, step2 * j + dilation2 * q] * weight[g, o, c, p, q], (c, p, q))
+
+    Derivative:
+        dx: ngijo,gocpq->ngcijpq, added up where windows overlap
+        dweight: ngijo,ngcijpq->gocpq
+
+    Residuals: x, weight.
+    """
+    return runtime.contract(
+        "ngcijpq,gocpq->ngijo",
+        runtime.windows(
+            x,
+            axes=(-2, -1),
+            size=(weight.shape[-2], weight.shape[-1]),
+            step=(step1, step2),
+            dilation=(dilation1, dilation2),
+        ),
+        weight,
+    )
+
+
+def correlate2d_vjp(g, x, weight, needs, step1=1, step2=1, dilation1=1, dilation2=1):
+    """Cotangents of `correlate2d`'s inputs."""
+    dx = dweight = None
+    if needs[0]:
+        dx = runtime.add_windows(
+            runtime.contract("ngijo,gocpq->ngcijpq", g, weight),
+            shape=x.shape,
+            axes=(-2, -1),
+            size=(weight.shape[-2], weight.shape[-1]),
+            step=(step1, step2),
+            dilation=(dilation1, dilation2),
+        )
+    if needs[1]:
+        dweight = runtime.contract(
+            "ngijo,ngcijpq->gocpq",
+            g,
+            runtime.windows(
+                x,
+                axes=(-2, -1),
+                size=(weight.shape[-2], weight.shape[-1]),
+                step=(step1, step2),
+                dilation=(dilation1, dilation2),
+            ),
+        )
+    return dx, dweight
+
+
+def correlate2d_jvp(dx, dweight, x, weight, step1=1, step2=1, dilation1=1, dilation2=1):
+    """Tangent of `correlate2d`'s output."""
+    terms = []
+    if dx is not None:
+        terms.append(
+            runtime.contract(
+                "ngcijpq,gocpq->ngijo",
+                runtime.windows(
+                    dx,
+                    axes=(-2, -1),
+                    size=(weight.shape[-2], weight.shape[-1]),
+                    step=(step1, step2),
+                    dilation=(dilation1, dilation2),
+                ),
+                weight,
+            ),
+        )
+    if dweight is not None:
+        terms.append(
+            runtime.contract(
+                "ngcijpq,gocpq->ngijo",
+                runtime.windows(
+                    x,
+                    axes=(-2, -1),
+                    size=(weight.shape[-2], weight.shape[-1]),
+                    step=(step1, step2),
+                    dilation=(dilation1, dilation2),
+                ),
+                dweight,
+            ),
+        )
+    return runtime.summed(terms)
+
+
 # --- einsum: the same permutation of indices, with an index notation that is known only when it is called ---
 
 
 def einsum(*operands, subscripts):
     """Einstein summation in NumPy's notation: letters, ellipsis, repeated and implicit indices."""
-    return np.asarray(np.einsum(subscripts, *operands))
+    return runtime.contract(subscripts, *operands)
 
 
 def einsum_vjp(g, operands, needs, subscripts):

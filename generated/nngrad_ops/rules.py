@@ -393,6 +393,112 @@ def copysign_pushforward(ops, tangents, inputs, y):
     return ops.broadcast(runtime.summed(terms), shape=shape)
 
 
+def correlate1d_pullback(ops, g, inputs, y, needs, step=1, dilation=1):
+    x, weight = inputs
+    dx = dweight = None
+    if needs[0]:
+        dx = ops.add_windows(
+            ops.einsum(g, weight, subscripts="ngio,gocp->ngcip"),
+            shape=x.shape,
+            axes=(-1,),
+            size=(weight.shape[-1],),
+            step=(step,),
+            dilation=(dilation,),
+        )
+    if needs[1]:
+        dweight = ops.einsum(
+            g,
+            ops.windows(x, axes=(-1,), size=(weight.shape[-1],), step=(step,), dilation=(dilation,)),
+            subscripts="ngio,ngcip->gocp",
+        )
+    return dx, dweight
+
+
+def correlate1d_pushforward(ops, tangents, inputs, y, step=1, dilation=1):
+    x, weight = inputs
+    dx, dweight = tangents
+    terms = []
+    if dx is not None:
+        terms.append(
+            ops.einsum(
+                ops.windows(dx, axes=(-1,), size=(weight.shape[-1],), step=(step,), dilation=(dilation,)),
+                weight,
+                subscripts="ngcip,gocp->ngio",
+            ),
+        )
+    if dweight is not None:
+        terms.append(
+            ops.einsum(
+                ops.windows(x, axes=(-1,), size=(weight.shape[-1],), step=(step,), dilation=(dilation,)),
+                dweight,
+                subscripts="ngcip,gocp->ngio",
+            ),
+        )
+    return runtime.summed(terms)
+
+
+def correlate2d_pullback(ops, g, inputs, y, needs, step1=1, step2=1, dilation1=1, dilation2=1):
+    x, weight = inputs
+    dx = dweight = None
+    if needs[0]:
+        dx = ops.add_windows(
+            ops.einsum(g, weight, subscripts="ngijo,gocpq->ngcijpq"),
+            shape=x.shape,
+            axes=(-2, -1),
+            size=(weight.shape[-2], weight.shape[-1]),
+            step=(step1, step2),
+            dilation=(dilation1, dilation2),
+        )
+    if needs[1]:
+        dweight = ops.einsum(
+            g,
+            ops.windows(
+                x,
+                axes=(-2, -1),
+                size=(weight.shape[-2], weight.shape[-1]),
+                step=(step1, step2),
+                dilation=(dilation1, dilation2),
+            ),
+            subscripts="ngijo,ngcijpq->gocpq",
+        )
+    return dx, dweight
+
+
+def correlate2d_pushforward(ops, tangents, inputs, y, step1=1, step2=1, dilation1=1, dilation2=1):
+    x, weight = inputs
+    dx, dweight = tangents
+    terms = []
+    if dx is not None:
+        terms.append(
+            ops.einsum(
+                ops.windows(
+                    dx,
+                    axes=(-2, -1),
+                    size=(weight.shape[-2], weight.shape[-1]),
+                    step=(step1, step2),
+                    dilation=(dilation1, dilation2),
+                ),
+                weight,
+                subscripts="ngcijpq,gocpq->ngijo",
+            ),
+        )
+    if dweight is not None:
+        terms.append(
+            ops.einsum(
+                ops.windows(
+                    x,
+                    axes=(-2, -1),
+                    size=(weight.shape[-2], weight.shape[-1]),
+                    step=(step1, step2),
+                    dilation=(dilation1, dilation2),
+                ),
+                dweight,
+                subscripts="ngcijpq,gocpq->ngijo",
+            ),
+        )
+    return runtime.summed(terms)
+
+
 def cos_pullback(ops, g, inputs, y, needs):
     (x,) = inputs
     return (-(g * ops.sin(x)),)
@@ -2853,6 +2959,19 @@ def pad_pushforward(ops, tangents, inputs, y, pad_width, value=0.0):
     return ops.pad(tangents[0], pad_width=pad_width)
 
 
+def windows_pullback(ops, g, inputs, y, needs, axes, size, step, dilation):
+    return (ops.add_windows(g, shape=inputs[0].shape, axes=axes, size=size, step=step, dilation=dilation),)
+
+
+def add_windows_pullback(ops, g, inputs, y, needs, shape, axes, size, step, dilation):
+    return (ops.windows(g, axes=axes, size=size, step=step, dilation=dilation),)
+
+
+def cumsum_pullback(ops, g, inputs, y, needs, axis):
+    flipped = (slice(None),) * (axis % len(g.shape)) + (slice(None, None, -1),)
+    return (ops.getitem(ops.cumsum(ops.getitem(g, index=flipped), axis=axis), index=flipped),)
+
+
 def astype_pullback(ops, g, inputs, y, needs, dtype):
     return (ops.astype(g, dtype=inputs[0].dtype),)
 
@@ -2891,6 +3010,18 @@ def scatter_add_pushforward(ops, tangents, inputs, y, shape, index):
 
 def split_pushforward(ops, tangents, inputs, y, sections, axis=0):
     return ops.split(tangents[0], sections=sections, axis=axis)
+
+
+def windows_pushforward(ops, tangents, inputs, y, axes, size, step, dilation):
+    return ops.windows(tangents[0], axes=axes, size=size, step=step, dilation=dilation)
+
+
+def add_windows_pushforward(ops, tangents, inputs, y, shape, axes, size, step, dilation):
+    return ops.add_windows(tangents[0], shape=shape, axes=axes, size=size, step=step, dilation=dilation)
+
+
+def cumsum_pushforward(ops, tangents, inputs, y, axis):
+    return ops.cumsum(tangents[0], axis=axis)
 
 
 def astype_pushforward(ops, tangents, inputs, y, dtype):

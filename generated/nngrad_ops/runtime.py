@@ -301,6 +301,78 @@ def mean_error(x, mean, axis):
     return error * unit / n
 
 
+# --- contractions -----------------------------------------------------------------------------------------------------
+
+
+def contract(subscripts, *operands):
+    """np.einsum, as a matrix product for every index that both of two operands and the result have."""
+    inputs, _, result = subscripts.partition("->")
+    left, *others = inputs.split(",")
+    right = others[0] if others else ""
+    if len(others) != 1 or not subscripts.replace(",", "").replace("->", "", 1).isalpha() or _repeats(left, right):
+        return np.asarray(np.einsum(subscripts, *operands))
+    shared = [letter for letter in left if letter in right and letter in result]
+    summed = [letter for letter in left if letter in right and letter not in result]
+    rows = [letter for letter in left if letter not in right]
+    columns = [letter for letter in right if letter not in left]
+    a, b = operands
+    size = dict(zip(left + right, a.shape + b.shape, strict=True))
+    agree = all(a.shape[left.index(letter)] == size[letter] for letter in left)
+    if not agree or not set(rows + columns) <= set(result):
+        return np.asarray(np.einsum(subscripts, *operands))
+
+    def lengths(letters):
+        return [size[letter] for letter in letters]
+
+    def arranged(array, term, first, last):
+        order = [term.index(letter) for letter in [*shared, *first, *last]]
+        return array.transpose(order).reshape(*lengths(shared), math.prod(lengths(first)), math.prod(lengths(last)))
+
+    product = np.matmul(arranged(a, left, rows, summed), arranged(b, right, summed, columns))
+    made = [*shared, *rows, *columns]
+    return product.reshape(lengths(made)).transpose([made.index(letter) for letter in result])
+
+
+def _repeats(*terms):
+    return any(len(set(term)) < len(term) for term in terms)
+
+
+def windows(x, axes, size, step, dilation):
+    """A read-only view of x through windows: element i of an axis becomes x[step i + dilation p] for the taps p, whose
+    axes are the last ones."""
+    shape, strides = list(x.shape), list(x.strides)
+    for axis, taps, by, apart in zip(axes, size, step, dilation, strict=True):
+        axis %= x.ndim
+        places = windows_along(x.shape[axis], taps, by, apart)
+        shape[axis], strides[axis] = places, x.strides[axis] * by
+        shape.append(taps)
+        strides.append(x.strides[axis] * apart)
+    return np.lib.stride_tricks.as_strided(x, shape, strides, writeable=False)
+
+
+def windows_along(length, size, step, dilation):
+    """How many windows of a size fit on an axis."""
+    places = (length - dilation * (size - 1) - 1) // step + 1
+    if size < 1 or step < 1 or dilation < 1 or places < 1:
+        raise ValueError(
+            f"a window of {size} elements, {dilation} apart and moved by {step}, must be of at least one each and fit "
+            f"on an axis of {length}"
+        )
+    return places
+
+
+def add_windows(x, shape, axes, size, step, dilation):
+    """The adjoint of `windows`: what it showed is added up, in zeros of a shape."""
+    y = np.zeros(shape, x.dtype)
+    for taps in np.ndindex(*size):
+        index = [slice(None)] * y.ndim
+        for axis, tap, by, apart in zip(axes, taps, step, dilation, strict=True):
+            axis %= y.ndim
+            index[axis] = slice(tap * apart, tap * apart + by * (x.shape[axis] - 1) + 1, by)
+        y[tuple(index)] += x[(..., *taps)]
+    return y
+
+
 # --- functions that NumPy lacks ---------------------------------------------------------------------------------------
 
 

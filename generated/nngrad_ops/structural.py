@@ -222,6 +222,36 @@ def inside_of(shape, pad_width):
     return tuple(slice(start, start + size) for start, size in zip(before, shape, strict=True))
 
 
+def windows(x, axes, size, step, dilation):
+    """x seen through windows: x[i] becomes x[step i + dilation p], the taps p on axes at the end."""
+    return runtime.windows(x, axes, size, step, dilation)
+
+
+def windows_vjp(g, x, axes, size, step, dilation):
+    """Adjoint of `windows`."""
+    return runtime.add_windows(g, x.shape, axes, size, step, dilation)
+
+
+def add_windows(x, shape, axes, size, step, dilation):
+    """Zeros with windows added up where they overlap."""
+    return runtime.add_windows(x, shape, axes, size, step, dilation)
+
+
+def add_windows_vjp(g, x, shape, axes, size, step, dilation):
+    """Adjoint of `add_windows`."""
+    return runtime.windows(g, axes, size, step, dilation)
+
+
+def cumsum(x, axis):
+    """Sums of the elements up to each."""
+    return np.add.accumulate(x, axis)
+
+
+def cumsum_vjp(g, x, axis):
+    """Adjoint of `cumsum`: sums of the elements from each on."""
+    return np.flip(np.add.accumulate(np.flip(g, axis), axis), axis)
+
+
 def astype(x, dtype):
     """x in another floating dtype."""
     return x.astype(dtype)
@@ -275,6 +305,21 @@ def scatter_add_jvp(dx, x, shape, index):
 def split_jvp(dx, x, sections, axis=0):
     """Tangent of `split`'s output: the op is linear."""
     return split(dx, sections, axis)
+
+
+def windows_jvp(dx, x, axes, size, step, dilation):
+    """Tangent of `windows`'s output: the op is linear."""
+    return windows(dx, axes, size, step, dilation)
+
+
+def add_windows_jvp(dx, x, shape, axes, size, step, dilation):
+    """Tangent of `add_windows`'s output: the op is linear."""
+    return add_windows(dx, shape, axes, size, step, dilation)
+
+
+def cumsum_jvp(dx, x, axis):
+    """Tangent of `cumsum`'s output: the op is linear."""
+    return cumsum(dx, axis)
 
 
 def astype_jvp(dx, x, dtype):

@@ -67,6 +67,16 @@ class TensorMethods:
         """x1 with x2's sign, that of -0 too."""
         return self._apply(OPS["copysign"], self, x2)
 
+    def correlate1d(self, weight, step=1, dilation=1):
+        """Cross-correlation of signals with kernels, in groups of channels; the channels of the result stand last."""
+        return self._apply(OPS["correlate1d"], self, weight, step=step, dilation=dilation)
+
+    def correlate2d(self, weight, step1=1, step2=1, dilation1=1, dilation2=1):
+        """Cross-correlation of images with kernels, in groups of channels; the channels of the result stand last."""
+        return self._apply(
+            OPS["correlate2d"], self, weight, step1=step1, step2=step2, dilation1=dilation1, dilation2=dilation2
+        )
+
     def cos(self):
         """Cosine, x in radians."""
         return self._apply(OPS["cos"], self)
@@ -454,6 +464,18 @@ class TensorMethods:
     def pad(self, pad_width, value=0.0):
         """x surrounded by a constant; `pad_width` as in numpy.pad."""
         return self._apply(OPS["pad"], self, pad_width=pad_width, value=value)
+
+    def windows(self, axes, size, step, dilation):
+        """x seen through windows: x[i] becomes x[step i + dilation p], the taps p on axes at the end."""
+        return self._apply(OPS["windows"], self, axes=axes, size=size, step=step, dilation=dilation)
+
+    def add_windows(self, shape, axes, size, step, dilation):
+        """Zeros with windows added up where they overlap."""
+        return self._apply(OPS["add_windows"], self, shape=shape, axes=axes, size=size, step=step, dilation=dilation)
+
+    def cumsum(self, axis):
+        """Sums of the elements up to each."""
+        return self._apply(OPS["cumsum"], self, axis=axis)
 
     def astype(self, dtype):
         """x in another floating dtype."""

@@ -3,25 +3,60 @@ indices.
 
 The cotangent of one operand is the contraction of the output's cotangent with the other operands, onto the operand's
 own indices. `matmul`, `out[i, j] = sum a[i, k] b[k, j]`, gives `da[i, k] = sum g[i, j] b[k, j]`.
+
+An index may be an affine map of two letters, as in a convolution, `out[i] = sum x[2*i + p] w[p]`. Such an axis is seen
+through windows, `u[i, p] = x[2*i + p]`, and what is left is a contraction of u and w. Windows are linear too: the
+cotangent of x is that of u, added up where the windows overlap.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nngrad.codegen.assemble import Code, Function, formula_lines
+import sympy
+
+from nngrad.codegen.assemble import Code, Function, formula_lines, signature_of
 from nngrad.codegen.symbols import Indexed, SpecError
 from nngrad.codegen.trace import Op
 
 
 @dataclass(frozen=True)
+class Windows:
+    """How an operand is seen where its indices are affine maps: for each such axis, counted from the last, the places
+    `step * letter + dilation * tap` for the taps of the window, whose number is `size`.
+
+    >>> Windows((-1,), ("w.shape[1]",), ("stride",), ("1",)).source("runtime.windows", "x")
+    'runtime.windows(x, axes=(-1,), size=(w.shape[1],), step=(stride,), dilation=(1,))'
+    """
+
+    axes: tuple[int, ...] = ()
+    size: tuple[str, ...] = ()
+    step: tuple[str, ...] = ()
+    dilation: tuple[str, ...] = ()
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """The axes, sizes, steps and dilations as keyword arguments."""
+        listed = {"axes": map(str, self.axes), "size": self.size, "step": self.step, "dilation": self.dilation}
+        comma = "," if len(self.axes) == 1 else ""
+        return tuple(f"{name}=({', '.join(values)}{comma})" for name, values in listed.items())
+
+    def source(self, function: str, operand: str, *more: str) -> str:
+        return f"{function}({', '.join([operand, *more, *self.arguments])})" if self.axes else operand
+
+
+@dataclass(frozen=True)
 class Contraction:
-    """Operands by name with their index letters, and the letters of the result; `batch` for leading broadcast axes."""
+    """Operands by name with their index letters, and the letters of the result; `batch` for leading broadcast axes.
+
+    The letters of an operand seen through `windows` are its own, then those of the taps.
+    """
 
     operands: tuple[str, ...]
     indices: tuple[str, ...]
     result: str
     batch: bool
+    windows: tuple[Windows, ...]
 
     @property
     def subscripts(self) -> str:
@@ -30,24 +65,25 @@ class Contraction:
 
     def cotangent_of(self, position: int) -> Contraction:
         """The contraction that gives one operand's cotangent."""
-        operands = list(self.operands)
-        indices = list(self.indices)
+        operands, indices, windows = list(self.operands), list(self.indices), list(self.windows)
         target = indices[position]
-        operands[position], indices[position] = "g", self.result
+        operands[position], indices[position], windows[position] = "g", self.result, Windows()
         if missing := set(target) - set("".join(indices)):
             raise SpecError(f"the index {min(missing)} is summed over one operand alone", "sum that operand first")
         if position:  # the cotangent stands first where the order of operands is free
             operands = [operands[position], *operands[:position], *operands[position + 1 :]]
             indices = [indices[position], *indices[:position], *indices[position + 1 :]]
-        return Contraction(tuple(operands), tuple(indices), target, self.batch)
+            windows = [windows[position], *windows[:position], *windows[position + 1 :]]
+        return Contraction(tuple(operands), tuple(indices), target, self.batch, tuple(windows))
 
     def with_operand(self, position: int, name: str) -> Contraction:
         operands = (*self.operands[:position], name, *self.operands[position + 1 :])
-        return Contraction(operands, self.indices, self.result, self.batch)
+        return Contraction(operands, self.indices, self.result, self.batch, self.windows)
 
     def source(self) -> str:
         """NumPy code: a matrix product where it is one, for BLAS, else einsum."""
-        return self._matrix_product() or f'np.asarray(np.einsum("{self.subscripts}", {", ".join(self.operands)}))'
+        seen = [each.source("runtime.windows", name) for name, each in zip(self.operands, self.windows, strict=True)]
+        return self._matrix_product() or f'runtime.contract("{self.subscripts}", {", ".join(seen)})'
 
     def _matrix_product(self) -> str:
         if len(self.operands) != 2 or any(len(set(index)) != 2 or len(index) != 2 for index in self.indices):
@@ -69,80 +105,105 @@ class Contraction:
         return f"np.matmul({first}, {second})"
 
     def tensor_source(self) -> str:
-        return f'ops.einsum({", ".join(self.operands)}, subscripts="{self.subscripts}")'
+        seen = [each.source("ops.windows", name) for name, each in zip(self.operands, self.windows, strict=True)]
+        return f'ops.einsum({", ".join(seen)}, subscripts="{self.subscripts}")'
 
 
 def contraction_of(indexed: Indexed) -> Contraction:
     """Read the formula of a contraction.
 
     Raises:
-        SpecError: an index is not a plain letter, or is summed without occurring.
+        SpecError: an index is neither a letter nor an affine map of two, or is summed without occurring.
     """
-    operands, indices = [], []
+    operands, indices, affine = [], [], []
     batch = any(Ellipsis in letters for _, letters in indexed.factors)
+    plain = {}  # where a letter stands alone: what gives its length
     for value, letters in indexed.factors:
-        plain = [letter for letter in letters if letter is not Ellipsis]
-        for letter in plain:
-            if not getattr(letter, "is_Symbol", False):
-                raise SpecError(f"the index {letter} is not a letter", "index with i, j, k, l, m, n")
+        letters = [letter for letter in letters if letter is not Ellipsis]
+        for place, letter in enumerate(letters):
+            if getattr(letter, "is_Symbol", False):
+                plain.setdefault(letter, f"{value.name}.shape[{place - len(letters)}]")
+    for value, letters in indexed.factors:
+        letters = [letter for letter in letters if letter is not Ellipsis]
+        own, taps, found = "", "", []
+        for place, letter in enumerate(letters):
+            if getattr(letter, "is_Symbol", False):
+                own += letter.name
+                continue
+            base, tap, step, dilation = _affine(letter, indexed.summed)
+            if tap not in plain:
+                raise SpecError(f"nothing says how long {tap} is", f"index another operand with {tap} alone")
+            own, taps = own + base.name, taps + tap.name
+            found.append((place - len(letters), plain[tap], step, dilation))
         operands.append(value.name)
-        indices.append("".join(letter.name for letter in plain))
+        indices.append(own + taps)
+        affine.append(Windows(*zip(*found, strict=True)) if found else Windows())
     summed = {letter.name for letter in indexed.summed}
     if unknown := summed - set("".join(indices)):
         raise SpecError(f"{min(unknown)} is summed but indexes nothing", "sum over an index that occurs")
     result = "".join(dict.fromkeys(letter for letter in "".join(indices) if letter not in summed))
-    return Contraction(tuple(operands), tuple(indices), result, batch)
+    return Contraction(tuple(operands), tuple(indices), result, batch, tuple(affine))
+
+
+def _affine(index, summed) -> tuple[sympy.Symbol, sympy.Symbol, str, str]:
+    """(letter, tap, step, dilation) of the index `step * letter + dilation * tap`, of which the tap is summed over."""
+    letters = sorted((one for one in getattr(index, "free_symbols", ()) if one.is_integer), key=str)
+    taps = [letter for letter in letters if letter in summed]
+    if len(letters) != 2 or len(taps) != 1:
+        raise SpecError(f"the index {index} is not a letter", "index with letters, or with s*i + d*p, summed over p")
+    (tap,) = taps
+    (base,) = set(letters) - {tap}
+    step, dilation = index.coeff(base), index.coeff(tap)
+    if sympy.expand(index - step * base - dilation * tap) != 0 or {base, tap} & (step * dilation).free_symbols:
+        raise SpecError(f"the index {index} is not affine", "write it as s*i + d*p")
+    return base, tap, str(step), str(dilation)
 
 
 def assemble_contraction(op: Op) -> Code:
     """The code of a contraction whose index notation is in its formula."""
     contraction = contraction_of(op.contraction)
     names = [one.name for one in op.inputs]
-    forward = Function(op.name, tuple(names), _doc(op, contraction), (f"return {contraction.source()}",))
-    rows = [f"{name} = None" for name in (" = ".join(f"d{name}" for name in names),)]
-    for position, name in enumerate(names):
-        source = contraction.cotangent_of(position).source()
-        rows += [f"if needs[{position}]:", f"    d{name} = runtime.unbroadcast({source}, {name}.shape)"]
+    params = [source for _, source in signature_of(op)]
+    forward = Function(op.name, (*names, *params), _doc(op, contraction), (f"return {contraction.source()}",))
+    nothing = f"{' = '.join(f'd{name}' for name in names)} = None"
     returned = f"return {', '.join(f'd{name}' for name in names)}"
-    vjp = Function(
-        f"{op.name}_vjp", ("g", *names, "needs"), (f"Cotangents of `{op.name}`'s inputs.",), (*rows, returned)
-    )
-    terms = ["terms = []"]
+
+    def fitted(source: str, fit: str) -> str:
+        return fit.format(source) if contraction.batch else source
+
+    rows, pulled, terms, pushed = [nothing], [nothing], ["terms = []"], ["terms = []"]
     for position, name in enumerate(names):
-        terms += [
-            f"if d{name} is not None:",
-            f"    terms.append({contraction.with_operand(position, f'd{name}').source()})",
-        ]
+        cotangent, windows = contraction.cotangent_of(position), contraction.windows[position]
+        source = windows.source("runtime.add_windows", cotangent.source(), f"shape={name}.shape")
+        source = fitted(source, f"runtime.unbroadcast({{}}, {name}.shape)")
+        rows += [f"if needs[{position}]:", f"    d{name} = {source}"]
+        source = windows.source("ops.add_windows", cotangent.tensor_source(), f"shape={name}.shape")
+        source = fitted(source, f"ops.unbroadcast({{}}, shape={name}.shape)")
+        pulled += [f"if needs[{position}]:", f"    d{name} = {source}"]
+        moved = contraction.with_operand(position, f"d{name}")
+        terms += [f"if d{name} is not None:", f"    terms.append({moved.source()})"]
+        pushed += [f"if d{name} is not None:", f"    terms.append({moved.tensor_source()})"]
+    tangents = [f"d{name}" for name in names]
+    vjp = Function(
+        f"{op.name}_vjp", ("g", *names, "needs", *params), (f"Cotangents of `{op.name}`'s inputs.",), (*rows, returned)
+    )
     jvp = Function(
         f"{op.name}_jvp",
-        (*(f"d{name}" for name in names), *names),
+        (*tangents, *names, *params),
         (f"Tangent of `{op.name}`'s output.",),
         (*terms, "return runtime.summed(terms)"),
     )
-    pulled = [f"{' = '.join(f'd{name}' for name in names)} = None"]
-    for position, name in enumerate(names):
-        source = contraction.cotangent_of(position).tensor_source()
-        pulled += [f"if needs[{position}]:", f"    d{name} = ops.unbroadcast({source}, shape={name}.shape)"]
     pullback = Function(
         f"{op.name}_pullback",
-        ("ops", "g", "inputs", "y", "needs"),
+        ("ops", "g", "inputs", "y", "needs", *params),
         (),
         (f"{', '.join(names)} = inputs", *pulled, returned),
     )
-    pushed = ["terms = []"]
-    for position, name in enumerate(names):
-        source = contraction.with_operand(position, f"d{name}").tensor_source()
-        pushed += [f"if d{name} is not None:", f"    terms.append({source})"]
     pushforward = Function(
         f"{op.name}_pushforward",
-        ("ops", "tangents", "inputs", "y"),
+        ("ops", "tangents", "inputs", "y", *params),
         (),
-        (
-            f"{', '.join(names)} = inputs",
-            f"{', '.join(f'd{name}' for name in names)} = tangents",
-            *pushed,
-            "return runtime.summed(terms)",
-        ),
+        (f"{', '.join(names)} = inputs", f"{', '.join(tangents)} = tangents", *pushed, "return runtime.summed(terms)"),
     )
     positions = tuple(range(len(names)))
     return Code(op, (forward, vjp, jvp), (pullback, pushforward), positions, positions, 0, True, op.name)
@@ -151,5 +212,6 @@ def assemble_contraction(op: Op) -> Code:
 def _doc(op: Op, contraction: Contraction) -> tuple[str, ...]:
     lines = [*op.doc.splitlines(), "", "Formula:", *(f"    {line}" for line in formula_lines(op)), "", "Derivative:"]
     for position, name in enumerate(contraction.operands):
-        lines.append(f"    d{name}: {contraction.cotangent_of(position).subscripts}")
+        overlap = ", added up where windows overlap" if contraction.windows[position].axes else ""
+        lines.append(f"    d{name}: {contraction.cotangent_of(position).subscripts}{overlap}")
     return (*lines, "", f"Residuals: {', '.join(contraction.operands)}.")

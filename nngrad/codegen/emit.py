@@ -280,8 +280,11 @@ def _matching(line: str, opening: int) -> int:
 
 
 def _split(text: str) -> list[str]:
-    parts, depth, start = [], 0, 0
+    parts, depth, start, is_quoted = [], 0, 0, False
     for position, letter in enumerate(text):
+        is_quoted ^= letter == '"'
+        if is_quoted:
+            continue
         depth += letter in "([{"
         depth -= letter in ")]}"
         if letter == "," and depth == 0:

@@ -97,6 +97,7 @@ __all__ = [
     "arctan",
     "arctan2",
     "arctanh",
+    "c",
     "cbrt",
     "ceil",
     "clip",
@@ -117,6 +118,7 @@ __all__ = [
     "fmax",
     "fmin",
     "fmod",
+    "g",
     "hypot",
     "i",
     "isinf",
@@ -139,9 +141,12 @@ __all__ = [
     "minimum",
     "n",
     "norm",
+    "o",
     "op",
+    "p",
     "pi",
     "prod",
+    "q",
     "remainder",
     "rint",
     "rsqrt",
@@ -265,7 +270,7 @@ def contract(subscripts, *operands) -> Contract:
     return Contract(subscripts, operands)
 
 
-i, j, k, l, m, n = LETTERS = sympy.symbols("i j k l m n", integer=True)  # noqa: E741
+c, g, i, j, k, l, m, n, o, p, q = LETTERS = sympy.symbols("c g i j k l m n o p q", integer=True)  # noqa: E741
 pi, e = sympy.pi, sympy.E
 
 

@@ -1,5 +1,6 @@
 """Dropout."""
 
+from collections.abc import Callable
 from typing import Any
 
 from nngrad.nn import functional
@@ -19,14 +20,34 @@ class Dropout(Module):
         ValueError: p is not in [0, 1].
     """
 
+    _function: Callable[..., Tensor] = staticmethod(functional.dropout)
+
     def __init__(self, p: float = 0.5):
         functional.check_probability(p)
         self.p = p
 
     def forward(self, x: Any) -> Tensor:
         """x of any shape -> the same shape and dtype."""
-        return functional.dropout(x, self.p, self.training)
+        return self._function(x, self.p, self.training)
 
     def extra_repr(self) -> str:
         """The constructor's argument."""
         return f"p={self.p}"
+
+
+class Dropout1d(Dropout):
+    """`Dropout` of whole channels, of inputs (N, C, L) or (C, L)."""
+
+    _function = staticmethod(functional.dropout1d)
+
+
+class Dropout2d(Dropout):
+    """`Dropout` of whole channels (Tompson et al. 2015), of inputs (N, C, H, W) or (C, H, W)."""
+
+    _function = staticmethod(functional.dropout2d)
+
+
+class AlphaDropout(Dropout):
+    """`Dropout` that keeps mean 0 and variance 1, for networks of `SELU` (Klambauer et al. 2017)."""
+
+    _function = staticmethod(functional.alpha_dropout)

@@ -73,7 +73,9 @@ def make_class(class_name: str) -> type[OpModule]:
     options = [
         option.replace(default=defaults.get(option.name, option.default))
         for option in signature(function).parameters.values()
-        if option.default is not Parameter.empty or (op is not None and option.name in op.params)
+        if option.default is not Parameter.empty
+        or option.annotation not in (Parameter.empty, Any)
+        or (op is not None and option.name in op.params)
     ]
     init_signature = Signature([Parameter("self", Parameter.POSITIONAL_OR_KEYWORD), *options])
 
@@ -107,5 +109,5 @@ LOSSES = {name for name, op in OPS.items() if op.home == "loss"} | set(functiona
 # An activation with more inputs than x would need parameters of its own.
 ACTIVATIONS = {name for name, op in OPS.items() if op.home == "activation" and len(op.inputs) == 1}
 FUNCTION_OF_CLASS = {class_name(name, True): name for name in sorted(LOSSES)} | {
-    class_name(name): name for name in sorted(ACTIVATIONS | set(functional.COMPOSED_ACTIVATIONS))
+    class_name(name): name for name in sorted(ACTIVATIONS | set(functional.COMPOSED_LAYERS))
 }

@@ -1,4 +1,4 @@
-"""The affine layer."""
+"""Layers that are linear in each of their inputs."""
 
 import math
 import operator
@@ -43,6 +43,42 @@ class Linear(Module):
         """The constructor's arguments."""
         use_bias = self.bias is not None
         return f"in_features={self.in_features}, out_features={self.out_features}, use_bias={use_bias}"
+
+
+class Bilinear(Module):
+    """y = x1^T W x2 + b for each output: shapes (..., in1_features) and (..., in2_features) to (..., out_features).
+
+    `weight`, of shape (out_features, in1_features, in2_features), and `bias`, of shape (out_features,), start uniform
+    in (-1/sqrt(in1_features), 1/sqrt(in1_features)).
+
+    Args:
+        in1_features, in2_features: lengths of the last axes of the inputs.
+        out_features: length of the last axis of the output.
+        bias: whether to add b; otherwise it is None.
+
+    Raises:
+        ValueError: a length is below 1; on the call, the shapes do not fit.
+    """
+
+    def __init__(self, in1_features: int, in2_features: int, out_features: int, bias: bool = True):
+        self.in1_features = operator.index(in1_features)
+        self.in2_features = operator.index(in2_features)
+        self.out_features = operator.index(out_features)
+        if min(self.in1_features, self.in2_features, self.out_features) < 1:
+            raise ValueError(
+                f"Bilinear: lengths must be at least 1, got {in1_features}, {in2_features} and {out_features}"
+            )
+        bound = 1 / math.sqrt(self.in1_features)
+        self.weight = _uniform(bound, (self.out_features, self.in1_features, self.in2_features))
+        self.bias = _uniform(bound, (self.out_features,)) if bias else None
+
+    def forward(self, x1: Any, x2: Any) -> Tensor:
+        """x1 of shape (..., in1_features) and x2 of shape (..., in2_features) -> (..., out_features)."""
+        return functional.bilinear(x1, x2, self.weight, self.bias)
+
+    def extra_repr(self) -> str:
+        """The constructor's arguments."""
+        return f"{self.in1_features}, {self.in2_features}, {self.out_features}, bias={self.bias is not None}"
 
 
 def _uniform(bound: float, shape: tuple[int, ...]) -> Tensor:

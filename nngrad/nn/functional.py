@@ -2,7 +2,8 @@
 
 Every activation, loss and norm of the spec is here by its name: `F.gelu`, `F.mse_loss`. They are made when they are
 first asked for, so a new formula in the spec needs no line in this file. Written out are the functions whose arguments
-PyTorch arranges in another way, or that are made of others; those of losses and distances stand in `_losses.py`.
+PyTorch arranges in another way, or that are made of others; those of
+losses and distances, convolutions, pooling and normalisation stand in files of their own.
 """
 
 import math
@@ -17,6 +18,10 @@ from nngrad.engine import OPS, apply
 from nngrad.functions import HOMES, function, matmul, ops, shape_of
 from nngrad.graph import wrap
 from nngrad.modes import get_default_dtype
+from nngrad.nn._convolution import conv1d as conv1d
+from nngrad.nn._convolution import conv2d as conv2d
+from nngrad.nn._convolution import conv_transpose1d as conv_transpose1d
+from nngrad.nn._convolution import conv_transpose2d as conv_transpose2d
 from nngrad.nn._losses import binary_cross_entropy as binary_cross_entropy
 from nngrad.nn._losses import binary_cross_entropy_with_logits as binary_cross_entropy_with_logits
 from nngrad.nn._losses import cosine_embedding_loss as cosine_embedding_loss
@@ -32,7 +37,19 @@ from nngrad.nn._losses import normalize as normalize
 from nngrad.nn._losses import of_elements
 from nngrad.nn._losses import pairwise_distance as pairwise_distance
 from nngrad.nn._losses import triplet_margin_loss as triplet_margin_loss
-from nngrad.random import generator
+from nngrad.nn._normalisation import batch_norm as batch_norm
+from nngrad.nn._normalisation import group_norm as group_norm
+from nngrad.nn._normalisation import instance_norm as instance_norm
+from nngrad.nn._normalisation import local_response_norm as local_response_norm
+from nngrad.nn._pooling import adaptive_avg_pool1d as adaptive_avg_pool1d
+from nngrad.nn._pooling import adaptive_avg_pool2d as adaptive_avg_pool2d
+from nngrad.nn._pooling import avg_pool1d as avg_pool1d
+from nngrad.nn._pooling import avg_pool2d as avg_pool2d
+from nngrad.nn._pooling import fold as fold
+from nngrad.nn._pooling import max_pool1d as max_pool1d
+from nngrad.nn._pooling import max_pool2d as max_pool2d
+from nngrad.nn._pooling import unfold as unfold
+from nngrad.random import generator as default_generator
 from nngrad.tensor import Tensor
 
 _OPS = {name: op for name, op in OPS.items() if op.home in HOMES}  # the ops whose home is this module
@@ -41,9 +58,17 @@ COMPOSED_LOSSES = {
     "cosine_embedding_loss", "gaussian_nll_loss", "multi_margin_loss", "multilabel_margin_loss",
     "multilabel_soft_margin_loss", "triplet_margin_loss",
 }  # fmt: skip
-COMPOSED_ACTIVATIONS = {"cosine_similarity", "pairwise_distance", "softmin"}  # those that have a class
+COMPOSED_LAYERS = {
+    "adaptive_avg_pool1d", "adaptive_avg_pool2d", "avg_pool1d", "avg_pool2d", "cosine_similarity", "fold", "glu",
+    "max_pool1d", "max_pool2d", "pairwise_distance", "softmin", "unfold",
+}  # fmt: skip
+_OTHERS = {
+    "alpha_dropout", "batch_norm", "bilinear", "conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d", "dropout",
+    "dropout1d", "dropout2d", "embedding", "group_norm", "instance_norm", "linear", "local_response_norm", "normalize",
+    "one_hot", "rrelu",
+}  # fmt: skip
 
-__all__ = sorted({"dropout", "linear", "normalize", *COMPOSED_LOSSES, *COMPOSED_ACTIVATIONS, *_OPS})
+__all__ = sorted({*_OTHERS, *COMPOSED_LOSSES, *COMPOSED_LAYERS, *_OPS})
 
 
 def linear(input: Any, weight: Any, bias: Any = None) -> Tensor:
@@ -78,7 +103,7 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Tensor:
     return apply(OPS["reshape"], y, shape=(*shape[:-1], outputs)) if len(shape) > 2 else y
 
 
-def dropout(input: Any, p: float = 0.5, training: bool = True) -> Tensor:
+def dropout(input: Any, p: float = 0.5, training: bool = True, generator: np.random.Generator | None = None) -> Tensor:
     """Set elements to zero with probability p and divide the others by 1 - p (Srivastava et al. 2014).
 
     The mean stays what it was, so that nothing is left to do when `training` is False: the input is returned.
@@ -87,6 +112,7 @@ def dropout(input: Any, p: float = 0.5, training: bool = True) -> Tensor:
         input: x, of any shape.
         p: the probability of a zero, from 0 to 1.
         training: whether to do anything.
+        generator: what draws; None for that of `nngrad.manual_seed`.
 
     Returns:
         A Tensor of the same shape and dtype.
@@ -94,21 +120,152 @@ def dropout(input: Any, p: float = 0.5, training: bool = True) -> Tensor:
     Raises:
         ValueError: p is not in [0, 1].
     """
+    return _dropped(input, p, training, generator, shape_of(input))
+
+
+def dropout1d(
+    input: Any, p: float = 0.5, training: bool = True, generator: np.random.Generator | None = None
+) -> Tensor:
+    """`dropout` of whole channels of signals: input of shape (N, C, L) or (C, L)."""
+    return _dropped_channels("dropout1d", 1, input, p, training, generator)
+
+
+def dropout2d(
+    input: Any, p: float = 0.5, training: bool = True, generator: np.random.Generator | None = None
+) -> Tensor:
+    """`dropout` of whole channels of images (Tompson et al. 2015): input of shape (N, C, H, W) or (C, H, W)."""
+    return _dropped_channels("dropout2d", 2, input, p, training, generator)
+
+
+def alpha_dropout(
+    input: Any, p: float = 0.5, training: bool = False, generator: np.random.Generator | None = None
+) -> Tensor:
+    """`dropout` that keeps mean 0 and variance 1, for networks of `selu` (Klambauer et al. 2017).
+
+    Elements become selu(-inf) with probability p; then all are scaled and shifted. Arguments and errors are those of
+    `dropout`.
+    """
     check_probability(p)
-    x = input if isinstance(input, Tensor) else Tensor(input, dtype=getattr(input, "dtype", None))
+    x = _floating("alpha_dropout", input)
     if not training or p == 0:
         return x
-    if x.dtype.kind != "f":
-        raise TypeError(f"dropout: the input must be of floating dtype, got {x.dtype}")
-    kept = np.asarray(generator.random(x.shape, dtype=np.float32) >= p)
+    lowest = -1.7580993408473766  # selu(-inf)
+    scale = 0.0 if p == 1 else ((1 - p) * (1 + p * lowest**2)) ** -0.5
+    kept = _kept(x.shape, p, generator)
+    return ops.where(kept, x, lowest) * scale - scale * p * lowest
+
+
+def _dropped_channels(name, axes, input, p, training, generator) -> Tensor:
+    shape = shape_of(input)
+    if len(shape) not in (axes + 1, axes + 2):
+        raise ValueError(f"{name}: input must have {axes + 2} axes, or {axes + 1} without examples, got shape {shape}")
+    return _dropped(input, p, training, generator, (*shape[:-axes], *(1,) * axes))
+
+
+def _dropped(input, p, training, generator, shape) -> Tensor:
+    check_probability(p)
+    x = _floating("dropout", input)
+    if not training or p == 0:
+        return x
     scale = 0.0 if p == 1 else 1 / (1 - p)
-    return x * wrap(np.multiply(kept, scale, dtype=x.dtype, out=...))
+    return x * wrap(np.multiply(_kept(shape, p, generator), scale, dtype=x.dtype, out=...))
+
+
+def _kept(shape, p, generator) -> np.ndarray:
+    return np.asarray((generator or default_generator).random(shape, dtype=np.float32) >= p)
+
+
+def _floating(name: str, input: Any) -> Tensor:
+    x = input if isinstance(input, Tensor) else Tensor(input, dtype=getattr(input, "dtype", None))
+    if x.dtype.kind != "f":
+        raise TypeError(f"{name}: the input must be of floating dtype, got {x.dtype}")
+    return x
 
 
 def check_probability(p: Any) -> None:
     """Raise ValueError unless `p` is a number from 0 to 1."""
     if not (isinstance(p, Real) and 0 <= p <= 1):
         raise ValueError(f"dropout: the probability p must be a number from 0 to 1, got {p!r}")
+
+
+def embedding(input: Any, weight: Any, padding_idx: int | None = None) -> Tensor:
+    """Rows of a table.
+
+    Args:
+        input: indices, integers of any shape: an array, a list or a Tensor.
+        weight: the table, of shape (number, length).
+        padding_idx: a row that gets no gradient, or None.
+
+    Returns:
+        A Tensor of shape (*input.shape, length).
+
+    Raises:
+        TypeError: the indices are no integers.
+        ValueError: weight has not two axes.
+        IndexError: an index is out of range.
+    """
+    indices = input.data if isinstance(input, Tensor) else np.asarray(input)
+    if indices.dtype.kind not in "iu" and indices.size:
+        hint = "; Tensor(indices, dtype=int) keeps them" if isinstance(input, Tensor) else ""
+        raise TypeError(f"embedding: the indices must be integers, got dtype {indices.dtype}{hint}")
+    shape = shape_of(weight)
+    if len(shape) != 2:
+        raise ValueError(f"embedding: weight must have shape (number, length), got {shape}")
+    if indices.size and (indices.min() < 0 or indices.max() >= shape[0]):
+        wrong = indices[(indices < 0) | (indices >= shape[0])].flat[0]
+        raise IndexError(f"embedding: there is no row {wrong}, weight of shape {shape} has 0 to {shape[0] - 1}")
+    rows = ops.getitem(weight, index=indices.astype(np.intp, copy=False))
+    if padding_idx is None:
+        return rows
+    return ops.where((indices == padding_idx % shape[0])[..., None], rows.detach(), rows)
+
+
+def one_hot(input: Any, num_classes: int = -1) -> Tensor:
+    """Integers as rows with a single 1.
+
+    Args:
+        input: integers from 0 on, of any shape.
+        num_classes: the length of a row; -1 for the largest integer plus 1.
+
+    Returns:
+        A Tensor of integers of shape (*input.shape, num_classes).
+
+    Raises:
+        TypeError: the input holds no integers.
+        ValueError: one is negative or not below num_classes.
+    """
+    indices = input.data if isinstance(input, Tensor) else np.asarray(input)
+    if indices.dtype.kind not in "iu":
+        raise TypeError(f"one_hot: the input must be integers, got dtype {indices.dtype}")
+    classes = int(indices.max(initial=-1)) + 1 if num_classes == -1 else num_classes
+    if indices.size and (indices.min() < 0 or indices.max() >= classes):
+        raise ValueError(f"one_hot: the input must be from 0 to {classes - 1}, got {indices.min()} to {indices.max()}")
+    return Tensor(indices[..., None] == np.arange(classes), dtype=int)
+
+
+def bilinear(input1: Any, input2: Any, weight: Any, bias: Any = None) -> Tensor:
+    """y[..., k] = sum x1[..., i] w[k, i, j] x2[..., j] + b[k].
+
+    Args:
+        input1: x1, of shape (..., in1).
+        input2: x2, of shape (..., in2).
+        weight: w, of shape (out, in1, in2).
+        bias: b, of shape (out,), or None.
+
+    Returns:
+        A Tensor of shape (..., out).
+
+    Raises:
+        ValueError: the shapes do not fit.
+    """
+    first, second, kernel = shape_of(input1), shape_of(input2), shape_of(weight)
+    if len(kernel) != 3 or first[-1:] != kernel[1:2] or second[-1:] != kernel[2:] or first[:-1] != second[:-1]:
+        raise ValueError(
+            f"bilinear: inputs of shape {first} and {second} do not fit weight {kernel}; they must be (..., in1), "
+            "(..., in2) and (out, in1, in2)"
+        )
+    y = ops.einsum(ops.einsum(input1, weight, subscripts="...i,kij->...kj"), input2, subscripts="...kj,...j->...k")
+    return y if bias is None else y + bias
 
 
 def layer_norm(
@@ -211,6 +368,48 @@ def prelu(input: Any, weight: Any) -> Tensor:
 def softmin(input: Any, axis: int | tuple[int, ...] = -1) -> Tensor:
     """Softmax of -x along an axis: a Tensor of the shape of x."""
     return ops.softmax(ops.negative(input), axis=axis)
+
+
+def glu(input: Any, axis: int = -1) -> Tensor:
+    """Gated linear unit (Dauphin et al. 2017): a sigmoid(b), where a and b are the halves of the input along an axis.
+
+    Raises ValueError if the axis has an odd length.
+    """
+    shape = shape_of(input)
+    if not shape or shape[axis] % 2:
+        raise ValueError(f"glu: input of shape {shape} must have an even length along axis {axis}")
+    a, b = ops.split(input, sections=2, axis=axis)
+    return a * ops.sigmoid(b)
+
+
+def rrelu(
+    input: Any,
+    lower: float = 1 / 8,
+    upper: float = 1 / 3,
+    training: bool = False,
+    generator: np.random.Generator | None = None,
+) -> Tensor:
+    """Randomised leaky rectified linear unit (Xu et al. 2015): x where x > 0, slope * x elsewhere.
+
+    Args:
+        input: x, of any shape.
+        lower, upper: in training a slope is drawn between them for every element; else it is their mean.
+        training: whether slopes are drawn.
+        generator: what draws; None for that of `nngrad.manual_seed`.
+
+    Returns:
+        A Tensor of the shape of x.
+
+    Raises:
+        ValueError: lower is above upper.
+    """
+    if lower > upper:
+        raise ValueError(f"rrelu: lower must not be above upper, got {lower} and {upper}")
+    if not training:
+        return apply(OPS["leaky_relu"], input, negative_slope=(lower + upper) / 2)
+    x = _floating("rrelu", input)
+    slopes = (generator or default_generator).uniform(lower, upper, x.shape).astype(x.dtype)
+    return apply(OPS["prelu"], x, slopes)
 
 
 # ---- everything else, by name

@@ -1,12 +1,24 @@
 """Products of tensors, in index notation."""
 
-from nngrad.codegen.language import contract, contraction, i, j, k, sum
+from nngrad.codegen.language import c, contract, contraction, g, i, j, k, n, o, p, q, sum
 
 
 @contraction
 def matmul(a, b):
     """Matrix product of the last two axes; leading axes broadcast."""
     return sum(a[..., i, k] * b[..., k, j], k)
+
+
+@contraction
+def correlate1d(x, weight, *, step=1, dilation=1):
+    """Cross-correlation of signals with kernels, in groups of channels; the channels of the result stand last."""
+    return sum(x[n, g, c, step * i + dilation * p] * weight[g, o, c, p], (c, p))
+
+
+@contraction
+def correlate2d(x, weight, *, step1=1, step2=1, dilation1=1, dilation2=1):
+    """Cross-correlation of images with kernels, in groups of channels; the channels of the result stand last."""
+    return sum(x[n, g, c, step1 * i + dilation1 * p, step2 * j + dilation2 * q] * weight[g, o, c, p, q], (c, p, q))
 
 
 @contraction

@@ -69,5 +69,20 @@ def pad(x, *, pad_width, value=0.0):
 
 
 @structural
+def windows(x, *, axes, size, step, dilation):
+    """x seen through windows: x[i] becomes x[step i + dilation p], the taps p on axes at the end."""
+
+
+@structural
+def add_windows(x, *, shape, axes, size, step, dilation):
+    """Zeros with windows added up where they overlap."""
+
+
+@structural
+def cumsum(x, *, axis):
+    """Sums of the elements up to each."""
+
+
+@structural
 def astype(x, *, dtype):
     """x in another floating dtype."""

@@ -1,0 +1,445 @@
+"""Functions that move, repeat and sort elements, with NumPy's names and arguments.
+
+All are made of a few ops: indexing, whose adjoint adds up what was read twice; reshaping; joining; padding. Where an
+index has to be computed, NumPy's own function does it on the places 0, 1, ... of the elements.
+"""
+
+import math
+
+import numpy as np
+
+from nngrad.functions import matmul, ops, shape_of
+
+
+def _axis(name, axis, ndim):
+    """An axis counted from 0."""
+    try:
+        return range(ndim)[axis]
+    except IndexError:
+        raise ValueError(
+            f"{name}: there is no axis {axis} in {ndim} axes; give one from {-ndim} to {ndim - 1}"
+        ) from None
+
+
+def _axes(name, axis, ndim):
+    """All axes for None, one or several, counted from 0."""
+    if axis is None:
+        return tuple(range(ndim))
+    return tuple(_axis(name, one, ndim) for one in (axis if isinstance(axis, (tuple, list)) else (axis,)))
+
+
+def _along(axis, index):
+    """The index that reads one axis and leaves those before it."""
+    return (slice(None),) * axis + (index,)
+
+
+def _gathered(x, places):
+    """The elements at places in the order of all elements."""
+    return ops.reshape(x, shape=(-1,))[np.asarray(places)]
+
+
+def _places(x):
+    """The place of each element in the order of all elements."""
+    shape = shape_of(x)
+    return np.arange(math.prod(shape)).reshape(shape)
+
+
+# --- shapes ----------------------------------------------------------------------------------------------------------
+
+
+def ravel(a):
+    """All elements along one axis."""
+    return ops.reshape(a, shape=(-1,))
+
+
+def flatten(x, start_axis=0, end_axis=-1):
+    """The axes from start_axis to end_axis, both included, as one axis."""
+    shape = shape_of(x) or (1,)
+    start, end = _axis("flatten", start_axis, len(shape)), _axis("flatten", end_axis, len(shape))
+    if start > end:
+        raise ValueError(f"flatten: start_axis {start_axis} comes after end_axis {end_axis}")
+    return ops.reshape(x, shape=(*shape[:start], math.prod(shape[start : end + 1]), *shape[end + 1 :]))
+
+
+def permute(x, *axes):
+    """The axes in another order."""
+    return ops.transpose(x, axes=tuple(axes[0]) if len(axes) == 1 and isinstance(axes[0], (tuple, list)) else axes)
+
+
+def swapaxes(a, axis1, axis2):
+    """Two axes exchanged."""
+    order = list(range(len(shape_of(a))))
+    first, second = _axis("swapaxes", axis1, len(order)), _axis("swapaxes", axis2, len(order))
+    order[first], order[second] = second, first
+    return ops.transpose(a, axes=tuple(order))
+
+
+def moveaxis(a, source, destination):
+    """Axes moved to other places; the others stay in their order."""
+    ndim = len(shape_of(a))
+    sources, destinations = _axes("moveaxis", source, ndim), _axes("moveaxis", destination, ndim)
+    if len(set(sources)) != len(set(destinations)) or len(set(sources)) != len(sources):
+        raise ValueError(f"moveaxis: source {source} and destination {destination} must name as many axes, none twice")
+    left = [axis for axis in range(ndim) if axis not in sources]
+    for place, axis in sorted(zip(destinations, sources, strict=True)):
+        left.insert(place, axis)
+    return ops.transpose(a, axes=tuple(left))
+
+
+# --- order -----------------------------------------------------------------------------------------------------------
+
+
+def flip(m, axis=None):
+    """The order of elements reversed along axes."""
+    axes = _axes("flip", axis, len(shape_of(m)))
+    backwards, forwards = slice(None, None, -1), slice(None)
+    return ops.getitem(m, index=tuple(backwards if i in axes else forwards for i in range(len(shape_of(m)))))
+
+
+def fliplr(m):
+    """Columns reversed: `flip` along axis 1."""
+    return flip(m, 1)
+
+
+def flipud(m):
+    """Rows reversed: `flip` along axis 0."""
+    return flip(m, 0)
+
+
+def roll(a, shift, axis=None):
+    """Elements moved along axes; those that leave at the end come in at the start. Without an axis, as if raveled."""
+    if axis is None:
+        return ops.reshape(roll(ravel(a), shift, 0), shape=shape_of(a))
+    axes = _axes("roll", axis, len(shape_of(a)))
+    shifts = np.broadcast_to(shift, (len(axes),)).tolist()
+    for one, by in zip(axes, shifts, strict=True):
+        length = shape_of(a)[one]
+        cut = -by % length if length else 0
+        if cut:
+            parts = [ops.getitem(a, index=_along(one, part)) for part in (slice(cut, None), slice(None, cut))]
+            a = ops.concat(*parts, axis=one)
+    return a
+
+
+def rot90(m, k=1, axes=(0, 1)):
+    """A plane turned by 90 degrees k times, from the first axis towards the second."""
+    first, second = _axes("rot90", tuple(axes), len(shape_of(m)))
+    if first == second:
+        raise ValueError(f"rot90: the axes must be different, got {axes}")
+    turns = k % 4
+    if turns == 2:
+        return flip(m, (first, second))
+    if turns == 1:
+        return swapaxes(flip(m, second), first, second)
+    return flip(swapaxes(m, first, second), second) if turns == 3 else ops.getitem(m, index=...)
+
+
+def sort(a, axis=-1):
+    """Elements in ascending order along an axis; without one, all of them. Equal ones keep their order."""
+    if axis is None:
+        a, axis = ravel(a), -1
+    return take_along_axis(a, np.argsort(_values(a), axis, kind="stable"), axis)
+
+
+def topk(x, k, axis=-1, largest=True):
+    """The k largest (or smallest) elements along an axis, in order, and their indices: a pair (values, indices).
+
+    Raises ValueError if there are fewer than k.
+    """
+    length = shape_of(x)[axis]
+    if not 0 <= k <= length:
+        raise ValueError(f"topk: k must be from 0 to {length}, the length of axis {axis} of {shape_of(x)}, got {k}")
+    values = _values(x)
+    order = np.argsort(values if not largest else -values.astype(np.result_type(values, np.int8)), axis, kind="stable")
+    indices = np.take(order, np.arange(k), axis)
+    return take_along_axis(x, indices, axis), indices
+
+
+def median(a, axis=None, keepdims=False):
+    """The middle element along axes, or the mean of the middle two; NaN where there is one."""
+    ndim = len(shape_of(a))
+    axes = _axes("median", axis, ndim)
+    kept = tuple(1 if i in axes else length for i, length in enumerate(shape_of(a)))
+    others = [i for i in range(ndim) if i not in axes]
+    rows = ops.reshape(ops.transpose(a, axes=(*others, *axes)), shape=(*(shape_of(a)[i] for i in others), -1))
+    length = shape_of(rows)[-1]
+    if not length:
+        raise ValueError(f"median: there are no elements along axis {axis} of shape {shape_of(a)}")
+    ordered = sort(rows)
+    middle = ordered[..., (length - 1) // 2 : length // 2 + 1].mean(-1)
+    spoilt = np.isnan(_values(ordered)[..., -1])
+    if spoilt.any():
+        middle = ops.where(spoilt, np.nan, middle)
+    return ops.reshape(middle, shape=kept) if keepdims else middle
+
+
+def _values(x):
+    return x if isinstance(x, np.ndarray) else np.asarray(getattr(x, "data", x))
+
+
+# --- repetition ------------------------------------------------------------------------------------------------------
+
+
+def repeat(a, repeats, axis=None):
+    """Each element, or each slice along an axis, a number of times, one number for all or one for each."""
+    if axis is None:
+        a, axis = ravel(a), 0
+    axis = _axis("repeat", axis, len(shape_of(a)))
+    return ops.getitem(a, index=_along(axis, np.repeat(np.arange(shape_of(a)[axis]), repeats)))
+
+
+def tile(A, reps):
+    """The whole array side by side, `reps` times along each axis."""
+    reps = (reps,) if np.ndim(reps) == 0 else tuple(reps)
+    shape = shape_of(A)
+    shape, reps = (1,) * (len(reps) - len(shape)) + shape, (1,) * (len(shape) - len(reps)) + reps
+    spread = ops.reshape(A, shape=tuple(length for own in shape for length in (1, own)))
+    wide = ops.broadcast(spread, shape=tuple(length for pair in zip(reps, shape, strict=True) for length in pair))
+    return ops.reshape(wide, shape=tuple(times * length for times, length in zip(reps, shape, strict=True)))
+
+
+def pad(array, pad_width, mode="constant", constant_values=0):
+    """An array with a border, `pad_width` as in `numpy.pad`.
+
+    Args:
+        array: of any shape.
+        pad_width: how wide, for all sides, or (before, after) for all axes, or for each axis.
+        mode: 'constant', 'edge', 'reflect', 'symmetric' or 'wrap'.
+        constant_values: the number of which a constant border is.
+
+    Raises:
+        ValueError: another mode, or a border that the shape does not allow.
+    """
+    if mode == "constant":
+        return ops.pad(array, pad_width=pad_width, value=constant_values)
+    if mode not in ("edge", "reflect", "symmetric", "wrap"):
+        raise ValueError(f"pad: mode must be 'constant', 'edge', 'reflect', 'symmetric' or 'wrap', got {mode!r}")
+    widths = np.broadcast_to(pad_width, (len(shape_of(array)), 2)).tolist()
+    for axis, width in enumerate(widths):
+        if any(width):
+            places = np.pad(np.arange(shape_of(array)[axis]), width, mode)
+            array = ops.getitem(array, index=_along(axis, places))
+    return array
+
+
+def sliding_window_view(x, window_shape, axis=None):
+    """Every window of a shape, its elements along axes at the end."""
+    size = (window_shape,) if np.ndim(window_shape) == 0 else tuple(window_shape)
+    axes = _axes("sliding_window_view", axis, len(shape_of(x)))
+    if len(axes) != len(size):
+        raise ValueError(f"sliding_window_view: window_shape {window_shape} must have {len(axes)} lengths")
+    ones = (1,) * len(size)
+    return ops.windows(x, axes=axes, size=size, step=ones, dilation=ones)
+
+
+# --- parts -----------------------------------------------------------------------------------------------------------
+
+
+def tril(m, k=0):
+    """The lower triangle of the last two axes, up to the k-th diagonal; zeros elsewhere."""
+    return ops.where(np.tri(*shape_of(m)[-2:], k=k, dtype=bool), m, 0)
+
+
+def triu(m, k=0):
+    """The upper triangle of the last two axes, from the k-th diagonal on; zeros elsewhere."""
+    return ops.where(np.tri(*shape_of(m)[-2:], k=k - 1, dtype=bool), 0, m)
+
+
+def diagonal(a, offset=0, axis1=0, axis2=1):
+    """The diagonal of two axes, along a last axis in their place."""
+    places = np.diagonal(_places(a), offset, axis1, axis2)
+    return _gathered(a, places)
+
+
+def diag(v, k=0):
+    """The k-th diagonal of a matrix, or the matrix with a vector on its k-th diagonal."""
+    shape = shape_of(v)
+    if len(shape) == 2:
+        return diagonal(v, k)
+    if len(shape) != 1:
+        raise ValueError(f"diag: the input must have one axis or two, got shape {shape}")
+    size = shape[0] + abs(k)
+    rows, columns = np.arange(shape[0]) + max(-k, 0), np.arange(shape[0]) + max(k, 0)
+    return ops.scatter_add(v, shape=(size, size), index=(rows, columns))
+
+
+def trace(a, offset=0, axis1=0, axis2=1):
+    """The sum of a diagonal."""
+    return diagonal(a, offset, axis1, axis2).sum(-1)
+
+
+def take(a, indices, axis=None):
+    """Elements at indices along an axis; without one, of all elements."""
+    if axis is None:
+        a, axis = ravel(a), 0
+    return ops.getitem(a, index=_along(_axis("take", axis, len(shape_of(a))), np.asarray(_values(indices))))
+
+
+def index_select(x, axis, index):
+    """Slices at the indices along an axis: `take` with PyTorch's name and order."""
+    return take(x, index, axis)
+
+
+def take_along_axis(arr, indices, axis=-1):
+    """For each element of `indices` the element of its row there; the other axes broadcast."""
+    if axis is None:
+        arr, axis = ravel(arr), 0
+    indices, shape = _values(indices), shape_of(arr)
+    axis = _axis("take_along_axis", axis, len(shape))
+    if indices.ndim != len(shape):
+        raise ValueError(f"take_along_axis: indices of shape {indices.shape} must have {len(shape)} axes, as {shape}")
+    return ops.getitem(arr, index=_places_along(shape, indices, axis))
+
+
+def gather(x, axis, index):
+    """y[i, j] = x[index[i, j], j] for axis 0, and so on: PyTorch's `gather`.
+
+    Raises ValueError if `index` is longer than x along another axis.
+    """
+    index, shape = _values(index), shape_of(x)
+    axis = _axis("gather", axis, len(shape))
+    if index.ndim != len(shape) or any(
+        own > length for i, (own, length) in enumerate(zip(index.shape, shape, strict=True)) if i != axis
+    ):
+        raise ValueError(f"gather: index of shape {index.shape} does not fit {shape} along axis {axis}")
+    return ops.getitem(x, index=_places_along(index.shape, index, axis))
+
+
+def _places_along(shape, indices, axis):
+    """The index that reads `indices` along an axis, and each place of the other axes."""
+    others = np.ogrid[tuple(slice(length) for length in shape)]
+    return tuple(indices if i == axis else other for i, other in enumerate(others))
+
+
+def array_split(ary, indices_or_sections, axis=0):
+    """Parts along an axis, as equal as can be, or cut at the given places: a tuple."""
+    axis = _axis("array_split", axis, len(shape_of(ary)))
+    parts = np.array_split(np.arange(shape_of(ary)[axis]), indices_or_sections)
+    return tuple(ops.getitem(ary, index=_along(axis, part)) for part in parts)
+
+
+# --- joining ---------------------------------------------------------------------------------------------------------
+
+
+def vstack(tup):
+    """Rows joined: along axis 0, after a vector is made a row."""
+    return ops.concat(*(ops.reshape(x, shape=(1, -1)) if len(shape_of(x)) < 2 else x for x in tup), axis=0)
+
+
+def hstack(tup):
+    """Columns joined: along axis 1, vectors along their only axis."""
+    tup = [ops.reshape(x, shape=(1,)) if not shape_of(x) else x for x in tup]
+    return ops.concat(*tup, axis=0 if len(shape_of(tup[0])) == 1 else 1)
+
+
+def dstack(tup):
+    """Joined along axis 2, after a vector or a matrix is given the axes it lacks."""
+
+    def deep(x):
+        shape = shape_of(x)
+        if len(shape) > 2:
+            return x
+        return ops.reshape(x, shape=(1, math.prod(shape), 1) if len(shape) < 2 else (*shape, 1))
+
+    return ops.concat(*map(deep, tup), axis=2)
+
+
+# --- products --------------------------------------------------------------------------------------------------------
+
+
+def dot(a, b):
+    """The sum over the last axis of a and the last but one of b; with a number, the product."""
+    if not shape_of(a) or not shape_of(b):
+        return ops.multiply(a, b)
+    return tensordot(a, b, ((-1,), (-2 if len(shape_of(b)) > 1 else -1,)))
+
+
+def inner(a, b):
+    """The sum over the last axes of both; with a number, the product."""
+    if not shape_of(a) or not shape_of(b):
+        return ops.multiply(a, b)
+    return tensordot(a, b, ((-1,), (-1,)))
+
+
+def outer(a, b):
+    """The products of all elements of a, along the rows, with all of b, along the columns."""
+    return ops.multiply(ops.reshape(a, shape=(-1, 1)), ops.reshape(b, shape=(1, -1)))
+
+
+def tensordot(a, b, axes=2):
+    """The sum of products over axes of a and as many of b; the other axes of a stand before those of b.
+
+    Args:
+        a, b: the operands.
+        axes: how many, the last of a and the first of b; or the axes of a, and those of b.
+
+    Raises:
+        ValueError: the axes do not have the same lengths.
+    """
+    left, right = shape_of(a), shape_of(b)
+    if np.ndim(axes) == 0 and isinstance(axes, (int, np.integer)):
+        of_a, of_b = tuple(range(len(left) - axes, len(left))), tuple(range(axes))
+    else:
+        of_a, of_b = axes
+    of_a, of_b = _axes("tensordot", of_a, len(left)), _axes("tensordot", of_b, len(right))
+    if [left[axis] for axis in of_a] != [right[axis] for axis in of_b]:
+        raise ValueError(f"tensordot: axes {of_a} of {left} and {of_b} of {right} don't have the same lengths")
+    rows = [axis for axis in range(len(left)) if axis not in of_a]
+    columns = [axis for axis in range(len(right)) if axis not in of_b]
+    shared = math.prod(left[axis] for axis in of_a)
+    shape = (*(left[axis] for axis in rows), *(right[axis] for axis in columns))
+    heights, widths = math.prod(left[axis] for axis in rows), math.prod(right[axis] for axis in columns)
+    first = ops.reshape(ops.transpose(a, axes=(*rows, *of_a)), shape=(heights, shared))
+    second = ops.reshape(ops.transpose(b, axes=(*of_b, *columns)), shape=(shared, widths))
+    return ops.reshape(matmul(first, second), shape=shape)
+
+
+# --- running sums and products ---------------------------------------------------------------------------------------
+
+
+def cumsum(a, axis=None):
+    """Sums of the elements up to each along an axis; without one, of all elements."""
+    return ops.cumsum(ravel(a), axis=0) if axis is None else ops.cumsum(a, axis=axis)
+
+
+def cumprod(a, axis=None):
+    """Products of the elements up to each along an axis; without one, of all elements.
+
+    Each pass doubles how many elements a product spans (Hillis & Steele 1986), so gradients are right beside zeros too.
+    """
+    if axis is None:
+        a, axis = ravel(a), 0
+    axis = _axis("cumprod", axis, len(shape_of(a)))
+    y = ops.multiply(a, 1)
+    span = 1
+    while span < shape_of(a)[axis]:
+        first = ops.getitem(y, index=_along(axis, slice(None, span)))
+        earlier = ops.getitem(y, index=_along(axis, slice(None, -span)))
+        later = ops.getitem(y, index=_along(axis, slice(span, None)))
+        y = ops.concat(first, ops.multiply(later, earlier), axis=axis)
+        span *= 2
+    return y
+
+
+def diff(a, n=1, axis=-1):
+    """Differences of neighbours along an axis, n times."""
+    axis = _axis("diff", axis, len(shape_of(a)))
+    for _ in range(n):
+        later, earlier = _along(axis, slice(1, None)), _along(axis, slice(None, -1))
+        a = ops.subtract(ops.getitem(a, index=later), ops.getitem(a, index=earlier))
+    return a
+
+
+FUNCTIONS = {
+    function.__name__: function
+    for function in (
+        ravel, flatten, permute, swapaxes, moveaxis, flip, fliplr, flipud, roll, rot90, sort, topk, median, repeat,
+        tile, pad, sliding_window_view, tril, triu, diagonal, diag, trace, take, index_select, take_along_axis, gather,
+        array_split, vstack, hstack, dstack, dot, inner, outer, tensordot, cumsum, cumprod, diff,
+    )
+}  # fmt: skip
+METHODS = (
+    "ravel", "flatten", "permute", "swapaxes", "moveaxis", "flip", "fliplr", "flipud", "roll", "rot90", "sort", "topk",
+    "median", "repeat", "tile", "pad", "tril", "triu", "diagonal", "diag", "trace", "take", "index_select", "gather",
+    "take_along_axis", "dot", "inner", "outer", "tensordot", "cumsum", "cumprod", "diff",
+)  # fmt: skip

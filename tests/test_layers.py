@@ -1,0 +1,233 @@
+"""Normalisation, embedding, dropout and gates, as functions and modules, against PyTorch in float64."""
+
+import numpy as np
+import pytest
+
+import nngrad
+import nngrad.nn.functional as F
+from nngrad import Tensor, nn
+
+rng = np.random.default_rng(0)
+ROWS, SIGNAL, IMAGE = rng.normal(1, 2, (6, 4)), rng.normal(1, 2, (3, 4, 5)), rng.normal(1, 2, (3, 4, 5, 2))
+WEIGHT, BIAS, MEAN, VAR = rng.normal(size=4), rng.normal(size=4), rng.normal(size=4), rng.uniform(0.5, 2, 4)
+
+
+@pytest.fixture
+def torch():
+    return pytest.importorskip("torch")
+
+
+def agree(torch, ours, theirs, *arrays, rtol=1e-9):
+    xs = [Tensor(array, dtype=float, requires_grad=True) for array in arrays]
+    ts = [torch.tensor(array, requires_grad=True) for array in arrays]
+    y, expected = ours(*xs), theirs(*ts)
+    assert y.shape == tuple(expected.shape)
+    g = rng.normal(size=y.shape)
+    y.backward(g)
+    expected.backward(torch.tensor(g))
+    np.testing.assert_allclose(y.data, expected.detach().numpy(), rtol=rtol, atol=1e-11)
+    for x, t in zip(xs, ts, strict=True):
+        np.testing.assert_allclose(x.grad, t.grad.numpy(), rtol=rtol, atol=1e-11)
+
+
+@pytest.mark.parametrize("x", [ROWS, SIGNAL, IMAGE], ids=["rows", "signal", "image"])
+@pytest.mark.parametrize("training", [True, False])
+def test_batch_norm(torch, x, training):
+    ours, theirs = (MEAN.copy(), VAR.copy()), (torch.tensor(MEAN), torch.tensor(VAR))
+    agree(
+        torch,
+        lambda x, w, b: F.batch_norm(x, *ours, w, b, training, 0.3),
+        lambda x, w, b: torch.nn.functional.batch_norm(x, *theirs, w, b, training, 0.3),
+        x,
+        WEIGHT,
+        BIAS,
+    )
+    for own, other in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(own, other.numpy(), rtol=1e-12)
+    agree(
+        torch,
+        lambda x: F.batch_norm(x, None, None, training=True, eps=1e-2),
+        lambda x: torch.nn.functional.batch_norm(x, None, None, training=True, eps=1e-2),
+        x,
+    )
+
+
+@pytest.mark.parametrize("x", [SIGNAL, IMAGE], ids=["signal", "image"])
+@pytest.mark.parametrize("own", [True, False])
+def test_instance_norm(torch, x, own):
+    ours, theirs = (MEAN.copy(), VAR.copy()), (torch.tensor(MEAN), torch.tensor(VAR))
+    agree(
+        torch,
+        lambda x, w, b: F.instance_norm(x, *ours, w, b, own, 0.3),
+        lambda x, w, b: torch.nn.functional.instance_norm(x, *theirs, w, b, own, 0.3),
+        x,
+        WEIGHT,
+        BIAS,
+    )
+    for mine, other in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(mine, other.numpy(), rtol=1e-12)
+
+
+@pytest.mark.parametrize("x", [ROWS, SIGNAL, IMAGE], ids=["rows", "signal", "image"])
+@pytest.mark.parametrize("groups", [1, 2])
+def test_group_norm(torch, x, groups):
+    theirs = torch.nn.functional.group_norm
+    agree(
+        torch, lambda x, w, b: F.group_norm(x, groups, w, b), lambda x, w, b: theirs(x, groups, w, b), x, WEIGHT, BIAS
+    )
+    agree(torch, lambda x: F.group_norm(x, groups), lambda x: theirs(x, groups), x)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7])
+def test_local_response_norm(torch, size):
+    theirs = torch.nn.functional.local_response_norm
+    for x in (SIGNAL, IMAGE):
+        agree(torch, lambda x: F.local_response_norm(x, size, 0.3), lambda x: theirs(x, size, 0.3), x)
+
+
+def test_batch_norm_of_values_far_from_zero():
+    z = rng.normal(size=(64, 1))
+    x = (1e4 + 0.01 * z).astype(np.float32)
+    exact = x.astype(float)
+    exact = (exact - exact.mean(0)) / np.sqrt(exact.var(0) + 1e-5)
+    np.testing.assert_allclose(F.batch_norm(x, None, None, training=True).data, exact, rtol=1e-5, atol=1e-6)
+
+
+def test_second_derivatives():
+    nngrad.check_grads(
+        lambda x, w: (F.batch_norm(x, None, None, w, training=True) ** 2).sum(), (IMAGE, WEIGHT), order=2
+    )
+    nngrad.check_grads(lambda x: (F.group_norm(x, 2) ** 3).sum(), (SIGNAL,), order=2)
+    nngrad.check_grads(lambda x: (F.local_response_norm(x, 3) ** 2).sum(), (SIGNAL,), order=2)
+    nngrad.check_grads(lambda x: (F.glu(x) ** 2).sum(), (ROWS,), order=2)
+
+
+MODULES = [
+    ("BatchNorm1d", (4,), {}, ROWS),
+    ("BatchNorm1d", (4,), dict(momentum=None), SIGNAL),
+    ("BatchNorm2d", (4,), dict(affine=False, momentum=0.3), IMAGE),
+    ("BatchNorm2d", (4,), dict(track_running_stats=False), IMAGE),
+    ("InstanceNorm1d", (4,), dict(affine=True, track_running_stats=True), SIGNAL),
+    ("InstanceNorm2d", (4,), {}, IMAGE),
+    ("GroupNorm", (2, 4), {}, IMAGE),
+    ("RMSNorm", (4,), {}, ROWS),
+    ("RMSNorm", ((5, 2),), dict(eps=1e-3), IMAGE),
+    ("LocalResponseNorm", (3,), {}, IMAGE),
+    ("PReLU", (), {}, IMAGE),
+    ("PReLU", (4, 0.1), {}, IMAGE),
+    ("GLU", (), {}, ROWS),
+    ("Softmin", (1,), {}, ROWS),
+    ("Threshold", (0.3, 7.0), {}, ROWS),
+    ("Flatten", (), {}, IMAGE),
+    ("Flatten", (0, 1), {}, IMAGE),
+    ("Identity", (), {}, IMAGE),
+]
+
+
+@pytest.mark.parametrize("name, args, options, x", MODULES)
+def test_modules(torch, name, args, options, x):
+    ours, theirs = getattr(nn, name)(*args, **options), getattr(torch.nn, name)(*args, **options).double()
+    assert list(ours.state_dict()) == list(theirs.state_dict())
+    for key, parameter in list(ours.named_parameters()):
+        np.testing.assert_array_equal(parameter.data, theirs.state_dict()[key].numpy().astype(np.float32))
+        setattr(ours, key, Tensor(theirs.state_dict()[key].numpy(), dtype=float, requires_grad=True))
+    rtol = 1e-5 if options.get("track_running_stats", name.startswith("Batch")) else 1e-9  # statistics in float32
+    for _ in range(3):
+        agree(torch, ours, theirs, x)
+        x = x[::-1] + 0.3
+    for key, value in theirs.state_dict().items():
+        np.testing.assert_allclose(ours.state_dict()[key], value.numpy(), rtol=1e-5)
+    agree(torch, ours.eval(), theirs.eval(), x, rtol=rtol)
+    again = getattr(nn, name)(*args, **options)
+    again.load_state_dict(ours.state_dict())
+    np.testing.assert_allclose(again.eval()(x).data, ours(x).data, rtol=1e-6)
+    assert repr(ours).startswith(name)
+
+
+def test_rrelu(torch):
+    agree(torch, nn.RReLU().eval(), torch.nn.RReLU().eval(), ROWS)
+    draws = F.rrelu(np.full((50, 50), -1.0), 0.2, 0.4, training=True, generator=np.random.default_rng(3))
+    assert -0.4 <= draws.data.min() < -0.39 and -0.21 < draws.data.max() <= -0.2
+    with pytest.raises(ValueError, match="lower must not be above upper"):
+        F.rrelu(ROWS, 0.5, 0.1)
+
+
+@pytest.mark.parametrize("padding_idx", [None, 2, -1])
+def test_embedding(torch, padding_idx):
+    indices, table = rng.integers(0, 6, (3, 5)), rng.normal(size=(6, 4))
+    places = torch.tensor(indices)
+    agree(
+        torch,
+        lambda w: F.embedding(indices, w, padding_idx),
+        lambda w: torch.nn.functional.embedding(places, w, padding_idx),
+        table,
+    )
+    layer = nn.Embedding(6, 4, padding_idx)
+    assert layer(indices).shape == (3, 5, 4) and layer(indices.tolist()).dtype == np.float32
+    if padding_idx is not None:
+        assert (layer.weight.data[padding_idx] == 0).all()
+    np.testing.assert_array_equal(layer(Tensor(indices, dtype=int)).data, layer.weight.data[indices])
+
+
+def test_one_hot():
+    np.testing.assert_array_equal(F.one_hot([[0, 2]]).data, [[[1, 0, 0], [0, 0, 1]]])
+    assert F.one_hot([1], 4).tolist() == [[0, 1, 0, 0]] and F.one_hot([1]).dtype == np.int64
+
+
+def test_bilinear(torch):
+    x, y, w, b = rng.normal(size=(2, 5, 3)), rng.normal(size=(2, 5, 4)), rng.normal(size=(6, 3, 4)), rng.normal(size=6)
+    agree(torch, F.bilinear, torch.nn.functional.bilinear, x, y, w, b)
+    assert nn.Bilinear(3, 4, 6)(x, y).shape == (2, 5, 6)
+
+
+@pytest.mark.parametrize("name", ["dropout", "dropout1d", "dropout2d", "alpha_dropout"])
+def test_dropout_draws_from_a_generator(name):
+    x = {"dropout1d": np.ones((40, 50, 3)), "dropout2d": np.ones((40, 50, 3, 2))}.get(name, rng.normal(size=(200, 300)))
+    drop = getattr(F, name)
+    first, second = (drop(x, 0.3, True, generator=np.random.default_rng(5)).data for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+    np.testing.assert_array_equal(drop(x, 0.3, False).data, x.astype(np.float32) if x.dtype != np.float64 else x)
+    if name == "alpha_dropout":
+        assert abs(first.mean()) < 0.02 and abs(first.std() - 1) < 0.02
+        assert (np.abs(F.alpha_dropout(x, 1.0, True).data) < 1e-6).all()
+    else:
+        assert abs((first == 0).mean() - 0.3) < 0.03 and abs(first.mean() - x.mean()) < 0.05
+    if name in ("dropout1d", "dropout2d"):
+        channels = first.reshape(40, 50, -1)
+        assert (channels == channels[..., :1]).all()
+        with pytest.raises(ValueError, match=f"{name}: input must have"):
+            drop(np.ones(3), 0.3)
+    layer = getattr(nn, {"dropout": "Dropout", "alpha_dropout": "AlphaDropout"}.get(name, name.title()[:-1] + "d"))(0.3)
+    nngrad.manual_seed(0)
+    trained = layer(x).data
+    nngrad.manual_seed(0)
+    np.testing.assert_array_equal(trained, drop(x, 0.3, True).data)
+
+
+@pytest.mark.parametrize(
+    "call, error, message",
+    [
+        (lambda: F.batch_norm(ROWS[:1], None, None, training=True), ValueError, "more than 1 value per channel"),
+        (lambda: F.batch_norm(ROWS, None, None), ValueError, "running_mean and running_var are needed"),
+        (lambda: F.batch_norm(ROWS, MEAN, VAR, np.ones(3)), ValueError, r"weight of shape \(3,\) must be \(4,\)"),
+        (lambda: F.instance_norm(ROWS), ValueError, "at least 3 axes"),
+        (lambda: F.group_norm(ROWS, 3), ValueError, "4 channels can't be parted in 3 groups"),
+        (
+            lambda: nn.BatchNorm2d(4)(SIGNAL),
+            ValueError,
+            r"BatchNorm2d: .* 4 axes, got shape \(3, 4, 5\)",
+        ),
+        (lambda: nn.BatchNorm1d(3)(SIGNAL), ValueError, "the input must have 3 channels"),
+        (lambda: nn.Embedding(3, 2)([3]), IndexError, "there is no row 3"),
+        (lambda: nn.Embedding(3, 2)([0.5]), TypeError, "must be integers"),
+        (lambda: nn.Embedding(3, 2, 3), ValueError, "padding_idx 3 is none of 3"),
+        (lambda: F.one_hot([3], 2), ValueError, "must be from 0 to 1"),
+        (lambda: F.glu(np.ones((2, 3))), ValueError, "must have an even length along axis -1"),
+        (lambda: F.prelu(IMAGE, np.ones(3)), ValueError, r"prelu: weight of shape \(3,\) does not fit"),
+        (lambda: F.bilinear(ROWS, ROWS, np.ones((2, 4, 3))), ValueError, "do not fit weight"),
+        (lambda: F.dropout(ROWS, 1.5), ValueError, "from 0 to 1, got 1.5"),
+    ],
+)
+def test_bad_input_is_refused(call, error, message):
+    with pytest.raises(error, match=message):
+        call()

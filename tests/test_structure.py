@@ -1,0 +1,257 @@
+"""Functions that move elements: NumPy's answers, adjoints by two independent rules, derivatives of every order."""
+
+import inspect
+
+import numpy as np
+import pytest
+from nngrad_ops import OPS
+
+import nngrad
+from nngrad import Tensor, structure
+from nngrad.functions import function
+
+rng = np.random.default_rng(0)
+X = rng.normal(size=(3, 4))
+CUBE = rng.normal(size=(2, 3, 4))
+VECTOR = rng.normal(size=5)
+INDEX = rng.integers(0, 3, (2, 4))
+sliding = np.lib.stride_tricks.sliding_window_view
+
+# name -> samples of (array, further arguments...); those that NumPy has too are compared with it.
+LINEAR = {
+    "ravel": [(X,), (np.array(2.0),)],
+    "flatten": [(CUBE,), (CUBE, 1), (CUBE, 0, 1), (np.array(1.0),)],
+    "permute": [(CUBE, 2, 0, 1), (CUBE, (-1, 0, 1))],
+    "swapaxes": [(CUBE, 0, 2), (CUBE, -1, 1)],
+    "moveaxis": [(CUBE, 0, -1), (CUBE, (0, 2), (1, 0)), (CUBE, [2], [0])],
+    "flip": [(CUBE,), (CUBE, 1), (CUBE, (0, -1)), (np.array(1.0),)],
+    "fliplr": [(X,), (CUBE,)],
+    "flipud": [(X,), (VECTOR,)],
+    "roll": [(X, 1), (X, -6), (X, 2, 1), (CUBE, (1, -2), (0, 2)), (X, 0, 0), (X, 1, (0, 1)), (np.zeros((0, 2)), 1, 0)],
+    "rot90": [(X, k) for k in range(-1, 5)] + [(CUBE, 1, (2, 0)), (CUBE, 3, (1, 2))],
+    "repeat": [(X, 2), (X, 3, 0), (X, [1, 0, 2], 0), (X, [2, 1, 1, 0], -1)],
+    "tile": [(X, 2), (X, (2, 1)), (VECTOR, (2, 3)), (CUBE, (2, 1)), (np.array(3.0), 2), (X, (0, 1))],
+    "pad": [(X, ((1, 2), (0, 3))), (X, 1), (VECTOR, (2, 0))]
+    + [(X, 2, mode) for mode in ("edge", "reflect", "symmetric", "wrap")]
+    + [(VECTOR, (7, 9), mode) for mode in ("edge", "reflect", "symmetric", "wrap")]
+    + [(CUBE, ((0, 1), (2, 0), (3, 3)), "reflect")],
+    "sliding_window_view": [(VECTOR, 2), (X, (2, 3)), (CUBE, 2, 1), (CUBE, (2, 2), (2, 0))],
+    "tril": [(X,), (X, 1), (CUBE, -1)],
+    "triu": [(X,), (X, 1), (CUBE, -1)],
+    "diagonal": [(X,), (X, 1), (X, -2), (CUBE, 0, 1, 2), (CUBE, 1, -1, 0)],
+    "diag": [(X,), (X, 1), (VECTOR,), (VECTOR, 2), (VECTOR, -1)],
+    "trace": [(X,), (X, 1), (CUBE, 0, 1, 2)],
+    "take": [(X, [5, 0, 0]), (X, [[0, 0], [2, -1]], 0), (CUBE, 1, 1), (X, np.zeros((0,), int), 1)],
+    "index_select": [(CUBE, 1, [0, 0, 2])],
+    "take_along_axis": [(X, INDEX, 0), (X, rng.integers(0, 4, (3, 2)), 1), (X, np.array([[1], [0], [3]]), -1)],
+    "gather": [(X, 0, INDEX), (X, 1, rng.integers(0, 4, (2, 6))), (CUBE, -1, rng.integers(0, 4, (1, 2, 5)))],
+    "vstack": [([X, X[:1]],), ([VECTOR, VECTOR],)],
+    "hstack": [([X, X[:, :1]],), ([VECTOR, VECTOR[:2]],)],
+    "dstack": [([X, X],), ([VECTOR, VECTOR],), ([CUBE, CUBE[..., :1]],)],
+    "cumsum": [(X,), (X, 0), (CUBE, -1), (np.zeros((0, 2)), 0)],
+    "diff": [(X,), (X, 2), (CUBE, 1, 0)],
+    "sort": [(X,), (X, 0), (X, None), (CUBE, 1)],
+    "median": [(X,), (X, 0), (X, 1), (CUBE, (0, 2)), (VECTOR,)],
+}
+NOT_LINEAR = {
+    "cumprod": [(X,), (X, 0), (CUBE, 1), (CUBE, -1)],
+    "dot": [(X, CUBE[0].T), (VECTOR, VECTOR), (CUBE, VECTOR[:4]), (X, CUBE.swapaxes(1, 2)), (X, np.array(2.0))],
+    "inner": [(X, CUBE), (VECTOR, VECTOR), (np.array(2.0), X)],
+    "outer": [(VECTOR, X), (X, VECTOR)],
+    "tensordot": [
+        (X, CUBE[0].T, 1),
+        (CUBE, X),
+        (CUBE, X, ([1, 2], [0, 1])),
+        (X, VECTOR, 0),
+        (CUBE, CUBE, ((0, 2), (0, 2))),
+    ],
+}
+OTHERWISE = {"topk", "array_split"}  # several outputs: tested below
+OF_NUMPY = {name: sliding if name == "sliding_window_view" else getattr(np, name, None) for name in structure.FUNCTIONS}
+SAMPLES = [(name, args) for name, samples in LINEAR.items() for args in samples]
+EVERY = SAMPLES + [(name, args) for name, samples in NOT_LINEAR.items() for args in samples]
+
+
+def named(case):
+    name, args = case
+    return f"{name}-{'-'.join(str(np.shape(arg) if isinstance(arg, np.ndarray) else arg) for arg in args)[:40]}"
+
+
+def lists(args):
+    """The arrays among the arguments that carry gradients, and a function that puts others in their place."""
+    moving = [i for i, arg in enumerate(args) if isinstance(arg, np.ndarray) and arg.dtype.kind == "f"]
+    if isinstance(args[0], list):
+        return list(args[0]), lambda arrays: (list(arrays), *args[1:])
+
+    def put(arrays):
+        arrays = iter(arrays)
+        return tuple(next(arrays) if i in moving else arg for i, arg in enumerate(args))
+
+    return [args[i] for i in moving], put
+
+
+def test_every_function_has_samples():
+    assert set(LINEAR) | set(NOT_LINEAR) | OTHERWISE == set(structure.FUNCTIONS)
+    assert set(structure.METHODS) <= set(structure.FUNCTIONS)
+
+
+@pytest.mark.parametrize("case", EVERY, ids=named)
+def test_answers_are_those_of_numpy(case):
+    name, args = case
+    arrays, put = lists(args)
+    before = [array.copy() for array in arrays]
+    tensors = put([Tensor(array, dtype=float) for array in arrays])
+    y = getattr(nngrad, name)(*tensors)
+    if OF_NUMPY[name] is not None:
+        expected = OF_NUMPY[name](*args)
+        np.testing.assert_allclose(y.data, expected, rtol=1e-13, atol=1e-15)
+        assert y.shape == np.shape(expected)
+        np.testing.assert_array_equal(OF_NUMPY[name](*tensors).data, y.data)
+    if name in structure.METHODS and isinstance(tensors[0], Tensor):
+        np.testing.assert_array_equal(getattr(tensors[0], name)(*tensors[1:]).data, y.data)
+    for array, old in zip(arrays, before, strict=True):
+        np.testing.assert_array_equal(array, old)
+    for dtype in (np.float16, np.float32, np.float64):
+        kept = getattr(nngrad, name)(*put([Tensor(array, dtype=dtype) for array in arrays]))
+        assert kept.dtype == dtype and isinstance(kept.data, np.ndarray)
+
+
+@pytest.mark.parametrize("case", EVERY, ids=named)
+def test_derivatives(case):
+    name, args = case
+    arrays, put = lists(args)
+    f = getattr(nngrad, name)
+    tangents = [np.random.default_rng(i).normal(size=array.shape) for i, array in enumerate(arrays)]
+    y, tangent = nngrad.jvp(lambda *xs: f(*put(xs)), tuple(arrays), tuple(tangents))
+    g = rng.normal(size=y.shape)
+    leaves = [Tensor(array, dtype=float, requires_grad=True) for array in arrays]
+    f(*put(leaves)).backward(g)
+    pulled = sum(np.vdot(v, leaf.grad) for v, leaf in zip(tangents, leaves, strict=True))
+    np.testing.assert_allclose(pulled, np.vdot(tangent.data, g), rtol=1e-11, atol=1e-12)
+    nngrad.check_grads(lambda *xs: (f(*put(xs)) ** 2).sum(), tuple(arrays), order=2)
+
+
+MAPS = [case for case in SAMPLES if case[0] not in ("trace", "cumsum", "diff", "median")]
+
+
+@pytest.mark.parametrize("case", MAPS, ids=named)
+def test_adjoint_is_that_of_the_index_map(case):
+    """What the op does to the places 1, 2, ... tells where every element goes: the adjoint adds up along that map."""
+    name, args = case
+    arrays, put = lists(args)
+    count = sum(array.size for array in arrays)
+    places = 1 + np.arange(count)  # 0 stands for no element
+    if name == "sort":  # in the order of the values
+        places = 1 + np.argsort(np.argsort(arrays[0], axis=None))
+    own = np.split(places, np.cumsum([array.size for array in arrays])[:-1])
+    leaves = [
+        Tensor(one.reshape(array.shape), dtype=float, requires_grad=True)
+        for one, array in zip(own, arrays, strict=True)
+    ]
+    y = getattr(nngrad, name)(*put(leaves))
+    g = rng.normal(size=y.shape)
+    y.backward(g)
+    expected = np.bincount(y.data.astype(int).ravel(), g.ravel(), minlength=count + 1)
+    found = np.concatenate([leaf.grad.ravel() for leaf in leaves])
+    np.testing.assert_allclose(found, expected[places], rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("axis", [0, 1, -1])
+@pytest.mark.parametrize("largest", [True, False])
+def test_topk(axis, largest):
+    torch = pytest.importorskip("torch")
+    t, r = Tensor(X, dtype=float, requires_grad=True), torch.tensor(X, requires_grad=True)
+    values, indices = t.topk(2, axis, largest)
+    expected, places = torch.topk(r, 2, axis, largest)
+    np.testing.assert_array_equal(values.data, expected.detach().numpy())
+    np.testing.assert_array_equal(indices, places.numpy())
+    g = rng.normal(size=values.shape)
+    values.backward(g)
+    expected.backward(torch.tensor(g))
+    np.testing.assert_array_equal(t.grad, r.grad.numpy())
+
+
+@pytest.mark.parametrize("sections, axis", [(3, 1), ([1, 3], 1), (2, 0), ([2, 9], 1), (5, 1)])
+def test_array_split(sections, axis):
+    parts = nngrad.array_split(Tensor(X, dtype=float), sections, axis)
+    for part, expected in zip(parts, np.array_split(X, sections, axis), strict=True):
+        np.testing.assert_array_equal(part.data, expected)
+    nngrad.check_grads(lambda x: sum((p * p).sum() for p in nngrad.array_split(x, sections, axis)), (X,), order=2)
+
+
+def test_cumprod_beside_zeros():
+    x = np.array([2.0, 0.0, 3.0, 0.0, -1.0])
+    nngrad.check_grads(lambda x: (nngrad.cumprod(x) * np.arange(1.0, 6)).sum(), (x,), order=2)
+
+
+def test_median_of_nan_is_nan():
+    x = np.array([[1.0, np.nan, 2.0], [3.0, 1.0, 2.0]])
+    np.testing.assert_array_equal(nngrad.median(x, 1).data, [np.nan, 2.0])
+
+
+def test_sorting_passes_ties_and_non_contiguous_arrays():
+    x = Tensor(np.array([[2.0, 1.0, 2.0], [1.0, 1.0, 0.0]]), dtype=float, requires_grad=True)
+    y = nngrad.sort(x.T(), axis=0)
+    y.backward(np.arange(6.0).reshape(3, 2))
+    np.testing.assert_array_equal(x.grad, [[2, 0, 4], [3, 5, 1]])
+
+
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda: nngrad.flip(X, 2), "flip: there is no axis 2 in 2 axes; give one from -2 to 1"),
+        (lambda: nngrad.moveaxis(X, (0, 0), (1, 0)), "moveaxis: source"),
+        (lambda: nngrad.rot90(X, 1, (0, 0)), "rot90: the axes must be different"),
+        (lambda: nngrad.topk(X, 5), "topk: k must be from 0 to 4"),
+        (lambda: nngrad.pad(X, 1, "linear_ramp"), "pad: mode must be 'constant'"),
+        (lambda: nngrad.diag(CUBE), "diag: the input must have one axis or two"),
+        (lambda: nngrad.tensordot(X, X, 1), r"tensordot: axes \(1,\) of \(3, 4\) and \(0,\) of \(3, 4\)"),
+        (lambda: nngrad.gather(X, 0, np.zeros((1, 5), int)), r"gather: index of shape \(1, 5\) does not fit"),
+        (lambda: nngrad.flatten(CUBE, 2, 1), "flatten: start_axis 2 comes after end_axis 1"),
+        (lambda: nngrad.sliding_window_view(X, (2, 2, 2)), "window_shape"),
+        (lambda: nngrad.sliding_window_view(X, (4, 2)), "fit"),
+        (lambda: nngrad.median(np.zeros((0,))), "there are no elements"),
+        (lambda: nngrad.take_along_axis(X, [0], 0), "must have 2 axes"),
+    ],
+)
+def test_bad_arguments_are_refused(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_functions_are_documented_and_have_numpys_arguments():
+    for name, own in structure.FUNCTIONS.items():
+        assert own.__doc__
+        if OF_NUMPY[name] is None:
+            continue
+        ours = list(inspect.signature(own).parameters)
+        try:
+            theirs = list(inspect.signature(OF_NUMPY[name]).parameters)
+        except ValueError:
+            continue
+        shared = [one for one in theirs if one in ours]
+        assert [one for one in ours if one not in ("keepdims", "constant_values")] == [
+            one for one in shared if one not in ("keepdims", "constant_values")
+        ], name
+
+
+WINDOWS = [
+    ((9,), dict(axes=(0,), size=(3,), step=(2,), dilation=(2,))),
+    ((2, 7, 6), dict(axes=(1, 2), size=(3, 2), step=(1, 3), dilation=(2, 1))),
+    ((2, 7, 6), dict(axes=(-2, -1), size=(1, 6), step=(2, 1), dilation=(1, 1))),
+]
+
+
+@pytest.mark.parametrize("shape, params", WINDOWS)
+def test_windows_and_their_adjoint(shape, params):
+    x, v = rng.normal(size=(2, *shape))
+    windows, add_windows = function(OPS["windows"]), function(OPS["add_windows"])
+    y = windows(x, **params)
+    u = rng.normal(size=y.shape)
+    back = add_windows(u, shape=shape, **params)
+    np.testing.assert_allclose(np.vdot(y.data, u), np.vdot(x, back.data), rtol=1e-5)
+    places = windows(np.arange(x.size).reshape(shape), **params).data
+    expected = np.bincount(places.ravel(), u.ravel(), minlength=x.size).reshape(shape)
+    np.testing.assert_allclose(add_windows(Tensor(u, dtype=float), shape=shape, **params).data, expected, atol=1e-13)
+    nngrad.check_grads(lambda x: (windows(x * x, **params) ** 2).sum(), (v,), order=2)
+    nngrad.check_grads(lambda u: (add_windows(u * u, shape=shape, **params) ** 2).sum(), (u,), order=2)

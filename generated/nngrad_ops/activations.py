@@ -109,6 +109,79 @@ def prelu_jvp(dx, dweight, x, weight):
     return runtime.total(terms, shape)
 
 
+# --- gate ---
+
+
+def gate_and_residuals(x1, x2):
+    """`gate` with what its derivatives reuse."""
+    t = np.abs(x2, out=...)
+    t = np.negative(t, out=t)
+    t = np.exp(t, out=t)
+    u = np.add(t, 1, out=...)
+    t = np.maximum(t, x2 >= 0, out=t)
+    sigmoid_x2 = np.divide(t, u, out=t)
+    t = np.multiply(sigmoid_x2, x1, out=...)
+    y = runtime.decayed(t, x1, x2)
+    return y, sigmoid_x2
+
+
+def gate(x1, x2):
+    """x1 sigmoid(x2): what `glu` does to the halves of its input (Dauphin et al. 2017).
+
+    Formula:
+        return x1 * sigmoid(x2)
+
+    Derivative:
+        dx1 = g*sigmoid_x2
+        dx2 = g*x1*sigmoid_slope(x2)
+
+    Residuals: x1, x2, sigmoid_x2.
+    Rounding error in float32, simulated: y 2.3, dx1 1.3, dx2 2.8 ulp.
+    """
+    return gate_and_residuals(x1, x2)[0]
+
+
+def gate_vjp(g, x1, x2, sigmoid_x2, needs):
+    """Cotangents of `gate`'s inputs."""
+    dx1 = dx2 = None
+    if needs[0]:
+        dx1 = runtime.unbroadcast(np.multiply(g, sigmoid_x2, out=...), x1.shape)
+    if needs[1]:
+        t = np.abs(x2, out=...)
+        t = np.negative(t, out=t)
+        t = np.exp(t, out=t)
+        u = np.add(t, 1, out=...)
+        t = np.divide(t, u, out=t)
+        t = np.divide(t, u, out=t)
+        u = np.multiply(x1, t, out=...)
+        u = runtime.decayed(u, x1, x2)
+        t = np.negative(x2, out=t)
+        u = runtime.decayed(u, x1, t)
+        dx2 = runtime.unbroadcast(np.multiply(g, u, out=u), x2.shape)
+    return dx1, dx2
+
+
+def gate_jvp(dx1, dx2, x1, x2, sigmoid_x2):
+    """Tangent of `gate`'s output."""
+    shape = np.broadcast_shapes(x1.shape, x2.shape)
+    terms = []
+    if dx1 is not None:
+        terms.append(np.multiply(dx1, sigmoid_x2, out=...))
+    if dx2 is not None:
+        t = np.abs(x2, out=...)
+        t = np.negative(t, out=t)
+        t = np.exp(t, out=t)
+        u = np.add(t, 1, out=...)
+        t = np.divide(t, u, out=t)
+        t = np.divide(t, u, out=t)
+        u = np.multiply(x1, t, out=...)
+        u = runtime.decayed(u, x1, x2)
+        t = np.negative(x2, out=t)
+        u = runtime.decayed(u, x1, t)
+        terms.append(np.multiply(dx2, u, out=u))
+    return runtime.total(terms, shape)
+
+
 # --- threshold ---
 
 

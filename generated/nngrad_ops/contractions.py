@@ -45,6 +45,120 @@ def matmul_jvp(da, db, a, b):
     return runtime.summed(terms)
 
 
+# --- vecdot ---
+
+
+def vecdot(x1, x2):
+    """Sum of products along the last axis; leading axes broadcast.
+
+    Formula:
+        return sum(x1[..., k] * x2[..., k], k)
+
+    Derivative:
+        dx1: ...,...k->...k
+        dx2: ...,...k->...k
+
+    Residuals: x1, x2.
+    """
+    return runtime.contract("...k,...k->...", x1, x2)
+
+
+def vecdot_vjp(g, x1, x2, needs):
+    """Cotangents of `vecdot`'s inputs."""
+    dx1 = dx2 = None
+    if needs[0]:
+        dx1 = runtime.unbroadcast(runtime.contract("...,...k->...k", g, x2), x1.shape)
+    if needs[1]:
+        dx2 = runtime.unbroadcast(runtime.contract("...,...k->...k", g, x1), x2.shape)
+    return dx1, dx2
+
+
+def vecdot_jvp(dx1, dx2, x1, x2):
+    """Tangent of `vecdot`'s output."""
+    terms = []
+    if dx1 is not None:
+        terms.append(runtime.contract("...k,...k->...", dx1, x2))
+    if dx2 is not None:
+        terms.append(runtime.contract("...k,...k->...", x1, dx2))
+    return runtime.summed(terms)
+
+
+# --- matvec ---
+
+
+def matvec(x1, x2):
+    """Product of matrices, in the last two axes, and vectors, in the last one; leading axes broadcast.
+
+    Formula:
+        return sum(x1[..., i, k] * x2[..., k], k)
+
+    Derivative:
+        dx1: ...i,...k->...ik
+        dx2: ...i,...ik->...k
+
+    Residuals: x1, x2.
+    """
+    return runtime.contract("...ik,...k->...i", x1, x2)
+
+
+def matvec_vjp(g, x1, x2, needs):
+    """Cotangents of `matvec`'s inputs."""
+    dx1 = dx2 = None
+    if needs[0]:
+        dx1 = runtime.unbroadcast(runtime.contract("...i,...k->...ik", g, x2), x1.shape)
+    if needs[1]:
+        dx2 = runtime.unbroadcast(runtime.contract("...i,...ik->...k", g, x1), x2.shape)
+    return dx1, dx2
+
+
+def matvec_jvp(dx1, dx2, x1, x2):
+    """Tangent of `matvec`'s output."""
+    terms = []
+    if dx1 is not None:
+        terms.append(runtime.contract("...ik,...k->...i", dx1, x2))
+    if dx2 is not None:
+        terms.append(runtime.contract("...ik,...k->...i", x1, dx2))
+    return runtime.summed(terms)
+
+
+# --- vecmat ---
+
+
+def vecmat(x1, x2):
+    """Product of vectors, in the last axis, and matrices, in the last two; leading axes broadcast.
+
+    Formula:
+        return sum(x1[..., k] * x2[..., k, j], k)
+
+    Derivative:
+        dx1: ...j,...kj->...k
+        dx2: ...j,...k->...kj
+
+    Residuals: x1, x2.
+    """
+    return runtime.contract("...k,...kj->...j", x1, x2)
+
+
+def vecmat_vjp(g, x1, x2, needs):
+    """Cotangents of `vecmat`'s inputs."""
+    dx1 = dx2 = None
+    if needs[0]:
+        dx1 = runtime.unbroadcast(runtime.contract("...j,...kj->...k", g, x2), x1.shape)
+    if needs[1]:
+        dx2 = runtime.unbroadcast(runtime.contract("...j,...k->...kj", g, x1), x2.shape)
+    return dx1, dx2
+
+
+def vecmat_jvp(dx1, dx2, x1, x2):
+    """Tangent of `vecmat`'s output."""
+    terms = []
+    if dx1 is not None:
+        terms.append(runtime.contract("...k,...kj->...j", dx1, x2))
+    if dx2 is not None:
+        terms.append(runtime.contract("...k,...kj->...j", x1, dx2))
+    return runtime.summed(terms)
+
+
 # --- correlate1d ---
 
 

@@ -280,6 +280,293 @@ def layer_norm_jvp(dx, dweight, dbias, x, weight, bias, y, scale_x, scale, y1, a
     return layer_norm_plain_jvp(dx, x, y, scale_x, scale, axis, eps)
 
 
+# --- standardize ---
+
+
+def standardize_weight_bias_and_residuals(x, mean, var, weight, bias, eps=1e-05):
+    """`standardize` where weight is not None and bias is not None with what its derivatives reuse."""
+    t = np.add(var, eps, out=...)
+    t = np.sqrt(t, out=t)
+    root_var = np.divide(1, t, out=t)
+    t = np.subtract(x, mean, out=...)
+    y1 = np.multiply(root_var, t, out=...)
+    y2 = np.multiply(weight, y1, out=...)
+    y = np.add(bias, y2, out=...)
+    return y, root_var, y1, y2
+
+
+def standardize_weight_bias_vjp(g, x, mean, var, weight, bias, root_var, y1, y2, needs, eps=1e-05):
+    """Cotangents of `standardize_weight_bias`'s inputs."""
+    t = np.multiply(g, root_var, out=...)
+    t = np.multiply(t, weight, out=t)
+    dx = dmean = dvar = dweight = dbias = None
+    if needs[0]:
+        dx = runtime.unbroadcast(t, x.shape)
+    if needs[1]:
+        dmean = runtime.unbroadcast(np.negative(t, out=...), mean.shape)
+    if needs[2]:
+        u = np.add(var, eps, out=...)
+        u = np.multiply(u, 2, out=u)
+        v = np.divide(y2, u, out=...)
+        u = np.multiply(v, g, out=...)
+        dvar = runtime.unbroadcast(np.negative(u, out=u), var.shape)
+    if needs[3]:
+        dweight = runtime.unbroadcast(np.multiply(g, y1, out=...), weight.shape)
+    if needs[4]:
+        dbias = runtime.unbroadcast(g, bias.shape)
+    return dx, dmean, dvar, dweight, dbias
+
+
+def standardize_weight_bias_jvp(
+    dx, dmean, dvar, dweight, dbias, x, mean, var, weight, bias, root_var, y1, y2, eps=1e-05
+):
+    """Tangent of `standardize_weight_bias`'s output."""
+    shape = np.broadcast_shapes(x.shape, mean.shape, var.shape, weight.shape, bias.shape)
+    terms = []
+    if dx is not None:
+        t = np.multiply(dx, root_var, out=...)
+        terms.append(np.multiply(t, weight, out=...))
+    if dmean is not None:
+        t = np.multiply(dmean, root_var, out=...)
+        u = np.multiply(t, weight, out=...)
+        terms.append(np.negative(u, out=u))
+    if dvar is not None:
+        t = np.add(var, eps, out=...)
+        t = np.multiply(t, 2, out=t)
+        u = np.divide(y2, t, out=...)
+        u = np.multiply(u, dvar, out=u)
+        terms.append(np.negative(u, out=u))
+    if dweight is not None:
+        terms.append(np.multiply(dweight, y1, out=...))
+    if dbias is not None:
+        terms.append(dbias)
+    return runtime.total(terms, shape)
+
+
+def standardize_weight_and_residuals(x, mean, var, weight, eps=1e-05):
+    """`standardize` where weight is not None and bias is None with what its derivatives reuse."""
+    t = np.add(var, eps, out=...)
+    t = np.sqrt(t, out=t)
+    root_var = np.divide(1, t, out=t)
+    t = np.subtract(x, mean, out=...)
+    y1 = np.multiply(root_var, t, out=...)
+    y = np.multiply(weight, y1, out=...)
+    return y, root_var, y1, None
+
+
+def standardize_weight_vjp(g, x, mean, var, weight, y, root_var, y1, needs, eps=1e-05):
+    """Cotangents of `standardize_weight`'s inputs."""
+    t = np.multiply(g, root_var, out=...)
+    t = np.multiply(t, weight, out=t)
+    dx = dmean = dvar = dweight = None
+    if needs[0]:
+        dx = runtime.unbroadcast(t, x.shape)
+    if needs[1]:
+        dmean = runtime.unbroadcast(np.negative(t, out=...), mean.shape)
+    if needs[2]:
+        u = np.add(var, eps, out=...)
+        u = np.multiply(u, 2, out=u)
+        v = np.divide(y, u, out=...)
+        v = np.multiply(v, g, out=v)
+        dvar = runtime.unbroadcast(np.negative(v, out=v), var.shape)
+    if needs[3]:
+        dweight = runtime.unbroadcast(np.multiply(g, y1, out=...), weight.shape)
+    return dx, dmean, dvar, dweight, None
+
+
+def standardize_weight_jvp(dx, dmean, dvar, dweight, x, mean, var, weight, y, root_var, y1, eps=1e-05):
+    """Tangent of `standardize_weight`'s output."""
+    shape = np.broadcast_shapes(x.shape, mean.shape, var.shape, weight.shape)
+    terms = []
+    if dx is not None:
+        t = np.multiply(dx, root_var, out=...)
+        terms.append(np.multiply(t, weight, out=...))
+    if dmean is not None:
+        t = np.multiply(dmean, root_var, out=...)
+        u = np.multiply(t, weight, out=...)
+        terms.append(np.negative(u, out=u))
+    if dvar is not None:
+        t = np.add(var, eps, out=...)
+        t = np.multiply(t, 2, out=t)
+        u = np.divide(y, t, out=...)
+        u = np.multiply(u, dvar, out=u)
+        terms.append(np.negative(u, out=u))
+    if dweight is not None:
+        terms.append(np.multiply(dweight, y1, out=...))
+    return runtime.total(terms, shape)
+
+
+def standardize_bias_and_residuals(x, mean, var, bias, eps=1e-05):
+    """`standardize` where weight is None and bias is not None with what its derivatives reuse."""
+    t = np.add(var, eps, out=...)
+    t = np.sqrt(t, out=t)
+    root_var = np.divide(1, t, out=t)
+    t = np.subtract(x, mean, out=...)
+    y1 = np.multiply(root_var, t, out=...)
+    y = np.add(bias, y1, out=...)
+    return y, root_var, y1, None
+
+
+def standardize_bias_vjp(g, x, mean, var, bias, root_var, y1, needs, eps=1e-05):
+    """Cotangents of `standardize_bias`'s inputs."""
+    t = np.multiply(g, root_var, out=...)
+    dx = dmean = dvar = dbias = None
+    if needs[0]:
+        dx = runtime.unbroadcast(t, x.shape)
+    if needs[1]:
+        dmean = runtime.unbroadcast(np.negative(t, out=...), mean.shape)
+    if needs[2]:
+        u = np.add(var, eps, out=...)
+        u = np.multiply(u, 2, out=u)
+        v = np.divide(y1, u, out=...)
+        u = np.multiply(v, g, out=...)
+        dvar = runtime.unbroadcast(np.negative(u, out=u), var.shape)
+    if needs[4]:
+        dbias = runtime.unbroadcast(g, bias.shape)
+    return dx, dmean, dvar, None, dbias
+
+
+def standardize_bias_jvp(dx, dmean, dvar, dbias, x, mean, var, bias, root_var, y1, eps=1e-05):
+    """Tangent of `standardize_bias`'s output."""
+    shape = np.broadcast_shapes(x.shape, mean.shape, var.shape, bias.shape)
+    terms = []
+    if dx is not None:
+        terms.append(np.multiply(dx, root_var, out=...))
+    if dmean is not None:
+        t = np.multiply(dmean, root_var, out=...)
+        terms.append(np.negative(t, out=t))
+    if dvar is not None:
+        t = np.add(var, eps, out=...)
+        t = np.multiply(t, 2, out=t)
+        u = np.divide(y1, t, out=...)
+        u = np.multiply(u, dvar, out=u)
+        terms.append(np.negative(u, out=u))
+    if dbias is not None:
+        terms.append(dbias)
+    return runtime.total(terms, shape)
+
+
+def standardize_plain_and_residuals(x, mean, var, eps=1e-05):
+    """`standardize` where weight is None and bias is None with what its derivatives reuse."""
+    t = np.add(var, eps, out=...)
+    t = np.sqrt(t, out=t)
+    root_var = np.divide(1, t, out=t)
+    t = np.subtract(x, mean, out=...)
+    y = np.multiply(root_var, t, out=...)
+    return y, root_var, None, None
+
+
+def standardize_plain_vjp(g, x, mean, var, y, root_var, needs, eps=1e-05):
+    """Cotangents of `standardize_plain`'s inputs."""
+    t = np.multiply(g, root_var, out=...)
+    dx = dmean = dvar = None
+    if needs[0]:
+        dx = runtime.unbroadcast(t, x.shape)
+    if needs[1]:
+        dmean = runtime.unbroadcast(np.negative(t, out=...), mean.shape)
+    if needs[2]:
+        u = np.add(var, eps, out=...)
+        u = np.multiply(u, 2, out=u)
+        v = np.divide(y, u, out=...)
+        v = np.multiply(v, g, out=v)
+        dvar = runtime.unbroadcast(np.negative(v, out=v), var.shape)
+    return dx, dmean, dvar, None, None
+
+
+def standardize_plain_jvp(dx, dmean, dvar, x, mean, var, y, root_var, eps=1e-05):
+    """Tangent of `standardize_plain`'s output."""
+    shape = np.broadcast_shapes(x.shape, mean.shape, var.shape)
+    terms = []
+    if dx is not None:
+        terms.append(np.multiply(dx, root_var, out=...))
+    if dmean is not None:
+        t = np.multiply(dmean, root_var, out=...)
+        terms.append(np.negative(t, out=t))
+    if dvar is not None:
+        t = np.add(var, eps, out=...)
+        t = np.multiply(t, 2, out=t)
+        u = np.divide(y, t, out=...)
+        u = np.multiply(u, dvar, out=u)
+        terms.append(np.negative(u, out=u))
+    return runtime.total(terms, shape)
+
+
+def standardize_and_residuals(x, mean, var, weight=None, bias=None, eps=1e-05):
+    """`standardize` with what its derivatives reuse."""
+    if weight is not None and bias is not None:
+        return standardize_weight_bias_and_residuals(x, mean, var, weight, bias, eps)
+    if weight is not None and bias is None:
+        return standardize_weight_and_residuals(x, mean, var, weight, eps)
+    if weight is None and bias is not None:
+        return standardize_bias_and_residuals(x, mean, var, bias, eps)
+    return standardize_plain_and_residuals(x, mean, var, eps)
+
+
+def standardize(x, mean, var, weight=None, bias=None, eps=1e-05):
+    """Normalisation by a mean and a variance that are given, as batch normalisation in evaluation (Ioffe & Szegedy
+    2015).
+
+    Formula:
+        y = (x - mean) * rsqrt(var + eps)
+        if weight is not None:
+            y = y * weight
+        if bias is not None:
+            y = y + bias
+        return y
+
+    Derivative where weight is not None and bias is not None:
+        dx = g*root_var*weight
+        dmean = -g*root_var*weight
+        dvar = g*(bias - y)/(2*eps + 2*var)
+        dweight = g*y1
+        dbias = g
+
+    Derivative where weight is not None and bias is None:
+        dx = g*root_var*weight
+        dmean = -g*root_var*weight
+        dvar = -g*y/(2*eps + 2*var)
+        dweight = g*y1
+
+    Derivative where weight is None and bias is not None:
+        dx = g*root_var
+        dmean = -g*root_var
+        dvar = g*(bias - y)/(2*eps + 2*var)
+        dbias = g
+
+    Derivative where weight is None and bias is None:
+        dx = g*root_var
+        dmean = -g*root_var
+        dvar = -g*y/(2*eps + 2*var)
+
+    Residuals: x, mean, var, weight, bias, y, root_var, y1, y2.
+    """
+    return standardize_and_residuals(x, mean, var, weight, bias, eps)[0]
+
+
+def standardize_vjp(g, x, mean, var, weight, bias, y, root_var, y1, y2, needs, eps=1e-05):
+    """Cotangent of `standardize`'s inputs."""
+    if weight is not None and bias is not None:
+        return standardize_weight_bias_vjp(g, x, mean, var, weight, bias, root_var, y1, y2, needs, eps)
+    if weight is not None and bias is None:
+        return standardize_weight_vjp(g, x, mean, var, weight, y, root_var, y1, needs, eps)
+    if weight is None and bias is not None:
+        return standardize_bias_vjp(g, x, mean, var, bias, root_var, y1, needs, eps)
+    return standardize_plain_vjp(g, x, mean, var, y, root_var, needs, eps)
+
+
+def standardize_jvp(dx, dmean, dvar, dweight, dbias, x, mean, var, weight, bias, y, root_var, y1, y2, eps=1e-05):
+    """Tangent of `standardize`'s output."""
+    if weight is not None and bias is not None:
+        return standardize_weight_bias_jvp(
+            dx, dmean, dvar, dweight, dbias, x, mean, var, weight, bias, root_var, y1, y2, eps
+        )
+    if weight is not None and bias is None:
+        return standardize_weight_jvp(dx, dmean, dvar, dweight, x, mean, var, weight, y, root_var, y1, eps)
+    if weight is None and bias is not None:
+        return standardize_bias_jvp(dx, dmean, dvar, dbias, x, mean, var, bias, root_var, y1, eps)
+    return standardize_plain_jvp(dx, dmean, dvar, x, mean, var, y, root_var, eps)
+
+
 # --- rms_norm ---
 
 

@@ -373,23 +373,19 @@ def clip_pushforward(ops, tangents, inputs, y, min=None, max=None):
 
 def copysign_pullback(ops, g, inputs, y, needs):
     x1, x2 = inputs
-    dx1 = dx2 = None
+    dx1 = None
     if needs[0]:
-        dx1 = ops.unbroadcast(g * ops.copysign(1, x2) * ops.sign(x1), shape=x1.shape)
-    if needs[1]:
-        dx2 = x2 * 0
-    return dx1, dx2
+        t = g * ops.sign(x1)
+        dx1 = ops.unbroadcast(ops.where(np.signbit(x2.data), -t, t), shape=x1.shape)
+    return dx1, None
 
 
 def copysign_pushforward(ops, tangents, inputs, y):
     x1, x2 = inputs
-    dx1, dx2 = tangents
+    dx1, _ = tangents
     shape = np.broadcast_shapes(x1.shape, x2.shape)
-    terms = []
-    if dx1 is not None:
-        terms.append(dx1 * ops.copysign(1, x2) * ops.sign(x1))
-    if dx2 is not None:
-        terms.append(dx2 * 0)
+    t = dx1 * ops.sign(x1)
+    terms = [ops.where(np.signbit(x2.data), -t, t)]
     return ops.broadcast(runtime.summed(terms), shape=shape)
 
 
@@ -591,6 +587,21 @@ def elu_pushforward(ops, tangents, inputs, y, alpha=1.0):
     return ops.where(t, dx, dx * ops.exp(ops.where(t, 0, x)) * alpha)
 
 
+def entr_pullback(ops, g, inputs, y, needs):
+    (x,) = inputs
+    t = x == 0
+    log_x = ops.log(ops.where(t, 1, x))
+    return (ops.where(t, 0, g * -(log_x + 1)),)
+
+
+def entr_pushforward(ops, tangents, inputs, y):
+    (x,) = inputs
+    (dx,) = tangents
+    t = x == 0
+    log_x = ops.log(ops.where(t, 1, x))
+    return ops.where(t, 0, dx * -(log_x + 1))
+
+
 def erf_pullback(ops, g, inputs, y, needs):
     (x,) = inputs
     t = ops.clip(x, -32, 32)
@@ -759,6 +770,39 @@ def fmod_pushforward(ops, tangents, inputs, y):
     if dx2 is not None:
         t = dx2 * ops.floor_divide(ops.abs(x1), ops.abs(x2)) * ops.sign(x1)
         terms.append(-(t * ops.sign(x2)))
+    return ops.broadcast(runtime.summed(terms), shape=shape)
+
+
+def frac_pullback(ops, g, inputs, y, needs):
+    return (g,)
+
+
+def frac_pushforward(ops, tangents, inputs, y):
+    (dx,) = tangents
+    return dx
+
+
+def gate_pullback(ops, g, inputs, y, needs):
+    x1, x2 = inputs
+    dx1 = dx2 = None
+    if needs[0]:
+        sigmoid_x2 = ops.sigmoid(x2)
+        dx1 = ops.unbroadcast(g * sigmoid_x2, shape=x1.shape)
+    if needs[1]:
+        dx2 = ops.unbroadcast(g * x1 * ops.sigmoid_slope(x2), shape=x2.shape)
+    return dx1, dx2
+
+
+def gate_pushforward(ops, tangents, inputs, y):
+    x1, x2 = inputs
+    dx1, dx2 = tangents
+    shape = np.broadcast_shapes(x1.shape, x2.shape)
+    terms = []
+    if dx1 is not None:
+        sigmoid_x2 = ops.sigmoid(x2)
+        terms.append(dx1 * sigmoid_x2)
+    if dx2 is not None:
+        terms.append(dx2 * x1 * ops.sigmoid_slope(x2))
     return ops.broadcast(runtime.summed(terms), shape=shape)
 
 
@@ -1524,6 +1568,27 @@ def matmul_pushforward(ops, tangents, inputs, y):
     return runtime.summed(terms)
 
 
+def matvec_pullback(ops, g, inputs, y, needs):
+    x1, x2 = inputs
+    dx1 = dx2 = None
+    if needs[0]:
+        dx1 = ops.unbroadcast(ops.einsum(g, x2, subscripts="...i,...k->...ik"), shape=x1.shape)
+    if needs[1]:
+        dx2 = ops.unbroadcast(ops.einsum(g, x1, subscripts="...i,...ik->...k"), shape=x2.shape)
+    return dx1, dx2
+
+
+def matvec_pushforward(ops, tangents, inputs, y):
+    x1, x2 = inputs
+    dx1, dx2 = tangents
+    terms = []
+    if dx1 is not None:
+        terms.append(ops.einsum(dx1, x2, subscripts="...ik,...k->...i"))
+    if dx2 is not None:
+        terms.append(ops.einsum(x1, dx2, subscripts="...ik,...k->...i"))
+    return runtime.summed(terms)
+
+
 def max_pullback(ops, g, inputs, y, needs, axis=None, keepdims=False):
     (x,) = inputs
     g = g.reshape(runtime.kept_shape(x.shape, axis))
@@ -1732,6 +1797,50 @@ def nanprod_pushforward(ops, tangents, inputs, y, axis=None, keepdims=False):
     return runtime.drop_axis(dy, axis, keepdims)
 
 
+def nanstd_pullback(ops, g, inputs, y, needs, axis=None, ddof=0, keepdims=False):
+    (x,) = inputs
+    g = g.reshape(runtime.kept_shape(x.shape, axis))
+    t = np.isnan(x.data)
+    nansum_x = ops.sum(ops.where(t, 0, x), axis=axis, keepdims=True)
+    sum_x = ops.sum(ops.where(t, 0, 1), axis=axis, keepdims=True)
+    u = ops.where(t, 1, sum_x)
+    nanmean_x = nansum_x / u
+    centred = ops.where(t, 0, x - nanmean_x)
+    scale_centred = runtime.scale(centred.data, 2, 0, axis)
+    scaled_centred = centred / scale_centred
+    sum_centred = ops.sum(scaled_centred * scaled_centred, axis=axis, keepdims=True)
+    v = sum_x - ddof
+    nanvar_x = sum_centred / v
+    w = nanvar_x == 0
+    y1 = ops.sqrt(ops.where(w, 1, ops.where(t, 1, nanvar_x)))
+    p = g / ops.where(w, 1, ops.where(t, 1, v * y1))
+    q = ops.sum(ops.where(t, 0, scaled_centred * -p), axis=axis, keepdims=True) / ops.where(w, 1, u)
+    return (ops.where(w, 0, ops.where(t, 0, scaled_centred * p + q)),)
+
+
+def nanstd_pushforward(ops, tangents, inputs, y, axis=None, ddof=0, keepdims=False):
+    (x,) = inputs
+    (dx,) = tangents
+    t = np.isnan(x.data)
+    nansum_x = ops.sum(ops.where(t, 0, x), axis=axis, keepdims=True)
+    sum_x = ops.sum(ops.where(t, 0, 1), axis=axis, keepdims=True)
+    u = ops.where(t, 1, sum_x)
+    nanmean_x = nansum_x / u
+    centred = ops.where(t, 0, x - nanmean_x)
+    scale_centred = runtime.scale(centred.data, 2, 0, axis)
+    scaled_centred = centred / scale_centred
+    sum_centred = ops.sum(scaled_centred * scaled_centred, axis=axis, keepdims=True)
+    v = sum_x - ddof
+    nanvar_x = sum_centred / v
+    w = nanvar_x == 0
+    y1 = ops.sqrt(ops.where(w, 1, nanvar_x))
+    p = ops.sum(ops.where(t, 0, dx), axis=axis, keepdims=True) / ops.where(w, 1, u)
+    q = scaled_centred * (dx - p) * 2 / ops.where(w, 1, ops.where(t, 1, scale_centred))
+    r = 0.5 * scale_centred * ops.sum(ops.where(t, 0, q), axis=axis, keepdims=True) / ops.where(w, 1, v * y1)
+    dy = ops.where(w, 0, r)
+    return runtime.drop_axis(dy, axis, keepdims)
+
+
 def nansum_pullback(ops, g, inputs, y, needs, axis=None, keepdims=False):
     (x,) = inputs
     g = g.reshape(runtime.kept_shape(x.shape, axis))
@@ -1743,6 +1852,47 @@ def nansum_pushforward(ops, tangents, inputs, y, axis=None, keepdims=False):
     (dx,) = tangents
     dy = ops.sum(ops.where(np.isnan(x.data), 0, dx), axis=axis, keepdims=True)
     return runtime.drop_axis(dy, axis, keepdims)
+
+
+def nanvar_pullback(ops, g, inputs, y, needs, axis=None, ddof=0, keepdims=False):
+    (x,) = inputs
+    g = g.reshape(runtime.kept_shape(x.shape, axis))
+    t = np.isnan(x.data)
+    nansum_x = ops.sum(ops.where(t, 0, x), axis=axis, keepdims=True)
+    sum_x = ops.sum(ops.where(t, 0, 1), axis=axis, keepdims=True)
+    u = ops.where(t, 1, sum_x)
+    nanmean_x = nansum_x / u
+    centred = ops.where(t, 0, x - nanmean_x)
+    v = 2 * g / ops.where(t, 1, sum_x - ddof)
+    w = centred * v + ops.sum(ops.where(t, 0, centred * -v), axis=axis, keepdims=True) / u
+    return (ops.where(t, 0, w),)
+
+
+def nanvar_pushforward(ops, tangents, inputs, y, axis=None, ddof=0, keepdims=False):
+    (x,) = inputs
+    (dx,) = tangents
+    t = np.isnan(x.data)
+    sum_x = ops.sum(ops.where(t, 0, 1), axis=axis, keepdims=True)
+    nansum_x = ops.sum(ops.where(t, 0, x), axis=axis, keepdims=True)
+    u = ops.where(t, 1, sum_x)
+    nanmean_x = nansum_x / u
+    centred = ops.where(t, 0, x - nanmean_x)
+    v = dx - ops.sum(ops.where(t, 0, dx), axis=axis, keepdims=True) / u
+    dy = ops.sum(ops.where(t, 0, centred * v * 2), axis=axis, keepdims=True) / (sum_x - ddof)
+    return runtime.drop_axis(dy, axis, keepdims)
+
+
+def ndtr_pullback(ops, g, inputs, y, needs):
+    (x,) = inputs
+    t = ops.clip(x, -45, 45)
+    return (g * 0.3989422804014327 * ops.exp(-(t * t * 0.5)),)
+
+
+def ndtr_pushforward(ops, tangents, inputs, y):
+    (x,) = inputs
+    (dx,) = tangents
+    t = ops.clip(x, -45, 45)
+    return dx * 0.3989422804014327 * ops.exp(-(t * t * 0.5))
 
 
 def negative_pullback(ops, g, inputs, y, needs):
@@ -2649,6 +2799,168 @@ def square_pushforward(ops, tangents, inputs, y):
     return dx * x * 2
 
 
+def standardize_weight_bias_pullback(ops, g, inputs, y, needs, eps=1e-05):
+    x, mean, var, weight, bias = inputs
+    root_var = 1 / ops.sqrt(var + eps)
+    dx = dmean = dvar = dweight = dbias = None
+    if needs[0]:
+        dx = ops.unbroadcast(g * root_var * weight, shape=x.shape)
+    if needs[1]:
+        dmean = ops.unbroadcast(-(g * root_var * weight), shape=mean.shape)
+    if needs[2]:
+        t = (bias - y) / (var * 2 + 2 * eps)
+        dvar = ops.unbroadcast(t * g, shape=var.shape)
+    if needs[3]:
+        y1 = root_var * (x - mean)
+        dweight = ops.unbroadcast(g * y1, shape=weight.shape)
+    if needs[4]:
+        dbias = ops.unbroadcast(g, shape=bias.shape)
+    return dx, dmean, dvar, dweight, dbias
+
+
+def standardize_weight_bias_pushforward(ops, tangents, inputs, y, eps=1e-05):
+    x, mean, var, weight, bias = inputs
+    dx, dmean, dvar, dweight, dbias = tangents
+    shape = np.broadcast_shapes(x.shape, mean.shape, var.shape, weight.shape, bias.shape)
+    root_var = 1 / ops.sqrt(var + eps)
+    terms = []
+    if dx is not None:
+        terms.append(dx * root_var * weight)
+    if dmean is not None:
+        terms.append(-(dmean * root_var * weight))
+    if dvar is not None:
+        t = (bias - y) / (var * 2 + 2 * eps)
+        terms.append(t * dvar)
+    if dweight is not None:
+        y1 = root_var * (x - mean)
+        terms.append(dweight * y1)
+    if dbias is not None:
+        terms.append(dbias)
+    return ops.broadcast(runtime.summed(terms), shape=shape)
+
+
+def standardize_weight_pullback(ops, g, inputs, y, needs, eps=1e-05):
+    x, mean, var, weight, _ = inputs
+    root_var = 1 / ops.sqrt(var + eps)
+    dx = dmean = dvar = dweight = None
+    if needs[0]:
+        dx = ops.unbroadcast(g * root_var * weight, shape=x.shape)
+    if needs[1]:
+        dmean = ops.unbroadcast(-(g * root_var * weight), shape=mean.shape)
+    if needs[2]:
+        t = y / (var * 2 + 2 * eps)
+        dvar = ops.unbroadcast(-(t * g), shape=var.shape)
+    if needs[3]:
+        y1 = root_var * (x - mean)
+        dweight = ops.unbroadcast(g * y1, shape=weight.shape)
+    return dx, dmean, dvar, dweight, None
+
+
+def standardize_weight_pushforward(ops, tangents, inputs, y, eps=1e-05):
+    x, mean, var, weight, _ = inputs
+    dx, dmean, dvar, dweight, _ = tangents
+    shape = np.broadcast_shapes(x.shape, mean.shape, var.shape, weight.shape)
+    root_var = 1 / ops.sqrt(var + eps)
+    terms = []
+    if dx is not None:
+        terms.append(dx * root_var * weight)
+    if dmean is not None:
+        terms.append(-(dmean * root_var * weight))
+    if dvar is not None:
+        t = y / (var * 2 + 2 * eps)
+        terms.append(-(t * dvar))
+    if dweight is not None:
+        y1 = root_var * (x - mean)
+        terms.append(dweight * y1)
+    return ops.broadcast(runtime.summed(terms), shape=shape)
+
+
+def standardize_bias_pullback(ops, g, inputs, y, needs, eps=1e-05):
+    x, mean, var, _, bias = inputs
+    root_var = 1 / ops.sqrt(var + eps)
+    dx = dmean = dvar = dbias = None
+    if needs[0]:
+        dx = ops.unbroadcast(g * root_var, shape=x.shape)
+    if needs[1]:
+        dmean = ops.unbroadcast(-(g * root_var), shape=mean.shape)
+    if needs[2]:
+        t = (bias - y) / (var * 2 + 2 * eps)
+        dvar = ops.unbroadcast(t * g, shape=var.shape)
+    if needs[4]:
+        dbias = ops.unbroadcast(g, shape=bias.shape)
+    return dx, dmean, dvar, None, dbias
+
+
+def standardize_bias_pushforward(ops, tangents, inputs, y, eps=1e-05):
+    x, mean, var, _, bias = inputs
+    dx, dmean, dvar, _, dbias = tangents
+    shape = np.broadcast_shapes(x.shape, mean.shape, var.shape, bias.shape)
+    root_var = 1 / ops.sqrt(var + eps)
+    terms = []
+    if dx is not None:
+        terms.append(dx * root_var)
+    if dmean is not None:
+        terms.append(-(dmean * root_var))
+    if dvar is not None:
+        t = (bias - y) / (var * 2 + 2 * eps)
+        terms.append(t * dvar)
+    if dbias is not None:
+        terms.append(dbias)
+    return ops.broadcast(runtime.summed(terms), shape=shape)
+
+
+def standardize_plain_pullback(ops, g, inputs, y, needs, eps=1e-05):
+    x, mean, var, _, _ = inputs
+    root_var = 1 / ops.sqrt(var + eps)
+    dx = dmean = dvar = None
+    if needs[0]:
+        dx = ops.unbroadcast(g * root_var, shape=x.shape)
+    if needs[1]:
+        dmean = ops.unbroadcast(-(g * root_var), shape=mean.shape)
+    if needs[2]:
+        t = y / (var * 2 + 2 * eps)
+        dvar = ops.unbroadcast(-(t * g), shape=var.shape)
+    return dx, dmean, dvar, None, None
+
+
+def standardize_plain_pushforward(ops, tangents, inputs, y, eps=1e-05):
+    x, mean, var, _, _ = inputs
+    dx, dmean, dvar, _, _ = tangents
+    shape = np.broadcast_shapes(x.shape, mean.shape, var.shape)
+    root_var = 1 / ops.sqrt(var + eps)
+    terms = []
+    if dx is not None:
+        terms.append(dx * root_var)
+    if dmean is not None:
+        terms.append(-(dmean * root_var))
+    if dvar is not None:
+        t = y / (var * 2 + 2 * eps)
+        terms.append(-(t * dvar))
+    return ops.broadcast(runtime.summed(terms), shape=shape)
+
+
+def standardize_pullback(ops, g, inputs, y, needs, eps=1e-05):
+    _, _, _, weight, bias = inputs
+    if weight is not None and bias is not None:
+        return standardize_weight_bias_pullback(ops, g, inputs, y, needs, eps)
+    if weight is not None and bias is None:
+        return standardize_weight_pullback(ops, g, inputs, y, needs, eps)
+    if weight is None and bias is not None:
+        return standardize_bias_pullback(ops, g, inputs, y, needs, eps)
+    return standardize_plain_pullback(ops, g, inputs, y, needs, eps)
+
+
+def standardize_pushforward(ops, tangents, inputs, y, eps=1e-05):
+    _, _, _, weight, bias = inputs
+    if weight is not None and bias is not None:
+        return standardize_weight_bias_pushforward(ops, tangents, inputs, y, eps)
+    if weight is not None and bias is None:
+        return standardize_weight_pushforward(ops, tangents, inputs, y, eps)
+    if weight is None and bias is not None:
+        return standardize_bias_pushforward(ops, tangents, inputs, y, eps)
+    return standardize_plain_pushforward(ops, tangents, inputs, y, eps)
+
+
 def std_pullback(ops, g, inputs, y, needs, axis=None, ddof=0, keepdims=False):
     (x,) = inputs
     g = g.reshape(runtime.kept_shape(x.shape, axis))
@@ -2804,6 +3116,48 @@ def var_pushforward(ops, tangents, inputs, y, axis=None, ddof=0, keepdims=False)
     return runtime.drop_axis(dy, axis, keepdims)
 
 
+def vecdot_pullback(ops, g, inputs, y, needs):
+    x1, x2 = inputs
+    dx1 = dx2 = None
+    if needs[0]:
+        dx1 = ops.unbroadcast(ops.einsum(g, x2, subscripts="...,...k->...k"), shape=x1.shape)
+    if needs[1]:
+        dx2 = ops.unbroadcast(ops.einsum(g, x1, subscripts="...,...k->...k"), shape=x2.shape)
+    return dx1, dx2
+
+
+def vecdot_pushforward(ops, tangents, inputs, y):
+    x1, x2 = inputs
+    dx1, dx2 = tangents
+    terms = []
+    if dx1 is not None:
+        terms.append(ops.einsum(dx1, x2, subscripts="...k,...k->..."))
+    if dx2 is not None:
+        terms.append(ops.einsum(x1, dx2, subscripts="...k,...k->..."))
+    return runtime.summed(terms)
+
+
+def vecmat_pullback(ops, g, inputs, y, needs):
+    x1, x2 = inputs
+    dx1 = dx2 = None
+    if needs[0]:
+        dx1 = ops.unbroadcast(ops.einsum(g, x2, subscripts="...j,...kj->...k"), shape=x1.shape)
+    if needs[1]:
+        dx2 = ops.unbroadcast(ops.einsum(g, x1, subscripts="...j,...k->...kj"), shape=x2.shape)
+    return dx1, dx2
+
+
+def vecmat_pushforward(ops, tangents, inputs, y):
+    x1, x2 = inputs
+    dx1, dx2 = tangents
+    terms = []
+    if dx1 is not None:
+        terms.append(ops.einsum(dx1, x2, subscripts="...k,...kj->...j"))
+    if dx2 is not None:
+        terms.append(ops.einsum(x1, dx2, subscripts="...k,...kj->...j"))
+    return runtime.summed(terms)
+
+
 def where_pullback(ops, g, inputs, y, needs):
     condition, a, b = inputs
     da = db = None
@@ -2823,6 +3177,34 @@ def where_pushforward(ops, tangents, inputs, y):
         terms.append(ops.where(condition, da, 0))
     if db is not None:
         terms.append(ops.where(condition, 0, db))
+    return ops.broadcast(runtime.summed(terms), shape=shape)
+
+
+def xlog1py_pullback(ops, g, inputs, y, needs):
+    x1, x2 = inputs
+    t = x1 == 0
+    dx1 = dx2 = None
+    if needs[0]:
+        log_x2 = ops.log1p(ops.where(t, 0, x2))
+        dx1 = ops.unbroadcast(ops.where(t, 0, g * log_x2), shape=x1.shape)
+    if needs[1]:
+        u = x1 / ops.where(t, 1, x2 + 1) * g
+        dx2 = ops.unbroadcast(ops.where(t, 0, u), shape=x2.shape)
+    return dx1, dx2
+
+
+def xlog1py_pushforward(ops, tangents, inputs, y):
+    x1, x2 = inputs
+    dx1, dx2 = tangents
+    shape = np.broadcast_shapes(x1.shape, x2.shape)
+    t = x1 == 0
+    terms = []
+    if dx1 is not None:
+        log_x2 = ops.log1p(ops.where(t, 0, x2))
+        terms.append(ops.where(t, 0, dx1 * log_x2))
+    if dx2 is not None:
+        u = x1 / ops.where(t, 1, x2 + 1) * dx2
+        terms.append(ops.where(t, 0, u))
     return ops.broadcast(runtime.summed(terms), shape=shape)
 
 

@@ -64,7 +64,7 @@ class TensorMethods:
         return self._apply(OPS["clip"], self, min=min, max=max)
 
     def copysign(self, x2):
-        """x1 with x2's sign, that of -0 too."""
+        """x1 with the sign of x2, that of -0 too."""
         return self._apply(OPS["copysign"], self, x2)
 
     def correlate1d(self, weight, step=1, dilation=1):
@@ -100,6 +100,10 @@ class TensorMethods:
     def elu(self, alpha=1.0):
         """Exponential linear unit (Clevert et al. 2016)."""
         return self._apply(OPS["elu"], self, alpha=alpha)
+
+    def entr(self):
+        """Entropy -x log(x), and 0 where x is 0."""
+        return self._apply(OPS["entr"], self)
 
     def erf(self):
         """Error function."""
@@ -140,6 +144,14 @@ class TensorMethods:
     def fmod(self, x2):
         """What x1 / x2 leaves, with the sign of x1, as in C."""
         return self._apply(OPS["fmod"], self, x2)
+
+    def frac(self):
+        """What `trunc` leaves."""
+        return self._apply(OPS["frac"], self)
+
+    def gate(self, x2):
+        """x1 sigmoid(x2): what `glu` does to the halves of its input (Dauphin et al. 2017)."""
+        return self._apply(OPS["gate"], self, x2)
 
     def gelu(self, approximate="none"):
         """Gaussian error linear unit (Hendrycks & Gimpel 2016), exact or by tanh."""
@@ -221,6 +233,10 @@ class TensorMethods:
         """Matrix product of the last two axes; leading axes broadcast."""
         return self._apply(OPS["matmul"], self, b)
 
+    def matvec(self, x2):
+        """Product of matrices, in the last two axes, and vectors, in the last one; leading axes broadcast."""
+        return self._apply(OPS["matvec"], self, x2)
+
     def max(self, axis=None, keepdims=False):
         """Maximum along an axis; ties share the gradient equally."""
         return self._apply(OPS["max"], self, axis=axis, keepdims=keepdims)
@@ -261,9 +277,21 @@ class TensorMethods:
         """Product of what is not NaN."""
         return self._apply(OPS["nanprod"], self, axis=axis, keepdims=keepdims)
 
+    def nanstd(self, axis=None, ddof=0, keepdims=False):
+        """Standard deviation of what is not NaN; its gradient is 0 where the row is constant."""
+        return self._apply(OPS["nanstd"], self, axis=axis, ddof=ddof, keepdims=keepdims)
+
     def nansum(self, axis=None, keepdims=False):
         """Sum of what is not NaN."""
         return self._apply(OPS["nansum"], self, axis=axis, keepdims=keepdims)
+
+    def nanvar(self, axis=None, ddof=0, keepdims=False):
+        """Variance of what is not NaN, with n - ddof in the denominator."""
+        return self._apply(OPS["nanvar"], self, axis=axis, ddof=ddof, keepdims=keepdims)
+
+    def ndtr(self):
+        """Distribution function of the standard normal distribution."""
+        return self._apply(OPS["ndtr"], self)
 
     def negative(self):
         """Minus x."""
@@ -310,7 +338,7 @@ class TensorMethods:
         return self._apply(OPS["remainder"], self, x2)
 
     def rint(self):
-        """Nearest integer, the even one of two."""
+        """Nearest integer, the even one of two; its derivative is 0."""
         return self._apply(OPS["rint"], self)
 
     def rsqrt(self):
@@ -326,7 +354,7 @@ class TensorMethods:
         return self._apply(OPS["sigmoid"], self)
 
     def sign(self):
-        """Sign: -1, 0 or 1."""
+        """-1, 0 or 1; its derivative is 0."""
         return self._apply(OPS["sign"], self)
 
     def silu(self):
@@ -405,9 +433,21 @@ class TensorMethods:
         """Variance with n - ddof in the denominator, by the two-pass formula."""
         return self._apply(OPS["var"], self, axis=axis, ddof=ddof, keepdims=keepdims)
 
+    def vecdot(self, x2):
+        """Sum of products along the last axis; leading axes broadcast."""
+        return self._apply(OPS["vecdot"], self, x2)
+
+    def vecmat(self, x2):
+        """Product of vectors, in the last axis, and matrices, in the last two; leading axes broadcast."""
+        return self._apply(OPS["vecmat"], self, x2)
+
     def where(self, a, b):
         """a where the condition holds, b elsewhere. The branch not taken leaks neither NaN nor warning."""
         return self._apply(OPS["where"], self, a, b)
+
+    def xlog1py(self, x2):
+        """x1 log(1 + x2), and 0 where x1 is 0."""
+        return self._apply(OPS["xlog1py"], self, x2)
 
     def xlogy(self, x2):
         """x1 times log(x2), and 0 where x1 is 0 and the logarithm is infinite or none."""

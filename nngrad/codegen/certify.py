@@ -18,7 +18,7 @@ import sympy
 from sympy.core.relational import Relational
 from sympy.logic.boolalg import And, Not, Or
 
-from nngrad.codegen.symbols import Count, IsInf, IsNan, Parameter, Pick, Subgradient, Test, Value, Where
+from nngrad.codegen.symbols import Count, IsInf, IsNan, Parameter, Pick, SignBit, Subgradient, Test, Value, Where
 from nngrad.codegen.trace import Formula, Stage
 from nngrad.codegen.vocabulary import WORD_OF
 
@@ -230,7 +230,7 @@ class Oracle:
             left, right = (self._value(arg, values) for arg in condition.args)
             return np.frompyfunc(_COMPARE[condition.func], 2, 1)(left, right)
         if isinstance(condition, Test):
-            test = {IsNan: mpmath.isnan, IsInf: mpmath.isinf}[type(condition)]
+            test = {IsNan: mpmath.isnan, IsInf: mpmath.isinf, SignBit: lambda x: x < 0}[type(condition)]
             return np.frompyfunc(test, 1, 1)(self._value(condition.args[0], values))
         parts = [self._condition(part, values) for part in condition.args]
         if isinstance(condition, Not):

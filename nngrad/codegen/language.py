@@ -26,6 +26,7 @@ from nngrad.codegen.symbols import (
     Parameter,
     Pick,
     ProductOf,
+    SignBit,
     SpecError,
     Subgradient,
     SumOf,
@@ -152,6 +153,7 @@ __all__ = [
     "rsqrt",
     "sigmoid",
     "sign",
+    "signbit",
     "sin",
     "sinc",
     "sinh",
@@ -245,6 +247,11 @@ def isnan(x):
 def isinf(x):
     """Whether x is infinite: a condition."""
     return IsInf(sympy.sympify(x))
+
+
+def signbit(x):
+    """Whether x is negative, or -0: a condition."""
+    return SignBit(sympy.sympify(x))
 
 
 def equal(a, b):

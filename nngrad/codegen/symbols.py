@@ -218,6 +218,10 @@ class IsInf(Test):
     numpy = "np.isinf"
 
 
+class SignBit(Test):
+    numpy = "np.signbit"
+
+
 class Subgradient(sympy.Function):
     """An expression whose derivative is `value` where `condition` holds."""
 

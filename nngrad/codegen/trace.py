@@ -186,6 +186,8 @@ def _trace(declaration: Declaration, file: str, line: int) -> Op:
         return Op(family="contraction", inputs=inputs, contraction=result, **common)
     formulas = tuple(_formulas(declaration, inputs, params))
     differentiable = {value.name for formula in formulas for stage in formula.stages for value in carriers(stage.expr)}
+    if not differentiable & {one.name for one in inputs}:  # constant in pieces: its derivative is 0
+        differentiable = {one.name for one in inputs}
     inputs = tuple(replace(one, differentiable=one.name in differentiable) for one in inputs)
     _refuse_unused(inputs, params, formulas)
     family = "reduction" if any(formula.axes for formula in formulas) else "elementwise"

@@ -12,7 +12,7 @@ import mpmath
 import sympy
 
 from nngrad.codegen import exact
-from nngrad.codegen.symbols import Indicator, IsNan, Where
+from nngrad.codegen.symbols import Indicator, IsNan, SignBit, Where
 from nngrad.codegen.vocabulary import enter, is_tensor
 
 
@@ -32,6 +32,8 @@ def _power_derivatives(base, exponent):
 def _abs_of_product(cls, x):
     """|c x| = |c| |x| for a number c, and |-x| = |x|."""
     coefficient, rest = x.as_coeff_Mul()
+    if rest == 1:
+        return sympy.Abs(x)
     if coefficient != 1:
         return sympy.Abs(coefficient) * cls(rest)
     return cls(-x) if x.could_extract_minus_sign() else None
@@ -58,7 +60,15 @@ abs = enter(
     is_nonnegative=True,
     eval=classmethod(_abs_of_product),
 )
-sign = enter("sign", "np.sign", mpmath.sign, 3, "Sign: -1, 0 or 1.", derivatives=lambda x: [0])
+sign = enter(
+    "sign",
+    "np.sign",
+    mpmath.sign,
+    3,
+    "Sign: -1, 0 or 1.",
+    derivatives=lambda x: [0],
+    definition=lambda u: Where(sympy.Eq(u, 0), 0, Where(SignBit(u), -1, 1)),
+)
 floor = enter("floor", "np.floor", mpmath.floor, 1, "Largest integer not above x.", derivatives=lambda x: [0])
 ceil = enter(
     "ceil",
@@ -76,7 +86,15 @@ trunc = enter(
     "x without its fraction.",
     definition=lambda u: sign(u) * floor(abs(u)),
 )
-rint = enter("rint", "np.rint", mpmath.nint, 1, "Nearest integer, the even one of two.", derivatives=lambda x: [0])
+rint = enter(
+    "rint",
+    "np.rint",
+    mpmath.nint,
+    1,
+    "Nearest integer, the even one of two.",
+    derivatives=lambda x: [0],
+    definition=lambda u: Where(sympy.Eq(u - 2 * floor(u / 2), half), floor(u), floor(u + half)),
+)
 floor_divide = enter(
     "floor_divide",
     "np.floor_divide",
@@ -115,6 +133,7 @@ copysign = enter(
     "x1 with x2's sign, that of -0 too.",
     arity=2,
     derivatives=lambda a, b: [sign(a) * copysign(1, b), 0],
+    definition=lambda a, b: Where(SignBit(b), -abs(a), abs(a)),
 )
 sqrt = enter("sqrt", "np.sqrt", mpmath.sqrt, 3, "Square root.", head=sympy.sqrt)
 rsqrt = enter("rsqrt", "", lambda x: 1 / mpmath.sqrt(x), 4, "Reciprocal square root.", head=lambda x: x**-half)

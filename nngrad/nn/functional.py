@@ -378,8 +378,7 @@ def glu(input: Any, axis: int = -1) -> Tensor:
     shape = shape_of(input)
     if not shape or shape[axis] % 2:
         raise ValueError(f"glu: input of shape {shape} must have an even length along axis {axis}")
-    a, b = ops.split(input, sections=2, axis=axis)
-    return a * ops.sigmoid(b)
+    return apply(OPS["gate"], *ops.split(input, sections=2, axis=axis))
 
 
 def rrelu(

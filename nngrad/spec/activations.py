@@ -38,6 +38,12 @@ def prelu(x, weight):
 
 
 @activation
+def gate(x1, x2):
+    """x1 sigmoid(x2): what `glu` does to the halves of its input (Dauphin et al. 2017)."""
+    return x1 * sigmoid(x2)
+
+
+@activation
 def threshold(x, *, threshold, value):
     """x above the threshold, the value elsewhere."""
     return where(x > threshold, x, value)

@@ -10,6 +10,24 @@ def matmul(a, b):
 
 
 @contraction
+def vecdot(x1, x2):
+    """Sum of products along the last axis; leading axes broadcast."""
+    return sum(x1[..., k] * x2[..., k], k)
+
+
+@contraction
+def matvec(x1, x2):
+    """Product of matrices, in the last two axes, and vectors, in the last one; leading axes broadcast."""
+    return sum(x1[..., i, k] * x2[..., k], k)
+
+
+@contraction
+def vecmat(x1, x2):
+    """Product of vectors, in the last axis, and matrices, in the last two; leading axes broadcast."""
+    return sum(x1[..., k] * x2[..., k, j], k)
+
+
+@contraction
 def correlate1d(x, weight, *, step=1, dilation=1):
     """Cross-correlation of signals with kernels, in groups of channels; the channels of the result stand last."""
     return sum(x[n, g, c, step * i + dilation * p] * weight[g, o, c, p], (c, p))

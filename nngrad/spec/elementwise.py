@@ -4,7 +4,6 @@ from nngrad.codegen.language import (
     abs,
     activation,
     arctan2,
-    copysign,
     cos,
     erf,
     exp,
@@ -18,8 +17,7 @@ from nngrad.codegen.language import (
     over_square,
     pi,
     power_slope,
-    rint,
-    sign,
+    signbit,
     sin,
     sinc_slope,
     slope,
@@ -28,7 +26,7 @@ from nngrad.codegen.language import (
 )
 
 # The derivatives of these are the language's, not derived here.
-op(abs, sign, floor, rint, copysign, exp, log, sin, cos, arctan2, erf, maximum, where)
+op(abs, floor, exp, log, sin, cos, arctan2, erf, maximum, where)
 
 # Derivatives, ops too so that second derivatives are as exact as first ones.
 slope(over_hypot, over_square, sinc_slope, power_slope)
@@ -109,13 +107,37 @@ def lerp(x1, x2, weight):
     return where(weight < 1 / 2, x1 + weight * (x2 - x1), x2 - (1 - weight) * (x2 - x1))
 
 
-# --- rounding ---------------------------------------------------------------------------------------------------------
+# --- signs and rounding -----------------------------------------------------------------------------------------------
+
+
+@op
+def copysign(x1, x2):
+    """x1 with the sign of x2, that of -0 too."""
+    return where(signbit(x2), -abs(x1), abs(x1))
+
+
+@op
+def sign(x):
+    """-1, 0 or 1; its derivative is 0."""
+    return where(x == 0, 0, copysign(1, x))
+
+
+@op
+def rint(x):
+    """Nearest integer, the even one of two; its derivative is 0."""
+    return where(remainder(x, 2) == 1 / 2, floor(x), floor(x + 1 / 2))
 
 
 @op
 def ceil(x):
     """Smallest integer not below x; its derivative is 0."""
     return -floor(-x)
+
+
+@op
+def frac(x):
+    """What `trunc` leaves."""
+    return x - sign(x) * floor(abs(x))
 
 
 @op
@@ -194,6 +216,18 @@ def xlogy(x1, x2):
 
 
 # --- angles -----------------------------------------------------------------------------------------------------------
+
+
+@op
+def xlog1py(x1, x2):
+    """x1 log(1 + x2), and 0 where x1 is 0."""
+    return where(x1 == 0, 0, x1 * log(1 + x2))
+
+
+@op
+def entr(x):
+    """Entropy -x log(x), and 0 where x is 0."""
+    return where(x == 0, 0, -x * log(x))
 
 
 @op
@@ -293,6 +327,12 @@ def arccosh(x):
 def arctanh(x):
     """Inverse hyperbolic tangent."""
     return log((1 + x) / (1 - x)) / 2
+
+
+@op
+def ndtr(x):
+    """Distribution function of the standard normal distribution."""
+    return (1 + erf(x / 2 ** (1 / 2))) / 2
 
 
 @op

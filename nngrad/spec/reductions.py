@@ -38,6 +38,20 @@ def logsumexp(x, *, axis=None):
 
 
 @op
+def nanvar(x, *, axis=None, ddof=0):
+    """Variance of what is not NaN, with n - ddof in the denominator."""
+    centred = where(isnan(x), 0, x - nanmean(x, axis))
+    return sum(centred**2, axis) / (sum(where(isnan(x), 0, 1), axis) - ddof)
+
+
+@op
+def nanstd(x, *, axis=None, ddof=0):
+    """Standard deviation of what is not NaN; its gradient is 0 where the row is constant."""
+    variance = nanvar(x, axis, ddof)
+    return subgradient(sqrt(variance), variance == 0, 0)
+
+
+@op
 def norm(x, *, ord="2", p=2.0, axis=None):
     """Norm of a vector; its gradient at 0 is 0."""
     if ord == "1":

@@ -60,10 +60,12 @@ class Op:
 
 
 def normalized_axes(axis, ndim: int) -> tuple[int, ...]:
-    """An axis argument (int, tuple or None for all) as non-negative ints."""
+    """An axis argument (int, tuple or None for all) as non-negative ints; a number may be reduced along axis 0 or -1."""
     if axis is None:
         return tuple(range(ndim))
     axes = axis if isinstance(axis, tuple | list) else (axis,)
+    if ndim == 0 and set(axes) <= {0, -1}:
+        return ()
     for one in axes:
         if not -ndim <= one < ndim:
             raise np.exceptions.AxisError(one, ndim)

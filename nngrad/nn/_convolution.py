@@ -177,8 +177,8 @@ def _spread(name, axes, input, weight, bias, stride, padding, output_padding, gr
     places, taps = "ij"[:axes], "pq"[:axes]
     spread = ops.einsum(x, weight, subscripts=f"ngc{places},gco{taps}->ngo{places}{taps}")
     full = tuple(
-        (length - 1) * by + apart * (size - 1) + 1 + extra
-        for length, by, apart, size, extra in zip(shape[2:], stride, dilation, kernel[2:], more, strict=True)
+        (length - 1) * by + apart * (size - 1) + 1
+        for length, by, apart, size in zip(shape[2:], stride, dilation, kernel[2:], strict=True)
     )
     y = ops.add_windows(
         spread,
@@ -188,7 +188,9 @@ def _spread(name, axes, input, weight, bias, stride, padding, output_padding, gr
         step=stride,
         dilation=dilation,
     )
-    y = y[(..., *(slice(cut, length - cut) for cut, length in zip(padding, full, strict=True)))]
+    if any(more):
+        y = ops.pad(y, pad_width=(*((0, 0),) * 3, *((0, extra) for extra in more)))
+    y = y[(..., *(slice(cut, length - cut) for cut, length in zip(padding, y.shape[3:], strict=True)))]
     if 0 in y.shape[3:]:
         raise ValueError(f"{name}: padding {padding} cuts everything off, of an output of {full}")
     return _finished(ops.reshape(y, shape=(shape[0], outputs, *y.shape[3:])), bias, batched)

@@ -95,6 +95,48 @@ def binary_cross_entropy_with_logits(
     return reduced(loss(input, target, pos_weight, reduction="none") * weight, reduction)
 
 
+def smooth_l1_loss(input: Any, target: Any, reduction: str = "mean", beta: float = 1.0) -> Tensor:
+    """Squared error (x - t)^2 / (2 beta) below beta, absolute error |x - t| - beta / 2 above (Girshick 2015).
+
+    Args:
+        input: x, of any shape.
+        target: t, of the same shape.
+        reduction: 'mean', 'sum' or 'none'.
+        beta: where the two pieces meet; 0 for the absolute error alone.
+
+    Returns:
+        A 0-d Tensor, or with 'none' a Tensor of the shape of input.
+
+    Raises:
+        ValueError: the shapes are not equal, beta is negative, or the reduction is unknown.
+    """
+    if beta < 0:
+        raise ValueError(f"smooth_l1_loss: beta must not be negative, got {beta}")
+    if beta == 0:
+        return of_elements(OPS["l1_loss"])(input, target, reduction=reduction)
+    return of_elements(OPS["smooth_l1_loss"])(input, target, beta=beta, reduction=reduction)
+
+
+def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 1.0) -> Tensor:
+    """Squared error (x - t)^2 / 2 below delta, linear above (Huber 1964).
+
+    Args:
+        input: x, of any shape.
+        target: t, of the same shape.
+        reduction: 'mean', 'sum' or 'none'.
+        delta: where the two pieces meet, above 0.
+
+    Returns:
+        A 0-d Tensor, or with 'none' a Tensor of the shape of input.
+
+    Raises:
+        ValueError: the shapes are not equal, delta is not positive, or the reduction is unknown.
+    """
+    if delta <= 0:
+        raise ValueError(f"huber_loss: delta must be positive, got {delta}")
+    return of_elements(OPS["huber_loss"])(input, target, delta=delta, reduction=reduction)
+
+
 def multilabel_soft_margin_loss(input: Any, target: Any, weight: Any = None, reduction: str = "mean") -> Tensor:
     """Binary cross entropy with logits, averaged over the classes.
 
@@ -223,6 +265,8 @@ def cosine_similarity(x1: Any, x2: Any, axis: int = 1, eps: float = 1e-8) -> Ten
     Raises:
         ValueError: the shapes do not broadcast.
     """
+    shape = np.broadcast_shapes(shape_of(x1), shape_of(x2))
+    x1, x2 = (x if shape_of(x) == shape else ops.broadcast(x, shape=shape) for x in (x1, x2))
     return (normalize(x1, axis=axis, eps=eps) * normalize(x2, axis=axis, eps=eps)).sum(axis)
 
 

@@ -1,5 +1,6 @@
 """Normalisations over other axes than the last, all made of the one derived formula of `layer_norm`."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -112,7 +113,7 @@ def group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None
     shape = _check_channels("group_norm", input, 2, weight=weight, bias=bias)
     if num_groups < 1 or shape[1] % num_groups:
         raise ValueError(f"group_norm: {shape[1]} channels can't be parted in {num_groups} groups")
-    grouped = ops.reshape(input, shape=(shape[0], num_groups, -1))
+    grouped = ops.reshape(input, shape=(shape[0], num_groups, math.prod(shape[1:]) // num_groups))
     y = ops.reshape(ops.layer_norm(grouped, axis=-1, eps=eps), shape=shape)
     if weight is not None:
         y = y * _along(weight, shape)

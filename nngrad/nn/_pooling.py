@@ -139,7 +139,7 @@ def unfold(
         dilation=lengths("unfold", "dilation", dilation, 2, least=1),
     )
     u = ops.transpose(u, axes=(*range(len(shape) - 2), -2, -1, -4, -3))
-    return ops.reshape(u, shape=(*shape[:-3], shape[-3] * size[0] * size[1], -1))
+    return ops.reshape(u, shape=(*shape[:-3], shape[-3] * size[0] * size[1], u.shape[-2] * u.shape[-1]))
 
 
 def fold(
@@ -243,7 +243,7 @@ def _check_input(name: str, axes: int, input: Any) -> tuple[int, ...]:
 
 def _window(name, axes, kernel_size, stride, padding):
     size = lengths(name, "kernel_size", kernel_size, axes, least=1)
-    step = size if stride is None else lengths(name, "stride", stride, axes, least=1)
+    step = size if stride is None or stride == () else lengths(name, "stride", stride, axes, least=1)
     padding = lengths(name, "padding", padding, axes, least=0)
     if any(2 * one > taps for one, taps in zip(padding, size, strict=True)):
         raise ValueError(f"{name}: padding {padding} must be at most half the kernel_size {size}")

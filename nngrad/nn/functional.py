@@ -28,6 +28,7 @@ from nngrad.nn._losses import cosine_embedding_loss as cosine_embedding_loss
 from nngrad.nn._losses import cosine_similarity as cosine_similarity
 from nngrad.nn._losses import cross_entropy as cross_entropy
 from nngrad.nn._losses import gaussian_nll_loss as gaussian_nll_loss
+from nngrad.nn._losses import huber_loss as huber_loss
 from nngrad.nn._losses import kl_div as kl_div
 from nngrad.nn._losses import multi_margin_loss as multi_margin_loss
 from nngrad.nn._losses import multilabel_margin_loss as multilabel_margin_loss
@@ -36,6 +37,7 @@ from nngrad.nn._losses import nll_loss as nll_loss
 from nngrad.nn._losses import normalize as normalize
 from nngrad.nn._losses import of_elements
 from nngrad.nn._losses import pairwise_distance as pairwise_distance
+from nngrad.nn._losses import smooth_l1_loss as smooth_l1_loss
 from nngrad.nn._losses import triplet_margin_loss as triplet_margin_loss
 from nngrad.nn._normalisation import batch_norm as batch_norm
 from nngrad.nn._normalisation import group_norm as group_norm

@@ -587,21 +587,6 @@ def elu_pushforward(ops, tangents, inputs, y, alpha=1.0):
     return ops.where(t, dx, dx * ops.exp(ops.where(t, 0, x)) * alpha)
 
 
-def entr_pullback(ops, g, inputs, y, needs):
-    (x,) = inputs
-    t = x == 0
-    log_x = ops.log(ops.where(t, 1, x))
-    return (ops.where(t, 0, g * -(log_x + 1)),)
-
-
-def entr_pushforward(ops, tangents, inputs, y):
-    (x,) = inputs
-    (dx,) = tangents
-    t = x == 0
-    log_x = ops.log(ops.where(t, 1, x))
-    return ops.where(t, 0, dx * -(log_x + 1))
-
-
 def erf_pullback(ops, g, inputs, y, needs):
     (x,) = inputs
     t = ops.clip(x, -32, 32)
@@ -3182,11 +3167,11 @@ def where_pushforward(ops, tangents, inputs, y):
 
 def xlog1py_pullback(ops, g, inputs, y, needs):
     x1, x2 = inputs
-    t = x1 == 0
+    t = (x1 == 0) & (x2 <= -1)
     dx1 = dx2 = None
     if needs[0]:
-        log_x2 = ops.log1p(ops.where(t, 0, x2))
-        dx1 = ops.unbroadcast(ops.where(t, 0, g * log_x2), shape=x1.shape)
+        log_ = ops.log1p(ops.where(t, 0, x2))
+        dx1 = ops.unbroadcast(g * log_, shape=x1.shape)
     if needs[1]:
         u = x1 / ops.where(t, 1, x2 + 1) * g
         dx2 = ops.unbroadcast(ops.where(t, 0, u), shape=x2.shape)
@@ -3197,11 +3182,11 @@ def xlog1py_pushforward(ops, tangents, inputs, y):
     x1, x2 = inputs
     dx1, dx2 = tangents
     shape = np.broadcast_shapes(x1.shape, x2.shape)
-    t = x1 == 0
+    t = (x1 == 0) & (x2 <= -1)
     terms = []
     if dx1 is not None:
-        log_x2 = ops.log1p(ops.where(t, 0, x2))
-        terms.append(ops.where(t, 0, dx1 * log_x2))
+        log_ = ops.log1p(ops.where(t, 0, x2))
+        terms.append(dx1 * log_)
     if dx2 is not None:
         u = x1 / ops.where(t, 1, x2 + 1) * dx2
         terms.append(ops.where(t, 0, u))

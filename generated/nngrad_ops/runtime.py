@@ -60,7 +60,7 @@ class Op:
 
 
 def normalized_axes(axis, ndim: int) -> tuple[int, ...]:
-    """An axis argument (int, tuple or None for all) as non-negative ints; a number may be reduced along axis 0 or -1."""
+    """An axis argument (int, tuple or None for all) as non-negative ints; a number has axes 0 and -1."""
     if axis is None:
         return tuple(range(ndim))
     axes = axis if isinstance(axis, tuple | list) else (axis,)

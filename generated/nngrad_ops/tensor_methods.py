@@ -101,10 +101,6 @@ class TensorMethods:
         """Exponential linear unit (Clevert et al. 2016)."""
         return self._apply(OPS["elu"], self, alpha=alpha)
 
-    def entr(self):
-        """Entropy -x log(x), and 0 where x is 0."""
-        return self._apply(OPS["entr"], self)
-
     def erf(self):
         """Error function."""
         return self._apply(OPS["erf"], self)
@@ -446,7 +442,7 @@ class TensorMethods:
         return self._apply(OPS["where"], self, a, b)
 
     def xlog1py(self, x2):
-        """x1 log(1 + x2), and 0 where x1 is 0."""
+        """x1 times log(1 + x2), and 0 where x1 is 0 and the logarithm is infinite or none."""
         return self._apply(OPS["xlog1py"], self, x2)
 
     def xlogy(self, x2):

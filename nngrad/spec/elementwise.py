@@ -220,14 +220,8 @@ def xlogy(x1, x2):
 
 @op
 def xlog1py(x1, x2):
-    """x1 log(1 + x2), and 0 where x1 is 0."""
-    return where(x1 == 0, 0, x1 * log(1 + x2))
-
-
-@op
-def entr(x):
-    """Entropy -x log(x), and 0 where x is 0."""
-    return where(x == 0, 0, -x * log(x))
+    """x1 times log(1 + x2), and 0 where x1 is 0 and the logarithm is infinite or none."""
+    return x1 * log(1 + where((x1 == 0) & (x2 <= -1), 0, x2))
 
 
 @op

@@ -42,8 +42,8 @@ Where a branch is not taken, a NaN or an infinity in it reaches neither the valu
 
 ## Functions of numbers
 
-Of several points alike one is shown. Slopes are those to the left and to the right of the point, along the input named. The last column is PyTorch
-{torch}'s gradient, where it is another.
+Of several points alike one is shown. Slopes are those to the left and to the right of it, along the input named. The
+last column is the gradient of PyTorch {torch}, where it is another.
 
 | op | at | value | input | left | right | gradient | because | PyTorch |
 | --- | --- | --: | --- | --: | --: | --: | --- | --: |

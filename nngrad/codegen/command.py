@@ -156,7 +156,7 @@ def _list(path: Path) -> int:
             origin = "word" if op.is_word else "table" if family == "structural" else "derived"
             call = f"{op.name}({', '.join(one.name for one in (*op.inputs, *op.params))})"
             summary = op.doc.partition("\n")[0]
-            lines.append(f"  {call:<56}{origin:<9}{summary}".rstrip())
+            lines.append(f"  {call:<55} {origin:<9}{summary}".rstrip())
     print("\n".join(lines), flush=True)
     return 0
 

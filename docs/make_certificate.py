@@ -62,7 +62,7 @@ Points are: every binade from the smallest subnormal number to the largest numbe
 signs, all of [-12, 12] and of the range in which exp is finite, the neighbourhoods of bounds and thresholds down to the
 last digit, zeros, infinities and NaN. Pairs: any magnitudes, like and unlike, nearly equal, whole. Rows: moderate,
 spread over 80 and 700, saturated, 1e4 + 0.01 z, constant, single, tiny, huge, of all sizes; cotangents of ones, random
-ones, and every unit vector. Probabilities are drawn from [0, 1].
+ones, and every unit vector. Probabilities are drawn from [0, 1]; a target that is a sign is -1 or 1.
 
 An error is |got - exact| over the spacing of floating-point numbers at the exact value, below the smallest normal
 number the spacing of subnormal ones. Infinity counts as the power of two after the largest number, so that what

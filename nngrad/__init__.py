@@ -54,20 +54,18 @@ def _op(name):
     """The function of an op; AttributeError with the names that come close if there is none."""
     import_module("nngrad.tensor")
     functions = import_module("nngrad.functions")
-    composed = import_module("nngrad.structure").FUNCTIONS
-    if name in functions.PUBLIC or name in composed:
+    if name in functions.public_names():
         return functions.public(name)
     if name in functions.OPS and functions.OPS[name].home in functions.HOMES:
         hint = f"; it is in {functions.HOMES[functions.OPS[name].home]}"
     else:
         from difflib import get_close_matches
 
-        close = get_close_matches(name, [*_NAMES, *_MODULES, *functions.PUBLIC, *composed], n=2)
+        close = get_close_matches(name, [*_NAMES, *_MODULES, *functions.public_names()], n=2)
         hint = f"; did you mean {' or '.join(close)}?" if close else ""
     raise AttributeError(f"module 'nngrad' has no attribute {name!r}{hint}")
 
 
 def __dir__():
     import_module("nngrad.tensor")
-    public = import_module("nngrad.functions").PUBLIC, import_module("nngrad.structure").FUNCTIONS
-    return sorted({*globals(), *_NAMES, *_MODULES}.union(*public))
+    return sorted({*globals(), *_NAMES, *_MODULES, *import_module("nngrad.functions").public_names()})

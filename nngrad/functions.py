@@ -61,7 +61,6 @@ CLIP_GRADIENT = without_formula(
 
 HOMES = {"activation": "nngrad.nn.functional", "loss": "nngrad.nn.functional", "norm": "nngrad.nn.functional"}
 IN_NNGRAD = {"op", "contraction", "structural"}
-PUBLIC = {name for name, op in OPS.items() if op.home in IN_NNGRAD} | {"sigmoid", "tanh"}  # the ops in `nngrad`
 
 
 @cache
@@ -171,20 +170,74 @@ def norm(x, ord=None, axis=None, keepdims=False):
     return apply(OPS["norm"], x, ord=named, **params) if named else apply(OPS["norm"], x, ord="p", p=ord, **params)
 
 
+def float_power(x1, x2):
+    """x1 to the power x2 in float64, elementwise."""
+    return apply(OPS["power"], astype(_tensor(x1), np.float64), astype(_tensor(x2), np.float64))
+
+
+def positive(x):
+    """A copy of x: +x."""
+    return apply(CLONE, x)
+
+
+def nan_to_num(x, copy=True, nan=0.0, posinf=None, neginf=None):
+    """x with a number in place of NaN, and the largest and the lowest number, or others, in place of infinity."""
+    limits = np.finfo(dtype if (dtype := _tensor(x).dtype).kind == "f" else np.float64)
+    largest, lowest = (
+        (float(limits.max) if posinf is None else posinf),
+        (float(limits.min) if neginf is None else neginf),
+    )
+    return apply(OPS["nan_to_num"], x, nan=nan, posinf=largest, neginf=lowest)
+
+
+def _tensor(x):
+    return x if isinstance(x, graph.Tensor) else graph.Tensor(x, dtype=getattr(x, "dtype", None))
+
+
+def without_gradient(name):
+    """A function of NumPy whose results are places or truths: it gives a Tensor that carries no gradient."""
+
+    def call(*args, **kwargs):
+        return wrap(np.asarray(getattr(np, name)(*without_tensors(args), **without_tensors(kwargs))))
+
+    call.__name__ = call.__qualname__ = name
+    call.__doc__ = f"`numpy.{name}` of Tensors: a Tensor without gradient."
+    return call
+
+
+ANSWERS = (
+    "argmax", "argmin", "argsort", "equal", "greater", "greater_equal", "isfinite", "isinf", "isnan", "less",
+    "less_equal", "logical_and", "logical_not", "logical_or", "logical_xor", "not_equal", "signbit",
+)  # fmt: skip
 WRITTEN_OUT = {
+    **{name: without_gradient(name) for name in ANSWERS}, "float_power": float_power, "positive": positive,
+    "nan_to_num": nan_to_num,
     "astype": astype, "matmul": matmul, "concat": concat, "stack": stack, "einsum": einsum, "norm": norm,
 }  # fmt: skip
 
 
+NAMES = {
+    "absolute": "abs", "acos": "arccos", "acosh": "arccosh", "amax": "max", "amin": "min", "asin": "arcsin",
+    "asinh": "arcsinh", "atan": "arctan", "atan2": "arctan2", "atanh": "arctanh", "broadcast_to": "broadcast",
+    "concatenate": "concat", "degrees": "rad2deg", "fabs": "abs", "pow": "power", "radians": "deg2rad",
+}  # fmt: skip
+
+
+def public_names():
+    """The names of the functions in `nngrad`."""
+    own = {name for name, op in OPS.items() if op.home in IN_NNGRAD} | {"sigmoid", "tanh"}
+    return own.union(WRITTEN_OUT, NAMES, import_module("nngrad.structure").FUNCTIONS)
+
+
 def public(name):
-    """The public function of a name, or None if there is no such op."""
+    """The public function of a name, by NumPy's other names too; None if there is no such op."""
+    name = NAMES.get(name, name)
     composed = import_module("nngrad.structure").FUNCTIONS
     return WRITTEN_OUT.get(name) or composed.get(name) or (function(OPS[name]) if name in OPS else None)
 
 
 # --- NumPy's functions -----------------------------------------------------------------------------------------------
 
-NAMES = {"absolute": "abs", "amax": "max", "amin": "min", "broadcast_to": "broadcast", "concatenate": "concat"}
 ARGUMENTS = {"a_min": "min", "a_max": "max", "constant_values": "value", "indices_or_sections": "sections"}
 PLACES = (np, np.linalg, np.lib.stride_tricks)
 WITHOUT_GRADIENT = {
@@ -218,7 +271,7 @@ def call_ufunc(ufunc, method, inputs, kwargs):
             f"np.{ufunc.__name__} takes no {', '.join(kwargs)}= with Tensors, which are never written into; leave "
             "it out, or use t.numpy()"
         )
-    if (call := public(name)) is not None:
+    if name not in ANSWERS and (call := public(name)) is not None:
         return call(*inputs)
     no_floats = all(x.dtype.kind != "f" for x in inputs if isinstance(x, graph.Tensor))
     if no_floats or any(types.endswith("d->?") for types in ufunc.types):

@@ -13,6 +13,7 @@ pytest.importorskip("sympy")
 from conftest import ROOT, run
 
 from nngrad.codegen import command
+from nngrad.codegen.stamp import Stamp
 
 MENDED = "how to mend it:"
 
@@ -39,6 +40,7 @@ def test_regenerating_changes_nothing(checkout):
     outcome = checkout.codegen(PYTHONHASHSEED="random")
     assert outcome.returncode == 0, outcome.stderr
     assert re.fullmatch(r"\d+ ops \(\d+ contraction, .*\) in \d+\.\d s; nothing changed\n", outcome.stdout)
+    assert checkout.codegen().stdout == "nngrad_ops: nothing changed\n"
     assert checkout.files() == committed
     assert {path: path.stat().st_mtime_ns for path in checkout.generated.iterdir()} == times
 
@@ -478,3 +480,21 @@ def test_a_missing_extra_is_named(tmp_path, package):
     )
     outcome = run(sys.executable, "-m", "nngrad.codegen", cwd=tmp_path, path=[tmp_path, ROOT, ROOT / "generated"])
     failed(outcome, package, 'pip install "nngrad[codegen]"')
+
+
+def test_a_generation_is_skipped_only_when_nothing_changed(tmp_path):
+    spec, out = tmp_path / "spec", tmp_path / "package"
+    for folder, name in ((spec, "formulas.py"), (out, "kernels.py")):
+        folder.mkdir()
+        (folder / name).write_text("x = 1\n")
+    stamp = Stamp(spec, out)
+    assert not stamp.is_valid()
+    stamp.set()
+    assert stamp.is_valid() and Stamp(spec, out).is_valid()
+    for file in (spec / "formulas.py", out / "kernels.py"):
+        file.write_text("x = 2\n")
+        assert not stamp.is_valid()
+        file.write_text("x = 1\n")
+        assert stamp.is_valid()
+    (spec / "more.py").write_text("")
+    assert not stamp.is_valid()

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
+import nngrad
 from nngrad import Tensor
+from nngrad.functions import ANSWERS, NAMES
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -137,3 +139,28 @@ def test_in_place_on_an_array_is_refused():
     with pytest.raises(TypeError, match="out="):
         array += Tensor(ARRAY)
     np.testing.assert_array_equal(array, ARRAY)
+
+
+@pytest.mark.parametrize("name", sorted(NAMES))
+def test_numpys_other_names(name):
+    assert getattr(nngrad, name) is getattr(nngrad, NAMES[name])
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_answers_without_gradient(name):
+    t = Tensor(ARRAY, np.float64, requires_grad=True)
+    operands = [t] * (getattr(np, name).nin if isinstance(getattr(np, name), np.ufunc) else 1)
+    y = getattr(nngrad, name)(*operands)
+    assert isinstance(y, Tensor) and not y.requires_grad
+    np.testing.assert_array_equal(y.data, getattr(np, name)(*[ARRAY] * len(operands)))
+
+
+def test_functions_with_numpys_own_defaults():
+    x = np.array([np.nan, np.inf, -np.inf, 2.0], np.float32)
+    t = Tensor(x, np.float32, requires_grad=True)
+    np.testing.assert_array_equal(nngrad.nan_to_num(t).data, np.nan_to_num(x))
+    np.testing.assert_array_equal(np.nan_to_num(t, nan=1.0, posinf=5.0).data, np.nan_to_num(x, nan=1.0, posinf=5.0))
+    nngrad.nan_to_num(t).sum().backward()
+    np.testing.assert_array_equal(t.grad, [0, 0, 0, 1])
+    assert np.float_power(t, 2).dtype == np.float64 and nngrad.float_power(2, 3).item() == 8
+    assert np.positive(t).data is not t.data and nngrad.positive(t).requires_grad

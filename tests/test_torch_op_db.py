@@ -260,8 +260,7 @@ NAMES = {
             "atanh": "arctanh", "neg": "negative", "atan2": "arctan2", "mul": "multiply", "true_divide": "divide",
             "pow": "power", "amax": "max", "amin": "min", "transpose": "swapaxes",
             "movedim": "moveaxis", "unsqueeze": "expand_dims", "mm": "matmul", "bmm": "matmul", "mv": "matvec",
-            "linalg.vecdot": "vecdot", "vdot": "vecdot", "special.xlog1py": "xlog1py", "special.entr": "entr",
-            "special.ndtr": "ndtr", "linalg.diagonal": "diagonal",
+            "linalg.vecdot": "vecdot", "vdot": "vecdot", "special.ndtr": "ndtr", "linalg.diagonal": "diagonal",
         }.items()
     },
     "add": scaled("add"), "sub": scaled("subtract"), "div": div, "clamp": clamp,
@@ -283,9 +282,7 @@ NAMES = {
     "take": lambda x, index: nngrad.take(x, index),
     "repeat": lambda x, *reps: nngrad.tile(x, tuple(reps[0]) if np.ndim(reps[0]) else reps),
     "einsum": lambda operands, equation: nngrad.einsum(equation, *operands),
-    "nan_to_num": lambda x, **k: nngrad.nan_to_num(x, **{
-        "posinf": np.finfo(x.dtype).max, "neginf": np.finfo(x.dtype).min, "nan": 0.0,
-        **{key: value for key, value in k.items() if value is not None}}),
+    "nan_to_num": same("nan_to_num"),
 }  # fmt: skip
 
 

@@ -20,6 +20,7 @@ def matmul(a, b):
         da: ...ij,...kj->...ik
         db: ...ij,...ik->...kj
 
+    Shapes: a (..., i, k), b (..., k, j) -> (..., i, j).
     Residuals: a, b.
     """
     return np.matmul(a, b)
@@ -58,6 +59,7 @@ def vecdot(x1, x2):
         dx1: ...,...k->...k
         dx2: ...,...k->...k
 
+    Shapes: x1 (..., k), x2 (..., k) -> (...).
     Residuals: x1, x2.
     """
     return runtime.contract("...k,...k->...", x1, x2)
@@ -96,6 +98,7 @@ def matvec(x1, x2):
         dx1: ...i,...k->...ik
         dx2: ...i,...ik->...k
 
+    Shapes: x1 (..., i, k), x2 (..., k) -> (..., i).
     Residuals: x1, x2.
     """
     return runtime.contract("...ik,...k->...i", x1, x2)
@@ -134,6 +137,7 @@ def vecmat(x1, x2):
         dx1: ...j,...kj->...k
         dx2: ...j,...k->...kj
 
+    Shapes: x1 (..., k), x2 (..., k, j) -> (..., j).
     Residuals: x1, x2.
     """
     return runtime.contract("...k,...kj->...j", x1, x2)
@@ -172,6 +176,7 @@ def correlate1d(x, weight, step=1, dilation=1):
         dx: ngio,gocp->ngcip, added up where windows overlap
         dweight: ngio,ngcip->gocp
 
+    Shapes: x (n, g, c, dilation*p + step*i), weight (g, o, c, p) -> (n, g, i, o).
     Residuals: x, weight.
     """
     return runtime.contract(
@@ -237,6 +242,7 @@ def correlate2d(x, weight, step1=1, step2=1, dilation1=1, dilation2=1):
         dx: ngijo,gocpq->ngcijpq, added up where windows overlap
         dweight: ngijo,ngcijpq->gocpq
 
+    Shapes: x (n, g, c, dilation1*p + step1*i, dilation2*q + step2*j), weight (g, o, c, p, q) -> (n, g, i, j, o).
     Residuals: x, weight.
     """
     return runtime.contract(

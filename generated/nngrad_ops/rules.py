@@ -1482,40 +1482,6 @@ def logsumexp_pushforward(ops, tangents, inputs, y, axis=None, keepdims=False):
     return runtime.drop_axis(dy, axis, keepdims)
 
 
-def margin_ranking_loss_pullback(ops, g, inputs, y, needs, margin=0.0, reduction="mean"):
-    input1, input2, target = inputs
-    shape = np.broadcast_shapes(input1.shape, input2.shape, target.shape)
-    g = runtime.spread(g, reduction, shape)
-    t = input1 - input2
-    u = margin - target * t <= 0
-    v = g * target
-    dinput1 = dinput2 = dtarget = None
-    if needs[0]:
-        dinput1 = ops.unbroadcast(ops.where(u, 0, -v), shape=input1.shape)
-    if needs[1]:
-        dinput2 = ops.unbroadcast(ops.where(u, 0, v), shape=input2.shape)
-    if needs[2]:
-        dtarget = ops.unbroadcast(ops.where(u, 0, -(g * t)), shape=target.shape)
-    return dinput1, dinput2, dtarget
-
-
-def margin_ranking_loss_pushforward(ops, tangents, inputs, y, margin=0.0, reduction="mean"):
-    input1, input2, target = inputs
-    dinput1, dinput2, dtarget = tangents
-    shape = np.broadcast_shapes(input1.shape, input2.shape, target.shape)
-    t = input1 - input2
-    u = margin - target * t <= 0
-    terms = []
-    if dinput1 is not None:
-        terms.append(ops.where(u, 0, -(dinput1 * target)))
-    if dinput2 is not None:
-        terms.append(ops.where(u, 0, dinput2 * target))
-    if dtarget is not None:
-        terms.append(ops.where(u, 0, -(dtarget * t)))
-    dy = ops.broadcast(runtime.summed(terms), shape=shape)
-    return runtime.reduced(dy, reduction)
-
-
 def masked_fill_pullback(ops, g, inputs, y, needs, value):
     x, mask = inputs
     dx = None
@@ -1785,44 +1751,55 @@ def nanprod_pushforward(ops, tangents, inputs, y, axis=None, keepdims=False):
 def nanstd_pullback(ops, g, inputs, y, needs, axis=None, ddof=0, keepdims=False):
     (x,) = inputs
     g = g.reshape(runtime.kept_shape(x.shape, axis))
-    t = np.isnan(x.data)
-    nansum_x = ops.sum(ops.where(t, 0, x), axis=axis, keepdims=True)
-    sum_x = ops.sum(ops.where(t, 0, 1), axis=axis, keepdims=True)
-    u = ops.where(t, 1, sum_x)
+    y = y.reshape(runtime.kept_shape(x.shape, axis))
+    scale_x = runtime.scale(x.data, 2, 0, axis)
+    scaled_x = x / scale_x
+    t = np.isnan(scaled_x.data)
+    nansum_x = ops.sum(ops.where(t, 0, scaled_x), axis=axis, keepdims=True)
+    n = ops.sum(ops.where(t, 0, 1), axis=axis, keepdims=True)
+    u = ops.where(t, 1, n)
     nanmean_x = nansum_x / u
-    centred = ops.where(t, 0, x - nanmean_x)
-    scale_centred = runtime.scale(centred.data, 2, 0, axis)
-    scaled_centred = centred / scale_centred
-    sum_centred = ops.sum(scaled_centred * scaled_centred, axis=axis, keepdims=True)
-    v = sum_x - ddof
+    near = ops.where(t, 0, scaled_x - nanmean_x)
+    sum_near = ops.sum(near, axis=axis, keepdims=True)
+    centred = ops.where(t, 0, near - sum_near / u)
+    sum_centred = ops.sum(centred * centred, axis=axis, keepdims=True)
+    v = n - ddof
     nanvar_x = sum_centred / v
     w = nanvar_x == 0
-    y1 = ops.sqrt(ops.where(w, 1, ops.where(t, 1, nanvar_x)))
-    p = g / ops.where(w, 1, ops.where(t, 1, v * y1))
-    q = ops.sum(ops.where(t, 0, scaled_centred * -p), axis=axis, keepdims=True) / ops.where(w, 1, u)
-    return (ops.where(w, 0, ops.where(t, 0, scaled_centred * p + q)),)
+    p = g * scale_x
+    q = ops.where(w, 1, ops.where(t, 1, v * y))
+    r = p * scale_x
+    s = -(r / ops.where(w, 1, ops.where(t, 1, v * n * y)))
+    t1 = ops.sum(ops.where(t, 0, centred * s), axis=axis, keepdims=True)
+    t2 = ops.sum(ops.where(t, 0, -(centred * r / q + t1)), axis=axis, keepdims=True)
+    t3 = (t1 + t2 / ops.where(w, 1, u)) / ops.where(w, 1, ops.where(t, 1, scale_x))
+    return (ops.where(w, 0, ops.where(t, 0, centred * p / q + t3)),)
 
 
 def nanstd_pushforward(ops, tangents, inputs, y, axis=None, ddof=0, keepdims=False):
     (x,) = inputs
     (dx,) = tangents
-    t = np.isnan(x.data)
-    nansum_x = ops.sum(ops.where(t, 0, x), axis=axis, keepdims=True)
-    sum_x = ops.sum(ops.where(t, 0, 1), axis=axis, keepdims=True)
-    u = ops.where(t, 1, sum_x)
+    y = y.reshape(runtime.kept_shape(x.shape, axis))
+    scale_x = runtime.scale(x.data, 2, 0, axis)
+    scaled_x = x / scale_x
+    t = np.isnan(scaled_x.data)
+    nansum_x = ops.sum(ops.where(t, 0, scaled_x), axis=axis, keepdims=True)
+    n = ops.sum(ops.where(t, 0, 1), axis=axis, keepdims=True)
+    u = ops.where(t, 1, n)
     nanmean_x = nansum_x / u
-    centred = ops.where(t, 0, x - nanmean_x)
-    scale_centred = runtime.scale(centred.data, 2, 0, axis)
-    scaled_centred = centred / scale_centred
-    sum_centred = ops.sum(scaled_centred * scaled_centred, axis=axis, keepdims=True)
-    v = sum_x - ddof
+    near = ops.where(t, 0, scaled_x - nanmean_x)
+    sum_near = ops.sum(near, axis=axis, keepdims=True)
+    centred = ops.where(t, 0, near - sum_near / u)
+    sum_centred = ops.sum(centred * centred, axis=axis, keepdims=True)
+    v = n - ddof
     nanvar_x = sum_centred / v
     w = nanvar_x == 0
-    y1 = ops.sqrt(ops.where(w, 1, nanvar_x))
-    p = ops.sum(ops.where(t, 0, dx), axis=axis, keepdims=True) / ops.where(w, 1, u)
-    q = scaled_centred * (dx - p) * 2 / ops.where(w, 1, ops.where(t, 1, scale_centred))
-    r = 0.5 * scale_centred * ops.sum(ops.where(t, 0, q), axis=axis, keepdims=True) / ops.where(w, 1, v * y1)
-    dy = ops.where(w, 0, r)
+    p = dx / ops.where(w, 1, ops.where(t, 1, scale_x))
+    q = ops.where(w, 1, u)
+    r = p - ops.sum(ops.where(t, 0, p), axis=axis, keepdims=True) / q
+    s = centred * (r - ops.sum(ops.where(t, 0, r), axis=axis, keepdims=True) / q) * 2
+    t1 = 0.5 * ops.sum(ops.where(t, 0, s), axis=axis, keepdims=True) * scale_x * scale_x
+    dy = ops.where(w, 0, t1 / ops.where(w, 1, v * y))
     return runtime.drop_axis(dy, axis, keepdims)
 
 
@@ -1844,26 +1821,33 @@ def nanvar_pullback(ops, g, inputs, y, needs, axis=None, ddof=0, keepdims=False)
     g = g.reshape(runtime.kept_shape(x.shape, axis))
     t = np.isnan(x.data)
     nansum_x = ops.sum(ops.where(t, 0, x), axis=axis, keepdims=True)
-    sum_x = ops.sum(ops.where(t, 0, 1), axis=axis, keepdims=True)
-    u = ops.where(t, 1, sum_x)
+    n = ops.sum(ops.where(t, 0, 1), axis=axis, keepdims=True)
+    u = ops.where(t, 1, n)
     nanmean_x = nansum_x / u
-    centred = ops.where(t, 0, x - nanmean_x)
-    v = 2 * g / ops.where(t, 1, sum_x - ddof)
-    w = centred * v + ops.sum(ops.where(t, 0, centred * -v), axis=axis, keepdims=True) / u
-    return (ops.where(t, 0, w),)
+    near = ops.where(t, 0, x - nanmean_x)
+    sum_near = ops.sum(near, axis=axis, keepdims=True)
+    centred = ops.where(t, 0, near - sum_near / u)
+    v = n - ddof
+    w = 2 * g
+    p = ops.sum(ops.where(t, 0, centred * -(w / ops.where(t, 1, v * n))), axis=axis, keepdims=True)
+    q = centred * w / ops.where(t, 1, v) + p
+    return (ops.where(t, 0, q + ops.sum(ops.where(t, 0, -q), axis=axis, keepdims=True) / u),)
 
 
 def nanvar_pushforward(ops, tangents, inputs, y, axis=None, ddof=0, keepdims=False):
     (x,) = inputs
     (dx,) = tangents
     t = np.isnan(x.data)
-    sum_x = ops.sum(ops.where(t, 0, 1), axis=axis, keepdims=True)
+    n = ops.sum(ops.where(t, 0, 1), axis=axis, keepdims=True)
     nansum_x = ops.sum(ops.where(t, 0, x), axis=axis, keepdims=True)
-    u = ops.where(t, 1, sum_x)
+    u = ops.where(t, 1, n)
     nanmean_x = nansum_x / u
-    centred = ops.where(t, 0, x - nanmean_x)
+    near = ops.where(t, 0, x - nanmean_x)
+    sum_near = ops.sum(near, axis=axis, keepdims=True)
+    centred = ops.where(t, 0, near - sum_near / u)
     v = dx - ops.sum(ops.where(t, 0, dx), axis=axis, keepdims=True) / u
-    dy = ops.sum(ops.where(t, 0, centred * v * 2), axis=axis, keepdims=True) / (sum_x - ddof)
+    w = centred * (v - ops.sum(ops.where(t, 0, v), axis=axis, keepdims=True) / u) * 2
+    dy = ops.sum(ops.where(t, 0, w), axis=axis, keepdims=True) / (n - ddof)
     return runtime.drop_axis(dy, axis, keepdims)
 
 
@@ -2664,33 +2648,6 @@ def smooth_l1_loss_pushforward(ops, tangents, inputs, y, beta=1.0, reduction="me
     return runtime.reduced(dy, reduction)
 
 
-def soft_margin_loss_pullback(ops, g, inputs, y, needs, reduction="mean"):
-    input, target = inputs
-    shape = np.broadcast_shapes(input.shape, target.shape)
-    g = runtime.spread(g, reduction, shape)
-    t = ops.sigmoid(-(input * target))
-    dinput = dtarget = None
-    if needs[0]:
-        dinput = ops.unbroadcast(-(g * target * t), shape=input.shape)
-    if needs[1]:
-        dtarget = ops.unbroadcast(-(g * input * t), shape=target.shape)
-    return dinput, dtarget
-
-
-def soft_margin_loss_pushforward(ops, tangents, inputs, y, reduction="mean"):
-    input, target = inputs
-    dinput, dtarget = tangents
-    shape = np.broadcast_shapes(input.shape, target.shape)
-    t = ops.sigmoid(-(input * target))
-    terms = []
-    if dinput is not None:
-        terms.append(-(dinput * target * t))
-    if dtarget is not None:
-        terms.append(-(dtarget * input * t))
-    dy = ops.broadcast(runtime.summed(terms), shape=shape)
-    return runtime.reduced(dy, reduction)
-
-
 def softmax_pullback(ops, g, inputs, y, needs, axis=-1):
     return (y * (g - ops.sum(g * y, axis=axis, keepdims=True)),)
 
@@ -2782,168 +2739,6 @@ def square_pushforward(ops, tangents, inputs, y):
     (x,) = inputs
     (dx,) = tangents
     return dx * x * 2
-
-
-def standardize_weight_bias_pullback(ops, g, inputs, y, needs, eps=1e-05):
-    x, mean, var, weight, bias = inputs
-    root_var = 1 / ops.sqrt(var + eps)
-    dx = dmean = dvar = dweight = dbias = None
-    if needs[0]:
-        dx = ops.unbroadcast(g * root_var * weight, shape=x.shape)
-    if needs[1]:
-        dmean = ops.unbroadcast(-(g * root_var * weight), shape=mean.shape)
-    if needs[2]:
-        t = (bias - y) / (var * 2 + 2 * eps)
-        dvar = ops.unbroadcast(t * g, shape=var.shape)
-    if needs[3]:
-        y1 = root_var * (x - mean)
-        dweight = ops.unbroadcast(g * y1, shape=weight.shape)
-    if needs[4]:
-        dbias = ops.unbroadcast(g, shape=bias.shape)
-    return dx, dmean, dvar, dweight, dbias
-
-
-def standardize_weight_bias_pushforward(ops, tangents, inputs, y, eps=1e-05):
-    x, mean, var, weight, bias = inputs
-    dx, dmean, dvar, dweight, dbias = tangents
-    shape = np.broadcast_shapes(x.shape, mean.shape, var.shape, weight.shape, bias.shape)
-    root_var = 1 / ops.sqrt(var + eps)
-    terms = []
-    if dx is not None:
-        terms.append(dx * root_var * weight)
-    if dmean is not None:
-        terms.append(-(dmean * root_var * weight))
-    if dvar is not None:
-        t = (bias - y) / (var * 2 + 2 * eps)
-        terms.append(t * dvar)
-    if dweight is not None:
-        y1 = root_var * (x - mean)
-        terms.append(dweight * y1)
-    if dbias is not None:
-        terms.append(dbias)
-    return ops.broadcast(runtime.summed(terms), shape=shape)
-
-
-def standardize_weight_pullback(ops, g, inputs, y, needs, eps=1e-05):
-    x, mean, var, weight, _ = inputs
-    root_var = 1 / ops.sqrt(var + eps)
-    dx = dmean = dvar = dweight = None
-    if needs[0]:
-        dx = ops.unbroadcast(g * root_var * weight, shape=x.shape)
-    if needs[1]:
-        dmean = ops.unbroadcast(-(g * root_var * weight), shape=mean.shape)
-    if needs[2]:
-        t = y / (var * 2 + 2 * eps)
-        dvar = ops.unbroadcast(-(t * g), shape=var.shape)
-    if needs[3]:
-        y1 = root_var * (x - mean)
-        dweight = ops.unbroadcast(g * y1, shape=weight.shape)
-    return dx, dmean, dvar, dweight, None
-
-
-def standardize_weight_pushforward(ops, tangents, inputs, y, eps=1e-05):
-    x, mean, var, weight, _ = inputs
-    dx, dmean, dvar, dweight, _ = tangents
-    shape = np.broadcast_shapes(x.shape, mean.shape, var.shape, weight.shape)
-    root_var = 1 / ops.sqrt(var + eps)
-    terms = []
-    if dx is not None:
-        terms.append(dx * root_var * weight)
-    if dmean is not None:
-        terms.append(-(dmean * root_var * weight))
-    if dvar is not None:
-        t = y / (var * 2 + 2 * eps)
-        terms.append(-(t * dvar))
-    if dweight is not None:
-        y1 = root_var * (x - mean)
-        terms.append(dweight * y1)
-    return ops.broadcast(runtime.summed(terms), shape=shape)
-
-
-def standardize_bias_pullback(ops, g, inputs, y, needs, eps=1e-05):
-    x, mean, var, _, bias = inputs
-    root_var = 1 / ops.sqrt(var + eps)
-    dx = dmean = dvar = dbias = None
-    if needs[0]:
-        dx = ops.unbroadcast(g * root_var, shape=x.shape)
-    if needs[1]:
-        dmean = ops.unbroadcast(-(g * root_var), shape=mean.shape)
-    if needs[2]:
-        t = (bias - y) / (var * 2 + 2 * eps)
-        dvar = ops.unbroadcast(t * g, shape=var.shape)
-    if needs[4]:
-        dbias = ops.unbroadcast(g, shape=bias.shape)
-    return dx, dmean, dvar, None, dbias
-
-
-def standardize_bias_pushforward(ops, tangents, inputs, y, eps=1e-05):
-    x, mean, var, _, bias = inputs
-    dx, dmean, dvar, _, dbias = tangents
-    shape = np.broadcast_shapes(x.shape, mean.shape, var.shape, bias.shape)
-    root_var = 1 / ops.sqrt(var + eps)
-    terms = []
-    if dx is not None:
-        terms.append(dx * root_var)
-    if dmean is not None:
-        terms.append(-(dmean * root_var))
-    if dvar is not None:
-        t = (bias - y) / (var * 2 + 2 * eps)
-        terms.append(t * dvar)
-    if dbias is not None:
-        terms.append(dbias)
-    return ops.broadcast(runtime.summed(terms), shape=shape)
-
-
-def standardize_plain_pullback(ops, g, inputs, y, needs, eps=1e-05):
-    x, mean, var, _, _ = inputs
-    root_var = 1 / ops.sqrt(var + eps)
-    dx = dmean = dvar = None
-    if needs[0]:
-        dx = ops.unbroadcast(g * root_var, shape=x.shape)
-    if needs[1]:
-        dmean = ops.unbroadcast(-(g * root_var), shape=mean.shape)
-    if needs[2]:
-        t = y / (var * 2 + 2 * eps)
-        dvar = ops.unbroadcast(-(t * g), shape=var.shape)
-    return dx, dmean, dvar, None, None
-
-
-def standardize_plain_pushforward(ops, tangents, inputs, y, eps=1e-05):
-    x, mean, var, _, _ = inputs
-    dx, dmean, dvar, _, _ = tangents
-    shape = np.broadcast_shapes(x.shape, mean.shape, var.shape)
-    root_var = 1 / ops.sqrt(var + eps)
-    terms = []
-    if dx is not None:
-        terms.append(dx * root_var)
-    if dmean is not None:
-        terms.append(-(dmean * root_var))
-    if dvar is not None:
-        t = y / (var * 2 + 2 * eps)
-        terms.append(-(t * dvar))
-    return ops.broadcast(runtime.summed(terms), shape=shape)
-
-
-def standardize_pullback(ops, g, inputs, y, needs, eps=1e-05):
-    _, _, _, weight, bias = inputs
-    if weight is not None and bias is not None:
-        return standardize_weight_bias_pullback(ops, g, inputs, y, needs, eps)
-    if weight is not None and bias is None:
-        return standardize_weight_pullback(ops, g, inputs, y, needs, eps)
-    if weight is None and bias is not None:
-        return standardize_bias_pullback(ops, g, inputs, y, needs, eps)
-    return standardize_plain_pullback(ops, g, inputs, y, needs, eps)
-
-
-def standardize_pushforward(ops, tangents, inputs, y, eps=1e-05):
-    _, _, _, weight, bias = inputs
-    if weight is not None and bias is not None:
-        return standardize_weight_bias_pushforward(ops, tangents, inputs, y, eps)
-    if weight is not None and bias is None:
-        return standardize_weight_pushforward(ops, tangents, inputs, y, eps)
-    if weight is None and bias is not None:
-        return standardize_bias_pushforward(ops, tangents, inputs, y, eps)
-    return standardize_plain_pushforward(ops, tangents, inputs, y, eps)
 
 
 def std_pullback(ops, g, inputs, y, needs, axis=None, ddof=0, keepdims=False):
@@ -3057,13 +2852,13 @@ def tanhshrink_pushforward(ops, tangents, inputs, y):
 
 def threshold_pullback(ops, g, inputs, y, needs, threshold, value):
     (x,) = inputs
-    return (ops.where(x > threshold, g, 0),)
+    return (ops.where(x <= threshold, 0, g),)
 
 
 def threshold_pushforward(ops, tangents, inputs, y, threshold, value):
     (x,) = inputs
     (dx,) = tangents
-    return ops.where(x > threshold, dx, 0)
+    return ops.where(x <= threshold, 0, dx)
 
 
 def trunc_pullback(ops, g, inputs, y, needs):
@@ -3162,34 +2957,6 @@ def where_pushforward(ops, tangents, inputs, y):
         terms.append(ops.where(condition, da, 0))
     if db is not None:
         terms.append(ops.where(condition, 0, db))
-    return ops.broadcast(runtime.summed(terms), shape=shape)
-
-
-def xlog1py_pullback(ops, g, inputs, y, needs):
-    x1, x2 = inputs
-    t = (x1 == 0) & (x2 <= -1)
-    dx1 = dx2 = None
-    if needs[0]:
-        log_ = ops.log1p(ops.where(t, 0, x2))
-        dx1 = ops.unbroadcast(g * log_, shape=x1.shape)
-    if needs[1]:
-        u = x1 / ops.where(t, 1, x2 + 1) * g
-        dx2 = ops.unbroadcast(ops.where(t, 0, u), shape=x2.shape)
-    return dx1, dx2
-
-
-def xlog1py_pushforward(ops, tangents, inputs, y):
-    x1, x2 = inputs
-    dx1, dx2 = tangents
-    shape = np.broadcast_shapes(x1.shape, x2.shape)
-    t = (x1 == 0) & (x2 <= -1)
-    terms = []
-    if dx1 is not None:
-        log_ = ops.log1p(ops.where(t, 0, x2))
-        terms.append(dx1 * log_)
-    if dx2 is not None:
-        u = x1 / ops.where(t, 1, x2 + 1) * dx2
-        terms.append(ops.where(t, 0, u))
     return ops.broadcast(runtime.summed(terms), shape=shape)
 
 

@@ -441,10 +441,6 @@ class TensorMethods:
         """a where the condition holds, b elsewhere. The branch not taken leaks neither NaN nor warning."""
         return self._apply(OPS["where"], self, a, b)
 
-    def xlog1py(self, x2):
-        """x1 times log(1 + x2), and 0 where x1 is 0 and the logarithm is infinite or none."""
-        return self._apply(OPS["xlog1py"], self, x2)
-
     def xlogy(self, x2):
         """x1 times log(x2), and 0 where x1 is 0 and the logarithm is infinite or none."""
         return self._apply(OPS["xlogy"], self, x2)

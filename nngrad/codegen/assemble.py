@@ -202,7 +202,7 @@ class Functions:
             lines += ["", f"Derivative{f' where {self._condition(variant)}' if self.several else ''}:"]
             for value, expr in variant.derivatives.vjp.items():
                 lines.append(f"    d{value.name} = {readable(expr)}")
-        lines += ["", f"Residuals: {', '.join(self.residuals) or 'none'}."]
+        lines += ["", f"Shapes: {shapes_of(self.op)}.", f"Residuals: {', '.join(self.residuals) or 'none'}."]
         return (
             *lines,
             *(_accuracy(variant) for variant in self.variants if variant.chosen.errors and not self.several),
@@ -317,6 +317,25 @@ def signature_of(op: Op) -> list[tuple[str, str]]:
     elif op.formulas and op.formulas[0].reduced_axis:
         parameters.append(("keepdims", "keepdims=False"))
     return parameters
+
+
+def shapes_of(op: Op) -> str:
+    """The shapes of an op's inputs and output, in words."""
+    formula = op.formulas[0]
+    indices = frozenset().union(*(one.indices for one in op.formulas))
+    data, *others = (one.name for one in op.inputs if one.name not in indices)
+    given = f"{data} of any shape"
+    if op.family == "reduction" and others:
+        given += f", {' and '.join(others)} broadcast to it"
+    elif others:
+        given = f"{', '.join([data, *others])} broadcast together"
+    given += "".join(f", {one} as {data} without the axis" for one in sorted(indices))
+    own = f"of the shape of {data}" if op.family == "reduction" or not others else "of their common shape"
+    if formula.reduced_axis:
+        own = "without the axis, or with length 1 there for `keepdims`" if op.home != "loss" else "without the axis"
+    if op.home == "loss":
+        own = f"a number, or with reduction 'none' {own}"
+    return f"{given}; y {own}"
 
 
 def formula_lines(op: Op) -> list[str]:

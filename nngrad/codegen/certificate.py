@@ -43,9 +43,11 @@ FAR = (80, 120, 180, 270, 405, 608)  # exponents of two along which a limit at i
 NUMBERS = {  # for parameters that have none by default
     "min": -0.6, "max": 0.7, "threshold": 20.0, "value": 0.25, "posinf": 3.5, "neginf": -2.5,
 }  # fmt: skip
-# What an input means where it is not any number: a probability.
+# What an input means where it is not any number: a probability, one of two signs, a weight.
 UNIT = {("binary_cross_entropy", "input"), ("binary_cross_entropy", "target")}
 UNIT |= {("binary_cross_entropy_with_logits", "target"), ("kl_div", "target")}
+SIGN = {("hinge_embedding_loss", "target")}
+POSITIVE = {("binary_cross_entropy_with_logits", "pos_weight")}
 
 # A kernel as it is measured: from arrays to its value, and a function from a cotangent to the inputs' cotangents.
 Subject = Callable[[dict[str, np.ndarray]], tuple[np.ndarray, Callable[[np.ndarray], dict[str, np.ndarray]]]]
@@ -215,9 +217,13 @@ class Exam:
         for name in self.names:
             if name not in inputs:
                 inputs[name] = random.random(arrays[0].shape) < 0.5
+                if (self.op.name, name) in SIGN:
+                    inputs[name] = np.where(inputs[name], 1, -1).astype(self.dtype)
             elif (self.op.name, name) in UNIT:
                 inputs[name] = np.where(np.abs(inputs[name]) <= 1, np.abs(inputs[name]), random.random(arrays[0].shape))
                 inputs[name] = inputs[name].astype(self.dtype)
+            elif (self.op.name, name) in POSITIVE:
+                inputs[name] = np.abs(inputs[name])
         inputs = {name: inputs[name] for name in self.names}
         value = self.oracle(**inputs)
         real = np.array([not mpmath.isnan(one) for one in value], dtype=bool)

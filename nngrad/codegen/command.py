@@ -20,6 +20,7 @@ from nngrad.codegen.assemble import assemble
 from nngrad.codegen.choices import DEFAULT_PATH, Choices
 from nngrad.codegen.explain import explained, warnings_of
 from nngrad.codegen.pipeline import compile_spec, load_spec, selections
+from nngrad.codegen.stamp import Stamp
 from nngrad.codegen.symbols import SpecError
 from nngrad.codegen.trace import Op, trace
 
@@ -94,6 +95,10 @@ def _generate(options: argparse.Namespace) -> int:
     is_ours = options.out is None
     out = (options.out or CHECKOUT / "generated" / "nngrad_ops").resolve()
     command = COMMAND if builtin else f"{COMMAND} --spec {path.name} --out {out.name}"
+    stamp = Stamp(path, out) if builtin and is_ours and not (options.check or options.search) else None
+    if stamp is not None and stamp.is_valid():
+        print(f"{out.name}: nothing changed")
+        return 0
     choices = Choices(DEFAULT_PATH if builtin else None, search_again=options.search)
     bar = partial(tqdm, desc="deriving", unit="op", leave=False, file=sys.stderr)
     package = compile_spec(path, command, builtin, choices, bar)
@@ -111,6 +116,8 @@ def _generate(options: argparse.Namespace) -> int:
     changed = emit.write(files, out, emit.smoke_test(out.name), is_ours)
     if builtin and CHECKOUT in DEFAULT_PATH.parents and (CHECKOUT / "pyproject.toml").exists():
         emit.write_text(DEFAULT_PATH, choices.text)
+    if stamp is not None:
+        stamp.set()
     print(_summary([*(code.op for code in package.codes), *package.structural], changed, time.perf_counter() - started))
     return 0
 

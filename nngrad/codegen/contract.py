@@ -214,4 +214,10 @@ def _doc(op: Op, contraction: Contraction) -> tuple[str, ...]:
     for position, name in enumerate(contraction.operands):
         overlap = ", added up where windows overlap" if contraction.windows[position].axes else ""
         lines.append(f"    d{name}: {contraction.cotangent_of(position).subscripts}{overlap}")
-    return (*lines, "", f"Residuals: {', '.join(contraction.operands)}.")
+    dots = ["..."] if contraction.batch else []
+    given = [
+        f"{value.name} ({', '.join(str(index) if index is not Ellipsis else '...' for index in letters)})"
+        for value, letters in op.contraction.factors
+    ]
+    shapes = f"Shapes: {', '.join(given)} -> ({', '.join([*dots, *contraction.result])})."
+    return (*lines, "", shapes, f"Residuals: {', '.join(contraction.operands)}.")

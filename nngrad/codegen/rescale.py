@@ -21,7 +21,7 @@ from sympy.core.symbol import Str
 
 from nngrad.codegen import words
 from nngrad.codegen.restage import again, rebuilt, recorder_of
-from nngrad.codegen.symbols import RowScale, Subgradient, Value, Where, is_constant_along
+from nngrad.codegen.symbols import RowScale, Subgradient, Test, Value, Where, is_constant_along
 from nngrad.codegen.trace import Formula, Stage
 
 _SCALE = sympy.Symbol("scale", positive=True)
@@ -188,6 +188,9 @@ class _Attempt:
     def _condition(self, condition):
         if not condition.has(_SCALE):
             return condition
+        if isinstance(condition, Test):  # the scale is positive and finite
+            split = self._split(*condition.args)
+            return split and condition.func(split[1])
         alike = self._alike(condition.args) if isinstance(condition, Relational) else None
         return alike and condition.func(*alike[1])
 

@@ -157,6 +157,43 @@ def multilabel_soft_margin_loss(input: Any, target: Any, weight: Any = None, red
     return reduced(labels.mean(-1), reduction)
 
 
+def soft_margin_loss(input: Any, target: Any, reduction: str = "mean") -> Tensor:
+    """Logistic loss log(1 + exp(-t x)).
+
+    Args:
+        input: scores x, of any shape.
+        target: t, -1 or 1, of the same shape.
+        reduction: 'mean', 'sum' or 'none'.
+
+    Returns:
+        A 0-d Tensor, or with 'none' a Tensor of the shape of input.
+
+    Raises:
+        ValueError: the shapes are not equal, or the reduction is unknown.
+    """
+    _check_equal_shapes("soft_margin_loss", input=input, target=target)
+    return reduced(ops.softplus(-ops.multiply(target, input)), reduction)
+
+
+def margin_ranking_loss(input1: Any, input2: Any, target: Any, margin: float = 0.0, reduction: str = "mean") -> Tensor:
+    """What x1 - x2 lacks of the margin in the direction of the target, max(margin - t (x1 - x2), 0).
+
+    Args:
+        input1, input2: scores x1 and x2, of any shape.
+        target: t, 1 where the first shall be larger and -1 where the second shall, of the same shape.
+        margin: by how much.
+        reduction: 'mean', 'sum' or 'none'.
+
+    Returns:
+        A 0-d Tensor, or with 'none' a Tensor of the shape of the inputs.
+
+    Raises:
+        ValueError: the shapes are not equal, or the reduction is unknown.
+    """
+    _check_equal_shapes("margin_ranking_loss", input1=input1, input2=input2, target=target)
+    return reduced(ops.relu(margin - ops.multiply(target, ops.subtract(input1, input2))), reduction)
+
+
 def kl_div(input: Any, target: Any, reduction: str = "mean", log_target: bool = False) -> Tensor:
     """Pointwise Kullback-Leibler divergence of exp(input) from target.
 

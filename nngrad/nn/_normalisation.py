@@ -42,8 +42,7 @@ def batch_norm(
     if not training:
         if running_mean is None or running_var is None:
             raise ValueError("batch_norm: running_mean and running_var are needed where training is False")
-        channels = (_along(each, shape) for each in (running_mean, running_var, weight, bias))
-        return ops.standardize(input, *channels, eps=eps)
+        return _standardised(input, running_mean, running_var, weight, bias, eps)
     if np.prod([shape[axis] for axis in axes]) == 1:
         raise ValueError(f"batch_norm: in training there must be more than 1 value per channel, got input {shape}")
     if running_mean is not None and running_var is not None:
@@ -83,8 +82,7 @@ def instance_norm(
     if not use_input_stats:
         if running_mean is None or running_var is None:
             raise ValueError("instance_norm: running_mean and running_var are needed without the input's statistics")
-        channels = (_along(each, shape) for each in (running_mean, running_var, weight, bias))
-        return ops.standardize(input, *channels, eps=eps)
+        return _standardised(input, running_mean, running_var, weight, bias, eps)
     axes = tuple(range(2, len(shape)))
     if np.prod(shape[2:]) == 1:
         raise ValueError(f"instance_norm: there must be more than 1 value per channel, got input {shape}")
@@ -141,6 +139,15 @@ def local_response_norm(input: Any, size: int, alpha: float = 1e-4, beta: float 
     squares = ops.pad(ops.square(input), pad_width=around)
     mean = ops.windows(squares, axes=(1,), size=(size,), step=(1,), dilation=(1,)).mean(-1)
     return ops.divide(input, (mean * alpha + k) ** beta)
+
+
+def _standardised(input, mean, var, weight, bias, eps) -> Tensor:
+    shape = shape_of(input)
+    scale = ops.rsqrt(ops.add(var, eps))
+    if weight is not None:
+        scale = scale * weight
+    y = ops.subtract(input, _along(mean, shape)) * _along(scale, shape)
+    return y if bias is None else y + _along(bias, shape)
 
 
 def _along(channels: Any, shape: tuple[int, ...]) -> Any:

@@ -30,6 +30,7 @@ from nngrad.nn._losses import cross_entropy as cross_entropy
 from nngrad.nn._losses import gaussian_nll_loss as gaussian_nll_loss
 from nngrad.nn._losses import huber_loss as huber_loss
 from nngrad.nn._losses import kl_div as kl_div
+from nngrad.nn._losses import margin_ranking_loss as margin_ranking_loss
 from nngrad.nn._losses import multi_margin_loss as multi_margin_loss
 from nngrad.nn._losses import multilabel_margin_loss as multilabel_margin_loss
 from nngrad.nn._losses import multilabel_soft_margin_loss as multilabel_soft_margin_loss
@@ -38,6 +39,7 @@ from nngrad.nn._losses import normalize as normalize
 from nngrad.nn._losses import of_elements
 from nngrad.nn._losses import pairwise_distance as pairwise_distance
 from nngrad.nn._losses import smooth_l1_loss as smooth_l1_loss
+from nngrad.nn._losses import soft_margin_loss as soft_margin_loss
 from nngrad.nn._losses import triplet_margin_loss as triplet_margin_loss
 from nngrad.nn._normalisation import batch_norm as batch_norm
 from nngrad.nn._normalisation import group_norm as group_norm
@@ -57,8 +59,8 @@ from nngrad.tensor import Tensor
 _OPS = {name: op for name, op in OPS.items() if op.home in HOMES}  # the ops whose home is this module
 
 COMPOSED_LOSSES = {
-    "cosine_embedding_loss", "gaussian_nll_loss", "multi_margin_loss", "multilabel_margin_loss",
-    "multilabel_soft_margin_loss", "triplet_margin_loss",
+    "cosine_embedding_loss", "gaussian_nll_loss", "margin_ranking_loss", "multi_margin_loss", "multilabel_margin_loss",
+    "multilabel_soft_margin_loss", "soft_margin_loss", "triplet_margin_loss",
 }  # fmt: skip
 COMPOSED_LAYERS = {
     "adaptive_avg_pool1d", "adaptive_avg_pool2d", "avg_pool1d", "avg_pool2d", "cosine_similarity", "fold", "glu",

@@ -46,7 +46,7 @@ def gate(x1, x2):
 @activation
 def threshold(x, *, threshold, value):
     """x above the threshold, the value elsewhere."""
-    return where(x > threshold, x, value)
+    return where(x <= threshold, value, x)
 
 
 @activation

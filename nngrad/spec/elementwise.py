@@ -219,12 +219,6 @@ def xlogy(x1, x2):
 
 
 @op
-def xlog1py(x1, x2):
-    """x1 times log(1 + x2), and 0 where x1 is 0 and the logarithm is infinite or none."""
-    return x1 * log(1 + where((x1 == 0) & (x2 <= -1), 0, x2))
-
-
-@op
 def tan(x):
     """Tangent, x in radians."""
     return sin(x) / cos(x)

@@ -56,21 +56,9 @@ def binary_cross_entropy_with_logits(input, target, pos_weight=None):
 
 
 @loss
-def soft_margin_loss(input, target):
-    """Logistic loss of targets that are -1 or 1."""
-    return log(1 + exp(-target * input))
-
-
-@loss
 def hinge_embedding_loss(input, target, *, margin=1.0):
     """A distance where the target is 1, what it lacks of the margin where it is -1 (Hadsell et al. 2006)."""
     return where(target == -1, 0, input) + where(target == 1, 0, maximum(margin - input, 0))
-
-
-@loss
-def margin_ranking_loss(input1, input2, target, *, margin=0.0):
-    """What input1 - input2 lacks of the margin, in the direction that the target, -1 or 1, says."""
-    return maximum(margin - target * (input1 - input2), 0)
 
 
 @loss

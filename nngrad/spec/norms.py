@@ -18,18 +18,6 @@ def layer_norm(x, weight=None, bias=None, *, axis=-1, eps=1e-5):
 
 
 @norm
-def standardize(x, mean, var, weight=None, bias=None, *, eps=1e-5):
-    """Normalisation by a mean and a variance that are given, as batch normalisation in evaluation (Ioffe & Szegedy
-    2015)."""
-    y = (x - mean) * rsqrt(var + eps)
-    if weight is not None:
-        y = y * weight
-    if bias is not None:
-        y = y + bias
-    return y
-
-
-@norm
 def rms_norm(x, weight=None, *, axis=-1, eps=1e-5):
     """Root mean square normalisation (Zhang & Sennrich 2019)."""
     y = x * rsqrt(mean(x**2, axis) + eps)

@@ -40,8 +40,10 @@ def logsumexp(x, *, axis=None):
 @op
 def nanvar(x, *, axis=None, ddof=0):
     """Variance of what is not NaN, with n - ddof in the denominator."""
-    centred = where(isnan(x), 0, x - nanmean(x, axis))
-    return sum(centred**2, axis) / (sum(where(isnan(x), 0, 1), axis) - ddof)
+    n = sum(where(isnan(x), 0, 1), axis)
+    near = where(isnan(x), 0, x - nanmean(x, axis))
+    centred = where(isnan(x), 0, near - sum(near, axis) / n)
+    return sum(centred**2, axis) / (n - ddof)
 
 
 @op

@@ -363,7 +363,7 @@ def inner(a, b):
 
 def outer(a, b):
     """The products of all elements of a, along the rows, with all of b, along the columns."""
-    return ops.multiply(ops.reshape(a, shape=(-1, 1)), ops.reshape(b, shape=(1, -1)))
+    return ops.outer(ops.reshape(a, shape=(-1,)), ops.reshape(b, shape=(-1,)))
 
 
 def tensordot(a, b, axes=2):

@@ -163,6 +163,45 @@ def vecmat_jvp(dx1, dx2, x1, x2):
     return runtime.summed(terms)
 
 
+# --- outer ---
+
+
+def outer(a, b):
+    """Products of all elements of one vector with all of another.
+
+    Formula:
+        return a[i] * b[j]
+
+    Derivative:
+        da: ij,j->i
+        db: ij,i->j
+
+    Shapes: a (i), b (j) -> (i, j).
+    Residuals: a, b.
+    """
+    return runtime.contract("i,j->ij", a, b)
+
+
+def outer_vjp(g, a, b, needs):
+    """Cotangents of `outer`'s inputs."""
+    da = db = None
+    if needs[0]:
+        da = runtime.contract("ij,j->i", g, b)
+    if needs[1]:
+        db = runtime.contract("ij,i->j", g, a)
+    return da, db
+
+
+def outer_jvp(da, db, a, b):
+    """Tangent of `outer`'s output."""
+    terms = []
+    if da is not None:
+        terms.append(runtime.contract("i,j->ij", da, b))
+    if db is not None:
+        terms.append(runtime.contract("i,j->ij", a, db))
+    return runtime.summed(terms)
+
+
 # --- correlate1d ---
 
 

@@ -1748,61 +1748,6 @@ def nanprod_pushforward(ops, tangents, inputs, y, axis=None, keepdims=False):
     return runtime.drop_axis(dy, axis, keepdims)
 
 
-def nanstd_pullback(ops, g, inputs, y, needs, axis=None, ddof=0, keepdims=False):
-    (x,) = inputs
-    g = g.reshape(runtime.kept_shape(x.shape, axis))
-    y = y.reshape(runtime.kept_shape(x.shape, axis))
-    scale_x = runtime.scale(x.data, 2, 0, axis)
-    scaled_x = x / scale_x
-    t = np.isnan(scaled_x.data)
-    nansum_x = ops.sum(ops.where(t, 0, scaled_x), axis=axis, keepdims=True)
-    n = ops.sum(ops.where(t, 0, 1), axis=axis, keepdims=True)
-    u = ops.where(t, 1, n)
-    nanmean_x = nansum_x / u
-    near = ops.where(t, 0, scaled_x - nanmean_x)
-    sum_near = ops.sum(near, axis=axis, keepdims=True)
-    centred = ops.where(t, 0, near - sum_near / u)
-    sum_centred = ops.sum(centred * centred, axis=axis, keepdims=True)
-    v = n - ddof
-    nanvar_x = sum_centred / v
-    w = nanvar_x == 0
-    p = g * scale_x
-    q = ops.where(w, 1, ops.where(t, 1, v * y))
-    r = p * scale_x
-    s = -(r / ops.where(w, 1, ops.where(t, 1, v * n * y)))
-    t1 = ops.sum(ops.where(t, 0, centred * s), axis=axis, keepdims=True)
-    t2 = ops.sum(ops.where(t, 0, -(centred * r / q + t1)), axis=axis, keepdims=True)
-    t3 = (t1 + t2 / ops.where(w, 1, u)) / ops.where(w, 1, ops.where(t, 1, scale_x))
-    return (ops.where(w, 0, ops.where(t, 0, centred * p / q + t3)),)
-
-
-def nanstd_pushforward(ops, tangents, inputs, y, axis=None, ddof=0, keepdims=False):
-    (x,) = inputs
-    (dx,) = tangents
-    y = y.reshape(runtime.kept_shape(x.shape, axis))
-    scale_x = runtime.scale(x.data, 2, 0, axis)
-    scaled_x = x / scale_x
-    t = np.isnan(scaled_x.data)
-    nansum_x = ops.sum(ops.where(t, 0, scaled_x), axis=axis, keepdims=True)
-    n = ops.sum(ops.where(t, 0, 1), axis=axis, keepdims=True)
-    u = ops.where(t, 1, n)
-    nanmean_x = nansum_x / u
-    near = ops.where(t, 0, scaled_x - nanmean_x)
-    sum_near = ops.sum(near, axis=axis, keepdims=True)
-    centred = ops.where(t, 0, near - sum_near / u)
-    sum_centred = ops.sum(centred * centred, axis=axis, keepdims=True)
-    v = n - ddof
-    nanvar_x = sum_centred / v
-    w = nanvar_x == 0
-    p = dx / ops.where(w, 1, ops.where(t, 1, scale_x))
-    q = ops.where(w, 1, u)
-    r = p - ops.sum(ops.where(t, 0, p), axis=axis, keepdims=True) / q
-    s = centred * (r - ops.sum(ops.where(t, 0, r), axis=axis, keepdims=True) / q) * 2
-    t1 = 0.5 * ops.sum(ops.where(t, 0, s), axis=axis, keepdims=True) * scale_x * scale_x
-    dy = ops.where(w, 0, t1 / ops.where(w, 1, v * y))
-    return runtime.drop_axis(dy, axis, keepdims)
-
-
 def nansum_pullback(ops, g, inputs, y, needs, axis=None, keepdims=False):
     (x,) = inputs
     g = g.reshape(runtime.kept_shape(x.shape, axis))
@@ -1997,6 +1942,27 @@ def norm_pushforward(ops, tangents, inputs, y, ord="2", p=2.0, axis=None, keepdi
     if ord == "p":
         return norm_p_pushforward(ops, tangents, inputs, y, p, axis, keepdims)
     raise ValueError(f'norm: ord must be "1" or "2" or "inf" or "p", not {ord!r}')
+
+
+def outer_pullback(ops, g, inputs, y, needs):
+    a, b = inputs
+    da = db = None
+    if needs[0]:
+        da = ops.einsum(g, b, subscripts="ij,j->i")
+    if needs[1]:
+        db = ops.einsum(g, a, subscripts="ij,i->j")
+    return da, db
+
+
+def outer_pushforward(ops, tangents, inputs, y):
+    a, b = inputs
+    da, db = tangents
+    terms = []
+    if da is not None:
+        terms.append(ops.einsum(da, b, subscripts="i,j->ij"))
+    if db is not None:
+        terms.append(ops.einsum(a, db, subscripts="i,j->ij"))
+    return runtime.summed(terms)
 
 
 def over_hypot_pullback(ops, g, inputs, y, needs):

@@ -273,10 +273,6 @@ class TensorMethods:
         """Product of what is not NaN."""
         return self._apply(OPS["nanprod"], self, axis=axis, keepdims=keepdims)
 
-    def nanstd(self, axis=None, ddof=0, keepdims=False):
-        """Standard deviation of what is not NaN; its gradient is 0 where the row is constant."""
-        return self._apply(OPS["nanstd"], self, axis=axis, ddof=ddof, keepdims=keepdims)
-
     def nansum(self, axis=None, keepdims=False):
         """Sum of what is not NaN."""
         return self._apply(OPS["nansum"], self, axis=axis, keepdims=keepdims)
@@ -296,6 +292,10 @@ class TensorMethods:
     def norm(self, ord="2", p=2.0, axis=None, keepdims=False):
         """Norm of a vector; its gradient at 0 is 0."""
         return self._apply(OPS["norm"], self, ord=ord, p=p, axis=axis, keepdims=keepdims)
+
+    def outer(self, b):
+        """Products of all elements of one vector with all of another."""
+        return self._apply(OPS["outer"], self, b)
 
     def power(self, x2):
         """x1 to the power x2, elementwise. x**0 is constant in x, and 0**y in y."""

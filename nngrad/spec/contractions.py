@@ -28,6 +28,12 @@ def vecmat(x1, x2):
 
 
 @contraction
+def outer(a, b):
+    """Products of all elements of one vector with all of another."""
+    return a[i] * b[j]
+
+
+@contraction
 def correlate1d(x, weight, *, step=1, dilation=1):
     """Cross-correlation of signals with kernels, in groups of channels; the channels of the result stand last."""
     return sum(x[n, g, c, step * i + dilation * p] * weight[g, o, c, p], (c, p))

@@ -47,13 +47,6 @@ def nanvar(x, *, axis=None, ddof=0):
 
 
 @op
-def nanstd(x, *, axis=None, ddof=0):
-    """Standard deviation of what is not NaN; its gradient is 0 where the row is constant."""
-    variance = nanvar(x, axis, ddof)
-    return subgradient(sqrt(variance), variance == 0, 0)
-
-
-@op
 def norm(x, *, ord="2", p=2.0, axis=None):
     """Norm of a vector; its gradient at 0 is 0."""
     if ord == "1":

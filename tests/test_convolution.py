@@ -233,3 +233,47 @@ def test_layers(torch, name, args, options, x):
 def test_bad_input_is_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+SPEC = '''"""A convolution of one's own."""
+
+from nngrad.codegen.language import c, contraction, i, o, p, sum
+
+
+@contraction
+def strided(x, w, *, stride=2):
+    """A signal correlated with spread kernels."""
+    return sum(x[..., c, stride * i + 3 * p] * w[o, c, p], (c, p))
+'''
+
+
+def test_a_spec_may_declare_a_convolution(tmp_path, monkeypatch):
+    command = pytest.importorskip("nngrad.codegen.command")
+    (tmp_path / "own.py").write_text(SPEC)
+    assert command.run(["--spec", str(tmp_path / "own.py"), "--out", str(tmp_path / "own_convolution")]) == 0
+    monkeypatch.syspath_prepend(tmp_path)
+    from own_convolution import strided
+
+    x, w = rng.normal(size=(2, 3, 11)), rng.normal(size=(4, 3, 3))
+    expected = F.conv1d(Tensor(x, dtype=float), Tensor(w, dtype=float), stride=2, dilation=3)
+    y = strided(Tensor(x, dtype=float), Tensor(w, dtype=float))
+    np.testing.assert_allclose(y.data.swapaxes(1, 2), expected.data, rtol=1e-12)
+    nngrad.check_grads(lambda x, w: (strided(x, w) ** 2).sum(), (x, w), order=2)
+
+
+@pytest.mark.parametrize(
+    "index, problem",
+    [
+        ("i * p", "is not affine"),
+        ("i + j + p", "is not a letter"),
+        ("2 * i + p**2", "is not affine"),
+        ("i / p", "not affine"),
+    ],
+)
+def test_indices_that_are_not_affine_are_refused(tmp_path, capsys, index, problem):
+    command = pytest.importorskip("nngrad.codegen.command")
+    spec = SPEC.replace("stride * i + 3 * p", index).replace(" i, o,", " i, j, o,").replace(", *, stride=2", "")
+    (tmp_path / "own.py").write_text(spec)
+    assert command.run(["--spec", str(tmp_path / "own.py"), "--out", str(tmp_path / "own_convolution")]) == 2
+    told = capsys.readouterr().err
+    assert "own.py:6: in strided" in told and problem in told and not (tmp_path / "own_convolution").exists()

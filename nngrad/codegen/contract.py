@@ -154,14 +154,25 @@ def _affine(index, summed) -> tuple[sympy.Symbol, sympy.Symbol, str, str]:
     (tap,) = taps
     (base,) = set(letters) - {tap}
     step, dilation = index.coeff(base), index.coeff(tap)
-    if sympy.expand(index - step * base - dilation * tap) != 0 or {base, tap} & (step * dilation).free_symbols:
+    own = step.free_symbols | dilation.free_symbols
+    if sympy.expand(index - step * base - dilation * tap) != 0 or {base, tap} & own or step * dilation == 0:
         raise SpecError(f"the index {index} is not affine", "write it as s*i + d*p")
     return base, tap, str(step), str(dilation)
 
 
 def assemble_contraction(op: Op) -> Code:
-    """The code of a contraction whose index notation is in its formula."""
-    contraction = contraction_of(op.contraction)
+    """The code of a contraction whose index notation is in its formula.
+
+    Raises:
+        SpecError: the index notation can't be read, or differentiated.
+    """
+    try:
+        return _assembled(op, contraction_of(op.contraction))
+    except SpecError as error:
+        raise SpecError(error.problem, error.mend, op=op.name, file=op.file, line=op.line) from error
+
+
+def _assembled(op: Op, contraction: Contraction) -> Code:
     names = [one.name for one in op.inputs]
     params = [source for _, source in signature_of(op)]
     forward = Function(op.name, (*names, *params), _doc(op, contraction), (f"return {contraction.source()}",))

@@ -64,17 +64,19 @@ IN_NNGRAD = {"op", "contraction", "structural"}
 
 
 @cache
-def function(op):
+def function(op, first=None):
     """`op` as a plain function of Tensors, arrays and numbers: its inputs, then its parameters, by position or by name.
 
-    It is compiled from its own signature, as `dataclasses` does, so that wrong arguments get Python's own TypeError.
+    The first input may be called by another name than the formula has. The function is compiled from its own
+    signature, as `dataclasses` does, so that wrong arguments get Python's own TypeError.
     """
     import_module("nngrad.tensor")  # without it nothing can run; a user's package may come here before anything else
-    inputs = [name if default is ... else f"{name}=None" for name, default in zip(op.inputs, op.defaults, strict=True)]
+    names = (first or op.inputs[0], *op.inputs[1:])
+    inputs = [name if default is ... else f"{name}=None" for name, default in zip(names, op.defaults, strict=True)]
     params = [name if default is ... else f"{name}=_defaults[{name!r}]" for name, default in op.params.items()]
     if None in op.defaults and ... in op.params.values():
         params.insert(0, "*")  # a required parameter can't follow an optional input by position
-    passed = [*op.inputs, *(f"{name}={name}" for name in op.params)]
+    passed = [*names, *(f"{name}={name}" for name in op.params)]
     source = f"def {op.name}({', '.join(inputs + params)}):\n    return _apply(_op, {', '.join(passed)})\n"
     generated = op.kernel.__module__.startswith("nngrad_ops")
     module = HOMES.get(op.home, "nngrad") if generated else op.kernel.__module__.rpartition(".")[0]

@@ -10,7 +10,17 @@ from nngrad import graph, modes, structure
 from nngrad.assignment import assign
 from nngrad.backward import backward
 from nngrad.engine import OPS, TensorMethods, apply
-from nngrad.functions import CLIP_GRADIENT, CLONE, astype, call_numpy, call_ufunc, compare, matmul, norm
+from nngrad.functions import (
+    CLIP_GRADIENT,
+    CLONE,
+    astype,
+    call_numpy,
+    call_ufunc,
+    compare,
+    matmul,
+    norm,
+    without_gradient,
+)
 from nngrad.graph import wrap
 from nngrad.inputs import as_array, real_dtype
 from nngrad.memory import note_change, share_memory
@@ -441,3 +451,5 @@ def restore(tensor_class, data, requires_grad, grad):
 
 for name in structure.METHODS:
     setattr(Tensor, name, structure.FUNCTIONS[name])
+for name in ("argmax", "argmin", "argsort"):
+    setattr(Tensor, name, without_gradient(name))

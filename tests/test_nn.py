@@ -438,6 +438,13 @@ def test_activation_options(torch, ours, theirs):
     agree(torch, ours(nn), theirs(torch.nn), rng.normal(0, 3, (4, 3)))
 
 
+def test_activations_call_their_input_as_pytorch_does():
+    x = np.array([-1.0, 2.0])
+    for name in sorted(ACTIVATIONS - {"threshold"}):
+        assert next(iter(inspect.signature(getattr(F, name)).parameters)) == "input"
+        np.testing.assert_array_equal(getattr(F, name)(input=x).data, getattr(F, name)(x).data)
+
+
 def test_activation_arguments_are_checked():
     assert str(inspect.signature(nn.Softplus)) == "(beta=1.0, threshold=None)"
     layer = nn.LeakyReLU()

@@ -450,6 +450,12 @@ def test_errors_name_op_and_shapes(call, error, message):
     assert not x.grad.any() and (x.data == 1).all()
 
 
+def test_places_are_tensors_of_integers():
+    x = Tensor([[1.0, 3.0, 2.0], [6.0, 5.0, 4.0]], requires_grad=True)
+    assert x.argmax().item() == 3 and x.argmax(axis=1).tolist() == [1, 0] and x.argmin(0).tolist() == [0, 0, 0]
+    assert x.argsort(axis=-1).tolist() == [[0, 2, 1], [2, 1, 0]] and not x.argmax().requires_grad
+
+
 def test_numpy_scalars_as_parameters_do_not_widen():
     x = Tensor([-1.0, 2.0])
     half = np.float64(0.5)

@@ -91,6 +91,7 @@ from nngrad.codegen.words import sinc_slope as sinc_slope
 __all__ = [
     "abs",
     "activation",
+    "affine",
     "arccos",
     "arccosh",
     "arcsin",
@@ -324,4 +325,10 @@ loss = _decorator("loss", "A loss: a function of `nngrad.nn.functional` with `re
 slope = _decorator("slope", "The derivative of words, an op of its own for rules to be made of: it is not public.")
 norm = _decorator("norm", "A normalisation: a function of `nngrad.nn.functional`.")
 contraction = _decorator("contraction", "A product of indexed tensors, summed over indices.")
+
+
+class affine:
+    """What a structural op returns, in its signature, that is linear but for a constant."""
+
+
 structural = _decorator("structural", "An index map, declared in a table together with its adjoint.")

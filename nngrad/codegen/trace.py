@@ -27,7 +27,7 @@ import sympy
 from sympy.logic.boolalg import Boolean
 
 from nngrad.codegen import language, words
-from nngrad.codegen.language import FUNCTION_WORDS, Contract, Declaration
+from nngrad.codegen.language import FUNCTION_WORDS, Contract, Declaration, affine
 from nngrad.codegen.symbols import (
     Indexed,
     Indicator,
@@ -120,7 +120,8 @@ class Op:
     """An op of the spec, traced.
 
     `formulas` is empty for structural ops and contractions, `contraction` set for contractions alone. `many` says
-    whether the op has several outputs; a structural op says so by `-> tuple`.
+    whether the op has several outputs; a structural op says so by `-> tuple`. One that is linear but for a constant says
+    `-> affine`; the others are linear.
     """
 
     name: str
@@ -133,6 +134,7 @@ class Op:
     file: str
     line: int
     many: bool = False
+    is_affine: bool = False
     formulas: tuple[Formula, ...] = ()
     contraction: Indexed | Contract | None = None
 
@@ -177,8 +179,8 @@ def _trace(declaration: Declaration, file: str, line: int) -> Op:
         name=declaration.name, home=declaration.home, params=params, doc=doc, source=source, file=file, line=line
     )
     if declaration.home == "structural":
-        many = inspect.signature(declaration.function).return_annotation is tuple
-        return Op(family="structural", inputs=inputs, many=many, **common)
+        gives = inspect.signature(declaration.function).return_annotation
+        return Op(family="structural", inputs=inputs, many=gives is tuple, is_affine=gives is affine, **common)
     if declaration.home == "contraction":
         result, _ = _run(declaration, inputs, params, {}, Recorder(declaration.name))
         if not isinstance(result, Indexed | Contract):

@@ -424,7 +424,8 @@ def __getattr__(name: str) -> Callable[..., Tensor]:
         close = get_close_matches(name, __all__, n=1)
         hint = f"; did you mean {close[0]}?" if close else ""
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")
-    made = of_elements(op) if op.home == "loss" else function(op)
+    first = "input" if op.inputs[0] == "x" else None  # as PyTorch calls it
+    made = of_elements(op) if op.home == "loss" else function(op, first)
     globals()[name] = made
     return made
 

@@ -1,6 +1,6 @@
 """Index maps, each with its adjoint in templates/structural.py.j2."""
 
-from nngrad.codegen.language import structural
+from nngrad.codegen.language import affine, structural
 
 
 @structural
@@ -64,7 +64,7 @@ def split(x, *, sections, axis=0) -> tuple:
 
 
 @structural
-def pad(x, *, pad_width, value=0.0):
+def pad(x, *, pad_width, value=0.0) -> affine:
     """x surrounded by a constant; `pad_width` as in numpy.pad."""
 
 

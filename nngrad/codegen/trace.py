@@ -120,8 +120,8 @@ class Op:
     """An op of the spec, traced.
 
     `formulas` is empty for structural ops and contractions, `contraction` set for contractions alone. `many` says
-    whether the op has several outputs; a structural op says so by `-> tuple`. One that is linear but for a constant says
-    `-> affine`; the others are linear.
+    whether the op has several outputs; a structural op says so by `-> tuple`. One that is linear but for a constant
+    says `-> affine`; the others are linear.
     """
 
     name: str

@@ -151,9 +151,12 @@ def name_output(formula: Formula) -> Formula:
 
 
 def differentiate_as_written(formula: Formula, written: Formula) -> Formula:
-    """Where the whole formula is one word, the derivative comes from what was written, not from the word's."""
+    """Where the whole formula is one word that a spec could name, the derivative comes from what was written, not from
+    the word's."""
     stage = formula.stages[-1]
-    is_a_word = type(stage.expr) in WORD_OF and all(arg in formula.inputs or arg.is_number for arg in stage.expr.args)
+    word = WORD_OF.get(type(stage.expr))
+    is_a_word = word is not None and word.smooth is None
+    is_a_word = is_a_word and all(arg in formula.inputs or arg.is_number for arg in stage.expr.args)
     definition = inlined(written.output, written.stages)
     if len(formula.stages) > 1 or written.axes or not is_a_word or definition == stage.expr:
         return formula

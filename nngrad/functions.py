@@ -182,6 +182,21 @@ def positive(x):
     return apply(CLONE, x)
 
 
+def ldexp(x1, x2):
+    """x1 times 2 to the power x2, elementwise."""
+    return ops.multiply(x1, ops.exp2(x2))
+
+
+def modf(x):
+    """x as a fraction and a whole number, both with its sign: a pair."""
+    return ops.frac(x), ops.trunc(x)
+
+
+def divmod(x1, x2):
+    """The quotient's floor, and the remainder: a pair."""
+    return ops.floor_divide(x1, x2), ops.remainder(x1, x2)
+
+
 def nan_to_num(x, copy=True, nan=0.0, posinf=None, neginf=None):
     """x with a number in place of NaN, and the largest and the lowest number, or others, in place of infinity."""
     limits = np.finfo(dtype if (dtype := _tensor(x).dtype).kind == "f" else np.float64)
@@ -213,6 +228,7 @@ ANSWERS = (
 )  # fmt: skip
 WRITTEN_OUT = {
     **{name: without_gradient(name) for name in ANSWERS}, "float_power": float_power, "positive": positive,
+    "ldexp": ldexp, "modf": modf, "divmod": divmod,
     "nan_to_num": nan_to_num,
     "astype": astype, "matmul": matmul, "concat": concat, "stack": stack, "einsum": einsum, "norm": norm,
 }  # fmt: skip
@@ -221,7 +237,8 @@ WRITTEN_OUT = {
 NAMES = {
     "absolute": "abs", "acos": "arccos", "acosh": "arccosh", "amax": "max", "amin": "min", "asin": "arcsin",
     "asinh": "arcsinh", "atan": "arctan", "atan2": "arctan2", "atanh": "arctanh", "broadcast_to": "broadcast",
-    "concatenate": "concat", "degrees": "rad2deg", "fabs": "abs", "pow": "power", "radians": "deg2rad",
+    "concatenate": "concat", "conj": "positive", "conjugate": "positive", "degrees": "rad2deg", "fabs": "abs",
+    "pow": "power", "radians": "deg2rad",
 }  # fmt: skip
 
 

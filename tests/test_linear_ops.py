@@ -86,6 +86,27 @@ def test_structural(name, shape, params):
     assert_adjoint(lambda x: function(OPS[name])(x, **params), [shape])
 
 
+@pytest.mark.parametrize("name, shape, params", [(name, *case) for name, cases in STRUCTURAL.items() for case in cases])
+def test_adjoint_is_that_of_the_index_map(name, shape, params):
+    """Unit vectors tell the whole matrix of the map; the adjoint is its transpose."""
+    call = function(OPS[name])
+    size = int(np.prod(shape))
+    zero = call(np.zeros(shape), **params).data
+    units = np.eye(size).reshape(size, *shape)
+    matrix = np.array([(call(unit, **params).data - zero).ravel() for unit in units]).reshape(size, zero.size)
+    x = tensors(draw(shape))[0]
+    y = call(x, **params)
+    (g,) = draw(y.shape, seed=2)
+    y.backward(g)
+    np.testing.assert_allclose(x.grad.ravel(), matrix @ g.ravel(), rtol=1e-12, atol=1e-14)
+
+
+def test_every_structural_op_has_samples():
+    of_several = {"concat", "stack", "split", "setitem"}
+    elsewhere = {"windows", "add_windows", "cumsum"}  # in test_structure.py
+    assert set(STRUCTURAL) | of_several | elsewhere == {op.name for op in OPS.values() if op.family == "structural"}
+
+
 @pytest.mark.parametrize("axis", [0, 1, -1])
 @pytest.mark.parametrize("name", ["concat", "stack"])
 def test_joining(name, axis):

@@ -155,6 +155,26 @@ def test_answers_without_gradient(name):
     np.testing.assert_array_equal(y.data, getattr(np, name)(*[ARRAY] * len(operands)))
 
 
+def test_every_differentiable_ufunc_has_its_gradient():
+    """All that NumPy has for floats, but for truths and for neighbours among floats."""
+    without = {*ANSWERS, "frexp", "nextafter", "spacing"}
+    names = {u.__name__ for u in vars(np).values() if isinstance(u, np.ufunc) and any("d" in t for t in u.types)}
+    for name in sorted(names - without):
+        ufunc = getattr(np, name)
+        operands = [Tensor(np.full((2, 2), 0.6), np.float64, requires_grad=True) for _ in range(ufunc.nin)]
+        if name == "arccosh":
+            operands = [operands[0] + 1]
+        arrays = [x.data.astype(int) if name == "ldexp" and i else x.data for i, x in enumerate(operands)]
+        expected = ufunc(*arrays)
+        found = ufunc(*([operands[0], arrays[1]] if name == "ldexp" else operands))
+        for y, other in zip(
+            found if isinstance(found, tuple) else (found,), expected if isinstance(expected, tuple) else (expected,),
+            strict=True,
+        ):  # fmt: skip
+            assert y.requires_grad, name
+            np.testing.assert_allclose(y.data, other, rtol=1e-14, err_msg=name)
+
+
 def test_functions_with_numpys_own_defaults():
     x = np.array([np.nan, np.inf, -np.inf, 2.0], np.float32)
     t = Tensor(x, np.float32, requires_grad=True)

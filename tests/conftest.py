@@ -64,7 +64,11 @@ class Checkout:
     def files(self):
         """What generation writes: path -> bytes."""
         paths = [*(self.folder / "generated").rglob("*"), self.folder / "nngrad" / "codegen" / "choices.json"]
-        return {path.relative_to(self.folder).as_posix(): path.read_bytes() for path in paths if path.is_file()}
+        return {
+            path.relative_to(self.folder).as_posix(): path.read_bytes()
+            for path in paths
+            if path.is_file() and path.suffix != ".digest"
+        }
 
 
 SMALL_SPEC = '''"""A few ops, which take no time."""

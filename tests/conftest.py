@@ -1,4 +1,4 @@
-"""Copies of the checkout to regenerate, break and mend, and the command line run in them."""
+"""Copies of the checkout to regenerate, break and mend, the command line run in them, and comparison with PyTorch."""
 
 import os
 import shutil
@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -122,3 +123,25 @@ def small_checkout(tmp_path_factory):
 def small(small_checkout, tmp_path):
     """A small checkout of one's own."""
     return small_checkout.copy(tmp_path / "checkout")
+
+
+@pytest.fixture
+def torch():
+    """PyTorch; the test is skipped without it."""
+    return pytest.importorskip("torch")
+
+
+def agree(torch, ours, theirs, *arrays, rtol=1e-9):
+    """Compare outputs and gradients of two functions of float64 arrays, under a random cotangent."""
+    from nngrad import Tensor
+
+    xs = [Tensor(array, dtype=float, requires_grad=True) for array in arrays]
+    ts = [torch.tensor(array, requires_grad=True) for array in arrays]
+    y, expected = ours(*xs), theirs(*ts)
+    assert y.shape == tuple(expected.shape)
+    np.testing.assert_allclose(y.data, expected.detach().numpy(), rtol=rtol, atol=1e-11)
+    g = np.random.default_rng(1).normal(size=y.shape)
+    y.backward(g)
+    expected.backward(torch.tensor(g))
+    for x, t in zip(xs, ts, strict=True):
+        np.testing.assert_allclose(x.grad, t.grad.numpy(), rtol=rtol, atol=1e-11)

@@ -5,6 +5,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+from conftest import agree
 
 import nngrad
 import nngrad.nn.functional as F
@@ -12,25 +13,6 @@ from nngrad import Tensor, nn
 
 rng = np.random.default_rng(0)
 IMAGE, SIGNAL = rng.normal(size=(2, 4, 9, 8)), rng.normal(size=(2, 4, 11))
-
-
-@pytest.fixture
-def torch():
-    return pytest.importorskip("torch")
-
-
-def agree(torch, ours, theirs, *arrays):
-    """Values and gradients of two functions of float64 arrays, under a random cotangent."""
-    xs = [Tensor(array, dtype=float, requires_grad=True) for array in arrays]
-    ts = [torch.tensor(array, requires_grad=True) for array in arrays]
-    y, expected = ours(*xs), theirs(*ts)
-    assert y.shape == tuple(expected.shape)
-    g = rng.normal(size=y.shape)
-    y.backward(g)
-    expected.backward(torch.tensor(g))
-    np.testing.assert_allclose(y.data, expected.detach().numpy(), rtol=1e-10, atol=1e-12)
-    for x, t in zip(xs, ts, strict=True):
-        np.testing.assert_allclose(x.grad, t.grad.numpy(), rtol=1e-10, atol=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from conftest import agree
 
 import nngrad
 import nngrad.nn.functional as F
@@ -10,24 +11,6 @@ from nngrad import Tensor, nn
 rng = np.random.default_rng(0)
 ROWS, SIGNAL, IMAGE = rng.normal(1, 2, (6, 4)), rng.normal(1, 2, (3, 4, 5)), rng.normal(1, 2, (3, 4, 5, 2))
 WEIGHT, BIAS, MEAN, VAR = rng.normal(size=4), rng.normal(size=4), rng.normal(size=4), rng.uniform(0.5, 2, 4)
-
-
-@pytest.fixture
-def torch():
-    return pytest.importorskip("torch")
-
-
-def agree(torch, ours, theirs, *arrays, rtol=1e-9):
-    xs = [Tensor(array, dtype=float, requires_grad=True) for array in arrays]
-    ts = [torch.tensor(array, requires_grad=True) for array in arrays]
-    y, expected = ours(*xs), theirs(*ts)
-    assert y.shape == tuple(expected.shape)
-    g = rng.normal(size=y.shape)
-    y.backward(g)
-    expected.backward(torch.tensor(g))
-    np.testing.assert_allclose(y.data, expected.detach().numpy(), rtol=rtol, atol=1e-11)
-    for x, t in zip(xs, ts, strict=True):
-        np.testing.assert_allclose(x.grad, t.grad.numpy(), rtol=rtol, atol=1e-11)
 
 
 @pytest.mark.parametrize("x", [ROWS, SIGNAL, IMAGE], ids=["rows", "signal", "image"])

@@ -9,6 +9,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+from conftest import agree
 
 import nngrad
 import nngrad.nn.functional as F
@@ -24,24 +25,6 @@ def float64():
     nngrad.set_default_dtype(np.float64)
     yield
     nngrad.set_default_dtype(np.float32)
-
-
-@pytest.fixture
-def torch():
-    return pytest.importorskip("torch")
-
-
-def agree(torch, ours, theirs, *arrays, rtol=1e-11):
-    """Outputs and gradients of two functions of float64 arrays, under a random cotangent."""
-    xs = [Tensor(a, dtype=np.float64, requires_grad=True) for a in arrays]
-    ts = [torch.tensor(a, dtype=torch.float64, requires_grad=True) for a in arrays]
-    y, t = ours(*xs), theirs(*ts)
-    np.testing.assert_allclose(y.data, t.detach().numpy(), rtol=rtol, atol=1e-13)
-    g = np.random.default_rng(1).normal(size=y.shape)
-    y.backward(g)
-    t.backward(torch.tensor(g))
-    for x, reference in zip(xs, ts, strict=True):
-        np.testing.assert_allclose(x.grad, reference.grad.numpy(), rtol=rtol, atol=1e-13)
 
 
 # ---- Module

@@ -152,9 +152,9 @@ def scalar_cotangent(y):
 def vector_jacobian(y, xs, sources, cotangent, create_graph):
     """The gradients of <y, cotangent> with respect to xs, Tensors which stand at `sources`; zeros where unused."""
     found = {}
+    g = cotangent if isinstance(cotangent, Tensor) else wrap(cotangent)
     if y.requires_grad:
         refuse_outdated("gradient", y)
-        g = cotangent if isinstance(cotangent, Tensor) else wrap(cotangent)
         with GradMode(True):
             pull, g = (pull_tensors, g) if create_graph else (pull_arrays, g.data)
             found = pull_back(vertex(y), g, set(sources), pull, retain_graph=True)
@@ -162,7 +162,7 @@ def vector_jacobian(y, xs, sources, cotangent, create_graph):
     gs = [np.zeros(x.shape, x.dtype) if g is None else g for g, x in zip(gs, xs, strict=True)]
     if create_graph:
         return tuple(g if isinstance(g, Tensor) else wrap(g) for g in gs)
-    return tuple(map(wrap, unshared(gs)))
+    return tuple(map(wrap, unshared(gs, plain(g))))
 
 
 # --- public ----------------------------------------------------------------------------------------------------------

@@ -17,9 +17,10 @@ def backward(y, grad=None, retain_graph=False):
             "requires grad, or it was computed within no_grad(); set requires_grad=True on the leaves"
         )
     refuse_outdated("backward", y)
-    cotangents = pull_back(vertex(y), starting_cotangent(y, grad), retain_graph=retain_graph)
+    start = starting_cotangent(y, grad)
+    cotangents = pull_back(vertex(y), start, retain_graph=retain_graph)
     found = []
-    for at, g in zip(cotangents, unshared(cotangents.values()), strict=True):
+    for at, g in zip(cotangents, unshared(cotangents.values(), start), strict=True):
         tensor = at.retained() if isinstance(at, Node) else at
         if tensor is None or not tensor._requires_grad:
             continue
@@ -36,7 +37,7 @@ def backward(y, grad=None, retain_graph=False):
 
 
 def starting_cotangent(y, grad):
-    """A cotangent for y as an array of its own: ones for a single element, otherwise `grad`, checked and cast."""
+    """A cotangent for y: ones for a single element, otherwise `grad`, checked, and cast only where it must be."""
     if grad is None:
         if y.size != 1:
             raise RuntimeError(
@@ -44,15 +45,17 @@ def starting_cotangent(y, grad):
                 "a grad of that shape, or reduce it first, as with sum() or mean()"
             )
         return np.ones(y.shape, y.dtype)
-    g = np.array(grad._data if isinstance(grad, graph.Tensor) else as_array(grad, "grad"), dtype=y.dtype)
+    g = grad._data if isinstance(grad, graph.Tensor) else grad
+    if type(g) is not np.ndarray or g.dtype != y.dtype:
+        g = as_array(g, "grad").astype(y.dtype, copy=False)
     if g.shape != y.shape:
         raise RuntimeError(f"grad has shape {g.shape}, but the Tensor has shape {y.shape}; they must be the same")
     return g
 
 
-def unshared(arrays):
-    """The same arrays, copied where they are views or occur twice, so that no two of them share memory."""
-    seen = set()
+def unshared(arrays, start):
+    """The same arrays, copied where they are views, occur twice or are `start`: they share memory with nothing else."""
+    seen = {id(start)}
     for array in arrays:
         if array.base is not None or id(array) in seen:
             array = array.copy()

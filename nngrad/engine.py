@@ -19,6 +19,7 @@ try:  # the only door to the generated package, so that its absence is explained
     from nngrad_ops import OPS as OPS
     from nngrad_ops.runtime import Op as Op
     from nngrad_ops.tensor_methods import TensorMethods as TensorMethods
+    from nngrad_ops.tiles import WORTH_TILES, by_tiles
     from nngrad_ops.tiles import threads as threads
 except ModuleNotFoundError as error:
     if error.name != "nngrad_ops":
@@ -43,13 +44,15 @@ def apply(op, *inputs, **params):
         params = plain_parameters(op, params)
     parents = parents_of(op, inputs) if graph.Tensor.grad_is_enabled else None
     try:
-        result = op.forward(*values, **params)
+        forward = op.kernel if parents is None else op.forward
+        large = op.cost and op.cost * values[0].size > WORTH_TILES
+        result = by_tiles(forward, values, **params) if large else forward(*values, **params)
     except (ValueError, IndexError, TypeError) as error:
         raise misfit(op.name, values, params, error) from error
     if op.many:
         return several(op, params, inputs, parents, [*values, result], arguments)
 
-    y = result[0] if op.saves else result
+    y = result[0] if op.saves and parents is not None else result
     node = None
     if parents is not None and y.dtype.kind == "f":
         values.extend(result if op.saves else (y,))
@@ -134,8 +137,14 @@ def pull_arrays(node, g, wanted=None):
     if op.many:
         g = tuple(g[i] if i in g else np.zeros_like(y) for i, y in enumerate(node.output))
     if len(op.inputs) == 1 and op.inputs[0][0] != "*":
-        return (op.vjp(g, *residuals(node), **node.params),)
-    return op.vjp(g, *residuals(node), needs=needs(node, wanted), **node.params)
+        options = node.params
+    else:
+        options = {**node.params, "needs": needs(node, wanted)}
+    if op.vjp_cost and op.vjp_cost * g.size > WORTH_TILES:
+        found = by_tiles(op.vjp, [g, *residuals(node)], **options)
+    else:
+        found = op.vjp(g, *residuals(node), **options)
+    return found if isinstance(found, tuple) else (found,)
 
 
 def push_arrays(node, tangents):

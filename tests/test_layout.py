@@ -10,8 +10,8 @@ from conftest import ROOT
 STAGES = (
     "symbols", "exact", "vocabulary", "words", "exponentials", "language", "trace", "restage", "identities",
     "recognise", "shift", "rescale", "rewrite", "derive", "certify", "lower", "guards", "series", "rounding", "forms",
-    "selection", "choices", "infix", "numpy_code", "tensor_code", "bodies", "assemble", "contract", "approximate",
-    "emit", "stamp", "explain", "pipeline", "samples", "certificate", "command", "__main__",
+    "selection", "choices", "infix", "slopes", "numpy_code", "tensor_code", "bodies", "assemble", "contract",
+    "approximate", "emit", "stamp", "explain", "pipeline", "samples", "certificate", "command", "__main__",
 )  # fmt: skip
 GENERATOR_NEEDS = {"sympy", "jinja2", "mpmath", "tqdm"}
 NEVER_LOADED = {*GENERATOR_NEEDS, "scipy", "matplotlib", "sklearn", "torch", "hypothesis", "pytest"}

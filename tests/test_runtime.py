@@ -8,7 +8,7 @@ from fractions import Fraction
 import mpmath
 import numpy as np
 import pytest
-from nngrad_ops import runtime, tiles
+from nngrad_ops import OPS, runtime, tiles
 
 import nngrad
 
@@ -332,3 +332,34 @@ def test_a_forked_process_has_threads_of_its_own():
 def test_the_number_of_threads_is_positive(count):
     with pytest.raises(ValueError, match="at least 1"):
         nngrad.set_num_threads(count)
+
+
+ELEMENTWISE_OPS = [op for op in OPS.values() if op.cost and ... not in op.params.values()]
+
+
+@pytest.mark.parametrize("op", ELEMENTWISE_OPS, ids=lambda op: op.name)
+def test_tiles_give_what_whole_arrays_give(op, monkeypatch):
+    monkeypatch.setattr(tiles, "TILE", 64)
+    rng = np.random.default_rng(5)
+    arrays = [rng.uniform(0.1, 0.9, (13, 17)) for _ in op.inputs]
+    needs = {} if len(arrays) == 1 else {"needs": (True,) * len(arrays)}
+    with np.errstate(invalid="ignore"):
+        whole, tiled = op.forward(*arrays), tiles.by_tiles(op.forward, arrays)
+        values = [*arrays, *(whole if op.saves else [whole])]
+        residuals = [np.ones((13, 17)), *(values[i] for i in op.residuals)]
+        whole = (whole, op.vjp(*residuals, **needs))
+        tiled = (tiled, tiles.by_tiles(op.vjp, residuals, **needs))
+    for one, other in zip(whole, tiled, strict=True):
+        one, other = (x if isinstance(x, tuple) else (x,) for x in (one, other))
+        for x, y in zip(one, other, strict=True):
+            assert (x is None and y is None) or (x.shape == y.shape and x.dtype == y.dtype)
+            np.testing.assert_allclose(x, y, rtol=1e-14) if x is not None else None
+
+
+def test_tiles_of_an_array_and_a_number(monkeypatch):
+    monkeypatch.setattr(tiles, "TILE", 64)
+    x, c = np.linspace(0, 1, 221).reshape(13, 17), np.asarray(3.0)
+    op = OPS["multiply"]
+    dx, dc = tiles.by_tiles(op.vjp, [np.ones_like(x), *([x, c][i] for i in op.residuals)], needs=(True, True))
+    assert (dx == 3).all() and dc.shape == ()
+    np.testing.assert_allclose(dc, x.sum(), rtol=1e-14)

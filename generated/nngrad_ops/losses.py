@@ -404,14 +404,14 @@ def binary_cross_entropy_and_residuals(input, target, reduction="mean"):
     mask = input <= 0
     t = runtime.where(mask, 1, input)
     log_input = np.log(t, out=t)
-    maximum_log_input = np.maximum(log_input, -100, out=log_input)
+    maximum_log_input = runtime.maximum(log_input, -100, out=log_input)
     log_p = runtime.where(mask, -100, maximum_log_input)
     t = np.multiply(log_p, target, out=...)
     mask = input >= 1
     u = np.negative(input, out=maximum_log_input)
     v = runtime.where(mask, 0, u)
     log1p_input = np.log1p(v, out=v)
-    maximum_log1p_input = np.maximum(log1p_input, -100, out=log1p_input)
+    maximum_log1p_input = runtime.maximum(log1p_input, -100, out=log1p_input)
     log_q = runtime.where(mask, -100, maximum_log1p_input)
     u = np.subtract(1, target, out=...)
     v = np.multiply(log_q, u, out=...)
@@ -523,12 +523,12 @@ def binary_cross_entropy_with_logits_pos_weight_and_residuals(input, target, pos
     t = np.negative(t, out=t)
     t = np.exp(t, out=t)
     t = np.log1p(t, out=t)
-    u = np.maximum(input, 0, out=...)
+    u = runtime.maximum(input, 0, out=...)
     log_exp_input2 = np.add(t, u, out=u)
     u = np.subtract(1, target, out=...)
     v = np.multiply(log_exp_input2, u, out=...)
     u = np.negative(input, out=...)
-    u = np.maximum(u, 0, out=u)
+    u = runtime.maximum(u, 0, out=u)
     log_exp_input = np.add(t, u, out=t)
     positive = np.multiply(log_exp_input, target, out=...)
     positive2 = np.multiply(pos_weight, positive, out=...)
@@ -600,10 +600,10 @@ def binary_cross_entropy_with_logits_pos_weight_jvp(
 
 def binary_cross_entropy_with_logits_plain_and_residuals(input, target, reduction="mean"):
     """`binary_cross_entropy_with_logits` where pos_weight is None with what its derivatives reuse."""
-    t = np.minimum(input, 0, out=...)
+    t = runtime.minimum(input, 0, out=...)
     u = np.multiply(target, t, out=...)
     t = np.subtract(1, target, out=...)
-    v = np.maximum(input, 0, out=...)
+    v = runtime.maximum(input, 0, out=...)
     w = np.multiply(t, v, out=...)
     v = np.abs(input, out=v)
     v = np.negative(v, out=v)
@@ -724,7 +724,7 @@ def hinge_embedding_loss(input, target, margin=1.0, reduction="mean"):
     """
     t = runtime.where(target == -1, 0, input)
     u = np.subtract(margin, input, out=...)
-    maximum_input = np.maximum(u, 0, out=u)
+    maximum_input = runtime.maximum(u, 0, out=u)
     u = runtime.where(target == 1, 0, maximum_input)
     return runtime.reduced(np.add(t, u, out=t), reduction)
 

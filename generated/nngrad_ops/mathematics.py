@@ -10,7 +10,7 @@ from . import runtime
 # --- abs ---
 
 
-def abs(x):
+def abs(x, out=...):
     """Absolute value.
 
     Formula:
@@ -23,13 +23,13 @@ def abs(x):
     Residuals: x.
     Rounding error in float32, simulated: y 0, dx 0 ulp.
     """
-    return np.abs(x, out=...)
+    return np.abs(x, out=out)
 
 
-def abs_vjp(g, x):
+def abs_vjp(g, x, out=...):
     """Cotangent of `abs`'s input."""
     t = np.sign(x, out=...)
-    return np.multiply(g, t, out=t)
+    return np.multiply(g, t, out=out)
 
 
 abs_jvp = abs_vjp  # the Jacobian is symmetric
@@ -38,7 +38,7 @@ abs_jvp = abs_vjp  # the Jacobian is symmetric
 # --- floor ---
 
 
-def floor(x):
+def floor(x, out=...):
     """Largest integer not above x.
 
     Formula:
@@ -51,7 +51,7 @@ def floor(x):
     Residuals: x.
     Rounding error in float32, simulated: y 0, dx 0 ulp.
     """
-    return np.floor(x, out=...)
+    return np.floor(x, out=out)
 
 
 def floor_vjp(g, x):
@@ -67,7 +67,7 @@ def floor_jvp(dx, x):
 # --- exp ---
 
 
-def exp(x):
+def exp(x, out=...):
     """Exponential function.
 
     Formula:
@@ -80,12 +80,12 @@ def exp(x):
     Residuals: y.
     Rounding error in float32, simulated: y 0.5, dx 0.5 ulp.
     """
-    return np.exp(x, out=...)
+    return np.exp(x, out=out)
 
 
-def exp_vjp(g, y):
+def exp_vjp(g, y, out=...):
     """Cotangent of `exp`'s input."""
-    return np.multiply(g, y, out=...)
+    return np.multiply(g, y, out=out)
 
 
 exp_jvp = exp_vjp  # the Jacobian is symmetric
@@ -94,7 +94,7 @@ exp_jvp = exp_vjp  # the Jacobian is symmetric
 # --- log ---
 
 
-def log(x):
+def log(x, out=...):
     """Natural logarithm.
 
     Formula:
@@ -107,12 +107,12 @@ def log(x):
     Residuals: x.
     Rounding error in float32, simulated: y 0.5, dx 0.5 ulp.
     """
-    return np.log(x, out=...)
+    return np.log(x, out=out)
 
 
-def log_vjp(g, x):
+def log_vjp(g, x, out=...):
     """Cotangent of `log`'s input."""
-    return np.divide(g, x, out=...)
+    return np.divide(g, x, out=out)
 
 
 log_jvp = log_vjp  # the Jacobian is symmetric
@@ -121,7 +121,7 @@ log_jvp = log_vjp  # the Jacobian is symmetric
 # --- sin ---
 
 
-def sin(x):
+def sin(x, out=...):
     """Sine, x in radians.
 
     Formula:
@@ -134,13 +134,13 @@ def sin(x):
     Residuals: x.
     Rounding error in float32, simulated: y 0.5, dx 0.49 ulp.
     """
-    return np.sin(x, out=...)
+    return np.sin(x, out=out)
 
 
-def sin_vjp(g, x):
+def sin_vjp(g, x, out=...):
     """Cotangent of `sin`'s input."""
     t = np.cos(x, out=...)
-    return np.multiply(g, t, out=t)
+    return np.multiply(g, t, out=out)
 
 
 sin_jvp = sin_vjp  # the Jacobian is symmetric
@@ -149,7 +149,7 @@ sin_jvp = sin_vjp  # the Jacobian is symmetric
 # --- cos ---
 
 
-def cos(x):
+def cos(x, out=...):
     """Cosine, x in radians.
 
     Formula:
@@ -162,14 +162,14 @@ def cos(x):
     Residuals: x.
     Rounding error in float32, simulated: y 0.49, dx 0.5 ulp.
     """
-    return np.cos(x, out=...)
+    return np.cos(x, out=out)
 
 
-def cos_vjp(g, x):
+def cos_vjp(g, x, out=...):
     """Cotangent of `cos`'s input."""
     t = np.sin(x, out=...)
     t = np.multiply(g, t, out=t)
-    return np.negative(t, out=t)
+    return np.negative(t, out=out)
 
 
 cos_jvp = cos_vjp  # the Jacobian is symmetric
@@ -178,7 +178,7 @@ cos_jvp = cos_vjp  # the Jacobian is symmetric
 # --- arctan2 ---
 
 
-def arctan2(x1, x2):
+def arctan2(x1, x2, out=...):
     """Angle of the point (x2, x1), in radians.
 
     Formula:
@@ -192,19 +192,19 @@ def arctan2(x1, x2):
     Residuals: x1, x2.
     Rounding error in float32, simulated: y 0.5, dx1 0.5, dx2 0.49 ulp.
     """
-    return np.arctan2(x1, x2, out=...)
+    return np.arctan2(x1, x2, out=out)
 
 
-def arctan2_vjp(g, x1, x2, needs):
+def arctan2_vjp(g, x1, x2, needs, out=(..., ...)):
     """Cotangents of `arctan2`'s inputs."""
     dx1 = dx2 = None
     if needs[0]:
         t = runtime.over_square(x2, x1)
-        dx1 = runtime.unbroadcast(np.multiply(g, t, out=t), x1.shape)
+        dx1 = runtime.unbroadcast(np.multiply(g, t, out=out[0]), x1.shape)
     if needs[1]:
         t = runtime.over_square(x1, x2)
         t = np.multiply(g, t, out=t)
-        dx2 = runtime.unbroadcast(np.negative(t, out=t), x2.shape)
+        dx2 = runtime.unbroadcast(np.negative(t, out=out[1]), x2.shape)
     return dx1, dx2
 
 
@@ -241,11 +241,11 @@ def erf(x):
     return runtime.erf(x)
 
 
-def erf_vjp(g, x):
+def erf_vjp(g, x, out=...):
     """Cotangent of `erf`'s input."""
     t = runtime.exp_square(x, -1)
     t = np.multiply(g, t, out=t)
-    return np.multiply(t, 1.1283791670955126, out=t)
+    return np.multiply(t, 1.1283791670955126, out=out)
 
 
 erf_jvp = erf_vjp  # the Jacobian is symmetric
@@ -254,7 +254,7 @@ erf_jvp = erf_vjp  # the Jacobian is symmetric
 # --- maximum ---
 
 
-def maximum(x1, x2):
+def maximum(x1, x2, out=...):
     """The larger of two; NaN where either is.
 
     Formula:
@@ -268,7 +268,7 @@ def maximum(x1, x2):
     Residuals: x1, x2.
     Rounding error in float32, simulated: y 0, dx1 0, dx2 0 ulp.
     """
-    return np.maximum(x1, x2, out=...)
+    return np.maximum(x1, x2, out=out)
 
 
 def maximum_vjp(g, x1, x2, needs):
@@ -343,7 +343,7 @@ def where_jvp(dcondition, da, db, condition, a, b):
 # --- add ---
 
 
-def add(x1, x2):
+def add(x1, x2, out=...):
     """Sum, elementwise.
 
     Formula:
@@ -357,7 +357,7 @@ def add(x1, x2):
     Residuals: x1, x2.
     Rounding error in float32, simulated: y 0.5, dx1 0, dx2 0 ulp.
     """
-    return np.add(x1, x2, out=...)
+    return np.add(x1, x2, out=out)
 
 
 def add_vjp(g, x1, x2, needs):
@@ -384,7 +384,7 @@ def add_jvp(dx1, dx2, x1, x2):
 # --- subtract ---
 
 
-def subtract(x1, x2):
+def subtract(x1, x2, out=...):
     """Difference, elementwise.
 
     Formula:
@@ -398,16 +398,16 @@ def subtract(x1, x2):
     Residuals: x1, x2.
     Rounding error in float32, simulated: y 0.5, dx1 0, dx2 0 ulp.
     """
-    return np.subtract(x1, x2, out=...)
+    return np.subtract(x1, x2, out=out)
 
 
-def subtract_vjp(g, x1, x2, needs):
+def subtract_vjp(g, x1, x2, needs, out=(..., ...)):
     """Cotangents of `subtract`'s inputs."""
     dx1 = dx2 = None
     if needs[0]:
         dx1 = runtime.unbroadcast(g, x1.shape)
     if needs[1]:
-        dx2 = runtime.unbroadcast(np.negative(g, out=...), x2.shape)
+        dx2 = runtime.unbroadcast(np.negative(g, out=out[1]), x2.shape)
     return dx1, dx2
 
 
@@ -425,7 +425,7 @@ def subtract_jvp(dx1, dx2, x1, x2):
 # --- multiply ---
 
 
-def multiply(x1, x2):
+def multiply(x1, x2, out=...):
     """Product, elementwise.
 
     Formula:
@@ -439,16 +439,16 @@ def multiply(x1, x2):
     Residuals: x1, x2.
     Rounding error in float32, simulated: y 0.5, dx1 0, dx2 0 ulp.
     """
-    return np.multiply(x1, x2, out=...)
+    return np.multiply(x1, x2, out=out)
 
 
-def multiply_vjp(g, x1, x2, needs):
+def multiply_vjp(g, x1, x2, needs, out=(..., ...)):
     """Cotangents of `multiply`'s inputs."""
     dx1 = dx2 = None
     if needs[0]:
-        dx1 = runtime.unbroadcast(np.multiply(g, x2, out=...), x1.shape)
+        dx1 = runtime.unbroadcast(np.multiply(g, x2, out=out[0]), x1.shape)
     if needs[1]:
-        dx2 = runtime.unbroadcast(np.multiply(g, x1, out=...), x2.shape)
+        dx2 = runtime.unbroadcast(np.multiply(g, x1, out=out[1]), x2.shape)
     return dx1, dx2
 
 
@@ -466,7 +466,7 @@ def multiply_jvp(dx1, dx2, x1, x2):
 # --- divide ---
 
 
-def divide(x1, x2):
+def divide(x1, x2, out=...):
     """Quotient, elementwise.
 
     Formula:
@@ -480,18 +480,18 @@ def divide(x1, x2):
     Residuals: x1, x2, y.
     Rounding error in float32, simulated: y 0.5, dx1 0.5, dx2 1.2 ulp.
     """
-    return np.divide(x1, x2, out=...)
+    return np.divide(x1, x2, out=out)
 
 
-def divide_vjp(g, x1, x2, y, needs):
+def divide_vjp(g, x1, x2, y, needs, out=(..., ...)):
     """Cotangents of `divide`'s inputs."""
     dx1 = dx2 = None
     if needs[0]:
-        dx1 = runtime.unbroadcast(np.divide(g, x2, out=...), x1.shape)
+        dx1 = runtime.unbroadcast(np.divide(g, x2, out=out[0]), x1.shape)
     if needs[1]:
         t = np.divide(y, x2, out=...)
         t = np.multiply(t, g, out=t)
-        dx2 = runtime.unbroadcast(np.negative(t, out=t), x2.shape)
+        dx2 = runtime.unbroadcast(np.negative(t, out=out[1]), x2.shape)
     return dx1, dx2
 
 
@@ -511,7 +511,7 @@ def divide_jvp(dx1, dx2, x1, x2, y):
 # --- negative ---
 
 
-def negative(x):
+def negative(x, out=...):
     """Minus x.
 
     Formula:
@@ -524,12 +524,12 @@ def negative(x):
     Residuals: none.
     Rounding error in float32, simulated: y 0, dx 0 ulp.
     """
-    return np.negative(x, out=...)
+    return np.negative(x, out=out)
 
 
-def negative_vjp(g):
+def negative_vjp(g, out=...):
     """Cotangent of `negative`'s input."""
-    return np.negative(g, out=...)
+    return np.negative(g, out=out)
 
 
 negative_jvp = negative_vjp  # the Jacobian is symmetric
@@ -555,15 +555,15 @@ def power(x1, x2):
     return runtime.power(x1, x2)
 
 
-def power_vjp(g, x1, x2, y, needs):
+def power_vjp(g, x1, x2, y, needs, out=(..., ...)):
     """Cotangents of `power`'s inputs."""
     dx1 = dx2 = None
     if needs[0]:
         t = runtime.power_slope(x1, x2)
-        dx1 = runtime.unbroadcast(np.multiply(g, t, out=t), x1.shape)
+        dx1 = runtime.unbroadcast(np.multiply(g, t, out=out[0]), x1.shape)
     if needs[1]:
         t = runtime.power_times_log(y, x1, x2)
-        dx2 = runtime.unbroadcast(np.multiply(g, t, out=t), x2.shape)
+        dx2 = runtime.unbroadcast(np.multiply(g, t, out=out[1]), x2.shape)
     return dx1, dx2
 
 
@@ -583,7 +583,7 @@ def power_jvp(dx1, dx2, x1, x2, y):
 # --- square ---
 
 
-def square(x):
+def square(x, out=...):
     """x times x.
 
     Formula:
@@ -596,13 +596,13 @@ def square(x):
     Residuals: x.
     Rounding error in float32, simulated: y 0.5, dx 0 ulp.
     """
-    return np.multiply(x, x, out=...)
+    return np.multiply(x, x, out=out)
 
 
-def square_vjp(g, x):
+def square_vjp(g, x, out=...):
     """Cotangent of `square`'s input."""
     t = np.multiply(g, x, out=...)
-    return np.multiply(t, 2, out=t)
+    return np.multiply(t, 2, out=out)
 
 
 square_jvp = square_vjp  # the Jacobian is symmetric
@@ -611,7 +611,7 @@ square_jvp = square_vjp  # the Jacobian is symmetric
 # --- reciprocal ---
 
 
-def reciprocal(x):
+def reciprocal(x, out=...):
     """One over x.
 
     Formula:
@@ -624,14 +624,14 @@ def reciprocal(x):
     Residuals: x.
     Rounding error in float32, simulated: y 0.5, dx 1.1 ulp.
     """
-    return np.divide(1, x, out=...)
+    return np.divide(1, x, out=out)
 
 
-def reciprocal_vjp(g, x):
+def reciprocal_vjp(g, x, out=...):
     """Cotangent of `reciprocal`'s input."""
     t = np.divide(g, x, out=...)
     t = np.divide(t, x, out=t)
-    return np.negative(t, out=t)
+    return np.negative(t, out=out)
 
 
 reciprocal_jvp = reciprocal_vjp  # the Jacobian is symmetric
@@ -640,7 +640,7 @@ reciprocal_jvp = reciprocal_vjp  # the Jacobian is symmetric
 # --- floor_divide ---
 
 
-def floor_divide(x1, x2):
+def floor_divide(x1, x2, out=...):
     """Largest integer not above x1 / x2; its derivative is 0.
 
     Formula:
@@ -654,7 +654,7 @@ def floor_divide(x1, x2):
     Residuals: x1, x2.
     Rounding error in float32, simulated: y 0.5, dx1 0, dx2 0 ulp.
     """
-    return np.floor_divide(x1, x2, out=...)
+    return np.floor_divide(x1, x2, out=out)
 
 
 def floor_divide_vjp(g, x1, x2, needs):
@@ -681,7 +681,7 @@ def floor_divide_jvp(dx1, dx2, x1, x2):
 # --- remainder ---
 
 
-def remainder(x1, x2):
+def remainder(x1, x2, out=...):
     """What x1 / x2 leaves, with the sign of x2.
 
     Formula:
@@ -695,10 +695,10 @@ def remainder(x1, x2):
     Residuals: x1, x2.
     Rounding error in float32, simulated: y 0.5, dx1 0, dx2 0.5 ulp.
     """
-    return np.remainder(x1, x2, out=...)
+    return np.remainder(x1, x2, out=out)
 
 
-def remainder_vjp(g, x1, x2, needs):
+def remainder_vjp(g, x1, x2, needs, out=(..., ...)):
     """Cotangents of `remainder`'s inputs."""
     dx1 = dx2 = None
     if needs[0]:
@@ -706,7 +706,7 @@ def remainder_vjp(g, x1, x2, needs):
     if needs[1]:
         t = np.floor_divide(x1, x2, out=...)
         t = np.multiply(g, t, out=t)
-        dx2 = runtime.unbroadcast(np.negative(t, out=t), x2.shape)
+        dx2 = runtime.unbroadcast(np.negative(t, out=out[1]), x2.shape)
     return dx1, dx2
 
 
@@ -726,7 +726,7 @@ def remainder_jvp(dx1, dx2, x1, x2):
 # --- fmod ---
 
 
-def fmod(x1, x2):
+def fmod(x1, x2, out=...):
     """What x1 / x2 leaves, with the sign of x1, as in C.
 
     Formula:
@@ -740,10 +740,10 @@ def fmod(x1, x2):
     Residuals: x1, x2.
     Rounding error in float32, simulated: y 0, dx1 0, dx2 0.48 ulp.
     """
-    return np.fmod(x1, x2, out=...)
+    return np.fmod(x1, x2, out=out)
 
 
-def fmod_vjp(g, x1, x2, needs):
+def fmod_vjp(g, x1, x2, needs, out=(..., ...)):
     """Cotangents of `fmod`'s inputs."""
     dx1 = dx2 = None
     if needs[0]:
@@ -757,7 +757,7 @@ def fmod_vjp(g, x1, x2, needs):
         v = np.multiply(g, v, out=v)
         v = np.multiply(v, t, out=v)
         v = np.multiply(v, u, out=v)
-        dx2 = runtime.unbroadcast(np.negative(v, out=v), x2.shape)
+        dx2 = runtime.unbroadcast(np.negative(v, out=out[1]), x2.shape)
     return dx1, dx2
 
 
@@ -807,18 +807,18 @@ def lerp(x1, x2, weight):
     return runtime.where(weight < 0.5, u, w)
 
 
-def lerp_vjp(g, x1, x2, weight, needs):
+def lerp_vjp(g, x1, x2, weight, needs, out=(..., ..., ...)):
     """Cotangents of `lerp`'s inputs."""
     dx1 = dx2 = dweight = None
     if needs[0]:
         t = np.subtract(weight, 1, out=...)
         u = np.multiply(g, t, out=...)
-        dx1 = runtime.unbroadcast(np.negative(u, out=u), x1.shape)
+        dx1 = runtime.unbroadcast(np.negative(u, out=out[0]), x1.shape)
     if needs[1]:
-        dx2 = runtime.unbroadcast(np.multiply(g, weight, out=...), x2.shape)
+        dx2 = runtime.unbroadcast(np.multiply(g, weight, out=out[1]), x2.shape)
     if needs[2]:
         t = np.subtract(x2, x1, out=...)
-        dweight = runtime.unbroadcast(np.multiply(g, t, out=...), weight.shape)
+        dweight = runtime.unbroadcast(np.multiply(g, t, out=out[2]), weight.shape)
     return dx1, dx2, dweight
 
 
@@ -841,7 +841,7 @@ def lerp_jvp(dx1, dx2, dweight, x1, x2, weight):
 # --- copysign ---
 
 
-def copysign(x1, x2):
+def copysign(x1, x2, out=...):
     """x1 with the sign of x2, that of -0 too.
 
     Formula:
@@ -854,7 +854,7 @@ def copysign(x1, x2):
     Residuals: x1, x2.
     Rounding error in float32, simulated: y 0, dx1 0 ulp.
     """
-    return np.copysign(x1, x2, out=...)
+    return np.copysign(x1, x2, out=out)
 
 
 def copysign_vjp(g, x1, x2, needs):
@@ -881,7 +881,7 @@ def copysign_jvp(dx1, dx2, x1, x2):
 # --- sign ---
 
 
-def sign(x):
+def sign(x, out=...):
     """-1, 0 or 1; its derivative is 0.
 
     Formula:
@@ -894,7 +894,7 @@ def sign(x):
     Residuals: x.
     Rounding error in float32, simulated: y 0, dx 0 ulp.
     """
-    return np.sign(x, out=...)
+    return np.sign(x, out=out)
 
 
 def sign_vjp(g, x):
@@ -910,7 +910,7 @@ def sign_jvp(dx, x):
 # --- rint ---
 
 
-def rint(x):
+def rint(x, out=...):
     """Nearest integer, the even one of two; its derivative is 0.
 
     Formula:
@@ -923,7 +923,7 @@ def rint(x):
     Residuals: x.
     Rounding error in float32, simulated: y 0, dx 0 ulp.
     """
-    return np.rint(x, out=...)
+    return np.rint(x, out=out)
 
 
 def rint_vjp(g, x):
@@ -939,7 +939,7 @@ def rint_jvp(dx, x):
 # --- ceil ---
 
 
-def ceil(x):
+def ceil(x, out=...):
     """Smallest integer not below x; its derivative is 0.
 
     Formula:
@@ -952,7 +952,7 @@ def ceil(x):
     Residuals: x.
     Rounding error in float32, simulated: y 0, dx 0 ulp.
     """
-    return np.ceil(x, out=...)
+    return np.ceil(x, out=out)
 
 
 def ceil_vjp(g, x):
@@ -968,7 +968,7 @@ def ceil_jvp(dx, x):
 # --- frac ---
 
 
-def frac(x):
+def frac(x, out=...):
     """What `trunc` leaves.
 
     Formula:
@@ -983,7 +983,7 @@ def frac(x):
     """
     t = runtime.clamped(x, 1.152921504606847e18)
     u = np.trunc(t, out=...)
-    return np.subtract(t, u, out=t)
+    return np.subtract(t, u, out=out)
 
 
 def frac_vjp(g):
@@ -997,7 +997,7 @@ frac_jvp = frac_vjp  # the Jacobian is symmetric
 # --- trunc ---
 
 
-def trunc(x):
+def trunc(x, out=...):
     """x without its fraction; its derivative is 0.
 
     Formula:
@@ -1010,7 +1010,7 @@ def trunc(x):
     Residuals: x.
     Rounding error in float32, simulated: y 0, dx 0 ulp.
     """
-    return np.trunc(x, out=...)
+    return np.trunc(x, out=out)
 
 
 def trunc_vjp(g, x):
@@ -1026,7 +1026,7 @@ def trunc_jvp(dx, x):
 # --- sqrt ---
 
 
-def sqrt(x):
+def sqrt(x, out=...):
     """Square root.
 
     Formula:
@@ -1039,13 +1039,13 @@ def sqrt(x):
     Residuals: y.
     Rounding error in float32, simulated: y 0.5, dx 1.1 ulp.
     """
-    return np.sqrt(x, out=...)
+    return np.sqrt(x, out=out)
 
 
-def sqrt_vjp(g, y):
+def sqrt_vjp(g, y, out=...):
     """Cotangent of `sqrt`'s input."""
     t = np.multiply(g, 0.5, out=...)
-    return np.divide(t, y, out=t)
+    return np.divide(t, y, out=out)
 
 
 sqrt_jvp = sqrt_vjp  # the Jacobian is symmetric
@@ -1054,7 +1054,7 @@ sqrt_jvp = sqrt_vjp  # the Jacobian is symmetric
 # --- rsqrt ---
 
 
-def rsqrt(x):
+def rsqrt(x, out=...):
     """Reciprocal square root.
 
     Formula:
@@ -1068,15 +1068,15 @@ def rsqrt(x):
     Rounding error in float32, simulated: y 1.1, dx 1.3 ulp.
     """
     t = np.sqrt(x, out=...)
-    return np.divide(1, t, out=t)
+    return np.divide(1, t, out=out)
 
 
-def rsqrt_vjp(g, x, y):
+def rsqrt_vjp(g, x, y, out=...):
     """Cotangent of `rsqrt`'s input."""
     t = np.multiply(y, 0.5, out=...)
     t = np.divide(t, x, out=t)
     t = np.multiply(t, g, out=t)
-    return np.negative(t, out=t)
+    return np.negative(t, out=out)
 
 
 rsqrt_jvp = rsqrt_vjp  # the Jacobian is symmetric
@@ -1085,7 +1085,7 @@ rsqrt_jvp = rsqrt_vjp  # the Jacobian is symmetric
 # --- cbrt ---
 
 
-def cbrt(x):
+def cbrt(x, out=...):
     """Cube root, that of a negative number too.
 
     Formula:
@@ -1098,13 +1098,13 @@ def cbrt(x):
     Residuals: x, y.
     Rounding error in float32, simulated: y 0.5, dx 1.6 ulp.
     """
-    return np.cbrt(x, out=...)
+    return np.cbrt(x, out=out)
 
 
-def cbrt_vjp(g, x, y):
+def cbrt_vjp(g, x, y, out=...):
     """Cotangent of `cbrt`'s input."""
     t = runtime.cbrt_slope(y, x)
-    return np.multiply(g, t, out=t)
+    return np.multiply(g, t, out=out)
 
 
 cbrt_jvp = cbrt_vjp  # the Jacobian is symmetric
@@ -1113,7 +1113,7 @@ cbrt_jvp = cbrt_vjp  # the Jacobian is symmetric
 # --- exp2 ---
 
 
-def exp2(x):
+def exp2(x, out=...):
     """2 to the power x.
 
     Formula:
@@ -1126,13 +1126,13 @@ def exp2(x):
     Residuals: y.
     Rounding error in float32, simulated: y 0.5, dx 1 ulp.
     """
-    return np.exp2(x, out=...)
+    return np.exp2(x, out=out)
 
 
-def exp2_vjp(g, y):
+def exp2_vjp(g, y, out=...):
     """Cotangent of `exp2`'s input."""
     t = np.multiply(g, 0.6931471805599453, out=...)
-    return np.multiply(t, y, out=t)
+    return np.multiply(t, y, out=out)
 
 
 exp2_jvp = exp2_vjp  # the Jacobian is symmetric
@@ -1141,7 +1141,7 @@ exp2_jvp = exp2_vjp  # the Jacobian is symmetric
 # --- expm1 ---
 
 
-def expm1(x):
+def expm1(x, out=...):
     """exp(x) - 1, exact near 0.
 
     Formula:
@@ -1154,13 +1154,13 @@ def expm1(x):
     Residuals: x.
     Rounding error in float32, simulated: y 0.5, dx 0.5 ulp.
     """
-    return np.expm1(x, out=...)
+    return np.expm1(x, out=out)
 
 
-def expm1_vjp(g, x):
+def expm1_vjp(g, x, out=...):
     """Cotangent of `expm1`'s input."""
     t = np.exp(x, out=...)
-    return np.multiply(g, t, out=t)
+    return np.multiply(g, t, out=out)
 
 
 expm1_jvp = expm1_vjp  # the Jacobian is symmetric
@@ -1169,7 +1169,7 @@ expm1_jvp = expm1_vjp  # the Jacobian is symmetric
 # --- log2 ---
 
 
-def log2(x):
+def log2(x, out=...):
     """Logarithm to base 2.
 
     Formula:
@@ -1182,13 +1182,13 @@ def log2(x):
     Residuals: x.
     Rounding error in float32, simulated: y 0.5, dx 1.1 ulp.
     """
-    return np.log2(x, out=...)
+    return np.log2(x, out=out)
 
 
-def log2_vjp(g, x):
+def log2_vjp(g, x, out=...):
     """Cotangent of `log2`'s input."""
     t = np.divide(g, x, out=...)
-    return np.multiply(t, 1.4426950408889634, out=t)
+    return np.multiply(t, 1.4426950408889634, out=out)
 
 
 log2_jvp = log2_vjp  # the Jacobian is symmetric
@@ -1197,7 +1197,7 @@ log2_jvp = log2_vjp  # the Jacobian is symmetric
 # --- log10 ---
 
 
-def log10(x):
+def log10(x, out=...):
     """Logarithm to base 10.
 
     Formula:
@@ -1210,13 +1210,13 @@ def log10(x):
     Residuals: x.
     Rounding error in float32, simulated: y 0.5, dx 0.78 ulp.
     """
-    return np.log10(x, out=...)
+    return np.log10(x, out=out)
 
 
-def log10_vjp(g, x):
+def log10_vjp(g, x, out=...):
     """Cotangent of `log10`'s input."""
     t = np.multiply(g, 0.4342944819032518, out=...)
-    return np.divide(t, x, out=t)
+    return np.divide(t, x, out=out)
 
 
 log10_jvp = log10_vjp  # the Jacobian is symmetric
@@ -1225,7 +1225,7 @@ log10_jvp = log10_vjp  # the Jacobian is symmetric
 # --- log1p ---
 
 
-def log1p(x):
+def log1p(x, out=...):
     """log(1 + x), exact near 0.
 
     Formula:
@@ -1238,13 +1238,13 @@ def log1p(x):
     Residuals: x.
     Rounding error in float32, simulated: y 0.5, dx 1.2 ulp.
     """
-    return np.log1p(x, out=...)
+    return np.log1p(x, out=out)
 
 
-def log1p_vjp(g, x):
+def log1p_vjp(g, x, out=...):
     """Cotangent of `log1p`'s input."""
     t = np.add(x, 1, out=...)
-    return np.divide(g, t, out=t)
+    return np.divide(g, t, out=out)
 
 
 log1p_jvp = log1p_vjp  # the Jacobian is symmetric
@@ -1270,7 +1270,7 @@ def logaddexp(x1, x2):
     return runtime.logaddexp(x1, x2)
 
 
-def logaddexp_vjp(g, x1, x2, needs):
+def logaddexp_vjp(g, x1, x2, needs, out=(..., ...)):
     """Cotangents of `logaddexp`'s inputs."""
     t = np.minimum(x1, x2, out=...)
     u = np.maximum(x1, x2, out=...)
@@ -1280,11 +1280,11 @@ def logaddexp_vjp(g, x1, x2, needs):
     if needs[0]:
         u = np.maximum(v, x1 >= x2, out=...)
         u = np.divide(u, t, out=u)
-        dx1 = runtime.unbroadcast(np.multiply(g, u, out=u), x1.shape)
+        dx1 = runtime.unbroadcast(np.multiply(g, u, out=out[0]), x1.shape)
     if needs[1]:
         v = np.maximum(v, x2 >= x1, out=v)
         v = np.divide(v, t, out=v)
-        dx2 = runtime.unbroadcast(np.multiply(g, v, out=v), x2.shape)
+        dx2 = runtime.unbroadcast(np.multiply(g, v, out=out[1]), x2.shape)
     return dx1, dx2
 
 
@@ -1310,7 +1310,7 @@ def logaddexp_jvp(dx1, dx2, x1, x2):
 # --- logaddexp2 ---
 
 
-def logaddexp2(x1, x2):
+def logaddexp2(x1, x2, out=...):
     """log2(2**x1 + 2**x2).
 
     Formula:
@@ -1324,10 +1324,10 @@ def logaddexp2(x1, x2):
     Residuals: x1, x2.
     Rounding error in float32, simulated: y 0.48, dx1 65, dx2 56 ulp.
     """
-    return np.logaddexp2(x1, x2, out=...)
+    return np.logaddexp2(x1, x2, out=out)
 
 
-def logaddexp2_vjp(g, x1, x2, needs):
+def logaddexp2_vjp(g, x1, x2, needs, out=(..., ...)):
     """Cotangents of `logaddexp2`'s inputs."""
     t = np.subtract(x1, x2, out=...)
     t = np.multiply(t, 0.6931471805599453, out=t)
@@ -1340,11 +1340,11 @@ def logaddexp2_vjp(g, x1, x2, needs):
     if needs[0]:
         t = runtime.where(mask, 1, u)
         t = np.divide(t, v, out=t)
-        dx1 = runtime.unbroadcast(np.multiply(t, g, out=t), x1.shape)
+        dx1 = runtime.unbroadcast(np.multiply(t, g, out=out[0]), x1.shape)
     if needs[1]:
         t = runtime.where(mask, u, 1)
         t = np.divide(t, v, out=t)
-        dx2 = runtime.unbroadcast(np.multiply(t, g, out=t), x2.shape)
+        dx2 = runtime.unbroadcast(np.multiply(t, g, out=out[1]), x2.shape)
     return dx1, dx2
 
 
@@ -1373,11 +1373,11 @@ def logaddexp2_jvp(dx1, dx2, x1, x2):
 # --- xlogy ---
 
 
-def xlogy_and_residuals(x1, x2):
+def xlogy_and_residuals(x1, x2, out=(..., ...)):
     """`xlogy` with what its derivatives reuse."""
     t = runtime.where((x1 == 0) & (x2 <= 0), 1, x2)
-    log_ = np.log(t, out=t)
-    y = np.multiply(log_, x1, out=...)
+    log_ = np.log(t, out=out[1])
+    y = np.multiply(log_, x1, out=out[0])
     return y, log_
 
 
@@ -1398,11 +1398,11 @@ def xlogy(x1, x2):
     return xlogy_and_residuals(x1, x2)[0]
 
 
-def xlogy_vjp(g, x1, x2, log_, needs):
+def xlogy_vjp(g, x1, x2, log_, needs, out=(..., ...)):
     """Cotangents of `xlogy`'s inputs."""
     dx1 = dx2 = None
     if needs[0]:
-        dx1 = runtime.unbroadcast(np.multiply(g, log_, out=...), x1.shape)
+        dx1 = runtime.unbroadcast(np.multiply(g, log_, out=out[0]), x1.shape)
     if needs[1]:
         mask = (x1 == 0) & (x2 <= 0)
         t = runtime.where(mask, 1, x2)
@@ -1430,7 +1430,7 @@ def xlogy_jvp(dx1, dx2, x1, x2, log_):
 # --- tan ---
 
 
-def tan(x):
+def tan(x, out=...):
     """Tangent, x in radians.
 
     Formula:
@@ -1443,14 +1443,14 @@ def tan(x):
     Residuals: y.
     Rounding error in float32, simulated: y 0.5, dx 1.4 ulp.
     """
-    return np.tan(x, out=...)
+    return np.tan(x, out=out)
 
 
-def tan_vjp(g, y):
+def tan_vjp(g, y, out=...):
     """Cotangent of `tan`'s input."""
     t = np.multiply(y, y, out=...)
     t = np.add(t, 1, out=t)
-    return np.multiply(g, t, out=t)
+    return np.multiply(g, t, out=out)
 
 
 tan_jvp = tan_vjp  # the Jacobian is symmetric
@@ -1459,7 +1459,7 @@ tan_jvp = tan_vjp  # the Jacobian is symmetric
 # --- arcsin ---
 
 
-def arcsin(x):
+def arcsin(x, out=...):
     """Inverse sine, in radians.
 
     Formula:
@@ -1472,16 +1472,16 @@ def arcsin(x):
     Residuals: x.
     Rounding error in float32, simulated: y 0.49, dx 1 ulp.
     """
-    return np.arcsin(x, out=...)
+    return np.arcsin(x, out=out)
 
 
-def arcsin_vjp(g, x):
+def arcsin_vjp(g, x, out=...):
     """Cotangent of `arcsin`'s input."""
     t = np.subtract(1, x, out=...)
     u = np.add(x, 1, out=...)
     t = np.multiply(t, u, out=t)
     t = np.sqrt(t, out=t)
-    return np.divide(g, t, out=t)
+    return np.divide(g, t, out=out)
 
 
 arcsin_jvp = arcsin_vjp  # the Jacobian is symmetric
@@ -1490,7 +1490,7 @@ arcsin_jvp = arcsin_vjp  # the Jacobian is symmetric
 # --- arccos ---
 
 
-def arccos(x):
+def arccos(x, out=...):
     """Inverse cosine, in radians.
 
     Formula:
@@ -1503,17 +1503,17 @@ def arccos(x):
     Residuals: x.
     Rounding error in float32, simulated: y 0.48, dx 1 ulp.
     """
-    return np.arccos(x, out=...)
+    return np.arccos(x, out=out)
 
 
-def arccos_vjp(g, x):
+def arccos_vjp(g, x, out=...):
     """Cotangent of `arccos`'s input."""
     t = np.subtract(1, x, out=...)
     u = np.add(x, 1, out=...)
     t = np.multiply(t, u, out=t)
     t = np.sqrt(t, out=t)
     t = np.divide(g, t, out=t)
-    return np.negative(t, out=t)
+    return np.negative(t, out=out)
 
 
 arccos_jvp = arccos_vjp  # the Jacobian is symmetric
@@ -1522,7 +1522,7 @@ arccos_jvp = arccos_vjp  # the Jacobian is symmetric
 # --- arctan ---
 
 
-def arctan(x):
+def arctan(x, out=...):
     """Inverse tangent, in radians.
 
     Formula:
@@ -1535,14 +1535,14 @@ def arctan(x):
     Residuals: x.
     Rounding error in float32, simulated: y 0.5, dx 2.2 ulp.
     """
-    return np.arctan(x, out=...)
+    return np.arctan(x, out=out)
 
 
-def arctan_vjp(g, x):
+def arctan_vjp(g, x, out=...):
     """Cotangent of `arctan`'s input."""
     t = np.hypot(1, x, out=...)
     u = np.divide(g, t, out=...)
-    return np.divide(u, t, out=u)
+    return np.divide(u, t, out=out)
 
 
 arctan_jvp = arctan_vjp  # the Jacobian is symmetric
@@ -1551,7 +1551,7 @@ arctan_jvp = arctan_vjp  # the Jacobian is symmetric
 # --- hypot ---
 
 
-def hypot(x1, x2):
+def hypot(x1, x2, out=...):
     """sqrt(x1**2 + x2**2) without overflow; its gradient at the origin is 0.
 
     Formula:
@@ -1565,18 +1565,18 @@ def hypot(x1, x2):
     Residuals: x1, x2.
     Rounding error in float32, simulated: y 0.48, dx1 0.5, dx2 0.5 ulp.
     """
-    return np.hypot(x1, x2, out=...)
+    return np.hypot(x1, x2, out=out)
 
 
-def hypot_vjp(g, x1, x2, needs):
+def hypot_vjp(g, x1, x2, needs, out=(..., ...)):
     """Cotangents of `hypot`'s inputs."""
     dx1 = dx2 = None
     if needs[0]:
         t = runtime.over_hypot(x1, x2)
-        dx1 = runtime.unbroadcast(np.multiply(g, t, out=t), x1.shape)
+        dx1 = runtime.unbroadcast(np.multiply(g, t, out=out[0]), x1.shape)
     if needs[1]:
         t = runtime.over_hypot(x2, x1)
-        dx2 = runtime.unbroadcast(np.multiply(g, t, out=t), x2.shape)
+        dx2 = runtime.unbroadcast(np.multiply(g, t, out=out[1]), x2.shape)
     return dx1, dx2
 
 
@@ -1612,10 +1612,10 @@ def sinc(x):
     return runtime.sinc(x)
 
 
-def sinc_vjp(g, x):
+def sinc_vjp(g, x, out=...):
     """Cotangent of `sinc`'s input."""
     t = runtime.sinc_slope(x)
-    return np.multiply(g, t, out=t)
+    return np.multiply(g, t, out=out)
 
 
 sinc_jvp = sinc_vjp  # the Jacobian is symmetric
@@ -1624,7 +1624,7 @@ sinc_jvp = sinc_vjp  # the Jacobian is symmetric
 # --- deg2rad ---
 
 
-def deg2rad(x):
+def deg2rad(x, out=...):
     """Degrees in radians.
 
     Formula:
@@ -1637,12 +1637,12 @@ def deg2rad(x):
     Residuals: none.
     Rounding error in float32, simulated: y 0.61, dx 0.073 ulp.
     """
-    return np.multiply(x, 0.017453292519943295, out=...)
+    return np.multiply(x, 0.017453292519943295, out=out)
 
 
-def deg2rad_vjp(g):
+def deg2rad_vjp(g, out=...):
     """Cotangent of `deg2rad`'s input."""
-    return np.multiply(g, 0.017453292519943295, out=...)
+    return np.multiply(g, 0.017453292519943295, out=out)
 
 
 deg2rad_jvp = deg2rad_vjp  # the Jacobian is symmetric
@@ -1651,7 +1651,7 @@ deg2rad_jvp = deg2rad_vjp  # the Jacobian is symmetric
 # --- rad2deg ---
 
 
-def rad2deg(x):
+def rad2deg(x, out=...):
     """Radians in degrees.
 
     Formula:
@@ -1664,12 +1664,12 @@ def rad2deg(x):
     Residuals: none.
     Rounding error in float32, simulated: y 0.67, dx 0.17 ulp.
     """
-    return np.multiply(x, 57.29577951308232, out=...)
+    return np.multiply(x, 57.29577951308232, out=out)
 
 
-def rad2deg_vjp(g):
+def rad2deg_vjp(g, out=...):
     """Cotangent of `rad2deg`'s input."""
-    return np.multiply(g, 57.29577951308232, out=...)
+    return np.multiply(g, 57.29577951308232, out=out)
 
 
 rad2deg_jvp = rad2deg_vjp  # the Jacobian is symmetric
@@ -1727,7 +1727,7 @@ def heaviside_jvp(dx1, dx2, x1, x2):
 # --- sinh ---
 
 
-def sinh(x):
+def sinh(x, out=...):
     """Hyperbolic sine.
 
     Formula:
@@ -1740,13 +1740,13 @@ def sinh(x):
     Residuals: x.
     Rounding error in float32, simulated: y 0.49, dx 0.49 ulp.
     """
-    return np.sinh(x, out=...)
+    return np.sinh(x, out=out)
 
 
-def sinh_vjp(g, x):
+def sinh_vjp(g, x, out=...):
     """Cotangent of `sinh`'s input."""
     t = np.cosh(x, out=...)
-    return np.multiply(g, t, out=t)
+    return np.multiply(g, t, out=out)
 
 
 sinh_jvp = sinh_vjp  # the Jacobian is symmetric
@@ -1755,7 +1755,7 @@ sinh_jvp = sinh_vjp  # the Jacobian is symmetric
 # --- cosh ---
 
 
-def cosh(x):
+def cosh(x, out=...):
     """Hyperbolic cosine.
 
     Formula:
@@ -1768,13 +1768,13 @@ def cosh(x):
     Residuals: x.
     Rounding error in float32, simulated: y 0.49, dx 0.49 ulp.
     """
-    return np.cosh(x, out=...)
+    return np.cosh(x, out=out)
 
 
-def cosh_vjp(g, x):
+def cosh_vjp(g, x, out=...):
     """Cotangent of `cosh`'s input."""
     t = np.sinh(x, out=...)
-    return np.multiply(g, t, out=t)
+    return np.multiply(g, t, out=out)
 
 
 cosh_jvp = cosh_vjp  # the Jacobian is symmetric
@@ -1783,7 +1783,7 @@ cosh_jvp = cosh_vjp  # the Jacobian is symmetric
 # --- arcsinh ---
 
 
-def arcsinh(x):
+def arcsinh(x, out=...):
     """Inverse hyperbolic sine.
 
     Formula:
@@ -1796,13 +1796,13 @@ def arcsinh(x):
     Residuals: x.
     Rounding error in float32, simulated: y 0.49, dx 1.2 ulp.
     """
-    return np.arcsinh(x, out=...)
+    return np.arcsinh(x, out=out)
 
 
-def arcsinh_vjp(g, x):
+def arcsinh_vjp(g, x, out=...):
     """Cotangent of `arcsinh`'s input."""
     t = np.hypot(1, x, out=...)
-    return np.divide(g, t, out=t)
+    return np.divide(g, t, out=out)
 
 
 arcsinh_jvp = arcsinh_vjp  # the Jacobian is symmetric
@@ -1811,7 +1811,7 @@ arcsinh_jvp = arcsinh_vjp  # the Jacobian is symmetric
 # --- arccosh ---
 
 
-def arccosh(x):
+def arccosh(x, out=...):
     """Inverse hyperbolic cosine.
 
     Formula:
@@ -1824,17 +1824,17 @@ def arccosh(x):
     Residuals: x.
     Rounding error in float32, simulated: y 0.5, dx 1.4 ulp.
     """
-    return np.arccosh(x, out=...)
+    return np.arccosh(x, out=out)
 
 
-def arccosh_vjp(g, x):
+def arccosh_vjp(g, x, out=...):
     """Cotangent of `arccosh`'s input."""
     t = np.add(x, 1, out=...)
     t = np.sqrt(t, out=t)
     u = np.subtract(x, 1, out=...)
     u = np.sqrt(u, out=u)
     t = np.divide(g, t, out=t)
-    return np.divide(t, u, out=t)
+    return np.divide(t, u, out=out)
 
 
 arccosh_jvp = arccosh_vjp  # the Jacobian is symmetric
@@ -1843,7 +1843,7 @@ arccosh_jvp = arccosh_vjp  # the Jacobian is symmetric
 # --- arctanh ---
 
 
-def arctanh(x):
+def arctanh(x, out=...):
     """Inverse hyperbolic tangent.
 
     Formula:
@@ -1858,16 +1858,16 @@ def arctanh(x):
     """
     arctanh_x = np.arctanh(x, out=...)
     log_x = np.multiply(arctanh_x, 2, out=arctanh_x)
-    return np.multiply(log_x, 0.5, out=log_x)
+    return np.multiply(log_x, 0.5, out=out)
 
 
-def arctanh_vjp(g, x):
+def arctanh_vjp(g, x, out=...):
     """Cotangent of `arctanh`'s input."""
     t = np.add(x, 1, out=...)
     u = np.subtract(x, 1, out=...)
     t = np.divide(g, t, out=t)
     t = np.divide(t, u, out=t)
-    return np.negative(t, out=t)
+    return np.negative(t, out=out)
 
 
 arctanh_jvp = arctanh_vjp  # the Jacobian is symmetric
@@ -1892,11 +1892,11 @@ def ndtr(x):
     return runtime.normal_cdf(x)
 
 
-def ndtr_vjp(g, x):
+def ndtr_vjp(g, x, out=...):
     """Cotangent of `ndtr`'s input."""
     t = runtime.exp_square(x, -0.5)
     u = np.multiply(g, 0.3989422804014327, out=...)
-    return np.multiply(u, t, out=u)
+    return np.multiply(u, t, out=out)
 
 
 ndtr_jvp = ndtr_vjp  # the Jacobian is symmetric
@@ -1921,12 +1921,12 @@ def erfc(x):
     return runtime.erfc(x)
 
 
-def erfc_vjp(g, x):
+def erfc_vjp(g, x, out=...):
     """Cotangent of `erfc`'s input."""
     t = runtime.exp_square(x, -1)
     t = np.multiply(g, t, out=t)
     t = np.negative(t, out=t)
-    return np.multiply(t, 1.1283791670955126, out=t)
+    return np.multiply(t, 1.1283791670955126, out=out)
 
 
 erfc_jvp = erfc_vjp  # the Jacobian is symmetric
@@ -1935,7 +1935,7 @@ erfc_jvp = erfc_vjp  # the Jacobian is symmetric
 # --- minimum ---
 
 
-def minimum(x1, x2):
+def minimum(x1, x2, out=...):
     """The smaller of two, NaN where either is; ties share the gradient.
 
     Formula:
@@ -1949,7 +1949,7 @@ def minimum(x1, x2):
     Residuals: x1, x2.
     Rounding error in float32, simulated: y 0, dx1 0, dx2 0 ulp.
     """
-    return np.minimum(x1, x2, out=...)
+    return np.minimum(x1, x2, out=out)
 
 
 def minimum_vjp(g, x1, x2, needs):
@@ -1983,7 +1983,7 @@ def minimum_jvp(dx1, dx2, x1, x2):
 # --- fmax ---
 
 
-def fmax(x1, x2):
+def fmax(x1, x2, out=...):
     """The larger of two, or the one that is a number.
 
     Formula:
@@ -1997,7 +1997,7 @@ def fmax(x1, x2):
     Residuals: x1, x2.
     Rounding error in float32, simulated: y 0, dx1 0, dx2 0 ulp.
     """
-    return np.fmax(x1, x2, out=...)
+    return np.fmax(x1, x2, out=out)
 
 
 def fmax_vjp(g, x1, x2, needs):
@@ -2043,7 +2043,7 @@ def fmax_jvp(dx1, dx2, x1, x2):
 # --- fmin ---
 
 
-def fmin(x1, x2):
+def fmin(x1, x2, out=...):
     """The smaller of two, or the one that is a number.
 
     Formula:
@@ -2057,7 +2057,7 @@ def fmin(x1, x2):
     Residuals: x1, x2.
     Rounding error in float32, simulated: y 0, dx1 0, dx2 0 ulp.
     """
-    return np.fmin(x1, x2, out=...)
+    return np.fmin(x1, x2, out=out)
 
 
 def fmin_vjp(g, x1, x2, needs):
@@ -2103,10 +2103,10 @@ def fmin_jvp(dx1, dx2, x1, x2):
 # --- clip ---
 
 
-def clip_min_max_and_residuals(x, min=None, max=None):
+def clip_min_max_and_residuals(x, min=None, max=None, out=(..., ...)):
     """`clip` where min is not None and max is not None with what its derivatives reuse."""
-    x2 = np.maximum(min, x, out=...)
-    y = np.minimum(max, x2, out=...)
+    x2 = np.maximum(min, x, out=out[1])
+    y = np.minimum(max, x2, out=out[0])
     return y, x2
 
 
@@ -2119,9 +2119,9 @@ def clip_min_max_vjp(g, x, x2, min=None, max=None):
 clip_min_max_jvp = clip_min_max_vjp  # the Jacobian is symmetric
 
 
-def clip_min_and_residuals(x, min=None):
+def clip_min_and_residuals(x, min=None, out=(..., ...)):
     """`clip` where min is not None and max is None with what its derivatives reuse."""
-    return np.maximum(min, x, out=...), None
+    return np.maximum(min, x, out=out[0]), None
 
 
 def clip_min_vjp(g, x, min=None):
@@ -2132,9 +2132,9 @@ def clip_min_vjp(g, x, min=None):
 clip_min_jvp = clip_min_vjp  # the Jacobian is symmetric
 
 
-def clip_max_and_residuals(x, max=None):
+def clip_max_and_residuals(x, max=None, out=(..., ...)):
     """`clip` where min is None and max is not None with what its derivatives reuse."""
-    return np.minimum(max, x, out=...), None
+    return np.minimum(max, x, out=out[0]), None
 
 
 def clip_max_vjp(g, x, max=None):
@@ -2158,14 +2158,14 @@ def clip_plain_vjp(g):
 clip_plain_jvp = clip_plain_vjp  # the Jacobian is symmetric
 
 
-def clip_and_residuals(x, min=None, max=None):
+def clip_and_residuals(x, min=None, max=None, out=(..., ...)):
     """`clip` with what its derivatives reuse."""
     if min is not None and max is not None:
-        return clip_min_max_and_residuals(x, min, max)
+        return clip_min_max_and_residuals(x, min, max, out=out)
     if min is not None and max is None:
-        return clip_min_and_residuals(x, min)
+        return clip_min_and_residuals(x, min, out=out)
     if min is None and max is not None:
-        return clip_max_and_residuals(x, max)
+        return clip_max_and_residuals(x, max, out=out)
     return clip_plain_and_residuals(x)
 
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
-from .tiles import in_tiles
+from .tiles import TILE, in_tiles
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,6 +35,8 @@ class Op:
         vjp: (g, *residuals[, needs], **params) -> cotangents.
         jvp: (*tangents, *residuals, **params) -> the output's tangent.
         pullback, pushforward: the same over Tensors, to be differentiated again.
+        cost, vjp_cost: of the kernels of an elementwise op, in multiplications of an array; 0 for other ops, which are
+            not taken tile by tile.
     """
 
     name: str
@@ -54,6 +57,8 @@ class Op:
     jvp: Callable
     pullback: Callable
     pushforward: Callable
+    cost: int = 0
+    vjp_cost: int = 0
 
 
 # --- shapes -----------------------------------------------------------------------------------------------------------
@@ -151,15 +156,41 @@ def where(condition, a, b):
     taken = condition if condition.dtype == bool else condition != 0
     if isinstance(a, int) and a == 0:
         taken, a, b = ~taken, b, a
-    mask = taken.astype(integers)
-    np.negative(mask, out=mask)  # all bits are set where the condition holds
+    mask = np.negative(taken.view(np.int8), out=...).astype(integers)  # all bits are set where the condition holds
     bits = np.asarray(a, array.dtype).view(integers)
-    if not (isinstance(b, int) and b == 0):
-        others = np.asarray(b, array.dtype).view(integers)
-        return np.bitwise_xor(np.bitwise_and(np.bitwise_xor(bits, others), mask), others).view(array.dtype)
-    if mask.shape == np.broadcast_shapes(mask.shape, bits.shape):
+    others = None if isinstance(b, int) and b == 0 else np.asarray(b, array.dtype).view(integers)
+    if others is None and mask.shape == np.broadcast_shapes(mask.shape, bits.shape):
         return np.bitwise_and(bits, mask, out=mask).view(array.dtype)
-    return np.bitwise_and(bits, mask).view(array.dtype)
+    if others is None:
+        return np.bitwise_and(bits, mask).view(array.dtype)
+    y = np.bitwise_and(np.bitwise_xor(bits, others), mask)
+    return np.bitwise_xor(y, others, out=y if y.shape == np.broadcast_shapes(y.shape, others.shape) else ...).view(
+        array.dtype
+    )
+
+
+def maximum(x, bound, out=...):
+    """`np.maximum` of an array and a number; NumPy has vector instructions for that of two arrays only."""
+    return np.maximum(x, _repeated(bound, x), out=out)
+
+
+def minimum(x, bound, out=...):
+    """`np.minimum` of an array and a number."""
+    return np.minimum(x, _repeated(bound, x), out=out)
+
+
+def _repeated(number, x):
+    """A number as an array like x, where that is worth while."""
+    if not FEW_ELEMENTS <= x.size <= TILE or x.dtype.kind != "f":
+        return number
+    return _tile(number, x.dtype)[: x.size].reshape(x.shape)
+
+
+@lru_cache(16)
+def _tile(number, dtype):
+    tile = np.full(TILE, number, dtype)
+    tile.flags.writeable = False
+    return tile
 
 
 # --- exponentials of differences --------------------------------------------------------------------------------------
@@ -495,12 +526,14 @@ def cospi(x):
 
 
 def clamped(x, limit):
-    """x within [-limit, limit], for kernels that may forget how large x is; NaN stays.
+    """x within [-limit, limit], for kernels that may forget how large x is; NaN stays. x itself if it is.
 
     The limit is that of float32. float64's exponents have eight times the range, so exponentials settle eight times as
     far out.
     """
     limit = 8 * limit if x.dtype == np.float64 else min(limit, float(np.finfo(x.dtype).max))
+    if np.maximum.reduce(x, None, initial=0) <= limit and np.minimum.reduce(x, None, initial=0) >= -limit:
+        return x
     return np.clip(x, -limit, limit, out=...)
 
 
@@ -509,9 +542,9 @@ TAIL, TAIL_SHIFT = -80, 64  # exp(-80) is still a normal float32, exp(x + 64) on
 
 def decayed(y, factor, exponent):
     """y, which is factor * exp(exponent) where that exponential is too small to hold its digits."""
-    tail = exponent < TAIL
-    if not tail.any():
+    if np.minimum.reduce(exponent, None, initial=0) >= TAIL:
         return y
+    tail = exponent < TAIL
     largest = np.finfo(y.dtype).max
     larger = np.exp(np.minimum(exponent, TAIL) + TAIL_SHIFT)  # the sum is exact
     return np.where(tail, np.clip(factor, -largest, largest) * larger * math.exp(-TAIL_SHIFT), y)

@@ -27,18 +27,18 @@ def over_hypot(x1, x2):
     return runtime.over_hypot(x1, x2)
 
 
-def over_hypot_vjp(g, x1, x2, needs):
+def over_hypot_vjp(g, x1, x2, needs, out=(..., ...)):
     """Cotangents of `over_hypot`'s inputs."""
     t = runtime.over_hypot(x2, x1)
     t = np.multiply(g, t, out=t)
     dx1 = dx2 = None
     if needs[0]:
         u = runtime.over_square(x2, x1)
-        dx1 = runtime.unbroadcast(np.multiply(t, u, out=u), x1.shape)
+        dx1 = runtime.unbroadcast(np.multiply(t, u, out=out[0]), x1.shape)
     if needs[1]:
         u = runtime.over_square(x1, x2)
         t = np.multiply(t, u, out=t)
-        dx2 = runtime.unbroadcast(np.negative(t, out=t), x2.shape)
+        dx2 = runtime.unbroadcast(np.negative(t, out=out[1]), x2.shape)
     return dx1, dx2
 
 
@@ -79,7 +79,7 @@ def over_square(x1, x2):
     return runtime.over_square(x1, x2)
 
 
-def over_square_vjp(g, x1, x2, y, needs):
+def over_square_vjp(g, x1, x2, y, needs, out=(..., ...)):
     """Cotangents of `over_square`'s inputs."""
     dx1 = dx2 = None
     if needs[0]:
@@ -91,13 +91,13 @@ def over_square_vjp(g, x1, x2, y, needs):
         v = np.divide(v, w, out=v)
         v = np.multiply(v, t, out=v)
         v = np.divide(v, w, out=v)
-        dx1 = runtime.unbroadcast(np.multiply(v, g, out=v), x1.shape)
+        dx1 = runtime.unbroadcast(np.multiply(v, g, out=out[0]), x1.shape)
     if needs[1]:
         t = runtime.over_square(x2, x1)
         u = np.multiply(g, y, out=...)
         u = np.multiply(u, t, out=u)
         u = np.negative(u, out=u)
-        dx2 = runtime.unbroadcast(np.multiply(u, 2, out=u), x2.shape)
+        dx2 = runtime.unbroadcast(np.multiply(u, 2, out=out[1]), x2.shape)
     return dx1, dx2
 
 
@@ -176,7 +176,7 @@ def sinc_slope(x):
     return runtime.sinc_slope(x)
 
 
-def sinc_slope_vjp(g, x):
+def sinc_slope_vjp(g, x, out=...):
     """Cotangent of `sinc_slope`'s input."""
     t = np.abs(x, out=...)
     mask = t < 1
@@ -224,7 +224,7 @@ def sinc_slope_vjp(g, x):
     r = np.multiply(r, -2, out=r)
     t = runtime.where(mask2, v, r)
     v = runtime.where(mask, u, t)
-    return np.multiply(g, v, out=v)
+    return np.multiply(g, v, out=out)
 
 
 sinc_slope_jvp = sinc_slope_vjp  # the Jacobian is symmetric
@@ -250,7 +250,7 @@ def power_slope(x1, x2):
     return runtime.power_slope(x1, x2)
 
 
-def power_slope_vjp(g, x1, x2, y, needs):
+def power_slope_vjp(g, x1, x2, y, needs, out=(..., ...)):
     """Cotangents of `power_slope`'s inputs."""
     mask = x1 == 0
     t = np.subtract(x2, 1, out=...)
@@ -267,7 +267,7 @@ def power_slope_vjp(g, x1, x2, y, needs):
         w = runtime.power_slope(u, t)
         w = np.multiply(x2, w, out=w)
         u = runtime.where(mask2, v, w)
-        dx1 = runtime.unbroadcast(np.multiply(g, u, out=u), x1.shape)
+        dx1 = runtime.unbroadcast(np.multiply(g, u, out=out[0]), x1.shape)
     if needs[1]:
         u = runtime.where(mask, 1, x1)
         v = np.log(u, out=...)
@@ -312,7 +312,7 @@ def power_slope_jvp(dx1, dx2, x1, x2, y):
 # --- sigmoid_slope ---
 
 
-def sigmoid_slope(x):
+def sigmoid_slope(x, out=...):
     """sigmoid(x) sigmoid(-x).
 
     Formula:
@@ -330,16 +330,16 @@ def sigmoid_slope(x):
     t = np.exp(t, out=t)
     u = np.add(t, 1, out=...)
     t = np.divide(t, u, out=t)
-    return np.divide(t, u, out=t)
+    return np.divide(t, u, out=out)
 
 
-def sigmoid_slope_vjp(g, x, y):
+def sigmoid_slope_vjp(g, x, y, out=...):
     """Cotangent of `sigmoid_slope`'s input."""
     t = np.multiply(x, 0.5, out=...)
     t = np.tanh(t, out=t)
     u = np.multiply(g, y, out=...)
     u = np.multiply(u, t, out=u)
-    return np.negative(u, out=u)
+    return np.negative(u, out=out)
 
 
 sigmoid_slope_jvp = sigmoid_slope_vjp  # the Jacobian is symmetric
@@ -348,7 +348,7 @@ sigmoid_slope_jvp = sigmoid_slope_vjp  # the Jacobian is symmetric
 # --- semicircle ---
 
 
-def semicircle(x):
+def semicircle(x, out=...):
     """sqrt(1 - x**2).
 
     Formula:
@@ -364,14 +364,14 @@ def semicircle(x):
     t = np.subtract(1, x, out=...)
     u = np.add(x, 1, out=...)
     t = np.multiply(t, u, out=t)
-    return np.sqrt(t, out=t)
+    return np.sqrt(t, out=out)
 
 
-def semicircle_vjp(g, x, y):
+def semicircle_vjp(g, x, y, out=...):
     """Cotangent of `semicircle`'s input."""
     t = np.divide(x, y, out=...)
     t = np.multiply(t, g, out=t)
-    return np.negative(t, out=t)
+    return np.negative(t, out=out)
 
 
 semicircle_jvp = semicircle_vjp  # the Jacobian is symmetric

@@ -39,9 +39,11 @@ from .activations import (
     log_softmax_jvp,
     log_softmax_vjp,
     logsigmoid,
+    logsigmoid_and_residuals,
     logsigmoid_jvp,
     logsigmoid_vjp,
     mish,
+    mish_and_residuals,
     mish_jvp,
     mish_vjp,
     prelu,
@@ -57,15 +59,18 @@ from .activations import (
     selu_jvp,
     selu_vjp,
     sigmoid,
+    sigmoid_and_residuals,
     sigmoid_jvp,
     sigmoid_vjp,
     silu,
+    silu_and_residuals,
     silu_jvp,
     silu_vjp,
     softmax,
     softmax_jvp,
     softmax_vjp,
     softplus,
+    softplus_and_residuals,
     softplus_jvp,
     softplus_vjp,
     softshrink,
@@ -493,6 +498,8 @@ OPS = {
         jvp=abs_jvp,
         pullback=rules.abs_pullback,
         pushforward=rules.abs_pushforward,
+        cost=1,
+        vjp_cost=4,
     ),
     "add": Op(
         name="add",
@@ -513,6 +520,8 @@ OPS = {
         jvp=add_jvp,
         pullback=rules.add_pullback,
         pushforward=rules.add_pushforward,
+        cost=1,
+        vjp_cost=0,
     ),
     "arccos": Op(
         name="arccos",
@@ -533,6 +542,8 @@ OPS = {
         jvp=arccos_jvp,
         pullback=rules.arccos_pullback,
         pushforward=rules.arccos_pushforward,
+        cost=10,
+        vjp_cost=6,
     ),
     "arccosh": Op(
         name="arccosh",
@@ -553,6 +564,8 @@ OPS = {
         jvp=arccosh_jvp,
         pullback=rules.arccosh_pullback,
         pushforward=rules.arccosh_pushforward,
+        cost=15,
+        vjp_cost=6,
     ),
     "arcsin": Op(
         name="arcsin",
@@ -573,6 +586,8 @@ OPS = {
         jvp=arcsin_jvp,
         pullback=rules.arcsin_pullback,
         pushforward=rules.arcsin_pushforward,
+        cost=10,
+        vjp_cost=5,
     ),
     "arcsinh": Op(
         name="arcsinh",
@@ -593,6 +608,8 @@ OPS = {
         jvp=arcsinh_jvp,
         pullback=rules.arcsinh_pullback,
         pushforward=rules.arcsinh_pushforward,
+        cost=15,
+        vjp_cost=7,
     ),
     "arctan": Op(
         name="arctan",
@@ -613,6 +630,8 @@ OPS = {
         jvp=arctan_jvp,
         pullback=rules.arctan_pullback,
         pushforward=rules.arctan_pushforward,
+        cost=10,
+        vjp_cost=8,
     ),
     "arctan2": Op(
         name="arctan2",
@@ -633,6 +652,8 @@ OPS = {
         jvp=arctan2_jvp,
         pullback=rules.arctan2_pullback,
         pushforward=rules.arctan2_pushforward,
+        cost=15,
+        vjp_cost=27,
     ),
     "arctanh": Op(
         name="arctanh",
@@ -653,6 +674,8 @@ OPS = {
         jvp=arctanh_jvp,
         pullback=rules.arctanh_pullback,
         pushforward=rules.arctanh_pushforward,
+        cost=17,
+        vjp_cost=5,
     ),
     "binary_cross_entropy": Op(
         name="binary_cross_entropy",
@@ -673,6 +696,8 @@ OPS = {
         jvp=binary_cross_entropy_jvp,
         pullback=rules.binary_cross_entropy_pullback,
         pushforward=rules.binary_cross_entropy_pushforward,
+        cost=0,
+        vjp_cost=0,
     ),
     "binary_cross_entropy_with_logits": Op(
         name="binary_cross_entropy_with_logits",
@@ -693,6 +718,8 @@ OPS = {
         jvp=binary_cross_entropy_with_logits_jvp,
         pullback=rules.binary_cross_entropy_with_logits_pullback,
         pushforward=rules.binary_cross_entropy_with_logits_pushforward,
+        cost=0,
+        vjp_cost=0,
     ),
     "cbrt": Op(
         name="cbrt",
@@ -713,6 +740,8 @@ OPS = {
         jvp=cbrt_jvp,
         pullback=rules.cbrt_pullback,
         pushforward=rules.cbrt_pushforward,
+        cost=20,
+        vjp_cost=7,
     ),
     "ceil": Op(
         name="ceil",
@@ -733,6 +762,8 @@ OPS = {
         jvp=ceil_jvp,
         pullback=rules.ceil_pullback,
         pushforward=rules.ceil_pushforward,
+        cost=1,
+        vjp_cost=0,
     ),
     "celu": Op(
         name="celu",
@@ -753,6 +784,8 @@ OPS = {
         jvp=celu_jvp,
         pullback=rules.celu_pullback,
         pushforward=rules.celu_pushforward,
+        cost=14,
+        vjp_cost=14,
     ),
     "clip": Op(
         name="clip",
@@ -773,6 +806,8 @@ OPS = {
         jvp=clip_jvp,
         pullback=rules.clip_pullback,
         pushforward=rules.clip_pushforward,
+        cost=0,
+        vjp_cost=0,
     ),
     "copysign": Op(
         name="copysign",
@@ -793,6 +828,8 @@ OPS = {
         jvp=copysign_jvp,
         pullback=rules.copysign_pullback,
         pushforward=rules.copysign_pushforward,
+        cost=2,
+        vjp_cost=10,
     ),
     "correlate1d": Op(
         name="correlate1d",
@@ -813,6 +850,8 @@ OPS = {
         jvp=correlate1d_jvp,
         pullback=rules.correlate1d_pullback,
         pushforward=rules.correlate1d_pushforward,
+        cost=0,
+        vjp_cost=0,
     ),
     "correlate2d": Op(
         name="correlate2d",
@@ -833,6 +872,8 @@ OPS = {
         jvp=correlate2d_jvp,
         pullback=rules.correlate2d_pullback,
         pushforward=rules.correlate2d_pushforward,
+        cost=0,
+        vjp_cost=0,
     ),
     "cos": Op(
         name="cos",
@@ -853,6 +894,8 @@ OPS = {
         jvp=cos_jvp,
         pullback=rules.cos_pullback,
         pushforward=rules.cos_pushforward,
+        cost=5,
+        vjp_cost=7,
     ),
     "cosh": Op(
         name="cosh",
@@ -873,6 +916,8 @@ OPS = {
         jvp=cosh_jvp,
         pullback=rules.cosh_pullback,
         pushforward=rules.cosh_pushforward,
+        cost=10,
+        vjp_cost=11,
     ),
     "cross_entropy": Op(
         name="cross_entropy",
@@ -893,6 +938,8 @@ OPS = {
         jvp=cross_entropy_jvp,
         pullback=rules.cross_entropy_pullback,
         pushforward=rules.cross_entropy_pushforward,
+        cost=0,
+        vjp_cost=0,
     ),
     "deg2rad": Op(
         name="deg2rad",
@@ -913,6 +960,8 @@ OPS = {
         jvp=deg2rad_jvp,
         pullback=rules.deg2rad_pullback,
         pushforward=rules.deg2rad_pushforward,
+        cost=1,
+        vjp_cost=1,
     ),
     "divide": Op(
         name="divide",
@@ -933,6 +982,8 @@ OPS = {
         jvp=divide_jvp,
         pullback=rules.divide_pullback,
         pushforward=rules.divide_pushforward,
+        cost=1,
+        vjp_cost=4,
     ),
     "einsum": Op(
         name="einsum",
@@ -953,6 +1004,8 @@ OPS = {
         jvp=einsum_jvp,
         pullback=rules.einsum_pullback,
         pushforward=rules.einsum_pushforward,
+        cost=0,
+        vjp_cost=0,
     ),
     "elu": Op(
         name="elu",
@@ -973,6 +1026,8 @@ OPS = {
         jvp=elu_jvp,
         pullback=rules.elu_pullback,
         pushforward=rules.elu_pushforward,
+        cost=12,
+        vjp_cost=12,
     ),
     "erf": Op(
         name="erf",
@@ -993,6 +1048,8 @@ OPS = {
         jvp=erf_jvp,
         pullback=rules.erf_pullback,
         pushforward=rules.erf_pushforward,
+        cost=15,
+        vjp_cost=3,
     ),
     "erfc": Op(
         name="erfc",
@@ -1013,6 +1070,8 @@ OPS = {
         jvp=erfc_jvp,
         pullback=rules.erfc_pullback,
         pushforward=rules.erfc_pushforward,
+        cost=15,
+        vjp_cost=4,
     ),
     "exp": Op(
         name="exp",
@@ -1033,6 +1092,8 @@ OPS = {
         jvp=exp_jvp,
         pullback=rules.exp_pullback,
         pushforward=rules.exp_pushforward,
+        cost=4,
+        vjp_cost=1,
     ),
     "exp2": Op(
         name="exp2",
@@ -1053,6 +1114,8 @@ OPS = {
         jvp=exp2_jvp,
         pullback=rules.exp2_pullback,
         pushforward=rules.exp2_pushforward,
+        cost=4,
+        vjp_cost=2,
     ),
     "expm1": Op(
         name="expm1",
@@ -1073,6 +1136,8 @@ OPS = {
         jvp=expm1_jvp,
         pullback=rules.expm1_pullback,
         pushforward=rules.expm1_pushforward,
+        cost=4,
+        vjp_cost=5,
     ),
     "floor": Op(
         name="floor",
@@ -1093,6 +1158,8 @@ OPS = {
         jvp=floor_jvp,
         pullback=rules.floor_pullback,
         pushforward=rules.floor_pushforward,
+        cost=1,
+        vjp_cost=0,
     ),
     "floor_divide": Op(
         name="floor_divide",
@@ -1113,6 +1180,8 @@ OPS = {
         jvp=floor_divide_jvp,
         pullback=rules.floor_divide_pullback,
         pushforward=rules.floor_divide_pushforward,
+        cost=30,
+        vjp_cost=0,
     ),
     "fmax": Op(
         name="fmax",
@@ -1133,6 +1202,8 @@ OPS = {
         jvp=fmax_jvp,
         pullback=rules.fmax_pullback,
         pushforward=rules.fmax_pushforward,
+        cost=2,
+        vjp_cost=32,
     ),
     "fmin": Op(
         name="fmin",
@@ -1153,6 +1224,8 @@ OPS = {
         jvp=fmin_jvp,
         pullback=rules.fmin_pullback,
         pushforward=rules.fmin_pushforward,
+        cost=2,
+        vjp_cost=32,
     ),
     "fmod": Op(
         name="fmod",
@@ -1173,6 +1246,8 @@ OPS = {
         jvp=fmod_jvp,
         pullback=rules.fmod_pullback,
         pushforward=rules.fmod_pushforward,
+        cost=30,
+        vjp_cost=42,
     ),
     "frac": Op(
         name="frac",
@@ -1193,6 +1268,8 @@ OPS = {
         jvp=frac_jvp,
         pullback=rules.frac_pullback,
         pushforward=rules.frac_pushforward,
+        cost=4,
+        vjp_cost=0,
     ),
     "gate": Op(
         name="gate",
@@ -1205,14 +1282,16 @@ OPS = {
         keeps_integers=False,
         kernel=gate,
         forward=gate_and_residuals,
-        saves=1,
+        saves=2,
         many=False,
-        residuals=(0, 1, 3),
-        reads_values=(0, 1, 3),
+        residuals=(0, 1, 3, 4),
+        reads_values=(3, 4),
         vjp=gate_vjp,
         jvp=gate_jvp,
         pullback=rules.gate_pullback,
         pushforward=rules.gate_pushforward,
+        cost=20,
+        vjp_cost=2,
     ),
     "gelu": Op(
         name="gelu",
@@ -1227,12 +1306,14 @@ OPS = {
         forward=gelu_and_residuals,
         saves=1,
         many=False,
-        residuals=(0, 2),
-        reads_values=(0, 2),
+        residuals=(2,),
+        reads_values=(2,),
         vjp=gelu_vjp,
         jvp=gelu_jvp,
         pullback=rules.gelu_pullback,
         pushforward=rules.gelu_pushforward,
+        cost=32,
+        vjp_cost=1,
     ),
     "hardshrink": Op(
         name="hardshrink",
@@ -1253,6 +1334,8 @@ OPS = {
         jvp=hardshrink_jvp,
         pullback=rules.hardshrink_pullback,
         pushforward=rules.hardshrink_pushforward,
+        cost=6,
+        vjp_cost=6,
     ),
     "hardsigmoid": Op(
         name="hardsigmoid",
@@ -1273,6 +1356,8 @@ OPS = {
         jvp=hardsigmoid_jvp,
         pullback=rules.hardsigmoid_pullback,
         pushforward=rules.hardsigmoid_pushforward,
+        cost=11,
+        vjp_cost=10,
     ),
     "hardswish": Op(
         name="hardswish",
@@ -1293,6 +1378,8 @@ OPS = {
         jvp=hardswish_jvp,
         pullback=rules.hardswish_pullback,
         pushforward=rules.hardswish_pushforward,
+        cost=14,
+        vjp_cost=12,
     ),
     "hardtanh": Op(
         name="hardtanh",
@@ -1313,6 +1400,8 @@ OPS = {
         jvp=hardtanh_jvp,
         pullback=rules.hardtanh_pullback,
         pushforward=rules.hardtanh_pushforward,
+        cost=6,
+        vjp_cost=9,
     ),
     "heaviside": Op(
         name="heaviside",
@@ -1333,6 +1422,8 @@ OPS = {
         jvp=heaviside_jvp,
         pullback=rules.heaviside_pullback,
         pushforward=rules.heaviside_pushforward,
+        cost=14,
+        vjp_cost=18,
     ),
     "hinge_embedding_loss": Op(
         name="hinge_embedding_loss",
@@ -1353,6 +1444,8 @@ OPS = {
         jvp=hinge_embedding_loss_jvp,
         pullback=rules.hinge_embedding_loss_pullback,
         pushforward=rules.hinge_embedding_loss_pushforward,
+        cost=0,
+        vjp_cost=0,
     ),
     "huber_loss": Op(
         name="huber_loss",
@@ -1373,6 +1466,8 @@ OPS = {
         jvp=huber_loss_jvp,
         pullback=rules.huber_loss_pullback,
         pushforward=rules.huber_loss_pushforward,
+        cost=0,
+        vjp_cost=0,
     ),
     "hypot": Op(
         name="hypot",
@@ -1393,6 +1488,8 @@ OPS = {
         jvp=hypot_jvp,
         pullback=rules.hypot_pullback,
         pushforward=rules.hypot_pushforward,
+        cost=6,
+        vjp_cost=18,
     ),
     "kl_div": Op(
         name="kl_div",
@@ -1413,6 +1510,8 @@ OPS = {
         jvp=kl_div_jvp,
         pullback=rules.kl_div_pullback,
         pushforward=rules.kl_div_pushforward,
+        cost=0,
+        vjp_cost=0,
     ),
     "l1_loss": Op(
         name="l1_loss",
@@ -1433,6 +1532,8 @@ OPS = {
         jvp=l1_loss_jvp,
         pullback=rules.l1_loss_pullback,
         pushforward=rules.l1_loss_pushforward,
+        cost=0,
+        vjp_cost=0,
     ),
     "layer_norm": Op(
         name="layer_norm",
@@ -1453,6 +1554,8 @@ OPS = {
         jvp=layer_norm_jvp,
         pullback=rules.layer_norm_pullback,
         pushforward=rules.layer_norm_pushforward,
+        cost=0,
+        vjp_cost=0,
     ),
     "leaky_relu": Op(
         name="leaky_relu",
@@ -1473,6 +1576,8 @@ OPS = {
         jvp=leaky_relu_jvp,
         pullback=rules.leaky_relu_pullback,
         pushforward=rules.leaky_relu_pushforward,
+        cost=6,
+        vjp_cost=6,
     ),
     "lerp": Op(
         name="lerp",
@@ -1493,6 +1598,8 @@ OPS = {
         jvp=lerp_jvp,
         pullback=rules.lerp_pullback,
         pushforward=rules.lerp_pushforward,
+        cost=10,
+        vjp_cost=6,
     ),
     "log": Op(
         name="log",
@@ -1513,6 +1620,8 @@ OPS = {
         jvp=log_jvp,
         pullback=rules.log_pullback,
         pushforward=rules.log_pushforward,
+        cost=4,
+        vjp_cost=1,
     ),
     "log10": Op(
         name="log10",
@@ -1533,6 +1642,8 @@ OPS = {
         jvp=log10_jvp,
         pullback=rules.log10_pullback,
         pushforward=rules.log10_pushforward,
+        cost=8,
+        vjp_cost=2,
     ),
     "log1p": Op(
         name="log1p",
@@ -1553,6 +1664,8 @@ OPS = {
         jvp=log1p_jvp,
         pullback=rules.log1p_pullback,
         pushforward=rules.log1p_pushforward,
+        cost=4,
+        vjp_cost=2,
     ),
     "log2": Op(
         name="log2",
@@ -1573,6 +1686,8 @@ OPS = {
         jvp=log2_jvp,
         pullback=rules.log2_pullback,
         pushforward=rules.log2_pushforward,
+        cost=4,
+        vjp_cost=2,
     ),
     "log_softmax": Op(
         name="log_softmax",
@@ -1593,6 +1708,8 @@ OPS = {
         jvp=log_softmax_jvp,
         pullback=rules.log_softmax_pullback,
         pushforward=rules.log_softmax_pushforward,
+        cost=0,
+        vjp_cost=0,
     ),
     "logaddexp": Op(
         name="logaddexp",
@@ -1613,6 +1730,8 @@ OPS = {
         jvp=logaddexp_jvp,
         pullback=rules.logaddexp_pullback,
         pushforward=rules.logaddexp_pushforward,
+        cost=20,
+        vjp_cost=26,
     ),
     "logaddexp2": Op(
         name="logaddexp2",
@@ -1633,6 +1752,8 @@ OPS = {
         jvp=logaddexp2_jvp,
         pullback=rules.logaddexp2_pullback,
         pushforward=rules.logaddexp2_pushforward,
+        cost=20,
+        vjp_cost=22,
     ),
     "logsigmoid": Op(
         name="logsigmoid",
@@ -1644,15 +1765,17 @@ OPS = {
         differentiable=(True,),
         keeps_integers=False,
         kernel=logsigmoid,
-        forward=logsigmoid,
-        saves=0,
+        forward=logsigmoid_and_residuals,
+        saves=1,
         many=False,
-        residuals=(0,),
-        reads_values=(0,),
+        residuals=(2,),
+        reads_values=(2,),
         vjp=logsigmoid_vjp,
         jvp=logsigmoid_jvp,
         pullback=rules.logsigmoid_pullback,
         pushforward=rules.logsigmoid_pushforward,
+        cost=20,
+        vjp_cost=1,
     ),
     "logsumexp": Op(
         name="logsumexp",
@@ -1673,6 +1796,8 @@ OPS = {
         jvp=logsumexp_jvp,
         pullback=rules.logsumexp_pullback,
         pushforward=rules.logsumexp_pushforward,
+        cost=0,
+        vjp_cost=0,
     ),
     "masked_fill": Op(
         name="masked_fill",
@@ -1693,6 +1818,8 @@ OPS = {
         jvp=masked_fill_jvp,
         pullback=rules.masked_fill_pullback,
         pushforward=rules.masked_fill_pushforward,
+        cost=4,
+        vjp_cost=4,
     ),
     "matmul": Op(
         name="matmul",
@@ -1713,6 +1840,8 @@ OPS = {
         jvp=matmul_jvp,
         pullback=rules.matmul_pullback,
         pushforward=rules.matmul_pushforward,
+        cost=0,
+        vjp_cost=0,
     ),
     "matvec": Op(
         name="matvec",
@@ -1733,6 +1862,8 @@ OPS = {
         jvp=matvec_jvp,
         pullback=rules.matvec_pullback,
         pushforward=rules.matvec_pushforward,
+        cost=0,
+        vjp_cost=0,
     ),
     "max": Op(
         name="max",
@@ -1753,6 +1884,8 @@ OPS = {
         jvp=max_jvp,
         pullback=rules.max_pullback,
         pushforward=rules.max_pushforward,
+        cost=0,
+        vjp_cost=0,
     ),
     "maximum": Op(
         name="maximum",
@@ -1773,6 +1906,8 @@ OPS = {
         jvp=maximum_jvp,
         pullback=rules.maximum_pullback,
         pushforward=rules.maximum_pushforward,
+        cost=2,
+        vjp_cost=14,
     ),
     "mean": Op(
         name="mean",
@@ -1793,6 +1928,8 @@ OPS = {
         jvp=mean_jvp,
         pullback=rules.mean_pullback,
         pushforward=rules.mean_pushforward,
+        cost=0,
+        vjp_cost=0,
     ),
     "min": Op(
         name="min",
@@ -1813,6 +1950,8 @@ OPS = {
         jvp=min_jvp,
         pullback=rules.min_pullback,
         pushforward=rules.min_pushforward,
+        cost=0,
+        vjp_cost=0,
     ),
     "minimum": Op(
         name="minimum",
@@ -1833,6 +1972,8 @@ OPS = {
         jvp=minimum_jvp,
         pullback=rules.minimum_pullback,
         pushforward=rules.minimum_pushforward,
+        cost=2,
+        vjp_cost=14,
     ),
     "mish": Op(
         name="mish",
@@ -1844,15 +1985,17 @@ OPS = {
         differentiable=(True,),
         keeps_integers=False,
         kernel=mish,
-        forward=mish,
-        saves=0,
+        forward=mish_and_residuals,
+        saves=1,
         many=False,
-        residuals=(0,),
-        reads_values=(0,),
+        residuals=(2,),
+        reads_values=(2,),
         vjp=mish_vjp,
         jvp=mish_jvp,
         pullback=rules.mish_pullback,
         pushforward=rules.mish_pushforward,
+        cost=42,
+        vjp_cost=1,
     ),
     "mse_loss": Op(
         name="mse_loss",
@@ -1873,6 +2016,8 @@ OPS = {
         jvp=mse_loss_jvp,
         pullback=rules.mse_loss_pullback,
         pushforward=rules.mse_loss_pushforward,
+        cost=0,
+        vjp_cost=0,
     ),
     "multiply": Op(
         name="multiply",
@@ -1893,6 +2038,8 @@ OPS = {
         jvp=multiply_jvp,
         pullback=rules.multiply_pullback,
         pushforward=rules.multiply_pushforward,
+        cost=1,
+        vjp_cost=2,
     ),
     "nan_to_num": Op(
         name="nan_to_num",
@@ -1913,6 +2060,8 @@ OPS = {
         jvp=nan_to_num_jvp,
         pullback=rules.nan_to_num_pullback,
         pushforward=rules.nan_to_num_pushforward,
+        cost=14,
+        vjp_cost=9,
     ),
     "nanmean": Op(
         name="nanmean",
@@ -1933,6 +2082,8 @@ OPS = {
         jvp=nanmean_jvp,
         pullback=rules.nanmean_pullback,
         pushforward=rules.nanmean_pushforward,
+        cost=0,
+        vjp_cost=0,
     ),
     "nanprod": Op(
         name="nanprod",
@@ -1953,6 +2104,8 @@ OPS = {
         jvp=nanprod_jvp,
         pullback=rules.nanprod_pullback,
         pushforward=rules.nanprod_pushforward,
+        cost=0,
+        vjp_cost=0,
     ),
     "nansum": Op(
         name="nansum",
@@ -1973,6 +2126,8 @@ OPS = {
         jvp=nansum_jvp,
         pullback=rules.nansum_pullback,
         pushforward=rules.nansum_pushforward,
+        cost=0,
+        vjp_cost=0,
     ),
     "nanvar": Op(
         name="nanvar",
@@ -1993,6 +2148,8 @@ OPS = {
         jvp=nanvar_jvp,
         pullback=rules.nanvar_pullback,
         pushforward=rules.nanvar_pushforward,
+        cost=0,
+        vjp_cost=0,
     ),
     "ndtr": Op(
         name="ndtr",
@@ -2013,6 +2170,8 @@ OPS = {
         jvp=ndtr_jvp,
         pullback=rules.ndtr_pullback,
         pushforward=rules.ndtr_pushforward,
+        cost=20,
+        vjp_cost=3,
     ),
     "negative": Op(
         name="negative",
@@ -2033,6 +2192,8 @@ OPS = {
         jvp=negative_jvp,
         pullback=rules.negative_pullback,
         pushforward=rules.negative_pushforward,
+        cost=1,
+        vjp_cost=1,
     ),
     "nll_loss": Op(
         name="nll_loss",
@@ -2053,6 +2214,8 @@ OPS = {
         jvp=nll_loss_jvp,
         pullback=rules.nll_loss_pullback,
         pushforward=rules.nll_loss_pushforward,
+        cost=0,
+        vjp_cost=0,
     ),
     "norm": Op(
         name="norm",
@@ -2073,6 +2236,8 @@ OPS = {
         jvp=norm_jvp,
         pullback=rules.norm_pullback,
         pushforward=rules.norm_pushforward,
+        cost=0,
+        vjp_cost=0,
     ),
     "outer": Op(
         name="outer",
@@ -2093,6 +2258,8 @@ OPS = {
         jvp=outer_jvp,
         pullback=rules.outer_pullback,
         pushforward=rules.outer_pushforward,
+        cost=0,
+        vjp_cost=0,
     ),
     "over_hypot": Op(
         name="over_hypot",
@@ -2113,6 +2280,8 @@ OPS = {
         jvp=over_hypot_jvp,
         pullback=rules.over_hypot_pullback,
         pushforward=rules.over_hypot_pushforward,
+        cost=8,
+        vjp_cost=36,
     ),
     "over_square": Op(
         name="over_square",
@@ -2133,6 +2302,8 @@ OPS = {
         jvp=over_square_jvp,
         pullback=rules.over_square_pullback,
         pushforward=rules.over_square_pushforward,
+        cost=12,
+        vjp_cost=44,
     ),
     "poisson_nll_loss": Op(
         name="poisson_nll_loss",
@@ -2153,6 +2324,8 @@ OPS = {
         jvp=poisson_nll_loss_jvp,
         pullback=rules.poisson_nll_loss_pullback,
         pushforward=rules.poisson_nll_loss_pushforward,
+        cost=0,
+        vjp_cost=0,
     ),
     "power": Op(
         name="power",
@@ -2173,6 +2346,8 @@ OPS = {
         jvp=power_jvp,
         pullback=rules.power_pullback,
         pushforward=rules.power_pushforward,
+        cost=30,
+        vjp_cost=52,
     ),
     "power_slope": Op(
         name="power_slope",
@@ -2193,6 +2368,8 @@ OPS = {
         jvp=power_slope_jvp,
         pullback=rules.power_slope_pullback,
         pushforward=rules.power_slope_pushforward,
+        cost=40,
+        vjp_cost=112,
     ),
     "prelu": Op(
         name="prelu",
@@ -2213,6 +2390,8 @@ OPS = {
         jvp=prelu_jvp,
         pullback=rules.prelu_pullback,
         pushforward=rules.prelu_pushforward,
+        cost=6,
+        vjp_cost=10,
     ),
     "prod": Op(
         name="prod",
@@ -2233,6 +2412,8 @@ OPS = {
         jvp=prod_jvp,
         pullback=rules.prod_pullback,
         pushforward=rules.prod_pushforward,
+        cost=0,
+        vjp_cost=0,
     ),
     "ptp": Op(
         name="ptp",
@@ -2253,6 +2434,8 @@ OPS = {
         jvp=ptp_jvp,
         pullback=rules.ptp_pullback,
         pushforward=rules.ptp_pushforward,
+        cost=0,
+        vjp_cost=0,
     ),
     "rad2deg": Op(
         name="rad2deg",
@@ -2273,6 +2456,8 @@ OPS = {
         jvp=rad2deg_jvp,
         pullback=rules.rad2deg_pullback,
         pushforward=rules.rad2deg_pushforward,
+        cost=1,
+        vjp_cost=1,
     ),
     "reciprocal": Op(
         name="reciprocal",
@@ -2293,6 +2478,8 @@ OPS = {
         jvp=reciprocal_jvp,
         pullback=rules.reciprocal_pullback,
         pushforward=rules.reciprocal_pushforward,
+        cost=1,
+        vjp_cost=3,
     ),
     "relu": Op(
         name="relu",
@@ -2313,6 +2500,8 @@ OPS = {
         jvp=relu_jvp,
         pullback=rules.relu_pullback,
         pushforward=rules.relu_pushforward,
+        cost=2,
+        vjp_cost=4,
     ),
     "relu6": Op(
         name="relu6",
@@ -2333,6 +2522,8 @@ OPS = {
         jvp=relu6_jvp,
         pullback=rules.relu6_pullback,
         pushforward=rules.relu6_pushforward,
+        cost=4,
+        vjp_cost=11,
     ),
     "remainder": Op(
         name="remainder",
@@ -2353,6 +2544,8 @@ OPS = {
         jvp=remainder_jvp,
         pullback=rules.remainder_pullback,
         pushforward=rules.remainder_pushforward,
+        cost=30,
+        vjp_cost=32,
     ),
     "rint": Op(
         name="rint",
@@ -2373,6 +2566,8 @@ OPS = {
         jvp=rint_jvp,
         pullback=rules.rint_pullback,
         pushforward=rules.rint_pushforward,
+        cost=1,
+        vjp_cost=0,
     ),
     "rms_norm": Op(
         name="rms_norm",
@@ -2393,6 +2588,8 @@ OPS = {
         jvp=rms_norm_jvp,
         pullback=rules.rms_norm_pullback,
         pushforward=rules.rms_norm_pushforward,
+        cost=0,
+        vjp_cost=0,
     ),
     "rsqrt": Op(
         name="rsqrt",
@@ -2413,6 +2610,8 @@ OPS = {
         jvp=rsqrt_jvp,
         pullback=rules.rsqrt_pullback,
         pushforward=rules.rsqrt_pushforward,
+        cost=2,
+        vjp_cost=4,
     ),
     "selu": Op(
         name="selu",
@@ -2433,6 +2632,8 @@ OPS = {
         jvp=selu_jvp,
         pullback=rules.selu_pullback,
         pushforward=rules.selu_pushforward,
+        cost=12,
+        vjp_cost=12,
     ),
     "semicircle": Op(
         name="semicircle",
@@ -2453,6 +2654,8 @@ OPS = {
         jvp=semicircle_jvp,
         pullback=rules.semicircle_pullback,
         pushforward=rules.semicircle_pushforward,
+        cost=4,
+        vjp_cost=3,
     ),
     "sigmoid": Op(
         name="sigmoid",
@@ -2464,15 +2667,17 @@ OPS = {
         differentiable=(True,),
         keeps_integers=False,
         kernel=sigmoid,
-        forward=sigmoid,
-        saves=0,
+        forward=sigmoid_and_residuals,
+        saves=1,
         many=False,
-        residuals=(0,),
-        reads_values=(0,),
+        residuals=(2,),
+        reads_values=(2,),
         vjp=sigmoid_vjp,
         jvp=sigmoid_jvp,
         pullback=rules.sigmoid_pullback,
         pushforward=rules.sigmoid_pushforward,
+        cost=12,
+        vjp_cost=1,
     ),
     "sigmoid_slope": Op(
         name="sigmoid_slope",
@@ -2493,6 +2698,8 @@ OPS = {
         jvp=sigmoid_slope_jvp,
         pullback=rules.sigmoid_slope_pullback,
         pushforward=rules.sigmoid_slope_pushforward,
+        cost=9,
+        vjp_cost=6,
     ),
     "sign": Op(
         name="sign",
@@ -2513,6 +2720,8 @@ OPS = {
         jvp=sign_jvp,
         pullback=rules.sign_pullback,
         pushforward=rules.sign_pushforward,
+        cost=3,
+        vjp_cost=0,
     ),
     "silu": Op(
         name="silu",
@@ -2524,15 +2733,17 @@ OPS = {
         differentiable=(True,),
         keeps_integers=False,
         kernel=silu,
-        forward=silu,
-        saves=0,
+        forward=silu_and_residuals,
+        saves=1,
         many=False,
-        residuals=(0,),
-        reads_values=(0,),
+        residuals=(2,),
+        reads_values=(2,),
         vjp=silu_vjp,
         jvp=silu_jvp,
         pullback=rules.silu_pullback,
         pushforward=rules.silu_pushforward,
+        cost=22,
+        vjp_cost=1,
     ),
     "sin": Op(
         name="sin",
@@ -2553,6 +2764,8 @@ OPS = {
         jvp=sin_jvp,
         pullback=rules.sin_pullback,
         pushforward=rules.sin_pushforward,
+        cost=5,
+        vjp_cost=6,
     ),
     "sinc": Op(
         name="sinc",
@@ -2573,6 +2786,8 @@ OPS = {
         jvp=sinc_jvp,
         pullback=rules.sinc_pullback,
         pushforward=rules.sinc_pushforward,
+        cost=12,
+        vjp_cost=26,
     ),
     "sinc_slope": Op(
         name="sinc_slope",
@@ -2593,6 +2808,8 @@ OPS = {
         jvp=sinc_slope_jvp,
         pullback=rules.sinc_slope_pullback,
         pushforward=rules.sinc_slope_pushforward,
+        cost=25,
+        vjp_cost=128,
     ),
     "sinh": Op(
         name="sinh",
@@ -2613,6 +2830,8 @@ OPS = {
         jvp=sinh_jvp,
         pullback=rules.sinh_pullback,
         pushforward=rules.sinh_pushforward,
+        cost=10,
+        vjp_cost=11,
     ),
     "smooth_l1_loss": Op(
         name="smooth_l1_loss",
@@ -2633,6 +2852,8 @@ OPS = {
         jvp=smooth_l1_loss_jvp,
         pullback=rules.smooth_l1_loss_pullback,
         pushforward=rules.smooth_l1_loss_pushforward,
+        cost=0,
+        vjp_cost=0,
     ),
     "softmax": Op(
         name="softmax",
@@ -2653,6 +2874,8 @@ OPS = {
         jvp=softmax_jvp,
         pullback=rules.softmax_pullback,
         pushforward=rules.softmax_pushforward,
+        cost=0,
+        vjp_cost=0,
     ),
     "softplus": Op(
         name="softplus",
@@ -2664,15 +2887,17 @@ OPS = {
         differentiable=(True,),
         keeps_integers=False,
         kernel=softplus,
-        forward=softplus,
-        saves=0,
+        forward=softplus_and_residuals,
+        saves=1,
         many=False,
-        residuals=(0,),
-        reads_values=(0,),
+        residuals=(0, 2),
+        reads_values=(0, 2),
         vjp=softplus_vjp,
         jvp=softplus_jvp,
         pullback=rules.softplus_pullback,
         pushforward=rules.softplus_pushforward,
+        cost=20,
+        vjp_cost=1,
     ),
     "softshrink": Op(
         name="softshrink",
@@ -2693,6 +2918,8 @@ OPS = {
         jvp=softshrink_jvp,
         pullback=rules.softshrink_pullback,
         pushforward=rules.softshrink_pushforward,
+        cost=10,
+        vjp_cost=6,
     ),
     "softsign": Op(
         name="softsign",
@@ -2713,6 +2940,8 @@ OPS = {
         jvp=softsign_jvp,
         pullback=rules.softsign_pullback,
         pushforward=rules.softsign_pushforward,
+        cost=5,
+        vjp_cost=4,
     ),
     "sqrt": Op(
         name="sqrt",
@@ -2733,6 +2962,8 @@ OPS = {
         jvp=sqrt_jvp,
         pullback=rules.sqrt_pullback,
         pushforward=rules.sqrt_pushforward,
+        cost=1,
+        vjp_cost=2,
     ),
     "square": Op(
         name="square",
@@ -2753,6 +2984,8 @@ OPS = {
         jvp=square_jvp,
         pullback=rules.square_pullback,
         pushforward=rules.square_pushforward,
+        cost=1,
+        vjp_cost=2,
     ),
     "std": Op(
         name="std",
@@ -2773,6 +3006,8 @@ OPS = {
         jvp=std_jvp,
         pullback=rules.std_pullback,
         pushforward=rules.std_pushforward,
+        cost=0,
+        vjp_cost=0,
     ),
     "subtract": Op(
         name="subtract",
@@ -2793,6 +3028,8 @@ OPS = {
         jvp=subtract_jvp,
         pullback=rules.subtract_pullback,
         pushforward=rules.subtract_pushforward,
+        cost=1,
+        vjp_cost=1,
     ),
     "sum": Op(
         name="sum",
@@ -2813,6 +3050,8 @@ OPS = {
         jvp=sum_jvp,
         pullback=rules.sum_pullback,
         pushforward=rules.sum_pushforward,
+        cost=0,
+        vjp_cost=0,
     ),
     "tan": Op(
         name="tan",
@@ -2833,6 +3072,8 @@ OPS = {
         jvp=tan_jvp,
         pullback=rules.tan_pullback,
         pushforward=rules.tan_pushforward,
+        cost=10,
+        vjp_cost=3,
     ),
     "tanh": Op(
         name="tanh",
@@ -2853,6 +3094,8 @@ OPS = {
         jvp=tanh_jvp,
         pullback=rules.tanh_pullback,
         pushforward=rules.tanh_pushforward,
+        cost=2,
+        vjp_cost=14,
     ),
     "tanhshrink": Op(
         name="tanhshrink",
@@ -2873,6 +3116,8 @@ OPS = {
         jvp=tanhshrink_jvp,
         pullback=rules.tanhshrink_pullback,
         pushforward=rules.tanhshrink_pushforward,
+        cost=28,
+        vjp_cost=4,
     ),
     "threshold": Op(
         name="threshold",
@@ -2893,6 +3138,8 @@ OPS = {
         jvp=threshold_jvp,
         pullback=rules.threshold_pullback,
         pushforward=rules.threshold_pushforward,
+        cost=4,
+        vjp_cost=4,
     ),
     "trunc": Op(
         name="trunc",
@@ -2913,6 +3160,8 @@ OPS = {
         jvp=trunc_jvp,
         pullback=rules.trunc_pullback,
         pushforward=rules.trunc_pushforward,
+        cost=1,
+        vjp_cost=0,
     ),
     "var": Op(
         name="var",
@@ -2933,6 +3182,8 @@ OPS = {
         jvp=var_jvp,
         pullback=rules.var_pullback,
         pushforward=rules.var_pushforward,
+        cost=0,
+        vjp_cost=0,
     ),
     "vecdot": Op(
         name="vecdot",
@@ -2953,6 +3204,8 @@ OPS = {
         jvp=vecdot_jvp,
         pullback=rules.vecdot_pullback,
         pushforward=rules.vecdot_pushforward,
+        cost=0,
+        vjp_cost=0,
     ),
     "vecmat": Op(
         name="vecmat",
@@ -2973,6 +3226,8 @@ OPS = {
         jvp=vecmat_jvp,
         pullback=rules.vecmat_pullback,
         pushforward=rules.vecmat_pushforward,
+        cost=0,
+        vjp_cost=0,
     ),
     "where": Op(
         name="where",
@@ -2993,6 +3248,8 @@ OPS = {
         jvp=where_jvp,
         pullback=rules.where_pullback,
         pushforward=rules.where_pushforward,
+        cost=4,
+        vjp_cost=8,
     ),
     "xlogy": Op(
         name="xlogy",
@@ -3013,6 +3270,8 @@ OPS = {
         jvp=xlogy_jvp,
         pullback=rules.xlogy_pullback,
         pushforward=rules.xlogy_pushforward,
+        cost=10,
+        vjp_cost=12,
     ),
     "reshape": Op(
         name="reshape",
@@ -3033,6 +3292,8 @@ OPS = {
         jvp=reshape_jvp,
         pullback=rules.reshape_pullback,
         pushforward=rules.reshape_pushforward,
+        cost=0,
+        vjp_cost=0,
     ),
     "transpose": Op(
         name="transpose",
@@ -3053,6 +3314,8 @@ OPS = {
         jvp=transpose_jvp,
         pullback=rules.transpose_pullback,
         pushforward=rules.transpose_pushforward,
+        cost=0,
+        vjp_cost=0,
     ),
     "broadcast": Op(
         name="broadcast",
@@ -3073,6 +3336,8 @@ OPS = {
         jvp=broadcast_jvp,
         pullback=rules.broadcast_pullback,
         pushforward=rules.broadcast_pushforward,
+        cost=0,
+        vjp_cost=0,
     ),
     "unbroadcast": Op(
         name="unbroadcast",
@@ -3093,6 +3358,8 @@ OPS = {
         jvp=unbroadcast_jvp,
         pullback=rules.unbroadcast_pullback,
         pushforward=rules.unbroadcast_pushforward,
+        cost=0,
+        vjp_cost=0,
     ),
     "squeeze": Op(
         name="squeeze",
@@ -3113,6 +3380,8 @@ OPS = {
         jvp=squeeze_jvp,
         pullback=rules.squeeze_pullback,
         pushforward=rules.squeeze_pushforward,
+        cost=0,
+        vjp_cost=0,
     ),
     "expand_dims": Op(
         name="expand_dims",
@@ -3133,6 +3402,8 @@ OPS = {
         jvp=expand_dims_jvp,
         pullback=rules.expand_dims_pullback,
         pushforward=rules.expand_dims_pushforward,
+        cost=0,
+        vjp_cost=0,
     ),
     "getitem": Op(
         name="getitem",
@@ -3153,6 +3424,8 @@ OPS = {
         jvp=getitem_jvp,
         pullback=rules.getitem_pullback,
         pushforward=rules.getitem_pushforward,
+        cost=0,
+        vjp_cost=0,
     ),
     "scatter_add": Op(
         name="scatter_add",
@@ -3173,6 +3446,8 @@ OPS = {
         jvp=scatter_add_jvp,
         pullback=rules.scatter_add_pullback,
         pushforward=rules.scatter_add_pushforward,
+        cost=0,
+        vjp_cost=0,
     ),
     "setitem": Op(
         name="setitem",
@@ -3193,6 +3468,8 @@ OPS = {
         jvp=setitem_jvp,
         pullback=rules.setitem_pullback,
         pushforward=rules.setitem_pushforward,
+        cost=0,
+        vjp_cost=0,
     ),
     "concat": Op(
         name="concat",
@@ -3213,6 +3490,8 @@ OPS = {
         jvp=concat_jvp,
         pullback=rules.concat_pullback,
         pushforward=rules.concat_pushforward,
+        cost=0,
+        vjp_cost=0,
     ),
     "stack": Op(
         name="stack",
@@ -3233,6 +3512,8 @@ OPS = {
         jvp=stack_jvp,
         pullback=rules.stack_pullback,
         pushforward=rules.stack_pushforward,
+        cost=0,
+        vjp_cost=0,
     ),
     "split": Op(
         name="split",
@@ -3253,6 +3534,8 @@ OPS = {
         jvp=split_jvp,
         pullback=rules.split_pullback,
         pushforward=rules.split_pushforward,
+        cost=0,
+        vjp_cost=0,
     ),
     "pad": Op(
         name="pad",
@@ -3273,6 +3556,8 @@ OPS = {
         jvp=pad_jvp,
         pullback=rules.pad_pullback,
         pushforward=rules.pad_pushforward,
+        cost=0,
+        vjp_cost=0,
     ),
     "windows": Op(
         name="windows",
@@ -3293,6 +3578,8 @@ OPS = {
         jvp=windows_jvp,
         pullback=rules.windows_pullback,
         pushforward=rules.windows_pushforward,
+        cost=0,
+        vjp_cost=0,
     ),
     "add_windows": Op(
         name="add_windows",
@@ -3313,6 +3600,8 @@ OPS = {
         jvp=add_windows_jvp,
         pullback=rules.add_windows_pullback,
         pushforward=rules.add_windows_pushforward,
+        cost=0,
+        vjp_cost=0,
     ),
     "cumsum": Op(
         name="cumsum",
@@ -3333,6 +3622,8 @@ OPS = {
         jvp=cumsum_jvp,
         pullback=rules.cumsum_pullback,
         pushforward=rules.cumsum_pushforward,
+        cost=0,
+        vjp_cost=0,
     ),
     "astype": Op(
         name="astype",
@@ -3353,5 +3644,7 @@ OPS = {
         jvp=astype_jvp,
         pullback=rules.astype_pullback,
         pushforward=rules.astype_pushforward,
+        cost=0,
+        vjp_cost=0,
     ),
 }

@@ -10,6 +10,7 @@ import os
 import numpy as np
 
 TILE = 1 << 16  # elements: few enough for a core's cache, enough for a thread to be worth its hand-over
+WORTH_TILES = 1 << 20  # multiplications; fewer are done sooner than another thread has begun
 
 
 class Threads:
@@ -80,3 +81,41 @@ def in_tiles(function):
         return y
 
     return tiled
+
+
+def by_tiles(kernel, arrays, **options):
+    """kernel(*arrays, **options) for an elementwise kernel, tile by tile where the arrays are of one shape.
+
+    Numbers (0-d arrays) go to every tile; the parts of their cotangents are added in the order of the tiles.
+    """
+    shape = arrays[0].shape
+    whole = [array is None or array.ndim == 0 for array in arrays]
+    if not all(w or (x.shape == shape and x.flags.c_contiguous) for w, x in zip(whole, arrays, strict=True)):
+        return kernel(*arrays, **options)
+    flat = [x if w else x.reshape(-1) for w, x in zip(whole, arrays, strict=True)]
+    tiles = [slice(start, start + TILE) for start in range(0, arrays[0].size, TILE)]
+
+    def results_of(tile, **out):
+        result = kernel(*[x if w else x[tile] for w, x in zip(whole, flat, strict=True)], **options, **out)
+        return result if isinstance(result, tuple) else (result,)
+
+    samples = results_of(slice(0))  # of no elements: they tell dtypes
+    results = [None if one is None else np.empty(shape if one.ndim else len(tiles), one.dtype) for one in samples]
+    flat_results = [None if y is None else y.reshape(-1) for y in results]
+    takes_out = "out" in kernel.__code__.co_varnames
+
+    def work(number):
+        places = [
+            ... if sample is None or sample.ndim == 0 else y[tiles[number]]
+            for sample, y in zip(samples, flat_results, strict=True)
+        ]
+        out = {"out": places[0] if len(places) == 1 else tuple(places)} if takes_out else {}
+        for place, y, result in zip(places, flat_results, results_of(tiles[number], **out), strict=True):
+            if y is not None and result is not place:
+                y[tiles[number] if result.ndim else number] = result
+
+    threads.run(work, range(len(tiles)))
+    for i, sample in enumerate(samples):
+        if sample is not None and sample.ndim == 0:  # parts of a cotangent, or a value that all tiles share
+            results[i] = np.add.reduce(results[i], out=...) if "needs" in options else sample
+    return results[0] if len(results) == 1 else tuple(results)

@@ -10,13 +10,14 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import sympy
 
 from nngrad.codegen.bodies import Bodies, Variant, output_is_residual
 from nngrad.codegen.selection import Chosen
 from nngrad.codegen.series import Series
+from nngrad.codegen.slopes import with_slopes
 from nngrad.codegen.symbols import AxisSum, Count, Indicator, Pick, Where
 from nngrad.codegen.trace import OTHER, PRESENT, REQUIRED, Formula, Op
 
@@ -52,6 +53,7 @@ class Code:
     keeps_integers: bool
     forward: str
     chosen: tuple[Chosen, ...] = ()
+    costs: tuple[int, int] = (0, 0)
 
     @property
     def series(self) -> dict[str, Series]:
@@ -61,9 +63,9 @@ class Code:
 
 def assemble(op: Op, chosen: Iterable[Chosen]) -> Code:
     """The code of an elementwise or reduction op, from its chosen forms."""
-    variants = [Variant(op, one) for one in chosen]
+    variants = [Variant(op, *with_slopes(op, one)) for one in chosen]
     bodies = [variant.bodies() for variant in variants]
-    saved = list(dict.fromkeys(value.name for variant in variants for value in variant.saved))
+    saved = list(dict.fromkeys(value.name for variant in variants for value in variant.kept))
     output = variants[0].output.name if output_is_residual(op) else ""
     order = [*(one.name for one in op.inputs), output, *saved]
     residuals = [name for name in order if any(name in variant.used for variant in variants)]
@@ -78,7 +80,15 @@ def assemble(op: Op, chosen: Iterable[Chosen]) -> Code:
         all(variant.keeps_integers for variant in variants),
         functions.forward,
         tuple(variant.chosen for variant in variants),
+        costs_of(op, variants),
     )
+
+
+def costs_of(op: Op, variants: list[Variant]) -> tuple[int, int]:
+    """What forward and vjp of an elementwise op cost, in multiplications of an array; 0 for other ops."""
+    if op.family != "elementwise" or op.home == "loss":
+        return 0, 0
+    return min(variant.cost for variant in variants), min(variant.vjp_cost for variant in variants)
 
 
 @dataclass
@@ -89,10 +99,16 @@ class Functions:
     variants: list[Variant]
     saved: list[str]
     residuals: list[str]
+    taking_out: set[str] = field(default_factory=set)
 
     @property
     def forward(self) -> str:
         return f"{self.op.name}_and_residuals" if self.saved else self.op.name
+
+    @property
+    def keeps_slopes(self) -> bool:
+        """Whether forward without residuals computes less."""
+        return any(variant.slopes for variant in self.variants)
 
     @property
     def several(self) -> bool:
@@ -144,8 +160,9 @@ class Functions:
         return tuple(source for _, source in (*self.leading(kind, variant), *self.params(variant)))
 
     def call(self, kind: str, variant: Variant) -> str:
-        names = ", ".join(name for name, _ in (*self.leading(kind, variant), *self.params(variant)))
-        return f"{self.name(variant)}{kind}({names})"
+        names = [name for name, _ in (*self.leading(kind, variant), *self.params(variant))]
+        function = self.name(variant) + kind
+        return f"{function}({', '.join([*names, *(['out=out'] if function in self.taking_out else [])])})"
 
     # --- the functions ------------------------------------------------------------------------------------------------
 
@@ -156,7 +173,8 @@ class Functions:
         if self.several:
             if self.saved:
                 yield self._choosing("_and_residuals", f"`{self.op.name}` with what its derivatives reuse.")
-                yield self._plain_forward()
+            if self.saved and not self.keeps_slopes:
+                yield self._first_result()
             else:
                 yield self._choosing("", *self._doc())
             yield self._choosing("_vjp", f"Cotangent of `{self.op.name}`'s inputs.")
@@ -167,23 +185,39 @@ class Functions:
         where = f"`{self.op.name}` where {self._condition(variant)}" if self.several else f"`{name}`"
         if self.saved:
             y, *rest = body.results
-            values = dict(zip((value.name for value in variant.saved), rest, strict=True))
+            values = dict(zip((value.name for value in variant.kept), rest, strict=True))
             results = ", ".join([y, *(values.get(one, "None") for one in self.saved)])
-            lines = (*body.forward, f"return {results}")
+            places = ["out[0]", *(f"out[{1 + self.saved.index(one)}]" for one in values)]
+            lines = [
+                re.sub(r"=out\b(?:\[(\d+)\])?", lambda found: f"={places[int(found[1] or 0)]}", line)
+                for line in (*body.forward, f"return {results}")
+            ]
             kind = "_and_residuals"
-            yield Function(
-                name + kind, self.signature(kind, variant), (f"{where} with what its derivatives reuse.",), lines
-            )
-            if not self.several:
-                yield self._plain_forward()
-        else:
+            yield self._function(kind, variant, (f"{where} with what its derivatives reuse.",), lines)
+            if not self.several and not self.keeps_slopes:
+                yield self._first_result()
+        if not self.saved or self.keeps_slopes:
             doc = (f"{where}.",) if self.several else self._doc()
-            yield Function(name, self.signature("", variant), doc, (*body.forward, f"return {body.results[0]}"))
+            yield self._function("", variant, doc, body.plain)
         plural = "s" * (len(self.op.inputs) > 1)
         vjp_doc, jvp_doc = f"Cotangent{plural} of `{name}`'s input{plural}.", f"Tangent of `{name}`'s output."
-        yield Function(f"{name}_vjp", self.signature("_vjp", variant), (vjp_doc,), tuple(body.vjp))
+        yield self._function("_vjp", variant, (vjp_doc,), body.vjp)
         twin = f"{name}_vjp" if self._is_symmetric(body) else ""
-        yield Function(f"{name}_jvp", self.signature("_jvp", variant), (jvp_doc,), tuple(body.jvp), twin)
+        yield self._function("_jvp", variant, (jvp_doc,), body.jvp, twin)
+
+    def _function(self, kind: str, variant: Variant, doc, lines, twin: str = "") -> Function:
+        """One of a formula's own functions. It takes `out` if its results may go there."""
+        name, out = self.name(variant) + kind, self._out(kind, lines)
+        if out:
+            self.taking_out.add(name)
+        return Function(name, (*self.signature(kind, variant), *out), doc, tuple(lines), twin)
+
+    def _out(self, kind: str, lines: Iterable[str]) -> tuple[str, ...]:
+        """The parameter for arrays that results go to, of a function that can put some there. `...` makes new ones."""
+        if not re.search(r"=out\b", "\n".join(lines)):
+            return ()
+        results = {"_and_residuals": 1 + len(self.saved), "_vjp": len(self.op.inputs)}.get(kind, 1)
+        return ("out=...",) if results == 1 else (f"out=({', '.join(['...'] * results)})",)
 
     def _is_symmetric(self, body: Bodies) -> bool:
         """Whether the Jacobian is, so that pulling back and pushing forward are one computation."""
@@ -191,7 +225,7 @@ class Functions:
         renamed = [re.sub(rf"\b{tangent}\b", self.variants[0].cotangent, line) for line in body.jvp]
         return len(self.op.inputs) == 1 and renamed == body.vjp
 
-    def _plain_forward(self) -> Function:
+    def _first_result(self) -> Function:
         names = ", ".join(name for name, _ in (*self.inputs(), *self.params()))
         return Function(self.op.name, self.signature(""), self._doc(), (f"return {self.forward}({names})[0]",))
 
@@ -240,7 +274,7 @@ class Functions:
             lines.append(f"raise ValueError(f'{self.op.name}: {says}')")
         else:
             lines.append(f"return {self.call(kind, self.variants[-1])}")
-        return Function(f"{self.op.name}{kind}", self.signature(kind), doc, tuple(lines))
+        return Function(f"{self.op.name}{kind}", (*self.signature(kind), *self._out(kind, lines)), doc, tuple(lines))
 
     def _known_strings(self) -> dict[str, list[str]]:
         """For each parameter that takes certain strings only, which."""

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
+import sympy
+
 from nngrad.codegen.derive import Derivatives, derive
 from nngrad.codegen.forms import Search
 from nngrad.codegen.guards import guarded, used_always
@@ -19,6 +21,7 @@ from nngrad.codegen.lower import Graph
 from nngrad.codegen.numpy_code import NumpyWriter
 from nngrad.codegen.rewrite import rewrite
 from nngrad.codegen.selection import Chosen
+from nngrad.codegen.slopes import node_cost
 from nngrad.codegen.symbols import Value
 from nngrad.codegen.tensor_code import TensorWriter
 from nngrad.codegen.trace import Formula, Op
@@ -47,10 +50,11 @@ def differentiated(op: Op) -> Iterator[Derivatives]:
 
 @dataclass
 class Bodies:
-    """The bodies of one formula's functions, as lines."""
+    """The bodies of one formula's functions, as lines. `plain` is forward where nothing is kept."""
 
     forward: list[str]
     results: list[str]
+    plain: list[str]
     vjp: list[str]
     jvp: list[str]
     pullback: list[str]
@@ -62,13 +66,20 @@ class Bodies:
 
 @dataclass
 class Variant:
-    """One formula of an op on its way to code. `used` and `read` collect the residuals that its derivatives take."""
+    """One formula of an op on its way to code. `used` and `read` collect the residuals that its derivatives take,
+    `cost` and `vjp_cost` what its kernels cost, in multiplications of an array.
+
+    `chosen` and `slopes` are as `slopes.with_slopes` gives them.
+    """
 
     op: Op
     chosen: Chosen
+    slopes: dict[Value, sympy.Expr]
     used: set[str] = field(default_factory=set)
     read: set[str] = field(default_factory=set)
     keeps_integers: bool = False
+    cost: int = 0
+    vjp_cost: int = 0
 
     @property
     def derivatives(self) -> Derivatives:
@@ -106,8 +117,12 @@ class Variant:
         return [value.name for value in self.formula.inputs if value.name not in self.formula.indices]
 
     @cached_property
-    def saved(self) -> tuple[Value, ...]:
-        """What forward keeps: what the search wants kept, unless forward itself only half computes it."""
+    def kept(self) -> dict[Value, sympy.Expr]:
+        """What forward keeps: stages and slopes, each with its expression."""
+        return {value: value for value in self._kept_stages()} | self.slopes
+
+    def _kept_stages(self) -> tuple[Value, ...]:
+        """The stages that the search wants kept, unless forward itself only half computes them."""
         search = Search(self.formula, output_is_residual(self.op))
         wanted = search.saved([*self.chosen.vjp.values(), *self.chosen.jvp.values()])
         graph = self._bare_graph({})
@@ -119,7 +134,7 @@ class Variant:
     def saved_sources(self) -> dict[str, frozenset[str]]:
         """For each saved value the inputs whose shapes it was broadcast from."""
         graph = self._bare_graph({})
-        return {value.name: graph.nodes[graph.build(value)].sources for value in self.saved}
+        return {value.name: graph.nodes[graph.build(expr)].sources for value, expr in self.kept.items()}
 
     def _bare_graph(self, arguments, smooth: bool = False, **sources_of) -> Graph:
         given = {value: value.name for value in self.formula.inputs} | arguments
@@ -134,10 +149,10 @@ class Variant:
 
     def _taken(self, graph: Graph) -> set[str]:
         names = {symbol.name for symbol in graph.arguments} | {param.name for param in self.op.params}
-        return names | {self.cotangent, "shape", "needs", "np", "ops", "inputs", "tangents", "terms"}
+        return names | {self.cotangent, "shape", "needs", "out", "np", "ops", "inputs", "tangents", "terms"}
 
     def _residuals(self) -> dict[Value, str]:
-        known = [*self.saved, *([self.output] if output_is_residual(self.op) else [])]
+        known = [*self.kept, *([self.output] if output_is_residual(self.op) else [])]
         return {value: value.name for value in known}
 
     @property
@@ -156,25 +171,29 @@ class Variant:
         return f"runtime.kept_shape({self.input_shape}, {self.axis})" if self.axis else self.input_shape
 
     def bodies(self) -> Bodies:
-        forward, results = self._forward()
-        return Bodies(forward, results, self._vjp(), self._jvp(), self._pullback(), self._pushforward())
+        lines, (y,) = self._forward({})
+        forward, results = self._forward(self.kept)
+        plain = [*lines, f"return {y}"]
+        return Bodies(forward, results, plain, self._vjp(), self._jvp(), self._pullback(), self._pushforward())
 
     # --- kernels ------------------------------------------------------------------------------------------------------
 
-    def _forward(self) -> tuple[list[str], list[str]]:
-        """The statements of the forward kernel, and the sources of y and of each saved value."""
-        graph, nodes = self._graph({}, [self.chosen.value, *self.saved])
+    def _forward(self, kept: dict[Value, sympy.Expr]) -> tuple[list[str], list[str]]:
+        """The statements of the forward kernel, and the sources of y and of each value to be kept."""
+        graph, nodes = self._graph({}, [self.chosen.value, *kept.values()])
         graph.names = {node: name for node, name in graph.names.items() if name != "y" or node == nodes[0]}
         self.keeps_integers = all(_keeps_integers(node) for node in graph.nodes)
         carrier = next(one.name for one in self.op.inputs if one.differentiable)
-        labels = ["y", *(value.name for value in self.saved)]
+        labels = ["y", *(value.name for value in kept)]
         outputs = list(zip(labels, nodes, strict=True))
-        writer = NumpyWriter(graph, outputs, self.input_shape, f"{carrier}.dtype", self._taken(graph))
+        places = self._places(nodes)
+        writer = NumpyWriter(graph, outputs, self.input_shape, f"{carrier}.dtype", self._taken(graph), places=places)
         block = sorted({node for _, block in blocks_of(graph, outputs) for node in block})
+        self.cost = round(sum(node_cost(graph.nodes[node]) for node in block))
         writer.plan([(None, block)])
-        writer.write([node for node in block if self.saved or node != nodes[0]])
+        writer.write([node for node in block if kept or node != nodes[0]])
         result = writer.final(nodes[0])
-        if self.axis and not self.is_loss and not self.saved and graph.nodes[nodes[0]].op == "reduce":
+        if self.axis and not self.is_loss and not kept and graph.nodes[nodes[0]].op == "reduce":
             result = result.replace("keepdims=True", "keepdims=keepdims, out=...")
         elif graph.nodes[nodes[0]].op == "argument":
             result = f"{result}.copy()"
@@ -183,6 +202,12 @@ class Variant:
         results = [result, *(writer.final(node) for node in nodes[1:])]
         lines = [*self._index_lines(graph), *writer.lines]
         return [*self._shape_line([*lines, *results]), *lines], results
+
+    def _places(self, nodes: list[int]) -> dict[int, str]:
+        """Where the results of an elementwise kernel go: to `out`, which by default makes new arrays."""
+        if self.op.family != "elementwise" or self.is_loss or len(set(nodes)) < len(nodes):
+            return {}
+        return {nodes[0]: "out"} if len(nodes) == 1 else {node: f"out[{i}]" for i, node in enumerate(nodes)}
 
     def _finished(self, result: str) -> str:
         """The result without the dropped axis, and reduced if it is a loss."""
@@ -240,7 +265,10 @@ class Variant:
         graph, nodes = self._cotangent_graph(self._residuals())
         shape = self.full_shape
         outputs = [(f"d{name}", node) for name, node in zip(self.inputs, nodes, strict=True)]
-        writer = NumpyWriter(graph, outputs, shape, f"{self.cotangent}.dtype", self._taken(graph))
+        needed = {node for _, block in blocks_of(graph, outputs) for node in block}
+        self.vjp_cost = round(sum(node_cost(graph.nodes[node]) for node in needed))
+        places = self._places(nodes) if len(nodes) == len(self.op.inputs) else {}
+        writer = NumpyWriter(graph, outputs, shape, f"{self.cotangent}.dtype", self._taken(graph), places=places)
 
         def result(name: str, node: int) -> str:
             return self._cotangent(
@@ -286,7 +314,8 @@ class Variant:
         graph, nodes = self._tangent_graph(self._residuals())
         shape = self.input_shape
         outputs = [(f"dy_{name}", node) for name, node in zip(self.inputs, nodes, strict=True)]
-        writer = NumpyWriter(graph, outputs, shape, f"d{self.inputs[0]}.dtype", self._taken(graph))
+        places = self._places(nodes) if len(self.op.inputs) == 1 else {}
+        writer = NumpyWriter(graph, outputs, shape, f"d{self.inputs[0]}.dtype", self._taken(graph), places=places)
         body = self._tangent_statements(
             writer, graph, outputs, "np.zeros_like({})", f"runtime.total(terms, {self._output_shape})"
         )

@@ -186,7 +186,9 @@ def param_source(op: Op, param) -> str:
 
 def entry_of(code: Code) -> str:
     """An op's row in the table."""
-    return _record(code.op, code.forward, code.saves, code.residuals, code.reads_values, code.keeps_integers)
+    return _record(
+        code.op, code.forward, code.saves, code.residuals, code.reads_values, code.keeps_integers, code.costs
+    )
 
 
 def record_of(op: Op) -> str:
@@ -196,7 +198,7 @@ def record_of(op: Op) -> str:
     return _record(op, op.name, 0, residuals, (), True)
 
 
-def _record(op: Op, forward: str, saves: int, residuals, reads, keeps: bool) -> str:
+def _record(op: Op, forward: str, saves: int, residuals, reads, keeps: bool, costs=(0, 0)) -> str:
     name = op.name
     params = {
         param.name: default_source(param.default) if param.default is not REQUIRED else "..." for param in op.params
@@ -212,7 +214,7 @@ def _record(op: Op, forward: str, saves: int, residuals, reads, keeps: bool) -> 
         f"keeps_integers={keeps}", f"kernel={name}", f"forward={forward}", f"saves={saves}", f"many={op.many}",
         f"residuals={_tuple(map(str, residuals))}", f"reads_values={_tuple(map(str, reads))}",
         f"vjp={name}_vjp", f"jvp={name}_jvp", f"pullback=rules.{name}_pullback",
-        f"pushforward=rules.{name}_pushforward",
+        f"pushforward=rules.{name}_pushforward", f"cost={costs[0]}", f"vjp_cost={costs[1]}",
     ]  # fmt: skip
     return "Op(\n" + "".join(f"    {one},\n" for one in fields) + ")"
 

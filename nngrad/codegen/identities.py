@@ -14,6 +14,7 @@ from nngrad.codegen.trace import Formula
 from nngrad.codegen.vocabulary import WORD_OF
 
 LARGEST_LINE = 60  # operations in what is worth asking whether it is linear
+SETTLING = (words.sigmoid.build, words.sigmoid_slope.build, words.tanh.build)
 _OF_MINUS = {  # f(-u) in terms of f(u)
     words.sigmoid.build: lambda u: 1 - words.sigmoid(u),
     words.softplus.build: lambda u: words.softplus(u) - u,
@@ -144,12 +145,13 @@ def _square(term):
 
 
 def clamped(form, formula: Formula, limit: int) -> Iterator[sympy.Expr]:
-    """The form with its inputs kept within a limit: everywhere, in the arguments of words, in branches not linear,
-    on one side.
+    """The form with its inputs kept within a limit: everywhere, everywhere but in functions that settle by themselves,
+    in the arguments of words, in branches not linear, on one side.
     """
     form = inlined(form, formula.stages)
     swaps = {value: words.clamped(value, limit) for value in formula.inputs}
     yield form.xreplace(swaps)
+    yield _outside_settling(form, swaps)
     yield _in_arguments(form, swaps)
 
     def in_branches(where):
@@ -183,6 +185,13 @@ def logarithm_in_range(expr, limit: int):
 
 def _is_linear(expr, inputs) -> bool:
     return sympy.count_ops(expr) <= LARGEST_LINE and all(expr.diff(value, 2) == 0 for value in inputs)
+
+
+def _outside_settling(expr, swaps):
+    """The expression swapped but for the arguments of functions that are constant far from zero."""
+    if isinstance(expr, SETTLING):
+        return expr
+    return expr.func(*(_outside_settling(arg, swaps) for arg in expr.args)) if expr.args else expr.xreplace(swaps)
 
 
 def _in_arguments(expr, swaps):

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from nngrad.codegen.infix import ATOM, INFIX, LONGEST_EXPRESSION, NAMES, Writer, blocks_of, uses_of
 from nngrad.codegen.lower import REDUCTIONS, Node
 
+EXTREMA = ("np.maximum", "np.minimum")
+
 
 def is_ufunc(node: Node) -> bool:
     return node.op in INFIX or node.op == "negative" or (node.op == "call" and node.detail.startswith("np."))
@@ -28,8 +30,12 @@ def ufunc_name(node: Node) -> str:
 
 @dataclass
 class NumpyWriter(Writer):
-    """Writes the statements of a kernel on arrays."""
+    """Writes the statements of a kernel on arrays.
 
+    places: for results that a caller may want in arrays of its own, the source of those.
+    """
+
+    places: dict[int, str] = field(default_factory=dict)
     last_use: dict[int, int] = field(default_factory=dict)
     free: list[int] = field(default_factory=list)
     here: int = 0
@@ -55,6 +61,10 @@ class NumpyWriter(Writer):
             for operand in (output, *self._operands(output)) if self.is_inline(output) else (output,):
                 self.last_use[operand] = len(order)
         self.position = {node: position for position, node in enumerate(order)}
+        for node in [node for node in self.places if is_amendment(self.graph.nodes[node])]:
+            amended = self.graph.nodes[node].args[0]
+            if self.uses[amended] == 1:
+                self.places[amended] = self.places.pop(node)
 
     def _operands(self, node: int) -> set[int]:
         """The variables that writing a node reads."""
@@ -98,9 +108,16 @@ class NumpyWriter(Writer):
         """The right-hand side of a node's statement."""
         node = self.graph.nodes[position]
         if self.is_statement(node):
-            out = self.variables[buffer] if buffer is not None else "..."
-            return f"{ufunc_name(node)}({', '.join(self.text(arg) for arg in node.args)}, out={out})"
+            out = self.variables[buffer] if buffer is not None else self.places.get(position, "...")
+            return f"{self._called(node)}({', '.join(self.text(arg) for arg in node.args)}, out={out})"
         return self.source(position)[0]
+
+    def _called(self, node: Node) -> str:
+        """The ufunc, or the runtime's version of it for an array and a number."""
+        has_number = self.graph.nodes[node.args[-1]].is_scalar
+        return (
+            ufunc_name(node).replace("np.", "runtime.") if node.detail in EXTREMA and has_number else ufunc_name(node)
+        )
 
     def final(self, position: int) -> str:
         """A result, written in a return statement."""
@@ -120,6 +137,8 @@ class NumpyWriter(Writer):
 
     def _buffer(self, position: int) -> int | None:
         """A variable of the same shape whose value is used here for the last time, or not at all any more."""
+        if position in self.places:
+            return None
         node = self.graph.nodes[position]
         dying = [arg for arg in node.args if self._is_dying(arg)]
         for candidate in (*dying, *self.free):
@@ -138,6 +157,7 @@ class NumpyWriter(Writer):
             and node.is_full
             and not node.is_bool
             and node.op not in ("argument", "broadcast", "scaled")
+            and node.detail != "runtime.clamped"  # which may be its argument
         )
 
     def _name(self, position: int, buffer: int | None) -> str:

@@ -46,8 +46,8 @@ from nngrad.codegen.vocabulary import WORD_OF, WORDS, Word
 REQUIRED = inspect.Parameter.empty
 # What generated code calls its own: not for inputs and parameters, whose names are kept; locals get a `_` appended.
 RESERVED_NAMES = {
-    "OPS", "Op", "function", "inputs", "keepdims", "kernels", "needs", "np", "ops", "reduction", "rules", "runtime",
-    "self", "shape", "table", "tangents", "terms",
+    "OPS", "Op", "function", "inputs", "keepdims", "kernels", "needs", "np", "ops", "out", "reduction", "rules",
+    "runtime", "self", "shape", "table", "tangents", "terms",
 }  # fmt: skip
 VARIANT_LIMIT = 64
 

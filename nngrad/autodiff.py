@@ -151,18 +151,18 @@ def scalar_cotangent(y):
 
 def vector_jacobian(y, xs, sources, cotangent, create_graph):
     """The gradients of <y, cotangent> with respect to xs, Tensors which stand at `sources`; zeros where unused."""
-    found = {}
-    g = cotangent if isinstance(cotangent, Tensor) else wrap(cotangent)
+    found, start, pull = {}, plain(cotangent), pull_arrays
+    if create_graph:
+        start, pull = cotangent if isinstance(cotangent, Tensor) else wrap(cotangent), pull_tensors
     if y.requires_grad:
         refuse_outdated("gradient", y)
         with GradMode(True):
-            pull, g = (pull_tensors, g) if create_graph else (pull_arrays, g.data)
-            found = pull_back(vertex(y), g, set(sources), pull, retain_graph=True)
+            found = pull_back(vertex(y), start, set(sources), pull, retain_graph=True)
     gs = [found.get(source) for source in sources]
     gs = [np.zeros(x.shape, x.dtype) if g is None else g for g, x in zip(gs, xs, strict=True)]
     if create_graph:
         return tuple(g if isinstance(g, Tensor) else wrap(g) for g in gs)
-    return tuple(map(wrap, unshared(gs, plain(g))))
+    return tuple(map(wrap, unshared(gs, start)))
 
 
 # --- public ----------------------------------------------------------------------------------------------------------
@@ -188,7 +188,7 @@ def gradients(y, xs, cotangent=None, create_graph=False):
                 "the leaf before the forward"
             )
     g = starting_cotangent(y, cotangent)
-    if create_graph and isinstance(cotangent, Tensor):
+    if create_graph and cotangent is not None:
         g = like(cotangent, y, "cotangent")
     results = vector_jacobian(y, targets, [vertex(x) for x in targets], g, create_graph)
     return results[0] if isinstance(xs, Tensor) else results

@@ -294,6 +294,11 @@ def test_gradients_share_memory_with_nothing():
         assert not any(np.shares_memory(first, second) for second in arrays[:i])
 
 
+def test_gradients_with_a_graph_do_not_hold_the_cotangent():
+    x, cotangent = Tensor([1.0, 2.0], F64, requires_grad=True), np.ones(2)
+    assert not np.shares_memory(gradients(x + 1, x, cotangent, create_graph=True).data, cotangent)
+
+
 @pytest.mark.parametrize("create_graph", [False, True])
 def test_changed_values_are_caught_at_second_order(create_graph):
     x = Tensor([1.0, 2.0], requires_grad=True)

@@ -7,8 +7,10 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+from workloads import HEADS
 
 import nngrad
+from libraries.steps import forward_and_backward, lenet, perceptron, ten_products, training
 from nngrad import Tensor, nn, optim
 from nngrad.nn import functional as F
 
@@ -29,57 +31,21 @@ def loaded(layer, arrays):
 
 
 def tiny_graph(case, arrays):
-    x, g = parameter(arrays["x"]), np.ones_like(arrays["x"])
-
-    def step():
-        x.reset_grad()
-        y = x
-        for _ in range(10):
-            y = y * x + 1
-        y.backward(g)
-        return y, x.grad
-
-    return step
+    return forward_and_backward(ten_products, [parameter(arrays["x"])], np.ones_like(arrays["x"]))
 
 
-def training(model, optimizer, arrays):
-    x, labels = Tensor(arrays["x"]), arrays["labels"]
-
-    def step():
-        optimizer.zero_grad()
-        loss = F.cross_entropy(model(x), labels)
-        loss.backward()
-        optimizer.step()
-        return (loss, *(p.grad for p in model.parameters()))
-
-    return step
-
-
-def perceptron(arrays, activation):
-    linears = [loaded(nn.Linear(*weight.shape[::-1]), (weight, bias)) for weight, bias in arrays["layers"]]
-    between = [layer for linear in linears for layer in (linear, activation)]
-    return nn.Sequential(*between[:-1])
+def trained(model, optimizer, arrays):
+    return training(F.cross_entropy, model, optimizer, Tensor(arrays["x"]), arrays["labels"])
 
 
 def small_mlp(case, arrays):
-    model = perceptron(arrays, nn.Tanh())
-    return training(model, optim.SGD(model.parameters(), lr=0.01), arrays)
+    model = perceptron(nn, loaded, arrays["layers"], nn.Tanh())
+    return trained(model, optim.SGD(model.parameters(), lr=0.01), arrays)
 
 
 def mlp(case, arrays):
-    model = perceptron(arrays, nn.ReLU())
-    return training(model, optim.Adam(model.parameters(), lr=1e-3), arrays)
-
-
-def forward_and_backward(f, tensors, g):
-    def step():
-        for tensor in tensors:
-            tensor.reset_grad()
-        y = f(*tensors)
-        y.backward(g)
-        return (y, *(tensor.grad for tensor in tensors))
-
-    return step
+    model = perceptron(nn, loaded, arrays["layers"], nn.ReLU())
+    return trained(model, optim.Adam(model.parameters(), lr=1e-3), arrays)
 
 
 def elementwise(case, arrays):
@@ -97,7 +63,7 @@ def elementwise(case, arrays):
 def rows(case, arrays):
     tensors = [parameter(arrays[name]) for name in ("x", "weight", "bias") if name in arrays]
     if case == "cross_entropy":
-        return forward_and_backward(lambda x: F.cross_entropy(x, arrays["labels"]), tensors, None)
+        return forward_and_backward(lambda x: F.cross_entropy(x, arrays["labels"]), tensors)
     if case.endswith("norm"):
         normalise = getattr(F, case)
         return forward_and_backward(lambda x, *more: normalise(x, (256,), *more, eps=1e-5), tensors, arrays["g"])
@@ -106,22 +72,8 @@ def rows(case, arrays):
 
 
 def convnet(case, arrays):
-    p = arrays["parameters"]
-    model = nn.Sequential(
-        loaded(nn.Conv2d(1, 6, 5, padding=2), p[:2]),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        loaded(nn.Conv2d(6, 16, 5), p[2:4]),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Flatten(),
-        loaded(nn.Linear(400, 120), p[4:6]),
-        nn.ReLU(),
-        loaded(nn.Linear(120, 84), p[6:8]),
-        nn.ReLU(),
-        loaded(nn.Linear(84, 10), p[8:]),
-    )
-    return training(model, optim.SGD(model.parameters(), lr=0.01), arrays)
+    model = lenet(nn, loaded, arrays["parameters"])
+    return trained(model, optim.SGD(model.parameters(), lr=0.01), arrays)
 
 
 def transformer(case, arrays):
@@ -129,25 +81,17 @@ def transformer(case, arrays):
     p = {name: tuple(map(parameter, pair)) for name, pair in arrays.items() if name != "x"}
     flat = [tensor for pair in p.values() for tensor in pair]
     batch, tokens, width = x.shape
-    heads = 4
 
     def block(x):
         h = F.linear(F.layer_norm(x, (width,), *p["norm1"]), *p["qkv"])
-        q, k, v = h.reshape(batch, tokens, 3, heads, width // heads).transpose((2, 0, 3, 1, 4))
-        scores = q @ k.transpose((0, 1, 3, 2)) * (width // heads) ** -0.5
+        q, k, v = h.reshape(batch, tokens, 3, HEADS, width // HEADS).transpose((2, 0, 3, 1, 4))
+        scores = q @ k.transpose((0, 1, 3, 2)) * (width // HEADS) ** -0.5
         mixed = (F.softmax(scores, axis=-1) @ v).transpose((0, 2, 1, 3)).reshape(batch, tokens, width)
         x = x + F.linear(mixed, *p["out"])
         h = F.gelu(F.linear(F.layer_norm(x, (width,), *p["norm2"]), *p["up"]))
         return x + F.linear(h, *p["down"])
 
-    def step():
-        for tensor in flat:
-            tensor.reset_grad()
-        loss = (block(x) ** 2).mean()
-        loss.backward()
-        return (loss, *(tensor.grad for tensor in flat))
-
-    return step
+    return forward_and_backward(lambda *_: (block(x) ** 2).mean(), flat)
 
 
 def new_ops(case, arrays):

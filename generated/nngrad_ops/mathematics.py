@@ -857,14 +857,14 @@ def copysign(x1, x2, out=...):
     return np.copysign(x1, x2, out=out)
 
 
-def copysign_vjp(g, x1, x2, needs):
+def copysign_vjp(g, x1, x2, needs, out=(..., ...)):
     """Cotangents of `copysign`'s inputs."""
     dx1 = None
     if needs[0]:
         t = np.sign(x1, out=...)
         u = np.negative(t, out=...)
         v = runtime.where(np.signbit(x2), u, t)
-        dx1 = runtime.unbroadcast(np.multiply(g, v, out=v), x1.shape)
+        dx1 = runtime.unbroadcast(np.multiply(g, v, out=out[0]), x1.shape)
     return dx1, None
 
 

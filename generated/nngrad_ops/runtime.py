@@ -158,15 +158,17 @@ def where(condition, a, b):
         taken, a, b = ~taken, b, a
     mask = np.negative(taken.view(np.int8), out=...).astype(integers)  # all bits are set where the condition holds
     bits = np.asarray(a, array.dtype).view(integers)
-    others = None if isinstance(b, int) and b == 0 else np.asarray(b, array.dtype).view(integers)
-    if others is None and mask.shape == np.broadcast_shapes(mask.shape, bits.shape):
-        return np.bitwise_and(bits, mask, out=mask).view(array.dtype)
-    if others is None:
-        return np.bitwise_and(bits, mask).view(array.dtype)
-    y = np.bitwise_and(np.bitwise_xor(bits, others), mask)
-    return np.bitwise_xor(y, others, out=y if y.shape == np.broadcast_shapes(y.shape, others.shape) else ...).view(
-        array.dtype
-    )
+    if isinstance(b, int) and b == 0:
+        y = _in_place(np.bitwise_and, mask, bits)
+    else:
+        others = np.asarray(b, array.dtype).view(integers)
+        y = _in_place(np.bitwise_xor, np.bitwise_and(np.bitwise_xor(bits, others), mask), others)
+    return y.view(array.dtype)
+
+
+def _in_place(ufunc, x, other):
+    """ufunc(x, other) in x, if the result has its shape."""
+    return ufunc(x, other, out=x if x.shape == np.broadcast_shapes(x.shape, other.shape) else ...)
 
 
 def maximum(x, bound, out=...):

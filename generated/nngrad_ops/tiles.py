@@ -69,16 +69,7 @@ def in_tiles(function):
 
     @functools.wraps(function)
     def tiled(x, *args):
-        if x.size <= TILE or not x.flags.c_contiguous:
-            return function(x, *args)
-        y = np.empty_like(x)
-        given, result = x.reshape(-1), y.reshape(-1)
-
-        def work(tile):
-            result[tile] = function(given[tile], *args)
-
-        threads.run(work, [slice(start, start + TILE) for start in range(0, x.size, TILE)])
-        return y
+        return function(x, *args) if x.size <= TILE else by_tiles(lambda tile: function(tile, *args), [x])
 
     return tiled
 

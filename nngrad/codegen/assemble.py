@@ -41,7 +41,8 @@ class Code:
     """Everything emitted for one op, and what the engine must know of it.
 
     `residuals` are positions in [*inputs, y, *saved]; `reads_values` those of them whose values matter, not their shape
-    alone. `forward` names the kernel that returns y and the `saves` intermediates.
+    alone. `forward` names the kernel that returns y and the `saves` intermediates, `costs` what it and
+    vjp cost in multiplications.
     """
 
     op: Op
@@ -64,8 +65,8 @@ class Code:
 def assemble(op: Op, chosen: Iterable[Chosen]) -> Code:
     """The code of an elementwise or reduction op, from its chosen forms."""
     variants = [Variant(op, *with_slopes(op, one)) for one in chosen]
-    bodies = [variant.bodies() for variant in variants]
     saved = list(dict.fromkeys(value.name for variant in variants for value in variant.kept))
+    bodies = [variant.bodies(saved) for variant in variants]
     output = variants[0].output.name if output_is_residual(op) else ""
     order = [*(one.name for one in op.inputs), output, *saved]
     residuals = [name for name in order if any(name in variant.used for variant in variants)]
@@ -86,7 +87,7 @@ def assemble(op: Op, chosen: Iterable[Chosen]) -> Code:
 
 def costs_of(op: Op, variants: list[Variant]) -> tuple[int, int]:
     """What forward and vjp of an elementwise op cost, in multiplications of an array; 0 for other ops."""
-    if op.family != "elementwise" or op.home == "loss":
+    if not op.maps_elements:
         return 0, 0
     return min(variant.cost for variant in variants), min(variant.vjp_cost for variant in variants)
 
@@ -184,16 +185,9 @@ class Functions:
         name = self.name(variant)
         where = f"`{self.op.name}` where {self._condition(variant)}" if self.several else f"`{name}`"
         if self.saved:
-            y, *rest = body.results
-            values = dict(zip((value.name for value in variant.kept), rest, strict=True))
-            results = ", ".join([y, *(values.get(one, "None") for one in self.saved)])
-            places = ["out[0]", *(f"out[{1 + self.saved.index(one)}]" for one in values)]
-            lines = [
-                re.sub(r"=out\b(?:\[(\d+)\])?", lambda found: f"={places[int(found[1] or 0)]}", line)
-                for line in (*body.forward, f"return {results}")
-            ]
-            kind = "_and_residuals"
-            yield self._function(kind, variant, (f"{where} with what its derivatives reuse.",), lines)
+            yield self._function(
+                "_and_residuals", variant, (f"{where} with what its derivatives reuse.",), body.forward
+            )
             if not self.several and not self.keeps_slopes:
                 yield self._first_result()
         if not self.saved or self.keeps_slopes:

@@ -16,12 +16,12 @@ import sympy
 from nngrad.codegen.derive import Derivatives, derive
 from nngrad.codegen.forms import Search
 from nngrad.codegen.guards import guarded, used_always
-from nngrad.codegen.infix import blocks_of
+from nngrad.codegen.infix import ancestors
 from nngrad.codegen.lower import Graph
 from nngrad.codegen.numpy_code import NumpyWriter
 from nngrad.codegen.rewrite import rewrite
 from nngrad.codegen.selection import Chosen
-from nngrad.codegen.slopes import node_cost
+from nngrad.codegen.slopes import graph_cost
 from nngrad.codegen.symbols import Value
 from nngrad.codegen.tensor_code import TensorWriter
 from nngrad.codegen.trace import Formula, Op
@@ -53,7 +53,6 @@ class Bodies:
     """The bodies of one formula's functions, as lines. `plain` is forward where nothing is kept."""
 
     forward: list[str]
-    results: list[str]
     plain: list[str]
     vjp: list[str]
     jvp: list[str]
@@ -170,26 +169,27 @@ class Variant:
         """Source of the output's shape, a dropped axis kept."""
         return f"runtime.kept_shape({self.input_shape}, {self.axis})" if self.axis else self.input_shape
 
-    def bodies(self) -> Bodies:
-        lines, (y,) = self._forward({})
-        forward, results = self._forward(self.kept)
-        plain = [*lines, f"return {y}"]
-        return Bodies(forward, results, plain, self._vjp(), self._jvp(), self._pullback(), self._pushforward())
+    def bodies(self, saved: list[str]) -> Bodies:
+        """The bodies; `saved` names what the op keeps, by this formula or by another."""
+        plain = self._forward({}, [])
+        forward = self._forward(self.kept, saved) if saved else plain
+        return Bodies(forward, plain, self._vjp(), self._jvp(), self._pullback(), self._pushforward())
 
     # --- kernels ------------------------------------------------------------------------------------------------------
 
-    def _forward(self, kept: dict[Value, sympy.Expr]) -> tuple[list[str], list[str]]:
-        """The statements of the forward kernel, and the sources of y and of each value to be kept."""
+    def _forward(self, kept: dict[Value, sympy.Expr], saved: list[str]) -> list[str]:
+        """The forward kernel, which returns y and, in the order of `saved`, the values to be kept."""
         graph, nodes = self._graph({}, [self.chosen.value, *kept.values()])
         graph.names = {node: name for node, name in graph.names.items() if name != "y" or node == nodes[0]}
         self.keeps_integers = all(_keeps_integers(node) for node in graph.nodes)
         carrier = next(one.name for one in self.op.inputs if one.differentiable)
         labels = ["y", *(value.name for value in kept)]
         outputs = list(zip(labels, nodes, strict=True))
-        places = self._places(nodes)
+        order = ["y", *saved]
+        places = self._places(nodes, [order.index(label) for label in labels], len(order))
         writer = NumpyWriter(graph, outputs, self.input_shape, f"{carrier}.dtype", self._taken(graph), places=places)
-        block = sorted({node for _, block in blocks_of(graph, outputs) for node in block})
-        self.cost = round(sum(node_cost(graph.nodes[node]) for node in block))
+        block = sorted(ancestors(graph, *nodes))
+        self.cost = round(graph_cost(graph, nodes))
         writer.plan([(None, block)])
         writer.write([node for node in block if kept or node != nodes[0]])
         result = writer.final(nodes[0])
@@ -199,15 +199,18 @@ class Variant:
             result = f"{result}.copy()"
         else:
             result = self._finished(result)
-        results = [result, *(writer.final(node) for node in nodes[1:])]
-        lines = [*self._index_lines(graph), *writer.lines]
-        return [*self._shape_line([*lines, *results]), *lines], results
+        made = {label: writer.final(node) for label, node in outputs[1:]}
+        results = ", ".join([result, *(made.get(name, "None") for name in saved)])
+        lines = [*self._index_lines(graph), *writer.lines, f"return {results}"]
+        return [*self._shape_line(lines), *lines]
 
-    def _places(self, nodes: list[int]) -> dict[int, str]:
-        """Where the results of an elementwise kernel go: to `out`, which by default makes new arrays."""
-        if self.op.family != "elementwise" or self.is_loss or len(set(nodes)) < len(nodes):
+    def _places(self, nodes: list[int], positions: Iterable[int], count: int) -> dict[int, str]:
+        """Where an elementwise kernel puts these of its `count` results: into `out`, which by default is new arrays."""
+        if not self.op.maps_elements or len(set(nodes)) < len(nodes):
             return {}
-        return {nodes[0]: "out"} if len(nodes) == 1 else {node: f"out[{i}]" for i, node in enumerate(nodes)}
+        if count == 1:
+            return {nodes[0]: "out"}
+        return {node: f"out[{position}]" for node, position in zip(nodes, positions, strict=True)}
 
     def _finished(self, result: str) -> str:
         """The result without the dropped axis, and reduced if it is a loss."""
@@ -265,9 +268,9 @@ class Variant:
         graph, nodes = self._cotangent_graph(self._residuals())
         shape = self.full_shape
         outputs = [(f"d{name}", node) for name, node in zip(self.inputs, nodes, strict=True)]
-        needed = {node for _, block in blocks_of(graph, outputs) for node in block}
-        self.vjp_cost = round(sum(node_cost(graph.nodes[node]) for node in needed))
-        places = self._places(nodes) if len(nodes) == len(self.op.inputs) else {}
+        self.vjp_cost = round(graph_cost(graph, nodes))
+        names = [one.name for one in self.op.inputs]
+        places = self._places(nodes, map(names.index, self.inputs), len(names))
         writer = NumpyWriter(graph, outputs, shape, f"{self.cotangent}.dtype", self._taken(graph), places=places)
 
         def result(name: str, node: int) -> str:
@@ -314,7 +317,7 @@ class Variant:
         graph, nodes = self._tangent_graph(self._residuals())
         shape = self.input_shape
         outputs = [(f"dy_{name}", node) for name, node in zip(self.inputs, nodes, strict=True)]
-        places = self._places(nodes) if len(self.op.inputs) == 1 else {}
+        places = self._places(nodes, [0], 1) if len(self.op.inputs) == 1 else {}
         writer = NumpyWriter(graph, outputs, shape, f"d{self.inputs[0]}.dtype", self._taken(graph), places=places)
         body = self._tangent_statements(
             writer, graph, outputs, "np.zeros_like({})", f"runtime.total(terms, {self._output_shape})"

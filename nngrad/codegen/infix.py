@@ -18,7 +18,7 @@ def blocks_of(graph: Graph, outputs: list[tuple[str, int]]) -> list[tuple[str | 
     """The nodes that outputs need: first those that several share, then each one's own."""
     needed_by: dict[int, set[str]] = {}
     for label, output in outputs:
-        for node in _ancestors(graph, output):
+        for node in ancestors(graph, output):
             needed_by.setdefault(node, set()).add(label)
     shared = sorted(node for node, labels in needed_by.items() if len(labels) > 1)
     alone = [(label, sorted(node for node, labels in needed_by.items() if labels == {label})) for label, _ in outputs]
@@ -34,8 +34,9 @@ def uses_of(graph: Graph, order: list[int]) -> dict[int, int]:
     return uses
 
 
-def _ancestors(graph: Graph, node: int) -> set[int]:
-    found, todo = set(), [node]
+def ancestors(graph: Graph, *outputs: int) -> set[int]:
+    """The nodes that outputs are computed from, and these themselves."""
+    found, todo = set(), [*outputs]
     while todo:
         node = todo.pop()
         if node not in found:

@@ -12,7 +12,7 @@ import sympy
 
 from nngrad.codegen.forms import DECAYED_COST, SAVED_COST, SERIES_COST, WHERE_COST
 from nngrad.codegen.guards import guarded
-from nngrad.codegen.infix import blocks_of
+from nngrad.codegen.infix import ancestors
 from nngrad.codegen.lower import Graph, Node
 from nngrad.codegen.selection import Chosen
 from nngrad.codegen.symbols import Value
@@ -31,7 +31,7 @@ def with_slopes(op, chosen: Chosen) -> tuple[Chosen, dict[Value, sympy.Expr]]:
     cotangent = derivatives.cotangent
     made = {cotangent: sympy.S.One, formula.output: chosen.value}
     forms = {value: form.xreplace(made) for value, form in chosen.vjp.items() if cotangent in sympy.Mul.make_args(form)}
-    if op.family != "elementwise" or op.home == "loss" or not forms or len(forms) < len(chosen.vjp):
+    if not op.maps_elements or not forms or len(forms) < len(chosen.vjp):
         return chosen, {}
     apart = cost(chosen, [chosen.value]) + cost(chosen, chosen.vjp.values())
     together = cost(chosen, [chosen.value, *forms.values()]) + (SAVED_COST + 1) * len(forms)
@@ -51,12 +51,15 @@ def cost(chosen: Chosen, forms) -> float:
         given[formula.output] = formula.output.name
     graph = Graph(formula, given)
     graph, outputs = guarded(graph, [graph.build(form) for form in forms])
-    needed = {node for _, block in blocks_of(graph, [(str(place), node) for place, node in enumerate(outputs)])
-              for node in block}  # fmt: skip
-    return sum(node_cost(graph.nodes[node]) for node in needed)
+    return graph_cost(graph, outputs)
 
 
-def node_cost(node: Node) -> float:
+def graph_cost(graph: Graph, outputs: list[int]) -> float:
+    """Time of computing nodes of a graph, in multiplications."""
+    return sum(_node_cost(graph.nodes[node]) for node in ancestors(graph, *outputs))
+
+
+def _node_cost(node: Node) -> float:
     """Time of one operation."""
     if not node.is_full or node.op == "argument":
         return 0.0

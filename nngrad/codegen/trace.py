@@ -139,6 +139,11 @@ class Op:
     contraction: Indexed | Contract | None = None
 
     @property
+    def maps_elements(self) -> bool:
+        """Whether an element of the output is made of the inputs' elements at its place alone."""
+        return self.family == "elementwise" and self.home != "loss"
+
+    @property
     def is_word(self) -> bool:
         """Whether the op is no more than a word of the language, so that its derivative was written, not derived."""
         if self.family == "contraction":

@@ -37,8 +37,9 @@ def assign(x, index, value):
     if not recorded:
         return
     before = wrap(x._data, x._node)  # x as it was; whoever used x before keeps pointing to its old Node
-    edges = (x._node, vertex(value) if len(tensors) == 2 else None)
-    x._node = Node(op, {"index": index}, (before, value), edges, [x._data, array, x._data])
+    parents = (x._node, vertex(value) if len(tensors) == 2 else None)
+    needs = [parent is not None for parent in parents]
+    x._node = Node(op, {"index": index}, (before, value), parents, needs, [x._data, array, x._data])
     x._requires_grad = True
     x._prev = None
     if before._node is not None:

@@ -103,7 +103,8 @@ def variable(x, what, outer):
     """A fresh variable with the value of x, and with x as its parent if x requires grad and `outer` mode records."""
     array = differentiable_array(x, what)
     parent = vertex(x) if outer and isinstance(x, Tensor) else None
-    return wrap(array, Node(CLONE, {}, (x if isinstance(x, Tensor) else array,), (parent,), [array, array]))
+    inputs = (x if isinstance(x, Tensor) else array,)
+    return wrap(array, Node(CLONE, {}, inputs, (parent,), (parent is not None,), [array, array]))
 
 
 def differentiable_array(x, what):

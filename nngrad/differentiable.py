@@ -5,19 +5,18 @@
 
 import numpy as np
 
-from nngrad.engine import needs
 from nngrad.functions import ops
 from nngrad.graph import Node, vertex, wrap
 from nngrad.memory import OUTDATED, is_changed, memory_of, share_memory
 from nngrad.tensor import Tensor
 
 
-def pull_tensors(node, g, wanted=None):
-    """From the cotangent of a Node's output those of its inputs; `wanted`: for which parents, or all."""
+def pull_tensors(node, g, needs):
+    """From the cotangent of a Node's output those of its inputs; `needs`: which of them are wanted."""
     inputs, y = values_in_graph(node)
     if node.op.many:
         g = tuple(g[i] if i in g else wrap(np.zeros_like(y)) for i, y in enumerate(node.output))
-    return node.op.pullback(ops, g, inputs, y, needs=needs(node, wanted), **node.params)
+    return node.op.pullback(ops, g, inputs, y, needs=needs, **node.params)
 
 
 def push_tensors(node, tangents):
@@ -42,7 +41,7 @@ def values_in_graph(node):
             x = twin
         inputs.append(x if x is None or isinstance(x, Tensor) else wrap(x))
     if node.op.many:
-        outputs = (wrap(y, Node(node.op, {}, (), (node,), [y], index=i)) for i, y in enumerate(node.output))
+        outputs = (wrap(y, Node(node.op, {}, (), (node,), (True,), [y], index=i)) for i, y in enumerate(node.output))
         return tuple(inputs), tuple(outputs)
     y = wrap(node.output, node)
     memory_of(y)

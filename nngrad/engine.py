@@ -37,70 +37,107 @@ def apply(op, *inputs, **params):
     where NumPy does, naming the op and the shapes, and RuntimeError for an outdated view.
     """
     arguments = inputs
-    values = arrays_of(op, inputs)
-    if values is None:
-        inputs, values = conform(op, inputs)
+    inputs, values = conform(op, inputs)
     if params:
         params = plain_parameters(op, params)
-    parents = parents_of(op, inputs) if graph.Tensor.grad_is_enabled else None
+    parents, needs = parents_of(op, inputs) if graph.Tensor.grad_is_enabled else (None, None)
     try:
         forward = op.kernel if parents is None else op.forward
-        large = op.cost and op.cost * values[0].size > WORTH_TILES
-        result = by_tiles(forward, values, **params) if large else forward(*values, **params)
+        if op.cost and op.cost * values[0].size > WORTH_TILES:
+            result = by_tiles(forward, values, **params)
+        else:
+            result = forward(*values, **params)
     except (ValueError, IndexError, TypeError) as error:
         raise misfit(op.name, values, params, error) from error
-    if op.many:
-        return several(op, params, inputs, parents, [*values, result], arguments)
-
     y = result[0] if op.saves and parents is not None else result
     node = None
-    if parents is not None and y.dtype.kind == "f":
-        values.extend(result if op.saves else (y,))
-        node = Node(op, params, inputs, parents, values, arguments)
+    if parents is not None and (op.many or y.dtype.kind == "f"):
+        if op.saves:
+            values.extend(result)
+        else:
+            values.append(y)
+        if op.takes_any_number:
+            values.append(tuple(values[: len(inputs)]))
+        node = Node(op, params, inputs, parents, needs, values, arguments)
+    if op.many:
+        return several(y, inputs, node)
     out = wrap(y, node)
     if y.base is not None or y is values[0]:
         share_with_inputs(out, inputs)
     return out
 
 
-def arrays_of(op, inputs):
-    """The arrays of inputs that are Tensors of one dtype, one that suits the op; None if they are not."""
-    arrays = []
-    for x in inputs:
-        if not isinstance(x, graph.Tensor):
-            return None
-        arrays.append(x._data)
-        if x._data.dtype is not arrays[0].dtype:
-            return None
-    return arrays if op.keeps_integers or (arrays and arrays[0].dtype.kind == "f") else None
+def apply_two(op, a, b):
+    """`apply(op, a, b)` in a straight line, for operators: a Tensor and another, or a number, and nothing special.
+
+    Small graphs are made of these, and there a step of Python takes as long as a hundred elements.
+    """
+    Tensor = graph.Tensor
+    if not Tensor.grad_is_enabled:
+        return apply(op, a, b)
+    x1 = x2 = parent1 = parent2 = None
+    given = (a, b)
+    if type(a) is Tensor:
+        x1 = a._data
+        if a._memory is not None:
+            refuse_outdated(op.name, a)
+        if a._requires_grad:
+            parent1 = a._node or a
+    elif type(a) is not float and type(a) is not int:
+        return apply(op, a, b)
+    if type(b) is Tensor:
+        x2 = b._data
+        if b._memory is not None:
+            refuse_outdated(op.name, b)
+        if b._requires_grad:
+            parent2 = b._node or b
+    elif type(b) is not float and type(b) is not int:
+        return apply(op, a, b)
+    if parent1 is None and parent2 is None:
+        return apply(op, a, b)
+    if x1 is None:
+        a = x1 = np.asarray(a, x2.dtype)
+    elif x2 is None:
+        b = x2 = np.asarray(b, x1.dtype)
+    if x1.dtype is not x2.dtype or op.cost * x1.size > WORTH_TILES:
+        return apply(op, *given)
+    try:
+        y = op.forward(x1, x2)
+    except ValueError as error:
+        raise misfit(op.name, [x1, x2], {}, error) from error
+    needs = (parent1 is not None, parent2 is not None)
+    return wrap(y, Node(op, {}, (a, b), (parent1, parent2), needs, [x1, x2, y], given))
 
 
 def parents_of(op, inputs):
-    """For each input the vertex to which its gradient goes, or None; no list but None if there is none at all."""
-    parents = [None] * len(inputs)
-    found = False
-    carries = op.differentiable if False in op.differentiable else None  # None: every input does
-    for i, x in enumerate(inputs):
+    """For each input the vertex to which its gradient goes, or None, and whether there is one; (None, None) if nowhere.
+
+    Raises RuntimeError for an outdated view.
+    """
+    parents, needs = [], []
+    for x in inputs:
+        parent = None
         if isinstance(x, graph.Tensor):
             if x._memory is not None:
                 refuse_outdated(op.name, x)
-            if x._requires_grad and (carries is None or carries[i]):
-                parents[i] = x._node or x
-                found = True
-    return parents if found else None
+            if x._requires_grad:
+                parent = x._node or x
+        parents.append(parent)
+        needs.append(parent is not None)
+    if not op.all_differentiable:
+        needs = [need and carries for need, carries in zip(needs, op.differentiable, strict=True)]
+        parents = [parent if need else None for parent, need in zip(parents, needs, strict=True)]
+    return (parents, needs) if True in needs else (None, None)
 
 
-def several(op, params, inputs, parents, values, arguments):
-    """The output Tensors of an op with several outputs, each with a Node of its own behind it."""
-    outputs = values[-1]
-    if parents is None:
-        tensors = tuple(wrap(y) for y in outputs)
-    else:
-        whole = Node(op, params, inputs, parents, values, arguments)
-        tensors = tuple(wrap(y, Node(op, params, (), (whole,), [y], arguments, i)) for i, y in enumerate(outputs))
-    for out in tensors:
-        share_with_inputs(out, inputs)
-    return tensors
+def several(outputs, inputs, whole):
+    """The output Tensors of an op with several outputs, each with a Node of its own behind it, before that of the op."""
+    tensors = []
+    for i, y in enumerate(outputs):
+        node = whole and Node(whole.op, whole.params, (), (whole,), (True,), [y], whole.arguments, i)
+        tensors.append(wrap(y, node))
+        share_with_inputs(tensors[-1], inputs)
+    return tuple(tensors)
 
 
 # --- walking ---------------------------------------------------------------------------------------------------------
@@ -111,58 +148,45 @@ def history(root):
     nodes, forged, seen, stack = [], False, {root}, [root]
     while stack:
         at = stack.pop()
-        forged = forged or at._prev is not None
-        if isinstance(at, Node):
-            if at.values is None:
-                raise RuntimeError(
-                    f"trying to go backward through the graph a second time: the values saved by "
-                    f"{at.op.name} were freed by the first; use backward(retain_graph=True) there"
-                )
-            if at.number < memory.last_change and at.index is None:
-                check_unchanged(at)
-            nodes.append(at)
-            for parent in at.parents:
-                if parent is not None and parent not in seen:
-                    seen.add(parent)
-                    stack.append(parent)
+        if at._prev is not None:
+            forged = True
+        if not isinstance(at, Node):
+            continue
+        if at.values is None:
+            raise RuntimeError(
+                f"trying to go backward through the graph a second time: the values saved by "
+                f"{at.op.name} were freed by the first; use backward(retain_graph=True) there"
+            )
+        if at.number < memory.last_change and at.index is None:
+            check_unchanged(at)
+        nodes.append(at)
+        for parent in at.parents:
+            if parent is not None and parent not in seen:
+                seen.add(parent)
+                stack.append(parent)
     if forged:
         refuse_cycle(root)
     nodes.sort(key=attrgetter("number"), reverse=True)
     return nodes
 
 
-def pull_arrays(node, g, wanted=None):
-    """From the cotangent of a Node's output those of its inputs, by its kernel; `wanted`: for which parents, or all."""
+def pull_arrays(node, g, needs):
+    """From the cotangent of a Node's output those of its inputs, by its kernel; `needs`: which of them are wanted."""
     op = node.op
     if op.many:
         g = tuple(g[i] if i in g else np.zeros_like(y) for i, y in enumerate(node.output))
-    if len(op.inputs) == 1 and op.inputs[0][0] != "*":
-        options = node.params
-    else:
-        options = {**node.params, "needs": needs(node, wanted)}
-    if op.vjp_cost and op.vjp_cost * g.size > WORTH_TILES:
-        found = by_tiles(op.vjp, [g, *residuals(node)], **options)
-    else:
-        found = op.vjp(g, *residuals(node), **options)
-    return found if isinstance(found, tuple) else (found,)
+    elif op.vjp_cost and op.vjp_cost * g.size > WORTH_TILES:
+        options = {"needs": needs} if op.needs else {}
+        found = by_tiles(op.vjp, [g, *op.residuals_of(node.values)], **options, **node.params)
+        return found if isinstance(found, tuple) else (found,)
+    if op.needs:
+        return op.vjp(g, *op.residuals_of(node.values), needs, **node.params)
+    return (op.vjp(g, *op.residuals_of(node.values), **node.params),)
 
 
 def push_arrays(node, tangents):
     """From the tangents of a Node's inputs, None where there is none, that of its output, by its kernel."""
-    return node.op.jvp(*tangents, *residuals(node), **node.params)
-
-
-def residuals(node):
-    """What the kernels of a Node's derivatives read; -1 stands for all inputs of an op that takes any number."""
-    values = node.values
-    return [values[i] if i >= 0 else tuple(values[: len(node.inputs)]) for i in node.op.residuals]
-
-
-def needs(node, wanted):
-    """For each input of a Node whether its cotangent is wanted; `wanted`: the vertices where it is, None for all."""
-    if wanted is None:
-        return tuple([parent is not None for parent in node.parents])
-    return tuple([parent in wanted for parent in node.parents])
+    return node.op.jvp(*tangents, *node.op.residuals_of(node.values), **node.params)
 
 
 def pull_back(root, g, targets=None, pull=pull_arrays, retain_graph=False):
@@ -184,14 +208,18 @@ def pull_back(root, g, targets=None, pull=pull_arrays, retain_graph=False):
                 cotangents[node] = g
             if node.index is not None:
                 cotangents.setdefault(node.parents[0], {})[node.index] = g
-            elif wanted is None or not wanted.isdisjoint(node.parents):
-                for parent, dx in zip(node.parents, pull(node, g, wanted), strict=True):
-                    if parent is None or dx is None:
-                        continue
-                    if parent in cotangents:
-                        dx = add(cotangents[parent], dx, in_place=parent in sums)
-                        sums.add(parent)
-                    cotangents[parent] = dx
+            else:
+                needs = node.needs if wanted is None else [parent in wanted for parent in node.parents]
+                if True in needs:
+                    parents = node.parents
+                    for i, dx in enumerate(pull(node, g, needs)):
+                        parent = parents[i]
+                        if dx is None or parent is None:
+                            continue
+                        if parent in cotangents:
+                            dx = add(cotangents[parent], dx, in_place=parent in sums)
+                            sums.add(parent)
+                        cotangents[parent] = dx
         if not retain_graph:
             node.free()
     return cotangents

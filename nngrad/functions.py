@@ -11,7 +11,7 @@ from inspect import signature
 import numpy as np
 
 from nngrad import graph
-from nngrad.engine import OPS, Op, apply
+from nngrad.engine import OPS, Op, apply, apply_two
 from nngrad.graph import wrap
 from nngrad.inputs import misfit, real_dtype
 
@@ -117,7 +117,7 @@ def matmul(a, b):
         a = apply(OPS["expand_dims"], a, axis=0)
     if column:
         b = apply(OPS["expand_dims"], b, axis=1)
-    y = apply(OPS["matmul"], a, b)
+    y = apply_two(OPS["matmul"], a, b)
     return apply(OPS["squeeze"], y, axis=(-2,) * row + (-1,) * column) if row or column else y
 
 

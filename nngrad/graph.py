@@ -21,26 +21,32 @@ class Node:
     op, params: the op and its parameters.
     inputs: the Tensors, constant arrays and None that its kernel was called with.
     parents: for each input the vertex to which its gradient goes, or None.
-    values: [*input arrays, output, *saved]; residuals are picked from it. None once backward has freed it.
+    needs: for each input whether there is one.
+    values: [*input arrays, output, *saved]; residuals are picked from it. None once backward has freed it. An op that
+        takes any number of inputs has them once more at the end, as a tuple.
     arguments: what the op was called with: other Tensors than `inputs` where these had to be cast.
     index: for ops with several outputs, each output has a Node of its own, whose only parent is the op's.
+    number: when it was recorded.
+    memory: the Memory of the output, as soon as somebody keeps one.
+    retained: a weak reference to the Tensor whose `grad` is wanted though it is no leaf.
     """
 
     __slots__ = (
-        "_prev", "arguments", "index", "inputs", "memory", "number", "op", "params", "parents", "retained", "values",
+        "_prev", "arguments", "index", "inputs", "memory", "needs", "number", "op", "params", "parents", "retained",
+        "values",
     )  # fmt: skip
 
-    def __init__(self, op, params, inputs, parents, values, arguments=None, index=None):
+    def __init__(self, op, params, inputs, parents, needs, values, arguments=None, index=None):
         self.op = op
         self.params = params
         self.inputs = inputs
         self.parents = parents
+        self.needs = needs
         self.values = values
         self.arguments = inputs if arguments is None else arguments
         self.index = index
         self.number = tick()
-        self.memory = None  # the Memory of the output, as soon as somebody keeps one
-        self.retained = None  # a weak reference to the Tensor whose `grad` is wanted though it is no leaf
+        self.memory = self.retained = None
         self._prev = None  # what `Tensor.prev` gave or was given
 
     @property

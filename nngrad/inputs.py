@@ -37,6 +37,32 @@ def conform(op, inputs):
     numbers take the dtype of the other inputs. A Tensor of another dtype is cast by an op like any other, whose
     derivative casts back.
     """
+    arrays, dtype, numbers = [], None, []
+    for x in inputs:
+        if isinstance(x, graph.Tensor):
+            x = x._data
+            if x.dtype is not dtype:
+                if dtype is not None:
+                    return cast(op, inputs)
+                dtype = x.dtype
+        elif type(x) is float or type(x) is int:
+            numbers.append(len(arrays))
+        else:
+            return cast(op, inputs)
+        arrays.append(x)
+    if dtype is None or not (dtype.kind == "f" or op.keeps_integers):
+        return cast(op, inputs)
+    if numbers:
+        if dtype.kind != "f" or not op.all_differentiable:
+            return cast(op, inputs)
+        inputs = list(inputs)
+        for i in numbers:
+            inputs[i] = arrays[i] = np.asarray(arrays[i], dtype)
+    return inputs, arrays
+
+
+def cast(op, inputs):
+    """The same for inputs of any kind and dtype."""
     inputs = list(inputs)
     several = len(op.inputs) != len(inputs)  # of an op that takes any number of inputs, and declares one
     places, dtypes, numbers = [], [], []  # places: of the differentiable inputs

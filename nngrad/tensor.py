@@ -9,7 +9,7 @@ import numpy as np
 from nngrad import graph, modes, structure
 from nngrad.assignment import assign
 from nngrad.backward import backward
-from nngrad.engine import OPS, TensorMethods, apply
+from nngrad.engine import OPS, TensorMethods, apply, apply_two
 from nngrad.functions import (
     CLIP_GRADIENT,
     CLONE,
@@ -238,34 +238,34 @@ class Tensor(TensorMethods):
     # --- operators ---
 
     def __add__(self, other):
-        return apply(ADD, self, other)
+        return apply_two(ADD, self, other)
 
     def __radd__(self, other):
-        return apply(ADD, other, self)
+        return apply_two(ADD, other, self)
 
     def __sub__(self, other):
-        return apply(SUBTRACT, self, other)
+        return apply_two(SUBTRACT, self, other)
 
     def __rsub__(self, other):
-        return apply(SUBTRACT, other, self)
+        return apply_two(SUBTRACT, other, self)
 
     def __mul__(self, other):
-        return apply(MULTIPLY, self, other)
+        return apply_two(MULTIPLY, self, other)
 
     def __rmul__(self, other):
-        return apply(MULTIPLY, other, self)
+        return apply_two(MULTIPLY, other, self)
 
     def __truediv__(self, other):
-        return apply(DIVIDE, self, other)
+        return apply_two(DIVIDE, self, other)
 
     def __rtruediv__(self, other):
-        return apply(DIVIDE, other, self)
+        return apply_two(DIVIDE, other, self)
 
     def __pow__(self, other):
-        return apply(POWER, self, other)
+        return apply_two(POWER, self, other)
 
     def __rpow__(self, other):
-        return apply(POWER, other, self)
+        return apply_two(POWER, other, self)
 
     def __matmul__(self, other):
         return matmul(self, other)

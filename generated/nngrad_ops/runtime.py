@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
+from operator import itemgetter
 
 import numpy as np
 
@@ -30,13 +31,18 @@ class Op:
         forward: the same for the engine: arrays -> y, or (y, *saved) where `saves`, or a tuple of arrays where `many`.
         saves: how many intermediates forward returns for backward.
         many: whether the op has several outputs.
-        residuals: what vjp and jvp take, as positions in [*inputs, y, *saved]; -1 is the tuple of all inputs.
+        residuals: what vjp and jvp take, as positions in [*inputs, y, *saved]; -1 is the tuple of all inputs, which
+            stands at the end for an op that takes any number of them.
         reads_values: those of the residuals whose values matter, not only their shape.
         vjp: (g, *residuals[, needs], **params) -> cotangents.
         jvp: (*tangents, *residuals, **params) -> the output's tangent.
         pullback, pushforward: the same over Tensors, to be differentiated again.
         cost, vjp_cost: of the kernels of an elementwise op, in multiplications of an array; 0 for other ops, which are
             not taken tile by tile.
+        takes_any_number: whether one of the inputs stands for any number of tensors.
+        needs: whether vjp returns a tuple of cotangents, and is told which of them are wanted.
+        all_differentiable: whether every input carries a gradient.
+        residuals_of: picks the residuals.
     """
 
     name: str
@@ -59,6 +65,26 @@ class Op:
     pushforward: Callable
     cost: int = 0
     vjp_cost: int = 0
+    takes_any_number: bool = field(init=False)
+    needs: bool = field(init=False)
+    all_differentiable: bool = field(init=False)
+    residuals_of: Callable = field(init=False)
+
+    def __post_init__(self):
+        def derive(name, value):
+            object.__setattr__(self, name, value)
+
+        derive("takes_any_number", any(name[0] == "*" for name in self.inputs))
+        derive("needs", len(self.inputs) > 1 or self.takes_any_number)
+        derive("all_differentiable", all(self.differentiable))
+        derive("residuals_of", _picker(self.residuals))
+
+
+def _picker(places):
+    """A function that returns the values at these places as a tuple."""
+    if len(places) > 1:
+        return itemgetter(*places)
+    return (lambda values: (values[places[0]],)) if places else (lambda values: ())
 
 
 # --- shapes -----------------------------------------------------------------------------------------------------------
@@ -101,7 +127,7 @@ def drop_axis(y, axis, keepdims: bool):
 def unbroadcast(x, shape):
     """Undo broadcasting: sum x over the axes along which `shape` was repeated; repeat it where x is the shorter."""
     if x.shape == shape:
-        return np.asarray(x)
+        return x if isinstance(x, np.ndarray) else np.asarray(x)
     common = np.broadcast_shapes(x.shape, shape)
     if x.shape != common:
         x = np.broadcast_to(x, common)

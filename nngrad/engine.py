@@ -131,7 +131,7 @@ def parents_of(op, inputs):
 
 
 def several(outputs, inputs, whole):
-    """The output Tensors of an op with several outputs, each with a Node of its own behind it, before that of the op."""
+    """The output Tensors of an op with several outputs, each with a Node of its own, whose parent is the op's."""
     tensors = []
     for i, y in enumerate(outputs):
         node = whole and Node(whole.op, whole.params, (), (whole,), (True,), [y], whole.arguments, i)
@@ -176,8 +176,8 @@ def pull_arrays(node, g, needs):
     if op.many:
         g = tuple(g[i] if i in g else np.zeros_like(y) for i, y in enumerate(node.output))
     elif op.vjp_cost and op.vjp_cost * g.size > WORTH_TILES:
-        options = {"needs": needs} if op.needs else {}
-        found = by_tiles(op.vjp, [g, *op.residuals_of(node.values)], **options, **node.params)
+        options = {"needs": needs, **node.params} if op.needs else node.params
+        found = by_tiles(op.vjp, [g, *op.residuals_of(node.values)], **options)
         return found if isinstance(found, tuple) else (found,)
     if op.needs:
         return op.vjp(g, *op.residuals_of(node.values), needs, **node.params)

@@ -27,13 +27,14 @@ def lenet(nn, loaded, p):
 
 def training(loss_of, model, optimizer, x, labels):
     """A step of an optimizer, which returns the loss and the gradients."""
+    parameters = list(model.parameters())
 
     def step():
         optimizer.zero_grad()
         loss = loss_of(model(x), labels)
         loss.backward()
         optimizer.step()
-        return (loss, *(p.grad for p in model.parameters()))
+        return (loss, *(p.grad for p in parameters))
 
     return step
 

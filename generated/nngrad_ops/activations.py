@@ -1070,7 +1070,7 @@ def softmax(x, axis=-1):
     """
     shift_x = runtime.shift(x, axis)
     e = runtime.exp_shifted(x, shift_x)
-    sum_e = np.add.reduce(e, axis, keepdims=True)
+    sum_e = runtime.sum_rows(e, axis)
     return np.divide(e, sum_e, out=e)
 
 
@@ -1088,11 +1088,11 @@ softmax_jvp = softmax_vjp  # the Jacobian is symmetric
 
 def log_softmax_and_residuals(x, axis=-1):
     """`log_softmax` with what its derivatives reuse."""
-    max_x = np.maximum.reduce(x, axis, keepdims=True)
+    max_x = runtime.max_rows(x, axis)
     below_max = np.subtract(x, max_x, out=...)
     shift_x = runtime.shift(x, axis)
     exp_x = runtime.exp_shifted(x, shift_x)
-    sum_exp_x = np.add.reduce(exp_x, axis, keepdims=True)
+    sum_exp_x = runtime.sum_rows(exp_x, axis)
     log_sum_exp_x = runtime.log_excess(sum_exp_x, exp_x, axis)
     y = np.subtract(below_max, log_sum_exp_x, out=below_max)
     return y, exp_x, sum_exp_x
@@ -1115,14 +1115,13 @@ def log_softmax(x, axis=-1):
 
 def log_softmax_vjp(g, exp_x, sum_exp_x, axis=-1):
     """Cotangent of `log_softmax`'s input."""
-    t = np.multiply(exp_x, np.add.reduce(g, axis, keepdims=True) / sum_exp_x, out=...)
+    t = np.multiply(exp_x, runtime.sum_rows(g, axis) / sum_exp_x, out=...)
     return np.subtract(g, t, out=t)
 
 
 def log_softmax_jvp(dx, exp_x, sum_exp_x, axis=-1):
     """Tangent of `log_softmax`'s output."""
-    t = np.multiply(dx, exp_x, out=...)
-    return np.subtract(dx, np.add.reduce(t, axis, keepdims=True) / sum_exp_x, out=...)
+    return np.subtract(dx, runtime.sum_products(dx, exp_x, axis) / sum_exp_x, out=...)
 
 
 # --- sigmoid ---

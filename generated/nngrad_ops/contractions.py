@@ -46,6 +46,45 @@ def matmul_jvp(da, db, a, b):
     return runtime.summed(terms)
 
 
+# --- matmul_transposed ---
+
+
+def matmul_transposed(a, b):
+    """Matrix product of a and the transpose of b: every row of one with every row of the other.
+
+    Formula:
+        return sum(a[i, k] * b[j, k], k)
+
+    Derivative:
+        da: ij,jk->ik
+        db: ij,ik->jk
+
+    Shapes: a (i, k), b (j, k) -> (i, j).
+    Residuals: a, b.
+    """
+    return np.matmul(a, b.swapaxes(-1, -2))
+
+
+def matmul_transposed_vjp(g, a, b, needs):
+    """Cotangents of `matmul_transposed`'s inputs."""
+    da = db = None
+    if needs[0]:
+        da = np.matmul(g, b)
+    if needs[1]:
+        db = np.matmul(g.swapaxes(-1, -2), a)
+    return da, db
+
+
+def matmul_transposed_jvp(da, db, a, b):
+    """Tangent of `matmul_transposed`'s output."""
+    terms = []
+    if da is not None:
+        terms.append(np.matmul(da, b.swapaxes(-1, -2)))
+    if db is not None:
+        terms.append(np.matmul(a, db.swapaxes(-1, -2)))
+    return runtime.summed(terms)
+
+
 # --- vecdot ---
 
 
@@ -219,9 +258,11 @@ def correlate1d(x, weight, step=1, dilation=1):
     Residuals: x, weight.
     """
     return runtime.contract(
-        "ngcip,gocp->ngio",
-        runtime.windows(x, axes=(-1,), size=(weight.shape[-1],), step=(step,), dilation=(dilation,)),
+        "gocp,ngcip->ngio",
         weight,
+        runtime.windows(
+            runtime.examples_last(x), axes=(-1,), size=(weight.shape[-1],), step=(step,), dilation=(dilation,)
+        ),
     )
 
 
@@ -230,7 +271,7 @@ def correlate1d_vjp(g, x, weight, needs, step=1, dilation=1):
     dx = dweight = None
     if needs[0]:
         dx = runtime.add_windows(
-            runtime.contract("ngio,gocp->ngcip", g, weight),
+            runtime.contract("gocp,ngio->ngcip", weight, g),
             shape=x.shape,
             axes=(-1,),
             size=(weight.shape[-1],),
@@ -239,9 +280,11 @@ def correlate1d_vjp(g, x, weight, needs, step=1, dilation=1):
         )
     if needs[1]:
         dweight = runtime.contract(
-            "ngio,ngcip->gocp",
+            "ngcip,ngio->gocp",
+            runtime.windows(
+                runtime.examples_last(x), axes=(-1,), size=(weight.shape[-1],), step=(step,), dilation=(dilation,)
+            ),
             g,
-            runtime.windows(x, axes=(-1,), size=(weight.shape[-1],), step=(step,), dilation=(dilation,)),
         )
     return dx, dweight
 
@@ -252,17 +295,21 @@ def correlate1d_jvp(dx, dweight, x, weight, step=1, dilation=1):
     if dx is not None:
         terms.append(
             runtime.contract(
-                "ngcip,gocp->ngio",
-                runtime.windows(dx, axes=(-1,), size=(weight.shape[-1],), step=(step,), dilation=(dilation,)),
+                "gocp,ngcip->ngio",
                 weight,
+                runtime.windows(
+                    runtime.examples_last(dx), axes=(-1,), size=(weight.shape[-1],), step=(step,), dilation=(dilation,)
+                ),
             ),
         )
     if dweight is not None:
         terms.append(
             runtime.contract(
-                "ngcip,gocp->ngio",
-                runtime.windows(x, axes=(-1,), size=(weight.shape[-1],), step=(step,), dilation=(dilation,)),
+                "gocp,ngcip->ngio",
                 dweight,
+                runtime.windows(
+                    runtime.examples_last(x), axes=(-1,), size=(weight.shape[-1],), step=(step,), dilation=(dilation,)
+                ),
             ),
         )
     return runtime.summed(terms)
@@ -285,15 +332,15 @@ def correlate2d(x, weight, step1=1, step2=1, dilation1=1, dilation2=1):
     Residuals: x, weight.
     """
     return runtime.contract(
-        "ngcijpq,gocpq->ngijo",
+        "gocpq,ngcijpq->ngijo",
+        weight,
         runtime.windows(
-            x,
+            runtime.examples_last(x),
             axes=(-2, -1),
             size=(weight.shape[-2], weight.shape[-1]),
             step=(step1, step2),
             dilation=(dilation1, dilation2),
         ),
-        weight,
     )
 
 
@@ -302,7 +349,7 @@ def correlate2d_vjp(g, x, weight, needs, step1=1, step2=1, dilation1=1, dilation
     dx = dweight = None
     if needs[0]:
         dx = runtime.add_windows(
-            runtime.contract("ngijo,gocpq->ngcijpq", g, weight),
+            runtime.contract("gocpq,ngijo->ngcijpq", weight, g),
             shape=x.shape,
             axes=(-2, -1),
             size=(weight.shape[-2], weight.shape[-1]),
@@ -311,15 +358,15 @@ def correlate2d_vjp(g, x, weight, needs, step1=1, step2=1, dilation1=1, dilation
         )
     if needs[1]:
         dweight = runtime.contract(
-            "ngijo,ngcijpq->gocpq",
-            g,
+            "ngcijpq,ngijo->gocpq",
             runtime.windows(
-                x,
+                runtime.examples_last(x),
                 axes=(-2, -1),
                 size=(weight.shape[-2], weight.shape[-1]),
                 step=(step1, step2),
                 dilation=(dilation1, dilation2),
             ),
+            g,
         )
     return dx, dweight
 
@@ -330,29 +377,29 @@ def correlate2d_jvp(dx, dweight, x, weight, step1=1, step2=1, dilation1=1, dilat
     if dx is not None:
         terms.append(
             runtime.contract(
-                "ngcijpq,gocpq->ngijo",
+                "gocpq,ngcijpq->ngijo",
+                weight,
                 runtime.windows(
-                    dx,
+                    runtime.examples_last(dx),
                     axes=(-2, -1),
                     size=(weight.shape[-2], weight.shape[-1]),
                     step=(step1, step2),
                     dilation=(dilation1, dilation2),
                 ),
-                weight,
             ),
         )
     if dweight is not None:
         terms.append(
             runtime.contract(
-                "ngcijpq,gocpq->ngijo",
+                "gocpq,ngcijpq->ngijo",
+                dweight,
                 runtime.windows(
-                    x,
+                    runtime.examples_last(x),
                     axes=(-2, -1),
                     size=(weight.shape[-2], weight.shape[-1]),
                     step=(step1, step2),
                     dilation=(dilation1, dilation2),
                 ),
-                dweight,
             ),
         )
     return runtime.summed(terms)

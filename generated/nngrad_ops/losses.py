@@ -1089,11 +1089,11 @@ def cross_entropy_and_residuals(input, target, axis=-1, reduction="mean"):
     """`cross_entropy` with what its derivatives reuse."""
     target = np.expand_dims(target, axis)
     input_at_target = np.take_along_axis(input, target, axis)
-    max_input = np.maximum.reduce(input, axis, keepdims=True)
+    max_input = runtime.max_rows(input, axis)
     below_max_at_target = input_at_target - max_input
     shift_input = runtime.shift(input, axis)
     exp_input = runtime.exp_shifted(input, shift_input)
-    sum_exp_input = np.add.reduce(exp_input, axis, keepdims=True)
+    sum_exp_input = runtime.sum_rows(exp_input, axis)
     log_sum_exp_input = runtime.log_excess(sum_exp_input, exp_input, axis)
     log_softmax_input_at_target = below_max_at_target - log_sum_exp_input
     y = -log_softmax_input_at_target
@@ -1131,6 +1131,5 @@ def cross_entropy_vjp(g, input, target, exp_input, sum_exp_input, needs, axis=-1
 def cross_entropy_jvp(dinput, dtarget, input, target, exp_input, sum_exp_input, axis=-1, reduction="mean"):
     """Tangent of `cross_entropy`'s output."""
     target = np.expand_dims(target, axis)
-    t = np.multiply(dinput, exp_input, out=...)
-    dy = np.add.reduce(t, axis, keepdims=True) / sum_exp_input - np.take_along_axis(dinput, target, axis)
+    dy = runtime.sum_products(dinput, exp_input, axis) / sum_exp_input - np.take_along_axis(dinput, target, axis)
     return runtime.reduced(runtime.drop_axis(dy, axis, False), reduction)

@@ -2299,7 +2299,7 @@ def sum(x, axis=None, keepdims=False):
     Shapes: x of any shape; y without the axis, or with length 1 there for `keepdims`.
     Residuals: x.
     """
-    return np.add.reduce(x, axis, keepdims=keepdims, out=...)
+    return runtime.drop_axis(runtime.sum_rows(x, axis), axis, keepdims)
 
 
 def sum_vjp(g, x, axis=None, keepdims=False):
@@ -2310,7 +2310,7 @@ def sum_vjp(g, x, axis=None, keepdims=False):
 
 def sum_jvp(dx, x, axis=None, keepdims=False):
     """Tangent of `sum`'s output."""
-    dy = np.add.reduce(dx, axis, keepdims=True)
+    dy = runtime.sum_rows(dx, axis)
     return runtime.drop_axis(dy, axis, keepdims)
 
 
@@ -2342,8 +2342,7 @@ def prod_vjp(g, x, axis=None, keepdims=False):
 def prod_jvp(dx, x, axis=None, keepdims=False):
     """Tangent of `prod`'s output."""
     t = runtime.product_of_others(x, axis)
-    t = np.multiply(dx, t, out=t)
-    dy = np.add.reduce(t, axis, keepdims=True)
+    dy = runtime.sum_products(dx, t, axis)
     return runtime.drop_axis(dy, axis, keepdims)
 
 
@@ -2362,7 +2361,7 @@ def max(x, axis=None, keepdims=False):
     Shapes: x of any shape; y without the axis, or with length 1 there for `keepdims`.
     Residuals: x, y.
     """
-    return np.maximum.reduce(x, axis, keepdims=keepdims, out=...)
+    return runtime.drop_axis(runtime.max_rows(x, axis), axis, keepdims)
 
 
 def max_vjp(g, x, y, axis=None, keepdims=False):
@@ -2377,8 +2376,7 @@ def max_jvp(dx, x, y, axis=None, keepdims=False):
     """Tangent of `max`'s output."""
     y = y.reshape(runtime.kept_shape(x.shape, axis))
     mask = x == y
-    t = np.multiply(dx, mask, out=...)
-    dy = np.add.reduce(t, axis, keepdims=True) / np.add.reduce(mask, axis, keepdims=True, dtype=dx.dtype)
+    dy = runtime.sum_products(dx, mask, axis) / np.add.reduce(mask, axis, keepdims=True, dtype=dx.dtype)
     return runtime.drop_axis(dy, axis, keepdims)
 
 
@@ -2412,8 +2410,7 @@ def min_jvp(dx, x, y, axis=None, keepdims=False):
     """Tangent of `min`'s output."""
     y = y.reshape(runtime.kept_shape(x.shape, axis))
     mask = x == y
-    t = np.multiply(dx, mask, out=...)
-    dy = np.add.reduce(t, axis, keepdims=True) / np.add.reduce(mask, axis, keepdims=True, dtype=dx.dtype)
+    dy = runtime.sum_products(dx, mask, axis) / np.add.reduce(mask, axis, keepdims=True, dtype=dx.dtype)
     return runtime.drop_axis(dy, axis, keepdims)
 
 
@@ -2432,7 +2429,7 @@ def mean(x, axis=None, keepdims=False):
     Shapes: x of any shape; y without the axis, or with length 1 there for `keepdims`.
     Residuals: x.
     """
-    sum_x = np.add.reduce(x, axis, keepdims=True)
+    sum_x = runtime.sum_rows(x, axis)
     return runtime.drop_axis(sum_x / runtime.count(x.shape, axis), axis, keepdims)
 
 
@@ -2444,7 +2441,7 @@ def mean_vjp(g, x, axis=None, keepdims=False):
 
 def mean_jvp(dx, x, axis=None, keepdims=False):
     """Tangent of `mean`'s output."""
-    dy = np.add.reduce(dx, axis, keepdims=True) / runtime.count(x.shape, axis)
+    dy = runtime.sum_rows(dx, axis) / runtime.count(x.shape, axis)
     return runtime.drop_axis(dy, axis, keepdims)
 
 
@@ -2453,14 +2450,13 @@ def mean_jvp(dx, x, axis=None, keepdims=False):
 
 def var_and_residuals(x, axis=None, ddof=0, keepdims=False):
     """`var` with what its derivatives reuse."""
-    sum_x = np.add.reduce(x, axis, keepdims=True)
+    sum_x = runtime.sum_rows(x, axis)
     n = runtime.count(x.shape, axis)
     mean_x = sum_x / n
     error_centred = runtime.mean_error(x, mean_x, axis)
     nearly_centred = np.subtract(x, mean_x, out=...)
     centred = np.subtract(nearly_centred, error_centred, out=nearly_centred)
-    t = np.multiply(centred, centred, out=centred)
-    sum_centred = np.add.reduce(t, axis, keepdims=True)
+    sum_centred = runtime.sum_products(centred, centred, axis)
     y = sum_centred / (n - ddof)
     return runtime.drop_axis(y, axis, keepdims), mean_x, error_centred
 
@@ -2493,8 +2489,7 @@ def var_jvp(dx, x, mean_x, error_centred, axis=None, ddof=0, keepdims=False):
     """Tangent of `var`'s output."""
     nearly_centred = np.subtract(x, mean_x, out=...)
     centred = np.subtract(nearly_centred, error_centred, out=nearly_centred)
-    t = np.multiply(dx, centred, out=centred)
-    dy = 2 * np.add.reduce(t, axis, keepdims=True) / (runtime.count(x.shape, axis) - ddof)
+    dy = 2 * runtime.sum_products(dx, centred, axis) / (runtime.count(x.shape, axis) - ddof)
     return runtime.drop_axis(dy, axis, keepdims)
 
 
@@ -2505,14 +2500,13 @@ def std_and_residuals(x, axis=None, ddof=0, keepdims=False):
     """`std` with what its derivatives reuse."""
     scale_x = runtime.scale(x, 2, 0, axis)
     scaled_x = runtime.scaled(x, scale_x)
-    sum_x = np.add.reduce(scaled_x, axis, keepdims=True)
+    sum_x = runtime.sum_rows(scaled_x, axis)
     n = runtime.count(x.shape, axis)
     mean_x = sum_x / n
     error_centred = runtime.mean_error(scaled_x, mean_x, axis)
     nearly_centred = np.subtract(scaled_x, mean_x, out=...)
     centred = np.subtract(nearly_centred, error_centred, out=nearly_centred)
-    t = np.multiply(centred, centred, out=...)
-    sum_centred = np.add.reduce(t, axis, keepdims=True)
+    sum_centred = runtime.sum_products(centred, centred, axis)
     var_x = sum_centred / (n - ddof)
     y1 = np.sqrt(var_x)
     y = scale_x * y1
@@ -2547,9 +2541,8 @@ def std_vjp(g, x, centred, var_x, y1, axis=None, ddof=0, keepdims=False):
 def std_jvp(dx, x, centred, var_x, y1, axis=None, ddof=0, keepdims=False):
     """Tangent of `std`'s output."""
     mask = var_x == 0
-    t = np.multiply(dx, centred, out=...)
-    u = np.add.reduce(t, axis, keepdims=True) / np.where(mask, 1, (runtime.count(x.shape, axis) - ddof) * y1)
-    dy = np.where(mask, 0, u)
+    t = runtime.sum_products(dx, centred, axis) / np.where(mask, 1, (runtime.count(x.shape, axis) - ddof) * y1)
+    dy = np.where(mask, 0, t)
     return runtime.drop_axis(dy, axis, keepdims)
 
 
@@ -2558,10 +2551,10 @@ def std_jvp(dx, x, centred, var_x, y1, axis=None, ddof=0, keepdims=False):
 
 def logsumexp_and_residuals(x, axis=None, keepdims=False):
     """`logsumexp` with what its derivatives reuse."""
-    max_x = np.maximum.reduce(x, axis, keepdims=True)
+    max_x = runtime.max_rows(x, axis)
     shift_x = runtime.shift(x, axis)
     exp_x = runtime.exp_shifted(x, shift_x)
-    sum_exp_x = np.add.reduce(exp_x, axis, keepdims=True)
+    sum_exp_x = runtime.sum_rows(exp_x, axis)
     y1 = runtime.log_excess(sum_exp_x, exp_x, axis)
     y = max_x + y1
     return runtime.drop_axis(y, axis, keepdims), exp_x, sum_exp_x
@@ -2590,8 +2583,7 @@ def logsumexp_vjp(g, x, exp_x, sum_exp_x, axis=None, keepdims=False):
 
 def logsumexp_jvp(dx, x, exp_x, sum_exp_x, axis=None, keepdims=False):
     """Tangent of `logsumexp`'s output."""
-    t = np.multiply(dx, exp_x, out=...)
-    dy = np.add.reduce(t, axis, keepdims=True) / sum_exp_x
+    dy = runtime.sum_products(dx, exp_x, axis) / sum_exp_x
     return runtime.drop_axis(dy, axis, keepdims)
 
 
@@ -2602,20 +2594,19 @@ def nanvar_and_residuals(x, axis=None, ddof=0, keepdims=False):
     """`nanvar` with what its derivatives reuse."""
     mask = np.isnan(x)
     t = runtime.where(mask, 0, x)
-    nansum_x = np.add.reduce(t, axis, keepdims=True)
+    nansum_x = runtime.sum_rows(t, axis)
     t = runtime.where(mask, 0, 1)
     u = t.astype(x.dtype)
-    n = np.add.reduce(u, axis, keepdims=True)
+    n = runtime.sum_rows(u, axis)
     t = runtime.where(mask, 1, n)
     nanmean_x = np.divide(nansum_x, t, out=u)
     u = np.subtract(x, nanmean_x, out=nanmean_x)
     near = runtime.where(mask, 0, u)
-    sum_near = np.add.reduce(near, axis, keepdims=True)
+    sum_near = runtime.sum_rows(near, axis)
     t = np.divide(sum_near, t, out=t)
     u = np.subtract(near, t, out=near)
     centred = runtime.where(mask, 0, u)
-    t = np.multiply(centred, centred, out=t)
-    sum_centred = np.add.reduce(t, axis, keepdims=True)
+    sum_centred = runtime.sum_products(centred, centred, axis)
     y = sum_centred / (n - ddof)
     return runtime.drop_axis(y, axis, keepdims), n, centred
 
@@ -2654,11 +2645,11 @@ def nanvar_vjp(g, x, n, centred, axis=None, ddof=0, keepdims=False):
     w = np.negative(w, out=w)
     w = np.multiply(centred, w, out=w)
     t = runtime.where(mask, 0, w)
-    v = np.add(v, np.add.reduce(t, axis, keepdims=True), out=v)
+    v = np.add(v, runtime.sum_rows(t, axis), out=v)
     w = np.negative(v, out=w)
     t = runtime.where(mask, 0, w)
     u = runtime.where(mask, 1, n)
-    u = np.divide(np.add.reduce(t, axis, keepdims=True), u, out=u)
+    u = np.divide(runtime.sum_rows(t, axis), u, out=u)
     v = np.add(v, u, out=v)
     return runtime.where(mask, 0, v)
 
@@ -2668,15 +2659,15 @@ def nanvar_jvp(dx, x, n, centred, axis=None, ddof=0, keepdims=False):
     mask = np.isnan(x)
     t = runtime.where(mask, 0, dx)
     u = runtime.where(mask, 1, n)
-    v = np.divide(np.add.reduce(t, axis, keepdims=True), u, out=...)
+    v = np.divide(runtime.sum_rows(t, axis), u, out=...)
     v = np.subtract(dx, v, out=v)
     t = runtime.where(mask, 0, v)
-    u = np.divide(np.add.reduce(t, axis, keepdims=True), u, out=u)
+    u = np.divide(runtime.sum_rows(t, axis), u, out=u)
     v = np.subtract(v, u, out=v)
     v = np.multiply(centred, v, out=v)
     v = np.multiply(v, 2, out=v)
     t = runtime.where(mask, 0, v)
-    dy = np.add.reduce(t, axis, keepdims=True) / (n - ddof)
+    dy = runtime.sum_rows(t, axis) / (n - ddof)
     return runtime.drop_axis(dy, axis, keepdims)
 
 
@@ -2687,8 +2678,7 @@ def norm_2_and_residuals(x, p=2.0, axis=None, keepdims=False):
     """`norm` where ord == "2" with what its derivatives reuse."""
     scale_x = runtime.scale(x, 2, 0, axis)
     scaled_x = runtime.scaled(x, scale_x)
-    t = np.multiply(scaled_x, scaled_x, out=...)
-    total = np.add.reduce(t, axis, keepdims=True)
+    total = runtime.sum_products(scaled_x, scaled_x, axis)
     y1 = np.sqrt(total)
     y = scale_x * y1
     return runtime.drop_axis(y, axis, keepdims), scale_x, total, y1
@@ -2707,15 +2697,15 @@ def norm_2_jvp(dx, x, scale_x, total, y1, p=2.0, axis=None, keepdims=False):
     """Tangent of `norm_2`'s output."""
     mask = total == 0
     scaled_x = runtime.scaled(x, scale_x)
-    t = np.multiply(dx, scaled_x, out=...)
-    dy = np.where(mask, 0, np.add.reduce(t, axis, keepdims=True) / np.where(mask, 1, y1))
+    t = runtime.sum_products(dx, scaled_x, axis) / np.where(mask, 1, y1)
+    dy = np.where(mask, 0, t)
     return runtime.drop_axis(dy, axis, keepdims)
 
 
 def norm_1_and_residuals(x, p=2.0, axis=None, keepdims=False):
     """`norm` where ord == "1" with what its derivatives reuse."""
     abs_x = np.abs(x, out=...)
-    return np.add.reduce(abs_x, axis, keepdims=keepdims, out=...), None, None, None
+    return runtime.drop_axis(runtime.sum_rows(abs_x, axis), axis, keepdims), None, None, None
 
 
 def norm_1_vjp(g, x, p=2.0, axis=None, keepdims=False):
@@ -2728,15 +2718,14 @@ def norm_1_vjp(g, x, p=2.0, axis=None, keepdims=False):
 def norm_1_jvp(dx, x, p=2.0, axis=None, keepdims=False):
     """Tangent of `norm_1`'s output."""
     t = np.sign(x, out=...)
-    t = np.multiply(dx, t, out=t)
-    dy = np.add.reduce(t, axis, keepdims=True)
+    dy = runtime.sum_products(dx, t, axis)
     return runtime.drop_axis(dy, axis, keepdims)
 
 
 def norm_inf_and_residuals(x, p=2.0, axis=None, keepdims=False):
     """`norm` where ord == "inf" with what its derivatives reuse."""
     abs_x = np.abs(x, out=...)
-    return np.maximum.reduce(abs_x, axis, keepdims=keepdims, out=...), None, None, None
+    return runtime.drop_axis(runtime.max_rows(abs_x, axis), axis, keepdims), None, None, None
 
 
 def norm_inf_vjp(g, x, y, p=2.0, axis=None, keepdims=False):
@@ -2757,8 +2746,7 @@ def norm_inf_jvp(dx, x, y, p=2.0, axis=None, keepdims=False):
     mask = abs_x == y
     t = np.sign(x, out=abs_x)
     u = np.multiply(dx, mask, out=...)
-    u = np.multiply(u, t, out=u)
-    dy = np.add.reduce(u, axis, keepdims=True) / np.add.reduce(mask, axis, keepdims=True, dtype=dx.dtype)
+    dy = runtime.sum_products(u, t, axis) / np.add.reduce(mask, axis, keepdims=True, dtype=dx.dtype)
     return runtime.drop_axis(dy, axis, keepdims)
 
 
@@ -2768,7 +2756,7 @@ def norm_p_and_residuals(x, p=2.0, axis=None, keepdims=False):
     scaled_x = runtime.scaled(x, scale_x)
     abs_x = np.abs(scaled_x, out=...)
     power_abs_x = runtime.power(abs_x, p)
-    total = np.add.reduce(power_abs_x, axis, keepdims=True)
+    total = runtime.sum_rows(power_abs_x, axis)
     y1 = runtime.power(total, 1 / p)
     y = scale_x * y1
     return runtime.drop_axis(y, axis, keepdims), scale_x, total, y1
@@ -2798,9 +2786,8 @@ def norm_p_jvp(dx, x, scale_x, total, y1, p=2.0, axis=None, keepdims=False):
     u = runtime.power_slope(t, p)
     t = np.sign(scaled_x, out=abs_x)
     u = np.multiply(dx, u, out=u)
-    u = np.multiply(u, t, out=u)
-    t = y1 * np.add.reduce(u, axis, keepdims=True) / np.where(mask, 1, p * total)
-    dy = np.where(mask, 0, t)
+    v = y1 * runtime.sum_products(u, t, axis) / np.where(mask, 1, p * total)
+    dy = np.where(mask, 0, v)
     return runtime.drop_axis(dy, axis, keepdims)
 
 
@@ -2882,7 +2869,7 @@ def norm_jvp(dx, x, y, scale_x, total, y1, ord="2", p=2.0, axis=None, keepdims=F
 def ptp_and_residuals(x, axis=None, keepdims=False):
     """`ptp` with what its derivatives reuse."""
     max_x = np.minimum.reduce(x, axis, keepdims=True)
-    max_x2 = np.maximum.reduce(x, axis, keepdims=True)
+    max_x2 = runtime.max_rows(x, axis)
     y = max_x2 - max_x
     return runtime.drop_axis(y, axis, keepdims), max_x, max_x2
 
@@ -2915,12 +2902,10 @@ def ptp_vjp(g, x, max_x, max_x2, axis=None, keepdims=False):
 def ptp_jvp(dx, x, max_x, max_x2, axis=None, keepdims=False):
     """Tangent of `ptp`'s output."""
     mask = x == max_x
-    t = np.multiply(dx, mask, out=...)
-    mask2 = x == max_x2
-    u = np.multiply(dx, mask2, out=...)
-    dy = np.add.reduce(u, axis, keepdims=True) / np.add.reduce(
-        mask2, axis, keepdims=True, dtype=dx.dtype
-    ) - np.add.reduce(t, axis, keepdims=True) / np.add.reduce(mask, axis, keepdims=True, dtype=dx.dtype)
+    t = runtime.sum_products(dx, mask, axis) / np.add.reduce(mask, axis, keepdims=True, dtype=dx.dtype)
+    mask = x == max_x2
+    u = runtime.sum_products(dx, mask, axis) / np.add.reduce(mask, axis, keepdims=True, dtype=dx.dtype)
+    dy = u - t
     return runtime.drop_axis(dy, axis, keepdims)
 
 
@@ -2940,7 +2925,7 @@ def nansum(x, axis=None, keepdims=False):
     Residuals: x.
     """
     t = runtime.where(np.isnan(x), 0, x)
-    return np.add.reduce(t, axis, keepdims=keepdims, out=...)
+    return runtime.drop_axis(runtime.sum_rows(t, axis), axis, keepdims)
 
 
 def nansum_vjp(g, x, axis=None, keepdims=False):
@@ -2952,7 +2937,7 @@ def nansum_vjp(g, x, axis=None, keepdims=False):
 def nansum_jvp(dx, x, axis=None, keepdims=False):
     """Tangent of `nansum`'s output."""
     t = runtime.where(np.isnan(x), 0, dx)
-    dy = np.add.reduce(t, axis, keepdims=True)
+    dy = runtime.sum_rows(t, axis)
     return runtime.drop_axis(dy, axis, keepdims)
 
 
@@ -2992,7 +2977,7 @@ def nanprod_jvp(dx, x, axis=None, keepdims=False):
     u = runtime.product_of_others(t, axis)
     u = np.multiply(dx, u, out=u)
     t = runtime.where(mask, 0, u)
-    dy = np.add.reduce(t, axis, keepdims=True)
+    dy = runtime.sum_rows(t, axis)
     return runtime.drop_axis(dy, axis, keepdims)
 
 
@@ -3003,10 +2988,10 @@ def nanmean_and_residuals(x, axis=None, keepdims=False):
     """`nanmean` with what its derivatives reuse."""
     mask = np.isnan(x)
     t = runtime.where(mask, 0, x)
-    nansum_x = np.add.reduce(t, axis, keepdims=True)
+    nansum_x = runtime.sum_rows(t, axis)
     t = runtime.where(mask, 0, 1)
     u = t.astype(x.dtype)
-    sum_x = np.add.reduce(u, axis, keepdims=True)
+    sum_x = runtime.sum_rows(u, axis)
     y = nansum_x / sum_x
     return runtime.drop_axis(y, axis, keepdims), sum_x
 
@@ -3038,5 +3023,5 @@ def nanmean_vjp(g, x, sum_x, axis=None, keepdims=False):
 def nanmean_jvp(dx, x, sum_x, axis=None, keepdims=False):
     """Tangent of `nanmean`'s output."""
     t = runtime.where(np.isnan(x), 0, dx)
-    dy = np.add.reduce(t, axis, keepdims=True) / sum_x
+    dy = runtime.sum_rows(t, axis) / sum_x
     return runtime.drop_axis(dy, axis, keepdims)

@@ -15,18 +15,17 @@ def layer_norm_weight_bias_and_residuals(x, weight, bias, axis=-1, eps=1e-05):
     shape = np.broadcast_shapes(x.shape, weight.shape, bias.shape)
     scale_x = runtime.scale(np.broadcast_to(x, shape), 2, eps, axis)
     scaled_x = runtime.scaled(x, scale_x)
-    sum_x = np.add.reduce(scaled_x, axis, keepdims=True)
+    sum_x = runtime.sum_rows(scaled_x, axis)
     n = runtime.count(shape, axis)
     mean_x = sum_x / n
     error_centred = runtime.mean_error(scaled_x, mean_x, axis)
     nearly_centred = np.subtract(scaled_x, mean_x, out=...)
     centred = np.subtract(nearly_centred, error_centred, out=nearly_centred)
-    t = np.multiply(centred, centred, out=...)
-    sum_centred = np.add.reduce(t, axis, keepdims=True)
+    sum_centred = runtime.sum_products(centred, centred, axis)
     mean_centred = sum_centred / n
     scale = 1 / np.sqrt(eps / scale_x / scale_x + mean_centred)
     y1 = np.multiply(centred, scale, out=centred)
-    y2 = np.multiply(weight, y1, out=t)
+    y2 = np.multiply(weight, y1, out=...)
     y = np.add(bias, y2, out=y2)
     return y, scale_x, scale, y1
 
@@ -37,11 +36,10 @@ def layer_norm_weight_bias_vjp(g, x, weight, bias, scale_x, scale, y1, needs, ax
     if needs[0]:
         t = np.multiply(g, weight, out=...)
         n = runtime.count(g.shape, axis)
-        u = np.multiply(t, y1, out=...)
-        v = np.multiply(y1, np.add.reduce(u, axis, keepdims=True) / n, out=...)
-        v = np.subtract(t, v, out=v)
-        v = np.subtract(v, np.add.reduce(t, axis, keepdims=True) / n, out=v)
-        dx = runtime.unbroadcast(np.multiply(v, scale / scale_x, out=v), x.shape)
+        u = np.multiply(y1, runtime.sum_products(t, y1, axis) / n, out=...)
+        u = np.subtract(t, u, out=u)
+        u = np.subtract(u, runtime.sum_rows(t, axis) / n, out=u)
+        dx = runtime.unbroadcast(np.multiply(u, scale / scale_x, out=u), x.shape)
     if needs[1]:
         dweight = runtime.unbroadcast(np.multiply(g, y1, out=...), weight.shape)
     if needs[2]:
@@ -55,12 +53,11 @@ def layer_norm_weight_bias_jvp(dx, dweight, dbias, x, weight, bias, scale_x, sca
     terms = []
     if dx is not None:
         n = runtime.count(shape, axis)
-        t = np.multiply(dx, y1, out=...)
-        u = np.multiply(y1, np.add.reduce(t, axis, keepdims=True) / n, out=...)
-        u = np.subtract(dx, u, out=u)
-        u = np.subtract(u, np.add.reduce(np.broadcast_to(dx, shape), axis, keepdims=True) / n, out=u)
-        u = np.multiply(weight, u, out=u)
-        terms.append(np.multiply(u, scale / scale_x, out=u))
+        t = np.multiply(y1, runtime.sum_products(dx, y1, axis) / n, out=...)
+        t = np.subtract(dx, t, out=t)
+        t = np.subtract(t, runtime.sum_rows(np.broadcast_to(dx, shape), axis) / n, out=t)
+        t = np.multiply(weight, t, out=t)
+        terms.append(np.multiply(t, scale / scale_x, out=t))
     if dweight is not None:
         terms.append(np.multiply(dweight, y1, out=...))
     if dbias is not None:
@@ -73,18 +70,17 @@ def layer_norm_weight_and_residuals(x, weight, axis=-1, eps=1e-05):
     shape = np.broadcast_shapes(x.shape, weight.shape)
     scale_x = runtime.scale(np.broadcast_to(x, shape), 2, eps, axis)
     scaled_x = runtime.scaled(x, scale_x)
-    sum_x = np.add.reduce(scaled_x, axis, keepdims=True)
+    sum_x = runtime.sum_rows(scaled_x, axis)
     n = runtime.count(shape, axis)
     mean_x = sum_x / n
     error_centred = runtime.mean_error(scaled_x, mean_x, axis)
     nearly_centred = np.subtract(scaled_x, mean_x, out=...)
     centred = np.subtract(nearly_centred, error_centred, out=nearly_centred)
-    t = np.multiply(centred, centred, out=...)
-    sum_centred = np.add.reduce(t, axis, keepdims=True)
+    sum_centred = runtime.sum_products(centred, centred, axis)
     mean_centred = sum_centred / n
     scale = 1 / np.sqrt(eps / scale_x / scale_x + mean_centred)
     y1 = np.multiply(centred, scale, out=centred)
-    y = np.multiply(weight, y1, out=t)
+    y = np.multiply(weight, y1, out=...)
     return y, scale_x, scale, y1
 
 
@@ -94,11 +90,10 @@ def layer_norm_weight_vjp(g, x, weight, y, scale_x, scale, y1, needs, axis=-1, e
     if needs[0]:
         t = np.multiply(g, weight, out=...)
         n = runtime.count(g.shape, axis)
-        u = np.multiply(g, y, out=...)
-        v = np.multiply(y1, np.add.reduce(u, axis, keepdims=True) / n, out=...)
-        v = np.subtract(t, v, out=v)
-        v = np.subtract(v, np.add.reduce(t, axis, keepdims=True) / n, out=v)
-        dx = runtime.unbroadcast(np.multiply(v, scale / scale_x, out=v), x.shape)
+        u = np.multiply(y1, runtime.sum_products(g, y, axis) / n, out=...)
+        u = np.subtract(t, u, out=u)
+        u = np.subtract(u, runtime.sum_rows(t, axis) / n, out=u)
+        dx = runtime.unbroadcast(np.multiply(u, scale / scale_x, out=u), x.shape)
     if needs[1]:
         dweight = runtime.unbroadcast(np.multiply(g, y1, out=...), weight.shape)
     return dx, dweight, None
@@ -110,12 +105,11 @@ def layer_norm_weight_jvp(dx, dweight, x, weight, y, scale_x, scale, y1, axis=-1
     terms = []
     if dx is not None:
         n = runtime.count(shape, axis)
-        t = np.multiply(dx, y1, out=...)
-        u = np.multiply(y1, np.add.reduce(t, axis, keepdims=True) / n, out=...)
-        u = np.subtract(dx, u, out=u)
-        u = np.subtract(u, np.add.reduce(np.broadcast_to(dx, shape), axis, keepdims=True) / n, out=u)
-        u = np.multiply(weight, u, out=u)
-        terms.append(np.multiply(u, scale / scale_x, out=u))
+        t = np.multiply(y1, runtime.sum_products(dx, y1, axis) / n, out=...)
+        t = np.subtract(dx, t, out=t)
+        t = np.subtract(t, runtime.sum_rows(np.broadcast_to(dx, shape), axis) / n, out=t)
+        t = np.multiply(weight, t, out=t)
+        terms.append(np.multiply(t, scale / scale_x, out=t))
     if dweight is not None:
         terms.append(np.multiply(dweight, y1, out=...))
     return runtime.total(terms, shape)
@@ -126,18 +120,17 @@ def layer_norm_bias_and_residuals(x, bias, axis=-1, eps=1e-05):
     shape = np.broadcast_shapes(x.shape, bias.shape)
     scale_x = runtime.scale(np.broadcast_to(x, shape), 2, eps, axis)
     scaled_x = runtime.scaled(x, scale_x)
-    sum_x = np.add.reduce(scaled_x, axis, keepdims=True)
+    sum_x = runtime.sum_rows(scaled_x, axis)
     n = runtime.count(shape, axis)
     mean_x = sum_x / n
     error_centred = runtime.mean_error(scaled_x, mean_x, axis)
     nearly_centred = np.subtract(scaled_x, mean_x, out=...)
     centred = np.subtract(nearly_centred, error_centred, out=nearly_centred)
-    t = np.multiply(centred, centred, out=...)
-    sum_centred = np.add.reduce(t, axis, keepdims=True)
+    sum_centred = runtime.sum_products(centred, centred, axis)
     mean_centred = sum_centred / n
     scale = 1 / np.sqrt(eps / scale_x / scale_x + mean_centred)
     y1 = np.multiply(centred, scale, out=centred)
-    y = np.add(bias, y1, out=t)
+    y = np.add(bias, y1, out=...)
     return y, scale_x, scale, y1
 
 
@@ -146,11 +139,10 @@ def layer_norm_bias_vjp(g, x, bias, scale_x, scale, y1, needs, axis=-1, eps=1e-0
     dx = dbias = None
     if needs[0]:
         n = runtime.count(g.shape, axis)
-        t = np.multiply(g, y1, out=...)
-        u = np.multiply(y1, np.add.reduce(t, axis, keepdims=True) / n, out=...)
-        u = np.subtract(g, u, out=u)
-        u = np.subtract(u, np.add.reduce(g, axis, keepdims=True) / n, out=u)
-        dx = runtime.unbroadcast(np.multiply(u, scale / scale_x, out=u), x.shape)
+        t = np.multiply(y1, runtime.sum_products(g, y1, axis) / n, out=...)
+        t = np.subtract(g, t, out=t)
+        t = np.subtract(t, runtime.sum_rows(g, axis) / n, out=t)
+        dx = runtime.unbroadcast(np.multiply(t, scale / scale_x, out=t), x.shape)
     if needs[2]:
         dbias = runtime.unbroadcast(g, bias.shape)
     return dx, None, dbias
@@ -162,11 +154,10 @@ def layer_norm_bias_jvp(dx, dbias, x, bias, scale_x, scale, y1, axis=-1, eps=1e-
     terms = []
     if dx is not None:
         n = runtime.count(shape, axis)
-        t = np.multiply(dx, y1, out=...)
-        u = np.multiply(y1, np.add.reduce(t, axis, keepdims=True) / n, out=...)
-        u = np.subtract(dx, u, out=u)
-        u = np.subtract(u, np.add.reduce(np.broadcast_to(dx, shape), axis, keepdims=True) / n, out=u)
-        terms.append(np.multiply(u, scale / scale_x, out=u))
+        t = np.multiply(y1, runtime.sum_products(dx, y1, axis) / n, out=...)
+        t = np.subtract(dx, t, out=t)
+        t = np.subtract(t, runtime.sum_rows(np.broadcast_to(dx, shape), axis) / n, out=t)
+        terms.append(np.multiply(t, scale / scale_x, out=t))
     if dbias is not None:
         terms.append(dbias)
     return runtime.total(terms, shape)
@@ -176,14 +167,13 @@ def layer_norm_plain_and_residuals(x, axis=-1, eps=1e-05):
     """`layer_norm` where weight is None and bias is None with what its derivatives reuse."""
     scale_x = runtime.scale(x, 2, eps, axis)
     scaled_x = runtime.scaled(x, scale_x)
-    sum_x = np.add.reduce(scaled_x, axis, keepdims=True)
+    sum_x = runtime.sum_rows(scaled_x, axis)
     n = runtime.count(x.shape, axis)
     mean_x = sum_x / n
     error_centred = runtime.mean_error(scaled_x, mean_x, axis)
     nearly_centred = np.subtract(scaled_x, mean_x, out=...)
     centred = np.subtract(nearly_centred, error_centred, out=nearly_centred)
-    t = np.multiply(centred, centred, out=...)
-    sum_centred = np.add.reduce(t, axis, keepdims=True)
+    sum_centred = runtime.sum_products(centred, centred, axis)
     mean_centred = sum_centred / n
     scale = 1 / np.sqrt(eps / scale_x / scale_x + mean_centred)
     y = np.multiply(centred, scale, out=centred)
@@ -195,22 +185,20 @@ def layer_norm_plain_vjp(g, x, y, scale_x, scale, needs, axis=-1, eps=1e-05):
     dx = None
     if needs[0]:
         n = runtime.count(g.shape, axis)
-        t = np.multiply(g, y, out=...)
-        u = np.multiply(y, np.add.reduce(t, axis, keepdims=True) / n, out=...)
-        u = np.subtract(g, u, out=u)
-        u = np.subtract(u, np.add.reduce(g, axis, keepdims=True) / n, out=u)
-        dx = np.multiply(u, scale / scale_x, out=u)
+        t = np.multiply(y, runtime.sum_products(g, y, axis) / n, out=...)
+        t = np.subtract(g, t, out=t)
+        t = np.subtract(t, runtime.sum_rows(g, axis) / n, out=t)
+        dx = np.multiply(t, scale / scale_x, out=t)
     return dx, None, None
 
 
 def layer_norm_plain_jvp(dx, x, y, scale_x, scale, axis=-1, eps=1e-05):
     """Tangent of `layer_norm_plain`'s output."""
     n = runtime.count(x.shape, axis)
-    t = np.multiply(dx, y, out=...)
-    u = np.multiply(y, np.add.reduce(t, axis, keepdims=True) / n, out=...)
-    u = np.subtract(dx, u, out=u)
-    u = np.subtract(u, np.add.reduce(dx, axis, keepdims=True) / n, out=u)
-    return np.multiply(u, scale / scale_x, out=u)
+    t = np.multiply(y, runtime.sum_products(dx, y, axis) / n, out=...)
+    t = np.subtract(dx, t, out=t)
+    t = np.subtract(t, runtime.sum_rows(dx, axis) / n, out=t)
+    return np.multiply(t, scale / scale_x, out=t)
 
 
 def layer_norm_and_residuals(x, weight=None, bias=None, axis=-1, eps=1e-05):
@@ -289,11 +277,10 @@ def rms_norm_weight_and_residuals(x, weight, axis=-1, eps=1e-05):
     shape = np.broadcast_shapes(x.shape, weight.shape)
     scale_x = runtime.scale(np.broadcast_to(x, shape), 2, eps, axis)
     scaled_x = runtime.scaled(x, scale_x)
-    t = np.multiply(scaled_x, scaled_x, out=...)
-    sum_x = np.add.reduce(t, axis, keepdims=True)
+    sum_x = runtime.sum_products(scaled_x, scaled_x, axis)
     mean_x = sum_x / runtime.count(shape, axis)
     root_mean_x = 1 / np.sqrt(eps / scale_x / scale_x + mean_x)
-    y1 = np.multiply(scaled_x, root_mean_x, out=t)
+    y1 = np.multiply(scaled_x, root_mean_x, out=...)
     y = np.multiply(weight, y1, out=y1)
     return y, scale_x, root_mean_x
 
@@ -305,9 +292,8 @@ def rms_norm_weight_vjp(g, x, weight, y, scale_x, root_mean_x, needs, axis=-1, e
     dx = dweight = None
     if needs[0]:
         t = np.multiply(g, weight, out=...)
-        u = np.multiply(g, y, out=...)
-        v = np.multiply(y1, np.add.reduce(u, axis, keepdims=True) / runtime.count(g.shape, axis), out=...)
-        t = np.subtract(t, v, out=t)
+        u = np.multiply(y1, runtime.sum_products(g, y, axis) / runtime.count(g.shape, axis), out=...)
+        t = np.subtract(t, u, out=t)
         dx = runtime.unbroadcast(np.multiply(t, root_mean_x / scale_x, out=t), x.shape)
     if needs[1]:
         dweight = runtime.unbroadcast(np.multiply(g, y1, out=y1), weight.shape)
@@ -321,11 +307,10 @@ def rms_norm_weight_jvp(dx, dweight, x, weight, y, scale_x, root_mean_x, axis=-1
     y1 = np.multiply(scaled_x, root_mean_x, out=...)
     terms = []
     if dx is not None:
-        t = np.multiply(dx, y1, out=...)
-        u = np.multiply(y1, np.add.reduce(t, axis, keepdims=True) / runtime.count(shape, axis), out=...)
-        u = np.subtract(dx, u, out=u)
-        u = np.multiply(weight, u, out=u)
-        terms.append(np.multiply(u, root_mean_x / scale_x, out=u))
+        t = np.multiply(y1, runtime.sum_products(dx, y1, axis) / runtime.count(shape, axis), out=...)
+        t = np.subtract(dx, t, out=t)
+        t = np.multiply(weight, t, out=t)
+        terms.append(np.multiply(t, root_mean_x / scale_x, out=t))
     if dweight is not None:
         terms.append(np.multiply(dweight, y1, out=y1))
     return runtime.total(terms, shape)
@@ -335,11 +320,10 @@ def rms_norm_plain_and_residuals(x, axis=-1, eps=1e-05):
     """`rms_norm` where weight is None with what its derivatives reuse."""
     scale_x = runtime.scale(x, 2, eps, axis)
     scaled_x = runtime.scaled(x, scale_x)
-    t = np.multiply(scaled_x, scaled_x, out=...)
-    sum_x = np.add.reduce(t, axis, keepdims=True)
+    sum_x = runtime.sum_products(scaled_x, scaled_x, axis)
     mean_x = sum_x / runtime.count(x.shape, axis)
     root_mean_x = 1 / np.sqrt(eps / scale_x / scale_x + mean_x)
-    y = np.multiply(scaled_x, root_mean_x, out=t)
+    y = np.multiply(scaled_x, root_mean_x, out=...)
     return y, scale_x, root_mean_x
 
 
@@ -347,19 +331,17 @@ def rms_norm_plain_vjp(g, x, y, scale_x, root_mean_x, needs, axis=-1, eps=1e-05)
     """Cotangents of `rms_norm_plain`'s inputs."""
     dx = None
     if needs[0]:
-        t = np.multiply(g, y, out=...)
-        u = np.multiply(y, np.add.reduce(t, axis, keepdims=True) / runtime.count(g.shape, axis), out=...)
-        u = np.subtract(g, u, out=u)
-        dx = np.multiply(u, root_mean_x / scale_x, out=u)
+        t = np.multiply(y, runtime.sum_products(g, y, axis) / runtime.count(g.shape, axis), out=...)
+        t = np.subtract(g, t, out=t)
+        dx = np.multiply(t, root_mean_x / scale_x, out=t)
     return dx, None
 
 
 def rms_norm_plain_jvp(dx, x, y, scale_x, root_mean_x, axis=-1, eps=1e-05):
     """Tangent of `rms_norm_plain`'s output."""
-    t = np.multiply(dx, y, out=...)
-    u = np.multiply(y, np.add.reduce(t, axis, keepdims=True) / runtime.count(x.shape, axis), out=...)
-    u = np.subtract(dx, u, out=u)
-    return np.multiply(u, root_mean_x / scale_x, out=u)
+    t = np.multiply(y, runtime.sum_products(dx, y, axis) / runtime.count(x.shape, axis), out=...)
+    t = np.subtract(dx, t, out=t)
+    return np.multiply(t, root_mean_x / scale_x, out=t)
 
 
 def rms_norm_and_residuals(x, weight=None, axis=-1, eps=1e-05):

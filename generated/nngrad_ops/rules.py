@@ -1519,6 +1519,27 @@ def matmul_pushforward(ops, tangents, inputs, y):
     return runtime.summed(terms)
 
 
+def matmul_transposed_pullback(ops, g, inputs, y, needs):
+    a, b = inputs
+    da = db = None
+    if needs[0]:
+        da = ops.einsum(g, b, subscripts="ij,jk->ik")
+    if needs[1]:
+        db = ops.einsum(g, a, subscripts="ij,ik->jk")
+    return da, db
+
+
+def matmul_transposed_pushforward(ops, tangents, inputs, y):
+    a, b = inputs
+    da, db = tangents
+    terms = []
+    if da is not None:
+        terms.append(ops.einsum(da, b, subscripts="ik,jk->ij"))
+    if db is not None:
+        terms.append(ops.einsum(a, db, subscripts="ik,jk->ij"))
+    return runtime.summed(terms)
+
+
 def matvec_pullback(ops, g, inputs, y, needs):
     x1, x2 = inputs
     dx1 = dx2 = None

@@ -87,6 +87,8 @@ def _picker(places):
     return (lambda values: (values[places[0]],)) if places else (lambda values: ())
 
 
+FEW_ELEMENTS = 4096  # below, a call costs more than its elements
+
 # --- shapes -----------------------------------------------------------------------------------------------------------
 
 
@@ -133,6 +135,10 @@ def unbroadcast(x, shape):
         x = np.broadcast_to(x, common)
     extra = len(common) - len(shape)
     axes = tuple(axis for axis, size in enumerate(common) if axis < extra or (size != 1 and shape[axis - extra] == 1))
+    if x.size >= FEW_ELEMENTS and axes == tuple(range(len(axes))) and x.dtype.char in "fd" and x.flags.c_contiguous:
+        rows = x.reshape(math.prod(common[: len(axes)]), -1)
+        if 1 < len(rows) <= TILE:
+            return np.matmul(_tile(1, x.dtype)[: len(rows)], rows).reshape(shape)
     return np.add.reduce(x, axes, keepdims=True).reshape(shape) if axes else x.reshape(shape)
 
 
@@ -169,8 +175,6 @@ def spread(g, reduction: str, shape):
 
 
 # --- branches ---------------------------------------------------------------------------------------------------------
-
-FEW_ELEMENTS = 4096  # below, a call costs more than its elements
 
 
 def where(condition, a, b):
@@ -258,6 +262,46 @@ def _without_overflow(a, b, limit):
     return np.where(huge, difference, a).astype(a.dtype), np.where(huge, 0, b).astype(b.dtype)
 
 
+# --- rows -------------------------------------------------------------------------------------------------------------
+
+SHORTEST_ROW, LONGEST_ROW = 8, 1024
+
+
+def sum_rows(x, axis):
+    """`np.add.reduce(x, axis, keepdims=True)`; for rows of a usual length as products with ones, which is faster."""
+    n = _row_length(x, axis)
+    if not n:
+        return np.add.reduce(x, axis, keepdims=True)
+    return np.vecdot(x.reshape(-1, n), _tile(1, x.dtype)[:n]).reshape(kept_shape(x.shape, axis))
+
+
+def sum_products(a, b, axis):
+    """`sum_rows(a * b, axis)`."""
+    n = _row_length(a, axis) if b.shape == a.shape and b.dtype == a.dtype and b.flags.c_contiguous else 0
+    if not n:
+        return sum_rows(np.multiply(a, b, out=...), axis)
+    return np.vecdot(a.reshape(-1, n), b.reshape(-1, n)).reshape(kept_shape(a.shape, axis))
+
+
+def max_rows(x, axis):
+    """`np.maximum.reduce(x, axis, keepdims=True)`; NumPy finds the place of the largest sooner."""
+    n = _row_length(x, axis)
+    if not n:
+        return np.maximum.reduce(x, axis, keepdims=True)
+    rows = x.reshape(-1, n)
+    return rows[np.arange(len(rows)), np.argmax(rows, 1)].reshape(kept_shape(x.shape, axis))
+
+
+def _row_length(x, axis):
+    """The length of rows that lie in one piece and are short enough for BLAS to sum them as exactly as NumPy; or 0."""
+    if x.size < FEW_ELEMENTS or x.dtype.char not in "fd" or not x.flags.c_contiguous:
+        return 0
+    n = count(x.shape, axis)
+    axes = normalized_axes(axis, x.ndim)
+    lie_in_one_piece = sorted(axes) == list(range(x.ndim - len(axes), x.ndim))
+    return n if lie_in_one_piece and SHORTEST_ROW <= n <= LONGEST_ROW else 0
+
+
 # --- rows whose exponentials or powers are summed ---------------------------------------------------------------------
 
 
@@ -271,13 +315,19 @@ def shift(x, axis):
     low, high = math.log(limits.tiny), math.log(limits.max) / 4
     if x.size == 0 or (np.minimum.reduce(x, None) > low and np.maximum.reduce(x, None) < high):
         return np.zeros(kept_shape(x.shape, axis), x.dtype)
-    largest = np.maximum.reduce(x, axis, keepdims=True)
+    largest = max_rows(x, axis)
     return np.where(((largest >= 0) & (largest < high)) | ~np.isfinite(largest), 0, largest)
 
 
 def exp_shifted(x, shift):
     """exp(x - shift) for each row's shift."""
-    return exp_difference(x, shift) if shift.any() else np.exp(x, out=...)
+    return exp_difference(x, shift) if shift.any() else exp(x)
+
+
+@in_tiles
+def exp(x):
+    """`np.exp`, large arrays on all cores."""
+    return np.exp(x, out=...)
 
 
 OUTWEIGHING = 0.5
@@ -309,15 +359,25 @@ def deviation(x, weights, axis):
 
     Where one weight outweighs the others, x is first counted from its element: what rounds to 1 then weighs nothing.
     """
-    if weights.size and np.maximum.reduce(weights, None) > OUTWEIGHING:
-        axes = normalized_axes(axis, x.ndim)
-        rows = [np.moveaxis(one, axes, range(-len(axes), 0)) for one in (x, weights)]
-        outer = rows[0].shape[: x.ndim - len(axes)]
-        x_rows, weight_rows = (one.reshape(*outer, -1) for one in rows)
-        element = np.take_along_axis(x_rows, np.argmax(weight_rows, -1, keepdims=True), -1)
-        x = x - element.reshape(kept_shape(x.shape, axis))
-    product = np.multiply(x, weights, out=...)
-    return np.subtract(x, np.add.reduce(product, axis, keepdims=True), out=product)
+    y = np.subtract(x, sum_products(x, weights, axis), out=...)
+    heavy = weights > OUTWEIGHING
+    if heavy.any():
+        axes = normalized_axes(axis, y.ndim)
+        last = tuple(range(-len(axes), 0))
+
+        def rows_of(one):
+            return np.moveaxis(np.broadcast_to(one, y.shape)[None], [axis + 1 for axis in axes], last)
+
+        rows = np.nonzero(rows_of(heavy).any(last))
+        few, few_weights = (rows_of(one)[rows].reshape(len(rows[0]), -1) for one in (x, weights))
+        few = few - np.take_along_axis(few, np.argmax(few_weights, 1)[:, None], 1)
+        few -= sum_products(few, few_weights, 1)
+        y_rows = np.moveaxis(y[None], [axis + 1 for axis in axes], last)
+        y_rows[rows] = few.reshape(y_rows[rows].shape)
+    return y
+
+
+FEW_OF_ROW = 8  # elements, of which one usually tells that the row is not too near to zero
 
 
 def scale(x, degree, constant, axis):
@@ -332,6 +392,10 @@ def scale(x, degree, constant, axis):
     limit = 2.0 ** (info.maxexp // (2 * degree) / 2)
     root = abs(constant) ** (1 / degree)
     least = info.smallest_normal / info.eps if root > 1 / limit**2 else 1 / limit**2
+    if x.size >= FEW_ELEMENTS and np.maximum.reduce(x, None) < limit and np.minimum.reduce(x, None) > -limit:
+        some = x[(slice(None),) * normalized_axes(axis, x.ndim)[-1] + (slice(FEW_OF_ROW),)]
+        if np.minimum.reduce(np.maximum.reduce(np.abs(some), axis), None) > least:
+            return np.ones(kept_shape(x.shape, axis), x.dtype)
     largest = np.maximum.reduce(x, axis, keepdims=True, initial=0)
     largest = np.maximum(largest, -np.minimum.reduce(x, axis, keepdims=True, initial=0), out=...)
     usual = ((least < largest) & (largest < limit)) | (largest == 0) | ~np.isfinite(largest)
@@ -350,7 +414,7 @@ def mean_error(x, mean, axis):
     """For each row the mean of x less the mean given, which is near it, from a sum that has twice the digits."""
     n = count(x.shape, axis)
     if x.dtype != np.float64:
-        return (np.add.reduce(x, axis, np.float64, keepdims=True) / n - mean).astype(x.dtype)
+        return (sum_rows(x.astype(np.float64), axis) / n - mean).astype(x.dtype)
     # In units this small all elements are below 2**52 / n, so that sums of their whole parts are exact.
     largest = np.maximum.reduce(np.abs(x), axis, keepdims=True, initial=0)
     unit = np.ldexp(1.0, np.frexp(largest)[1] + n.bit_length() - 52)
@@ -377,6 +441,8 @@ def contract(subscripts, *operands):
     rows = [letter for letter in left if letter not in right]
     columns = [letter for letter in right if letter not in left]
     a, b = operands
+    rows, columns = _by_stride(rows, left, a), _by_stride(columns, right, b)
+    summed = _by_stride(summed, left, a) if a.size > b.size else _by_stride(summed, right, b)
     size = dict(zip(left + right, a.shape + b.shape, strict=True))
     agree = all(a.shape[left.index(letter)] == size[letter] for letter in left)
     if not agree or not set(rows + columns) <= set(result):
@@ -392,6 +458,11 @@ def contract(subscripts, *operands):
     product = np.matmul(arranged(a, left, rows, summed), arranged(b, right, summed, columns))
     made = [*shared, *rows, *columns]
     return product.reshape(lengths(made)).transpose([made.index(letter) for letter in result])
+
+
+def _by_stride(letters, term, array):
+    """The letters in the order in which their axes lie in memory, so that copies run along it."""
+    return sorted(letters, key=lambda letter: -array.strides[term.index(letter)])
 
 
 def _repeats(*terms):
@@ -411,6 +482,25 @@ def windows(x, axes, size, step, dilation):
     return np.lib.stride_tricks.as_strided(x, shape, strides, writeable=False)
 
 
+def examples_last(x):
+    """x with its first axis innermost in memory: loops over small images are short, over many of them long."""
+    if len(x) == 1 or x.strides[0] == x.itemsize:
+        return x
+    return np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 0, -1)), -1, 0)
+
+
+def taps_apart(x, count):
+    """A copy in which what each of the taps, on the last `count` axes, shows lies in one piece."""
+    places = x.ndim - count
+    order = [*range(places, x.ndim), *_memory_order(x, places)]
+    return np.ascontiguousarray(x.transpose(order)).transpose(np.argsort(order))
+
+
+def _memory_order(x, count):
+    """The first axes of x from the outermost in memory to the innermost."""
+    return sorted(range(count), key=lambda axis: -x.strides[axis])
+
+
 def windows_along(length, size, step, dilation):
     """How many windows of a size fit on an axis."""
     places = (length - dilation * (size - 1) - 1) // step + 1
@@ -424,7 +514,8 @@ def windows_along(length, size, step, dilation):
 
 def add_windows(x, shape, axes, size, step, dilation):
     """The adjoint of `windows`: what it showed is added up, in zeros of a shape."""
-    y = np.zeros(shape, x.dtype)
+    order = _memory_order(x, len(shape))
+    y = np.zeros([shape[axis] for axis in order], x.dtype).transpose(np.argsort(order))
     for taps in np.ndindex(*size):
         index = [slice(None)] * y.ndim
         for axis, tap, by, apart in zip(axes, taps, step, dilation, strict=True):

@@ -203,7 +203,13 @@ def split_vjp(g, x, sections, axis=0):
 
 def pad(x, pad_width, value=0.0):
     """x surrounded by a constant; `pad_width` as in numpy.pad."""
-    return np.pad(x, pad_width, constant_values=value)
+    widths = np.broadcast_to(pad_width, (x.ndim, 2))
+    if (widths < 0).any():
+        raise ValueError(f"pad: pad_width must be at least 0, got {pad_width}")
+    shape = [size + before + after for size, (before, after) in zip(x.shape, widths.tolist(), strict=True)]
+    y = np.full(shape, value, x.dtype)
+    y[inside_of(x.shape, pad_width)] = x
+    return y
 
 
 def pad_vjp(g, x, pad_width, value=0.0):
@@ -224,7 +230,7 @@ def inside_of(shape, pad_width):
 
 def windows(x, axes, size, step, dilation):
     """x seen through windows: x[i] becomes x[step i + dilation p], the taps p on axes at the end."""
-    return runtime.windows(x, axes, size, step, dilation)
+    return runtime.taps_apart(runtime.windows(x, axes, size, step, dilation), len(axes))
 
 
 def windows_vjp(g, x, axes, size, step, dilation):
@@ -239,7 +245,7 @@ def add_windows(x, shape, axes, size, step, dilation):
 
 def add_windows_vjp(g, x, shape, axes, size, step, dilation):
     """Adjoint of `add_windows`."""
-    return runtime.windows(g, axes, size, step, dilation)
+    return runtime.taps_apart(runtime.windows(g, axes, size, step, dilation), len(axes))
 
 
 def cumsum(x, axis):

@@ -229,6 +229,10 @@ class TensorMethods:
         """Matrix product of the last two axes; leading axes broadcast."""
         return self._apply(OPS["matmul"], self, b)
 
+    def matmul_transposed(self, b):
+        """Matrix product of a and the transpose of b: every row of one with every row of the other."""
+        return self._apply(OPS["matmul_transposed"], self, b)
+
     def matvec(self, x2):
         """Product of matrices, in the last two axes, and vectors, in the last one; leading axes broadcast."""
         return self._apply(OPS["matvec"], self, x2)

@@ -193,7 +193,7 @@ class Variant:
         writer.plan([(None, block)])
         writer.write([node for node in block if kept or node != nodes[0]])
         result = writer.final(nodes[0])
-        if self.axis and not self.is_loss and not kept and graph.nodes[nodes[0]].op == "reduce":
+        if self.axis and not self.is_loss and not kept and "keepdims=True" in result:
             result = result.replace("keepdims=True", "keepdims=keepdims, out=...")
         elif graph.nodes[nodes[0]].op == "argument":
             result = f"{result}.copy()"

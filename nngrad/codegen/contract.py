@@ -11,7 +11,7 @@ cotangent of x is that of u, added up where the windows overlap.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import sympy
 
@@ -49,7 +49,7 @@ class Windows:
 class Contraction:
     """Operands by name with their index letters, and the letters of the result; `batch` for leading broadcast axes.
 
-    The letters of an operand seen through `windows` are its own, then those of the taps.
+    The letters of an operand seen through `windows` are its own, then those of the `taps`.
     """
 
     operands: tuple[str, ...]
@@ -57,6 +57,7 @@ class Contraction:
     result: str
     batch: bool
     windows: tuple[Windows, ...]
+    taps: str = ""
 
     @property
     def subscripts(self) -> str:
@@ -74,16 +75,39 @@ class Contraction:
             operands = [operands[position], *operands[:position], *operands[position + 1 :]]
             indices = [indices[position], *indices[:position], *indices[position + 1 :]]
             windows = [windows[position], *windows[:position], *windows[position + 1 :]]
-        return Contraction(tuple(operands), tuple(indices), target, self.batch, tuple(windows))
+        return Contraction(tuple(operands), tuple(indices), target, self.batch, tuple(windows), self.taps)
 
     def with_operand(self, position: int, name: str) -> Contraction:
         operands = (*self.operands[:position], name, *self.operands[position + 1 :])
-        return Contraction(operands, self.indices, self.result, self.batch, self.windows)
+        return replace(self, operands=operands)
 
     def source(self) -> str:
         """NumPy code: a matrix product where it is one, for BLAS, else einsum."""
-        seen = [each.source("runtime.windows", name) for name, each in zip(self.operands, self.windows, strict=True)]
-        return self._matrix_product() or f'runtime.contract("{self.subscripts}", {", ".join(seen)})'
+        product = self._matrix_product()
+        apart = self._with_taps_apart()
+        return product or apart._einsum("runtime.contract({1}, {0})", "runtime.windows", "runtime.examples_last({})")
+
+    def _einsum(self, call: str, windows: str, operand: str = "{}") -> str:
+        seen = [
+            each.source(windows, operand.format(name)) if each.axes else name
+            for name, each in zip(self.operands, self.windows, strict=True)
+        ]
+        return call.format(", ".join(seen), f'"{self.subscripts}"')
+
+    def _with_taps_apart(self) -> Contraction:
+        """The operands in the order in which `runtime.contract` makes taps the rows of a matrix and places its columns.
+
+        Taps are few: copying along them would be slow. An operand that alone has taps comes first; of two that have
+        them, the one seen through windows comes last.
+        """
+        if len(self.operands) != 2 or not self.taps:
+            return self
+        has_taps = [bool(set(self.taps) & set(index)) for index in self.indices]
+        swaps = bool(self.windows[0].axes) if all(has_taps) else has_taps[1]
+        if not swaps:
+            return self
+        operands, indices, windows = (each[::-1] for each in (self.operands, self.indices, self.windows))
+        return replace(self, operands=operands, indices=indices, windows=windows)
 
     def _matrix_product(self) -> str:
         if len(self.operands) != 2 or any(len(set(index)) != 2 or len(index) != 2 for index in self.indices):
@@ -105,8 +129,7 @@ class Contraction:
         return f"np.matmul({first}, {second})"
 
     def tensor_source(self) -> str:
-        seen = [each.source("ops.windows", name) for name, each in zip(self.operands, self.windows, strict=True)]
-        return f'ops.einsum({", ".join(seen)}, subscripts="{self.subscripts}")'
+        return self._einsum("ops.einsum({0}, subscripts={1})", "ops.windows")
 
 
 def contraction_of(indexed: Indexed) -> Contraction:
@@ -115,7 +138,7 @@ def contraction_of(indexed: Indexed) -> Contraction:
     Raises:
         SpecError: an index is neither a letter nor an affine map of two, or is summed without occurring.
     """
-    operands, indices, affine = [], [], []
+    operands, indices, affine, all_taps = [], [], [], ""
     batch = any(Ellipsis in letters for _, letters in indexed.factors)
     plain = {}  # where a letter stands alone: what gives its length
     for value, letters in indexed.factors:
@@ -137,12 +160,13 @@ def contraction_of(indexed: Indexed) -> Contraction:
             found.append((place - len(letters), plain[tap], step, dilation))
         operands.append(value.name)
         indices.append(own + taps)
+        all_taps += taps
         affine.append(Windows(*zip(*found, strict=True)) if found else Windows())
     summed = {letter.name for letter in indexed.summed}
     if unknown := summed - set("".join(indices)):
         raise SpecError(f"{min(unknown)} is summed but indexes nothing", "sum over an index that occurs")
     result = "".join(dict.fromkeys(letter for letter in "".join(indices) if letter not in summed))
-    return Contraction(tuple(operands), tuple(indices), result, batch, tuple(affine))
+    return Contraction(tuple(operands), tuple(indices), result, batch, tuple(affine), all_taps)
 
 
 def _affine(index, summed) -> tuple[sympy.Symbol, sympy.Symbol, str, str]:

@@ -28,14 +28,19 @@ def ufunc_name(node: Node) -> str:
     return node.detail if node.op == "call" else f"np.{node.op}"
 
 
+ROW_REDUCTIONS = {"sum": "runtime.sum_rows", "max": "runtime.max_rows"}
+
+
 @dataclass
 class NumpyWriter(Writer):
     """Writes the statements of a kernel on arrays.
 
     places: for results that a caller may want in arrays of its own, the source of those.
+    products: the nodes that are only summed, together with their sum.
     """
 
     places: dict[int, str] = field(default_factory=dict)
+    products: set[int] = field(default_factory=set)
     last_use: dict[int, int] = field(default_factory=dict)
     free: list[int] = field(default_factory=list)
     here: int = 0
@@ -50,6 +55,7 @@ class NumpyWriter(Writer):
         """Count uses and find where each node is used last, seen through the expressions written in place."""
         order = [node for _, block in blocks for node in block]
         self.uses = uses_of(self.graph, order)
+        self.products = {self.graph.nodes[node].args[0] for node in order if self._sums_a_product(node)}
         for node in sorted(order):
             inside = sum(self.sizes.get(arg, 1) for arg in self.graph.nodes[node].args if self.is_inline(arg))
             self.sizes[node] = 1 + inside + 2 * (self.graph.nodes[node].op == "reduce")
@@ -66,6 +72,15 @@ class NumpyWriter(Writer):
             if self.uses[amended] == 1:
                 self.places[amended] = self.places.pop(node)
 
+    def _sums_a_product(self, position: int) -> bool:
+        """Whether a node is the sum of products that nobody else needs."""
+        node = self.graph.nodes[position]
+        if node.op != "reduce" or node.detail != "sum" or self.uses[node.args[0]] > 1:
+            return False
+        inside = self.graph.nodes[node.args[0]]
+        is_product = inside.op == "multiply" and all(self.graph.nodes[arg].is_full for arg in inside.args)
+        return is_product and node.args[0] not in [output for _, output in self.outputs]
+
     def _operands(self, node: int) -> set[int]:
         """The variables that writing a node reads."""
         found = set()
@@ -76,7 +91,7 @@ class NumpyWriter(Writer):
     def is_inline(self, position: int) -> bool:
         """Whether a node is written where it is used instead of getting a variable."""
         node = self.graph.nodes[position]
-        if node.op in ("number", "parameter", "constant", "argument", "broadcast"):
+        if position in self.products or node.op in ("number", "parameter", "constant", "argument", "broadcast"):
             return True
         if self.uses.get(position, 0) > 1 or self.sizes[position] > LONGEST_EXPRESSION:
             return False
@@ -181,7 +196,7 @@ class NumpyWriter(Writer):
         return node.is_full and is_ufunc(node)
 
     def call(self, node: Node) -> str:
-        args = [self.text(arg) for arg in node.args]
+        args = [self.text(arg) for arg in node.args if arg not in self.products]
         if is_amendment(node) and not self._is_dying(node.args[0]):
             args[0] = f"{args[0]}.copy()"
         if node.op == "count":
@@ -191,6 +206,11 @@ class NumpyWriter(Writer):
         if node.op == "reduce":
             inside = self.graph.nodes[node.args[0]]
             dtype = f", dtype={self.dtype}" if inside.is_bool else ""
+            if node.args[0] in self.products:
+                factors = [self.text(arg) for arg in inside.args]
+                return f"runtime.sum_products({', '.join(factors)}, {node.axis})"
+            if node.detail in ROW_REDUCTIONS and not inside.is_bool:
+                return f"{ROW_REDUCTIONS[node.detail]}({args[0]}, {node.axis})"
             return f"{REDUCTIONS[node.detail]}.reduce({args[0]}, {node.axis}, keepdims=True{dtype})"
         if node.op == "take":
             return f"np.take_along_axis({args[0]}, {args[1]}, {node.axis})"

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from nngrad.engine import OPS, apply
-from nngrad.functions import HOMES, function, matmul, ops, shape_of
+from nngrad.engine import OPS, apply, apply_two
+from nngrad.functions import HOMES, function, ops, shape_of
 from nngrad.graph import wrap
 from nngrad.modes import get_default_dtype
 from nngrad.nn._convolution import conv1d as conv1d
@@ -101,9 +101,12 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Tensor:
         raise ValueError(f"linear: bias {shape_of(bias)} does not fit weight {weight_shape}; it must be ({outputs},)")
     if len(shape) > 2:  # one large product is faster than many small ones, and so is the gradient of the weight
         input = apply(OPS["reshape"], input, shape=(math.prod(shape[:-1]), inputs))
-    y = matmul(input, apply(OPS["transpose"], weight))
+    rows = apply(OPS["expand_dims"], input, axis=0) if len(shape) == 1 else input
+    y = apply_two(OPS["matmul_transposed"], rows, weight)
     if bias is not None:
-        y = apply(OPS["add"], y, bias)
+        y = apply_two(OPS["add"], y, bias)
+    if len(shape) == 1:
+        return apply(OPS["squeeze"], y, axis=0)
     return apply(OPS["reshape"], y, shape=(*shape[:-1], outputs)) if len(shape) > 2 else y
 
 

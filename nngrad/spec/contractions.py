@@ -10,6 +10,12 @@ def matmul(a, b):
 
 
 @contraction
+def matmul_transposed(a, b):
+    """Matrix product of a and the transpose of b: every row of one with every row of the other."""
+    return sum(a[i, k] * b[j, k], k)
+
+
+@contraction
 def vecdot(x1, x2):
     """Sum of products along the last axis; leading axes broadcast."""
     return sum(x1[..., k] * x2[..., k], k)

@@ -720,6 +720,8 @@ def sinc_slope(x):
 def power(x, exponent):
     """x ** exponent in a new array; simple exponents by simpler functions, which are faster and as exact."""
     if np.ndim(exponent) == 0:
+        if exponent == 0:
+            return np.ones_like(x)
         if exponent == 1:
             return np.positive(x, out=...)
         if exponent == 2:
@@ -739,6 +741,8 @@ def power_slope(base, exponent):
     The rounding of exponent - 1, exact from 1/2 on, would be magnified by log(base): below, the power is divided by the
     base. Above, that power could overflow where the slope does not. float32 has room in float64.
     """
+    if np.ndim(exponent) == 0 and exponent in (1, 2, 3):
+        return np.multiply(power(base, float(exponent) - 1), exponent, out=...)
     dtype = np.result_type(base, exponent)
     wide = dtype if dtype == np.float64 else np.promote_types(WIDER[dtype], np.float64)
     base, exponent = np.where(exponent == 0, 1, base).astype(wide), np.asarray(exponent, wide)

@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from workloads import WORKLOADS
 
-LIBRARIES = ["nngrad", "torch"]
+LIBRARIES = ["nngrad", "torch", "jax", "autograd", "mygrad"]
 REFERENCE = "PyTorch"
 
 

@@ -1310,6 +1310,33 @@ def logaddexp_jvp(dx1, dx2, x1, x2):
 # --- logaddexp2 ---
 
 
+def logaddexp2_and_residuals(x1, x2, out=(..., ..., ...)):
+    """`logaddexp2` with what its derivatives reuse."""
+    if runtime.are_within(10, x1, x2):
+        t = np.multiply(x1, 0.6931471805599453, out=...)
+        u = np.multiply(x2, 0.6931471805599453, out=...)
+        v = np.subtract(t, u, out=...)
+        e = np.exp(v, out=v)
+        t = np.add(e, 1, out=...)
+        r = np.divide(1, t, out=out[2])
+        y = np.logaddexp2(x1, x2, out=out[0])
+        slope_x1 = np.multiply(e, r, out=out[1])
+        return y, slope_x1, r
+    y = np.logaddexp2(x1, x2, out=out[0])
+    t = np.subtract(x1, x2, out=...)
+    t = np.multiply(t, 0.6931471805599453, out=t)
+    u = np.abs(t, out=...)
+    u = np.negative(u, out=u)
+    u = np.exp(u, out=u)
+    v = np.add(u, 1, out=...)
+    mask = t > 0
+    t = runtime.where(mask, 1, u)
+    slope_x1 = np.divide(t, v, out=out[1])
+    t = runtime.where(mask, u, 1)
+    slope_x2 = np.divide(t, v, out=out[2])
+    return y, slope_x1, slope_x2
+
+
 def logaddexp2(x1, x2, out=...):
     """log2(2**x1 + 2**x2).
 
@@ -1321,52 +1348,32 @@ def logaddexp2(x1, x2, out=...):
         dx2 = g*sigmoid(-x1*log(2) + x2*log(2))
 
     Shapes: x1, x2 broadcast together; y of their common shape.
-    Residuals: x1, x2.
+    Residuals: x1, x2, slope_x1, slope_x2.
     Rounding error in float32, simulated: y 0.48, dx1 65, dx2 56 ulp.
     """
+    if runtime.are_within(10, x1, x2):
+        return np.logaddexp2(x1, x2, out=out)
     return np.logaddexp2(x1, x2, out=out)
 
 
-def logaddexp2_vjp(g, x1, x2, needs, out=(..., ...)):
+def logaddexp2_vjp(g, x1, x2, slope_x1, slope_x2, needs, out=(..., ...)):
     """Cotangents of `logaddexp2`'s inputs."""
-    t = np.subtract(x1, x2, out=...)
-    t = np.multiply(t, 0.6931471805599453, out=t)
-    u = np.abs(t, out=...)
-    u = np.negative(u, out=u)
-    u = np.exp(u, out=u)
-    v = np.add(u, 1, out=...)
-    mask = t > 0
     dx1 = dx2 = None
     if needs[0]:
-        t = runtime.where(mask, 1, u)
-        t = np.divide(t, v, out=t)
-        dx1 = runtime.unbroadcast(np.multiply(t, g, out=out[0]), x1.shape)
+        dx1 = runtime.unbroadcast(np.multiply(g, slope_x1, out=out[0]), x1.shape)
     if needs[1]:
-        t = runtime.where(mask, u, 1)
-        t = np.divide(t, v, out=t)
-        dx2 = runtime.unbroadcast(np.multiply(t, g, out=out[1]), x2.shape)
+        dx2 = runtime.unbroadcast(np.multiply(g, slope_x2, out=out[1]), x2.shape)
     return dx1, dx2
 
 
-def logaddexp2_jvp(dx1, dx2, x1, x2):
+def logaddexp2_jvp(dx1, dx2, x1, x2, slope_x1, slope_x2):
     """Tangent of `logaddexp2`'s output."""
     shape = np.broadcast_shapes(x1.shape, x2.shape)
-    t = np.subtract(x1, x2, out=...)
-    t = np.multiply(t, 0.6931471805599453, out=t)
-    u = np.abs(t, out=...)
-    u = np.negative(u, out=u)
-    u = np.exp(u, out=u)
-    v = np.add(u, 1, out=...)
-    mask = t > 0
     terms = []
     if dx1 is not None:
-        t = runtime.where(mask, 1, u)
-        t = np.divide(t, v, out=t)
-        terms.append(np.multiply(t, dx1, out=t))
+        terms.append(np.multiply(dx1, slope_x1, out=...))
     if dx2 is not None:
-        t = runtime.where(mask, u, 1)
-        t = np.divide(t, v, out=t)
-        terms.append(np.multiply(t, dx2, out=t))
+        terms.append(np.multiply(dx2, slope_x2, out=...))
     return runtime.total(terms, shape)
 
 

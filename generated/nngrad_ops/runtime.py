@@ -225,6 +225,16 @@ def _tile(number, dtype):
     return tile
 
 
+def are_within(limit, *arrays) -> bool:
+    """Whether shorter formulas will do: no element is larger than the limit, none is NaN, none of float16's range."""
+    return all(
+        x.dtype.itemsize > 2
+        and np.maximum.reduce(x, None, initial=0) <= limit
+        and np.minimum.reduce(x, None, initial=0) >= -limit
+        for x in arrays
+    )
+
+
 # --- exponentials of differences --------------------------------------------------------------------------------------
 
 WIDER = {np.dtype("f2"): np.dtype("f4"), np.dtype("f4"): np.dtype("f8")}

@@ -86,7 +86,7 @@ def assemble(op: Op, chosen: Iterable[Chosen]) -> Code:
 
 
 def costs_of(op: Op, variants: list[Variant]) -> tuple[int, int]:
-    """What forward and vjp of an elementwise op cost, in multiplications of an array; 0 for other ops."""
+    """What forward and vjp of an elementwise op cost on a large array, in multiplications; 0 for other ops."""
     if not op.maps_elements:
         return 0, 0
     return min(variant.cost for variant in variants), min(variant.vjp_cost for variant in variants)

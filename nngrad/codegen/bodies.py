@@ -13,6 +13,7 @@ from functools import cached_property
 
 import sympy
 
+from nngrad.codegen.cost import MEMORY_COST, graph_cost
 from nngrad.codegen.derive import Derivatives, derive
 from nngrad.codegen.forms import Search
 from nngrad.codegen.guards import guarded, used_always
@@ -21,7 +22,6 @@ from nngrad.codegen.lower import Graph
 from nngrad.codegen.numpy_code import NumpyWriter
 from nngrad.codegen.rewrite import rewrite
 from nngrad.codegen.selection import Chosen
-from nngrad.codegen.slopes import graph_cost
 from nngrad.codegen.symbols import Value
 from nngrad.codegen.tensor_code import TensorWriter
 from nngrad.codegen.trace import Formula, Op
@@ -182,16 +182,10 @@ class Variant:
         graph, nodes = self._graph({}, [self.chosen.value, *kept.values()])
         graph.names = {node: name for node, name in graph.names.items() if name != "y" or node == nodes[0]}
         self.keeps_integers = all(_keeps_integers(node) for node in graph.nodes)
-        carrier = next(one.name for one in self.op.inputs if one.differentiable)
-        labels = ["y", *(value.name for value in kept)]
-        outputs = list(zip(labels, nodes, strict=True))
         order = ["y", *saved]
-        places = self._places(nodes, [order.index(label) for label in labels], len(order))
-        writer = NumpyWriter(graph, outputs, self.input_shape, f"{carrier}.dtype", self._taken(graph), places=places)
-        block = sorted(ancestors(graph, *nodes))
-        self.cost = round(graph_cost(graph, nodes))
-        writer.plan([(None, block)])
-        writer.write([node for node in block if kept or node != nodes[0]])
+        self.cost = round(MEMORY_COST + graph_cost(graph, nodes))
+        writer = self._forward_writer(graph, nodes, ["y", *(value.name for value in kept)], order)
+        writer.write([node for node in sorted(ancestors(graph, *nodes)) if kept or node != nodes[0]])
         result = writer.final(nodes[0])
         if self.axis and not self.is_loss and not kept and "keepdims=True" in result:
             result = result.replace("keepdims=True", "keepdims=keepdims, out=...")
@@ -199,10 +193,36 @@ class Variant:
             result = f"{result}.copy()"
         else:
             result = self._finished(result)
-        made = {label: writer.final(node) for label, node in outputs[1:]}
+        made = {label: writer.final(node) for label, node in writer.outputs[1:]}
         results = ", ".join([result, *(made.get(name, "None") for name in saved)])
         lines = [*self._index_lines(graph), *writer.lines, f"return {results}"]
-        return [*self._shape_line(lines), *lines]
+        return [*self._ordinary_lines(kept, order), *self._shape_line(lines), *lines]
+
+    def _ordinary_lines(self, kept: dict[Value, sympy.Expr], order: list[str]) -> list[str]:
+        """The lines for inputs of ordinary size, which come before those for all."""
+        ordinary = self.chosen.ordinary
+        if ordinary is None:
+            return []
+        graph = self._bare_graph({})
+        nodes = ordinary.built(graph, self.output)[: None if kept else 1]
+        graph, nodes = guarded(graph, nodes)
+        self.cost = min(self.cost, round(MEMORY_COST + graph_cost(graph, nodes)))
+        writer = self._forward_writer(graph, nodes, ["y", *(value.name for value in kept)], order)
+        writer.write([node for node in sorted(ancestors(graph, *nodes)) if kept or node != nodes[0]])
+        made = {label: writer.final(node) for label, node in writer.outputs}
+        results = ", ".join(made.get(name, "None") for name in order)
+        conditions = [f"-1 <= {name} <= 1" for name in ordinary.at_most_one]
+        conditions.append(f"runtime.are_within({ordinary.limit}, {', '.join(self.broadcasting)})")
+        return [f"if {' and '.join(conditions)}:", *(f"    {line}" for line in [*writer.lines, f"return {results}"])]
+
+    def _forward_writer(self, graph: Graph, nodes: list[int], labels: list[str], order: list[str]) -> NumpyWriter:
+        """What writes the forward kernel; its results have the labels, and are returned in the order."""
+        carrier = next(one.name for one in self.op.inputs if one.differentiable)
+        places = self._places(nodes, [order.index(label) for label in labels], len(order))
+        outputs = list(zip(labels, nodes, strict=True))
+        writer = NumpyWriter(graph, outputs, self.input_shape, f"{carrier}.dtype", self._taken(graph), places=places)
+        writer.plan([(None, sorted(ancestors(graph, *nodes)))])
+        return writer
 
     def _places(self, nodes: list[int], positions: Iterable[int], count: int) -> dict[int, str]:
         """Where an elementwise kernel puts these of its `count` results: into `out`, which by default is new arrays."""
@@ -268,7 +288,7 @@ class Variant:
         graph, nodes = self._cotangent_graph(self._residuals())
         shape = self.full_shape
         outputs = [(f"d{name}", node) for name, node in zip(self.inputs, nodes, strict=True)]
-        self.vjp_cost = round(graph_cost(graph, nodes))
+        self.vjp_cost = round(MEMORY_COST + graph_cost(graph, nodes))
         names = [one.name for one in self.op.inputs]
         places = self._places(nodes, map(names.index, self.inputs), len(names))
         writer = NumpyWriter(graph, outputs, shape, f"{self.cotangent}.dtype", self._taken(graph), places=places)

@@ -12,6 +12,7 @@ import sympy
 from sympy.core.symbol import Str
 
 from nngrad.codegen.derive import Derivatives
+from nngrad.codegen.ordinary import Ordinary, part_of
 from nngrad.codegen.rounding import Error
 from nngrad.codegen.selection import Chosen
 from nngrad.codegen.series import Series
@@ -86,7 +87,26 @@ def _written(chosen: Chosen) -> dict:
         for name, error in chosen.errors.items()
     }
     series = {name: asdict(one) for name, one in chosen.series.items()}
-    return forms | ({"ulp": errors} if errors else {}) | ({"series": series} if series else {})
+    entry = forms | ({"ulp": errors} if errors else {}) | ({"series": series} if series else {})
+    return entry | ({"ordinary": _written_ordinary(chosen.ordinary)} if chosen.ordinary else {})
+
+
+def _written_ordinary(ordinary: Ordinary) -> dict:
+    parts, slopes = _texts(ordinary.parts), _texts(ordinary.slopes)
+    return {
+        "limit": ordinary.limit, "at_most_one": ordinary.at_most_one, "parts": parts, "y": str(ordinary.value),
+        "slopes": slopes,
+    }  # fmt: skip
+
+
+def _read_ordinary(entry: dict, symbols: dict[str, object], derivatives: Derivatives) -> Ordinary:
+    parts = {}
+    for name, text in entry["parts"].items():
+        expr = _parsed(text, symbols)
+        part = part_of(name, expr)
+        parts[part], symbols = expr, symbols | {name: part}
+    slopes = {value: _parsed(entry["slopes"][value.name], symbols) for value in derivatives.vjp}
+    return Ordinary(entry["limit"], parts, _parsed(entry["y"], symbols), slopes, tuple(entry["at_most_one"]))
 
 
 def _texts(forms: dict[Value, sympy.Expr]) -> dict[str, str]:
@@ -105,7 +125,8 @@ def _read(entry: dict, derivatives: Derivatives) -> Chosen:
         smooth = replace(smooth, vjp=forms("smooth_vjp", derivatives.vjp), jvp=forms("smooth_jvp", derivatives.jvp))
     errors = {name: Error(ulp, tuple(at), beyond) for name, (ulp, beyond, *at) in entry.get("ulp", {}).items()}
     series = {name: Series(**one) for name, one in entry.get("series", {}).items()}
-    return Chosen(smooth, _parsed(entry["y"], symbols), vjp, jvp, errors, series)
+    ordinary = _read_ordinary(entry["ordinary"], symbols, derivatives) if "ordinary" in entry else None
+    return Chosen(smooth, _parsed(entry["y"], symbols), vjp, jvp, errors, series, ordinary)
 
 
 def _symbols(derivatives: Derivatives) -> dict[str, object]:

@@ -57,12 +57,12 @@ class Fraction:
     denominator: sympy.Poly
 
 
-def in_exponentials(expr):
-    """The expression with hyperbolic and logistic words written out in exponentials."""
+def in_exponentials(expr, but=()):
+    """The expression with hyperbolic and logistic words written out in exponentials, `but` for some."""
     if expr.is_Atom or not isinstance(expr, sympy.Expr):
         return expr
-    args = [in_exponentials(arg) if isinstance(arg, sympy.Expr) else arg for arg in expr.args]
-    return _IN_EXPONENTIALS.get(expr.func, expr.func)(*args)
+    args = [in_exponentials(arg, but) if isinstance(arg, sympy.Expr) else arg for arg in expr.args]
+    return expr.func(*args) if expr.func in but else _IN_EXPONENTIALS.get(expr.func, expr.func)(*args)
 
 
 @cache
@@ -72,15 +72,15 @@ def fraction(expr) -> Fraction | None:
     exponents = sorted({atom.args[0] for atom in expr.atoms(sympy.exp)}, key=str)
     if not exponents or sympy.count_ops(expr) > LARGEST_TERMS:
         return None
-    split = [_split(exponent) for exponent in exponents]
-    if len({base for _, base in split}) > 1:
+    parts = [split(exponent) for exponent in exponents]
+    if len({base for _, base in parts}) > 1:
         return _fraction_of_two(expr, exponents)
-    unit = abs(reduce(sympy.gcd, (multiple for multiple, _ in split)))
-    powers = {sympy.exp(one): E ** (multiple / unit) for one, (multiple, _) in zip(exponents, split, strict=True)}
-    return _brought_together(expr.xreplace(powers), unit * split[0][1])
+    unit = abs(reduce(sympy.gcd, (multiple for multiple, _ in parts)))
+    powers = {sympy.exp(one): E ** (multiple / unit) for one, (multiple, _) in zip(exponents, parts, strict=True)}
+    return _brought_together(expr.xreplace(powers), unit * parts[0][1])
 
 
-def _split(exponent) -> tuple[sympy.Rational, sympy.Expr]:
+def split(exponent) -> tuple[sympy.Rational, sympy.Expr]:
     """A rational multiple of an expression whose sign is normalised."""
     content, rest = exponent.as_coeff_Mul()
     inner, rest = rest.primitive()
@@ -189,7 +189,7 @@ def _stable_fraction(found: Fraction):
     if sign == 1:
         return factor * tops[0] / bottoms[0]
     if sign == -1:
-        return factor * words.sign(_split(u)[1]) * tops[0] / bottoms[0]
+        return factor * words.sign(split(u)[1]) * tops[0] / bottoms[0]
     return factor * _by_sign(u, *tops) / _by_sign(u, *bottoms)
 
 
@@ -203,7 +203,7 @@ def _by_sign(u, positive, negative):
     """`where(u > 0, positive, negative)`, without the factors that both have."""
     common = [factor for factor in sympy.Mul.make_args(positive) if factor in sympy.Mul.make_args(negative)]
     rest = [part / sympy.Mul(*common) for part in (positive, negative)]
-    return sympy.Mul(*common) * Where(_split(u)[1] > 0, *rest)
+    return sympy.Mul(*common) * Where(split(u)[1] > 0, *rest)
 
 
 def _decaying(u):

@@ -131,7 +131,7 @@ class Search:
         seen, frontier, forms = {start}, [start], []
         while frontier:
             current = frontier.pop(0)
-            forms += _shapes(current)
+            forms += shapes(current)
             for move in self.moves:
                 reached = self._simplified(move(current))
                 if reached not in seen and len(seen) < MAX_FORMS and sympy.count_ops(reached) <= limit:
@@ -312,11 +312,11 @@ def _divides_safely(slope) -> bool:
     return True
 
 
-def _shapes(expr) -> list[sympy.Expr]:
+def shapes(expr) -> list[sympy.Expr]:
     """The expression as it is, expanded, factored, and collected by each of its values."""
     if isinstance(expr, Where):
         condition, a, b = expr.args
-        return [Where(condition, left, right) for left in _shapes(a) for right in _shapes(b)][:MAX_FORMS]
+        return [Where(condition, left, right) for left in shapes(a) for right in shapes(b)][:MAX_FORMS]
     opaque: dict[sympy.Basic, sympy.Dummy] = {}
 
     def flatten(part):
@@ -331,13 +331,13 @@ def _shapes(expr) -> list[sympy.Expr]:
         return [expr]
     back = {dummy: part for part, dummy in opaque.items()}
     expanded = sympy.expand(flat)
-    shapes = [flat, expanded, sympy.factor_terms(expanded)]
+    made = [flat, expanded, sympy.factor_terms(expanded)]
     symbols = sorted(expanded.free_symbols, key=lambda symbol: (symbol.name, str(back.get(symbol, ""))))
-    shapes += [sympy.collect(expanded, symbol) for symbol in symbols]
-    shapes += [sympy.factor_terms(shape) for shape in shapes[3:]]
+    made += [sympy.collect(expanded, symbol) for symbol in symbols]
+    made += [sympy.factor_terms(shape) for shape in made[3:]]
     if len(symbols) <= 8:
-        shapes.append(sympy.factor(expanded))
-    return [shape.xreplace(back) for shape in dict.fromkeys(shapes)]
+        made.append(sympy.factor(expanded))
+    return [shape.xreplace(back) for shape in dict.fromkeys(made)]
 
 
 def _terms_when_expanded(expr) -> int:

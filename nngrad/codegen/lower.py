@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import sympy
 from sympy.core.relational import Relational
@@ -139,6 +140,12 @@ class Graph:
         if expr not in self._built:
             self._built[expr] = self._build(expr)
         return self._built[expr]
+
+    def define(self, value: Value, expr) -> int:
+        """The node of an expression that a value stands for from now on."""
+        self._built[value] = made = self.build(expr)
+        self.names.setdefault(made, value.name)
+        return made
 
     def _build(self, expr) -> int:
         if isinstance(expr, Value):
@@ -372,7 +379,7 @@ class Graph:
     def _reading_order(self, factor) -> tuple:
         """Cotangents and tangents first, so that products with them are shared; then symbols, then the rest."""
         direction = getattr(factor, "name", "") in self.directions
-        return not direction, not factor.is_Symbol, str(factor)
+        return not direction, not factor.is_Symbol, _text(factor)
 
     def _multiplied(self, nodes: list[int]) -> int | None:
         if not nodes:
@@ -470,6 +477,11 @@ class Graph:
         if self.nodes[self.build(a)].is_scalar and self.nodes[self.build(b)].is_scalar and not self.smooth:
             return self.node("as_float", made)
         return made
+
+
+@lru_cache(4096)
+def _text(expr) -> str:
+    return str(expr)  # which takes SymPy long
 
 
 def _bell_within_range(expr):

@@ -15,6 +15,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, reduce
+from math import inf
+from types import MappingProxyType
 
 import mpmath
 import numpy as np
@@ -102,6 +104,39 @@ class Error:
     bad: int = 0
     overflow: float = 0.0
     reach: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The errors of a form at every point: plain, and with a part of the change by the inputs' last units forgiven.
+
+    `distance` is how far the argument of the formula is from zero.
+    """
+
+    columns: dict[str, np.ndarray]
+    errors: np.ndarray
+    lenient: np.ndarray
+    distance: np.ndarray
+
+    @cached_property
+    def sizes(self) -> np.ndarray:
+        """The size of the largest input."""
+        return np.max([np.abs(column.astype(float)) for column in self.columns.values()], axis=0)
+
+    def within(self, limit: float) -> Error:
+        """The worst error where no input is larger than the limit."""
+        inside = self.sizes <= limit
+        errors, lenient = np.where(inside, self.errors, 0), np.where(inside, self.lenient, 0)
+        worst = int(np.argmax(errors))
+        return Error(
+            ulp=float(errors[worst]),
+            at=tuple(float(column[worst]) for column in self.columns.values()),
+            beyond=float(lenient.max()),
+            unfair=int(np.count_nonzero(errors > ACCURATE)),
+            bad=int(np.count_nonzero(lenient > ACCURATE)),
+            overflow=float(self.sizes[np.isinf(errors)].min(initial=inf)) if np.isinf(errors).any() else 0.0,
+            reach=tuple(float(self.distance[lenient > level].max(initial=0)) for level in REACHES),
+        )
 
 
 class Judge:
@@ -203,8 +238,14 @@ class Judge:
 
     def error(self, form, truth: Truth, directions: dict[Value, float]) -> Error:
         """The worst error of a form; cotangents and tangents have the values given."""
+        return self.profile(form, truth, directions).within(inf)
+
+    def profile(self, form, truth: Truth, directions: dict[Value, float], definitions=MappingProxyType({})) -> Profile:
+        """The errors of a form at every point. `definitions` says what values in it stand for."""
         known = {value: value.name for value in (*self.formula.inputs, *directions)}
         graph = Graph(self.formula, known, directions=frozenset(value.name for value in directions))
+        for value, expr in definitions.items():
+            graph.define(value, expr)
         graph, (output,) = guarded(graph, [graph.build(form)])
         ends = INFINITIES[: len(truth.limits)]
         columns = {name: np.concatenate([column, ends.astype(column.dtype)]) for name, column in self.inputs.items()}
@@ -219,18 +260,7 @@ class Judge:
             errors = np.append(np.where(judged, off / truth.unit, 0), at_infinity)
             lenient = off / (truth.unit + CONDITION_WEIGHT * truth.change)
             lenient = np.append(np.where(judged, lenient, 0), at_infinity)
-        worst = int(np.argmax(errors))
-        sizes = np.max([np.abs(column.astype(float)) for column in columns.values()], axis=0)
-        distance = np.append(np.abs(self.argument_values), ends**2)
-        return Error(
-            ulp=float(errors[worst]),
-            at=tuple(float(column[worst]) for column in columns.values()),
-            beyond=float(lenient.max()),
-            unfair=int(np.count_nonzero(errors > ACCURATE)),
-            bad=int(np.count_nonzero(lenient > ACCURATE)),
-            overflow=float(sizes[np.isinf(errors)].min(initial=np.inf)) if np.isinf(errors).any() else 0.0,
-            reach=tuple(float(distance[lenient > level].max(initial=0)) for level in REACHES),
-        )
+        return Profile(columns, errors, lenient, np.append(np.abs(self.argument_values), ends**2))
 
 
 def _masks(formula: Formula) -> set[Value]:

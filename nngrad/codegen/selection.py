@@ -18,8 +18,10 @@ import sympy
 from sympy.core.symbol import Str
 
 from nngrad.codegen import exponentials, identities, words
+from nngrad.codegen.cost import apart_and_together
 from nngrad.codegen.derive import Derivatives
 from nngrad.codegen.forms import FEW_FORMS, LARGEST_GROWTH, Search
+from nngrad.codegen.ordinary import Ordinariness, Ordinary
 from nngrad.codegen.recognise import recognised
 from nngrad.codegen.restage import inlined
 from nngrad.codegen.rounding import ACCURATE, REACHES, Error, Judge, Truth
@@ -48,7 +50,7 @@ class Chosen:
     """An op's formula with its derivatives, in the forms that its kernels compute.
 
     `derivatives` holds the smooth forms. `errors` are the worst ones, in simulated rounding, by what is computed;
-    `series` the polynomials, by the names that forms call them by.
+    `series` the polynomials, by the names that forms call them by, `ordinary` shorter forms for inputs of ordinary size.
     """
 
     derivatives: Derivatives
@@ -57,6 +59,14 @@ class Chosen:
     jvp: dict[Value, sympy.Expr]
     errors: dict[str, Error] = field(default_factory=dict)
     series: dict[str, Series] = field(default_factory=dict)
+    ordinary: Ordinary | None = None
+
+
+def slopes_of(vjp: dict[Value, sympy.Expr], cotangent: Value) -> dict[Value, sympy.Expr]:
+    """What the cotangent is multiplied by for each input; nothing if that is not all there is to one of them."""
+    if not all(cotangent in sympy.Mul.make_args(form) for form in vjp.values()):
+        return {}
+    return {value: form.xreplace({cotangent: sympy.S.One}) for value, form in vjp.items()}
 
 
 def choose_forms(
@@ -124,7 +134,28 @@ class _Selection:
         errors = {one.of: one.error for one in self.tried if taken[one.of] == one.form}
         used = {part.args[1].name for form in (value.form, *vjp.values()) for part in form.atoms(NearZero)}
         series = {name: one for name, one in self.judge.series.items() if name in used}
-        return Chosen(self.smooth, value.form, vjp, jvp, errors, series), self.tried
+        ordinary = self._ordinary(value.form, vjp)
+        return Chosen(self.smooth, value.form, vjp, jvp, errors, series, ordinary), self.tried
+
+    def _ordinary(self, value, vjp: dict[Value, sympy.Expr]) -> Ordinary | None:
+        """Shorter forms for inputs of ordinary size, if there are any."""
+        output, cotangent, stages = self.formula.output, self.smooth.cotangent, self.formula.stages
+        slopes = slopes_of(vjp, cotangent)
+        if not slopes or not self.search.output_is_residual:
+            return None
+        chosen = [value, *slopes.values()]
+        truths = [self.judge.value(), *(self.judge.derivative(source.name) for source in slopes)]
+        wholes = {source: inlined(form.xreplace({cotangent: sympy.S.One}), stages) for source, form in self.raw.vjp.items()}
+        plain = [
+            [inlined(one.form.xreplace({cotangent: sympy.S.One}), stages) for one in self.tried if one.of == of]
+            for of in ("y", *(f"d{source.name}" for source in slopes))
+        ]
+        profiles = [self.judge.profile(form, truth, {}) for form, truth in zip(chosen, truths, strict=True)]
+        full_cost = min(apart_and_together(self.formula, value, slopes.values()))
+        search = Ordinariness(
+            self.formula, self.judge, inlined(output, stages), wholes, plain, truths, profiles, full_cost
+        )
+        return search.found()
 
     def _keep_smooth_form_in_range(self, source: Value, cotangent: Value, truth: Truth) -> None:
         """A smooth form that overflows where the derivative has settled gets its input kept in range."""

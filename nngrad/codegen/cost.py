@@ -1,0 +1,56 @@
+"""What computing a graph of operations costs, in multiplications of an array: a fixed table, the same everywhere."""
+
+from __future__ import annotations
+
+from nngrad.codegen.forms import DECAYED_COST, SAVED_COST, SERIES_COST, WHERE_COST
+from nngrad.codegen.guards import guarded
+from nngrad.codegen.infix import ancestors
+from nngrad.codegen.lower import Graph, Node
+from nngrad.codegen.symbols import Value
+from nngrad.codegen.trace import Formula
+from nngrad.codegen.vocabulary import WORD_OF
+
+CALL_COSTS = {word.numpy: word.cost for word in WORD_OF.values() if word.numpy} | {
+    "runtime.decayed": DECAYED_COST,
+    "runtime.near_zero": SERIES_COST,
+}
+MASK_COST, DIVISION_COST = 0.5, 2.0
+MEMORY_COST = 3.0  # reading a large array and writing another, which are in no cache
+
+
+def graph_cost(graph: Graph, outputs: list[int]) -> float:
+    """Time of computing nodes of a graph, in multiplications."""
+    return sum(_node_cost(graph.nodes[node]) for node in ancestors(graph, *outputs))
+
+
+def _node_cost(node: Node) -> float:
+    """Time of one operation."""
+    if not node.is_full or node.op == "argument":
+        return 0.0
+    if node.is_bool:
+        return MASK_COST
+    if node.op == "where":
+        return WHERE_COST
+    if node.op == "divide":
+        return DIVISION_COST
+    return CALL_COSTS.get(node.detail, 1.0) if node.op == "call" else 1.0
+
+
+def apart_and_together(formula: Formula, value, slopes) -> tuple[float, float]:
+    """Time of computing an elementwise formula's value and slopes, each in its kernel and all in one that keeps the
+    slopes.
+    """
+    slopes = list(slopes)
+
+    def time(forms, given) -> float:
+        graph = Graph(formula, {known: known.name for known in (*formula.inputs, *given)})
+        return graph_cost(*guarded(graph, [graph.build(form) for form in forms]))
+
+    made = [slope.xreplace({formula.output: value}) for slope in slopes]
+    apart = time([value], []) + time(slopes, [formula.output]) + len(slopes)
+    return apart, time([value, *made], []) + kept_cost(slopes)
+
+
+def kept_cost(slopes) -> float:
+    """Time of keeping slopes and multiplying a cotangent by them."""
+    return (SAVED_COST + 1) * len(slopes)

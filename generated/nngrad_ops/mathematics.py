@@ -28,8 +28,8 @@ def abs(x, out=...):
 
 def abs_vjp(g, x, out=...):
     """Cotangent of `abs`'s input."""
-    t = np.sign(x, out=...)
-    return np.multiply(g, t, out=out)
+    t = np.sign(x, out=out)
+    return np.multiply(g, t, out=t)
 
 
 abs_jvp = abs_vjp  # the Jacobian is symmetric
@@ -139,8 +139,8 @@ def sin(x, out=...):
 
 def sin_vjp(g, x, out=...):
     """Cotangent of `sin`'s input."""
-    t = np.cos(x, out=...)
-    return np.multiply(g, t, out=out)
+    t = np.cos(x, out=out)
+    return np.multiply(g, t, out=t)
 
 
 sin_jvp = sin_vjp  # the Jacobian is symmetric
@@ -167,9 +167,9 @@ def cos(x, out=...):
 
 def cos_vjp(g, x, out=...):
     """Cotangent of `cos`'s input."""
-    t = np.sin(x, out=...)
+    t = np.sin(x, out=out)
     t = np.multiply(g, t, out=t)
-    return np.negative(t, out=out)
+    return np.negative(t, out=t)
 
 
 cos_jvp = cos_vjp  # the Jacobian is symmetric
@@ -203,8 +203,8 @@ def arctan2_vjp(g, x1, x2, needs, out=(..., ...)):
         dx1 = runtime.unbroadcast(np.multiply(g, t, out=out[0]), x1.shape)
     if needs[1]:
         t = runtime.over_square(x1, x2)
-        t = np.multiply(g, t, out=t)
-        dx2 = runtime.unbroadcast(np.negative(t, out=out[1]), x2.shape)
+        u = np.multiply(g, t, out=out[1])
+        dx2 = runtime.unbroadcast(np.negative(u, out=u), x2.shape)
     return dx1, dx2
 
 
@@ -244,8 +244,8 @@ def erf(x):
 def erf_vjp(g, x, out=...):
     """Cotangent of `erf`'s input."""
     t = runtime.exp_square(x, -1)
-    t = np.multiply(g, t, out=t)
-    return np.multiply(t, 1.1283791670955126, out=out)
+    u = np.multiply(g, t, out=out)
+    return np.multiply(u, 1.1283791670955126, out=u)
 
 
 erf_jvp = erf_vjp  # the Jacobian is symmetric
@@ -489,9 +489,9 @@ def divide_vjp(g, x1, x2, y, needs, out=(..., ...)):
     if needs[0]:
         dx1 = runtime.unbroadcast(np.divide(g, x2, out=out[0]), x1.shape)
     if needs[1]:
-        t = np.divide(y, x2, out=...)
+        t = np.divide(y, x2, out=out[1])
         t = np.multiply(t, g, out=t)
-        dx2 = runtime.unbroadcast(np.negative(t, out=out[1]), x2.shape)
+        dx2 = runtime.unbroadcast(np.negative(t, out=t), x2.shape)
     return dx1, dx2
 
 
@@ -601,8 +601,8 @@ def square(x, out=...):
 
 def square_vjp(g, x, out=...):
     """Cotangent of `square`'s input."""
-    t = np.multiply(g, x, out=...)
-    return np.multiply(t, 2, out=out)
+    t = np.multiply(g, x, out=out)
+    return np.multiply(t, 2, out=t)
 
 
 square_jvp = square_vjp  # the Jacobian is symmetric
@@ -629,9 +629,9 @@ def reciprocal(x, out=...):
 
 def reciprocal_vjp(g, x, out=...):
     """Cotangent of `reciprocal`'s input."""
-    t = np.divide(g, x, out=...)
+    t = np.divide(g, x, out=out)
     t = np.divide(t, x, out=t)
-    return np.negative(t, out=out)
+    return np.negative(t, out=t)
 
 
 reciprocal_jvp = reciprocal_vjp  # the Jacobian is symmetric
@@ -704,9 +704,9 @@ def remainder_vjp(g, x1, x2, needs, out=(..., ...)):
     if needs[0]:
         dx1 = runtime.unbroadcast(g, x1.shape)
     if needs[1]:
-        t = np.floor_divide(x1, x2, out=...)
+        t = np.floor_divide(x1, x2, out=out[1])
         t = np.multiply(g, t, out=t)
-        dx2 = runtime.unbroadcast(np.negative(t, out=out[1]), x2.shape)
+        dx2 = runtime.unbroadcast(np.negative(t, out=t), x2.shape)
     return dx1, dx2
 
 
@@ -751,13 +751,13 @@ def fmod_vjp(g, x1, x2, needs, out=(..., ...)):
     if needs[1]:
         t = np.abs(x1, out=...)
         u = np.abs(x2, out=...)
-        v = np.floor_divide(t, u, out=...)
+        v = np.floor_divide(t, u, out=out[1])
         t = np.sign(x1, out=t)
         u = np.sign(x2, out=u)
         v = np.multiply(g, v, out=v)
         v = np.multiply(v, t, out=v)
         v = np.multiply(v, u, out=v)
-        dx2 = runtime.unbroadcast(np.negative(v, out=out[1]), x2.shape)
+        dx2 = runtime.unbroadcast(np.negative(v, out=v), x2.shape)
     return dx1, dx2
 
 
@@ -812,8 +812,8 @@ def lerp_vjp(g, x1, x2, weight, needs, out=(..., ..., ...)):
     dx1 = dx2 = dweight = None
     if needs[0]:
         t = np.subtract(weight, 1, out=...)
-        u = np.multiply(g, t, out=...)
-        dx1 = runtime.unbroadcast(np.negative(u, out=out[0]), x1.shape)
+        u = np.multiply(g, t, out=out[0])
+        dx1 = runtime.unbroadcast(np.negative(u, out=u), x1.shape)
     if needs[1]:
         dx2 = runtime.unbroadcast(np.multiply(g, weight, out=out[1]), x2.shape)
     if needs[2]:
@@ -982,8 +982,8 @@ def frac(x, out=...):
     Rounding error in float32, simulated: y 0, dx 0 ulp.
     """
     t = runtime.clamped(x, 1.152921504606847e18)
-    u = np.trunc(t, out=...)
-    return np.subtract(t, u, out=out)
+    u = np.trunc(t, out=out)
+    return np.subtract(t, u, out=u)
 
 
 def frac_vjp(g):
@@ -1044,8 +1044,8 @@ def sqrt(x, out=...):
 
 def sqrt_vjp(g, y, out=...):
     """Cotangent of `sqrt`'s input."""
-    t = np.multiply(g, 0.5, out=...)
-    return np.divide(t, y, out=out)
+    t = np.multiply(g, 0.5, out=out)
+    return np.divide(t, y, out=t)
 
 
 sqrt_jvp = sqrt_vjp  # the Jacobian is symmetric
@@ -1067,16 +1067,16 @@ def rsqrt(x, out=...):
     Residuals: x, y.
     Rounding error in float32, simulated: y 1.1, dx 1.3 ulp.
     """
-    t = np.sqrt(x, out=...)
-    return np.divide(1, t, out=out)
+    t = np.sqrt(x, out=out)
+    return np.divide(1, t, out=t)
 
 
 def rsqrt_vjp(g, x, y, out=...):
     """Cotangent of `rsqrt`'s input."""
-    t = np.multiply(y, 0.5, out=...)
+    t = np.multiply(y, 0.5, out=out)
     t = np.divide(t, x, out=t)
     t = np.multiply(t, g, out=t)
-    return np.negative(t, out=out)
+    return np.negative(t, out=t)
 
 
 rsqrt_jvp = rsqrt_vjp  # the Jacobian is symmetric
@@ -1131,8 +1131,8 @@ def exp2(x, out=...):
 
 def exp2_vjp(g, y, out=...):
     """Cotangent of `exp2`'s input."""
-    t = np.multiply(g, 0.6931471805599453, out=...)
-    return np.multiply(t, y, out=out)
+    t = np.multiply(g, 0.6931471805599453, out=out)
+    return np.multiply(t, y, out=t)
 
 
 exp2_jvp = exp2_vjp  # the Jacobian is symmetric
@@ -1159,8 +1159,8 @@ def expm1(x, out=...):
 
 def expm1_vjp(g, x, out=...):
     """Cotangent of `expm1`'s input."""
-    t = np.exp(x, out=...)
-    return np.multiply(g, t, out=out)
+    t = np.exp(x, out=out)
+    return np.multiply(g, t, out=t)
 
 
 expm1_jvp = expm1_vjp  # the Jacobian is symmetric
@@ -1187,8 +1187,8 @@ def log2(x, out=...):
 
 def log2_vjp(g, x, out=...):
     """Cotangent of `log2`'s input."""
-    t = np.divide(g, x, out=...)
-    return np.multiply(t, 1.4426950408889634, out=out)
+    t = np.divide(g, x, out=out)
+    return np.multiply(t, 1.4426950408889634, out=t)
 
 
 log2_jvp = log2_vjp  # the Jacobian is symmetric
@@ -1215,8 +1215,8 @@ def log10(x, out=...):
 
 def log10_vjp(g, x, out=...):
     """Cotangent of `log10`'s input."""
-    t = np.multiply(g, 0.4342944819032518, out=...)
-    return np.divide(t, x, out=out)
+    t = np.multiply(g, 0.4342944819032518, out=out)
+    return np.divide(t, x, out=t)
 
 
 log10_jvp = log10_vjp  # the Jacobian is symmetric
@@ -1243,8 +1243,8 @@ def log1p(x, out=...):
 
 def log1p_vjp(g, x, out=...):
     """Cotangent of `log1p`'s input."""
-    t = np.add(x, 1, out=...)
-    return np.divide(g, t, out=out)
+    t = np.add(x, 1, out=out)
+    return np.divide(g, t, out=t)
 
 
 log1p_jvp = log1p_vjp  # the Jacobian is symmetric
@@ -1275,16 +1275,16 @@ def logaddexp_vjp(g, x1, x2, needs, out=(..., ...)):
     t = np.minimum(x1, x2, out=...)
     u = np.maximum(x1, x2, out=...)
     v = runtime.exp_difference(t, u)
-    t = np.add(v, 1, out=t)
+    t = np.add(v, 1, out=out[1])
     dx1 = dx2 = None
     if needs[0]:
-        u = np.maximum(v, x1 >= x2, out=...)
+        u = np.maximum(v, x1 >= x2, out=out[0])
         u = np.divide(u, t, out=u)
-        dx1 = runtime.unbroadcast(np.multiply(g, u, out=out[0]), x1.shape)
+        dx1 = runtime.unbroadcast(np.multiply(g, u, out=u), x1.shape)
     if needs[1]:
         v = np.maximum(v, x2 >= x1, out=v)
-        v = np.divide(v, t, out=v)
-        dx2 = runtime.unbroadcast(np.multiply(g, v, out=out[1]), x2.shape)
+        t = np.divide(v, t, out=t)
+        dx2 = runtime.unbroadcast(np.multiply(g, t, out=t), x2.shape)
     return dx1, dx2
 
 
@@ -1315,12 +1315,12 @@ def logaddexp2_and_residuals(x1, x2, out=(..., ..., ...)):
     if runtime.are_within(10, x1, x2):
         t = np.multiply(x1, 0.6931471805599453, out=...)
         u = np.multiply(x2, 0.6931471805599453, out=...)
-        v = np.subtract(t, u, out=...)
+        v = np.subtract(t, u, out=out[1])
         e = np.exp(v, out=v)
-        t = np.add(e, 1, out=...)
-        r = np.divide(1, t, out=out[2])
+        t = np.add(e, 1, out=out[2])
+        r = np.divide(1, t, out=t)
         y = np.logaddexp2(x1, x2, out=out[0])
-        slope_x1 = np.multiply(e, r, out=out[1])
+        slope_x1 = np.multiply(e, r, out=e)
         return y, slope_x1, r
     y = np.logaddexp2(x1, x2, out=out[0])
     t = np.subtract(x1, x2, out=...)
@@ -1328,12 +1328,12 @@ def logaddexp2_and_residuals(x1, x2, out=(..., ..., ...)):
     u = np.abs(t, out=...)
     u = np.negative(u, out=u)
     u = np.exp(u, out=u)
-    v = np.add(u, 1, out=...)
+    v = np.add(u, 1, out=out[2])
     mask = t > 0
     t = runtime.where(mask, 1, u)
     slope_x1 = np.divide(t, v, out=out[1])
     t = runtime.where(mask, u, 1)
-    slope_x2 = np.divide(t, v, out=out[2])
+    slope_x2 = np.divide(t, v, out=v)
     return y, slope_x1, slope_x2
 
 
@@ -1455,9 +1455,9 @@ def tan(x, out=...):
 
 def tan_vjp(g, y, out=...):
     """Cotangent of `tan`'s input."""
-    t = np.multiply(y, y, out=...)
+    t = np.multiply(y, y, out=out)
     t = np.add(t, 1, out=t)
-    return np.multiply(g, t, out=out)
+    return np.multiply(g, t, out=t)
 
 
 tan_jvp = tan_vjp  # the Jacobian is symmetric
@@ -1484,11 +1484,11 @@ def arcsin(x, out=...):
 
 def arcsin_vjp(g, x, out=...):
     """Cotangent of `arcsin`'s input."""
-    t = np.subtract(1, x, out=...)
+    t = np.subtract(1, x, out=out)
     u = np.add(x, 1, out=...)
     t = np.multiply(t, u, out=t)
     t = np.sqrt(t, out=t)
-    return np.divide(g, t, out=out)
+    return np.divide(g, t, out=t)
 
 
 arcsin_jvp = arcsin_vjp  # the Jacobian is symmetric
@@ -1515,12 +1515,12 @@ def arccos(x, out=...):
 
 def arccos_vjp(g, x, out=...):
     """Cotangent of `arccos`'s input."""
-    t = np.subtract(1, x, out=...)
+    t = np.subtract(1, x, out=out)
     u = np.add(x, 1, out=...)
     t = np.multiply(t, u, out=t)
     t = np.sqrt(t, out=t)
     t = np.divide(g, t, out=t)
-    return np.negative(t, out=out)
+    return np.negative(t, out=t)
 
 
 arccos_jvp = arccos_vjp  # the Jacobian is symmetric
@@ -1547,9 +1547,9 @@ def arctan(x, out=...):
 
 def arctan_vjp(g, x, out=...):
     """Cotangent of `arctan`'s input."""
-    t = np.hypot(1, x, out=...)
+    t = np.hypot(1, x, out=out)
     u = np.divide(g, t, out=...)
-    return np.divide(u, t, out=out)
+    return np.divide(u, t, out=t)
 
 
 arctan_jvp = arctan_vjp  # the Jacobian is symmetric
@@ -1752,8 +1752,8 @@ def sinh(x, out=...):
 
 def sinh_vjp(g, x, out=...):
     """Cotangent of `sinh`'s input."""
-    t = np.cosh(x, out=...)
-    return np.multiply(g, t, out=out)
+    t = np.cosh(x, out=out)
+    return np.multiply(g, t, out=t)
 
 
 sinh_jvp = sinh_vjp  # the Jacobian is symmetric
@@ -1780,8 +1780,8 @@ def cosh(x, out=...):
 
 def cosh_vjp(g, x, out=...):
     """Cotangent of `cosh`'s input."""
-    t = np.sinh(x, out=...)
-    return np.multiply(g, t, out=out)
+    t = np.sinh(x, out=out)
+    return np.multiply(g, t, out=t)
 
 
 cosh_jvp = cosh_vjp  # the Jacobian is symmetric
@@ -1808,8 +1808,8 @@ def arcsinh(x, out=...):
 
 def arcsinh_vjp(g, x, out=...):
     """Cotangent of `arcsinh`'s input."""
-    t = np.hypot(1, x, out=...)
-    return np.divide(g, t, out=out)
+    t = np.hypot(1, x, out=out)
+    return np.divide(g, t, out=t)
 
 
 arcsinh_jvp = arcsinh_vjp  # the Jacobian is symmetric
@@ -1838,10 +1838,10 @@ def arccosh_vjp(g, x, out=...):
     """Cotangent of `arccosh`'s input."""
     t = np.add(x, 1, out=...)
     t = np.sqrt(t, out=t)
-    u = np.subtract(x, 1, out=...)
+    u = np.subtract(x, 1, out=out)
     u = np.sqrt(u, out=u)
     t = np.divide(g, t, out=t)
-    return np.divide(t, u, out=out)
+    return np.divide(t, u, out=u)
 
 
 arccosh_jvp = arccosh_vjp  # the Jacobian is symmetric
@@ -1863,18 +1863,18 @@ def arctanh(x, out=...):
     Residuals: x.
     Rounding error in float32, simulated: y 0.47, dx 1.2 ulp.
     """
-    arctanh_x = np.arctanh(x, out=...)
+    arctanh_x = np.arctanh(x, out=out)
     log_x = np.multiply(arctanh_x, 2, out=arctanh_x)
-    return np.multiply(log_x, 0.5, out=out)
+    return np.multiply(log_x, 0.5, out=log_x)
 
 
 def arctanh_vjp(g, x, out=...):
     """Cotangent of `arctanh`'s input."""
     t = np.add(x, 1, out=...)
-    u = np.subtract(x, 1, out=...)
+    u = np.subtract(x, 1, out=out)
     t = np.divide(g, t, out=t)
-    t = np.divide(t, u, out=t)
-    return np.negative(t, out=out)
+    u = np.divide(t, u, out=u)
+    return np.negative(u, out=u)
 
 
 arctanh_jvp = arctanh_vjp  # the Jacobian is symmetric
@@ -1902,8 +1902,8 @@ def ndtr(x):
 def ndtr_vjp(g, x, out=...):
     """Cotangent of `ndtr`'s input."""
     t = runtime.exp_square(x, -0.5)
-    u = np.multiply(g, 0.3989422804014327, out=...)
-    return np.multiply(u, t, out=out)
+    u = np.multiply(g, 0.3989422804014327, out=out)
+    return np.multiply(u, t, out=u)
 
 
 ndtr_jvp = ndtr_vjp  # the Jacobian is symmetric
@@ -1931,9 +1931,9 @@ def erfc(x):
 def erfc_vjp(g, x, out=...):
     """Cotangent of `erfc`'s input."""
     t = runtime.exp_square(x, -1)
-    t = np.multiply(g, t, out=t)
-    t = np.negative(t, out=t)
-    return np.multiply(t, 1.1283791670955126, out=out)
+    u = np.multiply(g, t, out=out)
+    u = np.negative(u, out=u)
+    return np.multiply(u, 1.1283791670955126, out=u)
 
 
 erfc_jvp = erfc_vjp  # the Jacobian is symmetric

@@ -30,15 +30,15 @@ def over_hypot(x1, x2):
 def over_hypot_vjp(g, x1, x2, needs, out=(..., ...)):
     """Cotangents of `over_hypot`'s inputs."""
     t = runtime.over_hypot(x2, x1)
-    t = np.multiply(g, t, out=t)
+    u = np.multiply(g, t, out=out[1])
     dx1 = dx2 = None
     if needs[0]:
-        u = runtime.over_square(x2, x1)
-        dx1 = runtime.unbroadcast(np.multiply(t, u, out=out[0]), x1.shape)
+        t = runtime.over_square(x2, x1)
+        dx1 = runtime.unbroadcast(np.multiply(u, t, out=out[0]), x1.shape)
     if needs[1]:
-        u = runtime.over_square(x1, x2)
-        t = np.multiply(t, u, out=t)
-        dx2 = runtime.unbroadcast(np.negative(t, out=out[1]), x2.shape)
+        t = runtime.over_square(x1, x2)
+        u = np.multiply(u, t, out=u)
+        dx2 = runtime.unbroadcast(np.negative(u, out=u), x2.shape)
     return dx1, dx2
 
 
@@ -86,18 +86,18 @@ def over_square_vjp(g, x1, x2, y, needs, out=(..., ...)):
         t = runtime.over_hypot(x1, x2)
         u = runtime.over_hypot(x2, x1)
         v = np.subtract(u, t, out=...)
-        w = np.hypot(x1, x2, out=...)
+        w = np.hypot(x1, x2, out=out[0])
         t = np.add(t, u, out=t)
         v = np.divide(v, w, out=v)
         v = np.multiply(v, t, out=v)
-        v = np.divide(v, w, out=v)
-        dx1 = runtime.unbroadcast(np.multiply(v, g, out=out[0]), x1.shape)
+        w = np.divide(v, w, out=w)
+        dx1 = runtime.unbroadcast(np.multiply(w, g, out=w), x1.shape)
     if needs[1]:
         t = runtime.over_square(x2, x1)
-        u = np.multiply(g, y, out=...)
+        u = np.multiply(g, y, out=out[1])
         u = np.multiply(u, t, out=u)
         u = np.negative(u, out=u)
-        dx2 = runtime.unbroadcast(np.multiply(u, 2, out=out[1]), x2.shape)
+        dx2 = runtime.unbroadcast(np.multiply(u, 2, out=u), x2.shape)
     return dx1, dx2
 
 
@@ -328,18 +328,18 @@ def sigmoid_slope(x, out=...):
     t = np.abs(x, out=...)
     t = np.negative(t, out=t)
     t = np.exp(t, out=t)
-    u = np.add(t, 1, out=...)
+    u = np.add(t, 1, out=out)
     t = np.divide(t, u, out=t)
-    return np.divide(t, u, out=out)
+    return np.divide(t, u, out=u)
 
 
 def sigmoid_slope_vjp(g, x, y, out=...):
     """Cotangent of `sigmoid_slope`'s input."""
-    t = np.multiply(x, 0.5, out=...)
+    t = np.multiply(x, 0.5, out=out)
     t = np.tanh(t, out=t)
     u = np.multiply(g, y, out=...)
-    u = np.multiply(u, t, out=u)
-    return np.negative(u, out=out)
+    t = np.multiply(u, t, out=t)
+    return np.negative(t, out=t)
 
 
 sigmoid_slope_jvp = sigmoid_slope_vjp  # the Jacobian is symmetric
@@ -361,17 +361,17 @@ def semicircle(x, out=...):
     Residuals: x, y.
     Rounding error in float32, simulated: y 1.1, dx 1 ulp.
     """
-    t = np.subtract(1, x, out=...)
+    t = np.subtract(1, x, out=out)
     u = np.add(x, 1, out=...)
     t = np.multiply(t, u, out=t)
-    return np.sqrt(t, out=out)
+    return np.sqrt(t, out=t)
 
 
 def semicircle_vjp(g, x, y, out=...):
     """Cotangent of `semicircle`'s input."""
-    t = np.divide(x, y, out=...)
+    t = np.divide(x, y, out=out)
     t = np.multiply(t, g, out=t)
-    return np.negative(t, out=out)
+    return np.negative(t, out=t)
 
 
 semicircle_jvp = semicircle_vjp  # the Jacobian is symmetric

@@ -37,10 +37,12 @@ class NumpyWriter(Writer):
 
     places: for results that a caller may want in arrays of its own, the source of those.
     products: the nodes that are only summed, together with their sum.
+    becomes: for nodes on the way to a result's place, the operand whose array they are to be made in.
     """
 
     places: dict[int, str] = field(default_factory=dict)
     products: set[int] = field(default_factory=set)
+    becomes: dict[int, int] = field(default_factory=dict)
     last_use: dict[int, int] = field(default_factory=dict)
     free: list[int] = field(default_factory=list)
     here: int = 0
@@ -71,6 +73,25 @@ class NumpyWriter(Writer):
             amended = self.graph.nodes[node].args[0]
             if self.uses[amended] == 1:
                 self.places[amended] = self.places.pop(node)
+        for node in list(self.places):
+            self._take_place_early(node)
+
+    def _take_place_early(self, node: int) -> None:
+        """Work where a result belongs from the start: what it is made of in place goes there too."""
+        place, made = self.places.pop(node), self.graph.nodes[node]
+        while self.is_statement(self.graph.nodes[node]):
+            dying = [arg for arg in self.graph.nodes[node].args if self._may_become(arg, node, made)]
+            if not dying:
+                break
+            self.becomes[node], node = min(dying), min(dying)
+        self.places[node] = place
+
+    def _may_become(self, operand: int, node: int, made: Node) -> bool:
+        """Whether an operand is an array like the result `made`, and is used by the node for the last time."""
+        one = self.graph.nodes[operand]
+        is_like = self.is_statement(one) and (one.sources, one.reduced) == (made.sources, made.reduced)
+        dies = self.last_use.get(operand) == self.position[node]
+        return is_like and dies and operand not in self.places and not self.is_inline(operand)
 
     def _sums_a_product(self, position: int) -> bool:
         """Whether a node is the sum of products that nobody else needs."""
@@ -156,6 +177,8 @@ class NumpyWriter(Writer):
             return None
         node = self.graph.nodes[position]
         dying = [arg for arg in node.args if self._is_dying(arg)]
+        if self.becomes.get(position) in dying:
+            return self.becomes[position]
         for candidate in (*dying, *self.free):
             other = self.graph.nodes[candidate]
             if other.sources == node.sources and other.reduced == node.reduced:

@@ -31,6 +31,7 @@ import numpy as np
 from sympy.logic.boolalg import Boolean
 
 from nngrad.codegen.certify import Oracle
+from nngrad.codegen.ordinary import LIMITS
 from nngrad.codegen.samples import points, rows, tuples
 from nngrad.codegen.symbols import Test, Value
 from nngrad.codegen.trace import PRESENT, Formula, Op
@@ -160,6 +161,16 @@ class Case:
     is_row: bool
     name: str = ""
 
+    def bands(self) -> Iterator[Case]:
+        """The points of like size by themselves: kernels do less where all inputs are within a limit."""
+        numbers = [np.abs(array) for array in self.inputs.values() if array.dtype.kind == "f"]
+        sizes = np.max(numbers, axis=0)
+        for smallest, largest in itertools.pairwise((-1, *sorted(LIMITS))):
+            inside = (sizes > smallest) & (sizes <= largest)
+            inputs = {name: array[inside] for name, array in self.inputs.items()}
+            slopes = {name: slope[inside] for name, slope in self.slopes.items()}
+            yield replace(self, inputs=inputs, value=self.value[inside], slopes=slopes)
+
     def cotangents(self) -> Iterator[np.ndarray]:
         dtype = next(iter(array.dtype for array in self.inputs.values() if array.dtype.kind == "f"))
         shape = self.value.shape
@@ -228,7 +239,9 @@ class Exam:
         value = self.oracle(**inputs)
         real = np.array([not mpmath.isnan(one) for one in value], dtype=bool)
         inputs = {name: array[real] for name, array in inputs.items()}
-        yield Case(inputs, value[real], {name: self._slope(name, inputs) for name in self.moving}, None, is_row=False)
+        whole = Case(inputs, value[real], {name: self._slope(name, inputs) for name in self.moving}, None, is_row=False)
+        yield whole
+        yield from whole.bands()
 
     def _slope(self, name, inputs) -> np.ndarray:
         """The derivative by one input, with steps as small as it is."""

@@ -6,7 +6,6 @@ from nngrad.codegen.forms import DECAYED_COST, SAVED_COST, SERIES_COST, WHERE_CO
 from nngrad.codegen.guards import guarded
 from nngrad.codegen.infix import ancestors
 from nngrad.codegen.lower import Graph, Node
-from nngrad.codegen.symbols import Value
 from nngrad.codegen.trace import Formula
 from nngrad.codegen.vocabulary import WORD_OF
 

@@ -2,10 +2,10 @@
 
 What keeps a form accurate from the smallest float to the largest costs more than the form itself: |x|, sign splits,
 clamps, tails. Where every input is within a limit of a few dozen, none of it is needed. There an elementwise formula of
-exponentials is computed with its slopes, as sums of products of few parts: `e = exp(u)`, and the reciprocals `r` of the
-polynomials in `e` that occur in denominators.
+exponentials is computed with its slopes, as sums of products of few parts: `e = exp(u)`, and the denominators `d`,
+polynomials in `e`, or their reciprocals `r`, by which to multiply is faster, and to divide more accurate.
 
-Worked example, silu: e = exp(x), r = 1 / (e + 1); y = x*e*r, and its slope is e*r + y*r.
+Worked example, silu: e = exp(x), d = e + 1; y = x*e/d, and its slope is (e + y)/d.
 
 A form counts as accurate by the same simulated rounding as all others, over the points within the limit.
 """
@@ -13,28 +13,33 @@ A form counts as accurate by the same simulated rounding as all others, over the
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import reduce
+from functools import cached_property, reduce
+from math import inf
 
 import sympy
 
 from nngrad.codegen import exponentials, words
-from nngrad.codegen.cost import graph_cost, kept_cost
+from nngrad.codegen.cost import apart_and_together, graph_cost, kept_cost
 from nngrad.codegen.forms import shapes
 from nngrad.codegen.lower import Graph
-from nngrad.codegen.restage import inlined
-from nngrad.codegen.rounding import ACCURATE, Judge, Profile, Truth
+from nngrad.codegen.rounding import ACCURATE, Error, Judge, Profile, Truth, ordinary_points
 from nngrad.codegen.symbols import Decayed, NearZero, Parameter, Subgradient, Value, Where
 from nngrad.codegen.trace import Formula
 
 LIMITS = (64, 32, 16, 10, 6)  # of the size of inputs
-GOOD = 4.0  # the largest error in units of the last place
+LEVELS = (ACCURATE, inf)  # of the largest error in units of the last place: the first that can be had
+NO_WORSE = 1.5  # times the error of the form for all inputs
+WEIGHT = 2.0  # of a unit of error, in multiplications
 SIMILAR = 1.15  # a larger limit is worth so much
 CHECK_COST = 1.5  # finding out whether an input is within a limit
 MOST_JUDGED, FEW = 16, 6  # forms of one expression that are judged, and weighed against those of the others
 MOST_EXPONENTIALS = 2
 LARGEST_EXPRESSION = 250  # operations of a derivative that is still brought to parts
+
+GUARDED = (words.sigmoid.build, words.sigmoid_slope.build, words.softplus.build, words.abs.build, Where, NearZero)
 
 
 @dataclass(frozen=True)
@@ -69,65 +74,83 @@ class _Pool:
 
 @dataclass
 class Ordinariness:
-    """The search for the ordinary forms of one formula.
+    """The search for the ordinary forms of one formula: of its value, and of its slopes by the `sources`.
 
-    `whole` is the value and `wholes` are its slopes, in terms of the inputs. `plain` are more forms of each of them,
-    the value first. `profiles` tells how accurate the forms for all inputs are, in the same order, `truths` what is
-    true.
+    `wholes` are these in terms of the inputs, `full` the forms for all inputs, and `plain` lists more forms of each.
     """
 
-    formula: Formula
     judge: Judge
-    whole: sympy.Expr
-    wholes: dict[Value, sympy.Expr]
+    wholes: list[sympy.Expr]
+    full: list[sympy.Expr]
     plain: list[list[sympy.Expr]]
-    truths: list[Truth]
-    profiles: list[Profile]
-    full_cost: float
+    sources: tuple[Value, ...]
     judged: dict = field(default_factory=dict)
     ranks: dict = field(default_factory=dict)
 
+    @property
+    def formula(self) -> Formula:
+        return self.judge.formula
+
+    @cached_property
+    def near(self) -> Judge:
+        """A judge with many points of ordinary size."""
+        return Judge(self.judge.written, self.formula, self.judge.params, ordinary_points(LIMITS[0]))
+
+    @cached_property
+    def truths(self) -> list[Truth]:
+        return [self.near.value(), *(self.near.derivative(source.name) for source in self.sources)]
+
+    @cached_property
+    def profiles(self) -> list[Profile]:
+        """How accurate the forms for all inputs are."""
+        self.near.series.update(self.judge.series)
+        return [self.near.profile(form, truth, {}) for form, truth in zip(self.full, self.truths, strict=True)]
+
     def found(self) -> Ordinary | None:
         """The forms of the largest limit within which they are about as cheap as within any."""
-        exprs = [self.whole, *self.wholes.values()]
-        if any(expr.has(Where, Subgradient, NearZero) for expr in exprs):
+        if any(expr.has(Where, Subgradient, NearZero) for expr in self.wholes):
             return None
-        pools = list(self._pools(exprs))
-        best = [one for limit in LIMITS if (one := self._cheapest(limit, pools)) is not None]
-        if not best:
+        pools = list(self._pools())
+        for level in LEVELS:
+            best = [one for limit in LIMITS if (one := self._cheapest(level, limit, pools)) is not None]
+            if best:
+                break
+        else:
             return None
         least = min(cost for cost, _ in best)
         _, ordinary = next(one for one in best if one[0] <= SIMILAR * least)
-        added = CHECK_COST * len(self.formula.inputs) + kept_cost(self.wholes)
-        return ordinary if least + added < self.full_cost else None
+        added = CHECK_COST * len(self.formula.inputs) + kept_cost(self.sources)
+        value, *slopes = self.full
+        return ordinary if least + added < min(apart_and_together(self.formula, value, slopes)) else None
 
     # --- candidates ---------------------------------------------------------------------------------------------------
 
-    def _pools(self, exprs) -> Iterator[_Pool]:
+    def _pools(self) -> Iterator[_Pool]:
         """The candidates: plain ones, and with them those made of exponentials, for either direction of each.
 
         tanh is a fraction of exponentials too, but none that is accurate near zero.
         """
-        plain = [[form for form in dict.fromkeys(map(unguarded, forms)) if not _is_guarded(form)] for forms in self.plain]
-        exprs = [_without_logarithms(expr) for expr in exprs]
+        plain = [dict.fromkeys(map(unguarded, forms)) for forms in self.plain]
+        plain = [[form for form in forms if not form.has(*GUARDED)] for forms in plain]
+        exprs = [_without_logarithms(expr) for expr in self.wholes]
         kept = [(), (words.tanh.build,)] if any(expr.has(words.tanh.build) for expr in exprs) else [()]
         for but in kept:
             written = [exponentials.in_exponentials(expr, but) for expr in exprs]
             bases = _bases(written)
-            if len(bases) > MOST_EXPONENTIALS:
+            if not 0 < len(bases) <= MOST_EXPONENTIALS:
                 continue
-            for signs in itertools.product((1, -1), repeat=len(bases)):
-                algebra = _Algebra(self.formula, dict(zip(bases, signs, strict=True)), bases)
+            for *signs, divides in itertools.product(*[(1, -1)] * len(bases), (True, False)):
+                algebra = _Algebra(self.formula, dict(zip(bases, signs, strict=True)), bases, divides)
                 try:
                     value, *slopes = map(algebra.collected, written)
                 except sympy.PolynomialError:
                     continue
-                made = [shapes(value), *(self._with_output(slope, value) for slope in slopes)]
-                forms = [[*map(algebra.finished, own), *rest] for own, rest in zip(made, plain, strict=True)]
+                made = [[value], *(self._with_output(slope, value) for slope in slopes)]
+                forms = [[*algebra.forms(own), *rest] for own, rest in zip(made, plain, strict=True)]
                 yield _Pool(algebra.parts, forms[0], forms[1:])
 
     def _with_output(self, slope, value) -> list[sympy.Expr]:
-        """Shapes of the slope, also with the output in it where the value is a product that divides its terms."""
+        """The slope, and the same with the output in it where the value is a product that divides its terms."""
         slopes = [slope]
         if value.is_Mul:
             quotients = [(term, term / value) for term in sympy.Add.make_args(slope)]
@@ -139,34 +162,40 @@ class Ordinariness:
                     for (term, quotient), one in zip(quotients, divides, strict=True)
                 ))
             )  # fmt: skip
-        return [shape for one in dict.fromkeys(slopes) for shape in shapes(one)]
+        return slopes
 
     # --- choice -------------------------------------------------------------------------------------------------------
 
-    def _cheapest(self, limit: int, pools: list[_Pool]) -> tuple[float, Ordinary] | None:
-        """The cheapest forms that are accurate within the limit, and what they cost."""
-        found = [one for pool in pools for one in self._accurate(limit, pool)]
-        return min(found, key=lambda one: (one[0], str(one[1])), default=None)
+    def _cheapest(self, level: float, limit: int, pools: list[_Pool]) -> tuple[float, Ordinary] | None:
+        """The best forms that are accurate within the limit, by cost and error, and what they cost."""
+        found = [one for pool in pools for one in self._accurate(level, limit, pool)]
+        best = min(found, key=lambda one: (one[0] + WEIGHT * one[1], str(one[2])), default=None)
+        return best and (best[0], best[2])
 
-    def _accurate(self, limit: int, pool: _Pool) -> Iterator[tuple[float, Ordinary]]:
-        """A pool's few cheapest forms of everything that are accurate within the limit, and what all of them cost."""
+    def _accurate(self, level: float, limit: int, pool: _Pool) -> Iterator[tuple[float, float, Ordinary]]:
+        """A pool's few cheapest forms of everything that are accurate within the limit: their cost, and their worst
+        error.
+        """
         output = self.formula.output
-        values = self._few(limit, 0, pool.parts, pool.values)
+        values = self._few(level, limit, 0, pool.parts, pool.values)
         for value in values[:2]:
             definitions = pool.parts | {output: value}
-            slopes = [self._few(limit, place, definitions, forms) for place, forms in enumerate(pool.slopes, 1)]
+            slopes = [self._few(level, limit, place, definitions, forms) for place, forms in enumerate(pool.slopes, 1)]
             for forms in itertools.product(*slopes):
                 used = _used(pool.parts, (value, *forms))
                 exponents = {atom for expr in used.values() for atom in expr.atoms(sympy.exp)}
                 params = sorted({param.name for one in exponents for param in one.atoms(Parameter)})
-                made = Ordinary(limit, used, value, dict(zip(self.wholes, forms, strict=True)), tuple(params))
+                made = Ordinary(limit, used, value, dict(zip(self.sources, forms, strict=True)), tuple(params))
                 graph = self._graph({})
-                yield round(graph_cost(graph, made.built(graph, output)), 6), made
+                errors = [self._error(limit, 0, pool.parts, value)]
+                errors += [self._error(limit, place, definitions, form) for place, form in enumerate(forms, 1)]
+                worst = max(error.beyond if level == inf else error.ulp for error in errors)
+                yield round(graph_cost(graph, made.built(graph, output)), 6), round(worst, 2), made
 
-    def _few(self, limit: int, place: int, definitions, forms) -> list[sympy.Expr]:
+    def _few(self, level: float, limit: int, place: int, definitions, forms) -> list[sympy.Expr]:
         """The few cheapest of the forms that are accurate within the limit."""
-        ranked = sorted(dict.fromkeys(forms), key=lambda form: self._rank(definitions, form))
-        return [form for form in ranked[:MOST_JUDGED] if self._is_accurate(place, definitions, form, limit)][:FEW]
+        ranked = sorted(dict.fromkeys(forms), key=lambda form: self._rank(definitions, form))[:MOST_JUDGED]
+        return [form for form in ranked if self._is_accurate(level, limit, place, definitions, form)][:FEW]
 
     def _rank(self, definitions, form) -> tuple:
         key = form, tuple(definitions)
@@ -181,13 +210,18 @@ class Ordinariness:
             graph.define(value, expr)
         return graph
 
-    def _is_accurate(self, place: int, definitions, form, limit: int) -> bool:
+    def _is_accurate(self, level: float, limit: int, place: int, definitions, form) -> bool:
         """Whether the form is accurate within the limit, or no worse there than the one for all inputs."""
+        here, there = self._error(limit, place, definitions, form), self.profiles[place].within(limit)
+        if level == inf:  # near a root, say
+            return here.beyond <= max(ACCURATE, NO_WORSE * there.beyond) and here.ulp <= NO_WORSE * there.ulp
+        return here.ulp <= level
+
+    def _error(self, limit: int, place: int, definitions, form) -> Error:
         key = place, form, tuple(definitions.items())
         if key not in self.judged:
-            self.judged[key] = self.judge.profile(form, self.truths[place], {}, definitions)
-        here, there = self.judged[key].within(limit), self.profiles[place].within(limit)
-        return here.beyond <= max(ACCURATE, there.beyond) and here.ulp <= max(GOOD, there.ulp)
+            self.judged[key] = self.near.profile(form, self.truths[place], {}, definitions)
+        return self.judged[key].within(limit)
 
 
 def part_of(name: str, expr) -> Value:
@@ -223,16 +257,29 @@ def _half(expr):
     return sympy.expand(expr / 2)
 
 
-def _is_guarded(form) -> bool:
-    """Whether the form still has parts that only matter far from zero."""
-    return form.has(words.sigmoid.build, words.sigmoid_slope.build, words.softplus.build, words.abs.build, Where, NearZero)
-
-
 def _without_logarithms(expr):
     """softplus as the logarithm that it is."""
     return expr.replace(
         lambda part: isinstance(part, words.softplus.build), lambda part: words.log1p(sympy.exp(part.args[0]))
     )
+
+
+def nested(expr):
+    """A sum of products by Horner's rule in several symbols: the one that most terms share is taken out first."""
+    terms = sympy.Add.make_args(sympy.expand(expr))
+    shared = Counter(symbol for term in terms for symbol in _factors(term))
+    symbol, count = min(shared.items(), key=lambda item: (-item[1], str(item[0])), default=(None, 0))
+    if count < 2:
+        return sympy.Add(*terms)
+    with_it = [term for term in terms if symbol in _factors(term)]
+    rest = [term for term in terms if term not in with_it]
+    return symbol * nested(sympy.Add(*(term / symbol for term in with_it))) + nested(sympy.Add(*rest))
+
+
+def _factors(term) -> list[sympy.Symbol]:
+    """The symbols that a product can be divided by."""
+    powers = (factor.as_base_exp() for factor in sympy.Mul.make_args(term))
+    return [base for base, power in powers if base.is_Symbol and power.is_Integer and power > 0]
 
 
 # --- polynomials in exponentials --------------------------------------------------------------------------------------
@@ -248,13 +295,14 @@ def _bases(exprs) -> dict[sympy.Expr, sympy.Rational]:
 
 
 class _Algebra:
-    """Expressions as sums of products of inputs, exponentials, and reciprocals of polynomials in them.
+    """Expressions as sums of products of inputs, exponentials, and denominators or reciprocals of polynomials in them.
 
-    Exponentials and reciprocals are values of their own, so that SymPy leaves their products alone.
+    All of these are values of their own, so that SymPy leaves their products alone.
     """
 
-    def __init__(self, formula: Formula, signs: dict, units: dict):
+    def __init__(self, formula: Formula, signs: dict, units: dict, divides: bool):
         self.taken = {value.name for stage in formula.stages for value in stage.expr.free_symbols | {stage.value}}
+        self.divides = divides
         self.parts: dict[Value, sympy.Expr] = {}
         self.bases: dict[sympy.Expr, tuple[Value, sympy.Rational]] = {}
         self.opaque: dict[sympy.Basic, sympy.Dummy] = {}
@@ -297,7 +345,8 @@ class _Algebra:
             raise sympy.PolynomialError
         terms = sympy.Poly(top, *others).terms()
         made = (
-            sympy.Mul(*(one**power for one, power in zip(others, powers, strict=True))) * self._fraction(factor / bottom)
+            sympy.Mul(*(one**power for one, power in zip(others, powers, strict=True)))
+            * self._fraction(factor / bottom)
             for powers, factor in terms
         )
         return sympy.Add(*(term / content for term in made))
@@ -329,7 +378,7 @@ class _Algebra:
             for factor, power in factors:
                 written = self._horner(sympy.Poly(factor, *self.exponentials))
                 if sign == -1:
-                    written = self._part("r", 1 / written)
+                    written = 1 / self._part("d", written) if self.divides else self._part("r", 1 / written)
                 product *= written**power
         return product
 
@@ -344,6 +393,8 @@ class _Algebra:
             total = total * poly.gen + coefficient
         return total
 
-    def finished(self, form):
-        """The form with the functions that symbols stood for."""
-        return form.xreplace({symbol: expr for expr, symbol in self.opaque.items()})
+    def forms(self, exprs) -> list[sympy.Expr]:
+        """The shapes of equal expressions, with the functions that symbols stood for."""
+        functions = {symbol: expr for expr, symbol in self.opaque.items()}
+        made = [shape.xreplace(functions) for expr in exprs for shape in shapes(expr)]
+        return [*made, *(nested(expr.xreplace(functions)) for expr in exprs)]

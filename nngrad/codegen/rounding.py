@@ -58,6 +58,14 @@ def points() -> np.ndarray:
     return np.concatenate([sizes, -sizes, edges, -edges, 1 / edges, *ranges]).astype(np.float32).astype(np.float64)
 
 
+def ordinary_points(limit: float) -> np.ndarray:
+    """Float32 numbers of up to a limit, densely, and some of every magnitude below."""
+    exponents = np.arange(SMALLEST_EXPONENT, 0, 12)
+    sizes = np.ldexp(1 + _spread(len(exponents)), exponents)
+    ranges = [(2 * _spread(count) - 1) * edge for edge, count in ((3, 160), (12, 240), (limit, 120))]
+    return np.concatenate([sizes, -sizes, *ranges]).astype(np.float32).astype(np.float64)
+
+
 def _spread(count: int) -> np.ndarray:
     """Numbers that fill (0, 1) evenly in every prefix."""
     return np.arange(1, count + 1) * GOLDEN % 1
@@ -143,14 +151,14 @@ class Judge:
     """Judges forms of an elementwise formula's value and derivatives by their worst rounding error.
 
     `written` is the formula before any rewriting, `formula` the one whose stages the forms refer to; `params` gives
-    the numbers to try for its parameters.
+    the numbers to try for its parameters, `column` those to try for its inputs, where they are not of all magnitudes.
     """
 
-    def __init__(self, written: Formula, formula: Formula, params: dict[str, float]):
-        self.formula, self.params = formula, params
+    def __init__(self, written: Formula, formula: Formula, params: dict[str, float], column: np.ndarray | None = None):
+        self.written, self.formula, self.params = written, formula, params
         self.series: dict[str, Series] = {}
         self.oracle = Oracle(written, params, mpmath.mpf(2) ** SMALLEST_EXPONENT)
-        column = points()[:: min(2, len(formula.inputs))]
+        column = points()[:: min(2, len(formula.inputs))] if column is None else column
         columns = {value: _shuffled(column, turn) for turn, value in enumerate(formula.inputs)}
         masks = _masks(formula)
         self.inputs = {value.name: one > 0 if value in masks else one for value, one in columns.items()}

@@ -18,7 +18,6 @@ import sympy
 from sympy.core.symbol import Str
 
 from nngrad.codegen import exponentials, identities, words
-from nngrad.codegen.cost import apart_and_together
 from nngrad.codegen.derive import Derivatives
 from nngrad.codegen.forms import FEW_FORMS, LARGEST_GROWTH, Search
 from nngrad.codegen.ordinary import Ordinariness, Ordinary
@@ -50,7 +49,8 @@ class Chosen:
     """An op's formula with its derivatives, in the forms that its kernels compute.
 
     `derivatives` holds the smooth forms. `errors` are the worst ones, in simulated rounding, by what is computed;
-    `series` the polynomials, by the names that forms call them by, `ordinary` shorter forms for inputs of ordinary size.
+    `series` the polynomials, by the names that forms call them by, `ordinary` shorter forms for inputs of ordinary
+    size.
     """
 
     derivatives: Derivatives
@@ -143,17 +143,17 @@ class _Selection:
         slopes = slopes_of(vjp, cotangent)
         if not slopes or not self.search.output_is_residual:
             return None
-        chosen = [value, *slopes.values()]
-        truths = [self.judge.value(), *(self.judge.derivative(source.name) for source in slopes)]
-        wholes = {source: inlined(form.xreplace({cotangent: sympy.S.One}), stages) for source, form in self.raw.vjp.items()}
-        plain = [
-            [inlined(one.form.xreplace({cotangent: sympy.S.One}), stages) for one in self.tried if one.of == of]
-            for of in ("y", *(f"d{source.name}" for source in slopes))
-        ]
-        profiles = [self.judge.profile(form, truth, {}) for form, truth in zip(chosen, truths, strict=True)]
-        full_cost = min(apart_and_together(self.formula, value, slopes.values()))
+
+        def whole(form):
+            return inlined(form.xreplace({cotangent: sympy.S.One}), stages)
+
+        plain = {of: [whole(one.form) for one in self.tried if one.of == of] for of in {one.of for one in self.tried}}
         search = Ordinariness(
-            self.formula, self.judge, inlined(output, stages), wholes, plain, truths, profiles, full_cost
+            self.judge,
+            [whole(output), *map(whole, self.raw.vjp.values())],
+            [value, *slopes.values()],
+            [plain["y"], *(plain[f"d{source.name}"] for source in slopes)],
+            tuple(slopes),
         )
         return search.found()
 

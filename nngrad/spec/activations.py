@@ -3,6 +3,7 @@
 from nngrad.codegen.language import (
     abs,
     activation,
+    clip,
     erf,
     exp,
     expm1,
@@ -128,8 +129,8 @@ def hardsigmoid(x):
 
 @activation
 def hardswish(x):
-    """x times hardsigmoid(x) (Howard et al. 2019)."""
-    return where(x < -3, 0, where(x <= 3, x * ((x + 3) / 6), x))
+    """x times hardsigmoid(x), and 0 at minus infinity (Howard et al. 2019)."""
+    return maximum(x, -3) * clip((x + 3) / 6, 0, 1)
 
 
 @activation

@@ -1317,7 +1317,7 @@ OPS = {
         jvp=gelu_jvp,
         pullback=rules.gelu_pullback,
         pushforward=rules.gelu_pushforward,
-        cost=22,
+        cost=24,
         vjp_cost=4,
     ),
     "hardshrink": Op(

@@ -32,7 +32,7 @@ from nngrad.codegen.trace import Formula
 LIMITS = (64, 32, 16, 10, 6)  # of the size of inputs
 LEVELS = (ACCURATE, inf)  # of the largest error in units of the last place: the first that can be had
 NO_WORSE = 1.5  # times the error of the form for all inputs
-WEIGHT = 2.0  # of a unit of error, in multiplications
+WEIGHT = 6.0  # of a unit of error, in multiplications
 SIMILAR = 1.15  # a larger limit is worth so much
 CHECK_COST = 1.5  # finding out whether an input is within a limit
 MOST_JUDGED, FEW = 16, 6  # forms of one expression that are judged, and weighed against those of the others
@@ -151,18 +151,13 @@ class Ordinariness:
 
     def _with_output(self, slope, value) -> list[sympy.Expr]:
         """The slope, and the same with the output in it where the value is a product that divides its terms."""
-        slopes = [slope]
-        if value.is_Mul:
-            quotients = [(term, term / value) for term in sympy.Add.make_args(slope)]
-            powers = [quotient.as_powers_dict().values() for _, quotient in quotients]
-            divides = [all(power.is_nonnegative for power in own if power.is_number) for own in powers]
-            slopes.append(
-                sympy.Add(*(
-                    self.formula.output * quotient if one else term
-                    for (term, quotient), one in zip(quotients, divides, strict=True)
-                ))
-            )  # fmt: skip
-        return slopes
+        if not value.is_Mul:
+            return [slope]
+        terms = sympy.Add.make_args(slope)
+        quotients = [term / value for term in terms]
+        divides = [_denominators(quotient) <= _denominators(slope) for quotient in quotients]
+        made = zip(terms, quotients, divides, strict=True)
+        return [slope, sympy.Add(*(self.formula.output * quotient if one else term for term, quotient, one in made))]
 
     # --- choice -------------------------------------------------------------------------------------------------------
 
@@ -280,6 +275,12 @@ def _factors(term) -> list[sympy.Symbol]:
     """The symbols that a product can be divided by."""
     powers = (factor.as_base_exp() for factor in sympy.Mul.make_args(term))
     return [base for base, power in powers if base.is_Symbol and power.is_Integer and power > 0]
+
+
+def _denominators(expr) -> set:
+    """What the terms of a sum are divided by, but for numbers."""
+    powers = [factor.as_base_exp() for term in sympy.Add.make_args(expr) for factor in sympy.Mul.make_args(term)]
+    return {base for base, power in powers if not base.is_number and not power.is_nonnegative}
 
 
 # --- polynomials in exponentials --------------------------------------------------------------------------------------

@@ -1295,7 +1295,7 @@ OPS = {
         jvp=gate_jvp,
         pullback=rules.gate_pullback,
         pushforward=rules.gate_pushforward,
-        cost=14,
+        cost=13,
         vjp_cost=5,
     ),
     "gelu": Op(
@@ -1317,7 +1317,7 @@ OPS = {
         jvp=gelu_jvp,
         pullback=rules.gelu_pullback,
         pushforward=rules.gelu_pushforward,
-        cost=24,
+        cost=22,
         vjp_cost=4,
     ),
     "hardshrink": Op(
@@ -2021,7 +2021,7 @@ OPS = {
         jvp=mish_jvp,
         pullback=rules.mish_pullback,
         pushforward=rules.mish_pushforward,
-        cost=22,
+        cost=21,
         vjp_cost=4,
     ),
     "mse_loss": Op(

@@ -30,9 +30,10 @@ from nngrad.codegen.symbols import Decayed, NearZero, Parameter, Subgradient, Va
 from nngrad.codegen.trace import Formula
 
 LIMITS = (64, 32, 16, 10, 6)  # of the size of inputs
-LEVELS = (ACCURATE, inf)  # of the largest error in units of the last place: the first that can be had
+LEVELS = (4.2, inf)  # of the largest error in units of the last place: the first that can be had
 NO_WORSE = 1.5  # times the error of the form for all inputs
-WEIGHT = 6.0  # of a unit of error, in multiplications
+SLACK = 0.5  # of NumPy's functions, in units of the last place
+WEIGHT = 2.0  # of a unit of error, in multiplications
 SIMILAR = 1.15  # a larger limit is worth so much
 CHECK_COST = 1.5  # finding out whether an input is within a limit
 MOST_JUDGED, FEW = 16, 6  # forms of one expression that are judged, and weighed against those of the others
@@ -94,7 +95,7 @@ class Ordinariness:
     @cached_property
     def near(self) -> Judge:
         """A judge with many points of ordinary size."""
-        return Judge(self.judge.written, self.formula, self.judge.params, ordinary_points(LIMITS[0]))
+        return Judge(self.judge.written, self.formula, self.judge.params, ordinary_points(LIMITS[0]), SLACK)
 
     @cached_property
     def truths(self) -> list[Truth]:

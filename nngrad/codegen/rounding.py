@@ -42,6 +42,8 @@ MANTISSA, SMALLEST_NORMAL = 23, -126
 CONDITION_WEIGHT = 0.25  # the part of the change by the inputs' last units that may be forgiven
 DIP = 0.5  # how far to the sides of a point, relative to it, a derivative is compared
 ACCURATE = 3.5  # a good error, with every function correctly rounded
+INEXACT = {"np.exp", "np.exp2", "np.expm1", "np.log", "np.log1p", "np.tanh", "np.sin", "np.cos"}
+UP_AND_DOWN = np.array([1, -1, -1, 1, -1])  # of a period that no grid of points has
 REACHES = (1.0, 2.0, ACCURATE)
 _COMPARE = {
     ">": np.greater, ">=": np.greater_equal, "<": np.less, "<=": np.less_equal, "==": np.equal, "!=": np.not_equal
@@ -62,7 +64,7 @@ def ordinary_points(limit: float) -> np.ndarray:
     """Float32 numbers of up to a limit, densely, and some of every magnitude below."""
     exponents = np.arange(SMALLEST_EXPONENT, 0, 12)
     sizes = np.ldexp(1 + _spread(len(exponents)), exponents)
-    ranges = [(2 * _spread(count) - 1) * edge for edge, count in ((3, 160), (12, 240), (limit, 120))]
+    ranges = [(2 * _spread(count) - 1) * edge for edge, count in ((3, 500), (12, 700), (limit, 200))]
     return np.concatenate([sizes, -sizes, *ranges]).astype(np.float32).astype(np.float64)
 
 
@@ -151,11 +153,19 @@ class Judge:
     """Judges forms of an elementwise formula's value and derivatives by their worst rounding error.
 
     `written` is the formula before any rewriting, `formula` the one whose stages the forms refer to; `params` gives
-    the numbers to try for its parameters, `column` those to try for its inputs, where they are not of all magnitudes.
+    the numbers to try for its parameters, `column` those to try for its inputs, where they are not of all magnitudes,
+    `slack` how far NumPy's functions are off before they are rounded.
     """
 
-    def __init__(self, written: Formula, formula: Formula, params: dict[str, float], column: np.ndarray | None = None):
-        self.written, self.formula, self.params = written, formula, params
+    def __init__(
+        self,
+        written: Formula,
+        formula: Formula,
+        params: dict[str, float],
+        column: np.ndarray | None = None,
+        slack: float = 0.0,
+    ):
+        self.written, self.formula, self.params, self.slack = written, formula, params, slack
         self.series: dict[str, Series] = {}
         self.oracle = Oracle(written, params, mpmath.mpf(2) ** SMALLEST_EXPONENT)
         column = points()[:: min(2, len(formula.inputs))] if column is None else column
@@ -260,7 +270,7 @@ class Judge:
         arguments = columns | {
             value.name: np.full(len(truth.exact) + len(ends), one) for value, one in directions.items()
         }
-        got, warned = simulated(graph, output, arguments, self.params, self.series)
+        got, warned = simulated(graph, output, arguments, self.params, self.series, self.slack)
         got, at_infinity = got[: len(truth.exact)], truth.at_infinity(got[len(truth.exact) :])
         with np.errstate(all="ignore"):
             judged = np.isfinite(truth.exact) & np.isfinite(truth.exact.astype(np.float32))
@@ -312,8 +322,11 @@ def _finite(change: np.ndarray) -> np.ndarray:
 # --- evaluation as float32 would --------------------------------------------------------------------------------------
 
 
-def simulated(graph: Graph, output: int, arguments: dict[str, np.ndarray], params: dict[str, float], series):
-    """A node's value at every point, and where an operation that leads to it would make NumPy warn."""
+def simulated(graph: Graph, output: int, arguments: dict[str, np.ndarray], params: dict[str, float], series, slack=0.0):
+    """A node's value at every point, and where an operation that leads to it would make NumPy warn.
+
+    NumPy's exponentials and logarithms are off by `slack` units in the last place before they are rounded.
+    """
     values: list = [None] * len(graph.nodes)
     warned = np.zeros(len(next(iter(arguments.values()))), bool)
     with np.errstate(all="ignore"):
@@ -321,6 +334,8 @@ def simulated(graph: Graph, output: int, arguments: dict[str, np.ndarray], param
             node = graph.nodes[position]
             args = [_as_array(values[arg]) if node.sources else values[arg] for arg in node.args]
             result = series[node.detail] if node.op == "constant" else _evaluated(node, args, arguments, params)
+            if slack and node.detail in INEXACT:
+                result = result * (1 + slack * 2.0**-MANTISSA * np.resize(UP_AND_DOWN, warned.shape))
             if node.sources and node.op not in ("argument", "compare", "logic", "test"):
                 result = _rounded(result)
                 finite = reduce(np.logical_and, (np.isfinite(arg) for arg in args if not isinstance(arg, Series)))

@@ -9,6 +9,7 @@ All libraries must compute the same numbers before any of them is timed.
 
 import argparse
 import importlib
+import itertools
 import math
 import statistics
 import sys
@@ -21,8 +22,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from workloads import WORKLOADS
 
-LIBRARIES = ["nngrad", "torch", "jax", "autograd", "mygrad"]
+LIBRARIES = ["nngrad", "floor", "torch", "jax", "autograd", "mygrad"]
 REFERENCE = "PyTorch"
+PAUSE = 0.12  # seconds until idle threads of the one before have stopped to spin: OpenBLAS gives up after 0.105
+TURN = 0.03  # seconds of each turn
 
 
 def available(names):
@@ -60,14 +63,18 @@ def timings(steps, repeats, rounds, seconds):
     """Seconds per step of each library, one figure a round; the libraries take turns in each round."""
     found = {name: [] for name in steps}
     end = time.perf_counter() + seconds
-    while len(next(iter(found.values()))) < rounds or time.perf_counter() < end:
+    for turn in itertools.count():
+        if turn >= rounds and time.perf_counter() > end:
+            return found
         for name, step in steps.items():
+            time.sleep(PAUSE)
             step()
-            start = time.perf_counter()
-            for _ in range(repeats):
-                step()
-            found[name].append((time.perf_counter() - start) / repeats)
-    return found
+            over = time.perf_counter() + TURN
+            while time.perf_counter() < over:
+                start = time.perf_counter()
+                for _ in range(repeats):
+                    step()
+                found[name].append((time.perf_counter() - start) / repeats)
 
 
 def geometric_mean(values):

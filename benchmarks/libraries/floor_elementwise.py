@@ -1,4 +1,4 @@
-"""Elementwise functions by hand: three-address code in place, in tiles, on two threads; slopes kept where they are dear.
+"""Elementwise functions by hand: three-address code in place, in tiles, on two threads; dear slopes are kept.
 
 A function that keeps its slope has a forward kernel (x, y, slope, *buffers) and its backward is one multiplication, in
 the slope's own memory. The others have (x, y, *buffers) and (g, x, y, dx, *buffers).

@@ -1,4 +1,4 @@
-"""Perceptrons and the small graph by hand: every array made once, biases in the products, one flat array of parameters."""
+"""Perceptrons and the small graph by hand: arrays made once, biases in the products, one flat array of parameters."""
 
 import numpy as np
 

@@ -5,7 +5,7 @@ import threading
 
 import numpy as np
 
-TILE = 167_000  # elements: with a buffer or two still in the L2 cache of a core, and few calls that end in a wait for the GIL
+TILE = 167_000  # elements: with a buffer still in the L2 cache of a core, and few calls that end in a wait for the GIL
 LINE = 16  # float32 in a cache line of 64 bytes
 
 

@@ -21,7 +21,7 @@ PACKAGES = ["numpy", "torch", "jax", "autograd", "mygrad"]
 
 # Colours of Okabe & Ito (2008), which the colour-blind tell apart, and shapes for who sees none.
 MARKS = {
-    "nngrad": ("o", "#0072B2", 110),
+    "nngrad": ("o", "#0072B2", 130),  # the first, so that it lies beneath the small ones
     "floor": ("v", "#009E73", 45),
     "JAX jit": ("s", "#CC79A7", 32),
     "autograd": ("D", "#E69F00", 32),
@@ -137,22 +137,23 @@ def draw(found):
         for name, (marker, colour, size) in MARKS.items():
             if name in row["ratios"]:
                 label = name if not any(name in r["ratios"] for r in rows[:i]) else None
-                order = 4 if name == "nngrad" else 3
-                ax.scatter(row["ratios"][name], i, size, colour, marker, label=label, zorder=order, ec="white", lw=0.6)
+                ax.scatter(
+                    row["ratios"][name], i, size, colour, marker=marker, label=label, zorder=3, ec="white", lw=0.6
+                )
     ax.axvline(1, color="black", lw=1, zorder=1)
-    ax.text(1, -0.75, "PyTorch", ha="center", va="bottom", fontsize=9)
+    ax.annotate("PyTorch", (1, 1), xycoords=ax.get_xaxis_transform(), ha="center", va="bottom", fontsize=10)
     ax.set_xscale("log")
     ticks = [t for t in (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50) if ax.get_xlim()[0] < t < ax.get_xlim()[1]]
     ax.set_xticks(ticks, [f"{t:g}" for t in ticks])
     ax.minorticks_off()
-    ax.set_yticks(range(len(rows)), [row["title"] for row in rows], fontsize=9)
+    ax.set_yticks(range(len(rows)), [row["title"] for row in rows], fontsize=10)
     ax.set_ylim(len(rows) - 0.4, -0.8)
     ax.grid(axis="both", color="#DDDDDD", lw=0.6)
     ax.set_axisbelow(True)
     ax.spines[["top", "right", "left"]].set_visible(False)
     ax.tick_params(length=0)
     ax.set_xlabel("time (memory in the last two lines) / PyTorch's; left is better")
-    fig.legend(loc="outside upper center", ncols=6, frameon=False, fontsize=9)
+    fig.legend(loc="outside upper center", ncols=6, frameon=False, fontsize=10)
     fig.savefig(CHART, dpi=150, metadata={"Software": None})
 
 

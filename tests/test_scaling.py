@@ -10,11 +10,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-
-pytest.importorskip("sympy")
-
 from nngrad_ops import OPS, tiles
-from test_ops import CASES, arguments
 
 import nngrad
 from nngrad import Tensor
@@ -128,26 +124,23 @@ def test_residuals_are_freed_as_backward_consumes_them():
 # --- threads ---------------------------------------------------------------------------------------------------------
 
 KINDS = {"elementwise", "reduction"}  # the others compute nothing, or by BLAS, which has threads of its own
-LARGE_CASES = [case for case in CASES if case.values[0][0].family in KINDS]
+COMPUTING = [pytest.param(op, id=op.name) for op in OPS.values() if op.family in KINDS]
 
 
-def large_inputs(op, formula):
+def large_inputs(op):
     """Arrays that more than one thread takes part in, of numbers at which every op has a value and a slope."""
     random = np.random.default_rng(0)
-    costs = [cost for cost in (OPS[op.name].cost, OPS[op.name].vjp_cost) if cost]
+    costs = [cost for cost in (op.cost, op.vjp_cost) if cost]
     worth_tiles = max(2 * tiles.TILE, int(tiles.WORTH_TILES / min(costs, default=1))) + 17
-    shape = (worth_tiles,) if costs else (1027, 300)
+    shape = (worth_tiles,) if costs else (4099, 256)
     inputs = []
-    names = {value.name for value in formula.inputs}
-    for one in op.inputs:
-        if one.name not in names:
-            inputs.append(None)
-        elif one.name in formula.indices:
-            inputs.append(random.integers(0, shape[-1], shape[:-1]))
-        elif not one.differentiable:
-            inputs.append(random.random(shape) < 0.5)
-        else:
+    for differentiable in op.differentiable:
+        if differentiable:
             inputs.append(leaf(random.uniform(0.1, 0.9, shape).astype(np.float32)))
+        elif op.family == "reduction":  # labels
+            inputs.append(random.integers(0, shape[-1], shape[:-1]))
+        else:  # conditions
+            inputs.append(random.random(shape) < 0.5)
     return inputs
 
 
@@ -158,11 +151,12 @@ def set_threads():
     nngrad.set_num_threads(before)
 
 
-@pytest.mark.parametrize("case", LARGE_CASES)
-def test_one_thread_gives_the_bits_of_two(case, set_threads, monkeypatch):
-    op, formula = case
-    _, called = arguments(op, formula)
-    inputs, shares = large_inputs(op, formula), []
+@pytest.mark.parametrize("op", COMPUTING)
+def test_one_thread_gives_the_bits_of_two(op, set_threads, monkeypatch):
+    params = {name: 0.4 for name, default in op.params.items() if default is ...}
+    if "reduction" in op.params:
+        params["reduction"] = "none"
+    inputs, shares = large_inputs(op), []
     run = tiles.threads.run
     monkeypatch.setattr(tiles.threads, "run", lambda work, tiles: (shares.append(len(tiles)), run(work, tiles)))
 
@@ -172,12 +166,12 @@ def test_one_thread_gives_the_bits_of_two(case, set_threads, monkeypatch):
             if isinstance(x, Tensor):
                 x.reset_grad()
         with np.errstate(invalid="ignore", divide="ignore"):  # some have no value there
-            y = function(OPS[op.name])(*inputs, **called)
+            y = function(op)(*inputs, **params)
             if y.requires_grad:
                 y.backward(np.linspace(0.5, 1.5, y.size, dtype=y.dtype).reshape(y.shape))
         results = [y.numpy(), *(x.grad for x in inputs if isinstance(x, Tensor))]
         return [hashlib.sha256(result.tobytes()).hexdigest() for result in results]
 
     assert bits(1) == bits(2)
-    if OPS[op.name].cost:
+    if op.cost:
         assert shares and min(shares) > 1

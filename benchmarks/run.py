@@ -38,6 +38,8 @@ def arguments():
     for name in options.workloads:
         if name.partition(".")[0] not in known:
             parser.error(f"there is no workload {name}; there are {', '.join(known)}")
+    if not memory.AVAILABLE:
+        print("memory: left out, it is measured on Linux only", file=sys.stderr)
     if options.write and (options.workloads or options.libraries != LIBRARIES):
         parser.error("--write wants every workload and every library")
     return options
@@ -47,6 +49,11 @@ def wanted_cases(workload, names):
     """Those of a workload's cases that were asked for."""
     wanted = [name.partition(".")[2] for name in names if name.partition(".")[0] == workload.name]
     return [case for case in workload.cases if not names or case in wanted or "" in wanted]
+
+
+def is_wanted(name, options):
+    """Whether what is no workload of its own was asked for, by name or among all."""
+    return (not options.workloads or name in options.workloads) and (name != "memory" or memory.AVAILABLE)
 
 
 def measured(options, progress):
@@ -63,12 +70,12 @@ def measured(options, progress):
         if row.cases:
             yield row
     names = [module.__name__.rpartition(".")[2].removesuffix("_library") for module in modules]
-    for title, workload, bar in MEMORY if not options.workloads or "memory" in options.workloads else ():
+    for title, workload, bar in MEMORY if is_wanted("memory", options) else ():
         progress.set_description(f"memory {workload}")
         peaks = {m.NAME: memory.peaks(name, workload) for m, name in zip(modules, names, strict=True)}
         yield Row("memory", title, "MiB", "PyTorch", bar, {workload: {n: p for n, p in peaks.items() if p}})
         progress.update()
-    if not options.workloads or "import" in options.workloads:
+    if is_wanted("import", options):
         progress.set_description("import")
         times = imports.times(3 + 2 * options.rounds)
         in_use = {"NumPy": times["NumPy"], "nngrad": times.pop("nngrad in use")}
@@ -80,8 +87,7 @@ def measured(options, progress):
 def main():
     options = arguments()
     count = sum(len(wanted_cases(workload, options.workloads)) for workload in WORKLOADS)
-    count += len(MEMORY) * (not options.workloads or "memory" in options.workloads)
-    count += not options.workloads or "import" in options.workloads
+    count += len(MEMORY) * is_wanted("memory", options) + is_wanted("import", options)
     rows = []
     with tqdm(total=count, leave=False, file=sys.stderr, disable=None) as progress:
         for row in measured(options, progress):

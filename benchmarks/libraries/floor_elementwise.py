@@ -28,9 +28,11 @@ def logistic(x, out):
 def gelu_erf(x, y, d, u, t, *_):
     np.multiply(x, x, u)
     np.multiply(u, ERF[0], t)
-    for c in ERF[1:]:
+    for c in ERF[1:-1]:
         np.add(t, c, t)
-        np.multiply(t, u if c is not ERF[-1] else x, t)
+        np.multiply(t, u, t)
+    np.add(t, ERF[-1], t)
+    np.multiply(t, x, t)
     np.tanh(t, t)
     np.multiply(t, 0.5, t)
     np.add(t, 0.5, t)

@@ -133,3 +133,10 @@ WORKLOADS = [
     Workload("transformer", "transformer block, d 128, 4 heads, 64 tokens, batch 8", ["float32"], block, 1.3, 1),
     Workload("new_ops", "new ops without a kernel of PyTorch's, 1e6 float32", NEW_OPS, new_ops, 0.4, 1),
 ]
+
+# title, workload, and the peak of extra memory of one step to reach, divided by PyTorch's
+MEMORY = [
+    ("memory of a step of the MLP 784-256-128-10", "mlp", 1.5),
+    ("memory of a step of the transformer block", "transformer", 1.5),
+]
+IMPORT, IMPORT_IN_USE, IMPORT_BAR = "import / NumPy's", "import of Tensor and a layer / NumPy's", 1.3

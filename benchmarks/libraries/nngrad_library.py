@@ -1,5 +1,6 @@
 """The workloads in nngrad, as its users would write them."""
 
+import hashlib
 import importlib
 import subprocess
 import sys
@@ -101,11 +102,17 @@ def new_ops(case, arrays):
 
 
 def generated_new_ops():
-    """The package made of `new_ops.py`, in a temporary folder, once per process."""
-    if "generated_new_ops" not in sys.modules:
-        spec = Path(__file__).resolve().parents[1] / "new_ops.py"
-        folder = tempfile.mkdtemp()
-        out = Path(folder) / "generated_new_ops"
-        subprocess.run([sys.executable, "-m", "nngrad.codegen", "--spec", spec, "--out", out], check=True)
-        sys.path.append(folder)
+    """The package made of `new_ops.py`, in a temporary folder; kept there until the spec or the generator changes."""
+    spec = Path(__file__).resolve().parents[1] / "new_ops.py"
+    checkout = spec.parents[1]
+    sources = [spec, *sorted(checkout.glob("nngrad/codegen/*")), *sorted(checkout.glob("templates/*"))]
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources if path.is_file())).hexdigest()[:16]
+    folder = Path(tempfile.gettempdir()) / f"nngrad_benchmarks_{digest}"
+    if not (folder / "generated_new_ops").exists():
+        command = [sys.executable, "-m", "nngrad.codegen", "--spec", spec, "--out", folder / "generated_new_ops"]
+        outcome = subprocess.run(command, capture_output=True, text=True)
+        if outcome.returncode:
+            raise RuntimeError(f"{spec} could not be generated:\n{outcome.stderr}")
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))
     return importlib.import_module("generated_new_ops")

@@ -692,9 +692,9 @@ def logsigmoid_and_residuals(x, out=(..., ...)):
     if runtime.are_within(64, x):
         t = np.negative(x, out=out[1])
         e = np.exp(t, out=t)
-        l = np.log1p(e, out=out[0])
+        ln = np.log1p(e, out=out[0])
         d = np.add(e, 1, out=...)
-        y = np.negative(l, out=l)
+        y = np.negative(ln, out=ln)
         slope = np.divide(e, d, out=e)
         return y, slope
     t = np.abs(x, out=...)
@@ -727,8 +727,8 @@ def logsigmoid(x, out=...):
     if runtime.are_within(64, x):
         t = np.negative(x, out=out)
         e = np.exp(t, out=t)
-        l = np.log1p(e, out=e)
-        return np.negative(l, out=l)
+        ln = np.log1p(e, out=e)
+        return np.negative(ln, out=ln)
     t = np.abs(x, out=out)
     t = np.negative(t, out=t)
     t = np.exp(t, out=t)
@@ -1076,9 +1076,9 @@ def softplus_plain_and_residuals(x, beta=1.0, out=(..., ...)):
     if -1 <= beta <= 1 and runtime.are_within(64, x):
         t = np.multiply(x, beta, out=out[1])
         e = np.exp(t, out=t)
-        l = np.log1p(e, out=out[0])
+        ln = np.log1p(e, out=out[0])
         d = np.add(e, 1, out=...)
-        y = np.divide(l, beta, out=l)
+        y = np.divide(ln, beta, out=ln)
         slope = np.divide(e, d, out=e)
         return y, slope
     t = np.multiply(x, beta, out=...)
@@ -1100,8 +1100,8 @@ def softplus_plain(x, beta=1.0, out=...):
     if -1 <= beta <= 1 and runtime.are_within(64, x):
         t = np.multiply(x, beta, out=out)
         e = np.exp(t, out=t)
-        l = np.log1p(e, out=e)
-        return np.divide(l, beta, out=l)
+        ln = np.log1p(e, out=e)
+        return np.divide(ln, beta, out=ln)
     t = np.multiply(x, beta, out=...)
     u = np.abs(t, out=out)
     u = np.negative(u, out=u)

@@ -365,7 +365,7 @@ class _Algebra:
             return expr
         if isinstance(expr, words.log1p.build | sympy.log) and expr.has(sympy.exp):
             inside = self._flat(expr.args[0]) - (0 if isinstance(expr, words.log1p.build) else 1)
-            return self._part("l", words.log1p(self._horner(sympy.Poly(inside, *self.exponentials))))
+            return self._part("ln", words.log1p(self._horner(sympy.Poly(inside, *self.exponentials))))
         if expr.has(sympy.exp):
             raise sympy.PolynomialError
         return self.opaque.setdefault(expr, sympy.Dummy(f"f{len(self.opaque)}", real=True))

@@ -64,7 +64,7 @@ def ordinary_points(limit: float) -> np.ndarray:
     """Float32 numbers of up to a limit, densely, and some of every magnitude below."""
     exponents = np.arange(SMALLEST_EXPONENT, 0, 12)
     sizes = np.ldexp(1 + _spread(len(exponents)), exponents)
-    ranges = [(2 * _spread(count) - 1) * edge for edge, count in ((3, 500), (12, 700), (limit, 200))]
+    ranges = [(2 * _spread(count) - 1) * edge for edge, count in ((3, 500), (12, 300), (limit, 60))]
     return np.concatenate([sizes, -sizes, *ranges]).astype(np.float32).astype(np.float64)
 
 

@@ -111,7 +111,7 @@ def sources(at):
     if at.index is not None:
         yield at.parents[0], True
         return
-    for argument, parent in zip(at.arguments, at.parents, strict=True):
+    for argument, parent in zip(at.arguments or at.inputs, at.parents, strict=True):
         if parent is not None:
             yield parent, True
         elif isinstance(argument, Tensor):

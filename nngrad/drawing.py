@@ -2,6 +2,8 @@
 
 from collections import deque
 from html import escape
+from itertools import islice
+from textwrap import wrap
 
 import numpy as np
 
@@ -12,8 +14,8 @@ from nngrad.graph import Node, vertex
 from nngrad.tensor import Tensor
 
 DIRECTIONS = ("LR", "RL", "TB", "BT")
-LONGEST_PARAMETER = 24  # characters
-FREED = "backward() has freed the graph behind it;\nuse backward(retain_graph=True), or draw before"
+LONGEST_PARAMETER, WIDEST_NOTE = 24, 48  # characters
+FREED = "backward() has freed the graph behind it; use backward(retain_graph=True), or draw before"
 # Fills are light and their text is dark, lines are grey: legible on white paper and on a dark screen.
 TEXT, GRADIENT, LINE = "#111827", "#6d28d9", "#8b949e"
 ROLES = {
@@ -30,6 +32,43 @@ ROLES = {
 
 def draw(outputs, names=None, grad=None, limit=200, rankdir="LR"):
     """The graph behind some Tensors as a `graphviz.Digraph`; see `Tensor.graph`, which draws that of one or more."""
+    picture = canvas(rankdir)
+    if limit < 1:
+        raise ValueError(f"limit must be at least 1, not {limit}; it is the number of boxes to draw")
+    if grad is not None and len(outputs) > 1:
+        raise ValueError(f"grad is the cotangent of one Tensor, but {len(outputs)} are drawn; draw them one by one")
+    roots = {id(place_of(y)): y for y in outputs}
+    vertices, edges = behind([place_of(y) for y in outputs])
+    boxes = {key: f"n{number}" for number, key in enumerate(islice(vertices, limit))}
+    drawn = {key: vertices[key] for key in boxes}
+    gradients, trouble = found_gradients(outputs, grad, drawn.values())
+    called = named(names)
+    for key, at in drawn.items():
+        role, lines = described(at, roots.get(key), called.get(key, ""))
+        if role == "op" and key in roots:
+            role = "output"
+        picture.node(boxes[key], label(lines, gradients.get(key)), **ROLES[role])
+    freed = [boxes[key] for key, at in drawn.items() if is_freed(at)]
+    if freed or trouble:
+        lines = wrap(FREED if freed else trouble, WIDEST_NOTE)
+        picture.node("note", label(["", *lines]), **ROLES["note"])
+        for box in freed:
+            picture.edge("note", box, style="dashed", arrowhead="none")
+    more = len(vertices) - len(drawn)
+    if more:
+        lines = [f"… {more:,} more", f"graph(limit={len(vertices)}) draws all"]
+        picture.node("more", label(lines), **ROLES["more"])
+    cut = dict.fromkeys(boxes[end] for start, end, _ in edges if end in boxes and start not in boxes)
+    picture.edges(("more", box) for box in cut)
+    for start, end, flows in edges:
+        if start in boxes and end in boxes:
+            straight = {"weight": "4"} if isinstance(drawn[start], Node) else {}
+            picture.edge(boxes[start], boxes[end], **straight, **({} if flows else {"style": "dotted"}))
+    return picture
+
+
+def canvas(rankdir):
+    """An empty picture; ImportError without the package graphviz."""
     try:
         from graphviz import Digraph
     except ModuleNotFoundError as error:
@@ -41,46 +80,11 @@ def draw(outputs, names=None, grad=None, limit=200, rankdir="LR"):
         ) from error
     if rankdir not in DIRECTIONS:
         raise ValueError(f"rankdir must be one of {', '.join(DIRECTIONS)}, not {rankdir!r}")
-    if limit < 1:
-        raise ValueError(f"limit must be at least 1, not {limit}; it is the number of boxes to draw")
-    if grad is not None and len(outputs) > 1:
-        raise ValueError(f"grad is the cotangent of one Tensor, but {len(outputs)} are drawn; draw them one by one")
-    roots = [place_of(y) for y in outputs]
-    vertices, edges = behind(roots)
-    keys = list(vertices)
-    drawn = dict(zip(keys[:limit], map("n{}".format, range(len(keys))), strict=False))
-    gradients, trouble = found_gradients(outputs[0], grad, [vertices[key] for key in drawn])
-
     picture = Digraph("graph")
     picture.attr(rankdir=rankdir, bgcolor="transparent", ranksep="0.35", nodesep="0.25")
     font = {"fontname": "Helvetica,Arial,sans-serif", "fontsize": "11", "fontcolor": TEXT}
     picture.attr("node", shape="box", margin="0.12,0.06", height="0.35", **font)
     picture.attr("edge", color=LINE, arrowsize="0.6")
-    called = named(names)
-    shapes = {
-        id(root): y for root, y in zip(roots, outputs, strict=True)
-    }  # of what is freed, the Tensors know the shape
-    for key, place in drawn.items():
-        role, lines = described(vertices[key], shapes.get(key), called.get(key, ""))
-        if role == "op" and key in shapes:
-            role = "output"
-        picture.node(place, label(lines, gradients.get(key)), **ROLES[role])
-    notes = {place: FREED for key, place in drawn.items() if is_freed(vertices[key])}
-    if trouble and not notes:
-        notes["n0"] = trouble
-    if notes:  # one note, though several ops may be freed
-        picture.node("note", label(["", *next(iter(notes.values())).split("\n")]), **ROLES["note"])
-    for place in notes:
-        picture.edge("note", place, style="dashed", arrowhead="none")
-    if len(keys) > limit:
-        lines = [f"… {len(keys) - limit:,} more", f"graph(limit={len(keys)}) draws all"]
-        picture.node("more", label(lines), **ROLES["more"])
-    cut = dict.fromkeys(drawn[end] for start, end, _ in edges if end in drawn and start not in drawn)
-    picture.edges(("more", place) for place in cut)
-    for start, end, flows in edges:
-        if start in drawn and end in drawn:
-            straight = {"weight": "4"} if isinstance(vertices[start], Node) else {}
-            picture.edge(drawn[start], drawn[end], **straight, **({} if flows else {"style": "dotted"}))
     return picture
 
 
@@ -129,15 +133,16 @@ def is_freed(at):
     return isinstance(at, Node) and at.values is None
 
 
-def found_gradients(y, grad, vertices):
+def found_gradients(outputs, grad, vertices):
     """{id: gradient} of what is drawn, and why some are missing, or ''.
 
     Leaves tell what their `grad` holds. The others keep none: where leaves have one, or `grad` asks for it, a walk back
-    finds theirs, and changes no `grad`.
+    from a single output finds theirs, and changes no `grad`.
     """
+    y = outputs[0]
     holders = ((at, at.retained and at.retained() if isinstance(at, Node) else at) for at in vertices)
     held = {id(at): x._grad for at, x in holders if isinstance(x, Tensor) and x._grad is not None}
-    if grad is None and (not held or y.size != 1 or not y._requires_grad):
+    if grad is None and (not held or len(outputs) > 1 or y.size != 1 or not y._requires_grad):
         return held, ""
     if not y._requires_grad:
         raise RuntimeError(f"grad was given for a Tensor of shape {y.shape} that has no graph; it needs requires_grad")
@@ -151,7 +156,7 @@ def found_gradients(y, grad, vertices):
     except RuntimeError as error:
         if grad is not None:
             raise
-        return held, str(error)
+        return held, f"no gradients of ops: {error}"
     return {id(at): g for at, g in found.items()} | held, ""
 
 

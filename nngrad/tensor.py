@@ -229,9 +229,10 @@ class Tensor(TensorMethods):
 
         Blue boxes are leaves, grey ones constants, yellow ones ops, green ones what is drawn. Each tells its shape, the
         dtype where it is not the default, the value if it is a single number. After backward leaves tell the norm of
-        `grad`, and where the graph is kept (`retain_graph=True`) a walk back finds that of every op's output.
+        `grad`, and where the graph is kept (`retain_graph=True`) a walk back from a single number finds that of every
+        op's output.
 
-        others: more Tensors to draw in the same picture.
+        others: more Tensors to draw in the same picture; then gradients are those that leaves hold.
         names: {name: Tensor or array}, or pairs of them as from `model.named_parameters()`.
         grad: the cotangent as `backward` takes it; gradients are then shown without or before `backward`.
         limit: how many boxes to draw at most, those nearest to this Tensor.

@@ -58,6 +58,7 @@ def test_gradients_of_leaves_and_ops_after_backward(product):
     assert x.grad == held  # the walk back for the picture changes none
     y.backward(retain_graph=True)
     assert drawn(y.graph())[0]["n1"][-1] == f"grad = {2 * slope:.4g}"  # a leaf tells what it holds
+    assert drawn(y.graph(x * 1))[0]["n0"] == ["multiply", "0.2311"]  # which of the two gradients would it be?
 
 
 def test_norms_for_a_cotangent_without_backward():
@@ -118,7 +119,7 @@ def test_an_op_with_several_outputs_is_one_box_with_its_outputs():
     assert list(boxes.values())[1:] == [["output 0", "(2, 3)"], ["output 1", "(2, 3)"], ["split", "sections=2"],
                                         ["leaf", "(4, 3)"]]  # fmt: skip
     assert len(arrows) == 5
-    assert titles(a.graph(b)) == ["output 0", "output 1", "split", "leaf"]
+    assert titles(a.graph(b, a)) == ["output 0", "output 1", "split", "leaf"]
     assert "‖grad‖ = 2.449" in drawn((a * b).graph(grad=np.ones((2, 3))))[0]["n1"]
 
 

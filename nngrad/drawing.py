@@ -7,11 +7,10 @@ from textwrap import wrap
 
 import numpy as np
 
-from nngrad import modes
+from nngrad import graph, modes
 from nngrad.backward import starting_cotangent
 from nngrad.engine import pull_back
 from nngrad.graph import Node, vertex
-from nngrad.tensor import Tensor
 
 DIRECTIONS = ("LR", "RL", "TB", "BT")
 LONGEST_PARAMETER, WIDEST_NOTE = 24, 48  # characters
@@ -118,7 +117,7 @@ def sources(at):
     for argument, parent in zip(at.arguments or at.inputs, at.parents, strict=True):
         if parent is not None:
             yield parent, True
-        elif isinstance(argument, Tensor):
+        elif isinstance(argument, graph.Tensor):
             yield place_of(argument), False
         elif argument is not None:
             yield argument if isinstance(argument, np.ndarray) else np.array(argument), False
@@ -126,7 +125,7 @@ def sources(at):
 
 def place_of(value):
     """Where a Tensor or array stands in the graph: the Node that made it, or itself."""
-    return value._node if isinstance(value, Tensor) and value._node is not None else value
+    return value._node if isinstance(value, graph.Tensor) and value._node is not None else value
 
 
 def is_freed(at):
@@ -141,7 +140,7 @@ def found_gradients(outputs, grad, vertices):
     """
     y = outputs[0]
     holders = ((at, at.retained and at.retained() if isinstance(at, Node) else at) for at in vertices)
-    held = {id(at): x._grad for at, x in holders if isinstance(x, Tensor) and x._grad is not None}
+    held = {id(at): x._grad for at, x in holders if isinstance(x, graph.Tensor) and x._grad is not None}
     if grad is None and (not held or len(outputs) > 1 or y.size != 1 or not y._requires_grad):
         return held, ""
     if not y._requires_grad:
@@ -149,7 +148,7 @@ def found_gradients(outputs, grad, vertices):
     wanted = {
         at for at in vertices
         if (isinstance(at, Node) and (at.index is not None or not at.op.many))
-        or (isinstance(at, Tensor) and at._requires_grad)
+        or (isinstance(at, graph.Tensor) and at._requires_grad)
     }  # fmt: skip
     try:
         found = pull_back(vertex(y), starting_cotangent(y, grad), targets=wanted, retain_graph=True)
@@ -165,7 +164,7 @@ def named(names):
     pairs = names.items() if hasattr(names, "items") else names or ()
     called = {}
     for name, value in pairs:
-        if not isinstance(name, str) or not isinstance(value, (Tensor, np.ndarray)):
+        if not isinstance(name, str) or not isinstance(value, (graph.Tensor, np.ndarray)):
             raise TypeError(
                 f"names must map names to Tensors or arrays, as {{'x': x}} or model.named_parameters() does, "
                 f"not a {type(name).__name__} to a {type(value).__name__}"
@@ -181,7 +180,7 @@ def described(at, tensor, name):
     """The role of a vertex, and the lines of its box; `tensor` is the Tensor that is drawn, where it is one."""
     if not isinstance(at, Node):
         array = at if isinstance(at, np.ndarray) else at._data
-        if isinstance(at, Tensor) and at._requires_grad:
+        if isinstance(at, graph.Tensor) and at._requires_grad:
             return "leaf", [name or "leaf", size_text(array)]
         if array.ndim == 0 and not name:
             return "number", ["", number_text(array)]

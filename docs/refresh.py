@@ -122,7 +122,12 @@ class Reader:
         return PRINT.sub(lambda one: f"{one[1]}  # {next(lines)}", text)
 
     def error(self, problem):
-        return OutOfStep(f"{self.page.name}:{self.line}: {problem}")
+        return OutOfStep(f"{shown(self.page)}:{self.line}: {problem}")
+
+
+def shown(page):
+    """How a page is called."""
+    return page.relative_to(ROOT) if page.is_relative_to(ROOT) else page.name
 
 
 def parts_of(source):
@@ -152,4 +157,4 @@ if __name__ == "__main__":
         changed = text != page.read_text(encoding="utf-8")
         if changed:
             page.write_text(text, encoding="utf-8", newline="\n")
-        print(f"{page.name}: {'brought in step' if changed else 'in step'}", file=sys.stderr)
+        print(f"{shown(page)}: {'brought in step' if changed else 'in step'}", file=sys.stderr)

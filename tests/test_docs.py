@@ -29,11 +29,7 @@ SHELL = [
 ]
 
 
-def name(page):
-    return page.name if page.parent == ROOT else f"docs/{page.name}"
-
-
-@pytest.mark.parametrize("page", refresh.PAGES, ids=name)
+@pytest.mark.parametrize("page", refresh.PAGES, ids=lambda page: str(refresh.shown(page)))
 def test_code_runs_and_shows_what_it_says(page, tmp_path):
     try:
         text = refresh.refreshed(page, tmp_path)
@@ -44,7 +40,7 @@ def test_code_runs_and_shows_what_it_says(page, tmp_path):
     assert text == page.read_text(encoding="utf-8"), "run `python docs/refresh.py`, and look at what it changes"
 
 
-@pytest.mark.parametrize("page", refresh.PAGES, ids=name)
+@pytest.mark.parametrize("page", refresh.PAGES, ids=lambda page: str(refresh.shown(page)))
 def test_links_lead_somewhere(page):
     links = [link for link in re.findall(r"\]\(([^)#]*)[^)]*\)", page.read_text(encoding="utf-8")) if "://" not in link]
     assert not [link for link in links if not (page.parent / link).exists()]

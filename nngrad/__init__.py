@@ -11,8 +11,8 @@ from importlib import import_module
 __version__ = "0.1.0"
 
 _MODULES = (
-    "assignment", "autodiff", "backward", "codegen", "differentiable", "engine", "functions", "graph", "inputs",
-    "memory", "modes", "nn", "optim", "random", "spec", "structure", "tensor", "threads", "utils",
+    "assignment", "autodiff", "backward", "codegen", "differentiable", "drawing", "engine", "functions", "graph",
+    "inputs", "memory", "modes", "nn", "optim", "random", "spec", "structure", "tensor", "threads", "utils",
 )  # fmt: skip
 _NAMES = {
     "Tensor": "tensor",

@@ -224,6 +224,26 @@ class Tensor(TensorMethods):
         if self._node is not None:
             self._node.retained = weakref.ref(self)
 
+    def graph(self, *others, names=None, grad=None, limit=200, rankdir="LR"):
+        """A picture of the graph: a `graphviz.Digraph`, which shows itself in a notebook; `render()` writes a file.
+
+        Blue boxes are leaves, grey ones constants, yellow ones ops, green ones what is drawn. Each tells its shape, the
+        dtype where it is not the default, the value if it is a single number. After backward leaves tell the norm of
+        `grad`, and where the graph is kept (`retain_graph=True`) a walk back from a single number finds that of every
+        op's output.
+
+        others: more Tensors to draw in the same picture; then gradients are those that leaves hold.
+        names: {name: Tensor or array}, or pairs of them as from `model.named_parameters()`.
+        grad: the cotangent as `backward` takes it; gradients are then shown without or before `backward`.
+        limit: how many boxes to draw at most, those nearest to this Tensor.
+        rankdir: the direction in which data flow: "LR", "RL", "TB" or "BT".
+
+        Raises ImportError without the package graphviz; to render, it needs Graphviz's program `dot` as well.
+        """
+        from nngrad.drawing import draw
+
+        return draw([self, *others], names, grad, limit, rankdir)
+
     def detach(self):
         """The same data without history; the memory is shared."""
         out = wrap(self._data)

@@ -19,7 +19,7 @@ from nngrad.codegen import certificate, emit
 from nngrad.codegen.assemble import assemble
 from nngrad.codegen.choices import DEFAULT_PATH, Choices
 from nngrad.codegen.explain import explained, warnings_of
-from nngrad.codegen.pipeline import compile_spec, load_spec, selections
+from nngrad.codegen.pipeline import BUDGET, compile_spec, load_spec, selections
 from nngrad.codegen.stamp import Stamp
 from nngrad.codegen.symbols import SpecError
 from nngrad.codegen.trace import Op, trace
@@ -85,7 +85,24 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--out", type=Path, metavar="FOLDER", help="the package to write (default: generated/nngrad_ops)"
     )
+    parser.add_argument(
+        "--budget",
+        type=_seconds,
+        default=BUDGET,
+        metavar="SECONDS",
+        help="how long one op may take (default: %(default)g)",
+    )
     return parser
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds < float("inf"):
+        raise ValueError
+    return seconds
+
+
+_seconds.__name__ = "number of seconds"  # as argparse calls it in its error
 
 
 def _generate(options: argparse.Namespace) -> int:
@@ -101,7 +118,7 @@ def _generate(options: argparse.Namespace) -> int:
         return 0
     choices = Choices(DEFAULT_PATH if builtin else None, search_again=options.search)
     bar = partial(tqdm, desc="deriving", unit="op", leave=False, file=sys.stderr)
-    package = compile_spec(path, command, builtin, choices, bar)
+    package = compile_spec(path, command, builtin, choices, bar, options.budget)
     told = package.codes if options.search or not builtin else ()  # of our own spec the certificate tells
     for code in (code for code in told if not code.op.is_word):
         for chosen in code.chosen:
@@ -118,7 +135,7 @@ def _generate(options: argparse.Namespace) -> int:
         emit.write_text(DEFAULT_PATH, choices.text)
     if stamp is not None:
         stamp.set()
-    print(_summary([*(code.op for code in package.codes), *package.structural], changed, time.perf_counter() - started))
+    print(_summary(package.ops, changed, time.perf_counter() - started))
     return 0
 
 

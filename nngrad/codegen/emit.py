@@ -20,7 +20,7 @@ from pathlib import Path
 import jinja2
 
 from nngrad.codegen import approximate
-from nngrad.codegen.assemble import Code, Function, default_source, quoted, signature_of
+from nngrad.codegen.assemble import Code, Function, default_source, formula_lines, quoted, signature_of
 from nngrad.codegen.symbols import SpecError
 from nngrad.codegen.trace import REQUIRED, Op
 
@@ -45,6 +45,14 @@ class Package:
     spec: str
     command: str
     builtin: bool
+    composite: tuple[Op, ...] = ()
+
+    @property
+    def ops(self) -> list[Op]:
+        """The ops that the spec declares."""
+        parts = {part.name for op in self.composite for part in op.parts}
+        own = [code.op for code in self.codes if code.op.name not in parts]
+        return [*own, *self.composite, *self.structural]
 
 
 def templates_folder() -> Path:
@@ -102,18 +110,46 @@ def render(package: Package) -> dict[str, str]:
         for home, (module, title) in HOMES.items():
             own = [code for code in package.codes if code.op.home == home]
             template = f"{module}.py.j2" if home in ("structural", "contraction") else "kernels.py.j2"
-            write(f"{module}.py", template, codes=own, title=title, ops=package.structural)
+            write(f"{module}.py", template, codes=own, title=title, ops=package.structural, composite=())
         write("rules.py", "rules.py.j2", codes=codes, structural=package.structural)
         write("table.py", "table.py.j2", codes=codes, structural=package.structural, imports=_imports(package))
         methods = [code.op for code in codes if code.op.home not in ("loss", "norm", "slope")]
         write("tensor_methods.py", "tensor_methods.py.j2", methods=[*methods, *package.structural])
         write("__init__.py", "package.py.j2")
     else:
-        write("kernels.py", "kernels.py.j2", codes=package.codes, title="Kernels on NumPy arrays.", ops=())
+        composite = [composite_function(op) for op in package.composite]
+        title = "Kernels on NumPy arrays."
+        write("kernels.py", "kernels.py.j2", codes=package.codes, title=title, ops=(), composite=composite)
         write("rules.py", "rules.py.j2", codes=codes, structural=())
         write("table.py", "table.py.j2", codes=codes, structural=(), imports=_imports(package))
-        write("__init__.py", "user_package.py.j2", codes=package.codes)
+        parts = {part.name for op in package.composite for part in op.parts}
+        functions = [code.op for code in package.codes if code.op.name not in parts]
+        write(
+            "__init__.py", "user_package.py.j2", ops=package.ops, functions=functions, composite=composite, parts=parts
+        )
     return files
+
+
+def composite_function(op: Op) -> Function:
+    """A composite op: its steps, called one after another."""
+    outputs = [step for step in op.steps if step.value in op.outputs]
+    extra = dict(pair for step in outputs for pair in signature_of(step.op))  # keepdims or reduction, after the others
+    extra = {name: source for name, source in extra.items() if name not in {param.name for param in op.params}}
+    given = [f"{one.name}=None" if one.optional else one.name for one in op.inputs]
+    given += [param_source(op, param) for param in op.params] + list(extra.values())
+    lines = []
+    for step in op.steps:
+        passed = [name for name, _ in signature_of(step.op) if name not in extra or step in outputs]
+        call = f"{step.op.name}({', '.join([*step.arguments, *(f'{name}={name}' for name in passed)])})"
+        lines.append(f"{step.value} = {call}")
+    if op.many:
+        lines.append(f"return {', '.join(op.outputs)}{',' if len(op.outputs) == 1 else ''}")
+    else:
+        lines[-1] = "return " + lines[-1].partition(" = ")[2]
+    what = "Outputs" if op.many else "Output"
+    doc = [*op.doc.splitlines(), "", "Formula:", *(f"    {line}" for line in formula_lines(op)), ""]
+    doc.append(f"{what}: {', '.join(op.outputs)}; each step is an op, and has its derivative where it stands.")
+    return Function(op.name, tuple(given), tuple(doc), tuple(lines))
 
 
 def _explained(error: jinja2.TemplateError, template: str) -> SpecError:

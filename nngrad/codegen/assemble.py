@@ -7,6 +7,7 @@ functions of the plain name that choose among them.
 
 from __future__ import annotations
 
+import ast
 import re
 import textwrap
 from collections.abc import Iterable, Iterator
@@ -369,5 +370,9 @@ def formula_lines(op: Op) -> list[str]:
     if not op.source:
         stage = op.formulas[0].stages[-1]
         return [f"y = {stage.kind}({stage.expr}, {stage.axis})" if stage.axis else f"y = {readable(stage.expr)}"]
-    body = op.source.split('"""')[-1] if '"""' in op.source else op.source.split(":\n", 1)[1]
-    return [line for line in textwrap.dedent(body.strip("\n")).splitlines() if line.strip()]
+    (function,) = (node for node in ast.parse(op.source).body if isinstance(node, ast.FunctionDef))
+    body = function.body[1:] if ast.get_docstring(function) is not None else function.body
+    lines = op.source.splitlines()[body[0].lineno - 1 : function.end_lineno]
+    if body[0].lineno == function.lineno:  # all in one line
+        lines = [lines[0][body[0].col_offset :]]
+    return [line for line in textwrap.dedent("\n".join(lines)).splitlines() if line.strip()]

@@ -21,6 +21,7 @@ import jinja2
 
 from nngrad.codegen import approximate
 from nngrad.codegen.assemble import Code, Function, default_source, formula_lines, quoted, signature_of
+from nngrad.codegen.latex import latex_of
 from nngrad.codegen.symbols import SpecError
 from nngrad.codegen.trace import REQUIRED, Op
 
@@ -124,9 +125,18 @@ def render(package: Package) -> dict[str, str]:
         write("table.py", "table.py.j2", codes=codes, structural=(), imports=_imports(package))
         parts = {part.name for op in package.composite for part in op.parts}
         functions = [code.op for code in package.codes if code.op.name not in parts]
+        composite_ops = list(zip(package.composite, composite, strict=True))
         write(
-            "__init__.py", "user_package.py.j2", ops=package.ops, functions=functions, composite=composite, parts=parts
+            "__init__.py",
+            "user_package.py.j2",
+            ops=package.ops,
+            functions=functions,
+            parts=parts,
+            composite_ops=composite_ops,
         )
+    known = {code.op.name: code for code in package.codes}
+    formulas = [(op.name, latex_of(op, known)) for op in package.ops if op.family != "structural"]
+    write("latex.py", "latex.py.j2", formulas=formulas)
     return files
 
 

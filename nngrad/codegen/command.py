@@ -18,6 +18,7 @@ from tqdm import tqdm
 from nngrad.codegen import certificate, emit
 from nngrad.codegen.assemble import assemble
 from nngrad.codegen.choices import DEFAULT_PATH, Choices
+from nngrad.codegen.documents import origin, refresh_pages, with_counts
 from nngrad.codegen.explain import explained, warnings_of
 from nngrad.codegen.pipeline import BUDGET, compile_spec, load_spec, selections
 from nngrad.codegen.stamp import Stamp
@@ -126,16 +127,25 @@ def _generate(options: argparse.Namespace) -> int:
                 print(f"warning: {warning}", file=sys.stderr)
     files = emit.render(package)
     lock = {DEFAULT_PATH.name: choices.text} if builtin else {}
+    readme = CHECKOUT / "README.md"
+    documents = {}
+    if builtin and is_ours and readme.exists():
+        documents = {readme.name: with_counts(readme.read_text(encoding="utf-8"), package.ops)}
     if options.check:
         diff = emit.difference(files, out, is_ours) + emit.difference_of_file(lock, DEFAULT_PATH.parent)
+        diff += emit.difference_of_file(documents, CHECKOUT)
         print(diff or f"{out.name}: up to date", end="" if diff else "\n")
         return 1 if diff else 0
     changed = emit.write(files, out, emit.smoke_test(out.name), is_ours)
     if builtin and CHECKOUT in DEFAULT_PATH.parents and (CHECKOUT / "pyproject.toml").exists():
         emit.write_text(DEFAULT_PATH, choices.text)
+    for name, text in documents.items():
+        emit.write_text(CHECKOUT / name, text)
     if stamp is not None:
         stamp.set()
-    print(_summary(package.ops, changed, time.perf_counter() - started))
+    print(_summary(package.ops, changed, time.perf_counter() - started), flush=True)
+    if documents:
+        refresh_pages(CHECKOUT, package.ops)
     return 0
 
 
@@ -177,10 +187,9 @@ def _list(path: Path) -> int:
         own = [op for op in ops if op.family == family]
         lines.append(f"{family} ({len(own)})")
         for op in own:
-            origin = "word" if op.is_word else "table" if family == "structural" else "derived"
             call = f"{op.name}({', '.join(one.name for one in (*op.inputs, *op.params))})"
             summary = op.doc.partition("\n")[0]
-            lines.append(f"  {call:<55} {origin:<9}{summary}".rstrip())
+            lines.append(f"  {call:<55} {origin(op):<9}{summary}".rstrip())
     print("\n".join(lines), flush=True)
     return 0
 

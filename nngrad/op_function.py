@@ -28,7 +28,7 @@ class OpFunction:
     def latex(self):
         known = import_module(f"{self._package}.latex").LATEX
         if self._kernel.__name__ not in known:
-            raise AttributeError(f"{self.__name__} moves elements about: it has no formula, so no LaTeX")
+            raise AttributeError(f"{self.__name__} has no formula that LaTeX could show")
         return known[self._kernel.__name__]
 
     @property

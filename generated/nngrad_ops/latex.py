@@ -36,7 +36,6 @@ LATEX = {
     "outer": r"y_{i, j} = a_{i} \, b_{j}",
     "correlate1d": r"y_{n, g, i, o} = \sum_{c} \sum_{p} x_{n, g, c, \mathrm{dilation} p + \mathrm{step} i} \, \mathrm{weight}_{g, o, c, p}",
     "correlate2d": r"y_{n, g, i, j, o} = \sum_{c} \sum_{p} \sum_{q} x_{n, g, c, \mathrm{dilation1} p + \mathrm{step1} i, \mathrm{dilation2} q + \mathrm{step2} j} \, \mathrm{weight}_{g, o, c, p, q}",
-    "einsum": r"\begin{aligned}  \end{aligned}",
     "abs": r"\begin{aligned} y &= \operatorname{abs}\left(x\right) \\ \mathrm{dx} &= g \operatorname{sign}\left(x\right) \end{aligned}",
     "floor": r"\begin{aligned} y &= \left\lfloor{x}\right\rfloor \\ \mathrm{dx} &= 0 \end{aligned}",
     "exp": r"\begin{aligned} y &= e^{x} \\ \mathrm{dx} &= g y \end{aligned}",

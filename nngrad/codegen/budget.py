@@ -36,7 +36,11 @@ def limited(seconds: float) -> Iterator[None]:
     try:
         yield
     finally:
-        with lock:
-            done.set()
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, None)  # one that is on its way comes too late
+        while not done.is_set():
+            try:
+                with lock:
+                    done.set()
+                    ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, None)  # one on its way comes too late
+            except OverBudget:
+                pass
         watcher.join()

@@ -21,6 +21,7 @@ import jinja2
 
 from nngrad.codegen import approximate
 from nngrad.codegen.assemble import Code, Function, default_source, formula_lines, quoted, signature_of
+from nngrad.codegen.language import Contract
 from nngrad.codegen.latex import latex_of
 from nngrad.codegen.symbols import SpecError
 from nngrad.codegen.trace import REQUIRED, Op
@@ -135,7 +136,8 @@ def render(package: Package) -> dict[str, str]:
             composite_ops=composite_ops,
         )
     known = {code.op.name: code for code in package.codes}
-    formulas = [(op.name, latex_of(op, known)) for op in package.ops if op.family != "structural"]
+    own = [op for op in package.ops if op.family != "structural" and not isinstance(op.contraction, Contract)]
+    formulas = [(op.name, latex_of(op, known)) for op in own]
     write("latex.py", "latex.py.j2", formulas=formulas)
     return files
 

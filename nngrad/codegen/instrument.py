@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import ast
 import inspect
+import math
+import numbers
 import textwrap
 import types
 from collections.abc import Callable
 
-import numpy as np
 import sympy
 
 from nngrad.codegen import language
 from nngrad.codegen.mistakes import GUARDED, check_names, guarded, located, place_of
 from nngrad.codegen.symbols import RECORDER, SpecError
+
+
+KNOWN = {math.pi: sympy.pi, math.e: sympy.E}  # what these floats stand for, when a formula refers to them by name
 
 
 def source_of(function: Callable) -> str:
@@ -67,6 +71,7 @@ def _instrumented(function, returned, done: dict) -> Callable:
         **{name: guarded(name) for name in GUARDED},
         **known,
         "__let__": lambda name, value: RECORDER.get().let(name, value),
+        "__let_each__": let_each,
         "__number__": number,
         "__equal__": language.equal,
         "__unequal__": language.unequal,
@@ -89,8 +94,10 @@ def _instrumented(function, returned, done: dict) -> Callable:
 
 def _taken(value, done: dict):
     """What a formula refers to, as it takes it: a number exact, a helper function rewritten in its turn."""
-    if isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool):
-        return number(repr(value.item() if isinstance(value, np.generic) else value))
+    if isinstance(value, numbers.Real) and not isinstance(value, bool | sympy.Basic):
+        if value in KNOWN:
+            return KNOWN[value]
+        return sympy.Integer(int(value)) if isinstance(value, numbers.Integral) else number(repr(float(value)))
     is_own = isinstance(value, types.FunctionType) and not value.__module__.startswith("nngrad.")
     if not is_own or value.__name__ == "<lambda>":
         return value
@@ -103,6 +110,13 @@ def _taken(value, done: dict):
                 return value
             raise
     return done[value]
+
+
+def let_each(names: tuple[str, ...], values):
+    """What `a, b = values` does in a formula: each of the values becomes a stage."""
+    if not isinstance(values, tuple | list) or len(values) != len(names):
+        return values  # Python says what is wrong
+    return tuple(RECORDER.get().let(name, value) for name, value in zip(names, values, strict=True))
 
 
 def number(text: str) -> sympy.Expr:
@@ -156,10 +170,14 @@ class _Instrument(ast.NodeTransformer):
 
     def visit_Assign(self, node):
         for target in node.targets:
-            self._check_target(target)
+            for one in target.elts if isinstance(target, ast.Tuple | ast.List) else [target]:
+                self._check_target(one)
         self.generic_visit(node)
         if len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
             node.value = _call("__let__", node.value, ast.Constant(node.targets[0].id), node.value)
+        elif isinstance(node.targets[0], ast.Tuple) and all(isinstance(one, ast.Name) for one in node.targets[0].elts):
+            names = ast.Constant(tuple(one.id for one in node.targets[0].elts))
+            node.value = _call("__let_each__", node.value, names, node.value)
         return node
 
     def _check_target(self, target):

@@ -18,7 +18,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib import import_module
 
-import numpy as np
 import sympy
 
 from nngrad.codegen import language
@@ -199,10 +198,10 @@ def _along_or_of_two(name: str, node: ast.Call) -> SpecError:
 
 def foreign(value: object, whole: ast.expr, name: str) -> SpecError | None:
     """What to say of a name that refers to something of another library."""
-    if isinstance(value, np.ndarray) or type(value).__name__ == "Tensor":
-        return SpecError(f"{name} is an array", f"make it an input of the formula: def f(x, {name})")
     if isinstance(value, numbers.Number | sympy.Basic | Word | Declaration):
         return None
+    if type(value).__name__ in ("ndarray", "Tensor", "Array"):
+        return SpecError(f"{name} is an array", f"make it an input of the formula: def f(x, {name})")
     module = value.__name__ if isinstance(value, types.ModuleType) else getattr(value, "__module__", None)
     module = module or type(value).__module__
     library = module.partition(".")[0]

@@ -200,4 +200,4 @@ def compile_ops(
 
 
 def _refuse(op: Op, problem: str, mend: str) -> None:
-    raise SpecError(f"{op.name} {problem}", mend, file=op.file, line=op.line)
+    raise located(SpecError(f"{op.name} {problem}", mend), Place(op.file, op.line))

@@ -15,11 +15,11 @@ from __future__ import annotations
 
 import inspect
 import itertools
+import numbers
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import sympy
 
 from nngrad.codegen import language
@@ -92,6 +92,8 @@ def _trace(declaration: Declaration, file: str, line: int) -> Op:
     runs = list(_runs(declaration, inputs, params))
     alone = contraction_alone(runs, declaration.home)
     if alone is not None:
+        if isinstance(alone, Indexed):
+            _refuse_unindexed(declaration, inputs, params, alone)
         return Op(family="contraction", inputs=inputs, contraction=alone, **{**common, "home": "contraction"})
     if declaration.home == "contraction":
         raise SpecError(
@@ -106,6 +108,17 @@ def _trace(declaration: Declaration, file: str, line: int) -> Op:
     formulas = [run.recorder.formula(run.result, run.static) for run in runs]
     _refuse_unused(declaration, inputs, params, formulas)
     return _formula_op(whole, formulas)
+
+
+def _refuse_unindexed(declaration: Declaration, inputs, params, contraction: Indexed) -> None:
+    """Refuse what a contraction does not use."""
+    used = {value.name for value, _ in contraction.factors}
+    indices = [index for _, own in contraction.factors for index in own if index is not Ellipsis]
+    used |= {symbol.name for index in indices for symbol in index.free_symbols}
+    for one in (*inputs, *params):
+        if one.name not in used:
+            wrong = SpecError(f"{one.name} is not used in the formula", "use it, or take it out of the signature")
+            raise located(wrong, _place_of_definition(declaration, one.name))
 
 
 def _formula_op(op: Op, formulas) -> Op:
@@ -211,8 +224,8 @@ def _param(declaration: Declaration, name: str, default, refuse: Callable, param
         )
     if default is ...:
         return Param(name, REQUIRED)
-    if isinstance(default, np.generic):
-        default = default.item()
+    if isinstance(default, numbers.Real) and not isinstance(default, int | float):  # one of NumPy's
+        default = int(default) if isinstance(default, numbers.Integral) else float(default)
     if isinstance(default, float) and default != default:
         refuse(parameter, f"the parameter {name} has the default NaN", "give it a number, to judge the formula by")
     is_axis = isinstance(default, tuple) and all(isinstance(one, int) for one in default)

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import linecache
 import re
 import subprocess
 import sys
@@ -39,10 +40,12 @@ def my_package(tmp_path_factory):
 )
 def test_code_runs_and_prints_what_it_says(block, my_package, monkeypatch):
     monkeypatch.syspath_prepend(my_package)
+    monkeypatch.setenv("NNGRAD_CACHE", str(my_package / "cache"))
+    linecache.cache["<README.md>"] = (len(block), None, block.splitlines(True), "<README.md>")  # `define` reads it
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed), warnings.catch_warnings():
         warnings.simplefilter("error")
-        exec(compile(block, "README.md", "exec"), {"__name__": "readme"})
+        exec(compile(block, "<README.md>", "exec"), {"__name__": "readme"})
     assert printed.getvalue().splitlines() == re.findall(r"^print\(.*\)  # (.*)$", block, re.MULTILINE)
 
 

@@ -80,6 +80,8 @@ def render(package: Package) -> dict[str, str]:
         "record": record_of,
         "entry": entry_of,
         "param_source": param_source,
+        "stub": stub_of,
+        "listed": listed,
     }
     environment.globals |= {
         "spec": package.spec,
@@ -135,6 +137,7 @@ def render(package: Package) -> dict[str, str]:
             parts=parts,
             composite_ops=composite_ops,
         )
+        write("__init__.pyi", "user_package.pyi.j2", ops=package.ops)
     known = {code.op.name: code for code in package.codes}
     own = [op for op in package.ops if op.family != "structural" and not isinstance(op.contraction, Contract)]
     formulas = [(op.name, latex_of(op, known)) for op in own]
@@ -230,6 +233,38 @@ def _runtime_import(functions) -> str:
 
 def param_source(op: Op, param) -> str:
     return param.name if param.default is REQUIRED else f"{param.name}={default_source(param.default)}"
+
+
+def stub_of(op: Op) -> str:
+    """The signature of an op with types."""
+    params = dict(pair for part in op.parts for pair in signature_of(part))
+    params = {param.name: param_source(op, param) for param in op.params} | params
+    axes = {axis for part in op.parts for formula in part.formulas for axis in formula.axes}
+    given = [f"{one.name}: Tensor | ArrayLike" + " | None = None" * one.optional for one in op.inputs]
+    if any(one.optional for one in op.inputs) and any("=" not in source for source in params.values()):
+        given.append("*")
+    for name, source in params.items():
+        default = source.partition("=")[2]
+        given.append(f"{name}: {_type_of(name, default, axes)}" + (f" = {default}" if default else ""))
+    one = f"tuple[{', '.join(['Tensor'] * len(op.outputs))}]" if op.many else "Tensor"
+    return wrapped(f"def {op.name}({', '.join(given)}) -> {one}: ...")
+
+
+def _type_of(name: str, default: str, axes: set[str]) -> str:
+    if name in axes:
+        return "int | tuple[int, ...] | None"
+    if default in ("True", "False"):
+        return "bool"
+    if default.startswith('"'):
+        return "str"
+    return "float | None" if default == "None" else "float"
+
+
+def listed(names) -> str:
+    """A package's `__all__`, one name a line where they are too many for one."""
+    parts = [quoted(name) for name in ("OPS", "kernels", *names)]
+    line = f"__all__ = [{', '.join(parts)}]"
+    return line if len(line) <= LINE_LENGTH else "\n".join(["__all__ = [", *(f"    {part}," for part in parts), "]"])
 
 
 def entry_of(code: Code) -> str:
@@ -360,7 +395,8 @@ def _present(folder: Path, is_ours: bool) -> dict[str, str]:
     """The generated files of a folder: all, where the folder is the generator's own, else those that bear its mark."""
     if not folder.is_dir():
         return {}
-    texts = {path.name: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.py"))}
+    paths = [path for path in sorted(folder.iterdir()) if path.suffix in (".py", ".pyi")]
+    texts = {path.name: path.read_text(encoding="utf-8") for path in paths}
     return {name: text for name, text in texts.items() if is_ours or MARK in text}
 
 

@@ -31,6 +31,7 @@ from nngrad.codegen.formula import Op
 from nngrad.codegen.language import Declaration
 from nngrad.codegen.pipeline import BUDGET, compile_ops
 from nngrad.codegen.stamp import digest_of
+from nngrad.codegen.symbols import SpecError
 from nngrad.codegen.trace import trace
 
 KEPT = 200  # entries of the folder
@@ -62,6 +63,13 @@ def define(formula: Callable | None = None, *, budget: float = BUDGET):
     """
     if formula is None:
         return partial(define, budget=budget)
+    try:
+        return _op_of(formula, budget)
+    except SpecError as error:  # what the generator did on the way is nothing to an author
+        raise error.with_traceback(None) from None
+
+
+def _op_of(formula: Callable, budget: float) -> Callable:
     declaration = formula if isinstance(formula, Declaration) else language.op(formula)
     if isinstance(declaration.function, types.FunctionType):
         linecache.checkcache(declaration.function.__code__.co_filename)
@@ -80,7 +88,7 @@ def _made(op: Op, key: str, declaration: Declaration, budget: float) -> Callable
         files, told = _generated(op, budget)
         folder = _written(folder, files, told)
     for text in told:
-        warnings.warn(f"{op.file}:{op.line}: {text}", UserWarning, stacklevel=4)
+        warnings.warn(f"{op.file}:{op.line}: {text}", UserWarning, stacklevel=5)
     made = getattr(_imported(folder, f"_nngrad_{op.name}_{key[:16]}"), op.name)
     made.__module__ = getattr(declaration.function, "__module__", declaration.module)
     made.__qualname__ = getattr(declaration.function, "__qualname__", op.name)

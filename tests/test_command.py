@@ -312,6 +312,10 @@ def test_a_package_of_ones_own(checkout, tmp_path):
     )
     assert alone.stdout == "0.0\n", alone.stderr
 
+    stub = (tmp_path / "my_package" / "__init__.pyi").read_text()
+    assert "def swish(x: Tensor | ArrayLike, beta: float = 1.0) -> Tensor: ..." in stub
+    assert "axis: int | tuple[int, ...] | None = -1, eps: float = 1e-06\n) -> Tensor: ..." in stub
+
     kernels = (tmp_path / "my_package" / "kernels.py").read_text()
     imported = {node.module if isinstance(node, ast.ImportFrom) else node.names[0].name
                 for node in ast.walk(ast.parse(kernels)) if isinstance(node, ast.Import | ast.ImportFrom)}  # fmt: skip

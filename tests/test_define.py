@@ -277,6 +277,12 @@ def test_formulas_of_several_steps(formula, arrays, params, expected):
     assert "def " in made.source and made.vjp_source.count("_vjp(") >= len(made.ops) and made.latex
 
 
+def test_steps_have_the_names_that_the_author_gave():
+    made = nngrad.define(attention)
+    assert [one.name for one in made.ops] == ["attention_sum_q_key", "attention_weights", "attention_y"]
+    assert "weights = attention_weights(sum_q_key, scale=scale)" in made.source.replace("_and_residuals", "")
+
+
 def test_shapes_that_do_not_fit_name_the_step():
     with pytest.raises(ValueError, match=r"dense_z: .*shapes"):
         nngrad.define(dense)(A, B.T, C)

@@ -410,10 +410,13 @@ def type_error(text: str, node: ast.AST | None) -> SpecError | None:
             return SpecError("^ is not a power", f"write {left}**{right}")
         if isinstance(node.op, ast.LShift | ast.RShift):
             return SpecError("numbers of a formula have no bits", f"write {left} * 2**{right}, or / for >>")
-        if "'Static'" in text or "'NoneType'" in text:
-            return SpecError(
-                "a parameter that is a str, a bool or None is no number", "compare it: if name == value, or if name:"
+        if found := re.search(r"'(\w+)' and '(\w+)'", text):
+            static = next(
+                (side for side, kind in zip((left, right), found.groups(), strict=True) if kind == "Static"), ""
             )
+            if static:
+                mend = f"compare it: if {static} == value, or if {static}:"
+                return SpecError(f"{static} is a str, a bool or None, and no number", mend)
         if re.search(r"'(\w*Than|Equality|Unequality|And|Or|Not)'", text):
             sides = [one for one in (node.left, node.right) if not isinstance(one, ast.Name | ast.Constant)]
             mend = f"write where({ast.unparse((sides or [node.left])[0])}, 1, 0) for 1 and 0"

@@ -30,9 +30,16 @@ class Recorder:
     names: set[str] = field(default_factory=set)
     known: dict[sympy.Basic, Value] = field(default_factory=dict)
     contractions: dict[Value, Indexed] = field(default_factory=dict)
+    renamed: dict[Value, str | None] = field(default_factory=dict)
 
     def let(self, name: str, value):
-        """What `name = value` does in a formula: the value becomes a stage of that name."""
+        """What `name = value` does in a formula: the value becomes a stage of that name.
+
+        A value that another op's formula has left here has a name already; what the author calls it is in `renamed`.
+        """
+        if isinstance(value, Value) and self.renamed.get(value, name) is None and name not in self.names:
+            self.renamed[value] = name
+            self.names.add(name)
         if isinstance(value, Indexed) and value.summed:
             return self.contracted(value, name)
         if not isinstance(value, sympy.Expr) or isinstance(value, Value):

@@ -47,11 +47,30 @@ def composite(op: Op, runs: list, with_formulas: Callable[[Op, list[Formula]], O
             "declare the contraction as an op of its own, and call it",
         )
     many = isinstance(runs[0].result, tuple)
+    if len(runs) == 1:
+        results = [_with_author_names(runs[0].recorder, results[0])]
     if cut:
         builder = _Builder(op, runs[0].recorder, with_formulas)
         outputs = [builder.output(result) for result in results[0]]
         return replace(op, many=many, steps=tuple(builder.steps), outputs=tuple(outputs))
     return _several_outputs(op, runs, results, with_formulas)
+
+
+def _with_author_names(recorder: Recorder, results: tuple) -> tuple:
+    """Give values that other formulas have left the names by which the author calls them; returns the results."""
+    names = {value: value.renamed(name) for value, name in recorder.renamed.items() if name}
+
+    def renamed(one):
+        if isinstance(one, Indexed):
+            factors = tuple((names.get(value, value), indices) for value, indices in one.factors)
+            return replace(one, factors=factors)
+        return one.xreplace(names)
+
+    recorder.stages = [
+        replace(stage, value=names.get(stage.value, stage.value), expr=renamed(stage.expr)) for stage in recorder.stages
+    ]
+    recorder.contractions = {value: renamed(indexed) for value, indexed in recorder.contractions.items()}
+    return tuple(map(renamed, results))
 
 
 def _several_outputs(op: Op, runs: list, results: list[tuple], with_formulas) -> Op:

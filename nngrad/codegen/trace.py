@@ -289,7 +289,10 @@ class Tracer(Recorder):
             args = args[: len(inputs)]
         result = instrumented(declaration.function)(*args, **kwargs)
         if isinstance(result, sympy.Expr):
-            return self.let(name_after(declaration.name, sympy.Tuple(*args)), result)
+            value = self.let(name_after(declaration.name, sympy.Tuple(*args)), result)
+            if isinstance(value, Value) and value not in self.inputs:
+                self.renamed.setdefault(value, None)
+            return value
         return result
 
 

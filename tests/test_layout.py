@@ -8,11 +8,11 @@ import pytest
 from conftest import ROOT
 
 STAGES = (
-    "symbols", "exact", "vocabulary", "words", "exponentials", "language", "budget", "readable", "formula", "mistakes",
-    "instrument", "record", "steps", "trace", "restage", "identities", "recognise", "shift", "rescale", "rewrite", "derive", "certify", "lower", "guards", "series", "rounding", "forms",
-    "selection", "choices", "infix", "slopes", "numpy_code", "tensor_code", "bodies", "assemble", "latex",
-    "contract", "approximate", "emit", "stamp", "explain", "pipeline", "define", "samples", "certificate", "documents",
-    "command", "__main__",
+    "symbols", "exact", "vocabulary", "words", "exponentials", "language", "budget", "readable", "formula",
+    "mistakes", "instrument", "record", "steps", "trace", "restage", "identities", "recognise", "shift", "rescale",
+    "rewrite", "derive", "certify", "lower", "guards", "series", "rounding", "forms", "selection", "choices", "infix",
+    "slopes", "numpy_code", "tensor_code", "bodies", "assemble", "latex", "contract", "approximate", "emit", "stamp",
+    "explain", "pipeline", "define", "samples", "certificate", "documents", "command", "__main__",
 )  # fmt: skip
 GENERATOR_NEEDS = {"sympy", "jinja2", "mpmath", "tqdm"}
 NEVER_LOADED = {*GENERATOR_NEEDS, "scipy", "matplotlib", "sklearn", "torch", "hypothesis", "pytest"}

@@ -20,7 +20,6 @@ from nngrad.codegen import language
 from nngrad.codegen.mistakes import GUARDED, check_names, guarded, located, place_of
 from nngrad.codegen.symbols import RECORDER, SpecError
 
-
 KNOWN = {math.pi: sympy.pi, math.e: sympy.E}  # what these floats stand for, when a formula refers to them by name
 
 

@@ -46,7 +46,8 @@ ELSEWHERE = {
     "greater": "x > y", "less": "x < y", "heaviside": "where(x > 0, 1, 0)", "rsub": "y - x", "round": "rint(x)",
     "divmod": "floor_divide(x, y) and remainder(x, y)", "len": "count(x, axis)", "fsum": "sum(x, axis)",
     "float": "the tensor itself: numbers are exact", "int": "trunc(x)", "shape": "count(x, axis)",
-    "size": "count(x)", "T": "a[j, i] in index notation", "sorted": "max(x, axis) or min(x, axis)",
+    "size": "count(x)", "T": "the letters in another order, in index notation",
+    "sorted": "max(x, axis) or min(x, axis)",
 }  # fmt: skip
 GUARDED = ("abs", "complex", "divmod", "float", "int", "len", "max", "min", "pow", "round", "sorted", "sum")
 KNOWN_LATER = "wants a truth that is known only when the op is called, and for each element apart"
@@ -303,7 +304,7 @@ def explained(error: Exception, files: set[str]) -> SpecError:
             else f"assign {name} before you use it",
         )
     elif "truth value" in text:
-        wrong, place = condition(node, place)
+        wrong, place = condition(place)
     elif isinstance(error, AttributeError) and is_symbolic(getattr(error, "obj", None)):
         method = f"{error.name}(x)" if error.name in language.__all__ else ""
         wrong = SpecError(
@@ -331,7 +332,7 @@ def node_at(place: Place) -> ast.AST | None:
     return inside[-1] if inside else None
 
 
-def condition(node: ast.AST | None, place: Place | None) -> tuple[SpecError, Place | None]:
+def condition(place: Place | None) -> tuple[SpecError, Place | None]:
     """What to say of a condition on tensors where Python wants to know it, and where it stands."""
     problem = f"Python {KNOWN_LATER}"
     around = ancestors(place) if place else []

@@ -1,9 +1,10 @@
 """Writes docs/certificate.md: the accuracy of every op beside PyTorch's and JAX's, measured on the same points.
 
-    python docs/make_certificate.py [OP ...]
+    python docs/make_certificate.py [OP ...] [--prune]
 
 Needs PyTorch and JAX, and some ten minutes on two cores. Given ops are measured alone, and put into the page that is
-there; for these PyTorch and JAX may be missing, and their columns stay empty.
+there; for these PyTorch and JAX may be missing, and their columns stay empty. Rows of ops that are no more go, with
+`--prune` as the only argument they alone.
 """
 
 from __future__ import annotations
@@ -299,6 +300,8 @@ def machine(titles):
 def measured(names):
     """The entries of these ops, dtype by dtype."""
     tasks = [(name, dtype) for dtype in DTYPES for name in names]
+    if not tasks:
+        return []
     with multiprocessing.get_context("spawn").Pool(min(len(tasks), os.cpu_count() or 1)) as pool:
         return [one for found in tqdm(pool.imap(measure, tasks), total=len(tasks), unit="op") for one in found]
 

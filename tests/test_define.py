@@ -288,6 +288,22 @@ def test_shapes_that_do_not_fit_name_the_step():
         nngrad.define(dense)(A, B.T, C)
 
 
+def test_every_string_that_is_compared_with_is_known():
+    """Also those that only a run for other strings comes to, which then has no formula."""
+
+    @nngrad.define
+    def scaled(x, *, mode="rms"):
+        if mode == "rms":
+            length = sqrt(mean(x**2, -1))
+        elif mode == "l1":
+            length = sum(x, -1)
+        return x / length
+
+    assert scaled([3.0, 1.0], mode="l1").tolist() == [0.75, 0.25]
+    with pytest.raises(ValueError, match='mode must be "l1" or "rms", not \'l2\''):
+        scaled([3.0, 1.0], mode="l2")
+
+
 # --- what ops show ----------------------------------------------------------------------------------------------------
 
 

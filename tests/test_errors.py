@@ -102,6 +102,7 @@ FINE = {  # what looks like a mistake and is none
     "a lambda": ("h = lambda v: v * 0.1\n    return h(x) + 1", lambda x: 0.1 * x + 1),
     "a comprehension": ("a, b = [x * n for n in (2, 3)]\n    return a * b", lambda x: 6 * x * x),
     "names beyond ASCII": ("\u03c3 = x / 2\n    return \u03c3 * \u03c3", lambda x: x * x / 4),
+    "types": ("y: 'np.ndarray' = x * x\n    z: Tensor = y + 1\n    return z", lambda x: x * x + 1),
     "an assignment inside": ("return (y := x * x) / (1 + y)", lambda x: x * x / (1 + x * x)),
     "constants of the file": ("return RATE * x + cube(x)", lambda x: 0.1 * x + x**3 / 3),
 }

@@ -14,7 +14,7 @@ import linecache
 import numbers
 import re
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from importlib import import_module
 
@@ -164,7 +164,7 @@ def check_names(function: types.FunctionType, tree: ast.FunctionDef, known: dict
             own.add(node.name)
         elif isinstance(node, ast.alias):
             own.add((node.asname or node.name).partition(".")[0])
-    inside = [node for statement in tree.body for node in ast.walk(statement)]
+    inside = [node for statement in tree.body for node in _walk(statement)]
     of_attribute = {}
     for node in inside:
         if isinstance(node, ast.Attribute):
@@ -186,6 +186,16 @@ def check_names(function: types.FunctionType, tree: ast.FunctionDef, known: dict
         wrong = foreign(value, whole, node.id)
         if wrong is not None:
             raise located(wrong, place_of(whole, file))
+
+
+def _walk(node: ast.AST) -> Iterator[ast.AST]:
+    """A node and all below it, but for types, which a formula does not run."""
+    yield node
+    for name, field in ast.iter_fields(node):
+        if name not in ("annotation", "returns"):
+            for one in field if isinstance(field, list) else [field]:
+                if isinstance(one, ast.AST):
+                    yield from _walk(one)
 
 
 def _along_or_of_two(name: str, node: ast.Call) -> SpecError:

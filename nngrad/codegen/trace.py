@@ -317,14 +317,13 @@ def _runs(declaration: Declaration, inputs, params) -> Iterator[Run]:
         if len(done) + len(todo) > VARIANT_LIMIT:
             raise SpecError(f"more than {VARIANT_LIMIT} combinations of static parameters", "split the op")
         static = dict(todo[0])
+        seen: dict[str, set] = {}
         try:
-            run, seen = _run(declaration, inputs, params, static)
-            done[todo[0]] = run
+            done[todo[0]] = _run(declaration, inputs, params, static, seen)
         except SpecError:
             if OTHER not in static.values():
                 raise
             done[todo[0]] = None  # the function has no formula for other strings: the op will refuse them
-            continue
         for name, values in seen.items():
             choices[name] |= values
             compared |= {name} if values else set()
@@ -342,10 +341,10 @@ def _runs(declaration: Declaration, inputs, params) -> Iterator[Run]:
             yield replace(run, static=dict(key))
 
 
-def _run(declaration: Declaration, inputs, params, static: dict) -> tuple[Run, dict[str, set]]:
-    """Run the function on symbols. Returns with the run, for each static parameter, the values it was compared with."""
+def _run(declaration: Declaration, inputs, params, static: dict, seen: dict[str, set]) -> Run:
+    """Run the function on symbols. `seen` gets, for each static parameter, the values it was compared with."""
     recorder = Tracer(declaration.name)
-    arguments, keywords, seen = [], {}, {}
+    arguments, keywords = [], {}
     for one in inputs:
         recorder.names.add(one.name)
         if static.get(one.name, PRESENT) is None:
@@ -375,7 +374,7 @@ def _run(declaration: Declaration, inputs, params, static: dict) -> tuple[Run, d
         raise explained(error, {place(declaration)[0]}) from error
     finally:
         RECORDER.reset(token)
-    return Run(static, result, recorder), seen
+    return Run(static, result, recorder)
 
 
 def _with_stages(recorder: Recorder, result):

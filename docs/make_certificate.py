@@ -1,8 +1,10 @@
 """Writes docs/certificate.md: the accuracy of every op beside PyTorch's and JAX's, measured on the same points.
 
-    python docs/make_certificate.py [FILE]
+    python docs/make_certificate.py [OP ...] [--prune]
 
-Needs PyTorch and JAX, and some ten minutes on two cores.
+Needs PyTorch and JAX, and some ten minutes on two cores. Given ops are measured alone, and put into the page that is
+there; for these PyTorch and JAX may be missing, and their columns stay empty. Rows of ops that are no more go, with
+`--prune` as the only argument they alone.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ import mpmath
 import numpy as np
 from tqdm import tqdm
 
-from nngrad.codegen.certificate import DTYPES, FAIR, GOOD, Exam, kernel
+from nngrad.codegen.certificate import DTYPES, FAIR, GOOD, Exam, kernel, label_of
 from nngrad.codegen.command import SPEC
 from nngrad.codegen.pipeline import load_spec
 from nngrad.codegen.trace import trace
@@ -34,6 +36,7 @@ SET = [
     "cross_entropy", "binary_cross_entropy_with_logits",
 ]
 # fmt: on
+NAMES = ("nngrad", "PyTorch", "JAX")
 PAGE = """# Certificate
 
 How far every op is from the exact value, forward and gradient, in units in the last place (ulp) of its dtype, beside
@@ -210,7 +213,16 @@ def measurable():
 
 @cache
 def peers():
-    return [pytorch(), jax()]
+    """PyTorch and JAX: each its title, and its functions by the names of our ops."""
+    if len(sys.argv) == 1:
+        return [pytorch(), jax()]
+    found = []
+    for name, peer in zip(NAMES[1:], (pytorch, jax), strict=True):
+        try:
+            found.append(peer())
+        except ModuleNotFoundError:
+            found.append((name, {}))
+    return found
 
 
 def measure(task):
@@ -285,20 +297,57 @@ def machine(titles):
     return f"Measured on {cpu}, {os.cpu_count()} cores, with {', '.join([ours, *titles])}."
 
 
+def measured(names):
+    """The entries of these ops, dtype by dtype."""
+    tasks = [(name, dtype) for dtype in DTYPES for name in names]
+    if not tasks:
+        return []
+    with multiprocessing.get_context("spawn").Pool(min(len(tasks), os.cpu_count() or 1)) as pool:
+        return [one for found in tqdm(pool.imap(measure, tasks), total=len(tasks), unit="op") for one in found]
+
+
+def with_ops(page, lines):
+    """The page with the rows of these entries, and without those of ops that are no more."""
+    labels = [label_of(op, formula) for op in measurable().values() for formula in op.formulas]
+    for dtype in DTYPES:
+        heading, rest = f"## {np.dtype(dtype).name}\n", ""
+        before, _, own = page.partition(heading)
+        own, marked, rest = own.partition("\n\n## ")
+        rows = table([entries for entries in lines if entries[0].dtype == dtype], NAMES).splitlines()[2:]
+        notes = details([entries for entries in lines if entries[0].dtype == dtype]).splitlines()
+        titles = [line for line in own.splitlines() if line.startswith("|")][:2]
+        old = [line for line in own.splitlines() if line.startswith(("| ", "- "))][1:]
+        known = {label_in(line): line for line in old if line.startswith("|")}
+        known |= {label_in(row): row for row in rows}
+        noted = {label_in(line): line for line in old if line.startswith("-")}
+        noted = {label: line for label, line in noted.items() if label not in {label_in(row) for row in rows}}
+        noted |= {label_in(note): note for note in notes}
+        listed = "\n".join([*titles, *(known[label] for label in labels if label in known)])
+        shown = "\n".join(noted[label] for label in labels if label in noted)
+        page = before + heading + f"\n{listed}\n\nWhere nngrad is not good:\n\n{shown}" + (marked + rest or "\n")
+    return page
+
+
+def label_in(line):
+    """The label of an op in a row of the table, or in a note below it."""
+    return line[2:].partition(" | ")[0] if line.startswith("|") else line[2:].partition(": ")[0]
+
+
 def main():
-    target = Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).with_name("certificate.md"))
-    tasks = [(name, dtype) for dtype in DTYPES for name in measurable()]
-    with multiprocessing.get_context("spawn").Pool() as pool:
-        lines = [one for found in tqdm(pool.imap(measure, tasks), total=len(tasks), unit="op") for one in found]
+    target = Path(__file__).with_name("certificate.md")
+    if len(sys.argv) > 1:
+        lines = measured([name for name in sys.argv[1:] if name != "--prune"])
+        target.write_text(with_ops(target.read_text(encoding="utf-8"), lines), encoding="utf-8")
+        return
+    lines = measured(measurable())
     titles = [title for title, _ in peers()]
-    names = ["nngrad", *(title.split()[0] for title in titles)]
     tables = []
     for dtype in DTYPES:
         own = [entries for entries in lines if entries[0].dtype == dtype]
-        tables += [f"## {np.dtype(dtype).name}", table(own, names), "Where nngrad is not good:", details(own)]
+        tables += [f"## {np.dtype(dtype).name}", table(own, NAMES), "Where nngrad is not good:", details(own)]
     target.write_text(
         PAGE.format(
-            machine=machine(titles), count=len(SET), names=", ".join(SET), score=score(lines, names),
+            machine=machine(titles), count=len(SET), names=", ".join(SET), score=score(lines, NAMES),
             good=f"{GOOD:g}", fair=f"{FAIR:g}", tables="\n\n".join(tables),
         ),
         encoding="utf-8",

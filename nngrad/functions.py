@@ -14,6 +14,7 @@ from nngrad import graph
 from nngrad.engine import OPS, Op, apply, apply_two
 from nngrad.graph import wrap
 from nngrad.inputs import misfit, real_dtype
+from nngrad.op_function import op_function
 
 # --- two ops without a formula ---------------------------------------------------------------------------------------
 
@@ -65,7 +66,7 @@ IN_NNGRAD = {"op", "contraction", "structural"}
 
 @cache
 def function(op, first=None):
-    """`op` as a plain function of Tensors, arrays and numbers: its inputs, then its parameters, by position or by name.
+    """`op` as an OpFunction of Tensors, arrays and numbers: its inputs, then its parameters, by position or by name.
 
     The first input may be called by another name than the formula has. The function is compiled from its own
     signature, as `dataclasses` does, so that wrong arguments get Python's own TypeError.
@@ -83,7 +84,7 @@ def function(op, first=None):
     namespace = {"__name__": module, "_apply": apply, "_op": op, "_defaults": op.params}
     exec(compile(source, f"<nngrad {op.name}>", "exec"), namespace)
     namespace[op.name].__doc__ = op.kernel.__doc__
-    return namespace[op.name]
+    return op_function(namespace[op.name], op.kernel, (op,))
 
 
 class Operations:
@@ -207,6 +208,14 @@ def nan_to_num(x, copy=True, nan=0.0, posinf=None, neginf=None):
     return apply(OPS["nan_to_num"], x, nan=nan, posinf=largest, neginf=lowest)
 
 
+def with_op(call):
+    """A function written out here as an OpFunction of `nngrad`, with the op that is its name's."""
+    op = OPS[call.__name__]
+    made = op_function(call, op.kernel, (op,))
+    made.__module__ = "nngrad"
+    return made
+
+
 def _tensor(x):
     return x if isinstance(x, graph.Tensor) else graph.Tensor(x, dtype=getattr(x, "dtype", None))
 
@@ -230,7 +239,8 @@ WRITTEN_OUT = {
     **{name: without_gradient(name) for name in ANSWERS}, "float_power": float_power, "positive": positive,
     "ldexp": ldexp, "modf": modf, "divmod": divmod,
     "nan_to_num": nan_to_num,
-    "astype": astype, "matmul": matmul, "concat": concat, "stack": stack, "einsum": einsum, "norm": norm,
+    "astype": astype, "concat": concat, "stack": stack,
+    **{call.__name__: with_op(call) for call in (matmul, einsum, norm)},
 }  # fmt: skip
 
 

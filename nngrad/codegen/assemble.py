@@ -7,18 +7,17 @@ functions of the plain name that choose among them.
 
 from __future__ import annotations
 
+import ast
 import re
 import textwrap
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-import sympy
-
 from nngrad.codegen.bodies import Bodies, Variant, output_is_residual
+from nngrad.codegen.readable import readable as readable
 from nngrad.codegen.selection import Chosen
 from nngrad.codegen.series import Series
 from nngrad.codegen.slopes import with_slopes
-from nngrad.codegen.symbols import AxisSum, Count, Indicator, Pick, Where
 from nngrad.codegen.trace import OTHER, PRESENT, REQUIRED, Formula, Op
 
 
@@ -371,25 +370,9 @@ def formula_lines(op: Op) -> list[str]:
     if not op.source:
         stage = op.formulas[0].stages[-1]
         return [f"y = {stage.kind}({stage.expr}, {stage.axis})" if stage.axis else f"y = {readable(stage.expr)}"]
-    body = op.source.split('"""')[-1] if '"""' in op.source else op.source.split(":\n", 1)[1]
-    return [line for line in textwrap.dedent(body.strip("\n")).splitlines() if line.strip()]
-
-
-class _Readable(sympy.printing.str.StrPrinter):
-    """Expressions as a person would write them in Python."""
-
-    def _print_Relational(self, expr):
-        return f"{self._print(expr.lhs)} {expr.rel_op} {self._print(expr.rhs)}"
-
-    def _print_Function(self, expr):
-        if isinstance(expr, Indicator):
-            return f"({self._print(expr.args[0])})"
-        names = {AxisSum: "sum", Count: "count", Where: "where", Pick: "one_hot"}
-        name = names.get(type(expr), expr.func.__name__)
-        return f"{name}({', '.join(self._print(arg) for arg in expr.args)})"
-
-
-def readable(expr) -> str:
-    """An expression as a person would write it in Python."""
-    decimals = {number: sympy.Float(number, 16) for number in expr.atoms(sympy.Rational) if number.q >= 1000}
-    return _Readable({"full_prec": False}).doprint(expr.xreplace(decimals))
+    (function,) = (node for node in ast.parse(op.source).body if isinstance(node, ast.FunctionDef))
+    body = function.body[1:] if ast.get_docstring(function) is not None else function.body
+    lines = op.source.splitlines()[body[0].lineno - 1 : function.end_lineno]
+    if body[0].lineno == function.lineno:  # all in one line
+        lines = [lines[0][body[0].col_offset :]]
+    return [line for line in textwrap.dedent("\n".join(lines)).splitlines() if line.strip()]

@@ -18,8 +18,9 @@ from tqdm import tqdm
 from nngrad.codegen import certificate, emit
 from nngrad.codegen.assemble import assemble
 from nngrad.codegen.choices import DEFAULT_PATH, Choices
+from nngrad.codegen.documents import origin, refresh_pages, with_counts
 from nngrad.codegen.explain import explained, warnings_of
-from nngrad.codegen.pipeline import compile_spec, load_spec, selections
+from nngrad.codegen.pipeline import BUDGET, compile_spec, load_spec, selections
 from nngrad.codegen.stamp import Stamp
 from nngrad.codegen.symbols import SpecError
 from nngrad.codegen.trace import Op, trace
@@ -85,7 +86,24 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--out", type=Path, metavar="FOLDER", help="the package to write (default: generated/nngrad_ops)"
     )
+    parser.add_argument(
+        "--budget",
+        type=_seconds,
+        default=BUDGET,
+        metavar="SECONDS",
+        help="how long one op may take (default: %(default)g)",
+    )
     return parser
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds < float("inf"):
+        raise ValueError
+    return seconds
+
+
+_seconds.__name__ = "number of seconds"  # as argparse calls it in its error
 
 
 def _generate(options: argparse.Namespace) -> int:
@@ -101,7 +119,7 @@ def _generate(options: argparse.Namespace) -> int:
         return 0
     choices = Choices(DEFAULT_PATH if builtin else None, search_again=options.search)
     bar = partial(tqdm, desc="deriving", unit="op", leave=False, file=sys.stderr)
-    package = compile_spec(path, command, builtin, choices, bar)
+    package = compile_spec(path, command, builtin, choices, bar, options.budget)
     told = package.codes if options.search or not builtin else ()  # of our own spec the certificate tells
     for code in (code for code in told if not code.op.is_word):
         for chosen in code.chosen:
@@ -109,16 +127,25 @@ def _generate(options: argparse.Namespace) -> int:
                 print(f"warning: {warning}", file=sys.stderr)
     files = emit.render(package)
     lock = {DEFAULT_PATH.name: choices.text} if builtin else {}
+    readme = CHECKOUT / "README.md"
+    documents = {}
+    if builtin and is_ours and readme.exists():
+        documents = {readme.name: with_counts(readme.read_text(encoding="utf-8"), package.ops)}
     if options.check:
         diff = emit.difference(files, out, is_ours) + emit.difference_of_file(lock, DEFAULT_PATH.parent)
+        diff += emit.difference_of_file(documents, CHECKOUT)
         print(diff or f"{out.name}: up to date", end="" if diff else "\n")
         return 1 if diff else 0
     changed = emit.write(files, out, emit.smoke_test(out.name), is_ours)
     if builtin and CHECKOUT in DEFAULT_PATH.parents and (CHECKOUT / "pyproject.toml").exists():
         emit.write_text(DEFAULT_PATH, choices.text)
+    for name, text in documents.items():
+        emit.write_text(CHECKOUT / name, text)
     if stamp is not None:
         stamp.set()
-    print(_summary([*(code.op for code in package.codes), *package.structural], changed, time.perf_counter() - started))
+    print(_summary(package.ops, changed, time.perf_counter() - started), flush=True)
+    if documents:
+        refresh_pages(CHECKOUT, package.ops)
     return 0
 
 
@@ -160,10 +187,9 @@ def _list(path: Path) -> int:
         own = [op for op in ops if op.family == family]
         lines.append(f"{family} ({len(own)})")
         for op in own:
-            origin = "word" if op.is_word else "table" if family == "structural" else "derived"
             call = f"{op.name}({', '.join(one.name for one in (*op.inputs, *op.params))})"
             summary = op.doc.partition("\n")[0]
-            lines.append(f"  {call:<55} {origin:<9}{summary}".rstrip())
+            lines.append(f"  {call:<55} {origin(op):<9}{summary}".rstrip())
     print("\n".join(lines), flush=True)
     return 0
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 import sympy
 
-from nngrad.codegen.assemble import Code, Function, formula_lines, signature_of
+from nngrad.codegen.assemble import Code, Function, formula_lines, signature_of, with_unpacked
 from nngrad.codegen.symbols import Indexed, SpecError
 from nngrad.codegen.trace import Op
 
@@ -198,29 +198,43 @@ def assemble_contraction(op: Op) -> Code:
 
 def _assembled(op: Op, contraction: Contraction) -> Code:
     names = [one.name for one in op.inputs]
+    if "g" in names:
+        raise SpecError("an input is called g, as the cotangent is in the derivative", "call it something else")
+    single = len(names) == 1
     params = [source for _, source in signature_of(op)]
     forward = Function(op.name, (*names, *params), _doc(op, contraction), (f"return {contraction.source()}",))
-    nothing = f"{' = '.join(f'd{name}' for name in names)} = None"
-    returned = f"return {', '.join(f'd{name}' for name in names)}"
 
     def fitted(source: str, fit: str) -> str:
         return fit.format(source) if contraction.batch else source
 
-    rows, pulled, terms, pushed = [nothing], [nothing], ["terms = []"], ["terms = []"]
-    for position, name in enumerate(names):
-        cotangent, windows = contraction.cotangent_of(position), contraction.windows[position]
-        source = windows.source("runtime.add_windows", cotangent.source(), f"shape={name}.shape")
-        source = fitted(source, f"runtime.unbroadcast({{}}, {name}.shape)")
-        rows += [f"if needs[{position}]:", f"    d{name} = {source}"]
-        source = windows.source("ops.add_windows", cotangent.tensor_source(), f"shape={name}.shape")
-        source = fitted(source, f"ops.unbroadcast({{}}, shape={name}.shape)")
-        pulled += [f"if needs[{position}]:", f"    d{name} = {source}"]
-        moved = contraction.with_operand(position, f"d{name}")
-        terms += [f"if d{name} is not None:", f"    terms.append({moved.source()})"]
-        pushed += [f"if d{name} is not None:", f"    terms.append({moved.tensor_source()})"]
+    rows, pulled, terms, pushed = [], [], ["terms = []"], ["terms = []"]
+    for number, name in enumerate(names):
+        needed = [] if single else [f"if needs[{number}]:"]
+        indent = "" if single else "    "
+        rows += needed
+        pulled += needed
+        terms.append(f"if d{name} is not None:")
+        pushed.append(f"if d{name} is not None:")
+        places = [place for place, operand in enumerate(contraction.operands) if operand == name]
+        for place in places:  # an input that is there twice is moved in each place
+            cotangent, windows = contraction.cotangent_of(place), contraction.windows[place]
+            assign = f"{indent}d{name} = " + (f"d{name} + " if place != places[0] else "")
+            source = windows.source("runtime.add_windows", cotangent.source(), f"shape={name}.shape")
+            rows.append(assign + fitted(source, f"runtime.unbroadcast({{}}, {name}.shape)"))
+            source = windows.source("ops.add_windows", cotangent.tensor_source(), f"shape={name}.shape")
+            pulled.append(assign + fitted(source, f"ops.unbroadcast({{}}, shape={name}.shape)"))
+            moved = contraction.with_operand(place, f"d{name}")
+            terms.append(f"    terms.append({moved.source()})")
+            pushed.append(f"    terms.append({moved.tensor_source()})")
     tangents = [f"d{name}" for name in names]
+    nothing = [] if single else [f"{' = '.join(tangents)} = None"]
+    returned = f"return {', '.join(tangents)}"
+    plural = "" if single else "s"
     vjp = Function(
-        f"{op.name}_vjp", ("g", *names, "needs", *params), (f"Cotangents of `{op.name}`'s inputs.",), (*rows, returned)
+        f"{op.name}_vjp",
+        ("g", *names, *([] if single else ["needs"]), *params),
+        (f"Cotangent{plural} of `{op.name}`'s input{plural}.",),
+        (*nothing, *rows, returned),
     )
     jvp = Function(
         f"{op.name}_jvp",
@@ -228,17 +242,19 @@ def _assembled(op: Op, contraction: Contraction) -> Code:
         (f"Tangent of `{op.name}`'s output.",),
         (*terms, "return runtime.summed(terms)"),
     )
+    pulled += [f"return ({tangents[0]},)" if single else returned]
     pullback = Function(
         f"{op.name}_pullback",
         ("ops", "g", "inputs", "y", "needs", *params),
         (),
-        (f"{', '.join(names)} = inputs", *pulled, returned),
+        tuple(with_unpacked(names, "inputs", [*nothing, *pulled])),
     )
+    pushed += ["return runtime.summed(terms)"]
     pushforward = Function(
         f"{op.name}_pushforward",
         ("ops", "tangents", "inputs", "y", *params),
         (),
-        (f"{', '.join(names)} = inputs", f"{', '.join(tangents)} = tangents", *pushed, "return runtime.summed(terms)"),
+        tuple(with_unpacked(names, "inputs", with_unpacked(tangents, "tangents", pushed))),
     )
     positions = tuple(range(len(names)))
     return Code(op, (forward, vjp, jvp), (pullback, pushforward), positions, positions, 0, True, op.name)
@@ -255,4 +271,4 @@ def _doc(op: Op, contraction: Contraction) -> tuple[str, ...]:
         for value, letters in op.contraction.factors
     ]
     shapes = f"Shapes: {', '.join(given)} -> ({', '.join([*dots, *contraction.result])})."
-    return (*lines, "", shapes, f"Residuals: {', '.join(contraction.operands)}.")
+    return (*lines, "", shapes, f"Residuals: {', '.join(dict.fromkeys(contraction.operands))}.")

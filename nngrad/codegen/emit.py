@@ -20,7 +20,9 @@ from pathlib import Path
 import jinja2
 
 from nngrad.codegen import approximate
-from nngrad.codegen.assemble import Code, Function, default_source, quoted, signature_of
+from nngrad.codegen.assemble import Code, Function, default_source, formula_lines, quoted, signature_of
+from nngrad.codegen.language import Contract
+from nngrad.codegen.latex import latex_of
 from nngrad.codegen.symbols import SpecError
 from nngrad.codegen.trace import REQUIRED, Op
 
@@ -45,6 +47,14 @@ class Package:
     spec: str
     command: str
     builtin: bool
+    composite: tuple[Op, ...] = ()
+
+    @property
+    def ops(self) -> list[Op]:
+        """The ops that the spec declares."""
+        parts = {part.name for op in self.composite for part in op.parts}
+        own = [code.op for code in self.codes if code.op.name not in parts]
+        return [*own, *self.composite, *self.structural]
 
 
 def templates_folder() -> Path:
@@ -70,6 +80,8 @@ def render(package: Package) -> dict[str, str]:
         "record": record_of,
         "entry": entry_of,
         "param_source": param_source,
+        "stub": stub_of,
+        "listed": listed,
     }
     environment.globals |= {
         "spec": package.spec,
@@ -102,18 +114,57 @@ def render(package: Package) -> dict[str, str]:
         for home, (module, title) in HOMES.items():
             own = [code for code in package.codes if code.op.home == home]
             template = f"{module}.py.j2" if home in ("structural", "contraction") else "kernels.py.j2"
-            write(f"{module}.py", template, codes=own, title=title, ops=package.structural)
+            write(f"{module}.py", template, codes=own, title=title, ops=package.structural, composite=())
         write("rules.py", "rules.py.j2", codes=codes, structural=package.structural)
         write("table.py", "table.py.j2", codes=codes, structural=package.structural, imports=_imports(package))
         methods = [code.op for code in codes if code.op.home not in ("loss", "norm", "slope")]
         write("tensor_methods.py", "tensor_methods.py.j2", methods=[*methods, *package.structural])
         write("__init__.py", "package.py.j2")
     else:
-        write("kernels.py", "kernels.py.j2", codes=package.codes, title="Kernels on NumPy arrays.", ops=())
+        composite = [composite_function(op) for op in package.composite]
+        title = "Kernels on NumPy arrays."
+        write("kernels.py", "kernels.py.j2", codes=package.codes, title=title, ops=(), composite=composite)
         write("rules.py", "rules.py.j2", codes=codes, structural=())
         write("table.py", "table.py.j2", codes=codes, structural=(), imports=_imports(package))
-        write("__init__.py", "user_package.py.j2", codes=package.codes)
+        parts = {part.name for op in package.composite for part in op.parts}
+        functions = [code.op for code in package.codes if code.op.name not in parts]
+        composite_ops = list(zip(package.composite, composite, strict=True))
+        write(
+            "__init__.py",
+            "user_package.py.j2",
+            ops=package.ops,
+            functions=functions,
+            parts=parts,
+            composite_ops=composite_ops,
+        )
+        write("__init__.pyi", "user_package.pyi.j2", ops=package.ops)
+    known = {code.op.name: code for code in package.codes}
+    own = [op for op in package.ops if op.family != "structural" and not isinstance(op.contraction, Contract)]
+    formulas = [(op.name, latex_of(op, known)) for op in own]
+    write("latex.py", "latex.py.j2", formulas=formulas)
     return files
+
+
+def composite_function(op: Op) -> Function:
+    """A composite op: its steps, called one after another."""
+    outputs = [step for step in op.steps if step.value in op.outputs]
+    extra = dict(pair for step in outputs for pair in signature_of(step.op))  # keepdims or reduction, after the others
+    extra = {name: source for name, source in extra.items() if name not in {param.name for param in op.params}}
+    given = [f"{one.name}=None" if one.optional else one.name for one in op.inputs]
+    given += [param_source(op, param) for param in op.params] + list(extra.values())
+    lines = []
+    for step in op.steps:
+        passed = [name for name, _ in signature_of(step.op) if name not in extra or step in outputs]
+        call = f"{step.op.name}({', '.join([*step.arguments, *(f'{name}={name}' for name in passed)])})"
+        lines.append(f"{step.value} = {call}")
+    if op.many:
+        lines.append(f"return {', '.join(op.outputs)}{',' if len(op.outputs) == 1 else ''}")
+    else:
+        lines[-1] = "return " + lines[-1].partition(" = ")[2]
+    what = "Outputs" if op.many else "Output"
+    doc = [*op.doc.splitlines(), "", "Formula:", *(f"    {line}" for line in formula_lines(op)), ""]
+    doc.append(f"{what}: {', '.join(op.outputs)}; each step is an op, and has its derivative where it stands.")
+    return Function(op.name, tuple(given), tuple(doc), tuple(lines))
 
 
 def _explained(error: jinja2.TemplateError, template: str) -> SpecError:
@@ -182,6 +233,38 @@ def _runtime_import(functions) -> str:
 
 def param_source(op: Op, param) -> str:
     return param.name if param.default is REQUIRED else f"{param.name}={default_source(param.default)}"
+
+
+def stub_of(op: Op) -> str:
+    """The signature of an op with types."""
+    params = dict(pair for part in op.parts for pair in signature_of(part))
+    params = {param.name: param_source(op, param) for param in op.params} | params
+    axes = {axis for part in op.parts for formula in part.formulas for axis in formula.axes}
+    given = [f"{one.name}: Tensor | ArrayLike" + " | None = None" * one.optional for one in op.inputs]
+    if any(one.optional for one in op.inputs) and any("=" not in source for source in params.values()):
+        given.append("*")
+    for name, source in params.items():
+        default = source.partition("=")[2]
+        given.append(f"{name}: {_type_of(name, default, axes)}" + (f" = {default}" if default else ""))
+    one = f"tuple[{', '.join(['Tensor'] * len(op.outputs))}]" if op.many else "Tensor"
+    return wrapped(f"def {op.name}({', '.join(given)}) -> {one}: ...")
+
+
+def _type_of(name: str, default: str, axes: set[str]) -> str:
+    if name in axes:
+        return "int | tuple[int, ...] | None"
+    if default in ("True", "False"):
+        return "bool"
+    if default.startswith('"'):
+        return "str"
+    return "float | None" if default == "None" else "float"
+
+
+def listed(names) -> str:
+    """A package's `__all__`, one name a line where they are too many for one."""
+    parts = [quoted(name) for name in ("OPS", "kernels", *names)]
+    line = f"__all__ = [{', '.join(parts)}]"
+    return line if len(line) <= LINE_LENGTH else "\n".join(["__all__ = [", *(f"    {part}," for part in parts), "]"])
 
 
 def entry_of(code: Code) -> str:
@@ -312,7 +395,8 @@ def _present(folder: Path, is_ours: bool) -> dict[str, str]:
     """The generated files of a folder: all, where the folder is the generator's own, else those that bear its mark."""
     if not folder.is_dir():
         return {}
-    texts = {path.name: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.py"))}
+    paths = [path for path in sorted(folder.iterdir()) if path.suffix in (".py", ".pyi")]
+    texts = {path.name: path.read_text(encoding="utf-8") for path in paths}
     return {name: text for name, text in texts.items() if is_ours or MARK in text}
 
 

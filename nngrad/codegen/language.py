@@ -7,6 +7,7 @@ symbolic is exact: decimal numbers in a spec are rationals, and `pi` is pi.
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Callable
 from contextvars import ContextVar
@@ -17,6 +18,7 @@ import sympy
 from sympy.core.symbol import Str
 
 from nngrad.codegen.symbols import (
+    RECORDER,
     Count,
     Indexed,
     IsInf,
@@ -32,7 +34,7 @@ from nngrad.codegen.symbols import (
     SumOf,
     Where,
 )
-from nngrad.codegen.vocabulary import Word
+from nngrad.codegen.vocabulary import Word, expression
 from nngrad.codegen.words import (
     abs,
     arccos,
@@ -175,6 +177,13 @@ __all__ = [
 # --- where, reductions, index notation --------------------------------------------------------------------------------
 
 
+def is_axis(axis) -> bool:
+    """Whether this names an axis in a formula."""
+    if isinstance(axis, tuple | list):
+        return all(is_axis(one) for one in axis)
+    return axis is None or isinstance(axis, int | sympy.Integer | Parameter)
+
+
 # The words that are Python functions, not `Word`s: with their documentation.
 FUNCTION_WORDS: dict[Callable, str] = {}
 
@@ -183,18 +192,30 @@ def axis_label(axis) -> Str:
     """The name of an axis inside formulas: the parameter's name, or the literal as Python writes it."""
     if isinstance(axis, tuple | list):
         return Str("(" + ", ".join(axis_label(one).name for one in axis) + ("," if len(axis) == 1 else "") + ")")
-    if isinstance(axis, Parameter | sympy.Integer) or axis is None or isinstance(axis, int):
-        return Str(str(axis))
-    raise SpecError(f"an axis is an int, a tuple of ints, None or a parameter, not {axis}", "pass axis=-1, for example")
+    return Str(str(axis))
+
+
+def check_axis(axis, name: str) -> None:
+    """Raise SpecError where what stands in the place of an axis is none."""
+    if not is_axis(axis):
+        of_two = {"max": "maximum(x, y)", "min": "minimum(x, y)", "prod": "x * y"}.get(name, "x + y")
+        raise SpecError(
+            f"{axis} is no axis: an axis is an int, a tuple of ints, None or a parameter",
+            f"write {name}(x, axis), with axis=-1 for example; of two tensors {of_two}",
+        )
 
 
 def _reduction(head: type, doc: str):
-    def reduce(x, axis=None):
-        if isinstance(x, Indexed):
-            return x.summed_over(axis)
-        return head(sympy.sympify(x), axis_label(axis))
+    name = head.kind
 
-    reduce.__name__, reduce.__doc__ = head.kind, doc
+    def reduce(x, axis=None):
+        if isinstance(x, Indexed) and head is SumOf and not is_axis(axis):
+            return x.summed_over(axis)
+        check_axis(axis, name)
+        return head(expression(x, name), axis_label(axis))
+
+    reduce.__name__ = reduce.__qualname__ = name
+    reduce.__doc__ = doc
     FUNCTION_WORDS[reduce] = doc
     return reduce
 
@@ -207,21 +228,25 @@ min = _reduction(MinOf, "Minimum along an axis; ties share the gradient equally.
 
 def count(x, axis=None):
     """The number of elements along an axis."""
+    check_axis(axis, "count")
     return Count(axis_label(axis))
 
 
 def mean(x, axis=None):
     """Arithmetic mean along an axis."""
+    check_axis(axis, "mean")
     return sum(x, axis) / count(x, axis)
 
 
 def var(x, axis=None):
     """Population variance along an axis, centred first."""
+    check_axis(axis, "var")
     return mean((x - mean(x, axis)) ** 2, axis)
 
 
 def take(x, index, axis):
     """The element of each row at the row's integer index."""
+    check_axis(axis, "take")
     return SumOf(Pick(index, axis_label(axis)) * x, axis_label(axis))
 
 
@@ -229,7 +254,7 @@ def where(condition, a, b):
     """a where the condition holds, b elsewhere. The branch not taken leaks neither NaN nor warning."""
     if isinstance(condition, bool):
         return a if condition else b
-    return Where(condition, sympy.sympify(a), sympy.sympify(b))
+    return Where(condition, expression(a, "where"), expression(b, "where"))
 
 
 FUNCTION_WORDS[where] = where.__doc__
@@ -237,22 +262,22 @@ FUNCTION_WORDS[where] = where.__doc__
 
 def subgradient(expr, condition, value):
     """`expr`, with its derivative stated where it is singular: `value` where `condition` holds."""
-    return Subgradient(sympy.sympify(expr), condition, sympy.sympify(value))
+    return Subgradient(expression(expr, "subgradient"), condition, expression(value, "subgradient"))
 
 
 def isnan(x):
     """Whether x is not a number: a condition."""
-    return IsNan(sympy.sympify(x))
+    return IsNan(expression(x, "isnan"))
 
 
 def isinf(x):
     """Whether x is infinite: a condition."""
-    return IsInf(sympy.sympify(x))
+    return IsInf(expression(x, "isinf"))
 
 
 def signbit(x):
     """Whether x is negative, or -0: a condition."""
-    return SignBit(sympy.sympify(x))
+    return SignBit(expression(x, "signbit"))
 
 
 def equal(a, b):
@@ -263,6 +288,20 @@ def equal(a, b):
 def unequal(a, b):
     """What `!=` means in a formula."""
     return sympy.Ne(a, b) if isinstance(a, sympy.Basic) or isinstance(b, sympy.Basic) else a != b
+
+
+def python_remainder(a, b):
+    """What `%` means in a formula."""
+    return remainder(a, b) if _is_symbolic(a) or _is_symbolic(b) else a % b
+
+
+def python_floor_divide(a, b):
+    """What `//` means in a formula."""
+    return floor_divide(a, b) if _is_symbolic(a) or _is_symbolic(b) else a // b
+
+
+def _is_symbolic(value) -> bool:
+    return isinstance(value, Indexed) or (isinstance(value, sympy.Basic) and value.free_symbols != set())
 
 
 @dataclass(frozen=True)
@@ -305,11 +344,38 @@ class Declaration:
 
 
 DECLARED: ContextVar[list[Declaration]] = ContextVar("declared")
-RECORDER: ContextVar[Any] = ContextVar("recorder")
+
+
+def is_formula(function) -> bool:
+    """Whether this is a function with a name, whose source can be read and run on symbols."""
+    is_plain = inspect.isfunction(function) and not inspect.iscoroutinefunction(function)
+    return is_plain and not inspect.isgeneratorfunction(function) and function.__name__ != "<lambda>"
+
+
+def described(value) -> str:
+    """What something is that should have been a function."""
+    if inspect.iscoroutinefunction(value):
+        return f"the coroutine {value.__name__}"
+    if inspect.isgeneratorfunction(value):
+        return f"{value.__name__}, which has a `yield`"
+    if inspect.isfunction(value):
+        return "a lambda, which has no name"
+    if isinstance(value, Declaration):
+        return f"{value.name}, which is an @{value.home} already"
+    kind = "the class" if inspect.isclass(value) else f"the {type(value).__name__}"
+    return f"{kind} {getattr(value, '__name__', repr(value))}"
 
 
 def _decorator(home: str, doc: str):
-    def declare(*functions):
+    def declare(*functions, **options):
+        if options or not functions:
+            raise SpecError(f"@{home} takes no arguments", f"write @{home} above the function, without brackets")
+        for function in functions:
+            if not isinstance(function, Word) and function not in FUNCTION_WORDS and not is_formula(function):
+                raise SpecError(
+                    f"@{home} is given {described(function)}",
+                    f"a formula is a function: @{home}, then def f(x): return ...",
+                )
         module = sys._getframe(1).f_globals["__name__"]
         declarations = [Declaration(function, home, module) for function in functions]
         DECLARED.get([]).extend(declarations)

@@ -31,8 +31,13 @@ class Stamp:
         self.path.write_text(self._digest(), encoding="utf-8")
 
     def _digest(self) -> str:
-        digest = hashlib.sha256(" ".join(map(version, TOOLS)).encode())
-        for folder in self.folders:
-            for file in sorted(one for one in folder.rglob("*") if one.suffix in (".py", ".j2", ".json")):
-                digest.update(f"{file.relative_to(folder)}\0".encode() + file.read_bytes())
-        return digest.hexdigest()
+        return digest_of(*self.folders)
+
+
+def digest_of(*folders: Path) -> str:
+    """A digest of the files in some folders, and of the versions of the generator's tools."""
+    digest = hashlib.sha256(" ".join(map(version, TOOLS)).encode())
+    for folder in folders:
+        for file in sorted(one for one in folder.rglob("*") if one.suffix in (".py", ".j2", ".json")):
+            digest.update(f"{file.relative_to(folder)}\0".encode() + file.read_bytes())
+    return digest.hexdigest()

@@ -6,7 +6,11 @@ linear and lets constants out, `Where` differentiates into the branch that it ta
 
 from __future__ import annotations
 
+import operator
+import textwrap
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
+from typing import Any
 
 import sympy
 from sympy.core.relational import Relational
@@ -16,16 +20,23 @@ ALL_AXES = "None"
 
 
 class SpecError(Exception):
-    """A mistake in a spec: what is wrong, where, and how to mend it."""
+    """A mistake in a spec: what is wrong, where, and how to mend it. `excerpt` shows the line, and marks in it the
+    expression that is wrong.
+    """
 
-    def __init__(self, problem: str, mend: str, *, op: str = "", file: str = "", line: int = 0):
+    def __init__(self, problem: str, mend: str, *, op: str = "", file: str = "", line: int = 0, excerpt: str = ""):
         super().__init__(problem, mend)
         self.problem, self.mend, self.op, self.file, self.line = problem, mend, op, file, line
+        self.excerpt = excerpt
 
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}: " if self.line else f"{self.file}: " if self.file else ""
         subject = f"in {self.op}: " if self.op else ""
-        return f"{place}{subject}{self.problem}\n  how to mend it: {self.mend}"
+        shown = textwrap.indent(self.excerpt, "    ") + "\n" if self.excerpt else ""
+        return f"{place}{subject}{self.problem}\n{shown}  how to mend it: {self.mend}"
+
+
+RECORDER: ContextVar[Any] = ContextVar("recorder")  # of the formula that is being traced
 
 
 # --- symbols ----------------------------------------------------------------------------------------------------------
@@ -54,7 +65,17 @@ class Value(sympy.Symbol):
         return (self.name, self.constant_along), {}
 
     def __getitem__(self, indices) -> Indexed:
-        return Indexed(((self, indices if isinstance(indices, tuple) else (indices,)),))
+        indices = indices if isinstance(indices, tuple) else (indices,)
+        for place, index in enumerate(indices):
+            if index is Ellipsis and place == 0:
+                continue
+            if not isinstance(index, sympy.Expr) or not any(one.is_integer for one in index.free_symbols):
+                raise SpecError(
+                    f"the index {_index_text(index)} of {self.name} is not a letter of the index notation",
+                    f"brackets hold letters, as in sum({self.name}[..., i, k] * w[k, j], k); for an element of each "
+                    "row write take(x, index, axis); pick others before the op is called",
+                )
+        return Indexed(((self, indices),))
 
     __iter__ = None  # a tensor in a formula has no length that Python could walk
 
@@ -307,18 +328,105 @@ def constant_axes(expr, axes: frozenset[str]) -> frozenset[str]:
     return frozenset(axis for axis in axes if is_constant_along(expr, axis))
 
 
+def _index_text(index) -> str:
+    if isinstance(index, slice):
+        return ":".join("" if part is None else str(part) for part in (index.start, index.stop))
+    return "..." if index is Ellipsis else repr(index) if isinstance(index, str) else str(index)
+
+
 @dataclass(frozen=True)
 class Indexed:
     """Tensors under index letters, multiplied, and the letters summed over: the formula of a contraction.
 
-    A leading `...` stands for batch axes, which broadcast and are never summed.
+    A leading `...` stands for batch axes, which broadcast and are never summed. Where it meets what has no indices, it
+    is the tensor of its sums: a step of its own in the formula.
     """
 
     factors: tuple[tuple[Value, tuple], ...]
     summed: tuple[sympy.Symbol, ...] = ()
 
-    def __mul__(self, other: Indexed) -> Indexed:
-        return Indexed(self.factors + other.factors, self.summed + other.summed)
+    @property
+    def occurring(self) -> tuple[sympy.Symbol, ...]:
+        """The letters, in the order in which they occur first."""
+        found = (index for _, indices in self.factors for index in indices if index is not Ellipsis)
+        return tuple(
+            dict.fromkeys(one for index in found for one in sorted(index.free_symbols, key=str) if one.is_integer)
+        )
+
+    @property
+    def letters(self) -> tuple[sympy.Symbol, ...]:
+        """The indices of the result, in the order of its axes."""
+        return tuple(letter for letter in self.occurring if letter not in self.summed)
+
+    @property
+    def tensor(self) -> Value:
+        """The tensor of the sums, in the formula that is being traced.
+
+        Raises:
+            SpecError: nothing is summed.
+        """
+        if not self.summed:
+            raise SpecError(
+                f"{self.factors[0][0].name} has indices here, and what it meets has none",
+                "write the sum of products of indexed tensors first, as in y = sum(a[i, k] * b[k, j], k); numbers, "
+                "functions and tensors without indices come after it",
+            )
+        return RECORDER.get().contracted(self)
 
     def summed_over(self, letters) -> Indexed:
-        return replace(self, summed=self.summed + (letters if isinstance(letters, tuple) else (letters,)))
+        letters = letters if isinstance(letters, tuple) else (letters,)
+        for letter in letters:
+            if letter not in self.letters:
+                mend = f"sum over letters that occur: {', '.join(map(str, self.letters))}"
+                raise SpecError(f"{letter} is summed but indexes nothing", mend)
+        return replace(self, summed=self.summed + letters)
+
+    def renamed(self, taken: tuple[sympy.Symbol, ...]) -> Indexed:
+        """The same with fresh letters for those that it sums over and that are taken."""
+        used = {letter.name for letter in (*taken, *self.occurring)}
+        fresh = (sympy.Symbol(letter, integer=True) for letter in "zyxwvutsrqponmlkjihgfedcba" if letter not in used)
+        names = {letter: next(fresh) for letter in self.summed if letter in taken}
+
+        def index(one):
+            return one if one is Ellipsis else one.xreplace(names)
+
+        factors = tuple((value, tuple(map(index, indices))) for value, indices in self.factors)
+        return Indexed(factors, tuple(names.get(letter, letter) for letter in self.summed))
+
+    def __mul__(self, other):
+        if not isinstance(other, Indexed):
+            return self.tensor * other
+        mine = self.renamed(other.occurring)
+        other = other.renamed(mine.occurring)
+        return Indexed(mine.factors + other.factors, mine.summed + other.summed)
+
+    def __getitem__(self, indices) -> Indexed:
+        return self.tensor[indices]
+
+    def __neg__(self):
+        return -self.tensor
+
+    def _sympy_(self) -> Value:
+        return self.tensor
+
+
+def _on_tensors(name: str):
+    """A binary operator, for `Indexed`: it takes the tensors, whose axes must have the same letters."""
+
+    def operate(self, other):
+        if isinstance(other, Indexed):
+            if other.letters != self.letters:
+                mine, theirs = (", ".join(map(str, one.letters)) for one in (self, other))
+                raise SpecError(
+                    f"the indices [{mine}] and [{theirs}] are not the same",
+                    "sum over those that one side lacks, or change the order: the axes of a result are in the order in "
+                    "which its letters occur first",
+                )
+            other = other.tensor
+        return getattr(operator, name)(self.tensor, other)
+
+    return operate
+
+
+for _name in ("add", "sub", "truediv", "pow", "lt", "le", "gt", "ge"):
+    setattr(Indexed, f"__{_name}__", _on_tensors(_name))

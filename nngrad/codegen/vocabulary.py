@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import sympy
+from sympy.logic.boolalg import Boolean
 
-from nngrad.codegen.symbols import Value
+from nngrad.codegen.symbols import Parameter, SpecError, Value
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,55 @@ class Word:
     safe: float | None = None
     definition: Callable | None = None
 
-    def __call__(self, *args):
-        return self.build(*(sympy.sympify(arg) for arg in args))
+    def __call__(self, *args, **keywords):
+        names = ("x",) if self.arity == 1 else tuple(f"x{place + 1}" for place in range(self.arity))
+        call = f"{self.name}({', '.join(names)})"
+        last = args[-1] if len(args) == self.arity + 1 else None
+        if "axis" in keywords or (self.arity == 1 and isinstance(last, int | sympy.Integer | Parameter)):
+            raise SpecError(
+                f"{self.name} works elementwise and takes no axis",
+                f"write {call}; a reduction takes one, as in sum({call}, axis)",
+            )
+        if keywords:
+            raise SpecError(f"{self.name} takes no {min(keywords)}=", f"write {call}")
+        if len(args) != self.arity:
+            number = "one argument" if self.arity == 1 else f"{self.arity} arguments"
+            nested = f", or {self.name}({self.name}(x1, x2), x3) for more" if self.arity == 2 < len(args) else ""
+            raise SpecError(f"{self.name} takes {number}, not {len(args)}", f"write {call}{nested}")
+        return self.build(*(expression(arg, self.name) for arg in args))
+
+
+def expression(value, word: str) -> sympy.Basic:
+    """What a formula gives to a word, as SymPy has it; numbers are exact.
+
+    Raises:
+        SpecError: it is a condition, a list or something else that is not an expression.
+    """
+    if isinstance(value, Boolean) and not isinstance(value, sympy.Expr):
+        raise SpecError(
+            f"{word} is given the condition {value}, which is not a number", f"write where({value}, 1, 0) for 1 and 0"
+        )
+    try:
+        return exact(sympy.sympify(value, strict=True))
+    except sympy.SympifyError as error:
+        kind = type(value).__name__.lower()
+        mend = (
+            "in a formula a str, bool or None is compared: if name == value"
+            if kind == "static"
+            else (
+                "to add or multiply the items of a list, write a loop: total = total + item"
+                if kind in ("list", "tuple")
+                else f"give {word} an expression in the inputs"
+            )
+        )
+        what = f"the parameter {value.name}, which is no number" if kind == "static" else f"a {kind}"
+        raise SpecError(f"{word} is given {what}", mend) from error
+
+
+def exact(value: sympy.Basic) -> sympy.Basic:
+    """The expression with the decimal number that Python shows for each float in it: 0.1 is 1/10."""
+    floats = value.atoms(sympy.Float)
+    return value.xreplace({one: sympy.Rational(repr(float(one))) for one in floats}) if floats else value
 
 
 WORDS: dict[str, Word] = {}

@@ -45,7 +45,7 @@ def gate(x1, x2):
 
 
 @activation
-def threshold(x, *, threshold, value):
+def threshold(x, *, threshold=..., value=...):
     """x above the threshold, the value elsewhere."""
     return where(x <= threshold, value, x)
 

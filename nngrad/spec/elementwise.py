@@ -361,13 +361,13 @@ def clip(x, *, min=None, max=None):
 
 
 @op
-def masked_fill(x, mask, *, value):
+def masked_fill(x, mask, *, value=...):
     """x with `value` where the mask is true; no gradient reaches filled elements."""
     return where(mask, value, x)
 
 
 @op
-def nan_to_num(x, *, nan=0.0, posinf, neginf):
+def nan_to_num(x, *, nan=0.0, posinf=..., neginf=...):
     """x with numbers for NaN and the infinities; no gradient reaches replaced elements."""
     return where(isnan(x), nan, where(isinf(x), where(x > 0, posinf, neginf), x))
 

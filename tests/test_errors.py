@@ -1,0 +1,200 @@
+"""Errors that teach: every mistake in a spec is answered with its place, the expression, and what to write instead."""
+
+import contextlib
+import linecache
+import re
+import sys
+import threading
+import time
+import types
+
+import pytest
+
+pytest.importorskip("sympy")
+
+import sympy
+from conftest import ROOT
+
+import nngrad
+from nngrad.codegen import command, pipeline, trace
+from nngrad.codegen.choices import Choices
+from nngrad.codegen.language import Declaration
+from nngrad.codegen.symbols import SpecError
+
+HEAD = "from nngrad.codegen.language import *\n\n"
+TEXT = (ROOT / "tests" / "specs" / "mistakes.txt").read_text(encoding="utf-8")
+CASES = {}
+for case in TEXT.split("\n---- ")[1:]:
+    title, _, rest = case.partition("\n")
+    source, problem, mend = re.fullmatch(r"(.*\n)error: (.*)\nhow to mend it: (.*)", rest.rstrip(), re.DOTALL).groups()
+    CASES[title] = (source if "nngrad.codegen.language" in source else HEAD + source, problem, mend)
+
+
+@pytest.fixture(autouse=True)
+def no_litter(monkeypatch):
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    monkeypatch.setattr(trace, "TRACING_SECONDS", 0.5)
+
+
+def expected(source, problem, mend, file):
+    """The whole message, with carets under the expression that the case marks."""
+    lines = source.splitlines()
+    number, line = next((number, line) for number, line in enumerate(lines, 1) if "«" in line)
+    start, end = line.index("«"), line.index("»") - 1
+    plain = line.replace("«", "").replace("»", "")
+    indent = len(plain) - len(plain.lstrip())
+    shown = [f"    {plain.strip()}"]
+    if plain[start:end].strip() != plain.strip():
+        shown.append(" " * (4 + start - indent) + "^" * (end - start))
+    return "\n".join([f"{file}:{number}: {problem}", *shown, f"  how to mend it: {mend}"])
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_mistake_is_answered(tmp_path, capsys, case):
+    """By the command with code 2, and nothing written; by `define` with the same words."""
+    source, problem, mend = CASES[case]
+    file = tmp_path / "my_ops.py"
+    file.write_text(source.replace("«", "").replace("»", ""), encoding="utf-8")
+    text = expected(source, problem, mend, file)
+    assert command.run(["--spec", str(file), "--out", str(tmp_path / "my_package")]) == 2
+    captured = capsys.readouterr()
+    assert captured.err[captured.err.index("error: ") :].rstrip() == f"error: {text}"
+    assert captured.out == "" and [path.name for path in tmp_path.iterdir()] == ["my_ops.py"]
+    if not problem.startswith("in f: "):
+        return  # of the file, not of a formula
+    module = types.ModuleType("spec_my_ops")
+    exec(compile(file.read_text(encoding="utf-8"), str(file), "exec"), module.__dict__)
+    with pytest.raises(SpecError) as raised:
+        nngrad.define(module.f)
+    assert str(raised.value) == text
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("@op\ndef f(x):\n    return x\n", ["my_ops.py:1: op is not defined", "language import op"]),
+        ("def f(x):\n    return x +\n", ["my_ops.py:2: this is not Python: invalid syntax", "return x +\n", "^"]),
+        ("def f(x):\n    y = x\n  return y\n", ["my_ops.py:3: this is not Python: unindent does not match", "^"]),
+        ("def f(x):\n    return x\n", ["my_ops.py: no op is declared", "decorate a function with @op"]),
+    ],
+    ids=["no import", "syntax", "indentation", "no op"],
+)
+def test_a_file_that_is_no_spec(tmp_path, capsys, source, words):
+    (tmp_path / "my_ops.py").write_text(source)
+    assert command.run(["--spec", str(tmp_path / "my_ops.py"), "--out", str(tmp_path / "my_package")]) == 2
+    told = capsys.readouterr().err
+    assert not [word for word in [*words, "how to mend it: "] if word not in told], told
+
+
+def test_a_function_of_pytorch_is_named(tmp_path, capsys, monkeypatch):
+    torch = types.ModuleType("torch")
+    torch.exp = lambda x: x
+    monkeypatch.setitem(sys.modules, "torch", torch)
+    (tmp_path / "my_ops.py").write_text("import torch\n" + HEAD + "@op\ndef f(x):\n    return torch.exp(x)\n")
+    assert command.run(["--spec", str(tmp_path / "my_ops.py"), "--out", str(tmp_path / "my_package")]) == 2
+    assert "torch.exp belongs to PyTorch" in capsys.readouterr().err
+
+
+FINE = {  # what looks like a mistake and is none
+    "a local shadows a word": ("log = x + 1\n    return log * x", lambda x: (x + 1) * x),
+    "an input is assigned to": ("x = x + 1\n    return x * x", lambda x: (x + 1) ** 2),
+    "augmented assignment": ("y = x\n    y += 2 * x\n    y *= x\n    return y", lambda x: 3 * x * x),
+    "a lambda": ("h = lambda v: v * 0.1\n    return h(x) + 1", lambda x: 0.1 * x + 1),
+    "a comprehension": ("a, b = [x * n for n in (2, 3)]\n    return a * b", lambda x: 6 * x * x),
+    "names beyond ASCII": ("\u03c3 = x / 2\n    return \u03c3 * \u03c3", lambda x: x * x / 4),
+    "types": ("y: 'np.ndarray' = x * x\n    z: Tensor = y + 1\n    return z", lambda x: x * x + 1),
+    "an assignment inside": ("return (y := x * x) / (1 + y)", lambda x: x * x / (1 + x * x)),
+    "constants of the file": ("return RATE * x + cube(x)", lambda x: 0.1 * x + x**3 / 3),
+}
+
+
+@pytest.mark.parametrize("case", FINE)
+def test_what_is_no_mistake(tmp_path, case):
+    body, value = FINE[case]
+    before = "RATE = 0.1\n\ndef cube(v):\n    return v**3 / 3\n\n"
+    file = tmp_path / "fine.py"
+    file.write_text(f"{HEAD}{before}@op\ndef f(x):\n    {body}\n", encoding="utf-8")
+    op = trace.trace(pipeline.load_spec(file)[0])
+    (formula,) = op.formulas
+    expr = formula.output
+    for stage in reversed(formula.stages):
+        expr = expr.xreplace({stage.value: stage.expr})
+    assert not expr.atoms(sympy.Float), "numbers are exact"
+    for x in (0.7, 3.2, -1.6):
+        assert float(expr.xreplace({formula.inputs[0]: sympy.Float(x)})) == pytest.approx(value(x))
+
+
+# --- budget -----------------------------------------------------------------------------------------------------------
+
+SLOW = HEAD + "@op\ndef f(x):\n    return sigmoid(x) * log(1 + exp(x)) / (1 + x**2) + tanh(x) ** 3 * exp(-x)\n"
+
+
+def test_a_derivation_over_its_budget(tmp_path, capsys):
+    (tmp_path / "my_ops.py").write_text(SLOW)
+    arguments = ["--spec", str(tmp_path / "my_ops.py"), "--out", str(tmp_path / "my_package")]
+    assert command.run([*arguments, "--budget", "0.05"]) == 2
+    told = capsys.readouterr().err
+    assert re.search(r"my_ops\.py:\d+: in f: it took longer than 0\.05 s, while \w+", told)
+    assert "--budget 900" in told and [path.name for path in tmp_path.iterdir()] == ["my_ops.py"]
+
+
+def test_the_budget_holds_in_every_thread(tmp_path):
+    (tmp_path / "slow.py").write_text(SLOW)
+    (declaration,) = pipeline.load_spec(tmp_path / "slow.py")
+    found = []
+
+    def work():
+        try:
+            pipeline.compile_op(trace.trace(declaration), Choices(None), 0.05)
+        except SpecError as error:
+            found.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join(60)
+    assert "it took longer than 0.05 s" in str(found[0])
+
+
+def test_within_the_budget_nothing_is_raised_afterwards():
+    from nngrad.codegen.budget import OverBudget, limited
+
+    for _ in range(20):
+        with contextlib.suppress(OverBudget), limited(0.001):
+            time.sleep(0.0009)
+    with limited(5.0):
+        time.sleep(0.01)
+    time.sleep(0.01)
+    assert sum(range(100_000)) == 4_999_950_000  # a place at which a late exception would arrive
+
+
+@pytest.mark.parametrize("budget", ["0", "-1", "soon", "inf", "nan"])
+def test_a_budget_is_a_number_of_seconds(budget, capsys):
+    with pytest.raises(SystemExit):
+        command.run(["--list", f"--budget={budget}"])
+    assert f"invalid number of seconds value: '{budget}'" in capsys.readouterr().err
+
+
+# --- define alone -----------------------------------------------------------------------------------------------------
+
+
+def test_without_source_define_says_what_to_do():
+    namespace = {}
+    exec(compile("def f(x):\n    return x\n", "<typed>", "exec"), namespace)
+    linecache.cache.pop("<typed>", None)
+    with pytest.raises(SpecError, match="the source of f can't be read") as raised:
+        nngrad.define(namespace["f"])
+    assert "in a file, or in a cell of a notebook" in str(raised.value)
+
+
+@pytest.mark.parametrize("thing", [lambda x: x, 3, "x**2", type], ids=["lambda", "number", "text", "class"])
+def test_define_takes_functions(thing):
+    with pytest.raises(SpecError, match="is given"):
+        nngrad.define(thing)
+
+
+def test_an_index_map_is_not_for_define():
+    from nngrad.spec import reshape
+
+    assert isinstance(reshape, Declaration)
+    with pytest.raises(SpecError, match="reshape is structural"):
+        nngrad.define(reshape)

@@ -32,6 +32,7 @@ _NAMES = {
     "value_and_grad": "autodiff",
     "vjp": "autodiff",
 }
+_TOOLS = {"explain": "codegen.ask"}  # they need the extra `codegen`
 
 __all__ = [*_NAMES, "__version__"]  # without the ops: `from nngrad import *` shall not replace `sum` and `abs`
 
@@ -44,10 +45,23 @@ def __getattr__(name):
     if name in _NAMES:
         import_module("nngrad.tensor")  # completes the graph, with which all of them work
         value = getattr(import_module(f"nngrad.{_NAMES[name]}"), name)
+    elif name in _TOOLS:
+        value = _tool(name)
     else:
         value = _op(name)
     globals()[name] = value
     return value
+
+
+def _tool(name):
+    """A function of the generator."""
+    try:
+        return getattr(import_module(f"nngrad.{_TOOLS[name]}"), name)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] == "nngrad":
+            raise
+        problem = f"nngrad.{name} needs {error.name}, which is not installed"
+        raise ModuleNotFoundError(f'{problem}: pip install "nngrad[codegen]"', name=error.name) from None
 
 
 def _op(name):
@@ -61,11 +75,11 @@ def _op(name):
     else:
         from difflib import get_close_matches
 
-        close = get_close_matches(name, [*_NAMES, *_MODULES, *functions.public_names()], n=2)
+        close = get_close_matches(name, [*_NAMES, *_TOOLS, *_MODULES, *functions.public_names()], n=2)
         hint = f"; did you mean {' or '.join(close)}?" if close else ""
     raise AttributeError(f"module 'nngrad' has no attribute {name!r}{hint}")
 
 
 def __dir__():
     import_module("nngrad.tensor")
-    return sorted({*globals(), *_NAMES, *_MODULES, *import_module("nngrad.functions").public_names()})
+    return sorted({*globals(), *_NAMES, *_TOOLS, *_MODULES, *import_module("nngrad.functions").public_names()})

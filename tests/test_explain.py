@@ -176,6 +176,12 @@ def test_explain_ops_without_a_formula_of_numbers(capsys, name):
 
 
 @language.activation
+def softshrink(x, *, lambd=0.5):
+    """With a convention of its own, which is found."""
+    return language.where(language.abs(x) <= lambd, 0, x - lambd * language.sign(x))
+
+
+@language.activation
 def silu(x, *, beta=1.0):
     """A formula of a reader's own, by the name of one of nngrad's (Reader 2026)."""
     return x / (1 + language.exp(-beta * x))
@@ -187,6 +193,10 @@ def test_ways_to_ask():
     assert isinstance(of_own, Explanation) and of_own.references == ("Reader 2026",)
     assert not of_own.measured and not of_own.conventions.rows, "those of another op of the name"
     assert r"\beta" in of_own.latex
+    assert [row[1:] for row in nngrad.explain(softshrink).conventions.rows] == [
+        ("x = -0.5", "0", "x", "1", "0", "0", "branch"),
+        ("x = 0.5", "0", "x", "0", "1", "0", "branch"),
+    ]
     assert "explain" not in nngrad.__all__ and "explain" in dir(nngrad)
     with pytest.raises(SpecError, match="did you mean square"):
         nngrad.explain("sqare")

@@ -11,8 +11,8 @@ STAGES = (
     "symbols", "exact", "vocabulary", "words", "exponentials", "language", "trace", "restage", "identities",
     "recognise", "shift", "rescale", "rewrite", "derive", "certify", "lower", "guards", "series", "rounding", "forms",
     "selection", "choices", "infix", "slopes", "numpy_code", "tensor_code", "bodies", "assemble", "contract",
-    "approximate", "emit", "stamp", "pipeline", "samples", "certificate", "notation", "records", "explain", "plots",
-    "terminal", "page", "gallery", "ask", "command", "__main__",
+    "approximate", "emit", "stamp", "pipeline", "samples", "certificate", "notation", "records", "kinks", "explain",
+    "plots", "terminal", "page", "gallery", "ask", "command", "__main__",
 )  # fmt: skip
 SHOWN = {"plots", "terminal", "page", "gallery"}  # what makes an explanation visible
 GENERATOR_NEEDS = {"sympy", "jinja2", "mpmath", "tqdm", "pygments", "latex2mathml"}
@@ -82,7 +82,15 @@ def test_stages_import_earlier_stages(path):
     shown = {"pygments", "latex2mathml", "markupsafe", "matplotlib"} if path.stem in SHOWN else set()
     needed = {"nngrad", "numpy", "sympy", "mpmath", "jinja2", "tqdm", *sys.stdlib_module_names}
     assert roots(path) <= needed | measured | shown
-    judges = {"certify", "rounding", "series", "samples", "certificate", "plots"}  # they know floats; the rest is exact
+    judges = {
+        "certify",
+        "rounding",
+        "series",
+        "samples",
+        "certificate",
+        "kinks",
+        "plots",
+    }  # they know floats; the rest is exact
     assert "numpy" not in roots(path) or path.stem in judges, "what is generated is decided exactly, without NumPy"
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nngrad.codegen import language, records
+from nngrad.codegen import kinks, language, records
 from nngrad.codegen.assemble import Code, assemble, shapes_of
 from nngrad.codegen.choices import Choices
 from nngrad.codegen.contract import contraction_of
@@ -148,14 +148,26 @@ def explain(op: Op, choices: Choices | None = None) -> Explanation:
         code = compile_op(op, choices)
         found = [(chosen, []) for chosen in code.chosen]
     cases = [_case(op, formula, *one) for formula, one in zip(op.formulas, found, strict=True)]
+    note = "" if op.family == "elementwise" else "g is the cotangent of y; a bar marks the cotangent of an input."
+    if any(r"\left[" in equation.latex for case in cases for equation in (*case.formula, *case.derivative)):
+        note += " [...] is 1 where what it says holds, else 0; i is an element's place along the axis."
     return Explanation(
         cases=tuple(cases),
-        note="" if op.family == "elementwise" else "g is the cotangent of y; a bar marks the cotangent of an input.",
+        note=note.strip(),
         shapes=shapes_of(op),
         residuals=_residuals(code),
         code=_source(code),
-        **common,
+        **common if is_own else common | {"conventions": _found(op, [chosen for chosen, _ in found])},
     )
+
+
+def _found(op: Op, chosen: list[Chosen]) -> records.Table:
+    """Conventions of an op that no page tells of, at the kinks of its formulas of numbers."""
+    if op.family != "elementwise":
+        return records.Table((), ())
+    pairs = zip(op.formulas, chosen, strict=True)
+    rows = [row for formula, one in pairs for row in kinks.of_derivatives(op, formula, one.derivatives)]
+    return records.Table(kinks.COLUMNS, tuple(rows))
 
 
 def _case(op: Op, formula: Formula, chosen: Chosen, tried: list[Tried]) -> Case:
@@ -217,7 +229,7 @@ def _explained_contraction(op: Op, common: dict) -> Explanation:
     made, contraction = compile_op(op, Choices(None)), contraction_of(op.contraction)
     formula, derivative = contraction_equations(op.contraction, contraction.result, contraction.batch)
     if any(windows.axes for windows in contraction.windows):
-        note += " [u = ...] is 1 where the equation holds, else 0: windows are added up where they overlap."
+        note += " [...] is 1 where the equation holds, else 0: windows are added up where they overlap."
     lines = [line for function in made.kernels for line in function.doc]
     shapes = next((line for line in lines if line.startswith("Shapes: ")), "")
     return Explanation(

@@ -45,9 +45,10 @@ def environment() -> jinja2.Environment:
 
 def mathml(latex: str) -> Markup:
     """A formula as MathML, its LaTeX kept as an annotation."""
-    plain = re.sub(r"\\mathrm\{([^{}]*)\}", lambda match: rf"\text{{{match[1]}}}".replace(r"\_", "_"), latex)
-    text = convert(plain, display="block").replace('<mo accent="true">&#x02015;', '<mo stretchy="true">&#x0203E;')
-    text = re.sub(r"(?<!<munder>)<mo>([a-z_]{2,}\d*)</mo>", r"<mi>\1</mi>", text)  # a function's name is no operator
+    upright = re.sub(
+        r"\\(?:mathrm|operatorname)\{([^{}]*)\}", lambda match: rf"\text{{{match[1]}}}".replace(r"\_", "_"), latex
+    )
+    text = convert(upright, display="block").replace('<mo accent="true">&#x02015;', '<mo stretchy="true">&#x0203E;')
     start, end = text.index(">") + 1, text.rindex("</math>")
     note = f'<annotation encoding="application/x-tex">{escape(latex)}</annotation>'
     return Markup(f"{text[:start]}<semantics>{text[start:end]}{note}</semantics></math>")
@@ -72,6 +73,7 @@ def body(one: Explanation, drawn: plots.Picture | None) -> str:
         libraries=libraries,
         spurious=any("!" in cell for row in one.measured for pair in row.errors.values() for cell in pair),
         origins=ORIGINS,
+        labelled=lambda labels: any(label != one.name for label in labels),
         plot=plots.svg(drawn, one.name) if drawn else "",
         caption=f"{drawn.note}." if drawn and drawn.note else "",
     )  # fmt: skip

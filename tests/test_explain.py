@@ -131,6 +131,12 @@ def test_forms_are_weighed_and_one_is_taken():
     assert "<details>" in fragment(one) and 'class="taken"' in fragment(one)
 
 
+def test_forms_for_inputs_of_ordinary_size():
+    (case,) = explained("silu").cases
+    assert case.limit > 0 and case.ordinary[0] == "e = exp(x)" and case.ordinary[-1].startswith("dx = g * (")
+    assert f"Forms where no input is larger than {case.limit}\n    e = exp(x)\n" in str(explained("silu"))
+
+
 def test_what_the_committed_pages_say():
     one = explained("silu")
     assert [row.dtype for row in one.measured] == ["float32", "float64"]

@@ -15,6 +15,7 @@ STAGES = (
     "plots", "terminal", "page", "gallery", "ask", "command", "__main__",
 )  # fmt: skip
 SHOWN = {"plots", "terminal", "page", "gallery"}  # what makes an explanation visible
+JUDGES = {"certify", "rounding", "series", "samples", "certificate", "kinks", "plots"}  # they know floats
 GENERATOR_NEEDS = {"sympy", "jinja2", "mpmath", "tqdm", "pygments", "latex2mathml"}
 NEVER_LOADED = {*GENERATOR_NEEDS, "scipy", "matplotlib", "sklearn", "torch", "hypothesis", "pytest"}
 NNGRAD = sorted((ROOT / "nngrad").rglob("*.py"))
@@ -82,16 +83,7 @@ def test_stages_import_earlier_stages(path):
     shown = {"pygments", "latex2mathml", "markupsafe", "matplotlib"} if path.stem in SHOWN else set()
     needed = {"nngrad", "numpy", "sympy", "mpmath", "jinja2", "tqdm", *sys.stdlib_module_names}
     assert roots(path) <= needed | measured | shown
-    judges = {
-        "certify",
-        "rounding",
-        "series",
-        "samples",
-        "certificate",
-        "kinks",
-        "plots",
-    }  # they know floats; the rest is exact
-    assert "numpy" not in roots(path) or path.stem in judges, "what is generated is decided exactly, without NumPy"
+    assert "numpy" not in roots(path) or path.stem in JUDGES, "what is generated is decided exactly, without NumPy"
 
 
 def test_every_stage_has_its_place():

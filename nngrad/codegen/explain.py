@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nngrad.codegen import kinks, language, records
-from nngrad.codegen.assemble import Code, assemble, shapes_of
+from nngrad.codegen.assemble import Code, assemble, readable, shapes_of
 from nngrad.codegen.choices import Choices
 from nngrad.codegen.contract import contraction_of
 from nngrad.codegen.emit import HOMES, source_of, templates_folder
@@ -53,7 +53,8 @@ class Case:
             that an input gets for the cotangent g of y.
         rounding: the worst errors of what is computed in float32, by simulated rounding.
         forms: those that were tried; empty where the recorded choice was not searched for again.
-        traced: the formula as the tracer left it; None for contractions.
+        ordinary: the shorter forms that are computed where no input is larger than `limit`, as assignments; none if
+            there are no such forms.
     """
 
     condition: str
@@ -61,7 +62,8 @@ class Case:
     derivative: tuple[Equation, ...]
     rounding: dict[str, Error] = field(default_factory=dict)
     forms: tuple[Forms, ...] = ()
-    traced: Formula | None = None
+    ordinary: tuple[str, ...] = ()
+    limit: int = 0
 
 
 @dataclass(frozen=True)
@@ -178,8 +180,19 @@ def _case(op: Op, formula: Formula, chosen: Chosen, tried: list[Tried]) -> Case:
         tuple(derivative_equations(op, derivatives.formula, derivatives.cotangent, derivatives.vjp)),
         chosen.errors,
         tuple(_forms(tried, chosen)),
-        formula,
+        tuple(_assignments(chosen)),
+        chosen.ordinary.limit if chosen.ordinary else 0,
     )
+
+
+def _assignments(chosen: Chosen) -> Iterator[str]:
+    """The forms for inputs of ordinary size."""
+    if chosen.ordinary:
+        for part, expr in chosen.ordinary.parts.items():
+            yield f"{part.name} = {readable(expr)}"
+        yield f"y = {readable(chosen.ordinary.value)}"
+        for value, slope in chosen.ordinary.slopes.items():
+            yield f"d{value.name} = {chosen.derivatives.cotangent.name} * ({readable(slope)})"
 
 
 def condition_of(op: Op, formula: Formula) -> str:

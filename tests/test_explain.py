@@ -134,7 +134,7 @@ def test_forms_are_weighed_and_one_is_taken():
 def test_forms_for_inputs_of_ordinary_size():
     (case,) = explained("silu").cases
     assert case.limit > 0 and case.ordinary[0] == "e = exp(x)" and case.ordinary[-1].startswith("dx = g * (")
-    assert f"Forms where no input is larger than {case.limit}\n    e = exp(x)\n" in str(explained("silu"))
+    assert f"Forms where no input is larger than {case.limit} in size\n    e = exp(x)\n" in str(explained("silu"))
 
 
 def test_what_the_committed_pages_say():

@@ -5,6 +5,7 @@ Formulas are MathML, code is highlighted, the picture is inline SVG. Nothing is 
 
 from __future__ import annotations
 
+import base64
 import re
 from functools import cache
 
@@ -87,5 +88,7 @@ def fragment(one: Explanation) -> str:
         drawn = None
     else:
         drawn = plots.picture(one.op)
+    font = base64.b64encode((templates_folder() / "gallery" / "math.woff2").read_bytes()).decode()
     style = environment().get_template("style.css.j2").render(mark="nngrad")
+    style = style.replace('url("math.woff2")', f'url("data:font/woff2;base64,{font}")')
     return f'<style>{style}</style>\n<div class="nngrad"><main>\n{body(one, drawn)}\n</main></div>'

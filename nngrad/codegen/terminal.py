@@ -53,7 +53,7 @@ class _Page:
             for forms in case.forms:
                 yield self.section(f"Forms of {forms.of}", self.forms(forms))
             if case.ordinary:
-                yield self.section(f"Forms where no input is larger than {case.limit}", case.ordinary)
+                yield self.section(f"Forms where no input is larger than {case.limit} in size", case.ordinary)
         if one.note:
             yield self.section("Note", textwrap.wrap(one.note, WIDTH - 4))
         if one.shapes:

@@ -151,8 +151,11 @@ def explain(op: Op, choices: Choices | None = None) -> Explanation:
         found = [(chosen, []) for chosen in code.chosen]
     cases = [_case(op, formula, *one) for formula, one in zip(op.formulas, found, strict=True)]
     note = "" if op.family == "elementwise" else "g is the cotangent of y; a bar marks the cotangent of an input."
-    if any(r"\left[" in equation.latex for case in cases for equation in (*case.formula, *case.derivative)):
-        note += " [...] is 1 where what it says holds, else 0; i is an element's place along the axis."
+    shown = "".join(equation.latex for case in cases for equation in (*case.formula, *case.derivative))
+    if r"\left[" in shown:
+        note += " [...] is 1 where what it says holds, else 0."
+    if r"\left[i = " in shown:
+        note += " i is an element's place along the axis."
     return Explanation(
         cases=tuple(cases),
         note=note.strip(),

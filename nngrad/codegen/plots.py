@@ -141,9 +141,10 @@ class _Drawing:
     def parameters(self) -> dict[str, object]:
         """Numbers for the formula's parameters; rows lie along the last axis."""
         static = dict(self.formula.static)
+        used = {symbol.name for stage in self.formula.stages for symbol in stage.expr.free_symbols} | self.formula.axes
         found = {}
         for param in self.op.params:
-            if static.get(param.name, PRESENT) == PRESENT:
+            if param.name in used and static.get(param.name, PRESENT) == PRESENT:
                 default = param.default if isinstance(param.default, int | float) else OTHER
                 found[param.name] = -1 if param.name in self.formula.axes else NUMBERS.get(param.name, default)
         return found

@@ -70,7 +70,7 @@ def body(one: Explanation, drawn: plots.Picture | None) -> str:
     libraries = [name for name in ("nngrad", "PyTorch", "JAX") if any(any(row.errors[name]) for row in one.measured)]
     return environment().get_template("op.html.j2").render(
         one=one,
-        formula="\n".join(formula_lines(one.op)) if one.op.source else "",
+        formula="\n".join(formula_lines(one.op)) if one.op.family != "structural" else "",
         libraries=libraries,
         spurious=any("!" in cell for row in one.measured for pair in row.errors.values() for cell in pair),
         origins=ORIGINS,

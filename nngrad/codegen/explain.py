@@ -284,11 +284,10 @@ def _why(tried: list[Tried], taken: int | None) -> str:
             f"No form is within {ACCURATE} ulp: taken is the cheapest that only magnifies its input's rounding, or "
             "else the most accurate."
         )
-    if taken == 0:
+    if tried[taken].cost == tried[0].cost and tried[taken].error.ulp <= ACCURATE:
         return f"Taken is the cheapest; it is within {ACCURATE} ulp."
-    if taken == accurate[0]:
-        cheaper = "The cheaper one is" if taken == 1 else f"The {taken} cheaper ones are"
-        return f"Taken is the cheapest within {ACCURATE} ulp. {cheaper} not."
+    if tried[taken].cost == tried[accurate[0]].cost:
+        return f"Taken is the cheapest within {ACCURATE} ulp. What is cheaper is not."
     return f"Taken is the cheapest within {ACCURATE} ulp together with the forms of the other derivatives."
 
 

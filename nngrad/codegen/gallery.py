@@ -16,18 +16,15 @@ from nngrad.codegen.symbols import SpecError
 from nngrad.codegen.trace import Op
 
 MARK = "Made by `python -m nngrad.codegen --gallery`; do not edit"
-GROUPS = {  # (home, family) -> heading, in the order of the index
-    ("activation", "elementwise"): "Activations",
-    ("activation", "reduction"): "Activations",
-    ("op", "elementwise"): "Mathematics",
-    ("op", "reduction"): "Reductions",
-    ("norm", "elementwise"): "Normalisations",
-    ("norm", "reduction"): "Normalisations",
-    ("loss", "elementwise"): "Losses",
-    ("loss", "reduction"): "Losses",
-    ("contraction", "contraction"): "Contractions",
-    ("structural", "structural"): "Index maps",
-    ("slope", "elementwise"): "Derivatives of words",
+HEADINGS = {  # of the index, in order: by an op's home, or else by its family
+    "activation": "Activations",
+    "elementwise": "Mathematics",
+    "reduction": "Reductions",
+    "norm": "Normalisations",
+    "loss": "Losses",
+    "contraction": "Contractions",
+    "structural": "Index maps",
+    "slope": "Derivatives of words",
 }
 AS_THEY_ARE = ("math.woff2", "math-license.txt")
 RETURNED = re.compile(r"\n    return (.*)")
@@ -61,9 +58,9 @@ def render(
         if op.name == "index":
             raise SpecError("the page of an op called index would be the first page", "rename it",
                             op=op.name, file=op.file, line=op.line)  # fmt: skip
-    groups: dict[str, list[Op]] = {heading: [] for heading in GROUPS.values()}
+    groups: dict[str, list[Op]] = {heading: [] for heading in HEADINGS.values()}
     for op in ops:
-        groups[GROUPS[op.home, op.family]].append(op)
+        groups[HEADINGS.get(op.home) or HEADINGS[op.family]].append(op)
     ordered = [op for own in groups.values() for op in own]
     files, cards = {}, {}
     for place, op in enumerate(progress(ordered)):

@@ -10,9 +10,9 @@ from conftest import ROOT
 STAGES = (
     "symbols", "exact", "vocabulary", "words", "exponentials", "language", "trace", "notation", "restage",
     "identities", "recognise", "shift", "rescale", "rewrite", "derive", "certify", "lower", "guards", "series",
-    "rounding", "forms", "selection", "choices", "infix", "slopes", "numpy_code", "tensor_code", "bodies", "assemble", "contract",
-    "approximate", "emit", "stamp", "pipeline", "samples", "certificate", "records", "kinks", "explain", "plots",
-    "terminal", "page", "gallery", "ask", "command", "__main__",
+    "rounding", "forms", "selection", "choices", "infix", "slopes", "numpy_code", "tensor_code", "bodies", "assemble",
+    "contract", "approximate", "emit", "stamp", "pipeline", "samples", "certificate", "records", "kinks", "explain",
+    "plots", "terminal", "page", "gallery", "ask", "command", "__main__",
 )  # fmt: skip
 SHOWN = {"plots", "terminal", "page", "gallery"}  # what makes an explanation visible
 JUDGES = {"certify", "rounding", "series", "samples", "certificate", "kinks", "plots"}  # they know floats

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+
+from markupsafe import Markup
 
 from nngrad.codegen import plots
 from nngrad.codegen.choices import Choices
 from nngrad.codegen.emit import templates_folder
 from nngrad.codegen.explain import Explanation, explain
-from nngrad.codegen.page import body, environment
+from nngrad.codegen.page import body, environment, mathml
 from nngrad.codegen.symbols import SpecError
 from nngrad.codegen.trace import Op
 
@@ -27,12 +28,12 @@ HEADINGS = {  # of the index, in order: by an op's home, or else by its family
     "slope": "Derivatives of words",
 }
 AS_THEY_ARE = ("math.woff2", "math-license.txt")
-RETURNED = re.compile(r"\n    return (.*)")
+SHORT = 45  # letters of an equation that a card has room for
 
 
 @dataclass(frozen=True)
 class Card:
-    """An op in the index: what it is found by, and its face, a small picture or a line of code."""
+    """An op in the index: what it is found by, and its face, a small picture, an equation or a call."""
 
     name: str
     summary: str
@@ -85,13 +86,17 @@ def _file(template: str, **context) -> bytes:
 def _card(one: Explanation, drawn: plots.Picture | None) -> Card:
     summary = one.op.doc.partition("\n")[0]
     words = " ".join([one.name, one.op.home, one.op.family, one.origin, summary]).lower()
-    return Card(one.name, summary, words, plots.thumbnail(drawn) if drawn else _line_of_code(one))
+    return Card(one.name, summary, words, plots.thumbnail(drawn) if drawn else _face(one))
 
 
-def _line_of_code(one: Explanation) -> str:
-    """A face for an op without a picture: its index notation, or what it returns."""
-    text = one.cases[0].formula[0].text.partition(" = ")[2] if one.cases else RETURNED.search(one.code)[1]
-    return f"<code>{text if len(text) < 40 else one.name + '(…)'}</code>"
+def _face(one: Explanation) -> str:
+    """A face for an op without a picture: its index notation where that is short, or else how it is called."""
+    if one.cases and len(one.cases[0].formula[0].text) < SHORT:
+        return mathml(one.cases[0].formula[0].latex)
+    inputs = [f"*{value.name}" if value.variadic else value.name for value in one.op.inputs]
+    return Markup("<code>{}({})</code>").format(
+        one.name, ", ".join([*inputs, *(param.name for param in one.op.params)])
+    )
 
 
 def stale(files: dict[str, bytes], folder: Path) -> list[str]:

@@ -40,7 +40,7 @@ def environment() -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    made.filters |= {"math": mathml, "python": python, "words": words, "readable": readable}
+    made.filters |= {"math": mathml, "python": python, "words": words, "breakable": breakable, "readable": readable}
     return made
 
 
@@ -63,6 +63,11 @@ def python(source: str) -> Markup:
 def words(text: str) -> Markup:
     """Prose, with what stands in backticks as code."""
     return Markup(re.sub(r"`([^`]*)`", r"<code>\1</code>", str(escape(text))))
+
+
+def breakable(name: str) -> Markup:
+    """A name that may go on in the next line after each `_`."""
+    return Markup("_<wbr>").join(name.split("_"))
 
 
 def body(one: Explanation, drawn: plots.Picture | None) -> str:

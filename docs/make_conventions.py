@@ -8,22 +8,19 @@ of 0, 1/2 or 1 differ. Needs PyTorch, whose gradients stand beside ours where th
 
 from __future__ import annotations
 
-import itertools
 import math
 import sys
 import warnings
+from functools import partial
 from pathlib import Path
 
-import mpmath
 import numpy as np
-from sympy.core.relational import Relational
 
 from nngrad import Tensor
-from nngrad.codegen.certify import Oracle
 from nngrad.codegen.command import SPEC
+from nngrad.codegen.kinks import label_of, of_numbers, parameters, shown
 from nngrad.codegen.pipeline import load_spec
-from nngrad.codegen.symbols import Parameter
-from nngrad.codegen.trace import PRESENT, REQUIRED, Formula, Op, trace
+from nngrad.codegen.trace import Formula, Op, trace
 from nngrad.functions import OPS, function
 
 PAGE = """# Conventions at kinks, ties and singular points
@@ -65,8 +62,6 @@ Along the axis of a row, for the cotangent 1 (for several outputs 1, 2, 3, ...).
 - `max_pool1d`, `max_pool2d`: ties in a window share. PyTorch gives all to the first.
 - Tensors of integers carry no gradient; an op that has none but whole numbers as results, as comparisons, gives none.
 """
-NUMBERS = {"min": -1.0, "max": 1.0, "threshold": 1.0, "value": 0.25, "ddof": 0, "posinf": 3.5, "neginf": -2.5}
-ALWAYS = (0.0, 0.5, 1.0, -1.0)
 STEP = 1e-7
 ROWS = {
     "[1, 1]": [1.0, 1.0],
@@ -78,59 +73,7 @@ ROWS = {
     "[-inf, 0]": [-math.inf, 0.0],
     "[nan, 1]": [math.nan, 1.0],
 }
-STEPS = (2.0**-18, 2.0**-36)  # far enough apart to tell a slope that grows without bound
 THEIRS = {"power": "pow"}  # PyTorch's names, where they are others
-
-
-def parameters(op: Op, formula: Formula) -> dict[str, object]:
-    """What the op is called with to get this formula."""
-    static = dict(formula.static)
-    called = {}
-    for param in op.params:
-        chosen = static.get(param.name, PRESENT)
-        number = NUMBERS.get(param.name, None if param.default is REQUIRED else param.default)
-        called[param.name] = number if chosen == PRESENT else chosen
-    return called
-
-
-def label_of(op: Op, formula: Formula) -> str:
-    """The op's name, with the static parameters and optional inputs that make it this formula."""
-    default = {param.name: param.default for param in op.params}
-    chosen = dict(formula.static)
-    given = [name for name, value in chosen.items() if value == PRESENT]
-    told = [
-        f"{name}={value!r}"
-        for name, value in chosen.items()
-        if value not in (None, PRESENT) and value != default.get(name)
-    ]
-    return f"{op.name}({', '.join(given + told)})" if given or told else op.name
-
-
-def places(formula: Formula, params: dict[str, object]) -> list[float]:
-    """Numbers at which a kink may be: those that the formula compares with, and the usual ones."""
-    found = set(ALWAYS)
-    for stage in formula.stages:
-        for condition in stage.expr.atoms(Relational):
-            for side in condition.args:
-                known = {one: params.get(one.name) for one in side.free_symbols if isinstance(one, Parameter)}
-                number = side.subs({one: value for one, value in known.items() if value is not None})
-                if number.is_number and number.is_finite:
-                    found |= {float(number), -float(number)}
-    return sorted(found)
-
-
-def one_sided(oracle: Oracle, point: dict[str, float], name: str, side: int) -> float:
-    """The slope on one side of a point along an input; infinite if it grows without bound, NaN if it is not real."""
-    inputs = {key: np.array([value]) for key, value in point.items()}
-    start = oracle(**inputs)[0]
-    first, second = (
-        (oracle(**{**inputs, name: inputs[name] + side * step})[0] - start) / (side * step) for step in STEPS
-    )
-    if mpmath.isnan(first) or mpmath.isnan(second):
-        return math.nan
-    if abs(second) > 8 and abs(second) > 4 * abs(first):
-        return math.copysign(math.inf, second)
-    return float(second)
 
 
 def answers(op: Op, params: dict[str, object], point: dict[str, float]) -> tuple[float, dict[str, float]]:
@@ -139,63 +82,12 @@ def answers(op: Op, params: dict[str, object], point: dict[str, float]) -> tuple
         None if one.name not in point else Tensor([point[one.name]], dtype=float, requires_grad=one.differentiable)
         for one in op.inputs
     ]
-    y = function(OPS[op.name])(*tensors, **params, **({"reduction": "sum"} if op.home == "loss" else {}))
-    y.backward(np.ones(y.shape))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        y = function(OPS[op.name])(*tensors, **params, **({"reduction": "sum"} if op.home == "loss" else {}))
+        y.backward(np.ones(y.shape))
     moving = {one.name: x for one, x in zip(op.inputs, tensors, strict=True) if x is not None and one.differentiable}
     return y.data.reshape(-1)[0].item(), {name: x.grad[0].item() for name, x in moving.items()}
-
-
-def is_close(a: float, b: float) -> bool:
-    return a == b or math.isclose(a, b, rel_tol=1e-3, abs_tol=1e-3)
-
-
-def reason(left: float, right: float, gradient: float) -> str:
-    """Which convention the gradient follows."""
-    if math.isinf(gradient):
-        return "infinite"
-    if math.isnan(left) or math.isnan(right):
-        return "outside" if is_close(right if math.isnan(left) else left, gradient) else "branch"
-    if is_close(gradient, (left + right) / 2) and gradient != 0:
-        return "shared"
-    if is_close(gradient, left) or is_close(gradient, right):
-        return "branch"
-    return "0" if gradient == 0 else "branch"
-
-
-def shown(number: float) -> str:
-    if math.isfinite(number) and math.isclose(number, round(number), abs_tol=1e-4):
-        return str(round(number))
-    return f"{number:.4g}"
-
-
-def of_numbers(op: Op, formula: Formula) -> list[tuple[str, ...]]:
-    """The rows of an elementwise op: the points at which a slope is not that on the other side, or not finite."""
-    params = parameters(op, formula)
-    numeric = {name: value for name, value in params.items() if type(value) in (int, float)}
-    oracle = Oracle(formula, numeric)
-    names = [value.name for value in formula.inputs]
-    moving = [one.name for one in op.inputs if one.differentiable and one.name in names]
-    if len(names) > 2 or len(names) > len(moving) > 0:
-        return []
-    found, seen = [], set()
-    for point in itertools.product(places(formula, params), repeat=len(names)):
-        at = dict(zip(names, point, strict=True))
-        if mpmath.isnan(oracle(**{name: np.array([value]) for name, value in at.items()})[0]):
-            continue
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            value, gradients = answers(op, params, at)
-        for name, gradient in gradients.items():
-            left, right = (one_sided(oracle, at, name, side) for side in (-1, 1))
-            smooth = math.isfinite(left) and is_close(left, right) and is_close(left, gradient)
-            like = (name, *map(shown, (left, right, gradient)))
-            if smooth or math.isnan(gradient) or like in seen:
-                continue
-            seen.add(like)
-            told = ", ".join(f"{key} = {shown(one)}" for key, one in at.items())
-            numbers = (shown(left), shown(right), shown(gradient))
-            found.append((label_of(op, formula), told, shown(value), name, *numbers, reason(left, right, gradient)))
-    return found
 
 
 def is_smooth(op: Op, params: dict[str, object], row: np.ndarray) -> bool:
@@ -236,7 +128,7 @@ def table() -> tuple[list[tuple[str, ...]], list[tuple[str, ...]]]:
     for op in map(trace, load_spec(SPEC)):
         for formula in op.formulas if op.home != "slope" else ():
             if op.family == "elementwise":
-                numbers += of_numbers(op, formula)
+                numbers += of_numbers(op, formula, partial(answers, op, parameters(op, formula)))
             else:
                 rows += of_rows(op, formula)
     return numbers, rows

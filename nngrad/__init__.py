@@ -33,7 +33,7 @@ _NAMES = {
     "value_and_grad": "autodiff",
     "vjp": "autodiff",
 }
-_TOOLS = {"define": "codegen.define"}  # they need the extra `codegen`
+_TOOLS = {"define": "codegen.define", "explain": "codegen.ask"}  # they need the extra `codegen`
 
 __all__ = [*_NAMES, "__version__"]  # without the ops: `from nngrad import *` shall not replace `sum` and `abs`
 

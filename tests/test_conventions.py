@@ -13,6 +13,11 @@ from conftest import ROOT
 import nngrad
 import nngrad.nn.functional as F
 from nngrad import Tensor
+from nngrad.codegen import kinks
+from nngrad.codegen.choices import DEFAULT_PATH, Choices
+from nngrad.codegen.command import SPEC
+from nngrad.codegen.pipeline import compile_op, load_spec
+from nngrad.codegen.trace import trace
 
 sys.path.insert(0, str(ROOT / "docs"))
 import make_conventions
@@ -44,6 +49,23 @@ def test_every_gradient_in_the_page_follows_a_stated_rule():
         left, right, found = map(float, cells[4:7])
         if cells[-1] == "shared":
             assert min(left, right) < found < max(left, right)
+
+
+OWN = [op for op in map(trace, load_spec(SPEC)) if op.family == "elementwise" and op.home != "slope"]
+
+
+@pytest.mark.parametrize("op", OWN[::3], ids=lambda op: op.name)
+def test_the_derivatives_say_what_the_library_does(op):
+    """`--explain` asks them where there is no page: of a formula of a reader's own."""
+    code = compile_op(op, Choices(DEFAULT_PATH))
+    for formula, chosen in zip(op.formulas, code.chosen, strict=True):
+        found = kinks.of_derivatives(op, formula, chosen.derivatives)
+        label = kinks.label_of(op, formula)
+        expected = [cells for cells in NUMBERS if cells[0] == label]
+        assert set(found) <= set(expected)
+        missing = [cells for cells in expected if cells not in found]  # of pairs, what is 1/0 or 0/0 to mpmath
+        assert not missing or len(op.inputs) == 2
+        assert all(cells[-1] == "infinite" or cells[1] == "x1 = 0, x2 = 0" for cells in missing)
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -1.0])

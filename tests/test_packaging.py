@@ -85,7 +85,10 @@ def test_the_wheel_holds_what_it_should(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     expected = {path.relative_to(ROOT).as_posix() for path in (ROOT / "nngrad").rglob("*.py")}
     expected |= {f"nngrad_ops/{path.name}" for path in (ROOT / "generated" / "nngrad_ops").glob("*.py")}
-    expected |= {f"nngrad/codegen/templates/{path.name}" for path in (ROOT / "templates").iterdir()}
+    expected |= {
+        f"nngrad/codegen/templates/{path.relative_to(ROOT / 'templates').as_posix()}"
+        for path in (ROOT / "templates").rglob("*.*")
+    }
     expected |= {"nngrad/codegen/choices.json"}
     assert {name for name in names if ".dist-info/" not in name} == expected
     assert any(name.endswith("licenses/LICENSE") for name in names)

@@ -10,7 +10,7 @@ def main() -> int:
     try:
         from nngrad.codegen.command import run
     except ModuleNotFoundError as error:
-        if error.name in ("sympy", "mpmath", "jinja2", "tqdm"):
+        if error.name in ("sympy", "mpmath", "jinja2", "tqdm", "pygments", "latex2mathml"):
             print(
                 f"nngrad.codegen needs {error.name}, which is not installed: "
                 'pip install "nngrad[codegen]", or pip install -e ".[codegen]" in a checkout',

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import keyword
 import os
 import sys
@@ -15,18 +14,17 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from nngrad.codegen import certificate, emit
-from nngrad.codegen.assemble import assemble
+from nngrad.codegen import certificate, emit, gallery, terminal
+from nngrad.codegen.ask import SPEC, find_op
 from nngrad.codegen.choices import DEFAULT_PATH, Choices
 from nngrad.codegen.documents import origin, refresh_pages, with_counts
-from nngrad.codegen.explain import explained, warnings_of
-from nngrad.codegen.pipeline import BUDGET, compile_spec, load_spec, selections
+from nngrad.codegen.explain import explain, warnings_of
+from nngrad.codegen.pipeline import BUDGET, compile_spec, load_spec
 from nngrad.codegen.stamp import Stamp
 from nngrad.codegen.symbols import SpecError
 from nngrad.codegen.trace import Op, trace
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-SPEC = CHECKOUT / "nngrad" / "spec"
 COMMAND = "python -m nngrad.codegen"
 
 
@@ -45,6 +43,8 @@ def run(arguments: list[str]) -> int:
             return _explain(options.spec or SPEC, options.explain)
         if options.certify is not None:
             return _certify(options.certify)
+        if options.gallery is not None:
+            return _gallery(options)
         if options.spec is None and options.out is None and not (CHECKOUT / "pyproject.toml").exists():
             raise SpecError("there is no checkout to write into", "say where to write: --out FOLDER")
         if options.spec is not None and options.out is None:
@@ -77,9 +77,12 @@ def _parser() -> argparse.ArgumentParser:
     action = parser.add_mutually_exclusive_group()
     action.add_argument("--check", action="store_true", help="write nothing; show what would change and exit with 1")
     action.add_argument("--list", action="store_true", help="list the ops by family")
-    action.add_argument("--explain", metavar="OP", help="show an op's derivative, the forms tried, and its code")
+    action.add_argument("--explain", metavar="OP", help="show an op's formula, derivative, forms tried, and code")
     action.add_argument(
         "--certify", nargs="*", metavar="OP", help="measure the generated kernels against exact values (default: all)"
+    )
+    parser.add_argument(
+        "--gallery", type=Path, metavar="FOLDER", help="make a static site with a page for each op; see also --check"
     )
     parser.add_argument("--search", action="store_true", help="choose all forms anew instead of reading choices.json")
     parser.add_argument("--spec", type=Path, metavar="FILE", help="a spec of your own (default: nngrad/spec)")
@@ -152,32 +155,38 @@ def _generate(options: argparse.Namespace) -> int:
 def _summary(ops: list[Op], changed: list[str], seconds: float) -> str:
     families = Counter(op.family for op in ops)
     listed = ", ".join(f"{count} {family}" for family, count in sorted(families.items()))
-    files = f"{len(changed)} files changed" if changed else "nothing changed"
-    return f"{len(ops)} {'op' if len(ops) == 1 else 'ops'} ({listed}) in {seconds:.1f} s; {files}"
+    return f"{_count(ops)} ({listed}) in {seconds:.1f} s; {_files(changed)}"
+
+
+def _count(ops: list[Op]) -> str:
+    return f"{len(ops)} {'op' if len(ops) == 1 else 'ops'}"
+
+
+def _files(changed: list[str]) -> str:
+    return f"{len(changed)} files changed" if changed else "nothing changed"
 
 
 def _explain(path: Path, name: str) -> int:
-    op = find_op([trace(declaration) for declaration in load_spec(path)], name, path)
-    if not op.formulas:
-        raise SpecError(f"{name} is {op.family}", "there is one way to compute it: read its code")
-    found = [(written, *select()) for written, (_, select) in zip(op.formulas, selections(op), strict=True)]
-    code = assemble(op, [chosen for _, chosen, _ in found])
-    print(explained(op, code, found), flush=True)
+    explanation = explain(find_op([trace(declaration) for declaration in load_spec(path)], name, path))
+    print(terminal.text(explanation, colour=terminal.wants_colour(sys.stdout)), flush=True)
     return 0
 
 
-def find_op(ops: list[Op], name: str, path: Path) -> Op:
-    """The op of that name.
-
-    Raises:
-        SpecError: there is none; it suggests the nearest name.
-    """
-    known = {op.name: op for op in ops}
-    if name not in known:
-        near = difflib.get_close_matches(name, known, 1)
-        mend = f"did you mean {near[0]}?" if near else "--list shows those there are"
-        raise SpecError(f"there is no op {name}", mend, file=str(path))
-    return known[name]
+def _gallery(options: argparse.Namespace) -> int:
+    started = time.perf_counter()
+    builtin, folder = options.spec is None, options.gallery
+    ops = [trace(declaration) for declaration in load_spec(options.spec or SPEC)]
+    title = "nngrad" if builtin else options.spec.stem
+    bar = partial(tqdm, desc="drawing", unit="op", leave=False, file=sys.stderr)
+    files = gallery.render(ops, title, Choices(DEFAULT_PATH if builtin else None), bar)
+    if options.check:
+        changed = gallery.stale(files, folder)
+        print("\n".join(f"{folder / name} is out of date" for name in changed) or f"{folder}: up to date")
+        return 1 if changed else 0
+    changed = gallery.write(files, folder)
+    size, seconds = sum(map(len, files.values())) / 1e6, time.perf_counter() - started
+    print(f"{folder / 'index.html'}: {_count(ops)}, {size:.1f} MB in {seconds:.1f} s; {_files(changed)}")
+    return 0
 
 
 def _list(path: Path) -> int:

@@ -1,80 +1,294 @@
-"""Why an op is computed as it is: its formula, its derivative, the forms that were tried, the code that came out."""
+"""Why an op is computed as it is: its formula, its derivative, the forms that were tried, the code that came out.
+
+`explain` collects this as data, an `Explanation`. Other rooms show it: `terminal` as text, `page` as HTML.
+"""
 
 from __future__ import annotations
 
-import textwrap
+import re
 from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
 
-import sympy
-from sympy.printing.pretty.pretty import PrettyPrinter
-from sympy.printing.pretty.stringpict import prettyForm
-
-from nngrad.codegen.assemble import Code, formula_lines, readable
-from nngrad.codegen.derive import Derivatives
-from nngrad.codegen.emit import source_of
+from nngrad.codegen import kinks, language, records
+from nngrad.codegen.assemble import Code, assemble, readable, shapes_of
+from nngrad.codegen.choices import Choices
+from nngrad.codegen.contract import contraction_of
+from nngrad.codegen.emit import HOMES, source_of, templates_folder
+from nngrad.codegen.notation import Equation, contraction_equations, derivative_equations, formula_equations
+from nngrad.codegen.pipeline import compile_op, selections
 from nngrad.codegen.rounding import ACCURATE, Error
 from nngrad.codegen.selection import Chosen, Tried
-from nngrad.codegen.trace import Formula, Op
+from nngrad.codegen.symbols import Indexed
+from nngrad.codegen.trace import OTHER, PRESENT, Formula, Op
 
-WIDTH = 120
 TOO_INACCURATE = 16.0  # units in the last place, beyond what an input's rounding explains: worth a warning
+SPEC = Path(__file__).resolve().parents[1] / "spec"
 
 
-def explained(op: Op, code: Code, choices: list[tuple[Formula, Chosen, list[Tried]]]) -> str:
-    """The page on one op that has a formula."""
-    parts = [f"{op.name}  ({op.home}, {op.family})\n{op.doc}", _section("Formula", formula_lines(op))]
-    for written, chosen, tried in choices:
-        case = ", ".join(f"{name} = {value}" for name, value in written.static)
-        if case:
-            parts.append(f"Where {case}")
-        parts.append(_section("Derivative", _derivative_lines(chosen.derivatives)))
-        for of in dict.fromkeys(one.of for one in tried):
-            own = [one for one in tried if one.of == of]
-            parts.append(_section(f"Forms of {of}", _form_lines(own, chosen)))
-    parts.append(_section("Code", "\n\n".join(source_of(function) for function in code.kernels).splitlines()))
-    return "\n\n".join(parts)
+@dataclass(frozen=True)
+class Forms:
+    """The forms that were tried of one thing an op computes, in the order of their cost.
+
+    Attributes:
+        of: what they compute: 'y', or 'dx' for the derivative to x.
+        tried: each with its cost in multiplications and, if it was judged, its worst error.
+        taken: the position of the one that is computed, or None where that is another, equal to one of these.
+        why: what decided.
+    """
+
+    of: str
+    tried: tuple[Tried, ...]
+    taken: int | None
+    why: str
 
 
-def _section(title: str, lines) -> str:
-    return "\n".join([title, *(f"    {line}".rstrip() for line in lines)])
+@dataclass(frozen=True)
+class Case:
+    """An op's formula for one choice of its static parameters and optional inputs.
+
+    Attributes:
+        condition: when it holds, '' where the op has one formula.
+        formula, derivative: equations. The derivative of an elementwise op is that of y; of others it is the cotangent
+            that an input gets for the cotangent g of y.
+        rounding: the worst errors of what is computed in float32, by simulated rounding.
+        forms: those that were tried; empty where the recorded choice was not searched for again.
+        ordinary: the shorter forms that are computed where no input is larger than `limit`, as assignments; none if
+            there are no such forms.
+    """
+
+    condition: str
+    formula: tuple[Equation, ...]
+    derivative: tuple[Equation, ...]
+    rounding: dict[str, Error] = field(default_factory=dict)
+    forms: tuple[Forms, ...] = ()
+    ordinary: tuple[str, ...] = ()
+    limit: int = 0
 
 
-class _Pretty(PrettyPrinter):
-    """Formulas in two dimensions, names as they are."""
+@dataclass(frozen=True)
+class Explanation:
+    """What is to be said of one op. In a notebook it shows itself, `print` gives text.
 
-    def _print_Symbol(self, expr):
-        return prettyForm(expr.name)
+    Attributes:
+        op: the op, traced.
+        cases: its formulas; none for structural ops, which are tabulated.
+        note: what the equations leave open, '' if nothing.
+        shapes: of inputs and output, in words; '' where the formula does not say.
+        residuals: what backward reuses.
+        conventions: gradients at kinks, ties and singular points.
+        measured: measured errors beside other libraries'.
+        code: Python source of the functions that were emitted, without imports.
+    """
+
+    op: Op
+    cases: tuple[Case, ...]
+    note: str
+    shapes: str
+    residuals: tuple[str, ...]
+    conventions: records.Table
+    measured: tuple[records.Measured, ...]
+    code: str
+
+    @property
+    def name(self) -> str:
+        return self.op.name
+
+    @property
+    def origin(self) -> str:
+        """Where the derivative comes from: 'derived', 'word' or 'table'."""
+        return "word" if self.op.is_word else "table" if self.op.family == "structural" else "derived"
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """The literature that the op's documentation names."""
+        return tuple(re.findall(r"\(([^()]*\b(?:18|19|20)\d\d)\)", self.op.doc))
+
+    @property
+    def latex(self) -> str:
+        """Formula and derivative as LaTeX, one equation a line."""
+        return "\n".join(equation.latex for case in self.cases for equation in (*case.formula, *case.derivative))
+
+    def __str__(self) -> str:
+        from nngrad.codegen.terminal import text
+
+        return text(self)
+
+    def _repr_html_(self) -> str:
+        from nngrad.codegen.page import fragment
+
+        return fragment(self)
 
 
-def _derivative_lines(derivatives: Derivatives) -> Iterator[str]:
-    for value, expr in derivatives.vjp.items():
-        equation = sympy.Eq(sympy.Symbol(f"d{value.name}"), expr, evaluate=False)
-        yield from _Pretty({"num_columns": WIDTH, "wrap_line": True}).doprint(equation).splitlines()
-        yield f"LaTeX: {sympy.latex(expr)}"
+def explain(op: Op, choices: Choices | None = None) -> Explanation:
+    """Explain a traced op, of whichever spec. Without `choices` its forms are searched for, and all are listed.
 
-
-def _form_lines(tried: list[Tried], chosen: Chosen) -> Iterator[str]:
-    """The forms in the order of their cost; a star marks the one taken."""
-    taken = {chosen.value, *chosen.vjp.values()}
-    yield f"  {'cost':>6}  {'worst error':>12}  {'at':<26}  form"
-    for one in sorted(tried, key=lambda one: (one.cost, str(one.form))):
-        mark = "*" if one.form in taken else " "
-        first, *rest = textwrap.wrap(readable(one.form), WIDTH - 58) or [""]
-        yield f"{mark} {one.cost:6.1f}  {_figure(one.error):>12}  {_point(one.error):<26}  {first}"
-        yield from (f"{'':52}  {line}" for line in rest)
-    if tried[0].error is None:
-        yield "Forms of rows are chosen by cost alone: the formula was made accurate before."
+    Raises:
+        SpecError: no derivative or no code can be made of the op.
+    """
+    is_own = not op.file or Path(op.file).parent == SPEC or op.file == language.__file__
+    common = {
+        "op": op,
+        "conventions": records.conventions(op.name) if is_own else records.Table((), ()),
+        "measured": records.measured(op.name) if is_own else (),
+    }
+    if op.family == "structural":
+        note = (
+            "An index map: it moves elements about and is "
+            + ("linear but for a constant" if op.is_affine else "linear")
+            + ". It is tabulated beside its adjoint L*, and the pair is tested by <Lx, g> = <x, L*g>."
+        )
+        return Explanation(
+            cases=(), note=note, shapes="", residuals=("the shapes of the inputs",), code=_template_code(op), **common
+        )
+    if op.family == "contraction":
+        return _explained_contraction(op, common)
+    if choices is None:
+        found = [select() for _, select in selections(op)]
+        code = assemble(op, [chosen for chosen, _ in found])
     else:
-        yield f"Taken is the cheapest form within {ACCURATE} ulp, together with those of the other derivatives;"
-        yield "where there is none, the cheapest that only magnifies its input's rounding, else the most accurate."
+        code = compile_op(op, choices)
+        found = [(chosen, []) for chosen in code.chosen]
+    cases = [_case(op, formula, *one) for formula, one in zip(op.formulas, found, strict=True)]
+    note = "" if op.family == "elementwise" else "g is the cotangent of y; a bar marks the cotangent of an input."
+    shown = "".join(equation.latex for case in cases for equation in (*case.formula, *case.derivative))
+    if r"\left[" in shown:
+        note += " [...] is 1 where what it says holds, else 0."
+    if r"\left[i = " in shown:
+        note += " i is an element's place along the axis."
+    return Explanation(
+        cases=tuple(cases),
+        note=note.strip(),
+        shapes=shapes_of(op),
+        residuals=_residuals(code),
+        code=_source(code),
+        **common if is_own else common | {"conventions": _found(op, [chosen for chosen, _ in found])},
+    )
 
 
-def _figure(error: Error | None) -> str:
-    return "" if error is None else f"{error.ulp:.3g} ulp"
+def _found(op: Op, chosen: list[Chosen]) -> records.Table:
+    """Conventions of an op that no page tells of, at the kinks of its formulas of numbers."""
+    if op.family != "elementwise":
+        return records.Table((), ())
+    pairs = zip(op.formulas, chosen, strict=True)
+    rows = [row for formula, one in pairs for row in kinks.of_derivatives(op, formula, one.derivatives)]
+    return records.Table(kinks.COLUMNS, tuple(rows))
 
 
-def _point(error: Error | None) -> str:
-    return "" if error is None else ", ".join(f"{number:.3g}" for number in error.at)
+def _case(op: Op, formula: Formula, chosen: Chosen, tried: list[Tried]) -> Case:
+    derivatives = chosen.derivatives
+    return Case(
+        condition_of(op, formula),
+        tuple(formula_equations(op, formula)),
+        tuple(derivative_equations(op, derivatives.formula, derivatives.cotangent, derivatives.vjp)),
+        chosen.errors,
+        tuple(_forms(tried, chosen)),
+        tuple(_assignments(chosen)),
+        chosen.ordinary.limit if chosen.ordinary else 0,
+    )
+
+
+def _assignments(chosen: Chosen) -> Iterator[str]:
+    """The forms for inputs of ordinary size."""
+    if chosen.ordinary:
+        for part, expr in chosen.ordinary.parts.items():
+            yield f"{part.name} = {readable(expr)}"
+        yield f"y = {readable(chosen.ordinary.value)}"
+        for value, slope in chosen.ordinary.slopes.items():
+            yield f"d{value.name} = {chosen.derivatives.cotangent.name} * ({readable(slope)})"
+
+
+def condition_of(op: Op, formula: Formula) -> str:
+    """The condition under which an op computes a formula, '' if it has no other."""
+    if len(op.formulas) == 1:
+        return ""
+    parts = []
+    for name, value in formula.static:
+        if value is None:
+            parts.append(f"without {name}")
+        elif value == PRESENT:
+            parts.append(f"with {name}")
+        elif isinstance(value, bool):
+            parts.append(f"{name}={value}")
+        else:
+            parts.append(f"any other {name}" if value == OTHER else f'{name}="{value}"')
+    return ", ".join(parts)
+
+
+def _residuals(code: Code) -> tuple[str, ...]:
+    """The names of what backward reuses, as the documentation of the kernels has them."""
+    lines = [line for function in code.kernels for line in function.doc if line.startswith("Residuals: ")]
+    return tuple(re.findall(r"\w+", lines[0].removeprefix("Residuals: ").replace("none", "")))
+
+
+def _source(code: Code) -> str:
+    return "\n\n\n".join(source_of(function) for function in code.kernels)
+
+
+def _template_code(op: Op) -> str:
+    """The functions of an op that is written out in its template: forward, adjoint and tangent."""
+    text = (templates_folder() / f"{HOMES[op.home][0]}.py.j2").read_text(encoding="utf-8")
+    found = (re.search(rf"^def {op.name}{kind}\(.*?(?=\n\n\n|\n{{%|\Z)", text, re.MULTILINE | re.DOTALL)
+             for kind in ("", "_vjp", "_jvp"))  # fmt: skip
+    return "\n\n\n".join(one[0].rstrip() for one in found if one)
+
+
+def _explained_contraction(op: Op, common: dict) -> Explanation:
+    note = "g is the cotangent of y; a bar marks the cotangent of an operand."
+    if not isinstance(op.contraction, Indexed):
+        note = (
+            "A contraction whose index notation is known only when it is called. It is linear in each operand: the "
+            "cotangent of one is the contraction of g with all the others onto its own indices."
+        )
+        code = _template_code(op)
+        return Explanation(cases=(), note=note, shapes="", residuals=("the operands",), code=code, **common)
+    made, contraction = compile_op(op, Choices(None)), contraction_of(op.contraction)
+    formula, derivative = contraction_equations(op.contraction, contraction.result, contraction.batch)
+    if any(windows.axes for windows in contraction.windows):
+        note += " [...] is 1 where the equation holds, else 0: windows are added up where they overlap."
+    lines = [line for function in made.kernels for line in function.doc]
+    shapes = next((line for line in lines if line.startswith("Shapes: ")), "")
+    return Explanation(
+        cases=(Case("", tuple(formula), tuple(derivative)),),
+        note=note,
+        shapes=shapes.removeprefix("Shapes: ").removesuffix("."),
+        residuals=_residuals(made),
+        code=_source(made),
+        **common,
+    )
+
+
+# --- forms ------------------------------------------------------------------------------------------------------------
+
+
+def _forms(tried: list[Tried], chosen: Chosen) -> Iterator[Forms]:
+    """The forms of everything that is computed, and which was taken."""
+    forms = {"y": chosen.value, **{f"d{value.name}": form for value, form in chosen.vjp.items()}}
+    for of in dict.fromkeys(one.of for one in tried):
+        own = sorted((one for one in tried if one.of == of), key=lambda one: (one.cost, str(one.form)))
+        smooth = {f"d{value.name}": form for value, form in chosen.derivatives.vjp.items()}.get(of)
+        listed = [one.form for one in own]
+        taken = next((listed.index(form) for form in (forms[of], smooth) if form in listed), None)
+        yield Forms(of, tuple(own), taken, _why(own, taken))
+
+
+def _why(tried: list[Tried], taken: int | None) -> str:
+    """What decided for the form at the position `taken`."""
+    if tried[0].error is None:
+        return "Taken for its cost alone: the formula was made accurate before, row by row."
+    accurate = [place for place, one in enumerate(tried) if one.error.ulp <= ACCURATE]
+    if taken is None:
+        return f"Taken is another way to write one of these, the cheapest within {ACCURATE} ulp."
+    if not accurate:
+        return (
+            f"No form is within {ACCURATE} ulp: taken is the cheapest that only magnifies its input's rounding, or "
+            "else the most accurate."
+        )
+    if tried[taken].cost == tried[0].cost and tried[taken].error.ulp <= ACCURATE:
+        return f"Taken is the cheapest; it is within {ACCURATE} ulp."
+    if tried[taken].cost == tried[accurate[0]].cost:
+        return f"Taken is the cheapest within {ACCURATE} ulp. What is cheaper is not."
+    return f"Taken is the cheapest within {ACCURATE} ulp together with the forms of the other derivatives."
 
 
 def warnings_of(op: Op, chosen: Chosen) -> Iterator[str]:

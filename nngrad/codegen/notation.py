@@ -1,0 +1,389 @@
+"""Formulas for the eye: LaTeX, and two-dimensional unicode text.
+
+What only a kernel needs, a shift or a scale that keeps a row within the range of floats, is left out: it cancels.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import sympy
+from sympy.core.symbol import Str
+from sympy.printing.latex import LatexPrinter
+from sympy.printing.precedence import PRECEDENCE
+from sympy.printing.pretty.pretty import PrettyPrinter
+from sympy.printing.pretty.stringpict import prettyForm, stringPict
+
+from nngrad.codegen import language, symbols, words
+from nngrad.codegen.symbols import ALL_AXES, Indexed, Value, Where
+from nngrad.codegen.trace import Formula, Op, Stage
+from nngrad.codegen.vocabulary import WORD_OF
+
+WIDTH = 100
+REDUCTIONS = {"sum": symbols.SumOf, "prod": symbols.ProductOf, "max": symbols.MaxOf, "min": symbols.MinOf}
+GREEK = {"alpha", "beta", "gamma", "delta", "kappa", "lambda", "mu", "nu", "omega", "rho", "sigma", "tau", "theta"}
+SPELLED = {"eps": r"\varepsilon", "lambd": r"\lambda"}
+WORDS = {  # LaTeX of the words that are not written as functions of their name
+    "abs": r"\left|{0}\right|", "floor": r"\left\lfloor{0}\right\rfloor", "ceil": r"\left\lceil{0}\right\rceil",
+    "sigmoid": r"\sigma\left({0}\right)", "cbrt": r"\sqrt[3]{{{0}}}", "log2": r"\log_2\left({0}\right)",
+    "log10": r"\log_{{10}}\left({0}\right)", "floor_divide": r"\left\lfloor\frac{{{0}}}{{{1}}}\right\rfloor",
+    "maximum": r"\max\left({0}, {1}\right)",
+    "minimum": r"\min\left({0}, {1}\right)", "power": r"{{{0}}}^{{{1}}}",
+}  # fmt: skip
+PLAIN = {  # words that keep digits, or a range, as mathematics writes them
+    "expm1": lambda x: sympy.exp(x) - 1,
+    "exp2": lambda x: sympy.Integer(2) ** x,
+    "log1p": lambda x: sympy.log(1 + x),
+    "softplus": lambda x: sympy.log(1 + sympy.exp(x)),
+    "logaddexp": lambda a, b: sympy.log(sympy.exp(a) + sympy.exp(b)),
+    "hypot": lambda a, b: sympy.sqrt(a**2 + b**2),
+    "clamped": lambda x, *_: x,
+    "sigmoid_slope": lambda x: words.sigmoid(x) * words.sigmoid(-x),
+    "power_slope": lambda a, b: b * a ** (b - 1),
+    "over_square": lambda a, b: a / (a**2 + b**2),
+    "over_hypot": lambda a, b: a / sympy.sqrt(a**2 + b**2),
+}
+FUNCTIONS = {"sin", "cos", "tan", "arcsin", "arccos", "arctan", "sinh", "cosh", "tanh"}  # LaTeX knows their names
+
+
+@dataclass(frozen=True)
+class Equation:
+    """One equation, as LaTeX and as text of one or more lines."""
+
+    latex: str
+    text: str
+
+
+# --- equations of an op -----------------------------------------------------------------------------------------------
+
+
+def formula_equations(op: Op, formula: Formula) -> Iterator[Equation]:
+    """A formula in the author's steps; its result is y, and what the author called so before is y1."""
+    own, output = _author_names(op), Value("y")
+    renamed = {stage.value: Value("y1") for stage in formula.stages if stage.value.name == "y"}
+    renamed[formula.output] = output
+    for stage in formula.stages:
+        if stage.value == formula.output or _is_named(stage.value, own):
+            shown = _without_guards(_definition(stage), formula.stages, own).xreplace(renamed)
+            yield _equation(renamed.get(stage.value, stage.value), shown)
+
+
+def derivative_equations(
+    op: Op, formula: Formula, cotangent: Value, vjp: dict[Value, sympy.Expr]
+) -> Iterator[Equation]:
+    """The derivative to each input: of elementwise ops the partial one, of others the cotangent for the output's g."""
+    own, output = _author_names(op), formula.output.name
+    for value, expr in vjp.items():
+        if op.family == "elementwise":
+            expr = expr.xreplace({cotangent: sympy.S.One})
+            several = r"\partial" if len(op.inputs) > 1 else "d"
+            left = rf"\frac{{{several} {name_latex(output)}}}{{{several} {name_latex(value.name)}}}"
+        else:
+            left = rf"\overline{{{name_latex(value.name)}}}"
+        shown = _without_guards(expr, formula.stages, own)
+        yield Equation(f"{left} = {latex(shown)}", _text(f"d{value.name}", shown))
+
+
+def contraction_equations(indexed: Indexed, result: str, batch: bool) -> tuple[list[Equation], list[Equation]]:
+    """A contraction in index notation, and the cotangents of its operands, g being that of its result."""
+    outer = (Ellipsis,) * batch + sympy.symbols(tuple(result), integer=True)
+    every = _letters(index for _, own in indexed.factors for index in own)
+    formula = _index_equation("y", outer, indexed.factors, [letter.name for letter in indexed.summed])
+    derivative = []
+    for value, own in indexed.factors:
+        others = [factor for factor in indexed.factors if factor[0] != value]
+        mapped = [index for index in own if index is not Ellipsis and not index.is_Symbol]
+        places = dict(zip(mapped, sympy.symbols("u v w"), strict=False))
+        shown = tuple(places.get(index, index) for index in own)
+        summed = sorted(every - _letters(index for index in shown if index not in places.values()))
+        conditions = [sympy.Eq(place, index, evaluate=False) for index, place in places.items()]
+        equation = _index_equation(f"d{value.name}", shown, [(Value("g"), outer), *others], summed, conditions)
+        derivative.append(equation)
+    return [formula], derivative
+
+
+def _letters(indices) -> set[str]:
+    return {letter.name for index in indices if index is not Ellipsis for letter in index.free_symbols
+            if letter.is_integer}  # fmt: skip
+
+
+def _index_equation(name: str, own, factors, summed: list[str], conditions=()) -> Equation:
+    left = name_latex(name) if name == "y" else rf"\overline{{{name_latex(name[1:])}}}"
+    total = rf"\sum\limits_{{{', '.join(summed)}}} " if summed else ""
+    total += "".join(rf"\left[{latex(condition)}\right]\, " for condition in conditions)
+    product = r"\, ".join(_with_indices(name_latex(value.name), index) for value, index in factors)
+    text = "".join(
+        [f"Σ_{''.join(summed)} " if summed else "", *(f"[{one.lhs} = {one.rhs}] " for one in conditions)]
+    ) + " ".join(f"{value.name}[{', '.join(map(_plain_index, index))}]" for value, index in factors)
+    return Equation(f"{_with_indices(left, own)} = {total}{product}",
+                    f"{name}[{', '.join(map(_plain_index, own))}] = {text}")  # fmt: skip
+
+
+def _with_indices(name: str, index) -> str:
+    shown = [r"\ldots" if one is Ellipsis else latex(one) for one in index]
+    is_plain = all(one is Ellipsis or one.is_Symbol for one in index)
+    base = f"{{{name}}}" if "_" in name else name
+    return f"{base}_{{{(' ' if is_plain else ', ').join(shown)}}}"
+
+
+def _plain_index(index) -> str:
+    return "..." if index is Ellipsis else str(index)
+
+
+def _equation(left: Value, right) -> Equation:
+    return Equation(f"{name_latex(left.name)} = {latex(right)}", _text(left.name, right))
+
+
+def _text(left: str, right) -> str:
+    return pretty(sympy.Eq(sympy.Symbol(left), right, evaluate=False))
+
+
+def _author_names(op: Op) -> set[str]:
+    """The names that an author gave to steps of the formula."""
+    if not op.source:
+        return set()
+    assigned = [node for node in ast.walk(ast.parse(op.source)) if isinstance(node, ast.Name)]
+    return {node.id for node in assigned if isinstance(node.ctx, ast.Store)}
+
+
+def _is_named(value: Value, names: set[str]) -> bool:
+    return value.name in names or value.name.rstrip("0123456789") in names
+
+
+def _definition(stage: Stage):
+    expr = stage.written if stage.written is not None else stage.expr
+    return expr if stage.kind == "map" else REDUCTIONS[stage.kind](expr, Str(stage.axis))
+
+
+def _without_guards(expr, stages: tuple[Stage, ...], names: set[str]):
+    """The expression in terms of inputs, output and the author's steps, without what only keeps rows within range."""
+    for stage in reversed(stages[:-1]):
+        if not _is_named(stage.value, names):
+            expr = expr.xreplace({stage.value: _definition(stage)})
+    neutral = {symbols.RowShift: sympy.S.Zero, symbols.MeanError: sympy.S.Zero, symbols.RowScale: sympy.S.One}
+    for head, value in neutral.items():
+        expr = expr.replace(lambda part, head=head: isinstance(part, head), lambda *_, value=value: value)
+    return _in_plain_words(expr)
+
+
+def _in_plain_words(expr):
+    """The expression without the words that are made for kernels alone."""
+    for _ in range(4):  # such a word may be made of others
+        known = {part: _plain(part) for part in expr.atoms(sympy.Function) if type(part) in WORD_OF}
+        changed = {part: plain for part, plain in known.items() if plain != part}
+        if not changed:
+            break
+        expr = expr.xreplace(changed)
+    return expr
+
+
+def _plain(part):
+    word = WORD_OF[type(part)]
+    build = PLAIN.get(word.name)
+    if build is None and word.name not in language.__all__:
+        build = word.smooth or word.definition or word.expansion
+    return build(*part.args) if build else part
+
+
+# --- LaTeX ------------------------------------------------------------------------------------------------------------
+
+
+def name_latex(name: str) -> str:
+    """The LaTeX of a name: `x1` has an index, `eps` is a Greek letter, longer ones stand upright."""
+    if name in SPELLED:
+        return SPELLED[name]
+    base, _, index = name.partition("_")
+    if not index and (match := re.fullmatch(r"([a-zA-Z]+)(\d+)", base)):
+        base, index = match.groups()
+    if len(index) > 1 and not index.isdigit():
+        base, index = name.replace("_", r"\_"), ""
+    shown = rf"\{base}" if base in GREEK else base if len(base) == 1 else rf"\mathrm{{{base}}}"
+    return f"{shown}_{{{index}}}" if index else shown
+
+
+class _Ordered:
+    """Sums that begin with what is added, not with what is taken away."""
+
+    def _as_ordered_terms(self, expr, order=None):
+        terms = super()._as_ordered_terms(expr, order=order)
+        return sorted(terms, key=lambda term: term.could_extract_minus_sign())
+
+
+class _Latex(_Ordered, LatexPrinter):
+    """LaTeX of the language's expressions."""
+
+    def _print_Symbol(self, expr, style="plain"):
+        return name_latex(expr.name)
+
+    def _print_Count(self, expr, exp=None):
+        return self._raised("n", exp, False)
+
+    def _print_Where(self, expr, exp=None):
+        rows = []
+        for value, condition in branches(expr):
+            when = r"\text{otherwise}" if condition is None else rf"\text{{if }} {self._print(condition)}"
+            rows.append(rf"{self._print(value)} & {when}")
+        listed = r" \\ ".join(rows)
+        return self._raised(rf"\begin{{cases}} {listed} \end{{cases}}", exp)
+
+    def _print_Indicator(self, expr, exp=None):
+        return self._raised(rf"\left[{self._print(expr.args[0])}\right]", exp, False)
+
+    def _print_Pick(self, expr, exp=None):
+        return self._raised(rf"\left[i = {self._print(expr.args[0])}\right]", exp, False)
+
+    def _print_Subgradient(self, expr, exp=None):
+        return self._raised(self._print(expr.args[0]), exp)
+
+    def _print_ProductOfOthers(self, expr, exp=None):
+        return self._raised(rf"\prod\limits_{{\text{{others}}}} {self._term(expr.args[0])}", exp)
+
+    def _print_LogExcess(self, expr, exp=None):
+        total, axis, x = expr.args
+        return self._raised(rf"\log\frac{{{self._print(total)}}}{{\max{self._under(axis)} {self._term(x)}}}", exp)
+
+    def _print_AxisSum(self, expr, exp=None):
+        return self._raised(rf"\sum{self._under(expr.args[1])} {self._term(expr.args[0])}", exp)
+
+    _print_SumOf = _print_AxisSum
+
+    def _print_ProductOf(self, expr, exp=None):
+        return self._raised(rf"\prod{self._under(expr.args[1])} {self._term(expr.args[0])}", exp)
+
+    def _print_MaxOf(self, expr, exp=None):
+        return self._raised(rf"\max{self._under(expr.args[1])} {self._term(expr.args[0])}", exp)
+
+    def _print_MinOf(self, expr, exp=None):
+        return self._raised(rf"\min{self._under(expr.args[1])} {self._term(expr.args[0])}", exp)
+
+    def _print_Function(self, expr, exp=None):
+        word = WORD_OF.get(type(expr))
+        name = word.name if word else type(expr).__name__
+        args = [self._print(arg) for arg in expr.args]
+        if name in WORDS:
+            if name == "power":
+                args[0] = self.parenthesize(expr.args[0], PRECEDENCE["Pow"], strict=True)
+            return self._raised(WORDS[name].format(*args), exp, name == "power")
+        head = rf"\{name}" if name in FUNCTIONS else rf"\operatorname{{{name}}}".replace("_", r"\_")
+        power = f"^{{{exp}}}" if exp else ""
+        return rf"{head}{power}\left({', '.join(args)}\right)"
+
+    def _print_log(self, expr, exp=None):
+        power = f"^{{{exp}}}" if exp else ""
+        return rf"\log{power}\left({self._print(expr.args[0])}\right)"
+
+    def _print_BooleanFunction(self, expr):
+        return rf"\operatorname{{{type(expr).__name__.lower()}}}\left({self._print(expr.args[0])}\right)"
+
+    _print_IsNan = _print_IsInf = _print_SignBit = _print_BooleanFunction
+
+    def _print_ExpBase(self, expr, exp=None):
+        return self._raised(rf"\mathrm{{e}}^{{{self._print(expr.args[0])}}}", exp)
+
+    _print_exp = _print_ExpBase
+
+    def _print_Exp1(self, expr, exp=None):
+        return self._raised(r"\mathrm{e}", exp, False)
+
+    def _needs_mul_brackets(self, expr, first=False, last=False):
+        return (isinstance(expr, SPREADING) and not last) or super()._needs_mul_brackets(expr, first, last)
+
+    def _print_Add(self, expr, order=None):
+        *terms, last = self._as_ordered_terms(expr, order=order)
+        parts = []
+        for term in (*terms, last):
+            is_negative = term.could_extract_minus_sign()
+            term = -term if is_negative else term
+            bracketed = self._needs_add_brackets(term) or (isinstance(term, SPREADING) and term not in (last, -last))
+            text = self._print(term)
+            sign = ("- " if is_negative else "") if not parts else "- " if is_negative else "+ "
+            parts.append(sign + (rf"\left({text}\right)" if bracketed else text))
+        return " ".join(parts)
+
+    def _under(self, axis) -> str:
+        return "" if axis.name == ALL_AXES else rf"\limits_{{\text{{{axis.name}}}}}"
+
+    def _term(self, expr) -> str:
+        text = self._print(expr)
+        return rf"\left({text}\right)" if expr.is_Add or expr.could_extract_minus_sign() else text
+
+    def _raised(self, text: str, exp, bracketed: bool = True) -> str:
+        if not exp:
+            return text
+        return rf"\left({text}\right)^{{{exp}}}" if bracketed else f"{text}^{{{exp}}}"
+
+
+SPREADING = (  # what has no bracket to end it
+    symbols.AxisSum, symbols.SumOf, symbols.ProductOf, symbols.ProductOfOthers, symbols.MaxOf, symbols.MinOf, Where
+)  # fmt: skip
+
+
+def latex(expr) -> str:
+    """An expression as LaTeX."""
+    return _Latex({"full_prec": False, "mul_symbol": r"\, "}).doprint(_with_decimals(expr))
+
+
+def branches(expr) -> list[tuple[sympy.Expr, object]]:
+    """The values of nested `where`, each with its condition; None is the condition of what is left."""
+    if not isinstance(expr, Where):
+        return [(expr, None)]
+    condition, value, rest = expr.args
+    return [(value, condition), *branches(rest)]
+
+
+def _with_decimals(expr):
+    """The expression with decimals for fractions that nobody would read."""
+    fractions = {number: sympy.Float(number, 8) for number in expr.atoms(sympy.Rational) if number.q >= 1000}
+    return expr.xreplace(fractions)
+
+
+# --- unicode text -----------------------------------------------------------------------------------------------------
+
+
+class _Pretty(_Ordered, PrettyPrinter):
+    """Formulas in two dimensions, names as they are."""
+
+    def _print_Symbol(self, expr, bold_name=False):
+        return prettyForm(expr.name)
+
+    def _print_Count(self, expr):
+        return prettyForm("n")
+
+    def _print_Where(self, expr):
+        pairs = [(value, sympy.true if condition is None else condition) for value, condition in branches(expr)]
+        return self._print_Piecewise(sympy.Piecewise(*pairs, evaluate=False))
+
+    def _print_Indicator(self, expr):
+        return prettyForm(*self._print(expr.args[0]).parens("[", "]"))
+
+    def _print_Pick(self, expr):
+        return prettyForm(*stringPict(f"i = {expr.args[0].name}").parens("[", "]"))
+
+    def _print_Subgradient(self, expr):
+        return self._print(expr.args[0])
+
+    def _print_SumOf(self, expr):
+        return self._called({"SumOf": "Σ", "AxisSum": "Σ", "ProductOf": "Π", "MaxOf": "max", "MinOf": "min"}[
+            type(expr).__name__], expr.args[0])  # fmt: skip
+
+    _print_AxisSum = _print_ProductOf = _print_MaxOf = _print_MinOf = _print_SumOf
+
+    def _print_ProductOfOthers(self, expr):
+        return self._called("Π others", expr.args[0])
+
+    def _print_Function(self, expr, **options):
+        word = WORD_OF.get(type(expr))
+        return self._called(word.name if word else type(expr).__name__, *expr.args)
+
+    def _called(self, name: str, *args):
+        return self._helper_print_function(None, args, func_name=name)
+
+
+def pretty(expr) -> str:
+    """An expression as text, in two dimensions where it needs them."""
+    return _Pretty({"num_columns": WIDTH, "wrap_line": True, "use_unicode": True, "full_prec": False}).doprint(
+        _with_decimals(expr)
+    )

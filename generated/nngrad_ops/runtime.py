@@ -37,8 +37,10 @@ class Op:
         vjp: (g, *residuals[, needs], **params) -> cotangents.
         jvp: (*tangents, *residuals, **params) -> the output's tangent.
         pullback, pushforward: the same over Tensors, to be differentiated again.
-        cost, vjp_cost: of the kernels of an elementwise op, in multiplications of an array; 0 for other ops, which are
-            not taken tile by tile.
+        cost, vjp_cost: of the kernels of an op on elements or rows, in multiplications of an array; 0 for other ops,
+            which are not taken tile by tile.
+        axis: the parameter that says along which axis rows lie; '' for an op that is not one on rows.
+        fills: of an op on rows, those of forward's results that are like the first input and can go where `out` says.
         takes_any_number: whether one of the inputs stands for any number of tensors.
         needs: whether vjp returns a tuple of cotangents, and is told which of them are wanted.
         all_differentiable: whether every input carries a gradient.
@@ -65,6 +67,8 @@ class Op:
     pushforward: Callable
     cost: int = 0
     vjp_cost: int = 0
+    axis: str = ""
+    fills: tuple[int, ...] = ()
     takes_any_number: bool = field(init=False)
     needs: bool = field(init=False)
     all_differentiable: bool = field(init=False)
@@ -87,6 +91,7 @@ def _picker(places):
     return (lambda values: (values[places[0]],)) if places else (lambda values: ())
 
 
+LONGEST_COLUMN = 1024  # elements, of which einsum makes a sum as exact as NumPy
 FEW_ELEMENTS = 4096  # below, a call costs more than its elements
 
 # --- shapes -----------------------------------------------------------------------------------------------------------
@@ -126,20 +131,37 @@ def drop_axis(y, axis, keepdims: bool):
     return y.reshape(tuple(size for position, size in enumerate(y.shape) if position not in axes))
 
 
+def broadcast_to(x, shape):
+    """`np.broadcast_to`, which takes its time to find that x has the shape already."""
+    return x if x.shape == shape else np.broadcast_to(x, shape)
+
+
 def unbroadcast(x, shape):
     """Undo broadcasting: sum x over the axes along which `shape` was repeated; repeat it where x is the shorter."""
     if x.shape == shape:
         return x if isinstance(x, np.ndarray) else np.asarray(x)
-    common = np.broadcast_shapes(x.shape, shape)
-    if x.shape != common:
+    common = x.shape
+    if len(common) < len(shape) or any(n != m != 1 for n, m in zip(common[::-1], shape[::-1], strict=False)):
+        common = np.broadcast_shapes(common, shape)
         x = np.broadcast_to(x, common)
     extra = len(common) - len(shape)
     axes = tuple(axis for axis, size in enumerate(common) if axis < extra or (size != 1 and shape[axis - extra] == 1))
-    if x.size >= FEW_ELEMENTS and axes == tuple(range(len(axes))) and x.dtype.char in "fd" and x.flags.c_contiguous:
-        rows = x.reshape(math.prod(common[: len(axes)]), -1)
-        if 1 < len(rows) <= TILE:
-            return np.matmul(_tile(1, x.dtype)[: len(rows)], rows).reshape(shape)
+    if axes and x.flags.c_contiguous and axes == tuple(range(len(axes))):
+        columns = x.reshape(math.prod(common[: len(axes)]), math.prod(shape))
+        return np.add.reduce(
+            columns, 0
+        ).reshape(shape)  # not by BLAS, whose threads stay awake and in the way of others
     return np.add.reduce(x, axes, keepdims=True).reshape(shape) if axes else x.reshape(shape)
+
+
+def unbroadcast_product(a, b, shape):
+    """`unbroadcast(a * b, shape)`; where that sums columns of a usual length, without the product in between."""
+    columns = a.ndim - len(shape)
+    is_usual = a.shape == b.shape and a.shape[columns:] == shape and a.flags.c_contiguous and b.flags.c_contiguous
+    if not is_usual or a.size < FEW_ELEMENTS or not 1 < math.prod(a.shape[:columns]) <= LONGEST_COLUMN:
+        return unbroadcast(np.multiply(a, b, out=...), shape)
+    n = math.prod(shape)
+    return np.einsum("ij,ij->j", a.reshape(-1, n), b.reshape(-1, n)).reshape(shape)
 
 
 def summed(terms):
@@ -279,115 +301,116 @@ SHORTEST_ROW, LONGEST_ROW = 8, 1024
 
 def sum_rows(x, axis):
     """`np.add.reduce(x, axis, keepdims=True)`; for rows of a usual length as products with ones, which is faster."""
-    n = _row_length(x, axis)
-    if not n:
+    rows = _rows(x, axis)
+    if rows is None:
         return np.add.reduce(x, axis, keepdims=True)
-    return np.vecdot(x.reshape(-1, n), _tile(1, x.dtype)[:n]).reshape(kept_shape(x.shape, axis))
+    return np.vecdot(rows, _tile(1, x.dtype)[: rows.shape[-1]], keepdims=True)
 
 
 def sum_products(a, b, axis):
     """`sum_rows(a * b, axis)`."""
-    n = _row_length(a, axis) if b.shape == a.shape and b.dtype == a.dtype and b.flags.c_contiguous else 0
-    if not n:
+    rows = _rows(a, axis) if b.shape == a.shape and b.dtype == a.dtype and b.flags.c_contiguous else None
+    if rows is None:
         return sum_rows(np.multiply(a, b, out=...), axis)
-    return np.vecdot(a.reshape(-1, n), b.reshape(-1, n)).reshape(kept_shape(a.shape, axis))
+    return np.vecdot(rows, b.reshape(rows.shape), keepdims=True)
 
 
 def max_rows(x, axis):
     """`np.maximum.reduce(x, axis, keepdims=True)`; NumPy finds the place of the largest sooner."""
-    n = _row_length(x, axis)
-    if not n:
+    rows = _rows(x, axis)
+    if rows is None:
         return np.maximum.reduce(x, axis, keepdims=True)
-    rows = x.reshape(-1, n)
-    return rows[np.arange(len(rows)), np.argmax(rows, 1)].reshape(kept_shape(x.shape, axis))
+    flat = rows.reshape(-1, rows.shape[-1])
+    return flat[np.arange(len(flat)), np.argmax(flat, 1)].reshape(*rows.shape[:-1], 1)
 
 
-def _row_length(x, axis):
-    """The length of rows that lie in one piece and are short enough for BLAS to sum them as exactly as NumPy; or 0."""
+def _rows(x, axis):
+    """x with its rows along the last axis, the others of the reduced axes having length 1.
+
+    None unless they lie in one piece, and are short enough for BLAS to sum them as exactly as NumPy.
+    """
     if x.size < FEW_ELEMENTS or x.dtype.char not in "fd" or not x.flags.c_contiguous:
-        return 0
-    n = count(x.shape, axis)
+        return None
+    rows = x
+    if axis != -1:
+        axes = normalized_axes(axis, x.ndim)
+        first = x.ndim - len(axes)
+        if min(axes) < first:
+            return None
+        rows = x.reshape(*x.shape[:first], *(1,) * (len(axes) - 1), -1)
+    return rows if SHORTEST_ROW <= rows.shape[-1] <= LONGEST_ROW else None
+
+
+def _rows_last(x, axis, numbers=None):
+    """A view of x with its rows along the last axes, and the places there of those with these numbers, if any."""
     axes = normalized_axes(axis, x.ndim)
-    lie_in_one_piece = sorted(axes) == list(range(x.ndim - len(axes), x.ndim))
-    return n if lie_in_one_piece and SHORTEST_ROW <= n <= LONGEST_ROW else 0
+    rows = x.transpose(*(other for other in range(x.ndim) if other not in axes), *axes)[None]
+    return rows, None if numbers is None else np.unravel_index(numbers, rows.shape[: rows.ndim - len(axes)])
 
 
 # --- rows whose exponentials or powers are summed ---------------------------------------------------------------------
 
 
-def shift(x, axis):
+def shift(x, axis, largest=None):
     """What to subtract from each row before exp, so that the exponentials can be summed: 0 wherever it can be.
 
-    Subtracting a number costs accuracy or time, and the usual rows need none: those whose elements are all in range.
-    Others have their maximum subtracted, unless it is in range and not below 0.
+    Subtracting a number costs accuracy or time, and the usual rows need none: those whose elements are all in range, or
+    whose largest element is, and is not below 0. Others have it subtracted. The largest ones may be known.
     """
     limits = np.finfo(x.dtype)
     low, high = math.log(limits.tiny), math.log(limits.max) / 4
-    if x.size == 0 or (np.minimum.reduce(x, None) > low and np.maximum.reduce(x, None) < high):
-        return np.zeros(kept_shape(x.shape, axis), x.dtype)
-    largest = max_rows(x, axis)
+    if x.size == 0 or (_is_between(0, largest, high) or _is_between(low, x, high)):
+        return np.zeros(kept_shape(x.shape, axis), x.dtype) if largest is None else np.zeros_like(largest)
+    if largest is None:
+        largest = max_rows(x, axis)
     return np.where(((largest >= 0) & (largest < high)) | ~np.isfinite(largest), 0, largest)
 
 
-def exp_shifted(x, shift):
+def _is_between(low, x, high):
+    """Whether all elements, of which there are some, are."""
+    return x is not None and np.minimum.reduce(x, None) >= low and np.maximum.reduce(x, None) < high
+
+
+def exp_shifted(x, shift, out=...):
     """exp(x - shift) for each row's shift."""
-    return exp_difference(x, shift) if shift.any() else exp(x)
+    return exp_difference(x, shift) if shift.any() else np.exp(x, out=out)
 
 
-@in_tiles
-def exp(x):
-    """`np.exp`, large arrays on all cores."""
-    return np.exp(x, out=...)
+OUTWEIGHING = 0.499
 
 
-OUTWEIGHING = 0.5
-
-
-def log_excess(total, x, axis):
-    """log(total / max(x)), total being the sum of positive elements: exact also where the largest is nearly all of it.
+def log_excess(total, x, largest, axis):
+    """log(total / largest), total being the sum of positive elements: exact also where the largest is nearly all of it.
 
     There the others are summed without it.
     """
-    axes = normalized_axes(axis, x.ndim)
-    rows = np.moveaxis(x, axes, range(-len(axes), 0)).reshape(total.size, count(x.shape, axis))
-    place = np.argmax(rows, 1)
-    numbers = np.arange(total.size)
-    largest = rows[numbers, place].reshape(total.shape)
     usual = (largest > 0) & (largest < np.inf)
     ratio = np.divide(total, largest, out=np.ones_like(largest), where=usual)
     excess = np.log(ratio, out=...)
     outweighed = (ratio < 2) & usual
     if outweighed.any():
-        few = rows[outweighed.reshape(-1)]
-        few[numbers[: len(few)], place[outweighed.reshape(-1)]] = 0
+        numbers = np.flatnonzero(outweighed)
+        rows, places = _rows_last(x, axis, numbers)
+        few = rows[places].reshape(len(numbers), -1)
+        few[np.arange(len(few)), np.argmax(few, 1)] = 0
         excess[outweighed] = np.log1p(np.add.reduce(few, 1) / largest[outweighed])
     return excess
 
 
-def deviation(x, weights, axis):
+def deviation(x, weights, axis, out=...):
     """x minus its mean along the axis with the weights, whose sum is 1.
 
     Where one weight outweighs the others, x is first counted from its element: what rounds to 1 then weighs nothing.
     """
-    y = np.subtract(x, sum_products(x, weights, axis), out=...)
-    heavy = weights > OUTWEIGHING
-    if heavy.any():
-        axes = normalized_axes(axis, y.ndim)
-        last = tuple(range(-len(axes), 0))
-
-        def rows_of(one):
-            return np.moveaxis(np.broadcast_to(one, y.shape)[None], [axis + 1 for axis in axes], last)
-
-        rows = np.nonzero(rows_of(heavy).any(last))
-        few, few_weights = (rows_of(one)[rows].reshape(len(rows[0]), -1) for one in (x, weights))
-        few = few - np.take_along_axis(few, np.argmax(few_weights, 1)[:, None], 1)
+    y = np.subtract(x, sum_products(x, weights, axis), out=out)
+    numbers = np.flatnonzero(sum_products(weights, weights, axis) > OUTWEIGHING**2)  # all where one is OUTWEIGHING
+    if len(numbers):
+        rows_y, places = _rows_last(y, axis, numbers)
+        few, few_weights = (_rows_last(one, axis)[0][places].reshape(len(numbers), -1) for one in (x, weights))
+        few -= few[np.arange(len(few)), np.argmax(few_weights, 1)][:, None]
         few -= sum_products(few, few_weights, 1)
-        y_rows = np.moveaxis(y[None], [axis + 1 for axis in axes], last)
-        y_rows[rows] = few.reshape(y_rows[rows].shape)
+        rows_y[places] = few.reshape(rows_y[places].shape)
     return y
-
-
-FEW_OF_ROW = 8  # elements, of which one usually tells that the row is not too near to zero
 
 
 def scale(x, degree, constant, axis):
@@ -402,10 +425,11 @@ def scale(x, degree, constant, axis):
     limit = 2.0 ** (info.maxexp // (2 * degree) / 2)
     root = abs(constant) ** (1 / degree)
     least = info.smallest_normal / info.eps if root > 1 / limit**2 else 1 / limit**2
-    if x.size >= FEW_ELEMENTS and np.maximum.reduce(x, None) < limit and np.minimum.reduce(x, None) > -limit:
-        some = x[(slice(None),) * normalized_axes(axis, x.ndim)[-1] + (slice(FEW_OF_ROW),)]
-        if np.minimum.reduce(np.maximum.reduce(np.abs(some), axis), None) > least:
-            return np.ones(kept_shape(x.shape, axis), x.dtype)
+    if x.size >= FEW_ELEMENTS:
+        with np.errstate(over="ignore", under="ignore"):
+            squares = sum_products(x, x, axis)
+        if _is_between(max(least**2 * count(x.shape, axis), info.smallest_normal / info.eps), squares, limit**2):
+            return np.ones_like(squares)
     largest = np.maximum.reduce(x, axis, keepdims=True, initial=0)
     largest = np.maximum(largest, -np.minimum.reduce(x, axis, keepdims=True, initial=0), out=...)
     usual = ((least < largest) & (largest < limit)) | (largest == 0) | ~np.isfinite(largest)
@@ -424,7 +448,12 @@ def mean_error(x, mean, axis):
     """For each row the mean of x less the mean given, which is near it, from a sum that has twice the digits."""
     n = count(x.shape, axis)
     if x.dtype != np.float64:
-        return (sum_rows(x.astype(np.float64), axis) / n - mean).astype(x.dtype)
+        rows = _rows(x, axis)
+        if rows is None:
+            total = np.add.reduce(x, axis, dtype=np.float64, keepdims=True)
+        else:
+            total = np.einsum("...i->...", rows, dtype=np.float64)[..., None]
+        return (total / n - mean).astype(x.dtype)
     # In units this small all elements are below 2**52 / n, so that sums of their whole parts are exact.
     largest = np.maximum.reduce(np.abs(x), axis, keepdims=True, initial=0)
     unit = np.ldexp(1.0, np.frexp(largest)[1] + n.bit_length() - 52)

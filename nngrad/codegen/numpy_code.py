@@ -28,6 +28,7 @@ def ufunc_name(node: Node) -> str:
     return node.detail if node.op == "call" else f"np.{node.op}"
 
 
+TAKING_OUT = ("runtime.exp_shifted", "deviation")
 ROW_REDUCTIONS = {"sum": "runtime.sum_rows", "max": "runtime.max_rows"}
 
 
@@ -89,7 +90,7 @@ class NumpyWriter(Writer):
     def _may_become(self, operand: int, node: int, made: Node) -> bool:
         """Whether an operand is an array like the result `made`, and is used by the node for the last time."""
         one = self.graph.nodes[operand]
-        is_like = self.is_statement(one) and (one.sources, one.reduced) == (made.sources, made.reduced)
+        is_like = self.takes_out(one) and (one.sources, one.reduced) == (made.sources, made.reduced)
         dies = self.last_use.get(operand) == self.position[node]
         return is_like and dies and operand not in self.places and not self.is_inline(operand)
 
@@ -146,7 +147,10 @@ class NumpyWriter(Writer):
         if self.is_statement(node):
             out = self.variables[buffer] if buffer is not None else self.places.get(position, "...")
             return f"{self._called(node)}({', '.join(self.text(arg) for arg in node.args)}, out={out})"
-        return self.source(position)[0]
+        source = self.source(position)[0]
+        if position in self.places and self.takes_out(node):
+            return f"{source[:-1]}, out={self.places[position]})"
+        return source
 
     def _called(self, node: Node) -> str:
         """The ufunc, or the runtime's version of it for an array and a number."""
@@ -162,6 +166,12 @@ class NumpyWriter(Writer):
         node = self.graph.nodes[position]
         self.here = self.position[position]
         return self.expression(position, self._buffer(position) if self.is_statement(node) else None)
+
+    def factors(self, position: int) -> list[str]:
+        """The sources of the arrays whose product a result is, if it is one that has no variable."""
+        node = self.graph.nodes[position]
+        is_product = node.op == "multiply" and all(self.graph.nodes[arg].is_full for arg in node.args)
+        return [self.text(arg) for arg in node.args] if is_product and position not in self.variables else []
 
     def _amended(self, node: Node) -> int | None:
         """The variable whose array a node gives on, mostly unchanged."""
@@ -218,6 +228,10 @@ class NumpyWriter(Writer):
         """Whether a node's operation is called with `out=`, not written infix."""
         return node.is_full and is_ufunc(node)
 
+    def takes_out(self, node: Node) -> bool:
+        """Whether a node's result can be put into a given array."""
+        return self.is_statement(node) or (node.is_full and (node.op in TAKING_OUT or node.detail in TAKING_OUT))
+
     def call(self, node: Node) -> str:
         args = [self.text(arg) for arg in node.args if arg not in self.products]
         if is_amendment(node) and not self._is_dying(node.args[0]):
@@ -239,12 +253,14 @@ class NumpyWriter(Writer):
             return f"np.take_along_axis({args[0]}, {args[1]}, {node.axis})"
         if node.op == "one_hot":
             return f"runtime.one_hot({args[0]}, {self.shape}, {node.axis}, {self.dtype})"
-        if node.op in ("shift", "scale", "scaled", "mean_error", "log_excess", "deviation"):
+        if node.op == "shift":
+            return f"runtime.shift({', '.join([args[0], node.axis, *self._maxima_of(node)])})"
+        if node.op in ("scale", "scaled", "mean_error", "log_excess", "deviation"):
             return f"runtime.{node.op}({', '.join([*args, *([node.axis] if node.axis else [])])})"
         if node.op == "others":
             return f"runtime.product_of_others({args[0]}, {node.axis})"
         if node.op == "broadcast":
-            return f"np.broadcast_to({args[0]}, {self.shape})"
+            return f"runtime.broadcast_to({args[0]}, {self.shape})"
         if node.op == "test":
             return f"{node.detail}({args[0]})"
         if node.op == "as_float":
@@ -252,3 +268,9 @@ class NumpyWriter(Writer):
         name = ufunc_name(node)
         call = f"{name}({', '.join(args)})"
         return f"float({call})" if node.is_scalar else call
+
+    def _maxima_of(self, node: Node) -> list[str]:
+        """The variable that has the largest elements of a node's rows, if there is one already."""
+        wanted = ("reduce", "max", node.args, node.axis)
+        made = ((name, self.graph.nodes[other]) for other, name in self.variables.items())
+        return [name for name, other in made if (other.op, other.detail, other.args, other.axis) == wanted]

@@ -373,7 +373,6 @@ ROWS = [((23, 9), -1), ((5, 4, 21), 1), ((21, 40), 0), ((3, 7, 11), (1, 2)), ((2
 @pytest.mark.parametrize("shape, axis", ROWS)
 @pytest.mark.parametrize("op", ROW_OPS, ids=lambda op: op.name)
 def test_tiles_of_rows_give_what_whole_arrays_give(op, shape, axis, monkeypatch):
-    monkeypatch.setattr(tiles, "TILE", 32)
     monkeypatch.setattr(rows, "TILE", 32)
     monkeypatch.setattr(rows, "SHORTEST_RUN", 3)
     rng = np.random.default_rng(6)

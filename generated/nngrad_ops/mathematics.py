@@ -2277,7 +2277,7 @@ def nan_to_num(x, posinf, neginf, nan=0.0):
     Rounding error in float32, simulated: y 0, dx 0 ulp.
     """
     t = runtime.where(x > 0, posinf, neginf)
-    u = t.astype(x.dtype)
+    u = runtime.as_float(t, x.dtype)
     t = runtime.where(np.isinf(x), u, x)
     return runtime.where(np.isnan(x), nan, t)
 
@@ -2375,15 +2375,15 @@ def max_vjp(g, x, y, axis=None, keepdims=False, out=...):
     """Cotangent of `max`'s input."""
     g = g.reshape(runtime.kept_shape(x.shape, axis))
     y = y.reshape(runtime.kept_shape(x.shape, axis))
-    mask = x == y
-    return np.multiply(mask, g / np.add.reduce(mask, axis, keepdims=True, dtype=g.dtype), out=out)
+    t = runtime.as_float(x == y, g.dtype, out=out)
+    return np.multiply(t, g / runtime.sum_rows(t, axis), out=t)
 
 
 def max_jvp(dx, x, y, axis=None, keepdims=False):
     """Tangent of `max`'s output."""
     y = y.reshape(runtime.kept_shape(x.shape, axis))
-    mask = x == y
-    dy = runtime.sum_products(dx, mask, axis) / np.add.reduce(mask, axis, keepdims=True, dtype=dx.dtype)
+    t = runtime.as_float(x == y, dx.dtype)
+    dy = runtime.sum_products(dx, t, axis) / runtime.sum_rows(t, axis)
     return runtime.drop_axis(dy, axis, keepdims)
 
 
@@ -2409,15 +2409,15 @@ def min_vjp(g, x, y, axis=None, keepdims=False, out=...):
     """Cotangent of `min`'s input."""
     g = g.reshape(runtime.kept_shape(x.shape, axis))
     y = y.reshape(runtime.kept_shape(x.shape, axis))
-    mask = x == y
-    return np.multiply(mask, g / np.add.reduce(mask, axis, keepdims=True, dtype=g.dtype), out=out)
+    t = runtime.as_float(x == y, g.dtype, out=out)
+    return np.multiply(t, g / runtime.sum_rows(t, axis), out=t)
 
 
 def min_jvp(dx, x, y, axis=None, keepdims=False):
     """Tangent of `min`'s output."""
     y = y.reshape(runtime.kept_shape(x.shape, axis))
-    mask = x == y
-    dy = runtime.sum_products(dx, mask, axis) / np.add.reduce(mask, axis, keepdims=True, dtype=dx.dtype)
+    t = runtime.as_float(x == y, dx.dtype)
+    dy = runtime.sum_products(dx, t, axis) / runtime.sum_rows(t, axis)
     return runtime.drop_axis(dy, axis, keepdims)
 
 
@@ -2603,7 +2603,7 @@ def nanvar_and_residuals(x, axis=None, ddof=0, keepdims=False):
     t = runtime.where(mask, 0, x)
     nansum_x = runtime.sum_rows(t, axis)
     t = runtime.where(mask, 0, 1)
-    u = t.astype(x.dtype)
+    u = runtime.as_float(t, x.dtype)
     n = runtime.sum_rows(u, axis)
     t = runtime.where(mask, 1, n)
     nanmean_x = np.divide(nansum_x, t, out=u)
@@ -2740,20 +2740,20 @@ def norm_inf_vjp(g, x, y, p=2.0, axis=None, keepdims=False, out=...):
     g = g.reshape(runtime.kept_shape(x.shape, axis))
     y = y.reshape(runtime.kept_shape(x.shape, axis))
     abs_x = np.abs(x, out=...)
-    mask = abs_x == y
-    t = np.sign(x, out=out)
-    t = np.multiply(mask, t, out=t)
-    return np.multiply(t, g / np.add.reduce(mask, axis, keepdims=True, dtype=g.dtype), out=t)
+    t = runtime.as_float(abs_x == y, g.dtype)
+    u = np.sign(x, out=out)
+    u = np.multiply(t, u, out=u)
+    return np.multiply(u, g / runtime.sum_rows(t, axis), out=u)
 
 
 def norm_inf_jvp(dx, x, y, p=2.0, axis=None, keepdims=False):
     """Tangent of `norm_inf`'s output."""
     y = y.reshape(runtime.kept_shape(x.shape, axis))
     abs_x = np.abs(x, out=...)
-    mask = abs_x == y
-    t = np.sign(x, out=abs_x)
-    u = np.multiply(dx, mask, out=...)
-    dy = runtime.sum_products(u, t, axis) / np.add.reduce(mask, axis, keepdims=True, dtype=dx.dtype)
+    t = runtime.as_float(abs_x == y, dx.dtype)
+    u = np.sign(x, out=abs_x)
+    v = np.multiply(dx, t, out=...)
+    dy = runtime.sum_products(v, u, axis) / runtime.sum_rows(t, axis)
     return runtime.drop_axis(dy, axis, keepdims)
 
 
@@ -2899,20 +2899,20 @@ def ptp(x, axis=None, keepdims=False):
 def ptp_vjp(g, x, max_x, max_x2, axis=None, keepdims=False, out=...):
     """Cotangent of `ptp`'s input."""
     g = g.reshape(runtime.kept_shape(x.shape, axis))
-    mask = x == max_x2
-    t = np.multiply(mask, g / np.add.reduce(mask, axis, keepdims=True, dtype=g.dtype), out=out)
-    mask = x == max_x
-    u = np.multiply(mask, g / np.add.reduce(mask, axis, keepdims=True, dtype=g.dtype), out=...)
+    t = runtime.as_float(x == max_x2, g.dtype, out=out)
+    t = np.multiply(t, g / runtime.sum_rows(t, axis), out=t)
+    u = runtime.as_float(x == max_x, g.dtype)
+    u = np.multiply(u, g / runtime.sum_rows(u, axis), out=u)
     return np.subtract(t, u, out=t)
 
 
 def ptp_jvp(dx, x, max_x, max_x2, axis=None, keepdims=False):
     """Tangent of `ptp`'s output."""
-    mask = x == max_x
-    t = runtime.sum_products(dx, mask, axis) / np.add.reduce(mask, axis, keepdims=True, dtype=dx.dtype)
-    mask = x == max_x2
-    u = runtime.sum_products(dx, mask, axis) / np.add.reduce(mask, axis, keepdims=True, dtype=dx.dtype)
-    dy = u - t
+    t = runtime.as_float(x == max_x, dx.dtype)
+    u = runtime.sum_products(dx, t, axis) / runtime.sum_rows(t, axis)
+    t = runtime.as_float(x == max_x2, dx.dtype)
+    v = runtime.sum_products(dx, t, axis) / runtime.sum_rows(t, axis)
+    dy = v - u
     return runtime.drop_axis(dy, axis, keepdims)
 
 
@@ -2997,7 +2997,7 @@ def nanmean_and_residuals(x, axis=None, keepdims=False):
     t = runtime.where(mask, 0, x)
     nansum_x = runtime.sum_rows(t, axis)
     t = runtime.where(mask, 0, 1)
-    u = t.astype(x.dtype)
+    u = runtime.as_float(t, x.dtype)
     sum_x = runtime.sum_rows(u, axis)
     y = nansum_x / sum_x
     return runtime.drop_axis(y, axis, keepdims), sum_x

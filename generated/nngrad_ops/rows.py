@@ -10,11 +10,10 @@ import threading
 import numpy as np
 
 from . import tiles
-from .runtime import normalized_axes
+from .runtime import buffers_for, normalized_axes
 
 TILE = 1 << 19  # elements; steps are many here and short, and after each one threads may have to wait for another
 SHORTEST_RUN = 128  # elements that lie in one piece; NumPy's loops are slow on shorter ones
-LONG_RUN = 256  # elements, from which on NumPy had better not copy runs together to have more of them in one loop
 WHOLE = slice(None)
 
 
@@ -29,7 +28,7 @@ class Rows:
         self.shape = shape
         self.others = [axis for axis in range(len(shape)) if axis not in reduced]
         steps, size = list(shape), math.prod(shape)
-        limit = min(TILE, max(size // 2, tiles.TILE))
+        limit = size // -(-size // TILE)
         for axis in self.others:
             step = max(1, limit * shape[axis] // size, SHORTEST_RUN if axis == len(shape) - 1 else 1)
             steps[axis] = min(step, shape[axis])
@@ -43,16 +42,12 @@ class Rows:
 
     def run(self, work):
         """work(number) for each of the tiles."""
-        with np.errstate():  # which ends what setbufsize begins
-            if self.run_length >= LONG_RUN:
-                np.setbufsize(LONG_RUN)
+        with self.buffers():
             tiles.threads.run(work, range(len(self.tiles)))
 
-    @property
-    def run_length(self):
-        """How many elements of a tile lie in one piece along the last axis."""
+    def buffers(self):
         last = self.tiles[0][-1]
-        return len(range(*last.indices(self.shape[-1])))
+        return buffers_for(len(range(*last.indices(self.shape[-1]))))
 
     @property
     def count(self):
@@ -89,15 +84,14 @@ class Rows:
 
 
 def rows_of(op, inputs, params):
-    """The tiles for an op's inputs; None where there is no more than one, or they are broadcast in unusual ways."""
+    """The tiles for an op's inputs; None where these are broadcast in unusual ways, or lie so in memory."""
     x = inputs[0]
     for other, is_full in zip(inputs[1:], op.differentiable[1:], strict=True):
         if is_full and other is not None and np.broadcast_shapes(x.shape, other.shape) != x.shape:
             return None
     if not x.flags.c_contiguous:
         return None
-    rows = Rows(x.shape, normalized_axes(params.get(op.axis, op.params[op.axis]), x.ndim))
-    return rows if len(rows.tiles) > 1 else None
+    return Rows(x.shape, normalized_axes(params.get(op.axis, op.params[op.axis]), x.ndim))
 
 
 def summing(op, params):
@@ -119,6 +113,9 @@ def forward_by_rows(op, kernel, inputs, **params):
     rows = rows_of(op, inputs, params)
     if rows is None:
         return kernel(*inputs, **params)
+    if len(rows.tiles) == 1:
+        with rows.buffers():
+            return kernel(*inputs, **params)
     params, is_mean = summing(op, params)
     x, count = inputs[0], 1 + op.saves if kernel is op.forward else 1
     wholes = [np.empty_like(x) if x.dtype.kind == "f" and place in op.fills else None for place in range(count)]
@@ -154,6 +151,9 @@ def vjp_by_rows(op, g, values, needs, **params):
     rows = rows_of(op, inputs, params)
     if rows is None:
         return op.vjp(*arrays, **options, **params)
+    if len(rows.tiles) == 1:
+        with rows.buffers():
+            return op.vjp(*arrays, **options, **params)
     params, is_mean = summing(op, params)
     if is_mean:
         arrays[0] = np.divide(g, rows.count, out=...)

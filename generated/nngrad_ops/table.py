@@ -2490,7 +2490,7 @@ OPS = {
         pullback=rules.ptp_pullback,
         pushforward=rules.ptp_pushforward,
         cost=5,
-        vjp_cost=9,
+        vjp_cost=11,
         axis="axis",
         fills=(),
     ),

@@ -176,7 +176,7 @@ class Graph:
             return self.node("call", *map(self.build, expr.args), detail="runtime.decayed")
         if isinstance(expr, Indicator):
             condition = self.condition(expr.args[0])
-            return self.node("as_float", condition) if self.smooth else condition
+            return self.node("as_float", condition) if self.smooth or self.formula.axes else condition
         if isinstance(expr, NearZero):
             series = self.node("constant", detail=expr.args[1].name)
             return self.node("call", series, self.build(expr.args[0]), detail="runtime.near_zero")

@@ -28,7 +28,7 @@ def ufunc_name(node: Node) -> str:
     return node.detail if node.op == "call" else f"np.{node.op}"
 
 
-TAKING_OUT = ("runtime.exp_shifted", "deviation")
+TAKING_OUT = ("runtime.exp_shifted", "deviation", "as_float")
 ROW_REDUCTIONS = {"sum": "runtime.sum_rows", "max": "runtime.max_rows"}
 
 
@@ -264,7 +264,7 @@ class NumpyWriter(Writer):
         if node.op == "test":
             return f"{node.detail}({args[0]})"
         if node.op == "as_float":
-            return f"{self.text(node.args[0], ATOM)}.astype({self.dtype})"
+            return f"runtime.as_float({args[0]}, {self.dtype})"
         name = ufunc_name(node)
         call = f"{name}({', '.join(args)})"
         return f"float({call})" if node.is_scalar else call

@@ -134,7 +134,7 @@ def gate_and_residuals(x1, x2, out=(..., ..., ...)):
     y = runtime.decayed(v, x1, x2)
     t = np.divide(t, u, out=t)
     t = np.divide(t, u, out=t)
-    u = np.multiply(x1, t, out=...)
+    u = np.multiply(x1, t, out=out[2])
     u = runtime.decayed(u, x1, x2)
     t = np.negative(x2, out=t)
     slope_x2 = runtime.decayed(u, x1, t)

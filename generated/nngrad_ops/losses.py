@@ -1121,10 +1121,9 @@ def cross_entropy_vjp(g, input, target, exp_input, sum_exp_input, needs, axis=-1
     target = np.expand_dims(target, axis)
     dinput = None
     if needs[0]:
-        t = np.divide(exp_input, sum_exp_input, out=...)
-        u = runtime.one_hot(target, input.shape, axis, g.dtype)
-        t = np.subtract(t, u, out=t)
-        dinput = np.multiply(t, g, out=out[0])
+        t = np.divide(exp_input, sum_exp_input, out=out[0])
+        t = runtime.minus_one_hot(t, target, axis)
+        dinput = np.multiply(t, g, out=t)
     return dinput, None
 
 

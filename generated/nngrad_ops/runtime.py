@@ -658,6 +658,12 @@ def one_hot(index, shape, axis, dtype=float):
     return result
 
 
+def minus_one_hot(x, index, axis):
+    """x less 1 at each row's index, in x itself."""
+    np.put_along_axis(x, index, np.take_along_axis(x, index, axis) - 1, axis)
+    return x
+
+
 def product_of_others(x, axis):
     """For each element the product of all the others along the axis, exact also where elements are zero."""
     axes = normalized_axes(axis, x.ndim)

@@ -944,7 +944,7 @@ OPS = {
         pullback=rules.cross_entropy_pullback,
         pushforward=rules.cross_entropy_pushforward,
         cost=10,
-        vjp_cost=8,
+        vjp_cost=7,
         axis="axis",
         fills=(1,),
     ),

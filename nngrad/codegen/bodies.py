@@ -33,6 +33,7 @@ KEEPING_INTEGERS = {
 KEEPING_INTEGERS_CALLS = {"np.abs", "np.sign", "np.maximum", "np.minimum", "runtime.power"}
 
 
+INDEXING = ("take", "one_hot", "minus_one_hot")
 _SHAPE_VARIABLE = re.compile(r"(?<![\w.])shape\b(?!\s*=)")
 
 
@@ -256,7 +257,7 @@ class Variant:
     def _index_lines(self, graph: Graph, namespace: str = "np") -> list[str]:
         """An index has no axis of its own: it is given one of length 1."""
         indices = [
-            (graph.nodes[node.args[-1]].detail, node.axis) for node in graph.nodes if node.op in ("take", "one_hot")
+            (graph.nodes[node.args[-1]].detail, node.axis) for node in graph.nodes if node.op in INDEXING
         ]
         return [f"{name} = {namespace}.expand_dims({name}, {axis})" for name, axis in dict.fromkeys(indices)]
 
@@ -281,7 +282,8 @@ class Variant:
 
     def _cotangent_graph(self, known: dict[Value, str], smooth: bool = False) -> tuple[Graph, list[int]]:
         derivatives = self.derivatives
-        sources = self.saved_sources | ({self.cotangent: frozenset([self.cotangent])} if self.is_loss else {})
+        may_be_number = self.is_loss and not self.axis
+        sources = self.saved_sources | ({self.cotangent: frozenset([self.cotangent])} if may_be_number else {})
         forms = (derivatives if smooth else self.chosen).vjp.values()
         return self._graph({**known, derivatives.cotangent: self.cotangent}, forms, smooth, **sources)
 

@@ -58,7 +58,7 @@ class Node:
 
     `op` is 'argument', 'number', 'parameter', 'constant', 'count', 'call' (of `detail`, a ufunc or helper), 'add',
     'subtract', 'multiply', 'divide', 'negative', 'compare' and 'logic' (`detail` is the operator), 'where', 'reduce'
-    (`detail` is the kind), 'test' (of `detail`, a ufunc that gives truth values), 'take', 'one_hot', 'others',
+    (`detail` is the kind), 'test' (of `detail`, a ufunc that gives truth values), 'take', 'one_hot', 'minus_one_hot', 'others',
     'broadcast', 'as_float', or a function of rows: 'shift',
     'scale', 'scaled' (an array divided by its scale), 'mean_error', 'log_excess' (of a sum, its terms and the largest)
     and 'deviation'.
@@ -286,7 +286,11 @@ class Graph:
     def _chain(self, terms) -> int:
         total = terms[0][1]
         for negative, node in terms[1:]:
-            total = self.node("subtract" if negative else "add", total, node)
+            if negative and self.nodes[node].op == "one_hot" and self.is_like_inputs(total) and not self.smooth:
+                index, axis = self.nodes[node].args[0], self.nodes[node].axis
+                total = self.node("minus_one_hot", total, index, axis=axis, sources=self.all_sources, reduced=frozenset())
+            else:
+                total = self.node("subtract" if negative else "add", total, node)
         return total
 
     def _product(self, expr) -> int:

@@ -21,7 +21,7 @@ def is_ufunc(node: Node) -> bool:
 
 def is_amendment(node: Node) -> bool:
     """Whether a node's result may be its first operand's array."""
-    return node.op == "call" and node.detail == "runtime.decayed"
+    return node.detail == "runtime.decayed" or node.op == "minus_one_hot"
 
 
 def ufunc_name(node: Node) -> str:
@@ -80,8 +80,9 @@ class NumpyWriter(Writer):
     def _take_place_early(self, node: int) -> None:
         """Work where a result belongs from the start: what it is made of in place goes there too."""
         place, made = self.places.pop(node), self.graph.nodes[node]
-        while self.is_statement(self.graph.nodes[node]):
-            dying = [arg for arg in self.graph.nodes[node].args if self._may_become(arg, node, made)]
+        while self.is_statement(at := self.graph.nodes[node]) or is_amendment(at):
+            operands = at.args[:1] if is_amendment(at) else at.args
+            dying = [arg for arg in operands if self._may_become(arg, node, made)]
             if not dying:
                 break
             self.becomes[node], node = min(dying), min(dying)
@@ -148,7 +149,7 @@ class NumpyWriter(Writer):
             out = self.variables[buffer] if buffer is not None else self.places.get(position, "...")
             return f"{self._called(node)}({', '.join(self.text(arg) for arg in node.args)}, out={out})"
         source = self.source(position)[0]
-        if position in self.places and self.takes_out(node):
+        if position in self.places and self.takes_out(node) and not is_amendment(node):
             return f"{source[:-1]}, out={self.places[position]})"
         return source
 
@@ -229,8 +230,8 @@ class NumpyWriter(Writer):
         return node.is_full and is_ufunc(node)
 
     def takes_out(self, node: Node) -> bool:
-        """Whether a node's result can be put into a given array."""
-        return self.is_statement(node) or (node.is_full and (node.op in TAKING_OUT or node.detail in TAKING_OUT))
+        """Whether a node's result can be put into a given array, perhaps as that of its operand."""
+        return node.is_full and (is_ufunc(node) or is_amendment(node) or node.op in TAKING_OUT or node.detail in TAKING_OUT)
 
     def call(self, node: Node) -> str:
         args = [self.text(arg) for arg in node.args if arg not in self.products]
@@ -255,7 +256,7 @@ class NumpyWriter(Writer):
             return f"runtime.one_hot({args[0]}, {self.shape}, {node.axis}, {self.dtype})"
         if node.op == "shift":
             return f"runtime.shift({', '.join([args[0], node.axis, *self._maxima_of(node)])})"
-        if node.op in ("scale", "scaled", "mean_error", "log_excess", "deviation"):
+        if node.op in ("scale", "scaled", "mean_error", "minus_one_hot", "log_excess", "deviation"):
             return f"runtime.{node.op}({', '.join([*args, *([node.axis] if node.axis else [])])})"
         if node.op == "others":
             return f"runtime.product_of_others({args[0]}, {node.axis})"

@@ -17,6 +17,7 @@ from nngrad.memory import check_unchanged, refuse_outdated, share_with_inputs
 
 try:  # the only door to the generated package, so that its absence is explained once
     from nngrad_ops import OPS as OPS
+    from nngrad_ops.rows import forward_by_rows, vjp_by_rows
     from nngrad_ops.runtime import Op as Op
     from nngrad_ops.tensor_methods import TensorMethods as TensorMethods
     from nngrad_ops.tiles import WORTH_TILES, by_tiles
@@ -44,7 +45,7 @@ def apply(op, *inputs, **params):
     try:
         forward = op.kernel if parents is None else op.forward
         if op.cost and op.cost * values[0].size > WORTH_TILES:
-            result = by_tiles(forward, values, **params)
+            result = forward_by_rows(op, forward, values, **params) if op.axis else by_tiles(forward, values, **params)
         else:
             result = forward(*values, **params)
     except (ValueError, IndexError, TypeError) as error:
@@ -175,9 +176,12 @@ def pull_arrays(node, g, needs):
     op = node.op
     if op.many:
         g = tuple(g[i] if i in g else np.zeros_like(y) for i, y in enumerate(node.output))
-    elif op.vjp_cost and op.vjp_cost * g.size > WORTH_TILES:
-        options = {"needs": needs, **node.params} if op.needs else node.params
-        found = by_tiles(op.vjp, [g, *op.residuals_of(node.values)], **options)
+    elif op.vjp_cost and op.vjp_cost * (node.values[0] if op.axis else g).size > WORTH_TILES:
+        if op.axis:
+            found = vjp_by_rows(op, g, node.values, needs, **node.params)
+        else:
+            options = {"needs": needs, **node.params} if op.needs else node.params
+            found = by_tiles(op.vjp, [g, *op.residuals_of(node.values)], **options)
         return found if isinstance(found, tuple) else (found,)
     if op.needs:
         return op.vjp(g, *op.residuals_of(node.values), needs, **node.params)

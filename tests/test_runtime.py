@@ -8,7 +8,7 @@ from fractions import Fraction
 import mpmath
 import numpy as np
 import pytest
-from nngrad_ops import OPS, runtime, tiles
+from nngrad_ops import OPS, rows, runtime, tiles
 
 import nngrad
 
@@ -252,8 +252,9 @@ def test_rows_are_shifted_where_exp_leaves_the_range(dtype):
 def test_log_excess_keeps_what_one_term_outweighs(dtype, axis):
     x = np.array([[1, 1e-20, 3e-25], [1e-3, 1, 2e-20]], dtype)
     total = np.add.reduce(x, axis, keepdims=True)
-    excess = runtime.log_excess(total, x, axis)
-    others = total - np.maximum.reduce(x, axis, keepdims=True)
+    largest = np.maximum.reduce(x, axis, keepdims=True)
+    excess = runtime.log_excess(total, x, largest, axis)
+    others = total - largest
     assert excess.shape == total.shape and excess.dtype == dtype
     if axis == -1:
         np.testing.assert_allclose(excess, [[1e-20], [1e-3]], rtol=1e-3)
@@ -334,7 +335,7 @@ def test_the_number_of_threads_is_positive(count):
         nngrad.set_num_threads(count)
 
 
-ELEMENTWISE_OPS = [op for op in OPS.values() if op.cost and ... not in op.params.values()]
+ELEMENTWISE_OPS = [op for op in OPS.values() if op.cost and not op.axis and ... not in op.params.values()]
 
 
 @pytest.mark.parametrize("op", ELEMENTWISE_OPS, ids=lambda op: op.name)
@@ -363,3 +364,35 @@ def test_tiles_of_an_array_and_a_number(monkeypatch):
     dx, dc = tiles.by_tiles(op.vjp, [np.ones_like(x), *([x, c][i] for i in op.residuals)], needs=(True, True))
     assert (dx == 3).all() and dc.shape == ()
     np.testing.assert_allclose(dc, x.sum(), rtol=1e-14)
+
+
+ROW_OPS = [op for op in OPS.values() if op.axis]
+ROWS = [((23, 9), -1), ((5, 4, 21), 1), ((21, 40), 0), ((3, 7, 11), (1, 2)), ((2, 90), 1)]
+
+
+@pytest.mark.parametrize("shape, axis", ROWS)
+@pytest.mark.parametrize("op", ROW_OPS, ids=lambda op: op.name)
+def test_tiles_of_rows_give_what_whole_arrays_give(op, shape, axis, monkeypatch):
+    monkeypatch.setattr(rows, "TILE", 32)
+    monkeypatch.setattr(rows, "SHORTEST_RUN", 3)
+    rng = np.random.default_rng(6)
+    arrays = [rng.uniform(0.1, 0.9, shape), *(rng.uniform(0.1, 0.9, shape[-1]) for _ in op.inputs[1:])]
+    if not all(op.differentiable):
+        if isinstance(axis, tuple):
+            pytest.skip("an index has one axis")
+        arrays[1] = rng.integers(0, 3, np.delete(shape, axis))
+    options = {"needs": op.differentiable} if op.needs else {}
+
+    def listed(results):
+        return list(results) if isinstance(results, tuple) else [results]
+
+    whole = listed(op.forward(*arrays, axis=axis))
+    tiled = listed(rows.forward_by_rows(op, op.forward, arrays, axis=axis))
+    values, g = [*arrays, *whole], np.asarray(1 + whole[0])
+    whole += listed(op.vjp(g, *op.residuals_of(values), axis=axis, **options))
+    tiled += listed(rows.vjp_by_rows(op, g, values, op.differentiable, axis=axis))
+    for one, other in zip(whole, tiled, strict=True):
+        assert (one is None) == (other is None)
+        if one is not None:
+            assert one.shape == other.shape and one.dtype == other.dtype
+            np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-14)

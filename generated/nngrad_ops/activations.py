@@ -134,7 +134,7 @@ def gate_and_residuals(x1, x2, out=(..., ..., ...)):
     y = runtime.decayed(v, x1, x2)
     t = np.divide(t, u, out=t)
     t = np.divide(t, u, out=t)
-    u = np.multiply(x1, t, out=...)
+    u = np.multiply(x1, t, out=out[2])
     u = runtime.decayed(u, x1, x2)
     t = np.negative(x2, out=t)
     slope_x2 = runtime.decayed(u, x1, t)
@@ -1167,7 +1167,7 @@ def softplus_jvp(dx, x, slope, beta=1.0, threshold=None, out=...):
 # --- softmax ---
 
 
-def softmax(x, axis=-1):
+def softmax(x, axis=-1, out=...):
     """Normalised exponentials (Bridle 1990).
 
     Formula:
@@ -1181,14 +1181,14 @@ def softmax(x, axis=-1):
     Residuals: y.
     """
     shift_x = runtime.shift(x, axis)
-    e = runtime.exp_shifted(x, shift_x)
+    e = runtime.exp_shifted(x, shift_x, out=out)
     sum_e = runtime.sum_rows(e, axis)
     return np.divide(e, sum_e, out=e)
 
 
-def softmax_vjp(g, y, axis=-1):
+def softmax_vjp(g, y, axis=-1, out=...):
     """Cotangent of `softmax`'s input."""
-    t = runtime.deviation(g, y, axis)
+    t = runtime.deviation(g, y, axis, out=out)
     return np.multiply(y, t, out=t)
 
 
@@ -1198,14 +1198,14 @@ softmax_jvp = softmax_vjp  # the Jacobian is symmetric
 # --- log_softmax ---
 
 
-def log_softmax_and_residuals(x, axis=-1):
+def log_softmax_and_residuals(x, axis=-1, out=(..., ..., ...)):
     """`log_softmax` with what its derivatives reuse."""
     max_x = runtime.max_rows(x, axis)
-    below_max = np.subtract(x, max_x, out=...)
-    shift_x = runtime.shift(x, axis)
-    exp_x = runtime.exp_shifted(x, shift_x)
+    below_max = np.subtract(x, max_x, out=out[0])
+    shift_x = runtime.shift(x, axis, max_x)
+    exp_x = runtime.exp_shifted(x, shift_x, out=out[1])
     sum_exp_x = runtime.sum_rows(exp_x, axis)
-    log_sum_exp_x = runtime.log_excess(sum_exp_x, exp_x, axis)
+    log_sum_exp_x = runtime.log_excess(sum_exp_x, exp_x, runtime.exp_shifted(max_x, shift_x), axis)
     y = np.subtract(below_max, log_sum_exp_x, out=below_max)
     return y, exp_x, sum_exp_x
 
@@ -1225,15 +1225,15 @@ def log_softmax(x, axis=-1):
     return log_softmax_and_residuals(x, axis)[0]
 
 
-def log_softmax_vjp(g, exp_x, sum_exp_x, axis=-1):
+def log_softmax_vjp(g, exp_x, sum_exp_x, axis=-1, out=...):
     """Cotangent of `log_softmax`'s input."""
-    t = np.multiply(exp_x, runtime.sum_rows(g, axis) / sum_exp_x, out=...)
+    t = np.multiply(exp_x, runtime.sum_rows(g, axis) / sum_exp_x, out=out)
     return np.subtract(g, t, out=t)
 
 
-def log_softmax_jvp(dx, exp_x, sum_exp_x, axis=-1):
+def log_softmax_jvp(dx, exp_x, sum_exp_x, axis=-1, out=...):
     """Tangent of `log_softmax`'s output."""
-    return np.subtract(dx, runtime.sum_products(dx, exp_x, axis) / sum_exp_x, out=...)
+    return np.subtract(dx, runtime.sum_products(dx, exp_x, axis) / sum_exp_x, out=out)
 
 
 # --- sigmoid ---

@@ -1064,14 +1064,14 @@ def nll_loss(input, target, axis=-1, reduction="mean"):
     return runtime.reduced(runtime.drop_axis(-input_at_target, axis, False), reduction)
 
 
-def nll_loss_vjp(g, input, target, needs, axis=-1, reduction="mean"):
+def nll_loss_vjp(g, input, target, needs, axis=-1, reduction="mean", out=(..., ...)):
     """Cotangents of `nll_loss`'s inputs."""
     g = runtime.spread(g, reduction, runtime.kept_shape(input.shape, axis))
     target = np.expand_dims(target, axis)
     dinput = None
     if needs[0]:
         t = runtime.one_hot(target, input.shape, axis, g.dtype)
-        dinput = np.multiply(t, -g, out=...)
+        dinput = np.multiply(t, -g, out=out[0])
     return dinput, None
 
 
@@ -1085,16 +1085,16 @@ def nll_loss_jvp(dinput, dtarget, input, target, axis=-1, reduction="mean"):
 # --- cross_entropy ---
 
 
-def cross_entropy_and_residuals(input, target, axis=-1, reduction="mean"):
+def cross_entropy_and_residuals(input, target, axis=-1, reduction="mean", out=(..., ..., ...)):
     """`cross_entropy` with what its derivatives reuse."""
     target = np.expand_dims(target, axis)
     input_at_target = np.take_along_axis(input, target, axis)
     max_input = runtime.max_rows(input, axis)
     below_max_at_target = input_at_target - max_input
-    shift_input = runtime.shift(input, axis)
-    exp_input = runtime.exp_shifted(input, shift_input)
+    shift_input = runtime.shift(input, axis, max_input)
+    exp_input = runtime.exp_shifted(input, shift_input, out=out[1])
     sum_exp_input = runtime.sum_rows(exp_input, axis)
-    log_sum_exp_input = runtime.log_excess(sum_exp_input, exp_input, axis)
+    log_sum_exp_input = runtime.log_excess(sum_exp_input, exp_input, runtime.exp_shifted(max_input, shift_input), axis)
     log_softmax_input_at_target = below_max_at_target - log_sum_exp_input
     y = -log_softmax_input_at_target
     return runtime.reduced(runtime.drop_axis(y, axis, False), reduction), exp_input, sum_exp_input
@@ -1115,16 +1115,15 @@ def cross_entropy(input, target, axis=-1, reduction="mean"):
     return cross_entropy_and_residuals(input, target, axis, reduction)[0]
 
 
-def cross_entropy_vjp(g, input, target, exp_input, sum_exp_input, needs, axis=-1, reduction="mean"):
+def cross_entropy_vjp(g, input, target, exp_input, sum_exp_input, needs, axis=-1, reduction="mean", out=(..., ...)):
     """Cotangents of `cross_entropy`'s inputs."""
     g = runtime.spread(g, reduction, runtime.kept_shape(input.shape, axis))
     target = np.expand_dims(target, axis)
     dinput = None
     if needs[0]:
-        t = np.divide(exp_input, sum_exp_input, out=...)
-        u = runtime.one_hot(target, input.shape, axis, g.dtype)
-        t = np.subtract(t, u, out=t)
-        dinput = np.multiply(t, g, out=...)
+        t = np.divide(exp_input, sum_exp_input, out=out[0])
+        t = runtime.minus_one_hot(t, target, axis)
+        dinput = np.multiply(t, g, out=t)
     return dinput, None
 
 

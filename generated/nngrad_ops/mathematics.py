@@ -2277,7 +2277,7 @@ def nan_to_num(x, posinf, neginf, nan=0.0):
     Rounding error in float32, simulated: y 0, dx 0 ulp.
     """
     t = runtime.where(x > 0, posinf, neginf)
-    u = t.astype(x.dtype)
+    u = runtime.as_float(t, x.dtype)
     t = runtime.where(np.isinf(x), u, x)
     return runtime.where(np.isnan(x), nan, t)
 
@@ -2339,11 +2339,11 @@ def prod(x, axis=None, keepdims=False):
     return np.multiply.reduce(x, axis, keepdims=keepdims, out=...)
 
 
-def prod_vjp(g, x, axis=None, keepdims=False):
+def prod_vjp(g, x, axis=None, keepdims=False, out=...):
     """Cotangent of `prod`'s input."""
     g = g.reshape(runtime.kept_shape(x.shape, axis))
     t = runtime.product_of_others(x, axis)
-    return np.multiply(t, g, out=t)
+    return np.multiply(t, g, out=out)
 
 
 def prod_jvp(dx, x, axis=None, keepdims=False):
@@ -2371,19 +2371,19 @@ def max(x, axis=None, keepdims=False):
     return runtime.drop_axis(runtime.max_rows(x, axis), axis, keepdims)
 
 
-def max_vjp(g, x, y, axis=None, keepdims=False):
+def max_vjp(g, x, y, axis=None, keepdims=False, out=...):
     """Cotangent of `max`'s input."""
     g = g.reshape(runtime.kept_shape(x.shape, axis))
     y = y.reshape(runtime.kept_shape(x.shape, axis))
-    mask = x == y
-    return np.multiply(mask, g / np.add.reduce(mask, axis, keepdims=True, dtype=g.dtype), out=...)
+    t = runtime.as_float(x == y, g.dtype, out=out)
+    return np.multiply(t, g / runtime.sum_rows(t, axis), out=t)
 
 
 def max_jvp(dx, x, y, axis=None, keepdims=False):
     """Tangent of `max`'s output."""
     y = y.reshape(runtime.kept_shape(x.shape, axis))
-    mask = x == y
-    dy = runtime.sum_products(dx, mask, axis) / np.add.reduce(mask, axis, keepdims=True, dtype=dx.dtype)
+    t = runtime.as_float(x == y, dx.dtype)
+    dy = runtime.sum_products(dx, t, axis) / runtime.sum_rows(t, axis)
     return runtime.drop_axis(dy, axis, keepdims)
 
 
@@ -2405,19 +2405,19 @@ def min(x, axis=None, keepdims=False):
     return np.minimum.reduce(x, axis, keepdims=keepdims, out=...)
 
 
-def min_vjp(g, x, y, axis=None, keepdims=False):
+def min_vjp(g, x, y, axis=None, keepdims=False, out=...):
     """Cotangent of `min`'s input."""
     g = g.reshape(runtime.kept_shape(x.shape, axis))
     y = y.reshape(runtime.kept_shape(x.shape, axis))
-    mask = x == y
-    return np.multiply(mask, g / np.add.reduce(mask, axis, keepdims=True, dtype=g.dtype), out=...)
+    t = runtime.as_float(x == y, g.dtype, out=out)
+    return np.multiply(t, g / runtime.sum_rows(t, axis), out=t)
 
 
 def min_jvp(dx, x, y, axis=None, keepdims=False):
     """Tangent of `min`'s output."""
     y = y.reshape(runtime.kept_shape(x.shape, axis))
-    mask = x == y
-    dy = runtime.sum_products(dx, mask, axis) / np.add.reduce(mask, axis, keepdims=True, dtype=dx.dtype)
+    t = runtime.as_float(x == y, dx.dtype)
+    dy = runtime.sum_products(dx, t, axis) / runtime.sum_rows(t, axis)
     return runtime.drop_axis(dy, axis, keepdims)
 
 
@@ -2484,10 +2484,10 @@ def var(x, axis=None, ddof=0, keepdims=False):
     return var_and_residuals(x, axis, ddof, keepdims)[0]
 
 
-def var_vjp(g, x, mean_x, error_centred, axis=None, ddof=0, keepdims=False):
+def var_vjp(g, x, mean_x, error_centred, axis=None, ddof=0, keepdims=False, out=...):
     """Cotangent of `var`'s input."""
     g = g.reshape(runtime.kept_shape(x.shape, axis))
-    nearly_centred = np.subtract(x, mean_x, out=...)
+    nearly_centred = np.subtract(x, mean_x, out=out)
     centred = np.subtract(nearly_centred, error_centred, out=nearly_centred)
     return np.multiply(centred, 2 * g / (runtime.count(x.shape, axis) - ddof), out=centred)
 
@@ -2503,7 +2503,7 @@ def var_jvp(dx, x, mean_x, error_centred, axis=None, ddof=0, keepdims=False):
 # --- std ---
 
 
-def std_and_residuals(x, axis=None, ddof=0, keepdims=False):
+def std_and_residuals(x, axis=None, ddof=0, keepdims=False, out=(..., ..., ..., ...)):
     """`std` with what its derivatives reuse."""
     scale_x = runtime.scale(x, 2, 0, axis)
     scaled_x = runtime.scaled(x, scale_x)
@@ -2511,7 +2511,7 @@ def std_and_residuals(x, axis=None, ddof=0, keepdims=False):
     n = runtime.count(x.shape, axis)
     mean_x = sum_x / n
     error_centred = runtime.mean_error(scaled_x, mean_x, axis)
-    nearly_centred = np.subtract(scaled_x, mean_x, out=...)
+    nearly_centred = np.subtract(scaled_x, mean_x, out=out[1])
     centred = np.subtract(nearly_centred, error_centred, out=nearly_centred)
     sum_centred = runtime.sum_products(centred, centred, axis)
     var_x = sum_centred / (n - ddof)
@@ -2556,13 +2556,13 @@ def std_jvp(dx, x, centred, var_x, y1, axis=None, ddof=0, keepdims=False):
 # --- logsumexp ---
 
 
-def logsumexp_and_residuals(x, axis=None, keepdims=False):
+def logsumexp_and_residuals(x, axis=None, keepdims=False, out=(..., ..., ...)):
     """`logsumexp` with what its derivatives reuse."""
     max_x = runtime.max_rows(x, axis)
-    shift_x = runtime.shift(x, axis)
-    exp_x = runtime.exp_shifted(x, shift_x)
+    shift_x = runtime.shift(x, axis, max_x)
+    exp_x = runtime.exp_shifted(x, shift_x, out=out[1])
     sum_exp_x = runtime.sum_rows(exp_x, axis)
-    y1 = runtime.log_excess(sum_exp_x, exp_x, axis)
+    y1 = runtime.log_excess(sum_exp_x, exp_x, runtime.exp_shifted(max_x, shift_x), axis)
     y = max_x + y1
     return runtime.drop_axis(y, axis, keepdims), exp_x, sum_exp_x
 
@@ -2582,10 +2582,10 @@ def logsumexp(x, axis=None, keepdims=False):
     return logsumexp_and_residuals(x, axis, keepdims)[0]
 
 
-def logsumexp_vjp(g, x, exp_x, sum_exp_x, axis=None, keepdims=False):
+def logsumexp_vjp(g, x, exp_x, sum_exp_x, axis=None, keepdims=False, out=...):
     """Cotangent of `logsumexp`'s input."""
     g = g.reshape(runtime.kept_shape(x.shape, axis))
-    return np.multiply(exp_x, g / sum_exp_x, out=...)
+    return np.multiply(exp_x, g / sum_exp_x, out=out)
 
 
 def logsumexp_jvp(dx, x, exp_x, sum_exp_x, axis=None, keepdims=False):
@@ -2603,7 +2603,7 @@ def nanvar_and_residuals(x, axis=None, ddof=0, keepdims=False):
     t = runtime.where(mask, 0, x)
     nansum_x = runtime.sum_rows(t, axis)
     t = runtime.where(mask, 0, 1)
-    u = t.astype(x.dtype)
+    u = runtime.as_float(t, x.dtype)
     n = runtime.sum_rows(u, axis)
     t = runtime.where(mask, 1, n)
     nanmean_x = np.divide(nansum_x, t, out=u)
@@ -2715,10 +2715,10 @@ def norm_1_and_residuals(x, p=2.0, axis=None, keepdims=False):
     return runtime.drop_axis(runtime.sum_rows(abs_x, axis), axis, keepdims), None, None, None
 
 
-def norm_1_vjp(g, x, p=2.0, axis=None, keepdims=False):
+def norm_1_vjp(g, x, p=2.0, axis=None, keepdims=False, out=...):
     """Cotangent of `norm_1`'s input."""
     g = g.reshape(runtime.kept_shape(x.shape, axis))
-    t = np.sign(x, out=...)
+    t = np.sign(x, out=out)
     return np.multiply(t, g, out=t)
 
 
@@ -2735,25 +2735,25 @@ def norm_inf_and_residuals(x, p=2.0, axis=None, keepdims=False):
     return runtime.drop_axis(runtime.max_rows(abs_x, axis), axis, keepdims), None, None, None
 
 
-def norm_inf_vjp(g, x, y, p=2.0, axis=None, keepdims=False):
+def norm_inf_vjp(g, x, y, p=2.0, axis=None, keepdims=False, out=...):
     """Cotangent of `norm_inf`'s input."""
     g = g.reshape(runtime.kept_shape(x.shape, axis))
     y = y.reshape(runtime.kept_shape(x.shape, axis))
     abs_x = np.abs(x, out=...)
-    mask = abs_x == y
-    t = np.sign(x, out=abs_x)
-    t = np.multiply(mask, t, out=t)
-    return np.multiply(t, g / np.add.reduce(mask, axis, keepdims=True, dtype=g.dtype), out=t)
+    t = runtime.as_float(abs_x == y, g.dtype)
+    u = np.sign(x, out=out)
+    u = np.multiply(t, u, out=u)
+    return np.multiply(u, g / runtime.sum_rows(t, axis), out=u)
 
 
 def norm_inf_jvp(dx, x, y, p=2.0, axis=None, keepdims=False):
     """Tangent of `norm_inf`'s output."""
     y = y.reshape(runtime.kept_shape(x.shape, axis))
     abs_x = np.abs(x, out=...)
-    mask = abs_x == y
-    t = np.sign(x, out=abs_x)
-    u = np.multiply(dx, mask, out=...)
-    dy = runtime.sum_products(u, t, axis) / np.add.reduce(mask, axis, keepdims=True, dtype=dx.dtype)
+    t = runtime.as_float(abs_x == y, dx.dtype)
+    u = np.sign(x, out=abs_x)
+    v = np.multiply(dx, t, out=...)
+    dy = runtime.sum_products(v, u, axis) / runtime.sum_rows(t, axis)
     return runtime.drop_axis(dy, axis, keepdims)
 
 
@@ -2844,14 +2844,14 @@ def norm(x, ord="2", p=2.0, axis=None, keepdims=False):
     return norm_and_residuals(x, ord, p, axis, keepdims)[0]
 
 
-def norm_vjp(g, x, y, scale_x, total, y1, ord="2", p=2.0, axis=None, keepdims=False):
+def norm_vjp(g, x, y, scale_x, total, y1, ord="2", p=2.0, axis=None, keepdims=False, out=...):
     """Cotangent of `norm`'s inputs."""
     if ord == "2":
         return norm_2_vjp(g, x, scale_x, total, y1, p, axis, keepdims)
     if ord == "1":
-        return norm_1_vjp(g, x, p, axis, keepdims)
+        return norm_1_vjp(g, x, p, axis, keepdims, out=out)
     if ord == "inf":
-        return norm_inf_vjp(g, x, y, p, axis, keepdims)
+        return norm_inf_vjp(g, x, y, p, axis, keepdims, out=out)
     if ord == "p":
         return norm_p_vjp(g, x, scale_x, total, y1, p, axis, keepdims)
     raise ValueError(f'norm: ord must be "1" or "2" or "inf" or "p", not {ord!r}')
@@ -2896,23 +2896,23 @@ def ptp(x, axis=None, keepdims=False):
     return ptp_and_residuals(x, axis, keepdims)[0]
 
 
-def ptp_vjp(g, x, max_x, max_x2, axis=None, keepdims=False):
+def ptp_vjp(g, x, max_x, max_x2, axis=None, keepdims=False, out=...):
     """Cotangent of `ptp`'s input."""
     g = g.reshape(runtime.kept_shape(x.shape, axis))
-    mask = x == max_x2
-    t = np.multiply(mask, g / np.add.reduce(mask, axis, keepdims=True, dtype=g.dtype), out=...)
-    mask = x == max_x
-    u = np.multiply(mask, g / np.add.reduce(mask, axis, keepdims=True, dtype=g.dtype), out=...)
+    t = runtime.as_float(x == max_x2, g.dtype, out=out)
+    t = np.multiply(t, g / runtime.sum_rows(t, axis), out=t)
+    u = runtime.as_float(x == max_x, g.dtype)
+    u = np.multiply(u, g / runtime.sum_rows(u, axis), out=u)
     return np.subtract(t, u, out=t)
 
 
 def ptp_jvp(dx, x, max_x, max_x2, axis=None, keepdims=False):
     """Tangent of `ptp`'s output."""
-    mask = x == max_x
-    t = runtime.sum_products(dx, mask, axis) / np.add.reduce(mask, axis, keepdims=True, dtype=dx.dtype)
-    mask = x == max_x2
-    u = runtime.sum_products(dx, mask, axis) / np.add.reduce(mask, axis, keepdims=True, dtype=dx.dtype)
-    dy = u - t
+    t = runtime.as_float(x == max_x, dx.dtype)
+    u = runtime.sum_products(dx, t, axis) / runtime.sum_rows(t, axis)
+    t = runtime.as_float(x == max_x2, dx.dtype)
+    v = runtime.sum_products(dx, t, axis) / runtime.sum_rows(t, axis)
+    dy = v - u
     return runtime.drop_axis(dy, axis, keepdims)
 
 
@@ -2997,7 +2997,7 @@ def nanmean_and_residuals(x, axis=None, keepdims=False):
     t = runtime.where(mask, 0, x)
     nansum_x = runtime.sum_rows(t, axis)
     t = runtime.where(mask, 0, 1)
-    u = t.astype(x.dtype)
+    u = runtime.as_float(t, x.dtype)
     sum_x = runtime.sum_rows(u, axis)
     y = nansum_x / sum_x
     return runtime.drop_axis(y, axis, keepdims), sum_x

@@ -10,38 +10,38 @@ from . import runtime
 # --- layer_norm ---
 
 
-def layer_norm_weight_bias_and_residuals(x, weight, bias, axis=-1, eps=1e-05):
+def layer_norm_weight_bias_and_residuals(x, weight, bias, axis=-1, eps=1e-05, out=(..., ..., ..., ...)):
     """`layer_norm` where weight is not None and bias is not None with what its derivatives reuse."""
     shape = np.broadcast_shapes(x.shape, weight.shape, bias.shape)
-    scale_x = runtime.scale(np.broadcast_to(x, shape), 2, eps, axis)
+    scale_x = runtime.scale(runtime.broadcast_to(x, shape), 2, eps, axis)
     scaled_x = runtime.scaled(x, scale_x)
     sum_x = runtime.sum_rows(scaled_x, axis)
     n = runtime.count(shape, axis)
     mean_x = sum_x / n
     error_centred = runtime.mean_error(scaled_x, mean_x, axis)
-    nearly_centred = np.subtract(scaled_x, mean_x, out=...)
+    nearly_centred = np.subtract(scaled_x, mean_x, out=out[3])
     centred = np.subtract(nearly_centred, error_centred, out=nearly_centred)
     sum_centred = runtime.sum_products(centred, centred, axis)
     mean_centred = sum_centred / n
     scale = 1 / np.sqrt(eps / scale_x / scale_x + mean_centred)
     y1 = np.multiply(centred, scale, out=centred)
-    y2 = np.multiply(weight, y1, out=...)
+    y2 = np.multiply(weight, y1, out=out[0])
     y = np.add(bias, y2, out=y2)
     return y, scale_x, scale, y1
 
 
-def layer_norm_weight_bias_vjp(g, x, weight, bias, scale_x, scale, y1, needs, axis=-1, eps=1e-05):
+def layer_norm_weight_bias_vjp(g, x, weight, bias, scale_x, scale, y1, needs, axis=-1, eps=1e-05, out=(..., ..., ...)):
     """Cotangents of `layer_norm_weight_bias`'s inputs."""
     dx = dweight = dbias = None
     if needs[0]:
         t = np.multiply(g, weight, out=...)
         n = runtime.count(g.shape, axis)
-        u = np.multiply(y1, runtime.sum_products(t, y1, axis) / n, out=...)
+        u = np.multiply(y1, runtime.sum_products(t, y1, axis) / n, out=out[0])
         u = np.subtract(t, u, out=u)
         u = np.subtract(u, runtime.sum_rows(t, axis) / n, out=u)
         dx = runtime.unbroadcast(np.multiply(u, scale / scale_x, out=u), x.shape)
     if needs[1]:
-        dweight = runtime.unbroadcast(np.multiply(g, y1, out=...), weight.shape)
+        dweight = runtime.unbroadcast_product(g, y1, weight.shape)
     if needs[2]:
         dbias = runtime.unbroadcast(g, bias.shape)
     return dx, dweight, dbias
@@ -55,7 +55,7 @@ def layer_norm_weight_bias_jvp(dx, dweight, dbias, x, weight, bias, scale_x, sca
         n = runtime.count(shape, axis)
         t = np.multiply(y1, runtime.sum_products(dx, y1, axis) / n, out=...)
         t = np.subtract(dx, t, out=t)
-        t = np.subtract(t, runtime.sum_rows(np.broadcast_to(dx, shape), axis) / n, out=t)
+        t = np.subtract(t, runtime.sum_rows(runtime.broadcast_to(dx, shape), axis) / n, out=t)
         t = np.multiply(weight, t, out=t)
         terms.append(np.multiply(t, scale / scale_x, out=t))
     if dweight is not None:
@@ -65,37 +65,37 @@ def layer_norm_weight_bias_jvp(dx, dweight, dbias, x, weight, bias, scale_x, sca
     return runtime.total(terms, shape)
 
 
-def layer_norm_weight_and_residuals(x, weight, axis=-1, eps=1e-05):
+def layer_norm_weight_and_residuals(x, weight, axis=-1, eps=1e-05, out=(..., ..., ..., ...)):
     """`layer_norm` where weight is not None and bias is None with what its derivatives reuse."""
     shape = np.broadcast_shapes(x.shape, weight.shape)
-    scale_x = runtime.scale(np.broadcast_to(x, shape), 2, eps, axis)
+    scale_x = runtime.scale(runtime.broadcast_to(x, shape), 2, eps, axis)
     scaled_x = runtime.scaled(x, scale_x)
     sum_x = runtime.sum_rows(scaled_x, axis)
     n = runtime.count(shape, axis)
     mean_x = sum_x / n
     error_centred = runtime.mean_error(scaled_x, mean_x, axis)
-    nearly_centred = np.subtract(scaled_x, mean_x, out=...)
+    nearly_centred = np.subtract(scaled_x, mean_x, out=out[3])
     centred = np.subtract(nearly_centred, error_centred, out=nearly_centred)
     sum_centred = runtime.sum_products(centred, centred, axis)
     mean_centred = sum_centred / n
     scale = 1 / np.sqrt(eps / scale_x / scale_x + mean_centred)
     y1 = np.multiply(centred, scale, out=centred)
-    y = np.multiply(weight, y1, out=...)
+    y = np.multiply(weight, y1, out=out[0])
     return y, scale_x, scale, y1
 
 
-def layer_norm_weight_vjp(g, x, weight, y, scale_x, scale, y1, needs, axis=-1, eps=1e-05):
+def layer_norm_weight_vjp(g, x, weight, y, scale_x, scale, y1, needs, axis=-1, eps=1e-05, out=(..., ..., ...)):
     """Cotangents of `layer_norm_weight`'s inputs."""
     dx = dweight = None
     if needs[0]:
         t = np.multiply(g, weight, out=...)
         n = runtime.count(g.shape, axis)
-        u = np.multiply(y1, runtime.sum_products(g, y, axis) / n, out=...)
+        u = np.multiply(y1, runtime.sum_products(g, y, axis) / n, out=out[0])
         u = np.subtract(t, u, out=u)
         u = np.subtract(u, runtime.sum_rows(t, axis) / n, out=u)
         dx = runtime.unbroadcast(np.multiply(u, scale / scale_x, out=u), x.shape)
     if needs[1]:
-        dweight = runtime.unbroadcast(np.multiply(g, y1, out=...), weight.shape)
+        dweight = runtime.unbroadcast_product(g, y1, weight.shape)
     return dx, dweight, None
 
 
@@ -107,7 +107,7 @@ def layer_norm_weight_jvp(dx, dweight, x, weight, y, scale_x, scale, y1, axis=-1
         n = runtime.count(shape, axis)
         t = np.multiply(y1, runtime.sum_products(dx, y1, axis) / n, out=...)
         t = np.subtract(dx, t, out=t)
-        t = np.subtract(t, runtime.sum_rows(np.broadcast_to(dx, shape), axis) / n, out=t)
+        t = np.subtract(t, runtime.sum_rows(runtime.broadcast_to(dx, shape), axis) / n, out=t)
         t = np.multiply(weight, t, out=t)
         terms.append(np.multiply(t, scale / scale_x, out=t))
     if dweight is not None:
@@ -115,31 +115,31 @@ def layer_norm_weight_jvp(dx, dweight, x, weight, y, scale_x, scale, y1, axis=-1
     return runtime.total(terms, shape)
 
 
-def layer_norm_bias_and_residuals(x, bias, axis=-1, eps=1e-05):
+def layer_norm_bias_and_residuals(x, bias, axis=-1, eps=1e-05, out=(..., ..., ..., ...)):
     """`layer_norm` where weight is None and bias is not None with what its derivatives reuse."""
     shape = np.broadcast_shapes(x.shape, bias.shape)
-    scale_x = runtime.scale(np.broadcast_to(x, shape), 2, eps, axis)
+    scale_x = runtime.scale(runtime.broadcast_to(x, shape), 2, eps, axis)
     scaled_x = runtime.scaled(x, scale_x)
     sum_x = runtime.sum_rows(scaled_x, axis)
     n = runtime.count(shape, axis)
     mean_x = sum_x / n
     error_centred = runtime.mean_error(scaled_x, mean_x, axis)
-    nearly_centred = np.subtract(scaled_x, mean_x, out=...)
+    nearly_centred = np.subtract(scaled_x, mean_x, out=out[3])
     centred = np.subtract(nearly_centred, error_centred, out=nearly_centred)
     sum_centred = runtime.sum_products(centred, centred, axis)
     mean_centred = sum_centred / n
     scale = 1 / np.sqrt(eps / scale_x / scale_x + mean_centred)
     y1 = np.multiply(centred, scale, out=centred)
-    y = np.add(bias, y1, out=...)
+    y = np.add(bias, y1, out=out[0])
     return y, scale_x, scale, y1
 
 
-def layer_norm_bias_vjp(g, x, bias, scale_x, scale, y1, needs, axis=-1, eps=1e-05):
+def layer_norm_bias_vjp(g, x, bias, scale_x, scale, y1, needs, axis=-1, eps=1e-05, out=(..., ..., ...)):
     """Cotangents of `layer_norm_bias`'s inputs."""
     dx = dbias = None
     if needs[0]:
         n = runtime.count(g.shape, axis)
-        t = np.multiply(y1, runtime.sum_products(g, y1, axis) / n, out=...)
+        t = np.multiply(y1, runtime.sum_products(g, y1, axis) / n, out=out[0])
         t = np.subtract(g, t, out=t)
         t = np.subtract(t, runtime.sum_rows(g, axis) / n, out=t)
         dx = runtime.unbroadcast(np.multiply(t, scale / scale_x, out=t), x.shape)
@@ -156,14 +156,14 @@ def layer_norm_bias_jvp(dx, dbias, x, bias, scale_x, scale, y1, axis=-1, eps=1e-
         n = runtime.count(shape, axis)
         t = np.multiply(y1, runtime.sum_products(dx, y1, axis) / n, out=...)
         t = np.subtract(dx, t, out=t)
-        t = np.subtract(t, runtime.sum_rows(np.broadcast_to(dx, shape), axis) / n, out=t)
+        t = np.subtract(t, runtime.sum_rows(runtime.broadcast_to(dx, shape), axis) / n, out=t)
         terms.append(np.multiply(t, scale / scale_x, out=t))
     if dbias is not None:
         terms.append(dbias)
     return runtime.total(terms, shape)
 
 
-def layer_norm_plain_and_residuals(x, axis=-1, eps=1e-05):
+def layer_norm_plain_and_residuals(x, axis=-1, eps=1e-05, out=(..., ..., ..., ...)):
     """`layer_norm` where weight is None and bias is None with what its derivatives reuse."""
     scale_x = runtime.scale(x, 2, eps, axis)
     scaled_x = runtime.scaled(x, scale_x)
@@ -171,7 +171,7 @@ def layer_norm_plain_and_residuals(x, axis=-1, eps=1e-05):
     n = runtime.count(x.shape, axis)
     mean_x = sum_x / n
     error_centred = runtime.mean_error(scaled_x, mean_x, axis)
-    nearly_centred = np.subtract(scaled_x, mean_x, out=...)
+    nearly_centred = np.subtract(scaled_x, mean_x, out=out[0])
     centred = np.subtract(nearly_centred, error_centred, out=nearly_centred)
     sum_centred = runtime.sum_products(centred, centred, axis)
     mean_centred = sum_centred / n
@@ -180,12 +180,12 @@ def layer_norm_plain_and_residuals(x, axis=-1, eps=1e-05):
     return y, scale_x, scale, None
 
 
-def layer_norm_plain_vjp(g, x, y, scale_x, scale, needs, axis=-1, eps=1e-05):
+def layer_norm_plain_vjp(g, x, y, scale_x, scale, needs, axis=-1, eps=1e-05, out=(..., ..., ...)):
     """Cotangents of `layer_norm_plain`'s inputs."""
     dx = None
     if needs[0]:
         n = runtime.count(g.shape, axis)
-        t = np.multiply(y, runtime.sum_products(g, y, axis) / n, out=...)
+        t = np.multiply(y, runtime.sum_products(g, y, axis) / n, out=out[0])
         t = np.subtract(g, t, out=t)
         t = np.subtract(t, runtime.sum_rows(g, axis) / n, out=t)
         dx = np.multiply(t, scale / scale_x, out=t)
@@ -201,15 +201,15 @@ def layer_norm_plain_jvp(dx, x, y, scale_x, scale, axis=-1, eps=1e-05):
     return np.multiply(t, scale / scale_x, out=t)
 
 
-def layer_norm_and_residuals(x, weight=None, bias=None, axis=-1, eps=1e-05):
+def layer_norm_and_residuals(x, weight=None, bias=None, axis=-1, eps=1e-05, out=(..., ..., ..., ...)):
     """`layer_norm` with what its derivatives reuse."""
     if weight is not None and bias is not None:
-        return layer_norm_weight_bias_and_residuals(x, weight, bias, axis, eps)
+        return layer_norm_weight_bias_and_residuals(x, weight, bias, axis, eps, out=out)
     if weight is not None and bias is None:
-        return layer_norm_weight_and_residuals(x, weight, axis, eps)
+        return layer_norm_weight_and_residuals(x, weight, axis, eps, out=out)
     if weight is None and bias is not None:
-        return layer_norm_bias_and_residuals(x, bias, axis, eps)
-    return layer_norm_plain_and_residuals(x, axis, eps)
+        return layer_norm_bias_and_residuals(x, bias, axis, eps, out=out)
+    return layer_norm_plain_and_residuals(x, axis, eps, out=out)
 
 
 def layer_norm(x, weight=None, bias=None, axis=-1, eps=1e-05):
@@ -247,15 +247,15 @@ def layer_norm(x, weight=None, bias=None, axis=-1, eps=1e-05):
     return layer_norm_and_residuals(x, weight, bias, axis, eps)[0]
 
 
-def layer_norm_vjp(g, x, weight, bias, y, scale_x, scale, y1, needs, axis=-1, eps=1e-05):
+def layer_norm_vjp(g, x, weight, bias, y, scale_x, scale, y1, needs, axis=-1, eps=1e-05, out=(..., ..., ...)):
     """Cotangent of `layer_norm`'s inputs."""
     if weight is not None and bias is not None:
-        return layer_norm_weight_bias_vjp(g, x, weight, bias, scale_x, scale, y1, needs, axis, eps)
+        return layer_norm_weight_bias_vjp(g, x, weight, bias, scale_x, scale, y1, needs, axis, eps, out=out)
     if weight is not None and bias is None:
-        return layer_norm_weight_vjp(g, x, weight, y, scale_x, scale, y1, needs, axis, eps)
+        return layer_norm_weight_vjp(g, x, weight, y, scale_x, scale, y1, needs, axis, eps, out=out)
     if weight is None and bias is not None:
-        return layer_norm_bias_vjp(g, x, bias, scale_x, scale, y1, needs, axis, eps)
-    return layer_norm_plain_vjp(g, x, y, scale_x, scale, needs, axis, eps)
+        return layer_norm_bias_vjp(g, x, bias, scale_x, scale, y1, needs, axis, eps, out=out)
+    return layer_norm_plain_vjp(g, x, y, scale_x, scale, needs, axis, eps, out=out)
 
 
 def layer_norm_jvp(dx, dweight, dbias, x, weight, bias, y, scale_x, scale, y1, axis=-1, eps=1e-05):
@@ -272,31 +272,31 @@ def layer_norm_jvp(dx, dweight, dbias, x, weight, bias, y, scale_x, scale, y1, a
 # --- rms_norm ---
 
 
-def rms_norm_weight_and_residuals(x, weight, axis=-1, eps=1e-05):
+def rms_norm_weight_and_residuals(x, weight, axis=-1, eps=1e-05, out=(..., ..., ...)):
     """`rms_norm` where weight is not None with what its derivatives reuse."""
     shape = np.broadcast_shapes(x.shape, weight.shape)
-    scale_x = runtime.scale(np.broadcast_to(x, shape), 2, eps, axis)
+    scale_x = runtime.scale(runtime.broadcast_to(x, shape), 2, eps, axis)
     scaled_x = runtime.scaled(x, scale_x)
     sum_x = runtime.sum_products(scaled_x, scaled_x, axis)
     mean_x = sum_x / runtime.count(shape, axis)
     root_mean_x = 1 / np.sqrt(eps / scale_x / scale_x + mean_x)
-    y1 = np.multiply(scaled_x, root_mean_x, out=...)
+    y1 = np.multiply(scaled_x, root_mean_x, out=out[0])
     y = np.multiply(weight, y1, out=y1)
     return y, scale_x, root_mean_x
 
 
-def rms_norm_weight_vjp(g, x, weight, y, scale_x, root_mean_x, needs, axis=-1, eps=1e-05):
+def rms_norm_weight_vjp(g, x, weight, y, scale_x, root_mean_x, needs, axis=-1, eps=1e-05, out=(..., ...)):
     """Cotangents of `rms_norm_weight`'s inputs."""
     scaled_x = runtime.scaled(x, scale_x)
     y1 = np.multiply(scaled_x, root_mean_x, out=...)
     dx = dweight = None
     if needs[0]:
-        t = np.multiply(g, weight, out=...)
+        t = np.multiply(g, weight, out=out[0])
         u = np.multiply(y1, runtime.sum_products(g, y, axis) / runtime.count(g.shape, axis), out=...)
         t = np.subtract(t, u, out=t)
         dx = runtime.unbroadcast(np.multiply(t, root_mean_x / scale_x, out=t), x.shape)
     if needs[1]:
-        dweight = runtime.unbroadcast(np.multiply(g, y1, out=y1), weight.shape)
+        dweight = runtime.unbroadcast_product(g, y1, weight.shape)
     return dx, dweight
 
 
@@ -316,22 +316,22 @@ def rms_norm_weight_jvp(dx, dweight, x, weight, y, scale_x, root_mean_x, axis=-1
     return runtime.total(terms, shape)
 
 
-def rms_norm_plain_and_residuals(x, axis=-1, eps=1e-05):
+def rms_norm_plain_and_residuals(x, axis=-1, eps=1e-05, out=(..., ..., ...)):
     """`rms_norm` where weight is None with what its derivatives reuse."""
     scale_x = runtime.scale(x, 2, eps, axis)
     scaled_x = runtime.scaled(x, scale_x)
     sum_x = runtime.sum_products(scaled_x, scaled_x, axis)
     mean_x = sum_x / runtime.count(x.shape, axis)
     root_mean_x = 1 / np.sqrt(eps / scale_x / scale_x + mean_x)
-    y = np.multiply(scaled_x, root_mean_x, out=...)
+    y = np.multiply(scaled_x, root_mean_x, out=out[0])
     return y, scale_x, root_mean_x
 
 
-def rms_norm_plain_vjp(g, x, y, scale_x, root_mean_x, needs, axis=-1, eps=1e-05):
+def rms_norm_plain_vjp(g, x, y, scale_x, root_mean_x, needs, axis=-1, eps=1e-05, out=(..., ...)):
     """Cotangents of `rms_norm_plain`'s inputs."""
     dx = None
     if needs[0]:
-        t = np.multiply(y, runtime.sum_products(g, y, axis) / runtime.count(g.shape, axis), out=...)
+        t = np.multiply(y, runtime.sum_products(g, y, axis) / runtime.count(g.shape, axis), out=out[0])
         t = np.subtract(g, t, out=t)
         dx = np.multiply(t, root_mean_x / scale_x, out=t)
     return dx, None
@@ -344,11 +344,11 @@ def rms_norm_plain_jvp(dx, x, y, scale_x, root_mean_x, axis=-1, eps=1e-05):
     return np.multiply(t, root_mean_x / scale_x, out=t)
 
 
-def rms_norm_and_residuals(x, weight=None, axis=-1, eps=1e-05):
+def rms_norm_and_residuals(x, weight=None, axis=-1, eps=1e-05, out=(..., ..., ...)):
     """`rms_norm` with what its derivatives reuse."""
     if weight is not None:
-        return rms_norm_weight_and_residuals(x, weight, axis, eps)
-    return rms_norm_plain_and_residuals(x, axis, eps)
+        return rms_norm_weight_and_residuals(x, weight, axis, eps, out=out)
+    return rms_norm_plain_and_residuals(x, axis, eps, out=out)
 
 
 def rms_norm(x, weight=None, axis=-1, eps=1e-05):
@@ -373,11 +373,11 @@ def rms_norm(x, weight=None, axis=-1, eps=1e-05):
     return rms_norm_and_residuals(x, weight, axis, eps)[0]
 
 
-def rms_norm_vjp(g, x, weight, y, scale_x, root_mean_x, needs, axis=-1, eps=1e-05):
+def rms_norm_vjp(g, x, weight, y, scale_x, root_mean_x, needs, axis=-1, eps=1e-05, out=(..., ...)):
     """Cotangent of `rms_norm`'s inputs."""
     if weight is not None:
-        return rms_norm_weight_vjp(g, x, weight, y, scale_x, root_mean_x, needs, axis, eps)
-    return rms_norm_plain_vjp(g, x, y, scale_x, root_mean_x, needs, axis, eps)
+        return rms_norm_weight_vjp(g, x, weight, y, scale_x, root_mean_x, needs, axis, eps, out=out)
+    return rms_norm_plain_vjp(g, x, y, scale_x, root_mean_x, needs, axis, eps, out=out)
 
 
 def rms_norm_jvp(dx, dweight, x, weight, y, scale_x, root_mean_x, axis=-1, eps=1e-05):

@@ -17,8 +17,9 @@ def reshape(x, shape):
 
 
 def reshape_vjp(g, x, shape):
-    """Adjoint of `reshape`."""
-    return g.reshape(x.shape)
+    """Adjoint of `reshape`. The cotangent lies in memory as x does, so that what follows runs along both."""
+    dx = g.reshape(x.shape)
+    return dx if dx.strides == x.strides or x.flags.c_contiguous else runtime.copy_like(dx, x)
 
 
 def transpose(x, axes=None):

@@ -41,7 +41,7 @@ class Code:
 
     `residuals` are positions in [*inputs, y, *saved]; `reads_values` those of them whose values matter, not their shape
     alone. `forward` names the kernel that returns y and the `saves` intermediates, `costs` what it and
-    vjp cost in multiplications.
+    vjp cost in multiplications, `fills` which of y and the saved of an op on rows can be put into given arrays like x.
     """
 
     op: Op
@@ -54,6 +54,7 @@ class Code:
     forward: str
     chosen: tuple[Chosen, ...] = ()
     costs: tuple[int, int] = (0, 0)
+    fills: tuple[int, ...] = ()
 
     @property
     def series(self) -> dict[str, Series]:
@@ -81,12 +82,13 @@ def assemble(op: Op, chosen: Iterable[Chosen]) -> Code:
         functions.forward,
         tuple(variant.chosen for variant in variants),
         costs_of(op, variants),
+        tuple(sorted(frozenset().union(*(variant.filled for variant in variants)))),
     )
 
 
 def costs_of(op: Op, variants: list[Variant]) -> tuple[int, int]:
-    """What forward and vjp of an elementwise op cost on a large array, in multiplications; 0 for other ops."""
-    if not op.maps_elements:
+    """What forward and vjp of an op on elements or rows cost, in multiplications of an array; 0 for other ops."""
+    if not op.maps_elements and not op.row_axis:
         return 0, 0
     return min(variant.cost for variant in variants), min(variant.vjp_cost for variant in variants)
 

@@ -13,7 +13,7 @@ from functools import cached_property
 
 import sympy
 
-from nngrad.codegen.cost import MEMORY_COST, graph_cost
+from nngrad.codegen.cost import kernel_cost
 from nngrad.codegen.derive import Derivatives, derive
 from nngrad.codegen.forms import Search
 from nngrad.codegen.guards import guarded, used_always
@@ -33,6 +33,7 @@ KEEPING_INTEGERS = {
 KEEPING_INTEGERS_CALLS = {"np.abs", "np.sign", "np.maximum", "np.minimum", "runtime.power"}
 
 
+INDEXING = ("take", "one_hot", "minus_one_hot")
 _SHAPE_VARIABLE = re.compile(r"(?<![\w.])shape\b(?!\s*=)")
 
 
@@ -66,7 +67,8 @@ class Bodies:
 @dataclass
 class Variant:
     """One formula of an op on its way to code. `used` and `read` collect the residuals that its derivatives take,
-    `cost` and `vjp_cost` what its kernels cost, in multiplications of an array.
+    `cost` and `vjp_cost` what its kernels cost, in multiplications of an array, `filled` which of forward's results can
+    go into given arrays.
 
     `chosen` and `slopes` are as `slopes.with_slopes` gives them.
     """
@@ -79,6 +81,7 @@ class Variant:
     keeps_integers: bool = False
     cost: int = 0
     vjp_cost: int = 0
+    filled: set[int] = field(default_factory=set)
 
     @property
     def derivatives(self) -> Derivatives:
@@ -183,7 +186,7 @@ class Variant:
         graph.names = {node: name for node, name in graph.names.items() if name != "y" or node == nodes[0]}
         self.keeps_integers = all(_keeps_integers(node) for node in graph.nodes)
         order = ["y", *saved]
-        self.cost = round(MEMORY_COST + graph_cost(graph, nodes))
+        self.cost = kernel_cost(graph, nodes)
         writer = self._forward_writer(graph, nodes, ["y", *(value.name for value in kept)], order)
         writer.write([node for node in sorted(ancestors(graph, *nodes)) if kept or node != nodes[0]])
         result = writer.final(nodes[0])
@@ -206,7 +209,7 @@ class Variant:
         graph = self._bare_graph({})
         nodes = ordinary.built(graph, self.output)[: None if kept else 1]
         graph, nodes = guarded(graph, nodes)
-        self.cost = min(self.cost, round(MEMORY_COST + graph_cost(graph, nodes)))
+        self.cost = min(self.cost, kernel_cost(graph, nodes))
         writer = self._forward_writer(graph, nodes, ["y", *(value.name for value in kept)], order)
         writer.write([node for node in sorted(ancestors(graph, *nodes)) if kept or node != nodes[0]])
         made = {label: writer.final(node) for label, node in writer.outputs}
@@ -218,19 +221,25 @@ class Variant:
     def _forward_writer(self, graph: Graph, nodes: list[int], labels: list[str], order: list[str]) -> NumpyWriter:
         """What writes the forward kernel; its results have the labels, and are returned in the order."""
         carrier = next(one.name for one in self.op.inputs if one.differentiable)
-        places = self._places(nodes, [order.index(label) for label in labels], len(order))
+        positions = [order.index(label) for label in labels]
+        places = self._places(graph, nodes, positions, len(order))
+        self.filled |= {place for node, place in zip(nodes, positions, strict=True) if node in places}
         outputs = list(zip(labels, nodes, strict=True))
         writer = NumpyWriter(graph, outputs, self.input_shape, f"{carrier}.dtype", self._taken(graph), places=places)
         writer.plan([(None, sorted(ancestors(graph, *nodes)))])
         return writer
 
-    def _places(self, nodes: list[int], positions: Iterable[int], count: int) -> dict[int, str]:
-        """Where an elementwise kernel puts these of its `count` results: into `out`, which by default is new arrays."""
-        if not self.op.maps_elements or len(set(nodes)) < len(nodes):
+    def _places(self, graph: Graph, nodes: list[int], positions: Iterable[int], count: int) -> dict[int, str]:
+        """Where a kernel on elements or rows puts these of its `count` results: into `out`, by default new arrays.
+
+        Of one on rows, those that are like the first input.
+        """
+        if not (self.op.maps_elements or self.op.row_axis) or len(set(nodes)) < len(nodes):
             return {}
-        if count == 1:
-            return {nodes[0]: "out"}
-        return {node: f"out[{position}]" for node, position in zip(nodes, positions, strict=True)}
+        found = dict(zip(nodes, positions, strict=True))
+        if self.op.row_axis:
+            found = {node: place for node, place in found.items() if graph.is_like_inputs(node)}
+        return {node: "out" if count == 1 else f"out[{place}]" for node, place in found.items()}
 
     def _finished(self, result: str) -> str:
         """The result without the dropped axis, and reduced if it is a loss."""
@@ -247,9 +256,7 @@ class Variant:
 
     def _index_lines(self, graph: Graph, namespace: str = "np") -> list[str]:
         """An index has no axis of its own: it is given one of length 1."""
-        indices = [
-            (graph.nodes[node.args[-1]].detail, node.axis) for node in graph.nodes if node.op in ("take", "one_hot")
-        ]
+        indices = [(graph.nodes[node.args[-1]].detail, node.axis) for node in graph.nodes if node.op in INDEXING]
         return [f"{name} = {namespace}.expand_dims({name}, {axis})" for name, axis in dict.fromkeys(indices)]
 
     def _kept_lines(self, graph: Graph, shape: str, names: set[str]) -> list[str]:
@@ -273,7 +280,8 @@ class Variant:
 
     def _cotangent_graph(self, known: dict[Value, str], smooth: bool = False) -> tuple[Graph, list[int]]:
         derivatives = self.derivatives
-        sources = self.saved_sources | ({self.cotangent: frozenset([self.cotangent])} if self.is_loss else {})
+        may_be_number = self.is_loss and not self.axis
+        sources = self.saved_sources | ({self.cotangent: frozenset([self.cotangent])} if may_be_number else {})
         forms = (derivatives if smooth else self.chosen).vjp.values()
         return self._graph({**known, derivatives.cotangent: self.cotangent}, forms, smooth, **sources)
 
@@ -288,15 +296,19 @@ class Variant:
         graph, nodes = self._cotangent_graph(self._residuals())
         shape = self.full_shape
         outputs = [(f"d{name}", node) for name, node in zip(self.inputs, nodes, strict=True)]
-        self.vjp_cost = round(MEMORY_COST + graph_cost(graph, nodes))
+        self.vjp_cost = kernel_cost(graph, nodes)
         names = [one.name for one in self.op.inputs]
-        places = self._places(nodes, map(names.index, self.inputs), len(names))
+        places = self._places(graph, nodes, map(names.index, self.inputs), len(names))
+        if self.op.row_axis:
+            places = {node: place for node, place in places.items() if node == nodes[0] and self.inputs[0] == names[0]}
+        summed = set(nodes) - set(places) if self.op.row_axis and len(self.broadcasting) > 1 else set()
         writer = NumpyWriter(graph, outputs, shape, f"{self.cotangent}.dtype", self._taken(graph), places=places)
 
         def result(name: str, node: int) -> str:
-            return self._cotangent(
-                graph, node, name, writer.final(node), "runtime.unbroadcast({}, {}.shape)", "np.zeros_like({})"
-            )
+            product, fitted = writer.final(node), "runtime.unbroadcast({}, {}.shape)"
+            if node in summed and (factors := writer.factors(node)):
+                product, fitted = ", ".join(factors), "runtime.unbroadcast_product({}, {}.shape)"
+            return self._cotangent(graph, node, name, product, fitted, "np.zeros_like({})")
 
         body = self._cotangent_statements(writer, outputs, result)
         lines = [*self._kept_lines(graph, shape, {self.cotangent, self.output.name}), *self._index_lines(graph), *body]
@@ -337,7 +349,7 @@ class Variant:
         graph, nodes = self._tangent_graph(self._residuals())
         shape = self.input_shape
         outputs = [(f"dy_{name}", node) for name, node in zip(self.inputs, nodes, strict=True)]
-        places = self._places(nodes, [0], 1) if len(self.op.inputs) == 1 else {}
+        places = self._places(graph, nodes, [0], 1) if len(self.op.inputs) == 1 else {}
         writer = NumpyWriter(graph, outputs, shape, f"d{self.inputs[0]}.dtype", self._taken(graph), places=places)
         body = self._tangent_statements(
             writer, graph, outputs, "np.zeros_like({})", f"runtime.total(terms, {self._output_shape})"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sympy
+
 from nngrad.codegen.forms import DECAYED_COST, SAVED_COST, SERIES_COST, WHERE_COST
 from nngrad.codegen.guards import guarded
 from nngrad.codegen.infix import ancestors
@@ -12,9 +14,17 @@ from nngrad.codegen.vocabulary import WORD_OF
 CALL_COSTS = {word.numpy: word.cost for word in WORD_OF.values() if word.numpy} | {
     "runtime.decayed": DECAYED_COST,
     "runtime.near_zero": SERIES_COST,
+    "runtime.exp_shifted": WORD_OF[sympy.exp].cost,
 }
+READING_ROWS = ("reduce", "shift", "scale", "mean_error")
 MASK_COST, DIVISION_COST = 0.5, 2.0
 MEMORY_COST = 3.0  # reading a large array and writing another, which are in no cache
+
+
+def kernel_cost(graph: Graph, outputs: list[int]) -> int:
+    """Time of a kernel on a large array; 0 for one that has nothing to compute."""
+    cost = graph_cost(graph, outputs)
+    return round(MEMORY_COST + cost) if cost else 0
 
 
 def graph_cost(graph: Graph, outputs: list[int]) -> float:
@@ -23,8 +33,10 @@ def graph_cost(graph: Graph, outputs: list[int]) -> float:
 
 
 def _node_cost(node: Node) -> float:
-    """Time of one operation."""
-    if not node.is_full or node.op == "argument":
+    """Time of one operation. Of those on rows only such count as read arrays of full size."""
+    if node.op in READING_ROWS:
+        return 1.0
+    if not node.is_full or node.op in ("argument", "broadcast"):
         return 0.0
     if node.is_bool:
         return MASK_COST

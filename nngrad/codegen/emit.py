@@ -111,6 +111,7 @@ def render(package: Package) -> dict[str, str]:
     write("tiles.py", "tiles.py.j2")
     write("runtime.py", "runtime.py.j2", approximations=approximate.source())
     if package.builtin:
+        write("rows.py", "rows.py.j2")
         for home, (module, title) in HOMES.items():
             own = [code for code in package.codes if code.op.home == home]
             template = f"{module}.py.j2" if home in ("structural", "contraction") else "kernels.py.j2"
@@ -270,7 +271,14 @@ def listed(names) -> str:
 def entry_of(code: Code) -> str:
     """An op's row in the table."""
     return _record(
-        code.op, code.forward, code.saves, code.residuals, code.reads_values, code.keeps_integers, code.costs
+        code.op,
+        code.forward,
+        code.saves,
+        code.residuals,
+        code.reads_values,
+        code.keeps_integers,
+        code.costs,
+        code.fills,
     )
 
 
@@ -281,7 +289,7 @@ def record_of(op: Op) -> str:
     return _record(op, op.name, 0, residuals, (), True)
 
 
-def _record(op: Op, forward: str, saves: int, residuals, reads, keeps: bool, costs=(0, 0)) -> str:
+def _record(op: Op, forward: str, saves: int, residuals, reads, keeps: bool, costs=(0, 0), fills=()) -> str:
     name = op.name
     params = {
         param.name: default_source(param.default) if param.default is not REQUIRED else "..." for param in op.params
@@ -299,6 +307,8 @@ def _record(op: Op, forward: str, saves: int, residuals, reads, keeps: bool, cos
         f"vjp={name}_vjp", f"jvp={name}_jvp", f"pullback=rules.{name}_pullback",
         f"pushforward=rules.{name}_pushforward", f"cost={costs[0]}", f"vjp_cost={costs[1]}",
     ]  # fmt: skip
+    if op.row_axis:
+        fields += [f"axis={quoted(op.row_axis)}", f"fills={_tuple(map(str, fills))}"]
     return "Op(\n" + "".join(f"    {one},\n" for one in fields) + ")"
 
 

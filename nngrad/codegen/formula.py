@@ -133,6 +133,13 @@ class Op:
         return self.family == "elementwise" and self.home != "loss"
 
     @property
+    def row_axis(self) -> str:
+        """The parameter that says along which axis rows lie, if all formulas reduce along that one."""
+        axes = frozenset().union(*(formula.axes for formula in self.formulas))
+        own = [param.name for param in self.params if param.name in axes]
+        return own[0] if len(axes) == len(own) == 1 and all(formula.axes for formula in self.formulas) else ""
+
+    @property
     def is_word(self) -> bool:
         """Whether the op is no more than a word of the language, so that its derivative was written, not derived."""
         if self.family == "contraction":

@@ -58,9 +58,10 @@ class Node:
 
     `op` is 'argument', 'number', 'parameter', 'constant', 'count', 'call' (of `detail`, a ufunc or helper), 'add',
     'subtract', 'multiply', 'divide', 'negative', 'compare' and 'logic' (`detail` is the operator), 'where', 'reduce'
-    (`detail` is the kind), 'test' (of `detail`, a ufunc that gives truth values), 'take', 'one_hot', 'others',
-    'broadcast', 'as_float', or a function of rows: 'shift',
-    'scale', 'scaled' (an array divided by its scale), 'mean_error', 'log_excess' and 'deviation'.
+    (`detail` is the kind), 'test' (of `detail`, a ufunc that gives truth values), 'take', 'one_hot', 'minus_one_hot',
+    'others', 'broadcast', 'as_float', or a function of rows: 'shift',
+    'scale', 'scaled' (an array divided by its scale), 'mean_error', 'log_excess' (of a sum, its terms and the largest)
+    and 'deviation'.
     """
 
     op: str
@@ -116,6 +117,11 @@ class Graph:
         """The tensors that broadcast against each other (an index does not)."""
         return frozenset(value.name for value in self.formula.inputs) - self.formula.indices
 
+    def is_like_inputs(self, node: int) -> bool:
+        """Whether a node is computed here, and has the shape and dtype of the inputs."""
+        made = self.nodes[node]
+        return made.op != "argument" and made.is_full and not made.is_bool and made.sources >= self.all_sources
+
     # --- nodes --------------------------------------------------------------------------------------------------------
 
     def node(self, op: str, *args: int, detail: str = "", axis: str = "", **shape) -> int:
@@ -170,7 +176,7 @@ class Graph:
             return self.node("call", *map(self.build, expr.args), detail="runtime.decayed")
         if isinstance(expr, Indicator):
             condition = self.condition(expr.args[0])
-            return self.node("as_float", condition) if self.smooth else condition
+            return self.node("as_float", condition) if self.smooth or self.formula.axes else condition
         if isinstance(expr, NearZero):
             series = self.node("constant", detail=expr.args[1].name)
             return self.node("call", series, self.build(expr.args[0]), detail="runtime.near_zero")
@@ -187,8 +193,7 @@ class Graph:
         if isinstance(expr, RowShift | RowScale | MeanError):
             return self._of_rows(expr)
         if isinstance(expr, LogExcess):
-            total, elements = self.build(expr.args[0]), self.full(self.build(expr.args[2]))
-            return self.node("log_excess", total, elements, axis=expr.args[1].name, reduced=self.nodes[total].reduced)
+            return self._log_excess(*expr.args)
         if type(expr) in WORD_OF:
             return self._word(expr)
         raise SpecError(f"{expr.func} has no NumPy form", "write the formula in words of the language")
@@ -235,6 +240,16 @@ class Graph:
         op = {RowShift: "shift", RowScale: "scale", MeanError: "mean_error"}[type(expr)]
         return self.node(op, inside, *numbers, axis=axis, reduced=self.nodes[inside].reduced | {axis})
 
+    def _log_excess(self, total, axis, exponential) -> int:
+        """The largest exponential is that of the largest exponent, which is known where they were computed."""
+        total, elements = self.build(total), self.full(self.build(exponential))
+        made, reduced = self.nodes[elements], self.nodes[total].reduced
+        inside = made.args[0] if made.detail == "runtime.exp_shifted" else elements
+        largest = self.node("reduce", inside, detail="max", axis=axis.name, reduced=reduced, frozen=True)
+        if inside != elements:
+            largest = self.node("call", largest, made.args[1], detail="runtime.exp_shifted")
+        return self.node("log_excess", total, elements, largest, axis=axis.name, reduced=reduced)
+
     def full(self, node: int) -> int:
         """The node broadcast against all inputs, so that a reduction sees every element."""
         if self.nodes[node].sources >= self.all_sources and not self.nodes[node].reduced:
@@ -271,7 +286,12 @@ class Graph:
     def _chain(self, terms) -> int:
         total = terms[0][1]
         for negative, node in terms[1:]:
-            total = self.node("subtract" if negative else "add", total, node)
+            if negative and self.nodes[node].op == "one_hot" and self.is_like_inputs(total) and not self.smooth:
+                index, axis = self.nodes[node].args[0], self.nodes[node].axis
+                shape = {"sources": self.all_sources, "reduced": frozenset()}
+                total = self.node("minus_one_hot", total, index, axis=axis, **shape)
+            else:
+                total = self.node("subtract" if negative else "add", total, node)
         return total
 
     def _product(self, expr) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from nngrad.codegen.infix import ATOM, INFIX, LONGEST_EXPRESSION, NAMES, Writer, blocks_of, uses_of
+from nngrad.codegen.infix import INFIX, LONGEST_EXPRESSION, NAMES, Writer, blocks_of, uses_of
 from nngrad.codegen.lower import REDUCTIONS, Node
 
 EXTREMA = ("np.maximum", "np.minimum")
@@ -21,13 +21,14 @@ def is_ufunc(node: Node) -> bool:
 
 def is_amendment(node: Node) -> bool:
     """Whether a node's result may be its first operand's array."""
-    return node.op == "call" and node.detail == "runtime.decayed"
+    return node.detail == "runtime.decayed" or node.op == "minus_one_hot"
 
 
 def ufunc_name(node: Node) -> str:
     return node.detail if node.op == "call" else f"np.{node.op}"
 
 
+TAKING_OUT = ("runtime.exp_shifted", "deviation", "as_float")
 ROW_REDUCTIONS = {"sum": "runtime.sum_rows", "max": "runtime.max_rows"}
 
 
@@ -79,8 +80,9 @@ class NumpyWriter(Writer):
     def _take_place_early(self, node: int) -> None:
         """Work where a result belongs from the start: what it is made of in place goes there too."""
         place, made = self.places.pop(node), self.graph.nodes[node]
-        while self.is_statement(self.graph.nodes[node]):
-            dying = [arg for arg in self.graph.nodes[node].args if self._may_become(arg, node, made)]
+        while self.is_statement(at := self.graph.nodes[node]) or is_amendment(at):
+            operands = at.args[:1] if is_amendment(at) else at.args
+            dying = [arg for arg in operands if self._may_become(arg, node, made)]
             if not dying:
                 break
             self.becomes[node], node = min(dying), min(dying)
@@ -89,7 +91,7 @@ class NumpyWriter(Writer):
     def _may_become(self, operand: int, node: int, made: Node) -> bool:
         """Whether an operand is an array like the result `made`, and is used by the node for the last time."""
         one = self.graph.nodes[operand]
-        is_like = self.is_statement(one) and (one.sources, one.reduced) == (made.sources, made.reduced)
+        is_like = self.takes_out(one) and (one.sources, one.reduced) == (made.sources, made.reduced)
         dies = self.last_use.get(operand) == self.position[node]
         return is_like and dies and operand not in self.places and not self.is_inline(operand)
 
@@ -146,7 +148,10 @@ class NumpyWriter(Writer):
         if self.is_statement(node):
             out = self.variables[buffer] if buffer is not None else self.places.get(position, "...")
             return f"{self._called(node)}({', '.join(self.text(arg) for arg in node.args)}, out={out})"
-        return self.source(position)[0]
+        source = self.source(position)[0]
+        if position in self.places and self.takes_out(node) and not is_amendment(node):
+            return f"{source[:-1]}, out={self.places[position]})"
+        return source
 
     def _called(self, node: Node) -> str:
         """The ufunc, or the runtime's version of it for an array and a number."""
@@ -162,6 +167,12 @@ class NumpyWriter(Writer):
         node = self.graph.nodes[position]
         self.here = self.position[position]
         return self.expression(position, self._buffer(position) if self.is_statement(node) else None)
+
+    def factors(self, position: int) -> list[str]:
+        """The sources of the arrays whose product a result is, if it is one that has no variable."""
+        node = self.graph.nodes[position]
+        is_product = node.op == "multiply" and all(self.graph.nodes[arg].is_full for arg in node.args)
+        return [self.text(arg) for arg in node.args] if is_product and position not in self.variables else []
 
     def _amended(self, node: Node) -> int | None:
         """The variable whose array a node gives on, mostly unchanged."""
@@ -218,6 +229,11 @@ class NumpyWriter(Writer):
         """Whether a node's operation is called with `out=`, not written infix."""
         return node.is_full and is_ufunc(node)
 
+    def takes_out(self, node: Node) -> bool:
+        """Whether a node's result can be put into a given array, perhaps as that of its operand."""
+        takes = is_ufunc(node) or is_amendment(node) or node.op in TAKING_OUT or node.detail in TAKING_OUT
+        return node.is_full and takes
+
     def call(self, node: Node) -> str:
         args = [self.text(arg) for arg in node.args if arg not in self.products]
         if is_amendment(node) and not self._is_dying(node.args[0]):
@@ -239,16 +255,24 @@ class NumpyWriter(Writer):
             return f"np.take_along_axis({args[0]}, {args[1]}, {node.axis})"
         if node.op == "one_hot":
             return f"runtime.one_hot({args[0]}, {self.shape}, {node.axis}, {self.dtype})"
-        if node.op in ("shift", "scale", "scaled", "mean_error", "log_excess", "deviation"):
+        if node.op == "shift":
+            return f"runtime.shift({', '.join([args[0], node.axis, *self._maxima_of(node)])})"
+        if node.op in ("scale", "scaled", "mean_error", "minus_one_hot", "log_excess", "deviation"):
             return f"runtime.{node.op}({', '.join([*args, *([node.axis] if node.axis else [])])})"
         if node.op == "others":
             return f"runtime.product_of_others({args[0]}, {node.axis})"
         if node.op == "broadcast":
-            return f"np.broadcast_to({args[0]}, {self.shape})"
+            return f"runtime.broadcast_to({args[0]}, {self.shape})"
         if node.op == "test":
             return f"{node.detail}({args[0]})"
         if node.op == "as_float":
-            return f"{self.text(node.args[0], ATOM)}.astype({self.dtype})"
+            return f"runtime.as_float({args[0]}, {self.dtype})"
         name = ufunc_name(node)
         call = f"{name}({', '.join(args)})"
         return f"float({call})" if node.is_scalar else call
+
+    def _maxima_of(self, node: Node) -> list[str]:
+        """The variable that has the largest elements of a node's rows, if there is one already."""
+        wanted = ("reduce", "max", node.args, node.axis)
+        made = ((name, self.graph.nodes[other]) for other, name in self.variables.items())
+        return [name for name, other in made if (other.op, other.detail, other.args, other.axis) == wanted]

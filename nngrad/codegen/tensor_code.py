@@ -71,8 +71,8 @@ class TensorWriter(Writer):
             data = [self.text(arg, ATOM) + ("" if self.graph.nodes[arg].is_scalar else ".data") for arg in node.args]
             return f"runtime.mean_error({', '.join(data)}, {node.axis})"
         if node.op == "log_excess":
-            total, elements = (self.text(arg, ATOM) for arg in node.args)
-            return f"ops.log({total} / np.maximum.reduce({elements}.data, {node.axis}, keepdims=True))"
+            total, _, largest = (self.text(arg, ATOM) for arg in node.args)
+            return f"ops.log({total} / {largest})"
         if node.op == "reduce":
             frozen = ".detach()" if node.frozen else ""
             return f"ops.{node.detail}({listed}, axis={node.axis}, keepdims=True){frozen}"

@@ -23,6 +23,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from unittest import mock
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -49,8 +50,9 @@ class Reader:
         """The page as it should be."""
         before, modules = list(sys.path), set(sys.modules)
         sys.path.insert(0, str(self.folder))
+        kept = mock.patch.dict(os.environ, NNGRAD_CACHE=str(self.folder / "cache"))  # by `nngrad.define`
         try:
-            with contextlib.chdir(self.folder):
+            with contextlib.chdir(self.folder), kept:
                 return BLOCK.sub(self.block, self.page.read_text(encoding="utf-8"))
         finally:
             sys.path[:] = before

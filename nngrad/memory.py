@@ -32,10 +32,6 @@ class Memory:
         self.leaf = False
 
 
-# glibc gives freed memory back to the system from a threshold on that grows with the largest block that was freed, up
-# to 32 MiB. Steps that free large arrays would get them back page by page; a block that nobody writes to costs nothing.
-np.empty(31 << 20, np.uint8)
-
 OUTDATED = Memory(rebased=math.inf)  # the memory of Tensors that no op shall accept
 
 

@@ -26,9 +26,9 @@ def relu(x, out=...):
     return runtime.maximum(x, 0, out=out)
 
 
-def relu_vjp(g, x):
+def relu_vjp(g, x, out=...):
     """Cotangent of `relu`'s input."""
-    return runtime.where(x <= 0, 0, g)
+    return runtime.where(x <= 0, 0, g, out=out)
 
 
 relu_jvp = relu_vjp  # the Jacobian is symmetric
@@ -54,11 +54,11 @@ def relu6(x, out=...):
     return runtime.minimum(maximum_x, 6, out=maximum_x)
 
 
-def relu6_vjp(g, x):
+def relu6_vjp(g, x, out=...):
     """Cotangent of `relu6`'s input."""
     maximum_x = runtime.maximum(x, 0, out=...)
     t = runtime.where(x <= 0, 0, g)
-    return runtime.where(maximum_x >= 6, 0, t)
+    return runtime.where(maximum_x >= 6, 0, t, out=out)
 
 
 relu6_jvp = relu6_vjp  # the Jacobian is symmetric
@@ -67,7 +67,7 @@ relu6_jvp = relu6_vjp  # the Jacobian is symmetric
 # --- prelu ---
 
 
-def prelu(x, weight):
+def prelu(x, weight, out=...):
     """Parametric rectified linear unit (He et al. 2015).
 
     Formula:
@@ -82,19 +82,19 @@ def prelu(x, weight):
     Rounding error in float32, simulated: y 0.49, dx 0, dweight 0 ulp.
     """
     t = np.multiply(weight, x, out=...)
-    return runtime.where(x > 0, x, t)
+    return runtime.where(x > 0, x, t, out=out)
 
 
-def prelu_vjp(g, x, weight, needs):
+def prelu_vjp(g, x, weight, needs, out=(..., ...)):
     """Cotangents of `prelu`'s inputs."""
     mask = x > 0
     dx = dweight = None
     if needs[0]:
         t = np.multiply(g, weight, out=...)
-        dx = runtime.unbroadcast(runtime.where(mask, g, t), x.shape)
+        dx = runtime.unbroadcast(runtime.where(mask, g, t, out=out[0]), x.shape)
     if needs[1]:
         t = np.multiply(g, x, out=...)
-        dweight = runtime.unbroadcast(runtime.where(mask, 0, t), weight.shape)
+        dweight = runtime.unbroadcast(runtime.where(mask, 0, t, out=out[1]), weight.shape)
     return dx, dweight
 
 
@@ -194,7 +194,7 @@ def gate_jvp(dx1, dx2, x1, x2, slope_x1, slope_x2):
 # --- threshold ---
 
 
-def threshold(x, threshold, value):
+def threshold(x, threshold, value, out=...):
     """x above the threshold, the value elsewhere.
 
     Formula:
@@ -207,12 +207,12 @@ def threshold(x, threshold, value):
     Residuals: x.
     Rounding error in float32, simulated: y 0, dx 0 ulp.
     """
-    return runtime.where(x <= threshold, value, x)
+    return runtime.where(x <= threshold, value, x, out=out)
 
 
-def threshold_vjp(g, x, threshold, value):
+def threshold_vjp(g, x, threshold, value, out=...):
     """Cotangent of `threshold`'s input."""
-    return runtime.where(x <= threshold, 0, g)
+    return runtime.where(x <= threshold, 0, g, out=out)
 
 
 threshold_jvp = threshold_vjp  # the Jacobian is symmetric
@@ -221,7 +221,7 @@ threshold_jvp = threshold_vjp  # the Jacobian is symmetric
 # --- leaky_relu ---
 
 
-def leaky_relu(x, negative_slope=0.01):
+def leaky_relu(x, negative_slope=0.01, out=...):
     """Leaky rectified linear unit (Maas et al. 2013).
 
     Formula:
@@ -235,13 +235,13 @@ def leaky_relu(x, negative_slope=0.01):
     Rounding error in float32, simulated: y 0.8, dx 0.24 ulp.
     """
     t = np.multiply(x, negative_slope, out=...)
-    return runtime.where(x > 0, x, t)
+    return runtime.where(x > 0, x, t, out=out)
 
 
-def leaky_relu_vjp(g, x, negative_slope=0.01):
+def leaky_relu_vjp(g, x, negative_slope=0.01, out=...):
     """Cotangent of `leaky_relu`'s input."""
     t = np.multiply(g, negative_slope, out=...)
-    return runtime.where(x > 0, g, t)
+    return runtime.where(x > 0, g, t, out=out)
 
 
 leaky_relu_jvp = leaky_relu_vjp  # the Jacobian is symmetric
@@ -250,7 +250,7 @@ leaky_relu_jvp = leaky_relu_vjp  # the Jacobian is symmetric
 # --- elu ---
 
 
-def elu(x, alpha=1.0):
+def elu(x, alpha=1.0, out=...):
     """Exponential linear unit (Clevert et al. 2016).
 
     Formula:
@@ -266,16 +266,16 @@ def elu(x, alpha=1.0):
     t = runtime.minimum(x, 0, out=...)
     expm1_x = np.expm1(t, out=t)
     t = np.multiply(expm1_x, alpha, out=expm1_x)
-    return runtime.where(x > 0, x, t)
+    return runtime.where(x > 0, x, t, out=out)
 
 
-def elu_vjp(g, x, alpha=1.0):
+def elu_vjp(g, x, alpha=1.0, out=...):
     """Cotangent of `elu`'s input."""
     t = runtime.minimum(x, 0, out=...)
     t = np.exp(t, out=t)
     t = np.multiply(g, t, out=t)
     t = np.multiply(t, alpha, out=t)
-    return runtime.where(x > 0, g, t)
+    return runtime.where(x > 0, g, t, out=out)
 
 
 elu_jvp = elu_vjp  # the Jacobian is symmetric
@@ -301,8 +301,8 @@ def selu(x, out=...):
     t = runtime.minimum(x, 0, out=...)
     expm1_x = np.expm1(t, out=t)
     t = np.multiply(expm1_x, 1.6732632423543772, out=expm1_x)
-    u = runtime.where(x > 0, x, t)
-    return np.multiply(u, 1.0507009873554805, out=out)
+    u = runtime.where(x > 0, x, t, out=out)
+    return np.multiply(u, 1.0507009873554805, out=u)
 
 
 def selu_vjp(g, x, out=...):
@@ -310,8 +310,8 @@ def selu_vjp(g, x, out=...):
     t = runtime.minimum(x, 0, out=...)
     t = np.exp(t, out=t)
     t = np.multiply(t, 1.7580993408473768, out=t)
-    u = runtime.where(x > 0, 1.0507009873554805, t)
-    return np.multiply(g, u, out=out)
+    u = runtime.where(x > 0, 1.0507009873554805, t, out=out)
+    return np.multiply(g, u, out=u)
 
 
 selu_jvp = selu_vjp  # the Jacobian is symmetric
@@ -320,7 +320,7 @@ selu_jvp = selu_vjp  # the Jacobian is symmetric
 # --- celu ---
 
 
-def celu(x, alpha=1.0):
+def celu(x, alpha=1.0, out=...):
     """Continuously differentiable exponential linear unit (Barron 2017).
 
     Formula:
@@ -338,17 +338,17 @@ def celu(x, alpha=1.0):
     u = runtime.where(mask, 0, t)
     expm1_x = np.expm1(u, out=u)
     t = np.multiply(expm1_x, alpha, out=expm1_x)
-    return runtime.where(mask, x, t)
+    return runtime.where(mask, x, t, out=out)
 
 
-def celu_vjp(g, x, alpha=1.0):
+def celu_vjp(g, x, alpha=1.0, out=...):
     """Cotangent of `celu`'s input."""
     mask = x > 0
     t = np.divide(x, alpha, out=...)
     u = runtime.where(mask, 0, t)
     u = np.exp(u, out=u)
     u = np.multiply(g, u, out=u)
-    return runtime.where(mask, g, u)
+    return runtime.where(mask, g, u, out=out)
 
 
 celu_jvp = celu_vjp  # the Jacobian is symmetric
@@ -820,7 +820,7 @@ TANHSHRINK_Y_NEAR_ZERO = runtime.Series(
 )
 
 
-def tanhshrink(x):
+def tanhshrink(x, out=...):
     """x - tanh(x).
 
     Formula:
@@ -837,7 +837,7 @@ def tanhshrink(x):
     u = runtime.near_zero(TANHSHRINK_Y_NEAR_ZERO, x)
     tanh_x = np.tanh(x, out=...)
     v = np.subtract(x, tanh_x, out=tanh_x)
-    return runtime.where(t < 1, u, v)
+    return runtime.where(t < 1, u, v, out=out)
 
 
 def tanhshrink_vjp(g, x, out=...):
@@ -853,7 +853,7 @@ tanhshrink_jvp = tanhshrink_vjp  # the Jacobian is symmetric
 # --- hardtanh ---
 
 
-def hardtanh(x, min_val=-1.0, max_val=1.0):
+def hardtanh(x, min_val=-1.0, max_val=1.0, out=...):
     """x between min_val and max_val, constant outside (Collobert 2004); its derivative at the bounds is 0.
 
     Formula:
@@ -867,13 +867,13 @@ def hardtanh(x, min_val=-1.0, max_val=1.0):
     Rounding error in float32, simulated: y 0, dx 0 ulp.
     """
     t = np.minimum(max_val, x, out=...)
-    return runtime.where(x <= min_val, min_val, t)
+    return runtime.where(x <= min_val, min_val, t, out=out)
 
 
-def hardtanh_vjp(g, x, min_val=-1.0, max_val=1.0):
+def hardtanh_vjp(g, x, min_val=-1.0, max_val=1.0, out=...):
     """Cotangent of `hardtanh`'s input."""
     t = runtime.where(x >= max_val, 0, g)
-    return runtime.where(x <= min_val, 0, t)
+    return runtime.where(x <= min_val, 0, t, out=out)
 
 
 hardtanh_jvp = hardtanh_vjp  # the Jacobian is symmetric
@@ -882,7 +882,7 @@ hardtanh_jvp = hardtanh_vjp  # the Jacobian is symmetric
 # --- hardsigmoid ---
 
 
-def hardsigmoid(x):
+def hardsigmoid(x, out=...):
     """Piecewise linear logistic function (Courbariaux et al. 2015); its derivative at -3 and 3 is 0.
 
     Formula:
@@ -898,14 +898,14 @@ def hardsigmoid(x):
     t = np.add(x, 3, out=...)
     t = np.divide(t, 6, out=t)
     u = runtime.where(x >= 3, 1, t)
-    return runtime.where(x <= -3, 0, u)
+    return runtime.where(x <= -3, 0, u, out=out)
 
 
-def hardsigmoid_vjp(g, x):
+def hardsigmoid_vjp(g, x, out=...):
     """Cotangent of `hardsigmoid`'s input."""
     t = np.divide(g, 6, out=...)
     u = runtime.where(x >= 3, 0, t)
-    return runtime.where(x <= -3, 0, u)
+    return runtime.where(x <= -3, 0, u, out=out)
 
 
 hardsigmoid_jvp = hardsigmoid_vjp  # the Jacobian is symmetric
@@ -922,9 +922,9 @@ def hardswish_and_residuals(x, out=(..., ...)):
     maximum_x = runtime.maximum(x, -3, out=...)
     y = np.multiply(clip_x, maximum_x, out=out[0])
     u = np.divide(maximum_x, 6, out=maximum_x)
-    v = runtime.where((t <= 1) & (t >= 0), u, 0)
+    v = runtime.where((t <= 1) & (t >= 0), u, 0, out=out[1])
     t = runtime.where(x <= -3, 0, clip_x)
-    slope = np.add(v, t, out=out[1])
+    slope = np.add(v, t, out=v)
     return y, slope
 
 
@@ -959,7 +959,7 @@ hardswish_jvp = hardswish_vjp  # the Jacobian is symmetric
 # --- hardshrink ---
 
 
-def hardshrink(x, lambd=0.5):
+def hardshrink(x, lambd=0.5, out=...):
     """x outside [-lambd, lambd], 0 inside.
 
     Formula:
@@ -973,13 +973,13 @@ def hardshrink(x, lambd=0.5):
     Rounding error in float32, simulated: y 0, dx 0 ulp.
     """
     abs_x = np.abs(x, out=...)
-    return runtime.where(abs_x <= lambd, 0, x)
+    return runtime.where(abs_x <= lambd, 0, x, out=out)
 
 
-def hardshrink_vjp(g, x, lambd=0.5):
+def hardshrink_vjp(g, x, lambd=0.5, out=...):
     """Cotangent of `hardshrink`'s input."""
     abs_x = np.abs(x, out=...)
-    return runtime.where(abs_x <= lambd, 0, g)
+    return runtime.where(abs_x <= lambd, 0, g, out=out)
 
 
 hardshrink_jvp = hardshrink_vjp  # the Jacobian is symmetric
@@ -988,7 +988,7 @@ hardshrink_jvp = hardshrink_vjp  # the Jacobian is symmetric
 # --- softshrink ---
 
 
-def softshrink(x, lambd=0.5):
+def softshrink(x, lambd=0.5, out=...):
     """x moved towards 0 by lambd, 0 inside [-lambd, lambd].
 
     Formula:
@@ -1005,13 +1005,13 @@ def softshrink(x, lambd=0.5):
     sign_x = np.sign(x, out=...)
     t = np.multiply(sign_x, lambd, out=sign_x)
     t = np.subtract(x, t, out=t)
-    return runtime.where(abs_x <= lambd, 0, t)
+    return runtime.where(abs_x <= lambd, 0, t, out=out)
 
 
-def softshrink_vjp(g, x, lambd=0.5):
+def softshrink_vjp(g, x, lambd=0.5, out=...):
     """Cotangent of `softshrink`'s input."""
     abs_x = np.abs(x, out=...)
-    return runtime.where(abs_x <= lambd, 0, g)
+    return runtime.where(abs_x <= lambd, 0, g, out=out)
 
 
 softshrink_jvp = softshrink_vjp  # the Jacobian is symmetric
@@ -1020,7 +1020,7 @@ softshrink_jvp = softshrink_vjp  # the Jacobian is symmetric
 # --- softplus ---
 
 
-def softplus_threshold_and_residuals(x, beta=1.0, threshold=None):
+def softplus_threshold_and_residuals(x, beta=1.0, threshold=None, out=(..., ...)):
     """`softplus` where threshold is not None with what its derivatives reuse."""
     t = np.multiply(x, beta, out=...)
     mask = t > threshold
@@ -1033,10 +1033,10 @@ def softplus_threshold_and_residuals(x, beta=1.0, threshold=None):
     t = runtime.maximum(t, 0, out=t)
     log_exp_x = np.add(u, t, out=u)
     smooth = np.divide(log_exp_x, beta, out=log_exp_x)
-    return runtime.where(mask, x, smooth), None
+    return runtime.where(mask, x, smooth, out=out[0]), None
 
 
-def softplus_threshold(x, beta=1.0, threshold=None):
+def softplus_threshold(x, beta=1.0, threshold=None, out=...):
     """`softplus` where threshold is not None."""
     t = np.multiply(x, beta, out=...)
     mask = t > threshold
@@ -1049,10 +1049,10 @@ def softplus_threshold(x, beta=1.0, threshold=None):
     t = runtime.maximum(t, 0, out=t)
     log_exp_x = np.add(u, t, out=u)
     smooth = np.divide(log_exp_x, beta, out=log_exp_x)
-    return runtime.where(mask, x, smooth)
+    return runtime.where(mask, x, smooth, out=out)
 
 
-def softplus_threshold_vjp(g, x, beta=1.0, threshold=None):
+def softplus_threshold_vjp(g, x, beta=1.0, threshold=None, out=...):
     """Cotangent of `softplus_threshold`'s input."""
     t = np.multiply(x, beta, out=...)
     mask = t > threshold
@@ -1065,7 +1065,7 @@ def softplus_threshold_vjp(g, x, beta=1.0, threshold=None):
     t = runtime.where(mask, 1, u)
     v = np.divide(v, t, out=v)
     v = np.multiply(g, v, out=v)
-    return runtime.where(mask, g, v)
+    return runtime.where(mask, g, v, out=out)
 
 
 softplus_threshold_jvp = softplus_threshold_vjp  # the Jacobian is symmetric
@@ -1123,7 +1123,7 @@ softplus_plain_jvp = softplus_plain_vjp  # the Jacobian is symmetric
 def softplus_and_residuals(x, beta=1.0, threshold=None, out=(..., ...)):
     """`softplus` with what its derivatives reuse."""
     if threshold is not None:
-        return softplus_threshold_and_residuals(x, beta, threshold)
+        return softplus_threshold_and_residuals(x, beta, threshold, out=out)
     return softplus_plain_and_residuals(x, beta, out=out)
 
 
@@ -1146,21 +1146,21 @@ def softplus(x, beta=1.0, threshold=None, out=...):
     Residuals: x, slope.
     """
     if threshold is not None:
-        return softplus_threshold(x, beta, threshold)
+        return softplus_threshold(x, beta, threshold, out=out)
     return softplus_plain(x, beta, out=out)
 
 
 def softplus_vjp(g, x, slope, beta=1.0, threshold=None, out=...):
     """Cotangent of `softplus`'s inputs."""
     if threshold is not None:
-        return softplus_threshold_vjp(g, x, beta, threshold)
+        return softplus_threshold_vjp(g, x, beta, threshold, out=out)
     return softplus_plain_vjp(g, slope, beta, out=out)
 
 
 def softplus_jvp(dx, x, slope, beta=1.0, threshold=None, out=...):
     """Tangent of `softplus`'s output."""
     if threshold is not None:
-        return softplus_threshold_jvp(dx, x, beta, threshold)
+        return softplus_threshold_jvp(dx, x, beta, threshold, out=out)
     return softplus_plain_jvp(dx, slope, beta, out=out)
 
 

@@ -271,15 +271,15 @@ def maximum(x1, x2, out=...):
     return np.maximum(x1, x2, out=out)
 
 
-def maximum_vjp(g, x1, x2, needs):
+def maximum_vjp(g, x1, x2, needs, out=(..., ...)):
     """Cotangents of `maximum`'s inputs."""
     t = np.multiply(g, 0.5, out=...)
     u = runtime.where(x1 == x2, t, g)
     dx1 = dx2 = None
     if needs[0]:
-        dx1 = runtime.unbroadcast(runtime.where(x1 < x2, 0, u), x1.shape)
+        dx1 = runtime.unbroadcast(runtime.where(x1 < x2, 0, u, out=out[0]), x1.shape)
     if needs[1]:
-        dx2 = runtime.unbroadcast(runtime.where(x2 < x1, 0, u), x2.shape)
+        dx2 = runtime.unbroadcast(runtime.where(x2 < x1, 0, u, out=out[1]), x2.shape)
     return dx1, dx2
 
 
@@ -302,7 +302,7 @@ def maximum_jvp(dx1, dx2, x1, x2):
 # --- where ---
 
 
-def where(condition, a, b):
+def where(condition, a, b, out=...):
     """a where the condition holds, b elsewhere. The branch not taken leaks neither NaN nor warning.
 
     Formula:
@@ -316,16 +316,16 @@ def where(condition, a, b):
     Residuals: condition, a, b.
     Rounding error in float32, simulated: y 0, da 0, db 0 ulp.
     """
-    return runtime.where(condition, a, b)
+    return runtime.where(condition, a, b, out=out)
 
 
-def where_vjp(g, condition, a, b, needs):
+def where_vjp(g, condition, a, b, needs, out=(..., ..., ...)):
     """Cotangents of `where`'s inputs."""
     da = db = None
     if needs[1]:
-        da = runtime.unbroadcast(runtime.where(condition, g, 0), a.shape)
+        da = runtime.unbroadcast(runtime.where(condition, g, 0, out=out[1]), a.shape)
     if needs[2]:
-        db = runtime.unbroadcast(runtime.where(condition, 0, g), b.shape)
+        db = runtime.unbroadcast(runtime.where(condition, 0, g, out=out[2]), b.shape)
     return None, da, db
 
 
@@ -783,7 +783,7 @@ def fmod_jvp(dx1, dx2, x1, x2):
 # --- lerp ---
 
 
-def lerp(x1, x2, weight):
+def lerp(x1, x2, weight, out=...):
     """Linear interpolation: x1 for weight 0, x2 for weight 1.
 
     Formula:
@@ -804,7 +804,7 @@ def lerp(x1, x2, weight):
     v = np.subtract(1, weight, out=...)
     w = np.multiply(t, v, out=...)
     w = np.subtract(x2, w, out=w)
-    return runtime.where(weight < 0.5, u, w)
+    return runtime.where(weight < 0.5, u, w, out=out)
 
 
 def lerp_vjp(g, x1, x2, weight, needs, out=(..., ..., ...)):
@@ -863,8 +863,8 @@ def copysign_vjp(g, x1, x2, needs, out=(..., ...)):
     if needs[0]:
         t = np.sign(x1, out=...)
         u = np.negative(t, out=...)
-        v = runtime.where(np.signbit(x2), u, t)
-        dx1 = runtime.unbroadcast(np.multiply(g, v, out=out[0]), x1.shape)
+        v = runtime.where(np.signbit(x2), u, t, out=out[0])
+        dx1 = runtime.unbroadcast(np.multiply(g, v, out=v), x1.shape)
     return dx1, None
 
 
@@ -1330,8 +1330,8 @@ def logaddexp2_and_residuals(x1, x2, out=(..., ..., ...)):
     u = np.exp(u, out=u)
     v = np.add(u, 1, out=out[2])
     mask = t > 0
-    t = runtime.where(mask, 1, u)
-    slope_x1 = np.divide(t, v, out=out[1])
+    t = runtime.where(mask, 1, u, out=out[1])
+    slope_x1 = np.divide(t, v, out=t)
     t = runtime.where(mask, u, 1)
     slope_x2 = np.divide(t, v, out=v)
     return y, slope_x1, slope_x2
@@ -1382,8 +1382,8 @@ def logaddexp2_jvp(dx1, dx2, x1, x2, slope_x1, slope_x2):
 
 def xlogy_and_residuals(x1, x2, out=(..., ...)):
     """`xlogy` with what its derivatives reuse."""
-    t = runtime.where((x1 == 0) & (x2 <= 0), 1, x2)
-    log_ = np.log(t, out=out[1])
+    t = runtime.where((x1 == 0) & (x2 <= 0), 1, x2, out=out[1])
+    log_ = np.log(t, out=t)
     y = np.multiply(log_, x1, out=out[0])
     return y, log_
 
@@ -1415,7 +1415,7 @@ def xlogy_vjp(g, x1, x2, log_, needs, out=(..., ...)):
         t = runtime.where(mask, 1, x2)
         t = np.divide(x1, t, out=t)
         t = np.multiply(t, g, out=t)
-        dx2 = runtime.unbroadcast(runtime.where(mask, 0, t), x2.shape)
+        dx2 = runtime.unbroadcast(runtime.where(mask, 0, t, out=out[1]), x2.shape)
     return dx1, dx2
 
 
@@ -1685,7 +1685,7 @@ rad2deg_jvp = rad2deg_vjp  # the Jacobian is symmetric
 # --- heaviside ---
 
 
-def heaviside(x1, x2):
+def heaviside(x1, x2, out=...):
     """0 where x1 < 0, 1 where x1 > 0, x2 where x1 is 0.
 
     Formula:
@@ -1701,19 +1701,19 @@ def heaviside(x1, x2):
     """
     t = runtime.where(x1 > 0, 1, x2)
     u = runtime.where(x1 < 0, 0, t)
-    return runtime.where(np.isnan(x1), x1, u)
+    return runtime.where(np.isnan(x1), x1, u, out=out)
 
 
-def heaviside_vjp(g, x1, x2, needs):
+def heaviside_vjp(g, x1, x2, needs, out=(..., ...)):
     """Cotangents of `heaviside`'s inputs."""
     mask = np.isnan(x1)
     dx1 = dx2 = None
     if needs[0]:
-        dx1 = runtime.unbroadcast(runtime.where(mask, g, 0), x1.shape)
+        dx1 = runtime.unbroadcast(runtime.where(mask, g, 0, out=out[0]), x1.shape)
     if needs[1]:
         t = runtime.where(x1 > 0, 0, g)
         u = runtime.where(x1 < 0, 0, t)
-        dx2 = runtime.unbroadcast(runtime.where(mask, 0, u), x2.shape)
+        dx2 = runtime.unbroadcast(runtime.where(mask, 0, u, out=out[1]), x2.shape)
     return dx1, dx2
 
 
@@ -1959,15 +1959,15 @@ def minimum(x1, x2, out=...):
     return np.minimum(x1, x2, out=out)
 
 
-def minimum_vjp(g, x1, x2, needs):
+def minimum_vjp(g, x1, x2, needs, out=(..., ...)):
     """Cotangents of `minimum`'s inputs."""
     t = np.multiply(g, 0.5, out=...)
     u = runtime.where(x1 == x2, t, g)
     dx1 = dx2 = None
     if needs[0]:
-        dx1 = runtime.unbroadcast(runtime.where(x1 > x2, 0, u), x1.shape)
+        dx1 = runtime.unbroadcast(runtime.where(x1 > x2, 0, u, out=out[0]), x1.shape)
     if needs[1]:
-        dx2 = runtime.unbroadcast(runtime.where(x2 > x1, 0, u), x2.shape)
+        dx2 = runtime.unbroadcast(runtime.where(x2 > x1, 0, u, out=out[1]), x2.shape)
     return dx1, dx2
 
 
@@ -2007,7 +2007,7 @@ def fmax(x1, x2, out=...):
     return np.fmax(x1, x2, out=out)
 
 
-def fmax_vjp(g, x1, x2, needs):
+def fmax_vjp(g, x1, x2, needs, out=(..., ...)):
     """Cotangents of `fmax`'s inputs."""
     mask = np.isnan(x1)
     mask2 = np.isnan(x2)
@@ -2017,11 +2017,11 @@ def fmax_vjp(g, x1, x2, needs):
     if needs[0]:
         t = runtime.where(x1 < x2, 0, u)
         v = runtime.where(mask2, g, t)
-        dx1 = runtime.unbroadcast(runtime.where(mask, 0, v), x1.shape)
+        dx1 = runtime.unbroadcast(runtime.where(mask, 0, v, out=out[0]), x1.shape)
     if needs[1]:
         t = runtime.where(x2 < x1, 0, u)
         u = runtime.where(mask2, 0, t)
-        dx2 = runtime.unbroadcast(runtime.where(mask, g, u), x2.shape)
+        dx2 = runtime.unbroadcast(runtime.where(mask, g, u, out=out[1]), x2.shape)
     return dx1, dx2
 
 
@@ -2067,7 +2067,7 @@ def fmin(x1, x2, out=...):
     return np.fmin(x1, x2, out=out)
 
 
-def fmin_vjp(g, x1, x2, needs):
+def fmin_vjp(g, x1, x2, needs, out=(..., ...)):
     """Cotangents of `fmin`'s inputs."""
     mask = np.isnan(x1)
     mask2 = np.isnan(x2)
@@ -2077,11 +2077,11 @@ def fmin_vjp(g, x1, x2, needs):
     if needs[0]:
         t = runtime.where(x1 > x2, 0, u)
         v = runtime.where(mask2, g, t)
-        dx1 = runtime.unbroadcast(runtime.where(mask, 0, v), x1.shape)
+        dx1 = runtime.unbroadcast(runtime.where(mask, 0, v, out=out[0]), x1.shape)
     if needs[1]:
         t = runtime.where(x2 > x1, 0, u)
         u = runtime.where(mask2, 0, t)
-        dx2 = runtime.unbroadcast(runtime.where(mask, g, u), x2.shape)
+        dx2 = runtime.unbroadcast(runtime.where(mask, g, u, out=out[1]), x2.shape)
     return dx1, dx2
 
 
@@ -2117,10 +2117,10 @@ def clip_min_max_and_residuals(x, min=None, max=None, out=(..., ...)):
     return y, x2
 
 
-def clip_min_max_vjp(g, x, x2, min=None, max=None):
+def clip_min_max_vjp(g, x, x2, min=None, max=None, out=...):
     """Cotangent of `clip_min_max`'s input."""
     t = runtime.where(x < min, 0, g)
-    return runtime.where(x2 > max, 0, t)
+    return runtime.where(x2 > max, 0, t, out=out)
 
 
 clip_min_max_jvp = clip_min_max_vjp  # the Jacobian is symmetric
@@ -2131,9 +2131,9 @@ def clip_min_and_residuals(x, min=None, out=(..., ...)):
     return np.maximum(min, x, out=out[0]), None
 
 
-def clip_min_vjp(g, x, min=None):
+def clip_min_vjp(g, x, min=None, out=...):
     """Cotangent of `clip_min`'s input."""
-    return runtime.where(x < min, 0, g)
+    return runtime.where(x < min, 0, g, out=out)
 
 
 clip_min_jvp = clip_min_vjp  # the Jacobian is symmetric
@@ -2144,9 +2144,9 @@ def clip_max_and_residuals(x, max=None, out=(..., ...)):
     return np.minimum(max, x, out=out[0]), None
 
 
-def clip_max_vjp(g, x, max=None):
+def clip_max_vjp(g, x, max=None, out=...):
     """Cotangent of `clip_max`'s input."""
-    return runtime.where(x > max, 0, g)
+    return runtime.where(x > max, 0, g, out=out)
 
 
 clip_max_jvp = clip_max_vjp  # the Jacobian is symmetric
@@ -2204,32 +2204,32 @@ def clip(x, min=None, max=None):
     return clip_and_residuals(x, min, max)[0]
 
 
-def clip_vjp(g, x, x2, min=None, max=None):
+def clip_vjp(g, x, x2, min=None, max=None, out=...):
     """Cotangent of `clip`'s inputs."""
     if min is not None and max is not None:
-        return clip_min_max_vjp(g, x, x2, min, max)
+        return clip_min_max_vjp(g, x, x2, min, max, out=out)
     if min is not None and max is None:
-        return clip_min_vjp(g, x, min)
+        return clip_min_vjp(g, x, min, out=out)
     if min is None and max is not None:
-        return clip_max_vjp(g, x, max)
+        return clip_max_vjp(g, x, max, out=out)
     return clip_plain_vjp(g)
 
 
-def clip_jvp(dx, x, x2, min=None, max=None):
+def clip_jvp(dx, x, x2, min=None, max=None, out=...):
     """Tangent of `clip`'s output."""
     if min is not None and max is not None:
-        return clip_min_max_jvp(dx, x, x2, min, max)
+        return clip_min_max_jvp(dx, x, x2, min, max, out=out)
     if min is not None and max is None:
-        return clip_min_jvp(dx, x, min)
+        return clip_min_jvp(dx, x, min, out=out)
     if min is None and max is not None:
-        return clip_max_jvp(dx, x, max)
+        return clip_max_jvp(dx, x, max, out=out)
     return clip_plain_jvp(dx)
 
 
 # --- masked_fill ---
 
 
-def masked_fill(x, mask, value):
+def masked_fill(x, mask, value, out=...):
     """x with `value` where the mask is true; no gradient reaches filled elements.
 
     Formula:
@@ -2242,14 +2242,14 @@ def masked_fill(x, mask, value):
     Residuals: x, mask.
     Rounding error in float32, simulated: y 0, dx 0 ulp.
     """
-    return runtime.where(mask, value, x)
+    return runtime.where(mask, value, x, out=out)
 
 
-def masked_fill_vjp(g, x, mask, needs, value):
+def masked_fill_vjp(g, x, mask, needs, value, out=(..., ...)):
     """Cotangents of `masked_fill`'s inputs."""
     dx = None
     if needs[0]:
-        dx = runtime.unbroadcast(runtime.where(mask, 0, g), x.shape)
+        dx = runtime.unbroadcast(runtime.where(mask, 0, g, out=out[0]), x.shape)
     return dx, None
 
 
@@ -2263,7 +2263,7 @@ def masked_fill_jvp(dx, dmask, x, mask, value):
 # --- nan_to_num ---
 
 
-def nan_to_num(x, posinf, neginf, nan=0.0):
+def nan_to_num(x, posinf, neginf, nan=0.0, out=...):
     """x with numbers for NaN and the infinities; no gradient reaches replaced elements.
 
     Formula:
@@ -2279,13 +2279,13 @@ def nan_to_num(x, posinf, neginf, nan=0.0):
     t = runtime.where(x > 0, posinf, neginf)
     u = runtime.as_float(t, x.dtype)
     t = runtime.where(np.isinf(x), u, x)
-    return runtime.where(np.isnan(x), nan, t)
+    return runtime.where(np.isnan(x), nan, t, out=out)
 
 
-def nan_to_num_vjp(g, x, posinf, neginf, nan=0.0):
+def nan_to_num_vjp(g, x, posinf, neginf, nan=0.0, out=...):
     """Cotangent of `nan_to_num`'s input."""
     t = runtime.where(np.isinf(x), 0, g)
-    return runtime.where(np.isnan(x), 0, t)
+    return runtime.where(np.isnan(x), 0, t, out=out)
 
 
 nan_to_num_jvp = nan_to_num_vjp  # the Jacobian is symmetric
@@ -2536,13 +2536,13 @@ def std(x, axis=None, ddof=0, keepdims=False):
     return std_and_residuals(x, axis, ddof, keepdims)[0]
 
 
-def std_vjp(g, x, centred, var_x, y1, axis=None, ddof=0, keepdims=False):
+def std_vjp(g, x, centred, var_x, y1, axis=None, ddof=0, keepdims=False, out=...):
     """Cotangent of `std`'s input."""
     g = g.reshape(runtime.kept_shape(x.shape, axis))
     mask = var_x == 0
     t = g / np.where(mask, 1, (runtime.count(x.shape, axis) - ddof) * y1)
     u = np.multiply(centred, t, out=...)
-    return runtime.where(mask, 0, u)
+    return runtime.where(mask, 0, u, out=out)
 
 
 def std_jvp(dx, x, centred, var_x, y1, axis=None, ddof=0, keepdims=False):
@@ -2597,7 +2597,7 @@ def logsumexp_jvp(dx, x, exp_x, sum_exp_x, axis=None, keepdims=False):
 # --- nanvar ---
 
 
-def nanvar_and_residuals(x, axis=None, ddof=0, keepdims=False):
+def nanvar_and_residuals(x, axis=None, ddof=0, keepdims=False, out=(..., ..., ...)):
     """`nanvar` with what its derivatives reuse."""
     mask = np.isnan(x)
     t = runtime.where(mask, 0, x)
@@ -2612,7 +2612,7 @@ def nanvar_and_residuals(x, axis=None, ddof=0, keepdims=False):
     sum_near = runtime.sum_rows(near, axis)
     t = np.divide(sum_near, t, out=t)
     u = np.subtract(near, t, out=near)
-    centred = runtime.where(mask, 0, u)
+    centred = runtime.where(mask, 0, u, out=out[2])
     sum_centred = runtime.sum_products(centred, centred, axis)
     y = sum_centred / (n - ddof)
     return runtime.drop_axis(y, axis, keepdims), n, centred
@@ -2638,7 +2638,7 @@ def nanvar(x, axis=None, ddof=0, keepdims=False):
     return nanvar_and_residuals(x, axis, ddof, keepdims)[0]
 
 
-def nanvar_vjp(g, x, n, centred, axis=None, ddof=0, keepdims=False):
+def nanvar_vjp(g, x, n, centred, axis=None, ddof=0, keepdims=False, out=...):
     """Cotangent of `nanvar`'s input."""
     g = g.reshape(runtime.kept_shape(x.shape, axis))
     mask = np.isnan(x)
@@ -2658,7 +2658,7 @@ def nanvar_vjp(g, x, n, centred, axis=None, ddof=0, keepdims=False):
     u = runtime.where(mask, 1, n)
     u = np.divide(runtime.sum_rows(t, axis), u, out=u)
     v = np.add(v, u, out=v)
-    return runtime.where(mask, 0, v)
+    return runtime.where(mask, 0, v, out=out)
 
 
 def nanvar_jvp(dx, x, n, centred, axis=None, ddof=0, keepdims=False):
@@ -2691,13 +2691,13 @@ def norm_2_and_residuals(x, p=2.0, axis=None, keepdims=False):
     return runtime.drop_axis(y, axis, keepdims), scale_x, total, y1
 
 
-def norm_2_vjp(g, x, scale_x, total, y1, p=2.0, axis=None, keepdims=False):
+def norm_2_vjp(g, x, scale_x, total, y1, p=2.0, axis=None, keepdims=False, out=...):
     """Cotangent of `norm_2`'s input."""
     g = g.reshape(runtime.kept_shape(x.shape, axis))
     mask = total == 0
     scaled_x = runtime.scaled(x, scale_x)
     t = np.multiply(scaled_x, g / np.where(mask, 1, y1), out=...)
-    return runtime.where(mask, 0, t)
+    return runtime.where(mask, 0, t, out=out)
 
 
 def norm_2_jvp(dx, x, scale_x, total, y1, p=2.0, axis=None, keepdims=False):
@@ -2769,7 +2769,7 @@ def norm_p_and_residuals(x, p=2.0, axis=None, keepdims=False):
     return runtime.drop_axis(y, axis, keepdims), scale_x, total, y1
 
 
-def norm_p_vjp(g, x, scale_x, total, y1, p=2.0, axis=None, keepdims=False):
+def norm_p_vjp(g, x, scale_x, total, y1, p=2.0, axis=None, keepdims=False, out=...):
     """Cotangent of `norm_p`'s input."""
     g = g.reshape(runtime.kept_shape(x.shape, axis))
     mask = total == 0
@@ -2781,7 +2781,7 @@ def norm_p_vjp(g, x, scale_x, total, y1, p=2.0, axis=None, keepdims=False):
     u = np.multiply(u, t, out=u)
     t = g * y1 / np.where(mask, 1, p * total)
     u = np.multiply(u, t, out=u)
-    return runtime.where(mask, 0, u)
+    return runtime.where(mask, 0, u, out=out)
 
 
 def norm_p_jvp(dx, x, scale_x, total, y1, p=2.0, axis=None, keepdims=False):
@@ -2847,13 +2847,13 @@ def norm(x, ord="2", p=2.0, axis=None, keepdims=False):
 def norm_vjp(g, x, y, scale_x, total, y1, ord="2", p=2.0, axis=None, keepdims=False, out=...):
     """Cotangent of `norm`'s inputs."""
     if ord == "2":
-        return norm_2_vjp(g, x, scale_x, total, y1, p, axis, keepdims)
+        return norm_2_vjp(g, x, scale_x, total, y1, p, axis, keepdims, out=out)
     if ord == "1":
         return norm_1_vjp(g, x, p, axis, keepdims, out=out)
     if ord == "inf":
         return norm_inf_vjp(g, x, y, p, axis, keepdims, out=out)
     if ord == "p":
-        return norm_p_vjp(g, x, scale_x, total, y1, p, axis, keepdims)
+        return norm_p_vjp(g, x, scale_x, total, y1, p, axis, keepdims, out=out)
     raise ValueError(f'norm: ord must be "1" or "2" or "inf" or "p", not {ord!r}')
 
 
@@ -2935,10 +2935,10 @@ def nansum(x, axis=None, keepdims=False):
     return runtime.drop_axis(runtime.sum_rows(t, axis), axis, keepdims)
 
 
-def nansum_vjp(g, x, axis=None, keepdims=False):
+def nansum_vjp(g, x, axis=None, keepdims=False, out=...):
     """Cotangent of `nansum`'s input."""
     g = g.reshape(runtime.kept_shape(x.shape, axis))
-    return runtime.where(np.isnan(x), 0, g)
+    return runtime.where(np.isnan(x), 0, g, out=out)
 
 
 def nansum_jvp(dx, x, axis=None, keepdims=False):
@@ -2967,14 +2967,14 @@ def nanprod(x, axis=None, keepdims=False):
     return np.multiply.reduce(t, axis, keepdims=keepdims, out=...)
 
 
-def nanprod_vjp(g, x, axis=None, keepdims=False):
+def nanprod_vjp(g, x, axis=None, keepdims=False, out=...):
     """Cotangent of `nanprod`'s input."""
     g = g.reshape(runtime.kept_shape(x.shape, axis))
     mask = np.isnan(x)
     t = runtime.where(mask, 1, x)
     u = runtime.product_of_others(t, axis)
     u = np.multiply(u, g, out=u)
-    return runtime.where(mask, 0, u)
+    return runtime.where(mask, 0, u, out=out)
 
 
 def nanprod_jvp(dx, x, axis=None, keepdims=False):
@@ -3018,13 +3018,13 @@ def nanmean(x, axis=None, keepdims=False):
     return nanmean_and_residuals(x, axis, keepdims)[0]
 
 
-def nanmean_vjp(g, x, sum_x, axis=None, keepdims=False):
+def nanmean_vjp(g, x, sum_x, axis=None, keepdims=False, out=...):
     """Cotangent of `nanmean`'s input."""
     g = g.reshape(runtime.kept_shape(x.shape, axis))
     mask = np.isnan(x)
     t = runtime.where(mask, 1, sum_x)
     t = np.divide(g, t, out=t)
-    return runtime.where(mask, 0, t)
+    return runtime.where(mask, 0, t, out=out)
 
 
 def nanmean_jvp(dx, x, sum_x, axis=None, keepdims=False):

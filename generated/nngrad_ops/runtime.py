@@ -196,31 +196,31 @@ def spread(g, reduction: str, shape):
 # --- branches ---------------------------------------------------------------------------------------------------------
 
 
-def where(condition, a, b):
+def where(condition, a, b, out=...):
     """`np.where`, many times as fast where the condition is unpredictable: bits are masked, and no branch is taken."""
     array = a if isinstance(a, np.ndarray) else b
     if not isinstance(array, np.ndarray) or array.dtype.kind != "f" or array.size < FEW_ELEMENTS:
-        return np.where(condition, a, b)
+        return as_float(np.where(condition, a, b), out=out)
+    if out is ...:
+        out = np.empty(np.broadcast_shapes(condition.shape, np.shape(a), np.shape(b)), array.dtype)
     integers = np.dtype(f"i{array.dtype.itemsize}")
     taken = condition if condition.dtype == bool else condition != 0
     if isinstance(a, int) and a == 0:
         taken, a, b = ~taken, b, a
-    mask = np.negative(taken.view(np.int8), out=...).astype(integers)  # all bits are set where the condition holds
-    bits = np.asarray(a, array.dtype).view(integers)
+    mask = np.negative(taken.view(np.int8), out=...)  # all bits are set where the condition holds
+    y, bits = out.view(integers), np.asarray(a, array.dtype).view(integers)
     if isinstance(b, int) and b == 0:
-        y = _in_place(np.bitwise_and, mask, bits)
+        np.copyto(y, mask)
+        np.bitwise_and(y, bits, out=y)
     else:
         others = np.asarray(b, array.dtype).view(integers)
-        y = _in_place(np.bitwise_xor, np.bitwise_and(np.bitwise_xor(bits, others), mask), others)
-    return y.view(array.dtype)
+        np.bitwise_xor(bits, others, out=y)
+        np.bitwise_and(y, mask.astype(integers), out=y)
+        np.bitwise_xor(y, others, out=y)
+    return out
 
 
-def _in_place(ufunc, x, other):
-    """ufunc(x, other) in x, if the result has its shape."""
-    return ufunc(x, other, out=x if x.shape == np.broadcast_shapes(x.shape, other.shape) else ...)
-
-
-def as_float(x, dtype, out=...):
+def as_float(x, dtype=None, out=...):
     """x, such as a condition, in floating point."""
     if out is ...:
         return np.asarray(x, dtype)

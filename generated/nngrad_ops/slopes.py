@@ -223,8 +223,8 @@ def sinc_slope_vjp(g, x, out=...):
     r = np.divide(r, t, out=r)
     r = np.multiply(r, -2, out=r)
     t = runtime.where(mask2, v, r)
-    v = runtime.where(mask, u, t)
-    return np.multiply(g, v, out=out)
+    v = runtime.where(mask, u, t, out=out)
+    return np.multiply(g, v, out=v)
 
 
 sinc_slope_jvp = sinc_slope_vjp  # the Jacobian is symmetric
@@ -266,8 +266,8 @@ def power_slope_vjp(g, x1, x2, y, needs, out=(..., ...)):
         u = runtime.where(mask2, 1, x1)
         w = runtime.power_slope(u, t)
         w = np.multiply(x2, w, out=w)
-        u = runtime.where(mask2, v, w)
-        dx1 = runtime.unbroadcast(np.multiply(g, u, out=out[0]), x1.shape)
+        u = runtime.where(mask2, v, w, out=out[0])
+        dx1 = runtime.unbroadcast(np.multiply(g, u, out=u), x1.shape)
     if needs[1]:
         u = runtime.where(mask, 1, x1)
         v = np.log(u, out=...)
@@ -275,7 +275,7 @@ def power_slope_vjp(g, x1, x2, y, needs, out=(..., ...)):
         v = runtime.power(u, t)
         w = np.add(w, v, out=w)
         w = np.multiply(g, w, out=w)
-        dx2 = runtime.unbroadcast(runtime.where(mask, 0, w), x2.shape)
+        dx2 = runtime.unbroadcast(runtime.where(mask, 0, w, out=out[1]), x2.shape)
     return dx1, dx2
 
 

@@ -15,6 +15,10 @@ TILE = 1 << 17  # elements: few enough for a core's cache, so many that threads 
 LINE = 64  # bytes: results that start at a multiple are written in half the time
 WORTH_TILES = 1 << 20  # the time of so many multiplications; less is done sooner than another thread has begun
 
+# glibc gives freed memory back to the system from a threshold on that grows with the largest block that was freed, up
+# to 32 MiB. Steps that free large arrays would get them back page by page; a block that nobody writes to costs nothing.
+np.empty(31 << 20, np.uint8)
+
 
 class Worker:
     """A thread that waits for work. Two locks hand it over in a few microseconds, where a future takes tens."""

@@ -31,12 +31,12 @@ from nngrad.codegen.trace import Formula
 
 LIMITS = (64, 32, 16, 10, 6)  # of the size of inputs
 LEVELS = (4.2, inf)  # of the largest error in units of the last place: the first that can be had
-NO_WORSE = 1.5  # times the error of the form for all inputs
+NO_WORSE = 2.0  # times the error of the form for all inputs
 SLACK = 0.5  # of NumPy's functions, in units of the last place
 WEIGHT = 2.0  # of a unit of error, in multiplications
 SIMILAR = 1.15  # a larger limit is worth so much
 CHECK_COST = 1.5  # finding out whether an input is within a limit
-MOST_JUDGED, FEW = 16, 6  # forms of one expression that are judged, and weighed against those of the others
+MOST_JUDGED, FEW = 12, 4  # forms of one expression that are judged, and weighed against those of the others
 MOST_EXPONENTIALS = 2
 LARGEST_EXPRESSION = 250  # operations of a derivative that is still brought to parts
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from nngrad.codegen import kinks, language, records
@@ -120,8 +120,10 @@ class Explanation:
         return fragment(self)
 
 
-def explain(op: Op, choices: Choices | None = None) -> Explanation:
+def explain(op: Op, choices: Choices | None = None, result: str = "y") -> Explanation:
     """Explain a traced op, of whichever spec. Without `choices` its forms are searched for, and all are listed.
+
+    `result` is what its equations call what it computes.
 
     Raises:
         SpecError: no derivative or no code can be made of the op.
@@ -141,15 +143,17 @@ def explain(op: Op, choices: Choices | None = None) -> Explanation:
         return Explanation(
             cases=(), note=note, shapes="", residuals=("the shapes of the inputs",), code=_template_code(op), **common
         )
+    if op.steps:
+        return _explained_steps(op, choices, common)
     if op.family == "contraction":
-        return _explained_contraction(op, common)
+        return _explained_contraction(op, common, result)
     if choices is None:
         found = [select() for _, select in selections(op)]
         code = assemble(op, [chosen for chosen, _ in found])
     else:
         code = compile_op(op, choices)
         found = [(chosen, []) for chosen in code.chosen]
-    cases = [_case(op, formula, *one) for formula, one in zip(op.formulas, found, strict=True)]
+    cases = [_case(op, formula, *one, result) for formula, one in zip(op.formulas, found, strict=True)]
     note = "" if op.family == "elementwise" else "g is the cotangent of y; a bar marks the cotangent of an input."
     shown = "".join(equation.latex for case in cases for equation in (*case.formula, *case.derivative))
     if r"\left[" in shown:
@@ -175,12 +179,12 @@ def _found(op: Op, chosen: list[Chosen]) -> records.Table:
     return records.Table(kinks.COLUMNS, tuple(rows))
 
 
-def _case(op: Op, formula: Formula, chosen: Chosen, tried: list[Tried]) -> Case:
+def _case(op: Op, formula: Formula, chosen: Chosen, tried: list[Tried], result: str) -> Case:
     derivatives = chosen.derivatives
     return Case(
         condition_of(op, formula),
-        tuple(formula_equations(op, formula)),
-        tuple(derivative_equations(op, derivatives.formula, derivatives.cotangent, derivatives.vjp)),
+        tuple(formula_equations(op, formula, result)),
+        tuple(derivative_equations(op, derivatives.formula, derivatives.cotangent, derivatives.vjp, result)),
         chosen.errors,
         tuple(_forms(tried, chosen)),
         tuple(_assignments(chosen)),
@@ -233,7 +237,26 @@ def _template_code(op: Op) -> str:
     return "\n\n\n".join(one[0].rstrip() for one in found if one)
 
 
-def _explained_contraction(op: Op, common: dict) -> Explanation:
+def _explained_steps(op: Op, choices: Choices | None, common: dict) -> Explanation:
+    """An op that runs others in a row, each with derivatives of its own."""
+    steps = [(step, explain(step.op, choices, step.value)) for step in op.steps]
+    cases = [
+        replace(case, condition=", ".join(filter(None, [step.value, case.condition])))
+        for step, one in steps
+        for case in one.cases
+    ]
+    note = "Each is an op of its own, and they run in a row: the chain rule joins their derivatives, in which g is the "
+    return Explanation(
+        cases=tuple(cases),
+        note=f"{note}cotangent of what the step computes.",
+        shapes="",
+        residuals=tuple(f"{name} of {step.value}" for step, one in steps for name in one.residuals),
+        code="\n\n\n".join(one.code for _, one in steps),
+        **common,
+    )
+
+
+def _explained_contraction(op: Op, common: dict, result: str) -> Explanation:
     note = "g is the cotangent of y; a bar marks the cotangent of an operand."
     if not isinstance(op.contraction, Indexed):
         note = (
@@ -243,7 +266,7 @@ def _explained_contraction(op: Op, common: dict) -> Explanation:
         code = _template_code(op)
         return Explanation(cases=(), note=note, shapes="", residuals=("the operands",), code=code, **common)
     made, contraction = compile_op(op, Choices(None)), contraction_of(op.contraction)
-    formula, derivative = contraction_equations(op.contraction, contraction.result, contraction.batch)
+    formula, derivative = contraction_equations(op.contraction, contraction.result, contraction.batch, result)
     if any(windows.axes for windows in contraction.windows):
         note += " [...] is 1 where the equation holds, else 0: windows are added up where they overlap."
     lines = [line for function in made.kernels for line in function.doc]

@@ -241,7 +241,7 @@ def _explained_steps(op: Op, choices: Choices | None, common: dict) -> Explanati
     """An op that runs others in a row, each with derivatives of its own."""
     steps = [(step, explain(step.op, choices, step.value)) for step in op.steps]
     cases = [
-        replace(case, condition=", ".join(filter(None, [step.value, case.condition])))
+        replace(case, condition=", ".join(filter(None, [f"step {step.value}", case.condition])))
         for step, one in steps
         for case in one.cases
     ]

@@ -15,12 +15,18 @@ from nngrad.codegen.assemble import Code, assemble, readable, shapes_of
 from nngrad.codegen.choices import Choices
 from nngrad.codegen.contract import contraction_of
 from nngrad.codegen.emit import HOMES, source_of, templates_folder
-from nngrad.codegen.notation import Equation, contraction_equations, derivative_equations, formula_equations
+from nngrad.codegen.notation import (
+    Equation,
+    condition_of,
+    contraction_equations,
+    derivative_equations,
+    formula_equations,
+)
 from nngrad.codegen.pipeline import compile_op, selections
 from nngrad.codegen.rounding import ACCURATE, Error
 from nngrad.codegen.selection import Chosen, Tried
 from nngrad.codegen.symbols import Indexed
-from nngrad.codegen.trace import OTHER, PRESENT, Formula, Op
+from nngrad.codegen.trace import Formula, Op
 
 TOO_INACCURATE = 16.0  # units in the last place, beyond what an input's rounding explains: worth a warning
 SPEC = Path(__file__).resolve().parents[1] / "spec"
@@ -200,23 +206,6 @@ def _assignments(chosen: Chosen) -> Iterator[str]:
         yield f"y = {readable(chosen.ordinary.value)}"
         for value, slope in chosen.ordinary.slopes.items():
             yield f"d{value.name} = {chosen.derivatives.cotangent.name} * ({readable(slope)})"
-
-
-def condition_of(op: Op, formula: Formula) -> str:
-    """The condition under which an op computes a formula, '' if it has no other."""
-    if len(op.formulas) == 1:
-        return ""
-    parts = []
-    for name, value in formula.static:
-        if value is None:
-            parts.append(f"without {name}")
-        elif value == PRESENT:
-            parts.append(f"with {name}")
-        elif isinstance(value, bool):
-            parts.append(f"{name}={value}")
-        else:
-            parts.append(f"any other {name}" if value == OTHER else f'{name}="{value}"')
-    return ", ".join(parts)
 
 
 def _residuals(code: Code) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from sympy.printing.pretty.stringpict import prettyForm, stringPict
 
 from nngrad.codegen import language, symbols, words
 from nngrad.codegen.symbols import ALL_AXES, Indexed, Value, Where
-from nngrad.codegen.trace import Formula, Op, Stage
+from nngrad.codegen.trace import OTHER, PRESENT, Formula, Op, Stage
 from nngrad.codegen.vocabulary import WORD_OF
 
 WIDTH = 100
@@ -93,7 +93,9 @@ def contraction_equations(
     """A contraction in index notation, and the cotangents of its operands, g being that of its result."""
     outer = (Ellipsis,) * batch + sympy.symbols(tuple(letters), integer=True)
     every = _letters(index for _, own in indexed.factors for index in own)
-    formula = _index_equation(result, name_latex(result), outer, indexed.factors, [letter.name for letter in indexed.summed])
+    formula = _index_equation(
+        result, name_latex(result), outer, indexed.factors, [letter.name for letter in indexed.summed]
+    )
     derivative = []
     for value, own in indexed.factors:
         others = [factor for factor in indexed.factors if factor[0] != value]
@@ -133,6 +135,23 @@ def _with_indices(name: str, index) -> str:
 
 def _plain_index(index) -> str:
     return "..." if index is Ellipsis else str(index)
+
+
+def condition_of(op: Op, formula: Formula) -> str:
+    """The condition under which an op computes a formula, '' if it has no other."""
+    if len(op.formulas) == 1:
+        return ""
+    parts = []
+    for name, value in formula.static:
+        if value is None:
+            parts.append(f"without {name}")
+        elif value == PRESENT:
+            parts.append(f"with {name}")
+        elif isinstance(value, bool):
+            parts.append(f"{name}={value}")
+        else:
+            parts.append(f"any other {name}" if value == OTHER else f'{name}="{value}"')
+    return ", ".join(parts)
 
 
 def _equation(left: Value, right) -> Equation:

@@ -16,6 +16,7 @@ import nngrad
 from nngrad.codegen import command, language, notation, terminal
 from nngrad.codegen.choices import DEFAULT_PATH, Choices
 from nngrad.codegen.explain import Explanation, explain
+from nngrad.codegen.language import i, j
 from nngrad.codegen.page import fragment, mathml
 from nngrad.codegen.pipeline import load_spec
 from nngrad.codegen.symbols import SpecError
@@ -208,6 +209,42 @@ def test_ways_to_ask():
         nngrad.explain("sqare")
     with pytest.raises(TypeError, match="explain takes the name or function"):
         nngrad.explain(len)
+
+
+@language.op
+def dense(x, w, b):
+    """Two steps: a contraction, and what is elementwise."""
+    return language.maximum(language.sum(x[..., i] * w[i, j], i) + b, 0)
+
+
+@language.op
+def polar(x, y):
+    """Two outputs."""
+    r = language.hypot(x, y)
+    return r, language.arctan2(y, x)
+
+
+def test_ops_in_steps():
+    """Each step by its name, with equations that call its value so."""
+    one = nngrad.explain(dense)
+    assert [case.condition for case in one.cases] == ["step sum_x_w", "step y"]
+    assert [case.formula[-1].latex.partition(" = ")[0] for case in one.cases] == [
+        r"{\mathrm{sum\_x\_w}}_{\ldots j}",
+        "y",
+    ]
+    assert "def dense_sum_x_w(" in one.code and "def dense_y_vjp(" in one.code
+    steps = [case.formula[-1].latex for case in nngrad.explain(polar).cases]
+    assert steps[0] == r"r = \sqrt{x^{2} + y^{2}}" and "arctan2" in steps[1]
+
+
+def test_what_define_made_is_explained(tmp_path, monkeypatch):
+    monkeypatch.setenv("NNGRAD_CACHE", str(tmp_path))
+    made = nngrad.define(silu)
+    one = nngrad.explain(made)
+    assert one.op.source == nngrad.explain(silu).op.source
+    assert (
+        made.latex == r"\begin{aligned} " + one.latex.replace(" = ", " &= ").replace("\n", r" \\ ") + r" \end{aligned}"
+    )
 
 
 def test_a_notebook_shows_formulas_code_and_a_picture():

@@ -28,6 +28,7 @@ def explain(op: str | Callable | Declaration | Op) -> Explanation:
         SpecError: there is no such op, or the formula is wrong.
         TypeError: it is none of these.
     """
+    op = getattr(op, "declaration", op)  # what `nngrad.define` made remembers its formula
     if isinstance(op, Declaration):
         op = trace(op)
     if isinstance(op, Op):

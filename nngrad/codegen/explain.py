@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from nngrad.codegen import kinks, language, records
@@ -15,12 +15,18 @@ from nngrad.codegen.assemble import Code, assemble, readable, shapes_of
 from nngrad.codegen.choices import Choices
 from nngrad.codegen.contract import contraction_of
 from nngrad.codegen.emit import HOMES, source_of, templates_folder
-from nngrad.codegen.notation import Equation, contraction_equations, derivative_equations, formula_equations
+from nngrad.codegen.notation import (
+    Equation,
+    condition_of,
+    contraction_equations,
+    derivative_equations,
+    formula_equations,
+)
 from nngrad.codegen.pipeline import compile_op, selections
 from nngrad.codegen.rounding import ACCURATE, Error
 from nngrad.codegen.selection import Chosen, Tried
 from nngrad.codegen.symbols import Indexed
-from nngrad.codegen.trace import OTHER, PRESENT, Formula, Op
+from nngrad.codegen.trace import Formula, Op
 
 TOO_INACCURATE = 16.0  # units in the last place, beyond what an input's rounding explains: worth a warning
 SPEC = Path(__file__).resolve().parents[1] / "spec"
@@ -120,8 +126,10 @@ class Explanation:
         return fragment(self)
 
 
-def explain(op: Op, choices: Choices | None = None) -> Explanation:
+def explain(op: Op, choices: Choices | None = None, result: str = "y") -> Explanation:
     """Explain a traced op, of whichever spec. Without `choices` its forms are searched for, and all are listed.
+
+    `result` is what its equations call what it computes.
 
     Raises:
         SpecError: no derivative or no code can be made of the op.
@@ -141,15 +149,17 @@ def explain(op: Op, choices: Choices | None = None) -> Explanation:
         return Explanation(
             cases=(), note=note, shapes="", residuals=("the shapes of the inputs",), code=_template_code(op), **common
         )
+    if op.steps:
+        return _explained_steps(op, choices, common)
     if op.family == "contraction":
-        return _explained_contraction(op, common)
+        return _explained_contraction(op, common, result)
     if choices is None:
         found = [select() for _, select in selections(op)]
         code = assemble(op, [chosen for chosen, _ in found])
     else:
         code = compile_op(op, choices)
         found = [(chosen, []) for chosen in code.chosen]
-    cases = [_case(op, formula, *one) for formula, one in zip(op.formulas, found, strict=True)]
+    cases = [_case(op, formula, *one, result) for formula, one in zip(op.formulas, found, strict=True)]
     note = "" if op.family == "elementwise" else "g is the cotangent of y; a bar marks the cotangent of an input."
     shown = "".join(equation.latex for case in cases for equation in (*case.formula, *case.derivative))
     if r"\left[" in shown:
@@ -175,12 +185,12 @@ def _found(op: Op, chosen: list[Chosen]) -> records.Table:
     return records.Table(kinks.COLUMNS, tuple(rows))
 
 
-def _case(op: Op, formula: Formula, chosen: Chosen, tried: list[Tried]) -> Case:
+def _case(op: Op, formula: Formula, chosen: Chosen, tried: list[Tried], result: str) -> Case:
     derivatives = chosen.derivatives
     return Case(
         condition_of(op, formula),
-        tuple(formula_equations(op, formula)),
-        tuple(derivative_equations(op, derivatives.formula, derivatives.cotangent, derivatives.vjp)),
+        tuple(formula_equations(op, formula, result)),
+        tuple(derivative_equations(op, derivatives.formula, derivatives.cotangent, derivatives.vjp, result)),
         chosen.errors,
         tuple(_forms(tried, chosen)),
         tuple(_assignments(chosen)),
@@ -196,23 +206,6 @@ def _assignments(chosen: Chosen) -> Iterator[str]:
         yield f"y = {readable(chosen.ordinary.value)}"
         for value, slope in chosen.ordinary.slopes.items():
             yield f"d{value.name} = {chosen.derivatives.cotangent.name} * ({readable(slope)})"
-
-
-def condition_of(op: Op, formula: Formula) -> str:
-    """The condition under which an op computes a formula, '' if it has no other."""
-    if len(op.formulas) == 1:
-        return ""
-    parts = []
-    for name, value in formula.static:
-        if value is None:
-            parts.append(f"without {name}")
-        elif value == PRESENT:
-            parts.append(f"with {name}")
-        elif isinstance(value, bool):
-            parts.append(f"{name}={value}")
-        else:
-            parts.append(f"any other {name}" if value == OTHER else f'{name}="{value}"')
-    return ", ".join(parts)
 
 
 def _residuals(code: Code) -> tuple[str, ...]:
@@ -233,7 +226,26 @@ def _template_code(op: Op) -> str:
     return "\n\n\n".join(one[0].rstrip() for one in found if one)
 
 
-def _explained_contraction(op: Op, common: dict) -> Explanation:
+def _explained_steps(op: Op, choices: Choices | None, common: dict) -> Explanation:
+    """An op that runs others in a row, each with derivatives of its own."""
+    steps = [(step, explain(step.op, choices, step.value)) for step in op.steps]
+    cases = [
+        replace(case, condition=", ".join(filter(None, [f"step {step.value}", case.condition])))
+        for step, one in steps
+        for case in one.cases
+    ]
+    note = "Each is an op of its own, and they run in a row: the chain rule joins their derivatives, in which g is the "
+    return Explanation(
+        cases=tuple(cases),
+        note=f"{note}cotangent of what the step computes.",
+        shapes="",
+        residuals=tuple(f"{name} of {step.value}" for step, one in steps for name in one.residuals),
+        code="\n\n\n".join(one.code for _, one in steps),
+        **common,
+    )
+
+
+def _explained_contraction(op: Op, common: dict, result: str) -> Explanation:
     note = "g is the cotangent of y; a bar marks the cotangent of an operand."
     if not isinstance(op.contraction, Indexed):
         note = (
@@ -243,7 +255,7 @@ def _explained_contraction(op: Op, common: dict) -> Explanation:
         code = _template_code(op)
         return Explanation(cases=(), note=note, shapes="", residuals=("the operands",), code=code, **common)
     made, contraction = compile_op(op, Choices(None)), contraction_of(op.contraction)
-    formula, derivative = contraction_equations(op.contraction, contraction.result, contraction.batch)
+    formula, derivative = contraction_equations(op.contraction, contraction.result, contraction.batch, result)
     if any(windows.axes for windows in contraction.windows):
         note += " [...] is 1 where the equation holds, else 0: windows are added up where they overlap."
     lines = [line for function in made.kernels for line in function.doc]

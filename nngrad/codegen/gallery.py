@@ -24,6 +24,7 @@ HEADINGS = {  # of the index, in order: by an op's home, or else by its family
     "norm": "Normalisations",
     "loss": "Losses",
     "contraction": "Contractions",
+    "composite": "In several steps",
     "structural": "Index maps",
     "slope": "Derivatives of words",
 }

@@ -19,7 +19,7 @@ from sympy.printing.pretty.stringpict import prettyForm, stringPict
 
 from nngrad.codegen import language, symbols, words
 from nngrad.codegen.symbols import ALL_AXES, Indexed, Value, Where
-from nngrad.codegen.trace import Formula, Op, Stage
+from nngrad.codegen.trace import OTHER, PRESENT, Formula, Op, Stage
 from nngrad.codegen.vocabulary import WORD_OF
 
 WIDTH = 100
@@ -60,10 +60,10 @@ class Equation:
 # --- equations of an op -----------------------------------------------------------------------------------------------
 
 
-def formula_equations(op: Op, formula: Formula) -> Iterator[Equation]:
-    """A formula in the author's steps; its result is y, and what the author called so before is y1."""
-    own, output = _author_names(op), Value("y")
-    renamed = {stage.value: Value("y1") for stage in formula.stages if stage.value.name == "y"}
+def formula_equations(op: Op, formula: Formula, result: str = "y") -> Iterator[Equation]:
+    """A formula in the author's steps; its result is y, say, and what the author called so before is y1."""
+    own, output = _author_names(op), Value(result)
+    renamed = {stage.value: Value(f"{result}1") for stage in formula.stages if stage.value.name == result}
     renamed[formula.output] = output
     for stage in formula.stages:
         if stage.value == formula.output or _is_named(stage.value, own):
@@ -72,26 +72,30 @@ def formula_equations(op: Op, formula: Formula) -> Iterator[Equation]:
 
 
 def derivative_equations(
-    op: Op, formula: Formula, cotangent: Value, vjp: dict[Value, sympy.Expr]
+    op: Op, formula: Formula, cotangent: Value, vjp: dict[Value, sympy.Expr], result: str = "y"
 ) -> Iterator[Equation]:
     """The derivative to each input: of elementwise ops the partial one, of others the cotangent for the output's g."""
-    own, output = _author_names(op), formula.output.name
+    own, output = _author_names(op), Value(result)
     for value, expr in vjp.items():
         if op.family == "elementwise":
             expr = expr.xreplace({cotangent: sympy.S.One})
             several = r"\partial" if len(op.inputs) > 1 else "d"
-            left = rf"\frac{{{several} {name_latex(output)}}}{{{several} {name_latex(value.name)}}}"
+            left = rf"\frac{{{several} {name_latex(result)}}}{{{several} {name_latex(value.name)}}}"
         else:
             left = rf"\overline{{{name_latex(value.name)}}}"
-        shown = _without_guards(expr, formula.stages, own)
+        shown = _without_guards(expr, formula.stages, own).xreplace({formula.output: output})
         yield Equation(f"{left} = {latex(shown)}", _text(f"d{value.name}", shown))
 
 
-def contraction_equations(indexed: Indexed, result: str, batch: bool) -> tuple[list[Equation], list[Equation]]:
+def contraction_equations(
+    indexed: Indexed, letters: str, batch: bool, result: str = "y"
+) -> tuple[list[Equation], list[Equation]]:
     """A contraction in index notation, and the cotangents of its operands, g being that of its result."""
-    outer = (Ellipsis,) * batch + sympy.symbols(tuple(result), integer=True)
+    outer = (Ellipsis,) * batch + sympy.symbols(tuple(letters), integer=True)
     every = _letters(index for _, own in indexed.factors for index in own)
-    formula = _index_equation("y", outer, indexed.factors, [letter.name for letter in indexed.summed])
+    formula = _index_equation(
+        result, name_latex(result), outer, indexed.factors, [letter.name for letter in indexed.summed]
+    )
     derivative = []
     for value, own in indexed.factors:
         others = [factor for factor in indexed.factors if factor[0] != value]
@@ -100,7 +104,8 @@ def contraction_equations(indexed: Indexed, result: str, batch: bool) -> tuple[l
         shown = tuple(places.get(index, index) for index in own)
         summed = sorted(every - _letters(index for index in shown if index not in places.values()))
         conditions = [sympy.Eq(place, index, evaluate=False) for index, place in places.items()]
-        equation = _index_equation(f"d{value.name}", shown, [(Value("g"), outer), *others], summed, conditions)
+        bar = rf"\overline{{{name_latex(value.name)}}}"
+        equation = _index_equation(f"d{value.name}", bar, shown, [(Value("g"), outer), *others], summed, conditions)
         derivative.append(equation)
     return [formula], derivative
 
@@ -110,8 +115,7 @@ def _letters(indices) -> set[str]:
             if letter.is_integer}  # fmt: skip
 
 
-def _index_equation(name: str, own, factors, summed: list[str], conditions=()) -> Equation:
-    left = name_latex(name) if name == "y" else rf"\overline{{{name_latex(name[1:])}}}"
+def _index_equation(name: str, left: str, own, factors, summed: list[str], conditions=()) -> Equation:
     total = rf"\sum\limits_{{{', '.join(summed)}}} " if summed else ""
     total += "".join(rf"\left[{latex(condition)}\right]\, " for condition in conditions)
     product = r"\, ".join(_with_indices(name_latex(value.name), index) for value, index in factors)
@@ -131,6 +135,23 @@ def _with_indices(name: str, index) -> str:
 
 def _plain_index(index) -> str:
     return "..." if index is Ellipsis else str(index)
+
+
+def condition_of(op: Op, formula: Formula) -> str:
+    """The condition under which an op computes a formula, '' if it has no other."""
+    if len(op.formulas) == 1:
+        return ""
+    parts = []
+    for name, value in formula.static:
+        if value is None:
+            parts.append(f"without {name}")
+        elif value == PRESENT:
+            parts.append(f"with {name}")
+        elif isinstance(value, bool):
+            parts.append(f"{name}={value}")
+        else:
+            parts.append(f"any other {name}" if value == OTHER else f'{name}="{value}"')
+    return ", ".join(parts)
 
 
 def _equation(left: Value, right) -> Equation:

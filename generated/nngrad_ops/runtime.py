@@ -301,7 +301,7 @@ def _without_overflow(a, b, limit):
 
 # --- rows -------------------------------------------------------------------------------------------------------------
 
-SHORTEST_ROW, LONGEST_ROW = 8, 1024
+SHORT_ROW, LONGEST_ROW = 32, 1024
 
 
 def sum_rows(x, axis):
@@ -309,6 +309,8 @@ def sum_rows(x, axis):
     rows = _rows(x, axis)
     if rows is None:
         return np.add.reduce(x, axis, keepdims=True)
+    if rows.shape[-1] <= SHORT_ROW:
+        return np.einsum("...i->...", rows)[..., None]
     return np.vecdot(rows, _tile(1, x.dtype)[: rows.shape[-1]], keepdims=True)
 
 
@@ -317,16 +319,25 @@ def sum_products(a, b, axis):
     rows = _rows(a, axis) if b.shape == a.shape and b.dtype == a.dtype and b.flags.c_contiguous else None
     if rows is None:
         return sum_rows(np.multiply(a, b, out=...), axis)
-    return np.vecdot(rows, b.reshape(rows.shape), keepdims=True)
+    b_rows = b.reshape(rows.shape)
+    if rows.shape[-1] <= SHORT_ROW:
+        return np.einsum("...i,...i->...", rows, b_rows)[..., None]
+    return np.vecdot(rows, b_rows, keepdims=True)
 
 
 def max_rows(x, axis):
-    """`np.maximum.reduce(x, axis, keepdims=True)`; NumPy finds the place of the largest sooner."""
+    """`np.maximum.reduce(x, axis, keepdims=True)`; of long rows NumPy finds the place of the largest sooner, of short
+    ones the largest of each column.
+    """
     rows = _rows(x, axis)
     if rows is None:
         return np.maximum.reduce(x, axis, keepdims=True)
     flat = rows.reshape(-1, rows.shape[-1])
-    return flat[np.arange(len(flat)), np.argmax(flat, 1)].reshape(*rows.shape[:-1], 1)
+    if rows.shape[-1] <= SHORT_ROW:
+        largest = np.maximum.reduce(np.ascontiguousarray(flat.T), 0)
+    else:
+        largest = flat[np.arange(len(flat)), np.argmax(flat, 1)]
+    return largest.reshape(*rows.shape[:-1], 1)
 
 
 def _rows(x, axis):
@@ -343,7 +354,7 @@ def _rows(x, axis):
         if min(axes) < first:
             return None
         rows = x.reshape(*x.shape[:first], *(1,) * (len(axes) - 1), -1)
-    return rows if SHORTEST_ROW <= rows.shape[-1] <= LONGEST_ROW else None
+    return rows if 1 < rows.shape[-1] <= LONGEST_ROW else None
 
 
 def _picked_rows(x, axis, numbers):

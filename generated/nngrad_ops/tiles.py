@@ -7,12 +7,14 @@ import contextvars
 import functools
 import itertools
 import os
+import sys
 import threading
 
 import numpy as np
 
 TILE = 1 << 17  # elements: few enough for a core's cache, so many that threads seldom wait for the interpreter's lock
 LINE = 64  # bytes: results that start at a multiple are written in half the time
+SWITCH_INTERVAL = 1e-6  # seconds; a thread that looks for the interpreter's lock again and again needs no waking
 WORTH_TILES = 1 << 20  # the time of so many multiplications; less is done sooner than another thread has begun
 
 # glibc gives freed memory back to the system from a threshold on that grows with the largest block that was freed, up
@@ -89,7 +91,8 @@ class Threads:
         tiles, count = iter(tiles), min(self.count, len(tiles))
         if count == 1 or not self.free.acquire(blocking=False):
             return _in_turn(work, tiles)  # also where another thread of the program has the workers
-        free = self.free
+        free, interval = self.free, sys.getswitchinterval()
+        sys.setswitchinterval(SWITCH_INTERVAL)
         try:
             while len(self.workers) < count - 1:
                 self.workers.append(Worker())
@@ -104,6 +107,7 @@ class Threads:
             self.forget()
             raise
         finally:
+            sys.setswitchinterval(interval)
             free.release()
         for error in filter(None, errors):
             raise error

@@ -174,9 +174,13 @@ def gate_vjp(g, x1, x2, slope_x1, slope_x2, needs, out=(..., ...)):
     """Cotangents of `gate`'s inputs."""
     dx1 = dx2 = None
     if needs[0]:
-        dx1 = runtime.unbroadcast(np.multiply(g, slope_x1, out=out[0]), x1.shape)
+        dx1 = np.multiply(g, slope_x1, out=out[0])
+        if dx1.shape != x1.shape:
+            dx1 = runtime.unbroadcast(dx1, x1.shape)
     if needs[1]:
-        dx2 = runtime.unbroadcast(np.multiply(g, slope_x2, out=out[1]), x2.shape)
+        dx2 = np.multiply(g, slope_x2, out=out[1])
+        if dx2.shape != x2.shape:
+            dx2 = runtime.unbroadcast(dx2, x2.shape)
     return dx1, dx2
 
 

@@ -30,6 +30,7 @@ LATEX = {
     "log_softmax": r"\begin{aligned} \mathrm{sum\_exp\_x} &= \sum_{\mathrm{axis}} \left(e^{x}\right) \\ y &= x - \log{\left(\mathrm{sum\_exp\_x} \right)} \\ \mathrm{dx} &= g - \frac{e^{x} \sum_{\mathrm{axis}} \left(g\right)}{\mathrm{sum\_exp\_x}} \end{aligned}",
     "matmul": r"y_{\ldots, i, j} = \sum_{k} a_{\ldots, i, k} \, b_{\ldots, k, j}",
     "matmul_transposed": r"y_{i, j} = \sum_{k} a_{i, k} \, b_{j, k}",
+    "affine": r"y_{n, o} = \sum_{i} x_{n, i} \, \mathrm{weight}_{o, i} + \mathrm{bias}_{o}",
     "vecdot": r"y_{\ldots} = \sum_{k} \mathrm{x1}_{\ldots, k} \, \mathrm{x2}_{\ldots, k}",
     "matvec": r"y_{\ldots, i} = \sum_{k} \mathrm{x1}_{\ldots, i, k} \, \mathrm{x2}_{\ldots, k}",
     "vecmat": r"y_{\ldots, j} = \sum_{k} \mathrm{x1}_{\ldots, k} \, \mathrm{x2}_{\ldots, k, j}",

@@ -200,11 +200,15 @@ def arctan2_vjp(g, x1, x2, needs, out=(..., ...)):
     dx1 = dx2 = None
     if needs[0]:
         t = runtime.over_square(x2, x1)
-        dx1 = runtime.unbroadcast(np.multiply(g, t, out=out[0]), x1.shape)
+        dx1 = np.multiply(g, t, out=out[0])
+        if dx1.shape != x1.shape:
+            dx1 = runtime.unbroadcast(dx1, x1.shape)
     if needs[1]:
         t = runtime.over_square(x1, x2)
         u = np.multiply(g, t, out=out[1])
-        dx2 = runtime.unbroadcast(np.negative(u, out=u), x2.shape)
+        dx2 = np.negative(u, out=u)
+        if dx2.shape != x2.shape:
+            dx2 = runtime.unbroadcast(dx2, x2.shape)
     return dx1, dx2
 
 
@@ -364,9 +368,13 @@ def add_vjp(g, x1, x2, needs):
     """Cotangents of `add`'s inputs."""
     dx1 = dx2 = None
     if needs[0]:
-        dx1 = runtime.unbroadcast(g, x1.shape)
+        dx1 = g
+        if dx1.shape != x1.shape:
+            dx1 = runtime.unbroadcast(dx1, x1.shape)
     if needs[1]:
-        dx2 = runtime.unbroadcast(g, x2.shape)
+        dx2 = g
+        if dx2.shape != x2.shape:
+            dx2 = runtime.unbroadcast(dx2, x2.shape)
     return dx1, dx2
 
 
@@ -405,9 +413,13 @@ def subtract_vjp(g, x1, x2, needs, out=(..., ...)):
     """Cotangents of `subtract`'s inputs."""
     dx1 = dx2 = None
     if needs[0]:
-        dx1 = runtime.unbroadcast(g, x1.shape)
+        dx1 = g
+        if dx1.shape != x1.shape:
+            dx1 = runtime.unbroadcast(dx1, x1.shape)
     if needs[1]:
-        dx2 = runtime.unbroadcast(np.negative(g, out=out[1]), x2.shape)
+        dx2 = np.negative(g, out=out[1])
+        if dx2.shape != x2.shape:
+            dx2 = runtime.unbroadcast(dx2, x2.shape)
     return dx1, dx2
 
 
@@ -446,9 +458,13 @@ def multiply_vjp(g, x1, x2, needs, out=(..., ...)):
     """Cotangents of `multiply`'s inputs."""
     dx1 = dx2 = None
     if needs[0]:
-        dx1 = runtime.unbroadcast(np.multiply(g, x2, out=out[0]), x1.shape)
+        dx1 = np.multiply(g, x2, out=out[0])
+        if dx1.shape != x1.shape:
+            dx1 = runtime.unbroadcast(dx1, x1.shape)
     if needs[1]:
-        dx2 = runtime.unbroadcast(np.multiply(g, x1, out=out[1]), x2.shape)
+        dx2 = np.multiply(g, x1, out=out[1])
+        if dx2.shape != x2.shape:
+            dx2 = runtime.unbroadcast(dx2, x2.shape)
     return dx1, dx2
 
 
@@ -487,11 +503,15 @@ def divide_vjp(g, x1, x2, y, needs, out=(..., ...)):
     """Cotangents of `divide`'s inputs."""
     dx1 = dx2 = None
     if needs[0]:
-        dx1 = runtime.unbroadcast(np.divide(g, x2, out=out[0]), x1.shape)
+        dx1 = np.divide(g, x2, out=out[0])
+        if dx1.shape != x1.shape:
+            dx1 = runtime.unbroadcast(dx1, x1.shape)
     if needs[1]:
         t = np.divide(y, x2, out=out[1])
         t = np.multiply(t, g, out=t)
-        dx2 = runtime.unbroadcast(np.negative(t, out=t), x2.shape)
+        dx2 = np.negative(t, out=t)
+        if dx2.shape != x2.shape:
+            dx2 = runtime.unbroadcast(dx2, x2.shape)
     return dx1, dx2
 
 
@@ -560,10 +580,14 @@ def power_vjp(g, x1, x2, y, needs, out=(..., ...)):
     dx1 = dx2 = None
     if needs[0]:
         t = runtime.power_slope(x1, x2)
-        dx1 = runtime.unbroadcast(np.multiply(g, t, out=out[0]), x1.shape)
+        dx1 = np.multiply(g, t, out=out[0])
+        if dx1.shape != x1.shape:
+            dx1 = runtime.unbroadcast(dx1, x1.shape)
     if needs[1]:
         t = runtime.power_times_log(y, x1, x2)
-        dx2 = runtime.unbroadcast(np.multiply(g, t, out=out[1]), x2.shape)
+        dx2 = np.multiply(g, t, out=out[1])
+        if dx2.shape != x2.shape:
+            dx2 = runtime.unbroadcast(dx2, x2.shape)
     return dx1, dx2
 
 
@@ -702,11 +726,15 @@ def remainder_vjp(g, x1, x2, needs, out=(..., ...)):
     """Cotangents of `remainder`'s inputs."""
     dx1 = dx2 = None
     if needs[0]:
-        dx1 = runtime.unbroadcast(g, x1.shape)
+        dx1 = g
+        if dx1.shape != x1.shape:
+            dx1 = runtime.unbroadcast(dx1, x1.shape)
     if needs[1]:
         t = np.floor_divide(x1, x2, out=out[1])
         t = np.multiply(g, t, out=t)
-        dx2 = runtime.unbroadcast(np.negative(t, out=t), x2.shape)
+        dx2 = np.negative(t, out=t)
+        if dx2.shape != x2.shape:
+            dx2 = runtime.unbroadcast(dx2, x2.shape)
     return dx1, dx2
 
 
@@ -747,7 +775,9 @@ def fmod_vjp(g, x1, x2, needs, out=(..., ...)):
     """Cotangents of `fmod`'s inputs."""
     dx1 = dx2 = None
     if needs[0]:
-        dx1 = runtime.unbroadcast(g, x1.shape)
+        dx1 = g
+        if dx1.shape != x1.shape:
+            dx1 = runtime.unbroadcast(dx1, x1.shape)
     if needs[1]:
         t = np.abs(x1, out=...)
         u = np.abs(x2, out=...)
@@ -757,7 +787,9 @@ def fmod_vjp(g, x1, x2, needs, out=(..., ...)):
         v = np.multiply(g, v, out=v)
         v = np.multiply(v, t, out=v)
         v = np.multiply(v, u, out=v)
-        dx2 = runtime.unbroadcast(np.negative(v, out=v), x2.shape)
+        dx2 = np.negative(v, out=v)
+        if dx2.shape != x2.shape:
+            dx2 = runtime.unbroadcast(dx2, x2.shape)
     return dx1, dx2
 
 
@@ -813,12 +845,18 @@ def lerp_vjp(g, x1, x2, weight, needs, out=(..., ..., ...)):
     if needs[0]:
         t = np.subtract(weight, 1, out=...)
         u = np.multiply(g, t, out=out[0])
-        dx1 = runtime.unbroadcast(np.negative(u, out=u), x1.shape)
+        dx1 = np.negative(u, out=u)
+        if dx1.shape != x1.shape:
+            dx1 = runtime.unbroadcast(dx1, x1.shape)
     if needs[1]:
-        dx2 = runtime.unbroadcast(np.multiply(g, weight, out=out[1]), x2.shape)
+        dx2 = np.multiply(g, weight, out=out[1])
+        if dx2.shape != x2.shape:
+            dx2 = runtime.unbroadcast(dx2, x2.shape)
     if needs[2]:
         t = np.subtract(x2, x1, out=...)
-        dweight = runtime.unbroadcast(np.multiply(g, t, out=out[2]), weight.shape)
+        dweight = np.multiply(g, t, out=out[2])
+        if dweight.shape != weight.shape:
+            dweight = runtime.unbroadcast(dweight, weight.shape)
     return dx1, dx2, dweight
 
 
@@ -864,7 +902,9 @@ def copysign_vjp(g, x1, x2, needs, out=(..., ...)):
         t = np.sign(x1, out=...)
         u = np.negative(t, out=...)
         v = runtime.where(np.signbit(x2), u, t)
-        dx1 = runtime.unbroadcast(np.multiply(g, v, out=out[0]), x1.shape)
+        dx1 = np.multiply(g, v, out=out[0])
+        if dx1.shape != x1.shape:
+            dx1 = runtime.unbroadcast(dx1, x1.shape)
     return dx1, None
 
 
@@ -1280,11 +1320,15 @@ def logaddexp_vjp(g, x1, x2, needs, out=(..., ...)):
     if needs[0]:
         u = np.maximum(v, x1 >= x2, out=out[0])
         u = np.divide(u, t, out=u)
-        dx1 = runtime.unbroadcast(np.multiply(g, u, out=u), x1.shape)
+        dx1 = np.multiply(g, u, out=u)
+        if dx1.shape != x1.shape:
+            dx1 = runtime.unbroadcast(dx1, x1.shape)
     if needs[1]:
         v = np.maximum(v, x2 >= x1, out=v)
         t = np.divide(v, t, out=t)
-        dx2 = runtime.unbroadcast(np.multiply(g, t, out=t), x2.shape)
+        dx2 = np.multiply(g, t, out=t)
+        if dx2.shape != x2.shape:
+            dx2 = runtime.unbroadcast(dx2, x2.shape)
     return dx1, dx2
 
 
@@ -1360,9 +1404,13 @@ def logaddexp2_vjp(g, x1, x2, slope_x1, slope_x2, needs, out=(..., ...)):
     """Cotangents of `logaddexp2`'s inputs."""
     dx1 = dx2 = None
     if needs[0]:
-        dx1 = runtime.unbroadcast(np.multiply(g, slope_x1, out=out[0]), x1.shape)
+        dx1 = np.multiply(g, slope_x1, out=out[0])
+        if dx1.shape != x1.shape:
+            dx1 = runtime.unbroadcast(dx1, x1.shape)
     if needs[1]:
-        dx2 = runtime.unbroadcast(np.multiply(g, slope_x2, out=out[1]), x2.shape)
+        dx2 = np.multiply(g, slope_x2, out=out[1])
+        if dx2.shape != x2.shape:
+            dx2 = runtime.unbroadcast(dx2, x2.shape)
     return dx1, dx2
 
 
@@ -1409,7 +1457,9 @@ def xlogy_vjp(g, x1, x2, log_, needs, out=(..., ...)):
     """Cotangents of `xlogy`'s inputs."""
     dx1 = dx2 = None
     if needs[0]:
-        dx1 = runtime.unbroadcast(np.multiply(g, log_, out=out[0]), x1.shape)
+        dx1 = np.multiply(g, log_, out=out[0])
+        if dx1.shape != x1.shape:
+            dx1 = runtime.unbroadcast(dx1, x1.shape)
     if needs[1]:
         mask = (x1 == 0) & (x2 <= 0)
         t = runtime.where(mask, 1, x2)
@@ -1580,10 +1630,14 @@ def hypot_vjp(g, x1, x2, needs, out=(..., ...)):
     dx1 = dx2 = None
     if needs[0]:
         t = runtime.over_hypot(x1, x2)
-        dx1 = runtime.unbroadcast(np.multiply(g, t, out=out[0]), x1.shape)
+        dx1 = np.multiply(g, t, out=out[0])
+        if dx1.shape != x1.shape:
+            dx1 = runtime.unbroadcast(dx1, x1.shape)
     if needs[1]:
         t = runtime.over_hypot(x2, x1)
-        dx2 = runtime.unbroadcast(np.multiply(g, t, out=out[1]), x2.shape)
+        dx2 = np.multiply(g, t, out=out[1])
+        if dx2.shape != x2.shape:
+            dx2 = runtime.unbroadcast(dx2, x2.shape)
     return dx1, dx2
 
 

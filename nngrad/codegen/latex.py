@@ -100,4 +100,6 @@ def _contraction(step: Step) -> str:
     dots = [Ellipsis] if any(Ellipsis in indices for _, indices in contraction.factors) else []
     left = indexed(step.value, [*dots, *contraction.letters])
     total = "".join(rf"\sum_{{{latex(letter)}}} " for letter in contraction.summed)
-    return f"{left} &= {total}" + r" \, ".join(indexed(value.name, indices) for value, indices in contraction.factors)
+    product = r" \, ".join(indexed(value.name, indices) for value, indices in contraction.factors)
+    added = f" + {indexed(contraction.bias[0].name, contraction.bias[1])}" if contraction.bias else ""
+    return f"{left} &= {total}{product}{added}"

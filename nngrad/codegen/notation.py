@@ -91,7 +91,8 @@ def contraction_equations(indexed: Indexed, result: str, batch: bool) -> tuple[l
     """A contraction in index notation, and the cotangents of its operands, g being that of its result."""
     outer = (Ellipsis,) * batch + sympy.symbols(tuple(result), integer=True)
     every = _letters(index for _, own in indexed.factors for index in own)
-    formula = _index_equation("y", outer, indexed.factors, [letter.name for letter in indexed.summed])
+    summed = [letter.name for letter in indexed.summed]
+    formula = _index_equation("y", outer, indexed.factors, summed, bias=indexed.bias)
     derivative = []
     for value, own in indexed.factors:
         others = [factor for factor in indexed.factors if factor[0] != value]
@@ -102,6 +103,10 @@ def contraction_equations(indexed: Indexed, result: str, batch: bool) -> tuple[l
         conditions = [sympy.Eq(place, index, evaluate=False) for index, place in places.items()]
         equation = _index_equation(f"d{value.name}", shown, [(Value("g"), outer), *others], summed, conditions)
         derivative.append(equation)
+    if indexed.bias:
+        value, own = indexed.bias
+        summed = sorted(set(result) - _letters(own))
+        derivative.append(_index_equation(f"d{value.name}", own, [(Value("g"), outer)], summed))
     return [formula], derivative
 
 
@@ -110,7 +115,7 @@ def _letters(indices) -> set[str]:
             if letter.is_integer}  # fmt: skip
 
 
-def _index_equation(name: str, own, factors, summed: list[str], conditions=()) -> Equation:
+def _index_equation(name: str, own, factors, summed: list[str], conditions=(), bias=None) -> Equation:
     left = name_latex(name) if name == "y" else rf"\overline{{{name_latex(name[1:])}}}"
     total = rf"\sum\limits_{{{', '.join(summed)}}} " if summed else ""
     total += "".join(rf"\left[{latex(condition)}\right]\, " for condition in conditions)
@@ -118,6 +123,10 @@ def _index_equation(name: str, own, factors, summed: list[str], conditions=()) -
     text = "".join(
         [f"Σ_{''.join(summed)} " if summed else "", *(f"[{one.lhs} = {one.rhs}] " for one in conditions)]
     ) + " ".join(f"{value.name}[{', '.join(map(_plain_index, index))}]" for value, index in factors)
+    if bias is not None:
+        value, index = bias
+        product += f" + {_with_indices(name_latex(value.name), index)}"
+        text += f" + {value.name}[{', '.join(map(_plain_index, index))}]"
     return Equation(f"{_with_indices(left, own)} = {total}{product}",
                     f"{name}[{', '.join(map(_plain_index, own))}] = {text}")  # fmt: skip
 

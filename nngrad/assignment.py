@@ -2,7 +2,7 @@
 
 from nngrad import graph
 from nngrad.engine import OPS
-from nngrad.graph import Node, vertex, wrap
+from nngrad.graph import node_of, vertex, wrap
 from nngrad.inputs import as_array, misfit
 from nngrad.memory import memory_of, note_change, refuse_outdated
 
@@ -27,7 +27,8 @@ def assign(x, index, value):
                 f"setitem: x[i] = v on a leaf of shape {x.shape} that requires grad, or on memory shared with "
                 "one, would change it under its own gradient; assign to x.clone(), or within no_grad()"
             )
-        refuse_outdated("setitem", *tensors)
+        for tensor in tensors:
+            refuse_outdated("setitem", tensor)
     array = tensors[1]._data if len(tensors) == 2 else value
     try:
         x._data[index] = array
@@ -39,7 +40,7 @@ def assign(x, index, value):
     before = wrap(x._data, x._node)  # x as it was; whoever used x before keeps pointing to its old Node
     parents = (x._node, vertex(value) if len(tensors) == 2 else None)
     needs = [parent is not None for parent in parents]
-    x._node = Node(op, {"index": index}, (before, value), parents, needs, [x._data, array, x._data])
+    x._node = node_of(op, {"index": index}, (before, value), parents, needs, [x._data, array, x._data])
     x._requires_grad = True
     x._prev = None
     if before._node is not None:

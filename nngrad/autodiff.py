@@ -15,7 +15,7 @@ from nngrad.backward import starting_cotangent, unshared
 from nngrad.differentiable import pull_tensors, push_tensors
 from nngrad.engine import history, pull_arrays, pull_back, push_arrays, push_forward
 from nngrad.functions import CLONE, concat, stack
-from nngrad.graph import Node, vertex, wrap
+from nngrad.graph import node_of, vertex, wrap
 from nngrad.inputs import as_array
 from nngrad.memory import refuse_outdated
 from nngrad.modes import GradMode
@@ -104,7 +104,7 @@ def variable(x, what, outer):
     array = differentiable_array(x, what)
     parent = vertex(x) if outer and isinstance(x, Tensor) else None
     inputs = (x if isinstance(x, Tensor) else array,)
-    return wrap(array, Node(CLONE, {}, inputs, (parent,), (parent is not None,), [array, array]))
+    return wrap(array, node_of(CLONE, {}, inputs, (parent,), (parent is not None,), [array, array]))
 
 
 def differentiable_array(x, what):
@@ -163,7 +163,8 @@ def vector_jacobian(y, xs, sources, cotangent, create_graph):
     gs = [np.zeros(x.shape, x.dtype) if g is None else g for g, x in zip(gs, xs, strict=True)]
     if create_graph:
         return tuple(g if isinstance(g, Tensor) else wrap(g) for g in gs)
-    return tuple(map(wrap, unshared(gs, start)))
+    seen = {id(start)}
+    return tuple(wrap(unshared(g, seen)) for g in gs)
 
 
 # --- public ----------------------------------------------------------------------------------------------------------

@@ -19,19 +19,21 @@ def backward(y, grad=None, retain_graph=False):
     refuse_outdated("backward", y)
     start = starting_cotangent(y, grad)
     cotangents = pull_back(vertex(y), start, retain_graph=retain_graph)
-    found = []
-    for at, g in zip(cotangents, unshared(cotangents.values(), start), strict=True):
-        tensor = at.retained() if isinstance(at, Node) else at
+    found, seen = [], {id(start)}
+    for at, g in cotangents.items():
+        tensor = at.retained() if type(at) is Node else at
         if tensor is None or not tensor._requires_grad:
             continue
-        if g.shape != tensor.shape:
+        x = tensor._data
+        if g.shape != x.shape:
             raise RuntimeError(
                 f"the gradient has shape {g.shape}, but the leaf now has shape {tensor.shape}: its data was "
                 "replaced after the forward; run the forward again"
             )
-        if g.dtype != tensor.dtype:
-            g = g.astype(tensor.dtype)
-        found.append((tensor, g if tensor._grad is None else np.add(tensor._grad, g, out=...)))
+        if g.dtype is not x.dtype:
+            g = g.astype(x.dtype)
+        g = unshared(g, seen) if tensor._grad is None else np.add(tensor._grad, g, out=...)
+        found.append((tensor, g))
     for tensor, g in found:
         tensor._grad = g
 
@@ -53,11 +55,9 @@ def starting_cotangent(y, grad):
     return g
 
 
-def unshared(arrays, start):
-    """The same arrays, copied where they are views, occur twice or are `start`: they share memory with nothing else."""
-    seen = {id(start)}
-    for array in arrays:
-        if array.base is not None or id(array) in seen:
-            array = array.copy()
-        seen.add(id(array))
-        yield array
+def unshared(array, seen):
+    """The array, or a copy if it is a view or was seen before: its memory is nobody else's. `seen` holds ids."""
+    if array.base is not None or id(array) in seen:
+        array = array.copy()
+    seen.add(id(array))
+    return array

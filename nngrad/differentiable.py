@@ -6,7 +6,7 @@
 import numpy as np
 
 from nngrad.functions import ops
-from nngrad.graph import Node, vertex, wrap
+from nngrad.graph import node_of, vertex, wrap
 from nngrad.memory import OUTDATED, is_changed, memory_of, share_memory
 from nngrad.tensor import Tensor
 
@@ -41,7 +41,7 @@ def values_in_graph(node):
             x = twin
         inputs.append(x if x is None or isinstance(x, Tensor) else wrap(x))
     if node.op.many:
-        outputs = (wrap(y, Node(node.op, {}, (), (node,), (True,), [y], index=i)) for i, y in enumerate(node.output))
+        outputs = (wrap(y, node_of(node.op, {}, (), (node,), (True,), [y], index=i)) for i, y in enumerate(node.output))
         return tuple(inputs), tuple(outputs)
     y = wrap(node.output, node)
     memory_of(y)

@@ -11,14 +11,14 @@ from operator import attrgetter
 import numpy as np
 
 from nngrad import graph, memory
-from nngrad.graph import Node, refuse_cycle, wrap
+from nngrad.graph import Node, node_of, refuse_cycle, wrap
 from nngrad.inputs import conform, misfit, plain_parameters
 from nngrad.memory import check_unchanged, refuse_outdated, share_with_inputs
 
 try:  # the only door to the generated package, so that its absence is explained once
     from nngrad_ops import OPS as OPS
+    from nngrad_ops.op import Op as Op
     from nngrad_ops.rows import forward_by_rows, vjp_by_rows
-    from nngrad_ops.runtime import Op as Op
     from nngrad_ops.tensor_methods import TensorMethods as TensorMethods
     from nngrad_ops.tiles import WORTH_TILES, by_tiles
     from nngrad_ops.tiles import threads as threads
@@ -27,6 +27,10 @@ except ModuleNotFoundError as error:
         raise
     message = "the generated package nngrad_ops is missing; run `python -m nngrad.codegen` to generate it"
     raise ImportError(message) from error
+
+NEEDS_FIRST, NEEDS_SECOND = (True, False), (False, True)
+NO_PARAMS = {}
+NUMBER = attrgetter("number")
 
 # --- recording -------------------------------------------------------------------------------------------------------
 
@@ -59,7 +63,7 @@ def apply(op, *inputs, **params):
             values.append(y)
         if op.takes_any_number:
             values.append(tuple(values[: len(inputs)]))
-        node = Node(op, params, inputs, parents, needs, values, arguments)
+        node = node_of(op, params, inputs, parents, needs, values, arguments)
     if op.many:
         return several(y, inputs, node)
     out = wrap(y, node)
@@ -76,38 +80,40 @@ def apply_two(op, a, b):
     Tensor = graph.Tensor
     if not Tensor.grad_is_enabled:
         return apply(op, a, b)
-    x1 = x2 = parent1 = parent2 = None
-    given = (a, b)
-    if type(a) is Tensor:
-        x1 = a._data
+    x1 = a._data if type(a) is Tensor else None
+    x2 = b._data if type(b) is Tensor else None
+    parent1 = parent2 = None
+    if x1 is not None:
         if a._memory is not None:
             refuse_outdated(op.name, a)
         if a._requires_grad:
             parent1 = a._node or a
-    elif type(a) is not float and type(a) is not int:
-        return apply(op, a, b)
-    if type(b) is Tensor:
-        x2 = b._data
+    if x2 is not None:
         if b._memory is not None:
             refuse_outdated(op.name, b)
         if b._requires_grad:
             parent2 = b._node or b
-    elif type(b) is not float and type(b) is not int:
-        return apply(op, a, b)
     if parent1 is None and parent2 is None:
         return apply(op, a, b)
     if x1 is None:
+        if type(a) is not float and type(a) is not int:
+            return apply(op, a, b)
         a = x1 = np.asarray(a, x2.dtype)
+        needs = NEEDS_SECOND
     elif x2 is None:
+        if type(b) is not float and type(b) is not int:
+            return apply(op, a, b)
         b = x2 = np.asarray(b, x1.dtype)
+        needs = NEEDS_FIRST
+    else:
+        needs = (parent1 is not None, parent2 is not None)
     if x1.dtype is not x2.dtype or op.cost * x1.size > WORTH_TILES:
-        return apply(op, *given)
+        return apply(op, a, b)
     try:
         y = op.forward(x1, x2)
     except ValueError as error:
         raise misfit(op.name, [x1, x2], {}, error) from error
-    needs = (parent1 is not None, parent2 is not None)
-    return wrap(y, Node(op, {}, (a, b), (parent1, parent2), needs, [x1, x2, y], given))
+    return wrap(y, node_of(op, NO_PARAMS, (a, b), (parent1, parent2), needs, (x1, x2, y)))
 
 
 def parents_of(op, inputs):
@@ -116,18 +122,15 @@ def parents_of(op, inputs):
     Raises RuntimeError for an outdated view.
     """
     parents, needs = [], []
-    for x in inputs:
+    for i, x in enumerate(inputs):
         parent = None
         if isinstance(x, graph.Tensor):
             if x._memory is not None:
                 refuse_outdated(op.name, x)
-            if x._requires_grad:
+            if x._requires_grad and (op.all_differentiable or op.differentiable[i]):
                 parent = x._node or x
         parents.append(parent)
         needs.append(parent is not None)
-    if not op.all_differentiable:
-        needs = [need and carries for need, carries in zip(needs, op.differentiable, strict=True)]
-        parents = [parent if need else None for parent, need in zip(parents, needs, strict=True)]
     return (parents, needs) if True in needs else (None, None)
 
 
@@ -135,7 +138,7 @@ def several(outputs, inputs, whole):
     """The output Tensors of an op with several outputs, each with a Node of its own, whose parent is the op's."""
     tensors = []
     for i, y in enumerate(outputs):
-        node = whole and Node(whole.op, whole.params, (), (whole,), (True,), [y], whole.arguments, i)
+        node = whole and node_of(whole.op, whole.params, (), (whole,), (True,), [y], whole.arguments, i)
         tensors.append(wrap(y, node))
         share_with_inputs(tensors[-1], inputs)
     return tuple(tensors)
@@ -151,7 +154,7 @@ def history(root):
         at = stack.pop()
         if at._prev is not None:
             forged = True
-        if not isinstance(at, Node):
+        if type(at) is not Node:
             continue
         if at.values is None:
             raise RuntimeError(
@@ -167,7 +170,7 @@ def history(root):
                 stack.append(parent)
     if forged:
         refuse_cycle(root)
-    nodes.sort(key=attrgetter("number"), reverse=True)
+    nodes.sort(key=NUMBER, reverse=True)
     return nodes
 
 
@@ -183,9 +186,7 @@ def pull_arrays(node, g, needs):
             options = {"needs": needs, **node.params} if op.needs else node.params
             found = by_tiles(op.vjp, [g, *op.residuals_of(node.values)], **options)
         return found if isinstance(found, tuple) else (found,)
-    if op.needs:
-        return op.vjp(g, *op.residuals_of(node.values), needs, **node.params)
-    return (op.vjp(g, *op.residuals_of(node.values), **node.params),)
+    return op.pull(g, node.values, needs, node.params)
 
 
 def push_arrays(node, tangents):
@@ -199,7 +200,7 @@ def pull_back(root, g, targets=None, pull=pull_arrays, retain_graph=False):
     targets: the set of vertices to return instead; all that does not lead to them is skipped.
     pull: takes a cotangent through one Node: `pull_arrays`, or `pull_tensors` for cotangents with a graph of their own.
 
-    Cotangents may share memory with each other: see `nngrad.backward.unshared`.
+    Cotangents may share memory with each other: `nngrad.backward.unshared` parts them.
     """
     nodes = history(root)
     wanted = None if targets is None else leading_to(targets, nodes)
@@ -217,13 +218,12 @@ def pull_back(root, g, targets=None, pull=pull_arrays, retain_graph=False):
                 if True in needs:
                     parents = node.parents
                     for i, dx in enumerate(pull(node, g, needs)):
-                        parent = parents[i]
-                        if dx is None or parent is None:
-                            continue
-                        if parent in cotangents:
-                            dx = add(cotangents[parent], dx, in_place=parent in sums)
-                            sums.add(parent)
-                        cotangents[parent] = dx
+                        if dx is not None and (parent := parents[i]) is not None:
+                            total = cotangents.get(parent)
+                            if total is not None:
+                                dx = add(total, dx, in_place=parent in sums)
+                                sums.add(parent)
+                            cotangents[parent] = dx
         if not retain_graph:
             node.free()
     return cotangents

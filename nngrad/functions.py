@@ -21,26 +21,12 @@ from nngrad.op_function import op_function
 
 def without_formula(name, forward, vjp, pullback, params):
     """An op whose output is its input, and whose derivative is said rather than derived."""
-    return Op(
-        name=name,
-        home="structural",
-        family="structural",
-        inputs=("x",),
-        defaults=(...,),
-        params=params,
-        differentiable=(True,),
-        keeps_integers=True,
-        kernel=forward,
-        forward=forward,
-        saves=0,
-        many=False,
-        residuals=(),
-        reads_values=(),
-        vjp=vjp,
-        jvp=lambda t, **params: t,
-        pullback=pullback,
-        pushforward=lambda ops, tangents, inputs, y, **params: tangents[0],
-    )
+    op = Op(name, "structural", "structural", ("x",), params=params, keeps_integers=True)
+    op.kernel = op.forward = forward
+    op.vjp, op.pullback = vjp, pullback
+    op.jvp = lambda t, **params: t
+    op.pushforward = lambda ops, tangents, inputs, y, **params: tangents[0]
+    return op
 
 
 CLONE = without_formula(

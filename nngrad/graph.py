@@ -24,30 +24,18 @@ class Node:
     needs: for each input whether there is one.
     values: [*input arrays, output, *saved]; residuals are picked from it. None once backward has freed it. An op that
         takes any number of inputs has them once more at the end, as a tuple.
-    arguments: what the op was called with: other Tensors than `inputs` where these had to be cast.
+    arguments: what the op was called with, where that is more than `inputs` tells: Tensors that had to be cast.
     index: for ops with several outputs, each output has a Node of its own, whose only parent is the op's.
     number: when it was recorded.
     memory: the Memory of the output, as soon as somebody keeps one.
     retained: a weak reference to the Tensor whose `grad` is wanted though it is no leaf.
+    _prev: what `Tensor.prev` gave or was given.
     """
 
     __slots__ = (
         "_prev", "arguments", "index", "inputs", "memory", "needs", "number", "op", "params", "parents", "retained",
         "values",
     )  # fmt: skip
-
-    def __init__(self, op, params, inputs, parents, needs, values, arguments=None, index=None):
-        self.op = op
-        self.params = params
-        self.inputs = inputs
-        self.parents = parents
-        self.needs = needs
-        self.values = values
-        self.arguments = inputs if arguments is None else arguments
-        self.index = index
-        self.number = tick()
-        self.memory = self.retained = None
-        self._prev = None  # what `Tensor.prev` gave or was given
 
     @property
     def output(self):
@@ -56,17 +44,36 @@ class Node:
 
     def free(self):
         """Let go of every array, and of the graph behind."""
-        self.values = None
-        self.inputs = self.parents = self.arguments = ()
+        self.values = self.arguments = None
+        self.inputs = self.parents = ()
 
     def __repr__(self):
         name = self.op.name.title().replace("_", "")
         return f"<{name}Backward {'freed' if self.values is None else f'shape={self.output.shape}'}>"
 
 
+new = object.__new__  # both are made by the thousand: a class that is called takes twice as long
+
+
+def node_of(op, params, inputs, parents, needs, values, arguments=None, index=None):
+    """A new Node; the arguments are its attributes."""
+    node = new(Node)
+    node.op = op
+    node.params = params
+    node.inputs = inputs
+    node.parents = parents
+    node.needs = needs
+    node.values = values
+    node.arguments = arguments
+    node.index = index
+    node.number = tick()
+    node.memory = node.retained = node._prev = None
+    return node
+
+
 def wrap(array, node=None):
     """A Tensor around an array, which is not copied: a constant, or the output of `node`."""
-    out = object.__new__(Tensor)
+    out = new(Tensor)
     out._data = array
     out._node = node
     out._requires_grad = node is not None

@@ -5,6 +5,7 @@ import numpy as np
 from nngrad import graph, modes
 
 NUMBERS = (float, int, bool, np.floating, np.integer, np.bool)
+PLAIN = {float, int, bool, str, type(None)}
 
 
 def as_array(data, what="data"):
@@ -37,7 +38,7 @@ def conform(op, inputs):
     numbers take the dtype of the other inputs. A Tensor of another dtype is cast by an op like any other, whose
     derivative casts back.
     """
-    arrays, dtype, numbers = [], None, []
+    arrays, dtype, others = [], None, []
     for x in inputs:
         if isinstance(x, graph.Tensor):
             x = x._data
@@ -45,19 +46,23 @@ def conform(op, inputs):
                 if dtype is not None:
                     return cast(op, inputs)
                 dtype = x.dtype
-        elif type(x) is float or type(x) is int:
-            numbers.append(len(arrays))
         else:
-            return cast(op, inputs)
+            others.append(len(arrays))
         arrays.append(x)
     if dtype is None or not (dtype.kind == "f" or op.keeps_integers):
         return cast(op, inputs)
-    if numbers:
-        if dtype.kind != "f" or not op.all_differentiable:
-            return cast(op, inputs)
+    if others:
         inputs = list(inputs)
-        for i in numbers:
-            inputs[i] = arrays[i] = np.asarray(arrays[i], dtype)
+        for i in others:
+            x = arrays[i]
+            carries = op.all_differentiable or op.differentiable[i]
+            if carries and (type(x) is float or type(x) is int) and dtype.kind == "f":
+                x = np.asarray(x, dtype)
+            elif not carries and isinstance(x, np.ndarray):
+                x = as_array(x)
+            else:
+                return cast(op, inputs)
+            inputs[i] = arrays[i] = x
     return inputs, arrays
 
 
@@ -115,6 +120,8 @@ def plain_parameters(op, params):
     for a Tensor that requires grad: parameters carry no gradient, so none may be expected of it.
     """
     for name, value in params.items():
+        if type(value) in PLAIN:
+            continue
         if isinstance(value, graph.Tensor):
             if value._requires_grad:
                 raise TypeError(

@@ -91,11 +91,10 @@ def check_unchanged(node):
             )
 
 
-def refuse_outdated(name, *tensors):
+def refuse_outdated(name, tensor):
     """Raise RuntimeError if the history of a Tensor does not tell how its memory got its present values."""
-    for tensor in tensors:
-        if tensor._memory is not None and tensor._memory.rebased > tensor._since:
-            raise RuntimeError(
-                f"{name}: a Tensor of shape {tensor.shape} shares memory with one that was changed by x[i] = v, so "
-                "that its own history is out of date; take the view again from x, or assign to x.clone()"
-            )
+    if tensor._memory is not None and tensor._memory.rebased > tensor._since:
+        raise RuntimeError(
+            f"{name}: a Tensor of shape {tensor.shape} shares memory with one that was changed by x[i] = v, so "
+            "that its own history is out of date; take the view again from x, or assign to x.clone()"
+        )

@@ -196,7 +196,8 @@ class Tensor(TensorMethods):
         """The set of parent Tensors. Asked for after backward has freed the graph, it is empty."""
         at = self if self._node is None else self._node
         if at._prev is None:
-            at._prev = set() if self._node is None else {x for x in self._node.arguments if isinstance(x, Tensor)}
+            arguments = () if self._node is None else self._node.arguments or self._node.inputs
+            at._prev = {x for x in arguments if isinstance(x, Tensor)}
         return at._prev
 
     @prev.setter

@@ -180,3 +180,32 @@ def test_matmul(a, b):
     x, y = draw(a, b)
     np.testing.assert_allclose((tensors([x])[0] @ y).data, x @ y, rtol=1e-12)
     assert_adjoint(lambda x, y: x @ y, [a, b])
+
+
+@pytest.mark.parametrize("n, i, o", [(5, 3, 2), (1, 3, 2), (0, 3, 2), (5, 3, 1)])
+def test_affine(n, i, o):
+    x, weight, bias = draw((n, i), (o, i), (o,))
+    np.testing.assert_allclose(nngrad.affine(*tensors([x, weight, bias])).data, x @ weight.T + bias, rtol=1e-12)
+    assert_adjoint(nngrad.affine, [(n, i), (o, i), (o,)])
+    _, tangent = nngrad.jvp(lambda bias: nngrad.affine(x, weight, bias), (bias,), (np.arange(1.0, o + 1),))
+    np.testing.assert_array_equal(tangent.data, np.broadcast_to(np.arange(1.0, o + 1), (n, o)))
+
+
+@pytest.mark.parametrize(
+    "formula, problem",
+    [
+        ("sum(x[n, i] * w[o, i] + b[o], i)", "are not the same"),
+        ("sum(x[n, i] * w[o, i], i) + b[n]", "are not the same"),
+        ("sum(x[n, i] * w[o, i], i) + w[o]", "are not the same"),
+        ("b[o] + sum(x[n, i] * w[o, i], i)", "are not the same"),
+        ("(sum(x[n, i] * w[o, i], i) + b[o]) * x[n, i]", "inside a contraction"),
+        ("sum(sum(x[n, i] * w[o, i], i) + b[o], o)", "inside a contraction"),
+    ],
+)
+def test_what_may_be_added_to_a_contraction(tmp_path, capsys, formula, problem):
+    command = pytest.importorskip("nngrad.codegen.command")
+    lines = "from nngrad.codegen.language import contraction, i, n, o, sum", "", "@contraction", "def own(x, w, b):"
+    (tmp_path / "own.py").write_text("\n".join([*lines, '    """An affine map."""', f"    return {formula}", ""]))
+    assert command.run(["--spec", str(tmp_path / "own.py"), "--out", str(tmp_path / "own_affine")]) == 2
+    told = capsys.readouterr().err
+    assert "own.py:" in told and problem in told and not (tmp_path / "own_affine").exists()

@@ -59,6 +59,32 @@ EVERY = [
 ]
 
 
+@pytest.mark.parametrize("make", EVERY)
+def test_large_parameters_are_updated_like_small_ones(make):
+    """A large parameter, which is updated in pieces, one whose memory is not in order, and its rows one by one."""
+    start, gradients = rng.normal(size=(5, 30_011)), rng.normal(size=(2, 5, 30_011))
+    large, transposed = Tensor(start, requires_grad=True), Tensor(start.T, requires_grad=True)
+    rows = [Tensor(row, requires_grad=True) for row in start]
+    optimizers = [make([large]), make([transposed]), make(rows)]
+    for g in gradients:
+        large.grad, transposed.grad = g, g.T
+        for row, g_row in zip(rows, g, strict=True):
+            row.grad = g_row
+        for optimizer in optimizers:
+            optimizer.step()
+    np.testing.assert_array_equal(large.data, [row.data for row in rows])
+    np.testing.assert_array_equal(transposed.data.T, large.data)
+
+
+def test_a_learning_rate_of_zero_changes_the_state_alone():
+    p = Tensor([1.0, 2.0], requires_grad=True)
+    optimizer = optim.Adam([p], lr=0.0)
+    p.grad = [3.0, 4.0]
+    optimizer.step()
+    assert p.tolist() == [1.0, 2.0]
+    np.testing.assert_allclose(optimizer.state[p]["exp_avg"], [0.3, 0.4], rtol=1e-6)
+
+
 @pytest.mark.parametrize("dtype", [np.float16, np.float32])
 @pytest.mark.parametrize("make", EVERY)
 def test_updates_are_in_place_and_keep_the_dtype(make, dtype):

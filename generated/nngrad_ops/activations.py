@@ -91,10 +91,14 @@ def prelu_vjp(g, x, weight, needs, out=(..., ...)):
     dx = dweight = None
     if needs[0]:
         t = np.multiply(g, weight, out=...)
-        dx = runtime.unbroadcast(runtime.where(mask, g, t, out=out[0]), x.shape)
+        dx = runtime.where(mask, g, t, out=out[0])
+        if dx.shape != x.shape:
+            dx = runtime.unbroadcast(dx, x.shape)
     if needs[1]:
         t = np.multiply(g, x, out=...)
-        dweight = runtime.unbroadcast(runtime.where(mask, 0, t, out=out[1]), weight.shape)
+        dweight = runtime.where(mask, 0, t, out=out[1])
+        if dweight.shape != weight.shape:
+            dweight = runtime.unbroadcast(dweight, weight.shape)
     return dx, dweight
 
 
@@ -174,9 +178,13 @@ def gate_vjp(g, x1, x2, slope_x1, slope_x2, needs, out=(..., ...)):
     """Cotangents of `gate`'s inputs."""
     dx1 = dx2 = None
     if needs[0]:
-        dx1 = runtime.unbroadcast(np.multiply(g, slope_x1, out=out[0]), x1.shape)
+        dx1 = np.multiply(g, slope_x1, out=out[0])
+        if dx1.shape != x1.shape:
+            dx1 = runtime.unbroadcast(dx1, x1.shape)
     if needs[1]:
-        dx2 = runtime.unbroadcast(np.multiply(g, slope_x2, out=out[1]), x2.shape)
+        dx2 = np.multiply(g, slope_x2, out=out[1])
+        if dx2.shape != x2.shape:
+            dx2 = runtime.unbroadcast(dx2, x2.shape)
     return dx1, dx2
 
 

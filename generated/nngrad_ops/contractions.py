@@ -85,6 +85,51 @@ def matmul_transposed_jvp(da, db, a, b):
     return runtime.summed(terms)
 
 
+# --- affine ---
+
+
+def affine(x, weight, bias):
+    """Affine map of the rows of x by the rows of weight, as of a linear layer.
+
+    Formula:
+        return sum(x[n, i] * weight[o, i], i) + bias[o]
+
+    Derivative:
+        dx: no,oi->ni
+        dweight: no,ni->oi
+        dbias: no->o
+
+    Shapes: x (n, i), weight (o, i), bias (o) -> (n, o).
+    Residuals: x, weight, bias.
+    """
+    y = np.matmul(x, weight.swapaxes(-1, -2))
+    return np.add(y, bias, out=y)
+
+
+def affine_vjp(g, x, weight, bias, needs):
+    """Cotangents of `affine`'s inputs."""
+    dx = dweight = dbias = None
+    if needs[0]:
+        dx = np.matmul(g, weight)
+    if needs[1]:
+        dweight = np.matmul(g.swapaxes(-1, -2), x)
+    if needs[2]:
+        dbias = runtime.unbroadcast(g, bias.shape)
+    return dx, dweight, dbias
+
+
+def affine_jvp(dx, dweight, dbias, x, weight, bias):
+    """Tangent of `affine`'s output."""
+    terms = []
+    if dx is not None:
+        terms.append(np.matmul(dx, weight.swapaxes(-1, -2)))
+    if dweight is not None:
+        terms.append(np.matmul(x, dweight.swapaxes(-1, -2)))
+    if dbias is not None:
+        terms.append(dbias)
+    return runtime.total(terms, (x.shape[0], weight.shape[0]))
+
+
 # --- vecdot ---
 
 

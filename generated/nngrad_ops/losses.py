@@ -39,7 +39,9 @@ def l1_loss_vjp(g, input, target, needs, reduction="mean"):
     if needs[0]:
         dinput = runtime.unbroadcast(u, input.shape)
     if needs[1]:
-        dtarget = runtime.unbroadcast(np.negative(u, out=...), target.shape)
+        dtarget = np.negative(u, out=...)
+        if dtarget.shape != target.shape:
+            dtarget = runtime.unbroadcast(dtarget, target.shape)
     return dinput, dtarget
 
 
@@ -87,10 +89,14 @@ def mse_loss_vjp(g, input, target, needs, reduction="mean"):
     u = np.multiply(g, t, out=...)
     dinput = dtarget = None
     if needs[0]:
-        dinput = runtime.unbroadcast(np.multiply(u, 2, out=...), input.shape)
+        dinput = np.multiply(u, 2, out=...)
+        if dinput.shape != input.shape:
+            dinput = runtime.unbroadcast(dinput, input.shape)
     if needs[1]:
         u = np.negative(u, out=u)
-        dtarget = runtime.unbroadcast(np.multiply(u, 2, out=u), target.shape)
+        dtarget = np.multiply(u, 2, out=u)
+        if dtarget.shape != target.shape:
+            dtarget = runtime.unbroadcast(dtarget, target.shape)
     return dinput, dtarget
 
 
@@ -151,12 +157,16 @@ def smooth_l1_loss_vjp(g, input, target, needs, beta=1.0, reduction="mean"):
     dinput = dtarget = None
     if needs[0]:
         v = runtime.where(mask, u, t)
-        dinput = runtime.unbroadcast(np.multiply(g, v, out=...), input.shape)
+        dinput = np.multiply(g, v, out=...)
+        if dinput.shape != input.shape:
+            dinput = runtime.unbroadcast(dinput, input.shape)
     if needs[1]:
         u = np.negative(u, out=u)
         t = np.negative(t, out=t)
         v = runtime.where(mask, u, t)
-        dtarget = runtime.unbroadcast(np.multiply(g, v, out=...), target.shape)
+        dtarget = np.multiply(g, v, out=...)
+        if dtarget.shape != target.shape:
+            dtarget = runtime.unbroadcast(dtarget, target.shape)
     return dinput, dtarget
 
 
@@ -224,12 +234,16 @@ def huber_loss_vjp(g, input, target, needs, delta=1.0, reduction="mean"):
     if needs[0]:
         v = np.multiply(t, delta, out=...)
         w = runtime.where(mask, u, v)
-        dinput = runtime.unbroadcast(np.multiply(g, w, out=...), input.shape)
+        dinput = np.multiply(g, w, out=...)
+        if dinput.shape != input.shape:
+            dinput = runtime.unbroadcast(dinput, input.shape)
     if needs[1]:
         u = np.negative(u, out=u)
         t = np.multiply(t, -delta, out=t)
         v = runtime.where(mask, u, t)
-        dtarget = runtime.unbroadcast(np.multiply(g, v, out=...), target.shape)
+        dtarget = np.multiply(g, v, out=...)
+        if dtarget.shape != target.shape:
+            dtarget = runtime.unbroadcast(dtarget, target.shape)
     return dinput, dtarget
 
 
@@ -326,13 +340,17 @@ def kl_div_log_target_vjp(g, input, target, exp_target, needs, reduction="mean")
     dinput = dtarget = None
     if needs[0]:
         t = np.multiply(g, exp_target, out=...)
-        dinput = runtime.unbroadcast(np.negative(t, out=t), input.shape)
+        dinput = np.negative(t, out=t)
+        if dinput.shape != input.shape:
+            dinput = runtime.unbroadcast(dinput, input.shape)
     if needs[1]:
         t = np.subtract(target, input, out=...)
         t = np.add(t, 1, out=t)
         u = np.multiply(exp_target, t, out=...)
         u = runtime.decayed(u, t, target)
-        dtarget = runtime.unbroadcast(np.multiply(g, u, out=...), target.shape)
+        dtarget = np.multiply(g, u, out=...)
+        if dtarget.shape != target.shape:
+            dtarget = runtime.unbroadcast(dtarget, target.shape)
     return dinput, dtarget
 
 
@@ -470,10 +488,14 @@ def binary_cross_entropy_vjp(g, input, target, log_p, log_q, needs, reduction="m
         v = np.negative(v, out=v)
         u = runtime.where(mask2, 0, v)
         v = runtime.where(mask, 0, u)
-        dinput = runtime.unbroadcast(np.add(t, v, out=t), input.shape)
+        dinput = np.add(t, v, out=t)
+        if dinput.shape != input.shape:
+            dinput = runtime.unbroadcast(dinput, input.shape)
     if needs[1]:
         t = np.subtract(log_q, log_p, out=...)
-        dtarget = runtime.unbroadcast(np.multiply(g, t, out=...), target.shape)
+        dtarget = np.multiply(g, t, out=...)
+        if dtarget.shape != target.shape:
+            dtarget = runtime.unbroadcast(dtarget, target.shape)
     return dinput, dtarget
 
 
@@ -557,13 +579,19 @@ def binary_cross_entropy_with_logits_pos_weight_vjp(
         v = np.add(v, t, out=v)
         u = np.multiply(target, v, out=...)
         u = np.subtract(t, u, out=u)
-        dinput = runtime.unbroadcast(np.multiply(g, u, out=...), input.shape)
+        dinput = np.multiply(g, u, out=...)
+        if dinput.shape != input.shape:
+            dinput = runtime.unbroadcast(dinput, input.shape)
     if needs[1]:
         t = np.multiply(log_exp_input, pos_weight, out=...)
         t = np.subtract(t, log_exp_input2, out=t)
-        dtarget = runtime.unbroadcast(np.multiply(g, t, out=...), target.shape)
+        dtarget = np.multiply(g, t, out=...)
+        if dtarget.shape != target.shape:
+            dtarget = runtime.unbroadcast(dtarget, target.shape)
     if needs[2]:
-        dpos_weight = runtime.unbroadcast(np.multiply(g, positive, out=...), pos_weight.shape)
+        dpos_weight = np.multiply(g, positive, out=...)
+        if dpos_weight.shape != pos_weight.shape:
+            dpos_weight = runtime.unbroadcast(dpos_weight, pos_weight.shape)
     return dinput, dtarget, dpos_weight
 
 
@@ -626,10 +654,14 @@ def binary_cross_entropy_with_logits_plain_vjp(g, input, target, needs, reductio
         t = np.maximum(t, input >= 0, out=t)
         t = np.divide(t, u, out=t)
         u = np.subtract(t, target, out=...)
-        dinput = runtime.unbroadcast(np.multiply(g, u, out=...), input.shape)
+        dinput = np.multiply(g, u, out=...)
+        if dinput.shape != input.shape:
+            dinput = runtime.unbroadcast(dinput, input.shape)
     if needs[1]:
         t = np.multiply(g, input, out=...)
-        dtarget = runtime.unbroadcast(np.negative(t, out=t), target.shape)
+        dtarget = np.negative(t, out=t)
+        if dtarget.shape != target.shape:
+            dtarget = runtime.unbroadcast(dtarget, target.shape)
     return dinput, dtarget, None
 
 
@@ -740,7 +772,9 @@ def hinge_embedding_loss_vjp(g, input, target, needs, margin=1.0, reduction="mea
         v = np.negative(g, out=...)
         w = runtime.where(u <= 0, 0, v)
         u = runtime.where(target == 1, 0, w)
-        dinput = runtime.unbroadcast(np.add(t, u, out=u), input.shape)
+        dinput = np.add(t, u, out=u)
+        if dinput.shape != input.shape:
+            dinput = runtime.unbroadcast(dinput, input.shape)
     return dinput, None
 
 
@@ -775,10 +809,14 @@ def poisson_nll_loss_log_input_no_full_vjp(g, input, target, exp_input, needs, e
     dinput = dtarget = None
     if needs[0]:
         t = np.subtract(exp_input, target, out=...)
-        dinput = runtime.unbroadcast(np.multiply(g, t, out=...), input.shape)
+        dinput = np.multiply(g, t, out=...)
+        if dinput.shape != input.shape:
+            dinput = runtime.unbroadcast(dinput, input.shape)
     if needs[1]:
         t = np.multiply(g, input, out=...)
-        dtarget = runtime.unbroadcast(np.negative(t, out=t), target.shape)
+        dtarget = np.negative(t, out=t)
+        if dtarget.shape != target.shape:
+            dtarget = runtime.unbroadcast(dtarget, target.shape)
     return dinput, dtarget
 
 
@@ -815,10 +853,14 @@ def poisson_nll_loss_no_log_input_no_full_vjp(g, input, target, log_input2, need
         u = np.subtract(input, target, out=...)
         u = np.add(u, eps, out=u)
         u = np.divide(u, t, out=u)
-        dinput = runtime.unbroadcast(np.multiply(u, g, out=...), input.shape)
+        dinput = np.multiply(u, g, out=...)
+        if dinput.shape != input.shape:
+            dinput = runtime.unbroadcast(dinput, input.shape)
     if needs[1]:
         t = np.multiply(g, log_input2, out=...)
-        dtarget = runtime.unbroadcast(np.negative(t, out=t), target.shape)
+        dtarget = np.negative(t, out=t)
+        if dtarget.shape != target.shape:
+            dtarget = runtime.unbroadcast(dtarget, target.shape)
     return dinput, dtarget
 
 
@@ -870,7 +912,9 @@ def poisson_nll_loss_no_log_input_full_vjp(g, input, target, log_input2, needs, 
         u = np.subtract(input, target, out=...)
         u = np.add(u, eps, out=u)
         u = np.divide(u, t, out=u)
-        dinput = runtime.unbroadcast(np.multiply(u, g, out=...), input.shape)
+        dinput = np.multiply(u, g, out=...)
+        if dinput.shape != input.shape:
+            dinput = runtime.unbroadcast(dinput, input.shape)
     if needs[1]:
         t = np.multiply(g, log_input2, out=...)
         mask = target > 1
@@ -883,7 +927,9 @@ def poisson_nll_loss_no_log_input_full_vjp(g, input, target, log_input2, needs, 
         w = np.add(w, g, out=w)
         w = np.add(w, p, out=w)
         u = runtime.where(mask, w, 0)
-        dtarget = runtime.unbroadcast(np.subtract(u, t, out=...), target.shape)
+        dtarget = np.subtract(u, t, out=...)
+        if dtarget.shape != target.shape:
+            dtarget = runtime.unbroadcast(dtarget, target.shape)
     return dinput, dtarget
 
 
@@ -941,7 +987,9 @@ def poisson_nll_loss_log_input_full_vjp(g, input, target, exp_input, needs, eps=
     dinput = dtarget = None
     if needs[0]:
         t = np.subtract(exp_input, target, out=...)
-        dinput = runtime.unbroadcast(np.multiply(g, t, out=...), input.shape)
+        dinput = np.multiply(g, t, out=...)
+        if dinput.shape != input.shape:
+            dinput = runtime.unbroadcast(dinput, input.shape)
     if needs[1]:
         mask = target > 1
         t = runtime.where(mask, target, 1)
@@ -951,7 +999,9 @@ def poisson_nll_loss_log_input_full_vjp(g, input, target, exp_input, needs, eps=
         u = np.add(u, t, out=u)
         t = runtime.where(mask, u, 0)
         u = np.subtract(t, input, out=...)
-        dtarget = runtime.unbroadcast(np.multiply(g, u, out=...), target.shape)
+        dtarget = np.multiply(g, u, out=...)
+        if dtarget.shape != target.shape:
+            dtarget = runtime.unbroadcast(dtarget, target.shape)
     return dinput, dtarget
 
 
@@ -1059,15 +1109,15 @@ def nll_loss(input, target, axis=-1, reduction="mean"):
     Shapes: input of any shape, target as input without the axis; y a number, or with reduction 'none' without the axis.
     Residuals: input, target.
     """
-    target = np.expand_dims(target, axis)
-    input_at_target = np.take_along_axis(input, target, axis)
-    return runtime.reduced(runtime.drop_axis(-input_at_target, axis, False), reduction)
+    target = runtime.with_axis(target, axis)
+    input_at_target = runtime.take(input, target, axis)
+    return runtime.reduced(-input_at_target, reduction, axis)
 
 
 def nll_loss_vjp(g, input, target, needs, axis=-1, reduction="mean", out=(..., ...)):
     """Cotangents of `nll_loss`'s inputs."""
     g = runtime.spread(g, reduction, runtime.kept_shape(input.shape, axis))
-    target = np.expand_dims(target, axis)
+    target = runtime.with_axis(target, axis)
     dinput = None
     if needs[0]:
         t = runtime.one_hot(target, input.shape, axis, g.dtype)
@@ -1077,9 +1127,9 @@ def nll_loss_vjp(g, input, target, needs, axis=-1, reduction="mean", out=(..., .
 
 def nll_loss_jvp(dinput, dtarget, input, target, axis=-1, reduction="mean"):
     """Tangent of `nll_loss`'s output."""
-    target = np.expand_dims(target, axis)
-    dy = -np.take_along_axis(dinput, target, axis)
-    return runtime.reduced(runtime.drop_axis(dy, axis, False), reduction)
+    target = runtime.with_axis(target, axis)
+    dy = -runtime.take(dinput, target, axis)
+    return runtime.reduced(dy, reduction, axis)
 
 
 # --- cross_entropy ---
@@ -1087,8 +1137,8 @@ def nll_loss_jvp(dinput, dtarget, input, target, axis=-1, reduction="mean"):
 
 def cross_entropy_and_residuals(input, target, axis=-1, reduction="mean", out=(..., ..., ...)):
     """`cross_entropy` with what its derivatives reuse."""
-    target = np.expand_dims(target, axis)
-    input_at_target = np.take_along_axis(input, target, axis)
+    target = runtime.with_axis(target, axis)
+    input_at_target = runtime.take(input, target, axis)
     max_input = runtime.max_rows(input, axis)
     below_max_at_target = input_at_target - max_input
     shift_input = runtime.shift(input, axis, max_input)
@@ -1097,7 +1147,7 @@ def cross_entropy_and_residuals(input, target, axis=-1, reduction="mean", out=(.
     log_sum_exp_input = runtime.log_excess(sum_exp_input, exp_input, runtime.exp_shifted(max_input, shift_input), axis)
     log_softmax_input_at_target = below_max_at_target - log_sum_exp_input
     y = -log_softmax_input_at_target
-    return runtime.reduced(runtime.drop_axis(y, axis, False), reduction), exp_input, sum_exp_input
+    return runtime.reduced(y, reduction, axis), exp_input, sum_exp_input
 
 
 def cross_entropy(input, target, axis=-1, reduction="mean"):
@@ -1118,7 +1168,7 @@ def cross_entropy(input, target, axis=-1, reduction="mean"):
 def cross_entropy_vjp(g, input, target, exp_input, sum_exp_input, needs, axis=-1, reduction="mean", out=(..., ...)):
     """Cotangents of `cross_entropy`'s inputs."""
     g = runtime.spread(g, reduction, runtime.kept_shape(input.shape, axis))
-    target = np.expand_dims(target, axis)
+    target = runtime.with_axis(target, axis)
     dinput = None
     if needs[0]:
         t = np.divide(exp_input, sum_exp_input, out=out[0])
@@ -1129,6 +1179,6 @@ def cross_entropy_vjp(g, input, target, exp_input, sum_exp_input, needs, axis=-1
 
 def cross_entropy_jvp(dinput, dtarget, input, target, exp_input, sum_exp_input, axis=-1, reduction="mean"):
     """Tangent of `cross_entropy`'s output."""
-    target = np.expand_dims(target, axis)
-    dy = runtime.sum_products(dinput, exp_input, axis) / sum_exp_input - np.take_along_axis(dinput, target, axis)
-    return runtime.reduced(runtime.drop_axis(dy, axis, False), reduction)
+    target = runtime.with_axis(target, axis)
+    dy = runtime.sum_products(dinput, exp_input, axis) / sum_exp_input - runtime.take(dinput, target, axis)
+    return runtime.reduced(dy, reduction, axis)

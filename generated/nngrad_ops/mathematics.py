@@ -200,11 +200,15 @@ def arctan2_vjp(g, x1, x2, needs, out=(..., ...)):
     dx1 = dx2 = None
     if needs[0]:
         t = runtime.over_square(x2, x1)
-        dx1 = runtime.unbroadcast(np.multiply(g, t, out=out[0]), x1.shape)
+        dx1 = np.multiply(g, t, out=out[0])
+        if dx1.shape != x1.shape:
+            dx1 = runtime.unbroadcast(dx1, x1.shape)
     if needs[1]:
         t = runtime.over_square(x1, x2)
         u = np.multiply(g, t, out=out[1])
-        dx2 = runtime.unbroadcast(np.negative(u, out=u), x2.shape)
+        dx2 = np.negative(u, out=u)
+        if dx2.shape != x2.shape:
+            dx2 = runtime.unbroadcast(dx2, x2.shape)
     return dx1, dx2
 
 
@@ -277,9 +281,13 @@ def maximum_vjp(g, x1, x2, needs, out=(..., ...)):
     u = runtime.where(x1 == x2, t, g)
     dx1 = dx2 = None
     if needs[0]:
-        dx1 = runtime.unbroadcast(runtime.where(x1 < x2, 0, u, out=out[0]), x1.shape)
+        dx1 = runtime.where(x1 < x2, 0, u, out=out[0])
+        if dx1.shape != x1.shape:
+            dx1 = runtime.unbroadcast(dx1, x1.shape)
     if needs[1]:
-        dx2 = runtime.unbroadcast(runtime.where(x2 < x1, 0, u, out=out[1]), x2.shape)
+        dx2 = runtime.where(x2 < x1, 0, u, out=out[1])
+        if dx2.shape != x2.shape:
+            dx2 = runtime.unbroadcast(dx2, x2.shape)
     return dx1, dx2
 
 
@@ -323,9 +331,13 @@ def where_vjp(g, condition, a, b, needs, out=(..., ..., ...)):
     """Cotangents of `where`'s inputs."""
     da = db = None
     if needs[1]:
-        da = runtime.unbroadcast(runtime.where(condition, g, 0, out=out[1]), a.shape)
+        da = runtime.where(condition, g, 0, out=out[1])
+        if da.shape != a.shape:
+            da = runtime.unbroadcast(da, a.shape)
     if needs[2]:
-        db = runtime.unbroadcast(runtime.where(condition, 0, g, out=out[2]), b.shape)
+        db = runtime.where(condition, 0, g, out=out[2])
+        if db.shape != b.shape:
+            db = runtime.unbroadcast(db, b.shape)
     return None, da, db
 
 
@@ -364,9 +376,13 @@ def add_vjp(g, x1, x2, needs):
     """Cotangents of `add`'s inputs."""
     dx1 = dx2 = None
     if needs[0]:
-        dx1 = runtime.unbroadcast(g, x1.shape)
+        dx1 = g
+        if dx1.shape != x1.shape:
+            dx1 = runtime.unbroadcast(dx1, x1.shape)
     if needs[1]:
-        dx2 = runtime.unbroadcast(g, x2.shape)
+        dx2 = g
+        if dx2.shape != x2.shape:
+            dx2 = runtime.unbroadcast(dx2, x2.shape)
     return dx1, dx2
 
 
@@ -405,9 +421,13 @@ def subtract_vjp(g, x1, x2, needs, out=(..., ...)):
     """Cotangents of `subtract`'s inputs."""
     dx1 = dx2 = None
     if needs[0]:
-        dx1 = runtime.unbroadcast(g, x1.shape)
+        dx1 = g
+        if dx1.shape != x1.shape:
+            dx1 = runtime.unbroadcast(dx1, x1.shape)
     if needs[1]:
-        dx2 = runtime.unbroadcast(np.negative(g, out=out[1]), x2.shape)
+        dx2 = np.negative(g, out=out[1])
+        if dx2.shape != x2.shape:
+            dx2 = runtime.unbroadcast(dx2, x2.shape)
     return dx1, dx2
 
 
@@ -446,9 +466,13 @@ def multiply_vjp(g, x1, x2, needs, out=(..., ...)):
     """Cotangents of `multiply`'s inputs."""
     dx1 = dx2 = None
     if needs[0]:
-        dx1 = runtime.unbroadcast(np.multiply(g, x2, out=out[0]), x1.shape)
+        dx1 = np.multiply(g, x2, out=out[0])
+        if dx1.shape != x1.shape:
+            dx1 = runtime.unbroadcast(dx1, x1.shape)
     if needs[1]:
-        dx2 = runtime.unbroadcast(np.multiply(g, x1, out=out[1]), x2.shape)
+        dx2 = np.multiply(g, x1, out=out[1])
+        if dx2.shape != x2.shape:
+            dx2 = runtime.unbroadcast(dx2, x2.shape)
     return dx1, dx2
 
 
@@ -487,11 +511,15 @@ def divide_vjp(g, x1, x2, y, needs, out=(..., ...)):
     """Cotangents of `divide`'s inputs."""
     dx1 = dx2 = None
     if needs[0]:
-        dx1 = runtime.unbroadcast(np.divide(g, x2, out=out[0]), x1.shape)
+        dx1 = np.divide(g, x2, out=out[0])
+        if dx1.shape != x1.shape:
+            dx1 = runtime.unbroadcast(dx1, x1.shape)
     if needs[1]:
         t = np.divide(y, x2, out=out[1])
         t = np.multiply(t, g, out=t)
-        dx2 = runtime.unbroadcast(np.negative(t, out=t), x2.shape)
+        dx2 = np.negative(t, out=t)
+        if dx2.shape != x2.shape:
+            dx2 = runtime.unbroadcast(dx2, x2.shape)
     return dx1, dx2
 
 
@@ -560,10 +588,14 @@ def power_vjp(g, x1, x2, y, needs, out=(..., ...)):
     dx1 = dx2 = None
     if needs[0]:
         t = runtime.power_slope(x1, x2)
-        dx1 = runtime.unbroadcast(np.multiply(g, t, out=out[0]), x1.shape)
+        dx1 = np.multiply(g, t, out=out[0])
+        if dx1.shape != x1.shape:
+            dx1 = runtime.unbroadcast(dx1, x1.shape)
     if needs[1]:
         t = runtime.power_times_log(y, x1, x2)
-        dx2 = runtime.unbroadcast(np.multiply(g, t, out=out[1]), x2.shape)
+        dx2 = np.multiply(g, t, out=out[1])
+        if dx2.shape != x2.shape:
+            dx2 = runtime.unbroadcast(dx2, x2.shape)
     return dx1, dx2
 
 
@@ -702,11 +734,15 @@ def remainder_vjp(g, x1, x2, needs, out=(..., ...)):
     """Cotangents of `remainder`'s inputs."""
     dx1 = dx2 = None
     if needs[0]:
-        dx1 = runtime.unbroadcast(g, x1.shape)
+        dx1 = g
+        if dx1.shape != x1.shape:
+            dx1 = runtime.unbroadcast(dx1, x1.shape)
     if needs[1]:
         t = np.floor_divide(x1, x2, out=out[1])
         t = np.multiply(g, t, out=t)
-        dx2 = runtime.unbroadcast(np.negative(t, out=t), x2.shape)
+        dx2 = np.negative(t, out=t)
+        if dx2.shape != x2.shape:
+            dx2 = runtime.unbroadcast(dx2, x2.shape)
     return dx1, dx2
 
 
@@ -747,7 +783,9 @@ def fmod_vjp(g, x1, x2, needs, out=(..., ...)):
     """Cotangents of `fmod`'s inputs."""
     dx1 = dx2 = None
     if needs[0]:
-        dx1 = runtime.unbroadcast(g, x1.shape)
+        dx1 = g
+        if dx1.shape != x1.shape:
+            dx1 = runtime.unbroadcast(dx1, x1.shape)
     if needs[1]:
         t = np.abs(x1, out=...)
         u = np.abs(x2, out=...)
@@ -757,7 +795,9 @@ def fmod_vjp(g, x1, x2, needs, out=(..., ...)):
         v = np.multiply(g, v, out=v)
         v = np.multiply(v, t, out=v)
         v = np.multiply(v, u, out=v)
-        dx2 = runtime.unbroadcast(np.negative(v, out=v), x2.shape)
+        dx2 = np.negative(v, out=v)
+        if dx2.shape != x2.shape:
+            dx2 = runtime.unbroadcast(dx2, x2.shape)
     return dx1, dx2
 
 
@@ -813,12 +853,18 @@ def lerp_vjp(g, x1, x2, weight, needs, out=(..., ..., ...)):
     if needs[0]:
         t = np.subtract(weight, 1, out=...)
         u = np.multiply(g, t, out=out[0])
-        dx1 = runtime.unbroadcast(np.negative(u, out=u), x1.shape)
+        dx1 = np.negative(u, out=u)
+        if dx1.shape != x1.shape:
+            dx1 = runtime.unbroadcast(dx1, x1.shape)
     if needs[1]:
-        dx2 = runtime.unbroadcast(np.multiply(g, weight, out=out[1]), x2.shape)
+        dx2 = np.multiply(g, weight, out=out[1])
+        if dx2.shape != x2.shape:
+            dx2 = runtime.unbroadcast(dx2, x2.shape)
     if needs[2]:
         t = np.subtract(x2, x1, out=...)
-        dweight = runtime.unbroadcast(np.multiply(g, t, out=out[2]), weight.shape)
+        dweight = np.multiply(g, t, out=out[2])
+        if dweight.shape != weight.shape:
+            dweight = runtime.unbroadcast(dweight, weight.shape)
     return dx1, dx2, dweight
 
 
@@ -864,7 +910,9 @@ def copysign_vjp(g, x1, x2, needs, out=(..., ...)):
         t = np.sign(x1, out=...)
         u = np.negative(t, out=...)
         v = runtime.where(np.signbit(x2), u, t, out=out[0])
-        dx1 = runtime.unbroadcast(np.multiply(g, v, out=v), x1.shape)
+        dx1 = np.multiply(g, v, out=v)
+        if dx1.shape != x1.shape:
+            dx1 = runtime.unbroadcast(dx1, x1.shape)
     return dx1, None
 
 
@@ -1280,11 +1328,15 @@ def logaddexp_vjp(g, x1, x2, needs, out=(..., ...)):
     if needs[0]:
         u = np.maximum(v, x1 >= x2, out=out[0])
         u = np.divide(u, t, out=u)
-        dx1 = runtime.unbroadcast(np.multiply(g, u, out=u), x1.shape)
+        dx1 = np.multiply(g, u, out=u)
+        if dx1.shape != x1.shape:
+            dx1 = runtime.unbroadcast(dx1, x1.shape)
     if needs[1]:
         v = np.maximum(v, x2 >= x1, out=v)
         t = np.divide(v, t, out=t)
-        dx2 = runtime.unbroadcast(np.multiply(g, t, out=t), x2.shape)
+        dx2 = np.multiply(g, t, out=t)
+        if dx2.shape != x2.shape:
+            dx2 = runtime.unbroadcast(dx2, x2.shape)
     return dx1, dx2
 
 
@@ -1360,9 +1412,13 @@ def logaddexp2_vjp(g, x1, x2, slope_x1, slope_x2, needs, out=(..., ...)):
     """Cotangents of `logaddexp2`'s inputs."""
     dx1 = dx2 = None
     if needs[0]:
-        dx1 = runtime.unbroadcast(np.multiply(g, slope_x1, out=out[0]), x1.shape)
+        dx1 = np.multiply(g, slope_x1, out=out[0])
+        if dx1.shape != x1.shape:
+            dx1 = runtime.unbroadcast(dx1, x1.shape)
     if needs[1]:
-        dx2 = runtime.unbroadcast(np.multiply(g, slope_x2, out=out[1]), x2.shape)
+        dx2 = np.multiply(g, slope_x2, out=out[1])
+        if dx2.shape != x2.shape:
+            dx2 = runtime.unbroadcast(dx2, x2.shape)
     return dx1, dx2
 
 
@@ -1409,13 +1465,17 @@ def xlogy_vjp(g, x1, x2, log_, needs, out=(..., ...)):
     """Cotangents of `xlogy`'s inputs."""
     dx1 = dx2 = None
     if needs[0]:
-        dx1 = runtime.unbroadcast(np.multiply(g, log_, out=out[0]), x1.shape)
+        dx1 = np.multiply(g, log_, out=out[0])
+        if dx1.shape != x1.shape:
+            dx1 = runtime.unbroadcast(dx1, x1.shape)
     if needs[1]:
         mask = (x1 == 0) & (x2 <= 0)
         t = runtime.where(mask, 1, x2)
         t = np.divide(x1, t, out=t)
         t = np.multiply(t, g, out=t)
-        dx2 = runtime.unbroadcast(runtime.where(mask, 0, t, out=out[1]), x2.shape)
+        dx2 = runtime.where(mask, 0, t, out=out[1])
+        if dx2.shape != x2.shape:
+            dx2 = runtime.unbroadcast(dx2, x2.shape)
     return dx1, dx2
 
 
@@ -1580,10 +1640,14 @@ def hypot_vjp(g, x1, x2, needs, out=(..., ...)):
     dx1 = dx2 = None
     if needs[0]:
         t = runtime.over_hypot(x1, x2)
-        dx1 = runtime.unbroadcast(np.multiply(g, t, out=out[0]), x1.shape)
+        dx1 = np.multiply(g, t, out=out[0])
+        if dx1.shape != x1.shape:
+            dx1 = runtime.unbroadcast(dx1, x1.shape)
     if needs[1]:
         t = runtime.over_hypot(x2, x1)
-        dx2 = runtime.unbroadcast(np.multiply(g, t, out=out[1]), x2.shape)
+        dx2 = np.multiply(g, t, out=out[1])
+        if dx2.shape != x2.shape:
+            dx2 = runtime.unbroadcast(dx2, x2.shape)
     return dx1, dx2
 
 
@@ -1709,11 +1773,15 @@ def heaviside_vjp(g, x1, x2, needs, out=(..., ...)):
     mask = np.isnan(x1)
     dx1 = dx2 = None
     if needs[0]:
-        dx1 = runtime.unbroadcast(runtime.where(mask, g, 0, out=out[0]), x1.shape)
+        dx1 = runtime.where(mask, g, 0, out=out[0])
+        if dx1.shape != x1.shape:
+            dx1 = runtime.unbroadcast(dx1, x1.shape)
     if needs[1]:
         t = runtime.where(x1 > 0, 0, g)
         u = runtime.where(x1 < 0, 0, t)
-        dx2 = runtime.unbroadcast(runtime.where(mask, 0, u, out=out[1]), x2.shape)
+        dx2 = runtime.where(mask, 0, u, out=out[1])
+        if dx2.shape != x2.shape:
+            dx2 = runtime.unbroadcast(dx2, x2.shape)
     return dx1, dx2
 
 
@@ -1965,9 +2033,13 @@ def minimum_vjp(g, x1, x2, needs, out=(..., ...)):
     u = runtime.where(x1 == x2, t, g)
     dx1 = dx2 = None
     if needs[0]:
-        dx1 = runtime.unbroadcast(runtime.where(x1 > x2, 0, u, out=out[0]), x1.shape)
+        dx1 = runtime.where(x1 > x2, 0, u, out=out[0])
+        if dx1.shape != x1.shape:
+            dx1 = runtime.unbroadcast(dx1, x1.shape)
     if needs[1]:
-        dx2 = runtime.unbroadcast(runtime.where(x2 > x1, 0, u, out=out[1]), x2.shape)
+        dx2 = runtime.where(x2 > x1, 0, u, out=out[1])
+        if dx2.shape != x2.shape:
+            dx2 = runtime.unbroadcast(dx2, x2.shape)
     return dx1, dx2
 
 
@@ -2017,11 +2089,15 @@ def fmax_vjp(g, x1, x2, needs, out=(..., ...)):
     if needs[0]:
         t = runtime.where(x1 < x2, 0, u)
         v = runtime.where(mask2, g, t)
-        dx1 = runtime.unbroadcast(runtime.where(mask, 0, v, out=out[0]), x1.shape)
+        dx1 = runtime.where(mask, 0, v, out=out[0])
+        if dx1.shape != x1.shape:
+            dx1 = runtime.unbroadcast(dx1, x1.shape)
     if needs[1]:
         t = runtime.where(x2 < x1, 0, u)
         u = runtime.where(mask2, 0, t)
-        dx2 = runtime.unbroadcast(runtime.where(mask, g, u, out=out[1]), x2.shape)
+        dx2 = runtime.where(mask, g, u, out=out[1])
+        if dx2.shape != x2.shape:
+            dx2 = runtime.unbroadcast(dx2, x2.shape)
     return dx1, dx2
 
 
@@ -2077,11 +2153,15 @@ def fmin_vjp(g, x1, x2, needs, out=(..., ...)):
     if needs[0]:
         t = runtime.where(x1 > x2, 0, u)
         v = runtime.where(mask2, g, t)
-        dx1 = runtime.unbroadcast(runtime.where(mask, 0, v, out=out[0]), x1.shape)
+        dx1 = runtime.where(mask, 0, v, out=out[0])
+        if dx1.shape != x1.shape:
+            dx1 = runtime.unbroadcast(dx1, x1.shape)
     if needs[1]:
         t = runtime.where(x2 > x1, 0, u)
         u = runtime.where(mask2, 0, t)
-        dx2 = runtime.unbroadcast(runtime.where(mask, g, u, out=out[1]), x2.shape)
+        dx2 = runtime.where(mask, g, u, out=out[1])
+        if dx2.shape != x2.shape:
+            dx2 = runtime.unbroadcast(dx2, x2.shape)
     return dx1, dx2
 
 
@@ -2249,7 +2329,9 @@ def masked_fill_vjp(g, x, mask, needs, value, out=(..., ...)):
     """Cotangents of `masked_fill`'s inputs."""
     dx = None
     if needs[0]:
-        dx = runtime.unbroadcast(runtime.where(mask, 0, g, out=out[0]), x.shape)
+        dx = runtime.where(mask, 0, g, out=out[0])
+        if dx.shape != x.shape:
+            dx = runtime.unbroadcast(dx, x.shape)
     return dx, None
 
 

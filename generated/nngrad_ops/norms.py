@@ -39,11 +39,15 @@ def layer_norm_weight_bias_vjp(g, x, weight, bias, scale_x, scale, y1, needs, ax
         u = np.multiply(y1, runtime.sum_products(t, y1, axis) / n, out=out[0])
         u = np.subtract(t, u, out=u)
         u = np.subtract(u, runtime.sum_rows(t, axis) / n, out=u)
-        dx = runtime.unbroadcast(np.multiply(u, scale / scale_x, out=u), x.shape)
+        dx = np.multiply(u, scale / scale_x, out=u)
+        if dx.shape != x.shape:
+            dx = runtime.unbroadcast(dx, x.shape)
     if needs[1]:
         dweight = runtime.unbroadcast_product(g, y1, weight.shape)
     if needs[2]:
-        dbias = runtime.unbroadcast(g, bias.shape)
+        dbias = g
+        if dbias.shape != bias.shape:
+            dbias = runtime.unbroadcast(dbias, bias.shape)
     return dx, dweight, dbias
 
 
@@ -93,7 +97,9 @@ def layer_norm_weight_vjp(g, x, weight, y, scale_x, scale, y1, needs, axis=-1, e
         u = np.multiply(y1, runtime.sum_products(g, y, axis) / n, out=out[0])
         u = np.subtract(t, u, out=u)
         u = np.subtract(u, runtime.sum_rows(t, axis) / n, out=u)
-        dx = runtime.unbroadcast(np.multiply(u, scale / scale_x, out=u), x.shape)
+        dx = np.multiply(u, scale / scale_x, out=u)
+        if dx.shape != x.shape:
+            dx = runtime.unbroadcast(dx, x.shape)
     if needs[1]:
         dweight = runtime.unbroadcast_product(g, y1, weight.shape)
     return dx, dweight, None
@@ -142,9 +148,13 @@ def layer_norm_bias_vjp(g, x, bias, scale_x, scale, y1, needs, axis=-1, eps=1e-0
         t = np.multiply(y1, runtime.sum_products(g, y1, axis) / n, out=out[0])
         t = np.subtract(g, t, out=t)
         t = np.subtract(t, runtime.sum_rows(g, axis) / n, out=t)
-        dx = runtime.unbroadcast(np.multiply(t, scale / scale_x, out=t), x.shape)
+        dx = np.multiply(t, scale / scale_x, out=t)
+        if dx.shape != x.shape:
+            dx = runtime.unbroadcast(dx, x.shape)
     if needs[2]:
-        dbias = runtime.unbroadcast(g, bias.shape)
+        dbias = g
+        if dbias.shape != bias.shape:
+            dbias = runtime.unbroadcast(dbias, bias.shape)
     return dx, None, dbias
 
 
@@ -294,7 +304,9 @@ def rms_norm_weight_vjp(g, x, weight, y, scale_x, root_mean_x, needs, axis=-1, e
         t = np.multiply(g, weight, out=out[0])
         u = np.multiply(y1, runtime.sum_products(g, y, axis) / runtime.count(g.shape, axis), out=...)
         t = np.subtract(t, u, out=t)
-        dx = runtime.unbroadcast(np.multiply(t, root_mean_x / scale_x, out=t), x.shape)
+        dx = np.multiply(t, root_mean_x / scale_x, out=t)
+        if dx.shape != x.shape:
+            dx = runtime.unbroadcast(dx, x.shape)
     if needs[1]:
         dweight = runtime.unbroadcast_product(g, y1, weight.shape)
     return dx, dweight

@@ -46,6 +46,31 @@ def add_pushforward(ops, tangents, inputs, y):
     return ops.broadcast(runtime.summed(terms), shape=shape)
 
 
+def affine_pullback(ops, g, inputs, y, needs):
+    x, weight, bias = inputs
+    dx = dweight = dbias = None
+    if needs[0]:
+        dx = ops.einsum(g, weight, subscripts="no,oi->ni")
+    if needs[1]:
+        dweight = ops.einsum(g, x, subscripts="no,ni->oi")
+    if needs[2]:
+        dbias = ops.unbroadcast(g, shape=bias.shape)
+    return dx, dweight, dbias
+
+
+def affine_pushforward(ops, tangents, inputs, y):
+    x, weight, _ = inputs
+    dx, dweight, dbias = tangents
+    terms = []
+    if dx is not None:
+        terms.append(ops.einsum(dx, weight, subscripts="ni,oi->no"))
+    if dweight is not None:
+        terms.append(ops.einsum(x, dweight, subscripts="ni,oi->no"))
+    if dbias is not None:
+        terms.append(dbias)
+    return ops.broadcast(runtime.summed(terms), shape=(x.shape[0], weight.shape[0]))
+
+
 def arccos_pullback(ops, g, inputs, y, needs):
     (x,) = inputs
     return (-(g / ops.semicircle(x)),)
@@ -540,7 +565,7 @@ def cross_entropy_pushforward(ops, tangents, inputs, y, axis=-1, reduction="mean
     dy = ops.sum(dinput * exp_input, axis=axis, keepdims=True) / sum_exp_input - ops.sum(
         dinput * runtime.one_hot(target.data, dinput.shape, axis, dinput.dtype), axis=axis, keepdims=True
     )
-    return runtime.reduced(runtime.drop_axis(dy, axis, False), reduction)
+    return runtime.reduced(dy, reduction, axis)
 
 
 def deg2rad_pullback(ops, g, inputs, y, needs):
@@ -1860,7 +1885,7 @@ def nll_loss_pushforward(ops, tangents, inputs, y, axis=-1, reduction="mean"):
     dinput, _ = tangents
     target = ops.expand_dims(target, axis)
     dy = -ops.sum(dinput * runtime.one_hot(target.data, dinput.shape, axis, dinput.dtype), axis=axis, keepdims=True)
-    return runtime.reduced(runtime.drop_axis(dy, axis, False), reduction)
+    return runtime.reduced(dy, reduction, axis)
 
 
 def norm_2_pullback(ops, g, inputs, y, needs, p=2.0, axis=None, keepdims=False):

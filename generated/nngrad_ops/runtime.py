@@ -7,90 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
-from operator import itemgetter
 
 import numpy as np
 
 from .tiles import TILE, in_tiles
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Op:
-    """What the engine knows of an op.
-
-    Attributes:
-        name, home, family: where it stands in the spec.
-        inputs: names of the tensor inputs, in call order; a name with a star stands for any number of tensors.
-        defaults: for each input `...` (required) or None (optional).
-        params: parameter name -> default, `...` where there is none.
-        differentiable: for each input whether it carries a gradient.
-        keeps_integers: whether integer arrays go in as they are.
-        kernel: the documented forward, arrays -> y.
-        forward: the same for the engine: arrays -> y, or (y, *saved) where `saves`, or a tuple of arrays where `many`.
-        saves: how many intermediates forward returns for backward.
-        many: whether the op has several outputs.
-        residuals: what vjp and jvp take, as positions in [*inputs, y, *saved]; -1 is the tuple of all inputs, which
-            stands at the end for an op that takes any number of them.
-        reads_values: those of the residuals whose values matter, not only their shape.
-        vjp: (g, *residuals[, needs], **params) -> cotangents.
-        jvp: (*tangents, *residuals, **params) -> the output's tangent.
-        pullback, pushforward: the same over Tensors, to be differentiated again.
-        cost, vjp_cost: of the kernels of an op on elements or rows, in multiplications of an array; 0 for other ops,
-            which are not taken tile by tile.
-        axis: the parameter that says along which axis rows lie; '' for an op that is not one on rows.
-        fills: of an op on rows, those of forward's results that are like the first input and can go where `out` says.
-        takes_any_number: whether one of the inputs stands for any number of tensors.
-        needs: whether vjp returns a tuple of cotangents, and is told which of them are wanted.
-        all_differentiable: whether every input carries a gradient.
-        residuals_of: picks the residuals.
-    """
-
-    name: str
-    home: str
-    family: str
-    inputs: tuple[str, ...]
-    defaults: tuple
-    params: dict[str, object]
-    differentiable: tuple[bool, ...]
-    keeps_integers: bool
-    kernel: Callable
-    forward: Callable
-    saves: int
-    many: bool
-    residuals: tuple[int, ...]
-    reads_values: tuple[int, ...]
-    vjp: Callable
-    jvp: Callable
-    pullback: Callable
-    pushforward: Callable
-    cost: int = 0
-    vjp_cost: int = 0
-    axis: str = ""
-    fills: tuple[int, ...] = ()
-    takes_any_number: bool = field(init=False)
-    needs: bool = field(init=False)
-    all_differentiable: bool = field(init=False)
-    residuals_of: Callable = field(init=False)
-
-    def __post_init__(self):
-        def derive(name, value):
-            object.__setattr__(self, name, value)
-
-        derive("takes_any_number", any(name[0] == "*" for name in self.inputs))
-        derive("needs", len(self.inputs) > 1 or self.takes_any_number)
-        derive("all_differentiable", all(self.differentiable))
-        derive("residuals_of", _picker(self.residuals))
-
-
-def _picker(places):
-    """A function that returns the values at these places as a tuple."""
-    if len(places) > 1:
-        return itemgetter(*places)
-    return (lambda values: (values[places[0]],)) if places else (lambda values: ())
-
 
 FEW_ELEMENTS = 4096  # below, a call costs more than its elements
 
@@ -101,6 +23,8 @@ def normalized_axes(axis, ndim: int) -> tuple[int, ...]:
     """An axis argument (int, tuple or None for all) as non-negative ints; a number has axes 0 and -1."""
     if axis is None:
         return tuple(range(ndim))
+    if type(axis) is int and -ndim <= axis < ndim:
+        return (axis % ndim,)
     axes = axis if isinstance(axis, tuple | list) else (axis,)
     if ndim == 0 and set(axes) <= {0, -1}:
         return ()
@@ -112,13 +36,16 @@ def normalized_axes(axis, ndim: int) -> tuple[int, ...]:
 
 def count(shape, axis) -> int:
     """The number of elements along the axis."""
-    return math.prod(shape[one] for one in normalized_axes(axis, len(shape)))
+    axes = normalized_axes(axis, len(shape))
+    return shape[axes[0]] if len(axes) == 1 else math.prod(shape[one] for one in axes)
 
 
 def kept_shape(shape, axis) -> tuple[int, ...]:
     """The shape with length 1 along the axis."""
-    axes = normalized_axes(axis, len(shape))
-    return tuple(1 if position in axes else size for position, size in enumerate(shape))
+    kept = list(shape)
+    for one in normalized_axes(axis, len(shape)):
+        kept[one] = 1
+    return tuple(kept)
 
 
 def drop_axis(y, axis, keepdims: bool):
@@ -140,16 +67,23 @@ def unbroadcast(x, shape):
     """Undo broadcasting: sum x over the axes along which `shape` was repeated; repeat it where x is the shorter."""
     if x.shape == shape:
         return x if isinstance(x, np.ndarray) else np.asarray(x)
-    common = x.shape
-    if len(common) < len(shape) or any(n != m != 1 for n, m in zip(common[::-1], shape[::-1], strict=False)):
-        common = np.broadcast_shapes(common, shape)
-        x = np.broadcast_to(x, common)
-    extra = len(common) - len(shape)
-    axes = tuple(axis for axis, size in enumerate(common) if axis < extra or (size != 1 and shape[axis - extra] == 1))
+    extra = x.ndim - len(shape)
+    if extra > 0 and x.shape[extra:] == shape:  # the usual case, as of a bias
+        axes = tuple(range(extra))
+    else:
+        common = np.broadcast_shapes(x.shape, shape)
+        if x.shape != common:
+            x = np.broadcast_to(x, common)
+        extra = len(common) - len(shape)
+        axes = tuple(one for one, size in enumerate(common) if one < extra or (size != 1 and shape[one - extra] == 1))
+        if not axes:
+            return x.reshape(shape)
     # Not by BLAS: its threads would stay awake for a while, in the way of others.
-    if axes and axes == tuple(range(len(axes))) and x.flags.c_contiguous and x.dtype.char in "fd":
-        return np.einsum("ij->j", x.reshape(math.prod(common[: len(axes)]), math.prod(shape))).reshape(shape)
-    return np.add.reduce(x, axes, keepdims=True).reshape(shape) if axes else x.reshape(shape)
+    if axes == tuple(range(len(axes))) and x.flags.c_contiguous and x.dtype.char in "fd":
+        y = np.einsum("ij->j", x.reshape(math.prod(x.shape[: len(axes)]), math.prod(shape)))
+    else:
+        y = np.add.reduce(x, axes, out=...)
+    return y if y.shape == shape else y.reshape(shape)
 
 
 def unbroadcast_product(a, b, shape):
@@ -174,10 +108,10 @@ def total(terms, shape):
 # --- losses -----------------------------------------------------------------------------------------------------------
 
 
-def reduced(y, reduction: str):
-    """A loss's elements, their mean or their sum. For arrays and Tensors."""
+def reduced(y, reduction: str, axis=()):
+    """A loss's elements, without the axis along which they have length 1, their mean or sum. For arrays and Tensors."""
     if reduction == "none":
-        return y
+        return y if axis == () else drop_axis(y, axis, False)
     if reduction not in ("mean", "sum"):
         raise ValueError(f"reduction must be 'mean', 'sum' or 'none', not {reduction!r}")
     if not isinstance(y, np.ndarray):
@@ -662,17 +596,36 @@ def add_windows(x, shape, axes, size, step, dilation):
 # --- functions that NumPy lacks ---------------------------------------------------------------------------------------
 
 
+def with_axis(index, axis):
+    """`np.expand_dims(index, axis)`, which takes its time over the last axis."""
+    return index[..., None] if axis in (-1, index.ndim) else np.expand_dims(index, axis)
+
+
+def take(x, index, axis):
+    """The row's element at its index along the axis. `index` has length 1 along the axis, and so has the result."""
+    return x[_places(index, x.shape, axis)]
+
+
 def one_hot(index, shape, axis, dtype=float):
     """1 at the row's index along the axis, else 0. `index` has length 1 along the axis."""
     result = np.zeros(shape, dtype)
-    np.put_along_axis(result, index, 1, axis)
+    result[_places(index, shape, axis)] = 1
     return result
 
 
 def minus_one_hot(x, index, axis):
     """x less 1 at each row's index, in x itself."""
-    np.put_along_axis(x, index, np.take_along_axis(x, index, axis) - 1, axis)
+    x[_places(index, x.shape, axis)] -= 1
     return x
+
+
+def _places(index, shape, axis):
+    """What indexes an array of the shape at the row's index along the axis."""
+    (axis,) = normalized_axes(axis, len(shape))
+    last = len(shape) - 1
+    return tuple(
+        index if one == axis else np.arange(size).reshape(size, *(1,) * (last - one)) for one, size in enumerate(shape)
+    )
 
 
 def product_of_others(x, axis):

@@ -34,11 +34,15 @@ def over_hypot_vjp(g, x1, x2, needs, out=(..., ...)):
     dx1 = dx2 = None
     if needs[0]:
         t = runtime.over_square(x2, x1)
-        dx1 = runtime.unbroadcast(np.multiply(u, t, out=out[0]), x1.shape)
+        dx1 = np.multiply(u, t, out=out[0])
+        if dx1.shape != x1.shape:
+            dx1 = runtime.unbroadcast(dx1, x1.shape)
     if needs[1]:
         t = runtime.over_square(x1, x2)
         u = np.multiply(u, t, out=u)
-        dx2 = runtime.unbroadcast(np.negative(u, out=u), x2.shape)
+        dx2 = np.negative(u, out=u)
+        if dx2.shape != x2.shape:
+            dx2 = runtime.unbroadcast(dx2, x2.shape)
     return dx1, dx2
 
 
@@ -91,13 +95,17 @@ def over_square_vjp(g, x1, x2, y, needs, out=(..., ...)):
         v = np.divide(v, w, out=v)
         v = np.multiply(v, t, out=v)
         w = np.divide(v, w, out=w)
-        dx1 = runtime.unbroadcast(np.multiply(w, g, out=w), x1.shape)
+        dx1 = np.multiply(w, g, out=w)
+        if dx1.shape != x1.shape:
+            dx1 = runtime.unbroadcast(dx1, x1.shape)
     if needs[1]:
         t = runtime.over_square(x2, x1)
         u = np.multiply(g, y, out=out[1])
         u = np.multiply(u, t, out=u)
         u = np.negative(u, out=u)
-        dx2 = runtime.unbroadcast(np.multiply(u, 2, out=u), x2.shape)
+        dx2 = np.multiply(u, 2, out=u)
+        if dx2.shape != x2.shape:
+            dx2 = runtime.unbroadcast(dx2, x2.shape)
     return dx1, dx2
 
 
@@ -267,7 +275,9 @@ def power_slope_vjp(g, x1, x2, y, needs, out=(..., ...)):
         w = runtime.power_slope(u, t)
         w = np.multiply(x2, w, out=w)
         u = runtime.where(mask2, v, w, out=out[0])
-        dx1 = runtime.unbroadcast(np.multiply(g, u, out=u), x1.shape)
+        dx1 = np.multiply(g, u, out=u)
+        if dx1.shape != x1.shape:
+            dx1 = runtime.unbroadcast(dx1, x1.shape)
     if needs[1]:
         u = runtime.where(mask, 1, x1)
         v = np.log(u, out=...)
@@ -275,7 +285,9 @@ def power_slope_vjp(g, x1, x2, y, needs, out=(..., ...)):
         v = runtime.power(u, t)
         w = np.add(w, v, out=w)
         w = np.multiply(g, w, out=w)
-        dx2 = runtime.unbroadcast(runtime.where(mask, 0, w, out=out[1]), x2.shape)
+        dx2 = runtime.where(mask, 0, w, out=out[1])
+        if dx2.shape != x2.shape:
+            dx2 = runtime.unbroadcast(dx2, x2.shape)
     return dx1, dx2
 
 

@@ -19,6 +19,10 @@ class TensorMethods:
         """Sum, elementwise."""
         return self._apply(OPS["add"], self, x2)
 
+    def affine(self, weight, bias):
+        """Affine map of the rows of x by the rows of weight, as of a linear layer."""
+        return self._apply(OPS["affine"], self, weight, bias)
+
     def arccos(self):
         """Inverse cosine, in radians."""
         return self._apply(OPS["arccos"], self)

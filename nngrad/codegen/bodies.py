@@ -243,9 +243,9 @@ class Variant:
 
     def _finished(self, result: str) -> str:
         """The result without the dropped axis, and reduced if it is a loss."""
-        if self.axis:
-            result = f"runtime.drop_axis({result}, {self.axis}, {'False' if self.is_loss else 'keepdims'})"
-        return f"runtime.reduced({result}, reduction)" if self.is_loss else result
+        if self.is_loss:
+            return f"runtime.reduced({', '.join([result, 'reduction', *filter(None, [self.axis])])})"
+        return f"runtime.drop_axis({result}, {self.axis}, keepdims)" if self.axis else result
 
     def _shape_line(self, lines: list[str]) -> list[str]:
         """The line that finds the common shape of several inputs, where the lines use it."""
@@ -254,10 +254,10 @@ class Variant:
         shapes = ", ".join(f"{name}.shape" for name in self.broadcasting)
         return [f"shape = np.broadcast_shapes({shapes})"]
 
-    def _index_lines(self, graph: Graph, namespace: str = "np") -> list[str]:
+    def _index_lines(self, graph: Graph, expand: str = "runtime.with_axis") -> list[str]:
         """An index has no axis of its own: it is given one of length 1."""
         indices = [(graph.nodes[node.args[-1]].detail, node.axis) for node in graph.nodes if node.op in INDEXING]
-        return [f"{name} = {namespace}.expand_dims({name}, {axis})" for name, axis in dict.fromkeys(indices)]
+        return [f"{name} = {expand}({name}, {axis})" for name, axis in dict.fromkeys(indices)]
 
     def _kept_lines(self, graph: Graph, shape: str, names: set[str]) -> list[str]:
         """Lines that give the cotangent and the output their dropped axis back."""
@@ -304,11 +304,11 @@ class Variant:
         summed = set(nodes) - set(places) if self.op.row_axis and len(self.broadcasting) > 1 else set()
         writer = NumpyWriter(graph, outputs, shape, f"{self.cotangent}.dtype", self._taken(graph), places=places)
 
-        def result(name: str, node: int) -> str:
-            product, fitted = writer.final(node), "runtime.unbroadcast({}, {}.shape)"
+        def result(name: str, node: int) -> tuple[str, str]:
+            product, fitted = writer.final(node), "runtime.unbroadcast({}, %s.shape)"
             if node in summed and (factors := writer.factors(node)):
-                product, fitted = ", ".join(factors), "runtime.unbroadcast_product({}, {}.shape)"
-            return self._cotangent(graph, node, name, product, fitted, "np.zeros_like({})")
+                product, fitted = ", ".join(factors), "runtime.unbroadcast_product({}, %s.shape)"
+            return self._cotangent(graph, node, name, product, fitted, "np.zeros_like(%s)")
 
         body = self._cotangent_statements(writer, outputs, result)
         lines = [*self._kept_lines(graph, shape, {self.cotangent, self.output.name}), *self._index_lines(graph), *body]
@@ -316,21 +316,22 @@ class Variant:
         self._note_use(graph, lines)
         return lines
 
-    def _cotangent(self, graph: Graph, node: int, name: str, result: str, fitted: str, zeros: str) -> str:
-        """The source of a cotangent in the shape of its input."""
-        made = graph.nodes[node]
-        if made.is_scalar:
-            return zeros.format(name)
-        exact = len(self.broadcasting) == 1 and made.is_full and made.sources >= graph.all_sources
-        return result if exact else fitted.format(result, name)
+    def _cotangent(self, graph: Graph, node: int, name: str, made: str, fitted: str, zeros: str) -> tuple[str, str]:
+        """The source of a cotangent, and of a call that gives it the shape of its input, '' where it has that shape."""
+        result = graph.nodes[node]
+        if result.is_scalar:
+            return zeros % name, ""
+        exact = len(self.broadcasting) == 1 and result.is_full and result.sources >= graph.all_sources
+        return made, "" if exact else fitted % name
 
-    def _cotangent_statements(self, writer, outputs, result: Callable[[str, int], str]) -> list[str]:
+    def _cotangent_statements(self, writer, outputs, result: Callable[[str, int], tuple[str, str]]) -> list[str]:
         """The body of a vjp or pullback: what inputs share first, then each input's own part if it is needed."""
         blocks = writer.blocks()
         if len(self.op.inputs) == 1:
             (label, node), block = outputs[0], blocks[1][1]
             writer.write([other for other in block if other != node])
-            returned = result(label[1:], node)
+            source, fitted = result(label[1:], node)
+            returned = fitted.format(source) or source
             if isinstance(writer, TensorWriter):
                 returned = f"({returned},)"
             return [*writer.lines, f"return {returned}"]
@@ -342,7 +343,14 @@ class Variant:
         for (label, node), (_, block) in zip(outputs, blocks[1:], strict=True):
             writer.lines.append(f"if needs[{names.index(label[1:])}]:")
             writer.write([other for other in block if other != node], "    ")
-            writer.lines.append(f"    {label} = {result(label[1:], node)}")
+            source, fitted = result(label[1:], node)
+            is_array = isinstance(writer, NumpyWriter) and (source == self.cotangent or "out=" in source)
+            if fitted.startswith("runtime.unbroadcast(") and is_array:  # mostly it has the shape: then no call is made
+                shape = f"{label[1:]}.shape"
+                writer.lines += [f"    {label} = {source}", f"    if {label}.shape != {shape}:"]
+                writer.lines.append(f"        {label} = {fitted.format(label)}")
+            else:
+                writer.lines.append(f"    {label} = {fitted.format(source) or source}")
         return [*writer.lines, f"return {', '.join(results)}"]
 
     def _jvp(self) -> list[str]:
@@ -397,13 +405,13 @@ class Variant:
         outputs = [(f"d{name}", node) for name, node in zip(self.inputs, nodes, strict=True)]
         writer = TensorWriter(graph, outputs, shape, f"{self.cotangent}.dtype", self._taken(graph))
 
-        def result(name: str, node: int) -> str:
-            fitted = "ops.unbroadcast({}, shape={}.shape)"
-            return self._cotangent(graph, node, name, writer.final(node), fitted, "{} * 0")
+        def result(name: str, node: int) -> tuple[str, str]:
+            fitted = "ops.unbroadcast({}, shape=%s.shape)"
+            return self._cotangent(graph, node, name, writer.final(node), fitted, "%s * 0")
 
         body = self._cotangent_statements(writer, outputs, result)
         kept = self._kept_lines(graph, shape, {self.cotangent, self.output.name})
-        lines = [*kept, *self._index_lines(graph, "ops"), *body]
+        lines = [*kept, *self._index_lines(graph, "ops.expand_dims"), *body]
         return [*self._shape_line(lines), *lines]
 
     def _pushforward(self) -> list[str]:
@@ -414,7 +422,7 @@ class Variant:
         total = f"ops.broadcast(runtime.summed(terms), shape={self._output_shape})"
         body = self._tangent_statements(writer, graph, outputs, "{} * 0", total)
         kept = self._kept_lines(graph, shape, {self.output.name})
-        lines = [*kept, *self._index_lines(graph, "ops"), *body]
+        lines = [*kept, *self._index_lines(graph, "ops.expand_dims"), *body]
         return [*self._shape_line(lines), *lines]
 
 

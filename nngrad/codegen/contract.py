@@ -7,6 +7,9 @@ own indices. `matmul`, `out[i, j] = sum a[i, k] b[k, j]`, gives `da[i, k] = sum 
 An index may be an affine map of two letters, as in a convolution, `out[i] = sum x[2*i + p] w[p]`. Such an axis is seen
 through windows, `u[i, p] = x[2*i + p]`, and what is left is a contraction of u and w. Windows are linear too: the
 cotangent of x is that of u, added up where the windows overlap.
+
+A tensor that is added to the contraction, the bias, has the last letters of the result. Its cotangent is summed over
+the others.
 """
 
 from __future__ import annotations
@@ -49,7 +52,8 @@ class Windows:
 class Contraction:
     """Operands by name with their index letters, and the letters of the result; `batch` for leading broadcast axes.
 
-    The letters of an operand seen through `windows` are its own, then those of the `taps`.
+    The letters of an operand seen through `windows` are its own, then those of the `taps`. `bias` and its letters are
+    '' where none is added.
     """
 
     operands: tuple[str, ...]
@@ -58,6 +62,17 @@ class Contraction:
     batch: bool
     windows: tuple[Windows, ...]
     taps: str = ""
+    bias: str = ""
+    bias_letters: str = ""
+
+    @property
+    def shape(self) -> str:
+        """Source of the shape of the result, from those of the operands."""
+        places = {}
+        for name, index in zip(self.operands, self.indices, strict=True):
+            for place, letter in enumerate(index):
+                places.setdefault(letter, f"{name}.shape[{place}]")
+        return f"({', '.join(places[letter] for letter in self.result)}{',' if len(self.result) == 1 else ''})"
 
     @property
     def subscripts(self) -> str:
@@ -166,7 +181,11 @@ def contraction_of(indexed: Indexed) -> Contraction:
     if unknown := summed - set("".join(indices)):
         raise SpecError(f"{min(unknown)} is summed but indexes nothing", "sum over an index that occurs")
     result = "".join(dict.fromkeys(letter for letter in "".join(indices) if letter not in summed))
-    return Contraction(tuple(operands), tuple(indices), result, batch, tuple(affine), all_taps)
+    value, bias_indices = indexed.bias or ("", ())
+    bias_letters = "".join(index.name for index in bias_indices)
+    return Contraction(
+        tuple(operands), tuple(indices), result, batch, tuple(affine), all_taps, str(value), bias_letters
+    )
 
 
 def _affine(index, summed) -> tuple[sympy.Symbol, sympy.Symbol, str, str]:
@@ -200,9 +219,11 @@ def _assembled(op: Op, contraction: Contraction) -> Code:
     names = [one.name for one in op.inputs]
     if "g" in names:
         raise SpecError("an input is called g, as the cotangent is in the derivative", "call it something else")
-    single = len(names) == 1
+    single, bias = len(names) == 1, contraction.bias
     params = [source for _, source in signature_of(op)]
-    forward = Function(op.name, (*names, *params), _doc(op, contraction), (f"return {contraction.source()}",))
+    product = contraction.source()
+    made = (f"y = {product}", f"return np.add(y, {bias}, out=y)") if bias else (f"return {product}",)
+    forward = Function(op.name, (*names, *params), _doc(op, contraction), made)
 
     def fitted(source: str, fit: str) -> str:
         return fit.format(source) if contraction.batch else source
@@ -215,6 +236,11 @@ def _assembled(op: Op, contraction: Contraction) -> Code:
         pulled += needed
         terms.append(f"if d{name} is not None:")
         pushed.append(f"if d{name} is not None:")
+        if name == bias:
+            rows.append(f"{indent}d{name} = runtime.unbroadcast(g, {name}.shape)")
+            pulled.append(f"{indent}d{name} = ops.unbroadcast(g, shape={name}.shape)")
+            terms.append(f"    terms.append(d{name})")
+            pushed.append(f"    terms.append(d{name})")
         places = [place for place, operand in enumerate(contraction.operands) if operand == name]
         for place in places:  # an input that is there twice is moved in each place
             cotangent, windows = contraction.cotangent_of(place), contraction.windows[place]
@@ -226,6 +252,10 @@ def _assembled(op: Op, contraction: Contraction) -> Code:
             moved = contraction.with_operand(place, f"d{name}")
             terms.append(f"    terms.append({moved.source()})")
             pushed.append(f"    terms.append({moved.tensor_source()})")
+    total, total_of_tensors = "runtime.summed(terms)", "runtime.summed(terms)"
+    if bias:
+        total = f"runtime.total(terms, {contraction.shape})"
+        total_of_tensors = f"ops.broadcast(runtime.summed(terms), shape={contraction.shape})"
     tangents = [f"d{name}" for name in names]
     nothing = [] if single else [f"{' = '.join(tangents)} = None"]
     returned = f"return {', '.join(tangents)}"
@@ -240,7 +270,7 @@ def _assembled(op: Op, contraction: Contraction) -> Code:
         f"{op.name}_jvp",
         (*tangents, *names, *params),
         (f"Tangent of `{op.name}`'s output.",),
-        (*terms, "return runtime.summed(terms)"),
+        (*terms, f"return {total}"),
     )
     pulled += [f"return ({tangents[0]},)" if single else returned]
     pullback = Function(
@@ -249,7 +279,7 @@ def _assembled(op: Op, contraction: Contraction) -> Code:
         (),
         tuple(with_unpacked(names, "inputs", [*nothing, *pulled])),
     )
-    pushed += ["return runtime.summed(terms)"]
+    pushed += [f"return {total_of_tensors}"]
     pushforward = Function(
         f"{op.name}_pushforward",
         ("ops", "tangents", "inputs", "y", *params),
@@ -257,7 +287,8 @@ def _assembled(op: Op, contraction: Contraction) -> Code:
         tuple(with_unpacked(names, "inputs", with_unpacked(tangents, "tangents", pushed))),
     )
     positions = tuple(range(len(names)))
-    return Code(op, (forward, vjp, jvp), (pullback, pushforward), positions, positions, 0, True, op.name)
+    read = tuple(position for position in positions if names[position] != bias)
+    return Code(op, (forward, vjp, jvp), (pullback, pushforward), positions, read, 0, True, op.name)
 
 
 def _doc(op: Op, contraction: Contraction) -> tuple[str, ...]:
@@ -265,10 +296,13 @@ def _doc(op: Op, contraction: Contraction) -> tuple[str, ...]:
     for position, name in enumerate(contraction.operands):
         overlap = ", added up where windows overlap" if contraction.windows[position].axes else ""
         lines.append(f"    d{name}: {contraction.cotangent_of(position).subscripts}{overlap}")
+    if contraction.bias:
+        lines.append(f"    d{contraction.bias}: {contraction.result}->{contraction.bias_letters}")
     dots = ["..."] if contraction.batch else []
     given = [
         f"{value.name} ({', '.join(str(index) if index is not Ellipsis else '...' for index in letters)})"
-        for value, letters in op.contraction.factors
+        for value, letters in op.contraction.tensors
     ]
     shapes = f"Shapes: {', '.join(given)} -> ({', '.join([*dots, *contraction.result])})."
-    return (*lines, "", shapes, f"Residuals: {', '.join(dict.fromkeys(contraction.operands))}.")
+    residuals = dict.fromkeys([*contraction.operands, *filter(None, [contraction.bias])])
+    return (*lines, "", shapes, f"Residuals: {', '.join(residuals)}.")

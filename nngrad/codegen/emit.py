@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import difflib
 import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -117,7 +116,8 @@ def render(package: Package) -> dict[str, str]:
             template = f"{module}.py.j2" if home in ("structural", "contraction") else "kernels.py.j2"
             write(f"{module}.py", template, codes=own, title=title, ops=package.structural, composite=())
         write("rules.py", "rules.py.j2", codes=codes, structural=package.structural)
-        write("table.py", "table.py.j2", codes=codes, structural=package.structural, imports=_imports(package))
+        write("op.py", "op.py.j2")
+        write("table.py", "table.py.j2", codes=codes, structural=package.structural)
         methods = [code.op for code in codes if code.op.home not in ("loss", "norm", "slope")]
         write("tensor_methods.py", "tensor_methods.py.j2", methods=[*methods, *package.structural])
         write("__init__.py", "package.py.j2")
@@ -126,7 +126,7 @@ def render(package: Package) -> dict[str, str]:
         title = "Kernels on NumPy arrays."
         write("kernels.py", "kernels.py.j2", codes=package.codes, title=title, ops=(), composite=composite)
         write("rules.py", "rules.py.j2", codes=codes, structural=())
-        write("table.py", "table.py.j2", codes=codes, structural=(), imports=_imports(package))
+        write("table.py", "table.py.j2", codes=codes, structural=())
         parts = {part.name for op in package.composite for part in op.parts}
         functions = [code.op for code in package.codes if code.op.name not in parts]
         composite_ops = list(zip(package.composite, composite, strict=True))
@@ -177,26 +177,6 @@ def _explained(error: jinja2.TemplateError, template: str) -> SpecError:
     file, line = places[-1] if places else (template, 0)
     problem = "there is no such template" if isinstance(error, jinja2.TemplateNotFound) else error.message
     return SpecError(f"the template does not render: {problem}", "mend the template", file=file, line=line)
-
-
-def _imports(package: Package) -> list[tuple[str, list[str]]]:
-    """What the table imports, as (module, names)."""
-    names: dict[str, set[str]] = {}
-    for code in package.codes:
-        module = HOMES[code.op.home][0] if package.builtin else "kernels"
-        names.setdefault(module, set()).update(
-            (code.op.name, code.forward, f"{code.op.name}_vjp", f"{code.op.name}_jvp")
-        )
-    if package.builtin:
-        names["runtime"] = {"Op"}
-        names["structural"] = {f"{op.name}{kind}" for op in package.structural for kind in ("", "_vjp", "_jvp")}
-    return [(module, sorted(names[module], key=_import_order)) for module in sorted(names)]
-
-
-def _import_order(name: str) -> tuple:
-    """Classes first, then names with their numbers in numeric order, as ruff sorts imports."""
-    parts = re.split(r"(\d+)", name)
-    return name.islower(), [int(part) if part.isdigit() else part for part in parts]
 
 
 # --- filters ----------------------------------------------------------------------------------------------------------
@@ -268,11 +248,12 @@ def listed(names) -> str:
     return line if len(line) <= LINE_LENGTH else "\n".join(["__all__ = [", *(f"    {part}," for part in parts), "]"])
 
 
-def entry_of(code: Code) -> str:
+def entry_of(code: Code, builtin: bool) -> str:
     """An op's row in the table."""
+    module = HOMES[code.op.home][0] if builtin else "kernels"
     return _record(
         code.op,
-        code.forward,
+        module,
         code.saves,
         code.residuals,
         code.reads_values,
@@ -286,27 +267,29 @@ def record_of(op: Op) -> str:
     """A structural op's row in the table: its cotangent needs the inputs' shapes alone."""
     variadic = op.inputs[0].variadic
     residuals = (-1,) if variadic else tuple(range(len(op.inputs)))
-    return _record(op, op.name, 0, residuals, (), True)
+    return _record(op, "structural", 0, residuals, (), True)
 
 
-def _record(op: Op, forward: str, saves: int, residuals, reads, keeps: bool, costs=(0, 0), fills=()) -> str:
-    name = op.name
+def _record(op: Op, module: str, saves: int, residuals, reads, keeps: bool, costs=(0, 0), fills=()) -> str:
     params = {
         param.name: default_source(param.default) if param.default is not REQUIRED else "..." for param in op.params
     }
     params |= {key: source.split("=", 1)[1] for key, source in signature_of(op) if key not in params}
     listed = ", ".join(f'"{key}": {value}' for key, value in params.items())
     fields = [
-        f'name="{name}"', f'home="{op.home}"', f'family="{op.family}"',
+        f'name="{op.name}"', f'home="{op.home}"', f'family="{op.family}"', f'module="{module}"',
         f"inputs={_tuple(quoted(('*' if one.variadic else '') + one.name) for one in op.inputs)}",
-        f"defaults={_tuple('None' if one.optional else '...' for one in op.inputs)}",
-        f"params={{{listed}}}",
-        f"differentiable={_tuple(str(one.differentiable) for one in op.inputs)}",
-        f"keeps_integers={keeps}", f"kernel={name}", f"forward={forward}", f"saves={saves}", f"many={op.many}",
-        f"residuals={_tuple(map(str, residuals))}", f"reads_values={_tuple(map(str, reads))}",
-        f"vjp={name}_vjp", f"jvp={name}_jvp", f"pullback=rules.{name}_pullback",
-        f"pushforward=rules.{name}_pushforward", f"cost={costs[0]}", f"vjp_cost={costs[1]}",
     ]  # fmt: skip
+    if any(one.optional for one in op.inputs):
+        fields.append(f"defaults={_tuple('None' if one.optional else '...' for one in op.inputs)}")
+    if not all(one.differentiable for one in op.inputs):
+        fields.append(f"differentiable={_tuple(str(one.differentiable) for one in op.inputs)}")
+    others = {
+        "params": f"{{{listed}}}", "keeps_integers": keeps, "saves": saves, "many": op.many,
+        "residuals": _tuple(map(str, residuals)), "reads_values": _tuple(map(str, reads)),
+        "cost": costs[0], "vjp_cost": costs[1],
+    }  # fmt: skip
+    fields += [f"{key}={value}" for key, value in others.items() if value not in ("{}", 0, "()")]
     if op.row_axis:
         fields += [f"axis={quoted(op.row_axis)}", f"fills={_tuple(map(str, fills))}"]
     return "Op(\n" + "".join(f"    {one},\n" for one in fields) + ")"
@@ -442,8 +425,12 @@ def write_text(path: Path, text: str) -> None:
 
 
 def smoke_test(name: str) -> str:
-    """Python source that imports a new package."""
-    return f"import {name}.table, {name}.rules; assert {name}.table.OPS"
+    """Python source that imports a new package, and finds every function of it."""
+    return (
+        f"from {name}.table import OPS\n"
+        "assert all(op.kernel and op.forward and op.vjp and op.jvp for op in OPS.values())\n"
+        "assert all(op.pullback and op.pushforward for op in OPS.values())"
+    )
 
 
 def write(files: dict[str, str], folder: Path, smoke: str, is_ours: bool) -> list[str]:

@@ -93,9 +93,8 @@ def contraction_equations(
     """A contraction in index notation, and the cotangents of its operands, g being that of its result."""
     outer = (Ellipsis,) * batch + sympy.symbols(tuple(letters), integer=True)
     every = _letters(index for _, own in indexed.factors for index in own)
-    formula = _index_equation(
-        result, name_latex(result), outer, indexed.factors, [letter.name for letter in indexed.summed]
-    )
+    summed = [letter.name for letter in indexed.summed]
+    formula = _index_equation(result, name_latex(result), outer, indexed.factors, summed, bias=indexed.bias)
     derivative = []
     for value, own in indexed.factors:
         others = [factor for factor in indexed.factors if factor[0] != value]
@@ -107,6 +106,11 @@ def contraction_equations(
         bar = rf"\overline{{{name_latex(value.name)}}}"
         equation = _index_equation(f"d{value.name}", bar, shown, [(Value("g"), outer), *others], summed, conditions)
         derivative.append(equation)
+    if indexed.bias:
+        value, own = indexed.bias
+        bar = rf"\overline{{{name_latex(value.name)}}}"
+        summed = sorted(set(letters) - _letters(own))
+        derivative.append(_index_equation(f"d{value.name}", bar, own, [(Value("g"), outer)], summed))
     return [formula], derivative
 
 
@@ -115,13 +119,17 @@ def _letters(indices) -> set[str]:
             if letter.is_integer}  # fmt: skip
 
 
-def _index_equation(name: str, left: str, own, factors, summed: list[str], conditions=()) -> Equation:
+def _index_equation(name: str, left: str, own, factors, summed: list[str], conditions=(), bias=None) -> Equation:
     total = rf"\sum\limits_{{{', '.join(summed)}}} " if summed else ""
     total += "".join(rf"\left[{latex(condition)}\right]\, " for condition in conditions)
     product = r"\, ".join(_with_indices(name_latex(value.name), index) for value, index in factors)
     text = "".join(
         [f"Σ_{''.join(summed)} " if summed else "", *(f"[{one.lhs} = {one.rhs}] " for one in conditions)]
     ) + " ".join(f"{value.name}[{', '.join(map(_plain_index, index))}]" for value, index in factors)
+    if bias is not None:
+        value, index = bias
+        product += f" + {_with_indices(name_latex(value.name), index)}"
+        text += f" + {value.name}[{', '.join(map(_plain_index, index))}]"
     return Equation(f"{_with_indices(left, own)} = {total}{product}",
                     f"{name}[{', '.join(map(_plain_index, own))}] = {text}")  # fmt: skip
 

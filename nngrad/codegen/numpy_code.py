@@ -252,7 +252,7 @@ class NumpyWriter(Writer):
                 return f"{ROW_REDUCTIONS[node.detail]}({args[0]}, {node.axis})"
             return f"{REDUCTIONS[node.detail]}.reduce({args[0]}, {node.axis}, keepdims=True{dtype})"
         if node.op == "take":
-            return f"np.take_along_axis({args[0]}, {args[1]}, {node.axis})"
+            return f"runtime.take({args[0]}, {args[1]}, {node.axis})"
         if node.op == "one_hot":
             return f"runtime.one_hot({args[0]}, {self.shape}, {node.axis}, {self.dtype})"
         if node.op == "shift":

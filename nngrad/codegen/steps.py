@@ -26,7 +26,7 @@ def contraction_alone(runs: list, home: str) -> Indexed | Contract | None:
         result = recorder.contractions[result]
     if not isinstance(result, Indexed | Contract) or home == "loss":
         return None
-    operands = {value for value, _ in result.factors} if isinstance(result, Indexed) else set()
+    operands = {value for value, _ in result.tensors} if isinstance(result, Indexed) else set()
     return result if operands <= set(recorder.inputs) else None
 
 
@@ -62,8 +62,9 @@ def _with_author_names(recorder: Recorder, results: tuple) -> tuple:
 
     def renamed(one):
         if isinstance(one, Indexed):
-            factors = tuple((names.get(value, value), indices) for value, indices in one.factors)
-            return replace(one, factors=factors)
+            *factors, last = ((names.get(value, value), indices) for value, indices in one.tensors)
+            factors, bias = (factors, last) if one.bias else ([*factors, last], None)
+            return replace(one, factors=tuple(factors), bias=bias)
         return one.xreplace(names)
 
     recorder.stages = [
@@ -164,26 +165,29 @@ class _Builder:
             self.given[value.name] = Input(value.name)
 
     def _contract(self, value: Value, indexed: Indexed) -> None:
-        for operand, _ in indexed.factors:
+        for operand, _ in indexed.tensors:
             if operand.constant_along:
                 raise SpecError(
                     f"{operand.name} has been reduced along an axis, and is indexed",
                     "index what has all its axes, or write the sum itself in index notation",
                 )
             self._make(operand, "op")
-        operands = dict.fromkeys(operand for operand, _ in indexed.factors)
-        letters = {one for _, indices in indexed.factors for index in indices if index is not Ellipsis
+        operands = dict.fromkeys(operand for operand, _ in indexed.tensors)
+        letters = {one for _, indices in indexed.tensors for index in indices if index is not Ellipsis
                    for one in index.free_symbols}  # fmt: skip
         names = {one.name for one in letters}
         params = tuple(param for name, param in self.params.items() if name in names)
         inputs = tuple(Input(one.name) for one in operands)
         name = f"{self.op.name}_{value.name}"
-        written = " * ".join(
+        written = [
             f"{one.name}[{', '.join('...' if index is Ellipsis else str(index) for index in indices)}]"
-            for one, indices in indexed.factors
-        )
+            for one, indices in indexed.tensors
+        ]
+        added = f" + {written.pop()}" if indexed.bias else ""
+        product = " * ".join(written)
         summed = ", ".join(map(str, indexed.summed))
         summed = f"({summed})" if len(indexed.summed) > 1 else summed
+        formula = f"sum({product}, {summed}){added}"
         made = Op(
             name=name,
             home="contraction",
@@ -191,7 +195,7 @@ class _Builder:
             inputs=inputs,
             params=params,
             doc=f"`{value.name}` of `{self.op.name}`.",
-            source=f"def {name}({', '.join(one.name for one in inputs)}):\n    return sum({written}, {summed})\n",
+            source=f"def {name}({', '.join(one.name for one in inputs)}):\n    return {formula}\n",
             file=self.op.file,
             line=self.op.line,
             contraction=indexed,

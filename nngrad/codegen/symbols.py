@@ -338,12 +338,14 @@ def _index_text(index) -> str:
 class Indexed:
     """Tensors under index letters, multiplied, and the letters summed over: the formula of a contraction.
 
-    A leading `...` stands for batch axes, which broadcast and are never summed. Where it meets what has no indices, it
-    is the tensor of its sums: a step of its own in the formula.
+    A leading `...` stands for batch axes, which broadcast and are never summed. One tensor may be added to the sums,
+    under the last of their letters: the `bias`. Where it all meets what has no indices, it is the tensor of its sums:
+    a step of its own in the formula.
     """
 
     factors: tuple[tuple[Value, tuple], ...]
     summed: tuple[sympy.Symbol, ...] = ()
+    bias: tuple[Value, tuple] | None = None
 
     @property
     def occurring(self) -> tuple[sympy.Symbol, ...]:
@@ -373,7 +375,27 @@ class Indexed:
             )
         return RECORDER.get().contracted(self)
 
+    @property
+    def tensors(self) -> tuple[tuple[Value, tuple], ...]:
+        """All that stands in the formula, each with its indices."""
+        return (*self.factors, *filter(None, [self.bias]))
+
+    @property
+    def takes_bias(self) -> bool:
+        """Whether it is a plain sum of products, to which a tensor can be added."""
+        plain = all(getattr(index, "is_Symbol", False) for _, indices in self.factors for index in indices)
+        return plain and bool(self.summed) and len(self.factors) > 1 and self.bias is None
+
+    def __add__(self, other):
+        if isinstance(other, Indexed) and len(other.factors) == 1 and other.letters != self.letters:
+            value, indices = other.factors[0]
+            is_new = all(value != factor for factor, _ in self.factors)
+            if self.takes_bias and is_new and not other.summed and indices == self.letters[-len(indices) :]:
+                return replace(self, bias=(value, indices))
+        return _on_tensors("add")(self, other)
+
     def summed_over(self, letters) -> Indexed:
+        self._refuse_bias()
         letters = letters if isinstance(letters, tuple) else (letters,)
         for letter in letters:
             if letter not in self.letters:
@@ -396,6 +418,7 @@ class Indexed:
     def __mul__(self, other):
         if not isinstance(other, Indexed):
             return self.tensor * other
+        self._refuse_bias(other)
         mine = self.renamed(other.occurring)
         other = other.renamed(mine.occurring)
         return Indexed(mine.factors + other.factors, mine.summed + other.summed)
@@ -408,6 +431,10 @@ class Indexed:
 
     def _sympy_(self) -> Value:
         return self.tensor
+
+    def _refuse_bias(self, *others: Indexed) -> None:
+        if any(one.bias for one in (self, *others)):
+            raise SpecError("a sum with another tensor stands inside a contraction", "add that tensor last")
 
 
 def _on_tensors(name: str):
@@ -428,5 +455,5 @@ def _on_tensors(name: str):
     return operate
 
 
-for _name in ("add", "sub", "truediv", "pow", "lt", "le", "gt", "ge"):
+for _name in ("sub", "truediv", "pow", "lt", "le", "gt", "ge"):
     setattr(Indexed, f"__{_name}__", _on_tensors(_name))

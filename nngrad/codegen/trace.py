@@ -112,8 +112,8 @@ def _trace(declaration: Declaration, file: str, line: int) -> Op:
 
 def _refuse_unindexed(declaration: Declaration, inputs, params, contraction: Indexed) -> None:
     """Refuse what a contraction does not use."""
-    used = {value.name for value, _ in contraction.factors}
-    indices = [index for _, own in contraction.factors for index in own if index is not Ellipsis]
+    used = {value.name for value, _ in contraction.tensors}
+    indices = [index for _, own in contraction.tensors for index in own if index is not Ellipsis]
     used |= {symbol.name for index in indices for symbol in index.free_symbols}
     for one in (*inputs, *params):
         if one.name not in used:

@@ -428,7 +428,7 @@ def cross_entropy(
     axis, indices, ignored = _classes("cross_entropy", input, target, ignore_index)
     factors = _class_weights("cross_entropy", weight, input, axis)
     losses = -ops.log_softmax(input, axis=axis)
-    every = ops.where(ignored, 0, (losses if factors is None else losses * factors).sum(axis))
+    every = _without(ignored, (losses if factors is None else losses * factors).sum(axis))
     counted = _counted(factors, indices, ignored)
     spread = reduced(every, reduction) if reduction != "mean" else _mean(every, counted)
     return (1 - label_smoothing) * own + label_smoothing / shape_of(input)[axis] * spread
@@ -445,11 +445,11 @@ def _of_probabilities(input: Any, target: Any, weight: Any, reduction: str, labe
 
 def _of_classes(name: str, input: Any, target: Any, weight: Any, ignore_index: int, reduction: str) -> Tensor:
     axis, indices, ignored = _classes(name, input, target, ignore_index)
-    if weight is None and not ignored.any():
+    if weight is None and ignored is None:
         return apply(OPS[name], input, indices, axis=axis, reduction=reduction)
     counted = _counted(_class_weights(name, weight, input, axis), indices, ignored)
     losses = apply(OPS[name], input, indices, axis=axis, reduction="none")
-    losses = ops.where(ignored, 0, losses) * counted.astype(losses.dtype)
+    losses = _without(ignored, losses) * counted.astype(losses.dtype)
     return _mean(losses, counted) if reduction == "mean" else reduced(losses, reduction)
 
 
@@ -459,28 +459,38 @@ def _mean(losses: Tensor, counted: np.ndarray) -> Tensor:
     return losses.sum() * (1 / number if number else np.nan)
 
 
-def _counted(factors: np.ndarray | None, indices: np.ndarray, ignored: np.ndarray) -> np.ndarray:
+def _without(ignored: np.ndarray | None, losses: Tensor) -> Tensor:
+    """The losses, 0 where they are ignored."""
+    return losses if ignored is None else ops.where(ignored, 0, losses)
+
+
+def _counted(factors: np.ndarray | None, indices: np.ndarray, ignored: np.ndarray | None) -> np.ndarray:
     """How much each target counts: the weight of its class, or nothing."""
-    return np.where(ignored, 0, 1 if factors is None else factors.reshape(-1)[indices])
+    counted = np.ones(indices.shape) if factors is None else factors.reshape(-1)[indices]
+    return counted if ignored is None else np.where(ignored, 0, counted)
 
 
-def _classes(name: str, input: Any, target: Any, ignore_index: int) -> tuple[int, np.ndarray, np.ndarray]:
-    """The axis of classes, the targets' indices with 0 for the ignored ones, and which are ignored."""
+def _classes(name: str, input: Any, target: Any, ignore_index: int) -> tuple[int, np.ndarray, np.ndarray | None]:
+    """The axis of classes, the targets' indices with 0 for the ignored ones, and which are ignored; None if none is."""
     axis, shape = _axis_of_classes(name, input), shape_of(input)
-    indices = _array(target)
+    classes, indices = shape[axis], _array(target)
     expected = shape[:axis] + shape[axis + 1 :]
     if indices.dtype.kind not in "iu" and indices.size:
         hint = "; Tensor(indices, dtype=int) keeps them" if isinstance(target, Tensor) else ""
         raise TypeError(f"{name}: the target must be integer class indices, got dtype {indices.dtype}{hint}")
     if indices.shape != expected:
         raise ValueError(f"{name}: input of shape {shape} needs a target of shape {expected}, got {indices.shape}")
+    if not 0 <= ignore_index < classes and indices.dtype == np.intp:
+        largest = np.maximum.reduce(indices.view(np.uintp), None, initial=0)  # no sign: what is negative is huge
+        if largest < classes:
+            return axis, indices, None
     ignored = indices == ignore_index
-    wrong = ((indices < 0) | (indices >= shape[axis])) & ~ignored
+    wrong = ((indices < 0) | (indices >= classes)) & ~ignored
     if wrong.any():
         raise IndexError(
-            f"{name}: there is no class {indices[wrong].flat[0]}, input of shape {shape} has 0 to {shape[axis] - 1}"
+            f"{name}: there is no class {indices[wrong].flat[0]}, input of shape {shape} has 0 to {classes - 1}"
         )
-    return axis, np.where(ignored, 0, indices).astype(np.intp, copy=False), ignored
+    return axis, np.where(ignored, 0, indices).astype(np.intp, copy=False), ignored if ignored.any() else None
 
 
 def _axis_of_classes(name: str, input: Any) -> int:

@@ -102,9 +102,7 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Tensor:
     if len(shape) > 2:  # one large product is faster than many small ones, and so is the gradient of the weight
         input = apply(OPS["reshape"], input, shape=(math.prod(shape[:-1]), inputs))
     rows = apply(OPS["expand_dims"], input, axis=0) if len(shape) == 1 else input
-    y = apply_two(OPS["matmul_transposed"], rows, weight)
-    if bias is not None:
-        y = apply_two(OPS["add"], y, bias)
+    y = apply_two(OPS["matmul_transposed"], rows, weight) if bias is None else apply(OPS["affine"], rows, weight, bias)
     if len(shape) == 1:
         return apply(OPS["squeeze"], y, axis=0)
     return apply(OPS["reshape"], y, shape=(*shape[:-1], outputs)) if len(shape) > 2 else y

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from nngrad.optim._arithmetic import fade_in, fade_in_square, running, with_decay
+from nngrad.optim._arithmetic import fade_in, fade_in_square, in_pieces, running, with_decay
 from nngrad.optim._optimizer import Optimizer
 from nngrad.tensor import Tensor
 
@@ -40,27 +40,37 @@ class Adam(Optimizer):
         super().__init__(params, {**defaults, "weight_decay": weight_decay, "amsgrad": amsgrad})
 
     def _update(self, x: np.ndarray, g: np.ndarray, state: dict[str, Any], group: dict[str, Any]) -> None:
-        beta1, beta2 = group["betas"]
-        g = self._decay(x, g, group)
         step = state["step"] = state.get("step", 0) + 1
-        t = np.empty_like(x)
-        m = running(state, "exp_avg", x)
-        fade_in(m, g, beta1, t)
-        v = running(state, "exp_avg_sq", x)
-        fade_in_square(v, g, beta2, t)
-        if group["amsgrad"]:
-            largest = running(state, "max_exp_avg_sq", x)
-            v = np.maximum(largest, v, out=largest)
-        np.sqrt(v, out=t)
-        t /= math.sqrt(1 - beta2**step)
-        t += group["eps"]
-        np.divide(m, t, out=t)
-        t *= group["lr"] / (1 - beta1**step)
-        x -= t
+        m, v = running(state, "exp_avg", x), running(state, "exp_avg_sq", x)
+        largest = running(state, "max_exp_avg_sq", x) if group["amsgrad"] else None
+        beta1, beta2 = group["betas"]
+        lr, correction = group["lr"] / (1 - beta1**step), math.sqrt(1 - beta2**step)
+        numbers = (lr, beta1, beta2, correction, group["eps"], *self._decays(group))
+        in_pieces(_descend, (x, g, m, v, largest), numbers)
 
-    def _decay(self, x: np.ndarray, g: np.ndarray, group: dict[str, Any]) -> np.ndarray:
-        """Apply the weight decay, and return the gradient to go on with."""
-        return with_decay(g, x, group["weight_decay"])
+    def _decays(self, group: dict[str, Any]) -> tuple[float, float]:
+        """The factor of the L2 penalty, and that by which parameters shrink before the step."""
+        return group["weight_decay"], 1.0
+
+
+def _descend(
+    x: np.ndarray, g: np.ndarray, m: np.ndarray, v: np.ndarray, largest: np.ndarray | None,
+    lr: float, beta1: float, beta2: float, correction: float, eps: float, penalty: float, shrinkage: float,
+) -> None:  # fmt: skip
+    g = with_decay(g, x, penalty)
+    if shrinkage != 1:
+        x *= shrinkage
+    t = np.empty_like(x)
+    fade_in(m, g, beta1, t)
+    fade_in_square(v, g, beta2, t)
+    if largest is not None:
+        v = np.maximum(largest, v, out=largest)
+    if lr:  # lr * m / (sqrt(v) / correction + eps), with numbers multiplied first
+        np.sqrt(v, out=t)
+        t *= 1 / (lr * correction)
+        t += eps / lr
+        np.divide(m, t, out=t)
+        x -= t
 
 
 class AdamW(Adam):
@@ -86,6 +96,5 @@ class AdamW(Adam):
     ):
         super().__init__(params, lr, betas, eps, weight_decay, amsgrad)
 
-    def _decay(self, x: np.ndarray, g: np.ndarray, group: dict[str, Any]) -> np.ndarray:
-        x *= 1 - group["lr"] * group["weight_decay"]
-        return g
+    def _decays(self, group: dict[str, Any]) -> tuple[float, float]:
+        return 0.0, 1 - group["lr"] * group["weight_decay"]

@@ -1,8 +1,25 @@
 """The steps that several optimizers share, in place on arrays."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+
+PIECE = 1 << 16  # elements: with all that is made of them they fit a core's cache
+
+
+def in_pieces(update: Callable[..., None], arrays: tuple[np.ndarray | None, ...], numbers: tuple[float, ...]) -> None:
+    """`update(*arrays, *numbers)`, which works in place, element by element: large arrays piece by piece.
+
+    None stays None. Other threads would not help: BLAS keeps the cores busy for a while after the products of backward.
+    """
+    x = arrays[0]
+    if x.size <= PIECE or not all(array is None or array.flags.c_contiguous for array in arrays):
+        return update(*arrays, *numbers)
+    flat = [array if array is None else array.reshape(-1) for array in arrays]
+    size = -(-x.size // -(-x.size // PIECE))  # pieces of one size, as few as can be
+    for start in range(0, x.size, size):
+        update(*[array if array is None else array[start : start + size] for array in flat], *numbers)
 
 
 def with_decay(g: np.ndarray, x: np.ndarray, weight_decay: float) -> np.ndarray:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from nngrad.memory import note_change
 from nngrad.tensor import Tensor
 
 
@@ -118,10 +119,12 @@ class Optimizer:
         """Update every parameter that requires grad by its gradient."""
         for group in self.param_groups:
             for p in group["params"]:
-                if p.grad is not None:
-                    x = p.data
-                    self._update(x, p.grad, self.state.setdefault(p, {}), group)
-                    p.data = x  # nothing is copied: it tells graphs that saved x that it has changed
+                g = p.grad
+                if g is not None:
+                    if p not in self.state:
+                        self.state[p] = {}
+                    self._update(p.data, g, self.state[p], group)
+                    note_change(p)  # for graphs that have saved it
 
     def _update(self, x: np.ndarray, g: np.ndarray, state: dict[str, Any], group: dict[str, Any]) -> None:
         """Change `x` in place, given its gradient `g` (left as it is), its `state` and its hyper-parameters."""

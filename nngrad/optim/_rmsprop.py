@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from nngrad.optim._arithmetic import fade_in, fade_in_square, running, with_decay
+from nngrad.optim._arithmetic import fade_in, fade_in_square, in_pieces, running, with_decay
 from nngrad.optim._optimizer import Optimizer
 from nngrad.tensor import Tensor
 
@@ -40,27 +40,34 @@ class RMSprop(Optimizer):
         super().__init__(params, {**defaults, "momentum": momentum, "centered": centered})
 
     def _update(self, x: np.ndarray, g: np.ndarray, state: dict[str, Any], group: dict[str, Any]) -> None:
-        alpha, momentum = group["alpha"], group["momentum"]
-        g = with_decay(g, x, group["weight_decay"])
-        t = np.empty_like(x)
         v = running(state, "square_avg", x)
-        fade_in_square(v, g, alpha, t)
-        if group["centered"]:
-            m = running(state, "grad_avg", x)
-            fade_in(m, g, alpha, t)
-            np.multiply(m, m, out=t)
-            np.subtract(v, t, out=t)
-            np.maximum(t, 0, out=t)  # rounding makes the variance of a constant gradient negative
-            np.sqrt(t, out=t)
-        else:
-            np.sqrt(v, out=t)
-        t += group["eps"]
-        np.divide(g, t, out=t)
-        if momentum:
-            b = running(state, "momentum_buffer", x)
-            b *= momentum
-            b += t
-            np.multiply(b, group["lr"], out=t)
-        else:
-            t *= group["lr"]
-        x -= t
+        m = running(state, "grad_avg", x) if group["centered"] else None
+        b = running(state, "momentum_buffer", x) if group["momentum"] else None
+        numbers = tuple(group[name] for name in ("lr", "alpha", "eps", "weight_decay", "momentum"))
+        in_pieces(_descend, (x, g, v, m, b), numbers)
+
+
+def _descend(
+    x: np.ndarray, g: np.ndarray, v: np.ndarray, m: np.ndarray | None, b: np.ndarray | None,
+    lr: float, alpha: float, eps: float, weight_decay: float, momentum: float,
+) -> None:  # fmt: skip
+    g = with_decay(g, x, weight_decay)
+    t = np.empty_like(x)
+    fade_in_square(v, g, alpha, t)
+    if m is not None:
+        fade_in(m, g, alpha, t)
+        np.multiply(m, m, out=t)
+        np.subtract(v, t, out=t)
+        np.maximum(t, 0, out=t)  # rounding makes the variance of a constant gradient negative
+        np.sqrt(t, out=t)
+    else:
+        np.sqrt(v, out=t)
+    t += eps
+    np.divide(g, t, out=t)
+    if b is not None:
+        b *= momentum
+        b += t
+        np.multiply(b, lr, out=t)
+    else:
+        t *= lr
+    x -= t

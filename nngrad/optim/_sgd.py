@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from nngrad.optim._arithmetic import with_decay
+from nngrad.optim._arithmetic import in_pieces, running, with_decay
 from nngrad.optim._optimizer import Optimizer
 from nngrad.tensor import Tensor
 
@@ -43,14 +43,22 @@ class SGD(Optimizer):
             raise ValueError("SGD: nesterov needs momentum above 0 and dampening 0")
 
     def _update(self, x: np.ndarray, g: np.ndarray, state: dict[str, Any], group: dict[str, Any]) -> None:
-        g = with_decay(g, x, group["weight_decay"])
-        momentum, dampening = group["momentum"], group["dampening"]
+        momentum, fresh, b = group["momentum"], 1 - group["dampening"], None
         if momentum:
-            b = state.get("momentum_buffer")
-            if b is None:
-                b = state["momentum_buffer"] = g.copy()
-            else:
-                b *= momentum
-                b += (1 - dampening) * g if dampening else g
-            g = g + momentum * b if group["nesterov"] else b
-        x -= group["lr"] * g
+            if "momentum_buffer" not in state:
+                fresh = 1
+            b = running(state, "momentum_buffer", x)
+        numbers = (group["lr"], momentum, fresh, group["weight_decay"], group["nesterov"])
+        in_pieces(_descend, (x, g, b), numbers)
+
+
+def _descend(
+    x: np.ndarray, g: np.ndarray, b: np.ndarray | None,
+    lr: float, momentum: float, fresh: float, weight_decay: float, nesterov: bool,
+) -> None:  # fmt: skip
+    g = with_decay(g, x, weight_decay)
+    if b is not None:
+        b *= momentum
+        b += g if fresh == 1 else fresh * g
+        g = g + momentum * b if nesterov else b
+    x -= lr * g

@@ -16,6 +16,12 @@ def matmul_transposed(a, b):
 
 
 @contraction
+def affine(x, weight, bias):
+    """Affine map of the rows of x by the rows of weight, as of a linear layer."""
+    return sum(x[n, i] * weight[o, i], i) + bias[o]
+
+
+@contraction
 def vecdot(x1, x2):
     """Sum of products along the last axis; leading axes broadcast."""
     return sum(x1[..., k] * x2[..., k], k)

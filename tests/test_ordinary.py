@@ -5,7 +5,6 @@ import re
 
 import numpy as np
 import pytest
-
 from nngrad_ops import OPS, runtime
 
 LIMIT = re.compile(r"are_within\((\d+), ")

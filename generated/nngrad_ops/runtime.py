@@ -1170,14 +1170,13 @@ def gaussian_tail(x, table, rate, start, offset, times_x=False):
     t = np.add(t, 1, out=t)
     bend = polynomial(coefficients, t)
     if x.dtype == np.float32:
-        size = size.astype(np.float64)
-        line = np.multiply(bend, size, out=...)
+        size, line = size.astype(np.float64), bend.astype(np.float64)
+        line = np.add(line, 2, out=line)
+        line = np.multiply(line, size, out=line)
         line = np.add(line, start, out=line)
         y = wide_exp_square(size, -rate, offset)
         if times_x:
             y = np.multiply(y, size, out=y)
-        size = np.multiply(size, 2, out=size)
-        line = np.add(line, size, out=line)
         return np.divide(y, line, out=y).astype(np.float32)
     hi, lo = square_parts(size, -rate, offset)
     bend = np.multiply(bend, size, out=bend)
@@ -1226,7 +1225,8 @@ def erfc(x):
     if x.dtype == np.float16:
         return erfc(x.astype(np.float32)).astype(np.float16)
     tail = gaussian_tail(x, ERFC_TAIL, 1.0, 1.390625, 0.329753286372468)
-    return where(x < 0, 2 - tail, tail)
+    limit = np.multiply(x < 0, x.dtype.type(2), out=...)
+    return np.abs(np.subtract(limit, tail, out=tail), out=tail)  # 2 - tail or tail
 
 
 @in_tiles
@@ -1235,7 +1235,7 @@ def normal_cdf(x):
     if x.dtype == np.float16:
         return normal_cdf(x.astype(np.float32)).astype(np.float16)
     tail = gaussian_tail(x, NORMAL_TAIL, 0.5, 2.0, 0.0)
-    return where(x < 0, tail, 1 - tail)
+    return np.abs(np.subtract(x >= 0, tail, out=tail), out=tail)  # 1 - tail or tail
 
 
 def times_normal_cdf(x, p):

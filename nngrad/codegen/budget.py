@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import ctypes
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from typing import TypeVar
 
 AGAIN_AFTER = 2.0  # seconds, should the exception have been lost in code that swallows it, such as a `__del__`
+Result = TypeVar("Result")
 
 
 class OverBudget(BaseException):
     """The time is over. No `except Exception` on the way can take it for its own."""
 
 
-@contextmanager
-def limited(seconds: float) -> Iterator[None]:
-    """Raise OverBudget in this thread if the block has not ended after so many seconds.
+def within(seconds: float, call: Callable[[], Result]) -> Result:
+    """What `call()` returns.
 
-    It is raised between two steps of Python: one step that takes long, such as a power of huge integers, ends first.
+    Raises:
+        OverBudget: it has not come to its end after so many seconds. It is raised in this thread, between two steps of
+            Python: one step that takes long, such as a power of huge integers, ends first.
     """
     done, lock = threading.Event(), threading.Lock()
     thread = ctypes.c_ulong(threading.get_ident())
@@ -31,16 +33,16 @@ def limited(seconds: float) -> Iterator[None]:
                     ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, ctypes.py_object(OverBudget))
             wait = AGAIN_AFTER
 
-    watcher = threading.Thread(target=watch, name="nngrad budget", daemon=True)
-    watcher.start()
+    def settle() -> None:
+        with lock:
+            done.set()
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, None)  # one that is on its way comes too late
+
     try:
-        yield
+        threading.Thread(target=watch, name="nngrad budget", daemon=True).start()
+        return call()
     finally:
-        while not done.is_set():
-            try:
-                with lock:
-                    done.set()
-                    ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, None)  # one on its way comes too late
-            except OverBudget:
-                pass
-        watcher.join()
+        try:
+            settle()
+        finally:  # should it have come just then
+            settle()

@@ -15,7 +15,7 @@ from pathlib import Path
 from nngrad.codegen import language
 from nngrad.codegen.assemble import Code, assemble
 from nngrad.codegen.bodies import differentiated, output_is_residual
-from nngrad.codegen.budget import OverBudget, limited
+from nngrad.codegen.budget import OverBudget, within
 from nngrad.codegen.choices import Choices
 from nngrad.codegen.contract import assemble_contraction
 from nngrad.codegen.derive import Derivatives
@@ -109,8 +109,7 @@ def compile_op(op: Op, choices: Choices, budget: float = BUDGET) -> Code:
     """
     stage = ["differentiating it"]
     try:
-        with limited(budget):
-            return _compiled(op, choices, stage)
+        return within(budget, lambda: _compiled(op, choices, stage))
     except SpecError as error:
         raise (error if error.excerpt else _shown(error, op)) from error
     except OverBudget as error:

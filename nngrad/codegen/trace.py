@@ -23,7 +23,7 @@ from typing import Any
 import sympy
 
 from nngrad.codegen import language
-from nngrad.codegen.budget import OverBudget, limited
+from nngrad.codegen.budget import OverBudget, within
 from nngrad.codegen.formula import OTHER as OTHER
 from nngrad.codegen.formula import PRESENT as PRESENT
 from nngrad.codegen.formula import REQUIRED as REQUIRED
@@ -55,8 +55,7 @@ def trace(declaration: Declaration) -> Op:
     """
     file, line = place(declaration)
     try:
-        with limited(TRACING_SECONDS):
-            return _trace(declaration, file, line)
+        return within(TRACING_SECONDS, lambda: _trace(declaration, file, line))
     except SpecError as error:
         found = raised_at(error, {file}) or _place_of_definition(declaration)
         raise located(error, found, declaration.name) from error

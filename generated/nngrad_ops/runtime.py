@@ -505,7 +505,7 @@ def contract(subscripts, *operands):
 
 
 def _overlapping(array, term, places, taps):
-    """Two letters whose axes run over the same elements, as those of windows' places and taps do; the longest stride."""
+    """Two letters whose axes run over the same elements, as those of windows' places and taps do, or None."""
     lies = {letter: (array.strides[term.index(letter)], array.shape[term.index(letter)] > 1) for letter in term}
     pairs = [(place, tap) for place in places for tap in taps if lies[place] == lies[tap] and lies[tap][1]]
     return max(pairs, key=lambda pair: lies[pair[0]], default=None)

@@ -136,7 +136,8 @@ def where(condition, a, b, out=...):
     if not isinstance(array, np.ndarray) or array.dtype.kind != "f" or array.size < FEW_ELEMENTS:
         return as_float(np.where(condition, a, b), out=out)
     if out is ...:
-        out = np.empty(np.broadcast_shapes(condition.shape, np.shape(a), np.shape(b)), array.dtype)
+        shape = np.broadcast_shapes(condition.shape, np.shape(a), np.shape(b))
+        out = np.empty_like(array) if array.shape == shape else np.empty(shape, array.dtype)
     integers = np.dtype(f"i{array.dtype.itemsize}")
     taken = condition if condition.dtype == bool else condition != 0
     if isinstance(a, int) and a == 0:

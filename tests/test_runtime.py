@@ -396,3 +396,29 @@ def test_tiles_of_rows_give_what_whole_arrays_give(op, shape, axis, monkeypatch)
         if one is not None:
             assert one.shape == other.shape and one.dtype == other.dtype
             np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-14)
+
+
+# --- products ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("step", [1, 2])
+@pytest.mark.parametrize("dilation", [1, 2])
+def test_windows_that_are_copied_once_give_the_products_of_all(monkeypatch, step, dilation):
+    monkeypatch.setattr(runtime, "LONG_RUN", 1)
+    rng = np.random.default_rng(7)
+    x, weight = rng.normal(size=(3, 2, 2, 9, 8)), rng.normal(size=(2, 3, 2, 3, 2))
+    seen = runtime.windows(runtime.examples_last(x), (-2, -1), (3, 2), (step, step), (dilation, dilation))
+    y = np.einsum("gocpq,ngcijpq->ngijo", weight, seen)
+    np.testing.assert_allclose(runtime.contract("gocpq,ngcijpq->ngijo", weight, seen), y, rtol=1e-12)
+    dweight = np.einsum("ngcijpq,ngijo->gocpq", seen, y)
+    np.testing.assert_allclose(runtime.contract("ngcijpq,ngijo->gocpq", seen, y), dweight, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "shapes", [((2, 3, 19), (2, 19, 4)), ((2, 3, 5), (2, 5, 19)), ((3, 8), (8, 4)), ((2, 30), (30, 9))]
+)
+def test_products_in_pieces_are_products(monkeypatch, shapes):
+    for name, value in (("FEW", 15), ("LONG", 8), ("PIECE", 4)):
+        monkeypatch.setattr(runtime, name, value)
+    a, b = (np.random.default_rng(8).normal(size=shape) for shape in shapes)
+    np.testing.assert_allclose(runtime.matrix_product(a, b), np.matmul(a, b), rtol=1e-12)

@@ -136,7 +136,8 @@ def where(condition, a, b, out=...):
     if not isinstance(array, np.ndarray) or array.dtype.kind != "f" or array.size < FEW_ELEMENTS:
         return as_float(np.where(condition, a, b), out=out)
     if out is ...:
-        out = np.empty(np.broadcast_shapes(condition.shape, np.shape(a), np.shape(b)), array.dtype)
+        shape = np.broadcast_shapes(condition.shape, np.shape(a), np.shape(b))
+        out = np.empty_like(array) if array.shape == shape else np.empty(shape, array.dtype)
     integers = np.dtype(f"i{array.dtype.itemsize}")
     taken = condition if condition.dtype == bool else condition != 0
     if isinstance(a, int) and a == 0:
@@ -479,9 +480,58 @@ def contract(subscripts, *operands):
         order = [term.index(letter) for letter in [*shared, *first, *last]]
         return array.transpose(order).reshape(*lengths(shared), math.prod(lengths(first)), math.prod(lengths(last)))
 
+    def finished(product, made):
+        return product.reshape(lengths(made)).transpose([made.index(letter) for letter in result])
+
+    if pair := _overlapping(b, right, columns, summed):
+        place, tap = pair
+        others, run = ([one for one in letters if one not in pair] for letters in (summed, columns))
+        if math.prod(lengths(run)) >= LONG_RUN:
+            seen = _rolled(b, right, shared, place, tap, others, run)
+            weights = arranged(a, left, rows, [tap, *others])[..., None, :, :]
+            stack, (number, length) = seen.shape[:-3], (seen.shape[-3], seen.shape[-1])
+            product = np.empty((*stack, weights.shape[-2], number, length), seen.dtype)
+            np.matmul(weights, seen, out=product.swapaxes(-2, -3))
+            return finished(product, [*shared, *rows, place, *run])
+    if pair := _overlapping(a, left, summed, rows):
+        place, tap = pair
+        others, run = ([one for one in letters if one not in pair] for letters in (rows, summed))
+        if math.prod(lengths(run)) >= LONG_RUN:
+            seen = _rolled(a, left, shared, place, tap, others, run)
+            order = [right.index(letter) for letter in [*shared, place, *run, *columns]]
+            factors = b.transpose(order).reshape(*seen.shape[:-2], seen.shape[-1], math.prod(lengths(columns)))
+            return finished(np.add.reduce(np.matmul(seen, factors), len(shared)), [*shared, tap, *others, *columns])
     product = matrix_product(arranged(a, left, rows, summed), arranged(b, right, summed, columns))
-    made = [*shared, *rows, *columns]
-    return product.reshape(lengths(made)).transpose([made.index(letter) for letter in result])
+    return finished(product, [*shared, *rows, *columns])
+
+
+def _overlapping(array, term, places, taps):
+    """Two letters whose axes run over the same elements, as those of windows' places and taps do, or None."""
+    lies = {letter: (array.strides[term.index(letter)], array.shape[term.index(letter)] > 1) for letter in term}
+    pairs = [(place, tap) for place in places for tap in taps if lies[place] == lies[tap] and lies[tap][1]]
+    return max(pairs, key=lambda pair: lies[pair[0]], default=None)
+
+
+def _rolled(array, term, shared, place, tap, others, run):
+    """What windows show, as a stack of matrices: for each place a row for each tap and each index of the others.
+
+    What the taps at one place show and what those at the next do is mostly the same. So it is copied only once, for all
+    the rows that they run over, of which each matrix is a part.
+    """
+    axes = [term.index(letter) for letter in [*shared, place, *others, *run]]
+    shape, places, taps = [array.shape[axis] for axis in axes], axes[len(shared)], array.shape[term.index(tap)]
+    shape[len(shared)] += taps - 1
+    copy = np.ascontiguousarray(
+        np.lib.stride_tricks.as_strided(array, shape, [array.strides[axis] for axis in axes], writeable=False)
+    )
+    rows = math.prod(shape[len(shared) + 1 : len(axes) - len(run)])
+    length, size = math.prod(shape[len(axes) - len(run) :]), copy.itemsize
+    return np.lib.stride_tricks.as_strided(
+        copy,
+        (*shape[: len(shared)], array.shape[places], taps * rows, length),
+        (*copy.strides[: len(shared)], rows * length * size, length * size, size),
+        writeable=False,
+    )
 
 
 FEW, LONG, PIECE = 512, 8192, 512  # numbers of elements, measured with OpenBLAS

@@ -250,7 +250,7 @@ def test_module_list_and_dict():
     assert (
         names(layers.named_children()) == ["0", "1", "2", "3"] and len(layers[1:]) == 3 and layers.pop() not in layers
     )
-    with pytest.raises(TypeError, match="ModuleList takes Modules, got function"):
+    with pytest.raises(TypeError, match="ModuleList takes Modules, got OpFunction"):
         layers.append(nn.relu)
     heads = nn.ModuleDict({"a": nn.Linear(2, 1)})
     heads["b"] = layers

@@ -534,8 +534,8 @@ def test_several_outputs():
 
 
 ROOMS = (
-    "graph", "modes", "memory", "inputs", "engine", "assignment", "backward", "drawing", "functions", "structure",
-    "tensor", "differentiable", "autodiff",
+    "graph", "modes", "memory", "inputs", "engine", "assignment", "backward", "drawing", "op_function",
+    "functions", "structure", "tensor", "differentiable", "autodiff",
 )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ dtype (`inputs`), memory that is shared or changed in place (`memory`, `assignme
 differentiated (`differentiable`).
 """
 
+from importlib import import_module
 from operator import attrgetter
 
 import numpy as np
@@ -18,7 +19,6 @@ from nngrad.memory import check_unchanged, refuse_outdated, share_with_inputs
 try:  # the only door to the generated package, so that its absence is explained once
     from nngrad_ops import OPS as OPS
     from nngrad_ops.op import Op as Op
-    from nngrad_ops.rows import forward_by_rows, vjp_by_rows
     from nngrad_ops.tensor_methods import TensorMethods as TensorMethods
     from nngrad_ops.tiles import WORTH_TILES, by_tiles
     from nngrad_ops.tiles import threads as threads
@@ -49,7 +49,10 @@ def apply(op, *inputs, **params):
     try:
         forward = op.kernel if parents is None else op.forward
         if op.cost and op.cost * values[0].size > WORTH_TILES:
-            result = forward_by_rows(op, forward, values, **params) if op.axis else by_tiles(forward, values, **params)
+            if op.axis:
+                result = rows().forward_by_rows(op, forward, values, **params)
+            else:
+                result = by_tiles(forward, values, **params)
         else:
             result = forward(*values, **params)
     except (ValueError, IndexError, TypeError) as error:
@@ -114,6 +117,11 @@ def apply_two(op, a, b):
     except ValueError as error:
         raise misfit(op.name, [x1, x2], {}, error) from error
     return wrap(y, node_of(op, NO_PARAMS, (a, b), (parent1, parent2), needs, (x1, x2, y)))
+
+
+def rows():
+    """The module that takes large arrays row by row; it is imported with the first of them."""
+    return import_module("nngrad_ops.rows")
 
 
 def parents_of(op, inputs):
@@ -181,7 +189,7 @@ def pull_arrays(node, g, needs):
         g = tuple(g[i] if i in g else np.zeros_like(y) for i, y in enumerate(node.output))
     elif op.vjp_cost and op.vjp_cost * (node.values[0] if op.axis else g).size > WORTH_TILES:
         if op.axis:
-            found = vjp_by_rows(op, g, node.values, needs, **node.params)
+            found = rows().vjp_by_rows(op, g, node.values, needs, **node.params)
         else:
             options = {"needs": needs, **node.params} if op.needs else node.params
             found = by_tiles(op.vjp, [g, *op.residuals_of(node.values)], **options)

@@ -194,6 +194,7 @@ def nan_to_num(x, copy=True, nan=0.0, posinf=None, neginf=None):
     return apply(OPS["nan_to_num"], x, nan=nan, posinf=largest, neginf=lowest)
 
 
+@cache
 def with_op(call):
     """A function written out here as an OpFunction of `nngrad`, with the op that is its name's."""
     op = OPS[call.__name__]
@@ -225,9 +226,9 @@ WRITTEN_OUT = {
     **{name: without_gradient(name) for name in ANSWERS}, "float_power": float_power, "positive": positive,
     "ldexp": ldexp, "modf": modf, "divmod": divmod,
     "nan_to_num": nan_to_num,
-    "astype": astype, "concat": concat, "stack": stack,
-    **{call.__name__: with_op(call) for call in (matmul, einsum, norm)},
+    "astype": astype, "concat": concat, "stack": stack, "matmul": matmul, "einsum": einsum, "norm": norm,
 }  # fmt: skip
+OF_ONE_OP = {matmul, einsum, norm}
 
 
 NAMES = {
@@ -247,8 +248,10 @@ def public_names():
 def public(name):
     """The public function of a name, by NumPy's other names too; None if there is no such op."""
     name = NAMES.get(name, name)
-    composed = import_module("nngrad.structure").FUNCTIONS
-    return WRITTEN_OUT.get(name) or composed.get(name) or (function(OPS[name]) if name in OPS else None)
+    written = WRITTEN_OUT.get(name) or import_module("nngrad.structure").FUNCTIONS.get(name)
+    if written is None:
+        return function(OPS[name]) if name in OPS else None
+    return with_op(written) if written in OF_ONE_OP else written
 
 
 # --- NumPy's functions -----------------------------------------------------------------------------------------------

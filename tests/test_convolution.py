@@ -258,4 +258,4 @@ def test_indices_that_are_not_affine_are_refused(tmp_path, capsys, index, proble
     (tmp_path / "own.py").write_text(spec)
     assert command.run(["--spec", str(tmp_path / "own.py"), "--out", str(tmp_path / "own_convolution")]) == 2
     told = capsys.readouterr().err
-    assert "own.py:8: in strided" in told and problem in told and not (tmp_path / "own_convolution").exists()
+    assert "own.py:9: in strided" in told and problem in told and not (tmp_path / "own_convolution").exists()

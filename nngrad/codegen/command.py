@@ -8,7 +8,9 @@ import os
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from functools import cache, partial
 from pathlib import Path
 
@@ -109,6 +111,20 @@ def _seconds(text: str) -> float:
 _seconds.__name__ = "number of seconds"  # as argparse calls it in its error
 
 
+@contextmanager
+def _progress(what: str) -> Iterator[Callable[[Sequence], Iterator]]:
+    """A progress bar for going over ops, which is gone before an error is told."""
+    with tqdm(desc=what, unit="op", leave=False, file=sys.stderr) as bar:
+
+        def over(ops):
+            bar.reset(total=len(ops))
+            for op in ops:
+                yield op
+                bar.update()
+
+        yield over
+
+
 def _generate(options: argparse.Namespace) -> int:
     started = time.perf_counter()
     builtin = options.spec is None
@@ -121,8 +137,8 @@ def _generate(options: argparse.Namespace) -> int:
         print(f"{out.name}: nothing changed")
         return 0
     choices = Choices(DEFAULT_PATH if builtin else None, search_again=options.search)
-    bar = partial(tqdm, desc="deriving", unit="op", leave=False, file=sys.stderr)
-    package = compile_spec(path, command, builtin, choices, bar, options.budget)
+    with _progress("deriving") as over:
+        package = compile_spec(path, command, builtin, choices, over, options.budget)
     told = package.codes if options.search or not builtin else ()  # of our own spec the certificate tells
     for code in (code for code in told if not code.op.is_word):
         for chosen in code.chosen:
@@ -177,8 +193,8 @@ def _gallery(options: argparse.Namespace) -> int:
     builtin, folder = options.spec is None, options.gallery
     ops = [trace(declaration) for declaration in load_spec(options.spec or SPEC)]
     title = "nngrad" if builtin else options.spec.stem
-    bar = partial(tqdm, desc="drawing", unit="op", leave=False, file=sys.stderr)
-    files = gallery.render(ops, title, Choices(DEFAULT_PATH if builtin else None), bar)
+    with _progress("drawing") as over:
+        files = gallery.render(ops, title, Choices(DEFAULT_PATH if builtin else None), over)
     if options.check:
         changed = gallery.stale(files, folder)
         print("\n".join(f"{folder / name} is out of date" for name in changed) or f"{folder}: up to date")

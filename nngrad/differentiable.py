@@ -11,7 +11,7 @@ from nngrad.memory import OUTDATED, is_changed, memory_of, share_memory
 from nngrad.tensor import Tensor
 
 
-def pull_tensors(node, g, needs):
+def pull_tensors(node, g, needs, retain_graph=True):
     """From the cotangent of a Node's output those of its inputs; `needs`: which of them are wanted."""
     inputs, y = values_in_graph(node)
     if node.op.many:

@@ -182,7 +182,7 @@ def history(root):
     return nodes
 
 
-def pull_arrays(node, g, needs):
+def pull_arrays(node, g, needs, retain_graph=True):
     """From the cotangent of a Node's output those of its inputs, by its kernel; `needs`: which of them are wanted."""
     op = node.op
     if op.many:
@@ -192,9 +192,18 @@ def pull_arrays(node, g, needs):
             found = rows().vjp_by_rows(op, g, node.values, needs, **node.params)
         else:
             options = {"needs": needs, **node.params} if op.needs else node.params
-            found = by_tiles(op.vjp, [g, *op.residuals_of(node.values)], **options)
+            place = None if retain_graph else spent_slope(node)
+            found = by_tiles(op.vjp, [g, *op.residuals_of(node.values)], place, **options)
         return found if isinstance(found, tuple) else (found,)
     return op.pull(g, node.values, needs, node.params)
+
+
+def spent_slope(node):
+    """The slope that forward kept for one multiplication, whose result may take its place; None if there is none."""
+    op, values = node.op, node.values
+    if len(op.inputs) > 1 or op.residuals != (2,) or values[2] is values[1] or values[2].base is not None:
+        return None
+    return values[2]
 
 
 def push_arrays(node, tangents):
@@ -225,7 +234,7 @@ def pull_back(root, g, targets=None, pull=pull_arrays, retain_graph=False):
                 needs = node.needs if wanted is None else [parent in wanted for parent in node.parents]
                 if True in needs:
                     parents = node.parents
-                    for i, dx in enumerate(pull(node, g, needs)):
+                    for i, dx in enumerate(pull(node, g, needs, retain_graph)):
                         if dx is not None and (parent := parents[i]) is not None:
                             total = cotangents.get(parent)
                             if total is not None:

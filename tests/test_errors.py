@@ -3,6 +3,7 @@
 import contextlib
 import linecache
 import re
+import subprocess
 import sys
 import threading
 import time
@@ -198,3 +199,16 @@ def test_an_index_map_is_not_for_define():
     assert isinstance(reshape, Declaration)
     with pytest.raises(SpecError, match="reshape is structural"):
         nngrad.define(reshape)
+
+
+def test_a_time_limit_leaves_the_interpreter_as_it_was():
+    """Python 3.11 never ends a profiled call where an asynchronous exception was announced and taken back."""
+    code = """
+import sys
+from nngrad.codegen.budget import within
+within(10, lambda: None)
+sys.setprofile(lambda frame, event, argument: None)
+(lambda: None)()
+sys.setprofile(None)
+"""
+    assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0

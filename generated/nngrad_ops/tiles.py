@@ -126,9 +126,10 @@ def in_tiles(function):
     return tiled
 
 
-def by_tiles(kernel, arrays, **options):
+def by_tiles(kernel, arrays, place=None, **options):
     """kernel(*arrays, **options) for an elementwise kernel, tile by tile where the arrays are of one shape.
 
+    The only result goes to `place`, if it is given and is of its dtype: one of the arrays, say, that nobody needs again.
     Numbers (0-d arrays) go to every tile; the parts of their cotangents are added in the order of the tiles.
     """
     shape = arrays[0].shape
@@ -144,6 +145,8 @@ def by_tiles(kernel, arrays, **options):
     samples = results_of(slice(0))  # of no elements: they tell dtypes
     is_whole = [one is not None and one.ndim > 0 for one in samples]
     results = [np.empty(shape, one.dtype) if whole else one for one, whole in zip(samples, is_whole, strict=True)]
+    if place is not None and place.shape == shape and [place.dtype] == [one.dtype for one in samples]:
+        results = [place]
     flat_results = [y.reshape(-1) if whole else y for y, whole in zip(results, is_whole, strict=True)]
     tiles = _tiles(arrays[0].size, results[0] if all(is_whole) else None)
     sums = {i: [None] * len(tiles) for i, one in enumerate(samples) if one is not None and one.ndim == 0}

@@ -36,7 +36,8 @@ def within(seconds: float, call: Callable[[], Result]) -> Result:
     def settle() -> None:
         with lock:
             done.set()
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, None)  # one that is on its way comes too late
+        for _ in range(3):  # an exception that was sent comes at a jump. To take it back would leave
+            pass  # the interpreter looking for it at every step from then on
 
     try:
         threading.Thread(target=watch, name="nngrad budget", daemon=True).start()

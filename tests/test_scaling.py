@@ -132,7 +132,7 @@ def large_inputs(op):
     random = np.random.default_rng(0)
     costs = [cost for cost in (op.cost, op.vjp_cost) if cost]
     worth_tiles = max(2 * tiles.TILE, int(tiles.WORTH_TILES / min(costs, default=1))) + 17
-    shape = (worth_tiles,) if costs else (4099, 256)
+    shape = (worth_tiles,) if costs and not op.axis else (4099, 256)
     inputs = []
     for differentiable in op.differentiable:
         if differentiable:
@@ -156,6 +156,7 @@ def test_one_thread_gives_the_bits_of_two(op, set_threads, monkeypatch):
     params = {name: 0.4 for name, default in op.params.items() if default is ...}
     if "reduction" in op.params:
         params["reduction"] = "none"
+    params |= {op.axis: -1} if op.axis else {}
     inputs, shares = large_inputs(op), []
     run = tiles.threads.run
     monkeypatch.setattr(tiles.threads, "run", lambda work, tiles: (shares.append(len(tiles)), run(work, tiles)))

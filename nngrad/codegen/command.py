@@ -8,9 +8,9 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -112,17 +112,10 @@ _seconds.__name__ = "number of seconds"  # as argparse calls it in its error
 
 
 @contextmanager
-def _progress(what: str) -> Iterator[Callable[[Sequence], Iterator]]:
+def _progress(what: str) -> Iterator[Callable[[Sequence], Iterable]]:
     """A progress bar for going over ops, which is gone before an error is told."""
-    with tqdm(desc=what, unit="op", leave=False, file=sys.stderr) as bar:
-
-        def over(ops):
-            bar.reset(total=len(ops))
-            for op in ops:
-                yield op
-                bar.update()
-
-        yield over
+    with ExitStack() as bars:
+        yield lambda ops: bars.enter_context(tqdm(ops, desc=what, unit="op", leave=False, file=sys.stderr))
 
 
 def _generate(options: argparse.Namespace) -> int:

@@ -129,7 +129,7 @@ def in_tiles(function):
 def by_tiles(kernel, arrays, place=None, **options):
     """kernel(*arrays, **options) for an elementwise kernel, tile by tile where the arrays are of one shape.
 
-    The only result goes to `place`, if it is given and is of its dtype: one of the arrays, say, that nobody needs again.
+    The only result goes to `place` if it is given and is of its dtype: one of the arrays, say, that nobody needs again.
     Numbers (0-d arrays) go to every tile; the parts of their cotangents are added in the order of the tiles.
     """
     shape = arrays[0].shape

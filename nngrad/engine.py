@@ -200,10 +200,10 @@ def pull_arrays(node, g, needs, retain_graph=True):
 
 def spent_slope(node):
     """The slope that forward kept for one multiplication, whose result may take its place; None if there is none."""
-    op, values = node.op, node.values
-    if len(op.inputs) > 1 or op.residuals != (2,) or values[2] is values[1] or values[2].base is not None:
+    if len(node.op.inputs) > 1 or node.op.residuals != (2,):
         return None
-    return values[2]
+    x, y, slope = node.values
+    return None if slope is x or slope is y or slope.base is not None else slope
 
 
 def push_arrays(node, tangents):

@@ -14,6 +14,7 @@ import pytest
 import nngrad
 from nngrad import Tensor, no_grad
 from nngrad.engine import history
+from nngrad.nn.functional import silu
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -557,3 +558,19 @@ def test_functions_work_before_anything_else_is_imported():
 def test_integer_results_are_not_recorded():
     x = Tensor([1, 2], np.int64)
     assert (x + x).grad_fn is None
+
+
+def test_a_gradient_may_take_the_place_of_a_slope_and_of_nothing_else():
+    x = leaf(1 << 19)
+    y = silu(x)
+    slope, data, value, g = y.grad_fn.values[2], x.data.copy(), y.data.copy(), np.full(x.shape, 0.5, x.dtype)
+    y.backward(g, retain_graph=True)
+    assert not np.shares_memory(x.grad, slope)
+    first = x.grad
+    x.reset_grad()
+    y.backward(g)
+    assert x.grad is slope, "the memory was there already"
+    np.testing.assert_array_equal(x.grad, first)
+    np.testing.assert_array_equal(x.data, data)
+    np.testing.assert_array_equal(y.data, value)
+    assert np.all(g == 0.5)

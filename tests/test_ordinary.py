@@ -1,6 +1,7 @@
 """Kernels that do less where all inputs are of ordinary size give there what they give anywhere else."""
 
 import inspect
+import itertools
 import re
 
 import numpy as np
@@ -20,7 +21,8 @@ SHORTER = [
 def points(op, limit, dtype):
     """Inputs up to the limit, and the same with one beyond it at the end."""
     line = np.linspace(-limit, limit, 601)
-    columns = [line, line[::-1] * 0.7][: len(op.inputs)]
+    corners = np.array(list(itertools.product((limit, -limit), repeat=len(op.inputs)))).T
+    columns = [np.append(column, ends) for column, ends in zip((line, line[::-1] * 0.7), corners, strict=False)]
     within = [column.astype(dtype) for column in columns]
     return within, [np.append(column, dtype(2 * limit + 1)) for column in within]
 

@@ -199,7 +199,9 @@ class Variant:
         made = {label: writer.final(node) for label, node in writer.outputs[1:]}
         results = ", ".join([result, *(made.get(name, "None") for name in saved)])
         lines = [*self._index_lines(graph), *writer.lines, f"return {results}"]
-        return [*self._ordinary_lines(kept, order), *self._shape_line(lines), *lines]
+        first, *shorter = self._ordinary_lines(kept, order) or [""]
+        ordinary = [first, *shorter] if [line.strip() for line in shorter] not in ([], lines) else []
+        return [*ordinary, *self._shape_line(lines), *lines]
 
     def _ordinary_lines(self, kept: dict[Value, sympy.Expr], order: list[str]) -> list[str]:
         """The lines for inputs of ordinary size, which come before those for all."""

@@ -5,7 +5,7 @@ clamps, tails. Where every input is within a limit of a few dozen, none of it is
 exponentials is computed with its slopes, as sums of products of few parts: `e = exp(u)`, and the denominators `d`,
 polynomials in `e`, or their reciprocals `r`, by which to multiply is faster, and to divide more accurate.
 
-Worked example, silu: e = exp(x), d = e + 1; y = x*e/d, and its slope is (e + y)/d.
+Worked example, silu: e = exp(x), d = e + 1; y = x*e/d, and its slope is e*(1 + x/d)/d.
 
 A form counts as accurate by the same simulated rounding as all others, over the points within the limit.
 """
@@ -95,7 +95,8 @@ class Ordinariness:
     @cached_property
     def near(self) -> Judge:
         """A judge with many points of ordinary size."""
-        return Judge(self.judge.written, self.formula, self.judge.params, ordinary_points(LIMITS[0]), SLACK)
+        columns = ordinary_points(LIMITS, len(self.formula.inputs))
+        return Judge(self.judge.written, self.formula, self.judge.params, columns, SLACK)
 
     @cached_property
     def truths(self) -> list[Truth]:

@@ -12,6 +12,7 @@ changes when an input changes by its own last unit.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, reduce
@@ -60,12 +61,17 @@ def points() -> np.ndarray:
     return np.concatenate([sizes, -sizes, edges, -edges, 1 / edges, *ranges]).astype(np.float32).astype(np.float64)
 
 
-def ordinary_points(limit: float) -> np.ndarray:
-    """Float32 numbers of up to a limit, densely, and some of every magnitude below."""
+def ordinary_points(limits: tuple[int, ...], arity: int) -> list[np.ndarray]:
+    """Float32 numbers of up to the largest limit, densely, some of every magnitude below, and all limits' corners: a
+    column for each of several inputs.
+    """
     exponents = np.arange(SMALLEST_EXPONENT, 0, 12)
     sizes = np.ldexp(1 + _spread(len(exponents)), exponents)
-    ranges = [(2 * _spread(count) - 1) * edge for edge, count in ((3, 500), (12, 300), (limit, 60))]
-    return np.concatenate([sizes, -sizes, *ranges]).astype(np.float32).astype(np.float64)
+    ranges = [(2 * _spread(count) - 1) * edge for edge, count in ((3, 500), (12, 300), (max(limits), 60))]
+    column = np.concatenate([sizes, -sizes, *ranges]).astype(np.float32).astype(np.float64)
+    corners = [sign for limit in limits for sign in itertools.product((limit, -limit), repeat=arity)]
+    ends = np.array(corners, np.float64).T
+    return [np.concatenate([_shuffled(column, turn), ends[turn]]) for turn in range(arity)]
 
 
 def _spread(count: int) -> np.ndarray:
@@ -153,7 +159,7 @@ class Judge:
     """Judges forms of an elementwise formula's value and derivatives by their worst rounding error.
 
     `written` is the formula before any rewriting, `formula` the one whose stages the forms refer to; `params` gives
-    the numbers to try for its parameters, `column` those to try for its inputs, where they are not of all magnitudes,
+    the numbers to try for its parameters, `columns` those to try for its inputs, where they are not of all magnitudes,
     `slack` how far NumPy's functions are off before they are rounded.
     """
 
@@ -162,14 +168,16 @@ class Judge:
         written: Formula,
         formula: Formula,
         params: dict[str, float],
-        column: np.ndarray | None = None,
+        columns: list[np.ndarray] | None = None,
         slack: float = 0.0,
     ):
         self.written, self.formula, self.params, self.slack = written, formula, params, slack
         self.series: dict[str, Series] = {}
         self.oracle = Oracle(written, params, mpmath.mpf(2) ** SMALLEST_EXPONENT)
-        column = points()[:: min(2, len(formula.inputs))] if column is None else column
-        columns = {value: _shuffled(column, turn) for turn, value in enumerate(formula.inputs)}
+        if columns is None:
+            column = points()[:: min(2, len(formula.inputs))]
+            columns = [_shuffled(column, turn) for turn in range(len(formula.inputs))]
+        columns = dict(zip(formula.inputs, columns, strict=True))
         masks = _masks(formula)
         self.inputs = {value.name: one > 0 if value in masks else one for value, one in columns.items()}
 

@@ -60,3 +60,29 @@ def test_what_counts_as_ordinary():
     assert not runtime.are_within(3, x, np.array([-np.inf]))
     assert not runtime.are_within(3, x.astype(np.float16)), "its exponentials would leave the range"
     assert runtime.are_within(3, np.zeros(0))
+
+
+SPEC = """
+from nngrad.codegen.language import exp, op
+
+@op
+def one(x, *, rate=1.0):
+    return x / (1 + exp(-rate * x))
+
+@op
+def half(x, *, rate=0.5):
+    return x / (1 + exp(-rate * x))
+
+@op
+def cooled(x, *, temperature=1.0):
+    return x / (1 + exp(-x / temperature))
+"""
+
+
+def test_exponents_stay_within_what_was_judged_for_any_parameter(tmp_path):
+    command = pytest.importorskip("nngrad.codegen.command")
+    (tmp_path / "own.py").write_text(SPEC)
+    assert command.run(["--spec", str(tmp_path / "own.py"), "--out", str(tmp_path / "own_rates")]) == 0
+    kernels = (tmp_path / "own_rates" / "kernels.py").read_text().partition("def half")
+    assert "if -1 <= rate <= 1 and runtime.are_within(" in kernels[0]
+    assert "are_within" not in kernels[2]

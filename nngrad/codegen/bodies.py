@@ -199,12 +199,10 @@ class Variant:
         made = {label: writer.final(node) for label, node in writer.outputs[1:]}
         results = ", ".join([result, *(made.get(name, "None") for name in saved)])
         lines = [*self._index_lines(graph), *writer.lines, f"return {results}"]
-        first, *shorter = self._ordinary_lines(kept, order) or [""]
-        ordinary = [first, *shorter] if [line.strip() for line in shorter] not in ([], lines) else []
-        return [*ordinary, *self._shape_line(lines), *lines]
+        return [*self._ordinary_lines(kept, order, lines), *self._shape_line(lines), *lines]
 
-    def _ordinary_lines(self, kept: dict[Value, sympy.Expr], order: list[str]) -> list[str]:
-        """The lines for inputs of ordinary size, which come before those for all."""
+    def _ordinary_lines(self, kept: dict[Value, sympy.Expr], order: list[str], full: list[str]) -> list[str]:
+        """The lines for inputs of ordinary size, which come before the full ones for all; none if they are the same."""
         ordinary = self.chosen.ordinary
         if ordinary is None:
             return []
@@ -218,7 +216,8 @@ class Variant:
         results = ", ".join(made.get(name, "None") for name in order)
         conditions = [f"-1 <= {name} <= 1" for name in ordinary.at_most_one]
         conditions.append(f"runtime.are_within({ordinary.limit}, {', '.join(self.broadcasting)})")
-        return [f"if {' and '.join(conditions)}:", *(f"    {line}" for line in [*writer.lines, f"return {results}"])]
+        lines = [*writer.lines, f"return {results}"]
+        return [f"if {' and '.join(conditions)}:", *(f"    {line}" for line in lines)] if lines != full else []
 
     def _forward_writer(self, graph: Graph, nodes: list[int], labels: list[str], order: list[str]) -> NumpyWriter:
         """What writes the forward kernel; its results have the labels, and are returned in the order."""

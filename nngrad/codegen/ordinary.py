@@ -134,12 +134,12 @@ class Ordinariness:
         """
         plain = [dict.fromkeys(map(unguarded, forms)) for forms in self.plain]
         plain = [[form for form in forms if not form.has(*GUARDED)] for forms in plain]
-        exprs = [_without_logarithms(expr) for expr in self.wholes]
+        exprs = [_with_logarithms(expr) for expr in self.wholes]
         kept = [(), (words.tanh.build,)] if any(expr.has(words.tanh.build) for expr in exprs) else [()]
         for but in kept:
             written = [exponentials.in_exponentials(expr, but) for expr in exprs]
             bases = _bases(written)
-            if not 0 < len(bases) <= MOST_EXPONENTIALS:
+            if not 0 < len(bases) <= MOST_EXPONENTIALS or not all(map(self._is_bounded, bases)):
                 continue
             for *signs, divides in itertools.product(*[(1, -1)] * len(bases), (True, False)):
                 algebra = _Algebra(self.formula, dict(zip(bases, signs, strict=True)), bases, divides)
@@ -150,6 +150,15 @@ class Ordinariness:
                 made = [[value], *(self._with_output(slope, value) for slope in slopes)]
                 forms = [[*algebra.forms(own), *rest] for own, rest in zip(made, plain, strict=True)]
                 yield _Pool(algebra.parts, forms[0], forms[1:])
+
+    def _is_bounded(self, exponent) -> bool:
+        """Whether the exponent is nowhere larger than where it is judged, for parameters of at most 1 in size."""
+        params = exponent.atoms(Parameter)
+        powers = dict(factor.as_base_exp() for factor in sympy.Mul.make_args(exponent))
+        return all(
+            param in powers and powers[param].is_positive and abs(self.judge.params[param.name]) >= 1
+            for param in params
+        )
 
     def _with_output(self, slope, value) -> list[sympy.Expr]:
         """The slope, and the same with the output in it where the value is a product that divides its terms."""
@@ -180,8 +189,7 @@ class Ordinariness:
             slopes = [self._few(level, limit, place, definitions, forms) for place, forms in enumerate(pool.slopes, 1)]
             for forms in itertools.product(*slopes):
                 used = _used(pool.parts, (value, *forms))
-                exponents = {atom for expr in used.values() for atom in expr.atoms(sympy.exp)}
-                params = sorted({param.name for one in exponents for param in one.atoms(Parameter)})
+                params = sorted({param.name for expr in used.values() for param in expr.atoms(Parameter)})
                 made = Ordinary(limit, used, value, dict(zip(self.sources, forms, strict=True)), tuple(params))
                 graph = self._graph({})
                 errors = [self._error(limit, 0, pool.parts, value)]
@@ -237,8 +245,7 @@ def _used(parts: dict[Value, sympy.Expr], forms) -> dict[Value, sympy.Expr]:
 
 def unguarded(expr):
     """The expression without what only matters far from zero, logistic words written out."""
-    expr = expr.replace(lambda part: isinstance(part, Decayed), lambda part: part.args[0])
-    expr = expr.replace(lambda part: isinstance(part, words.clamped.build), lambda part: part.args[0])
+    expr = expr.replace(lambda part: isinstance(part, Decayed | words.clamped.build), lambda part: part.args[0])
     expr = expr.replace(
         lambda part: isinstance(part, words.maximum.build | words.minimum.build) and len(set(part.args)) == 1,
         lambda part: part.args[0],
@@ -254,7 +261,7 @@ def _half(expr):
     return sympy.expand(expr / 2)
 
 
-def _without_logarithms(expr):
+def _with_logarithms(expr):
     """softplus as the logarithm that it is."""
     return expr.replace(
         lambda part: isinstance(part, words.softplus.build), lambda part: words.log1p(sympy.exp(part.args[0]))
@@ -311,8 +318,8 @@ class _Algebra:
         self.opaque: dict[sympy.Basic, sympy.Dummy] = {}
         for base, sign in signs.items():
             exponent = sign * units[base] * base
-            is_gaussian = any(part.is_Pow for part in sympy.Mul.make_args(exponent))
-            inside = self._part("u", exponent) if is_gaussian else exponent
+            has_power = any(part.is_Pow for part in sympy.Mul.make_args(exponent))
+            inside = self._part("u", exponent) if has_power else exponent  # exp(c x**2) would be kept exact far out
             self.bases[base] = self._part("e", sympy.exp(inside)), sign * units[base]
 
     @property

@@ -484,8 +484,9 @@ def test_sequences():
 
 
 def test_manual_seed():
-    from nngrad.random import generator
+    from nngrad.random import default_generator
 
+    generator = default_generator()
     nngrad.manual_seed(3)
     first = generator.random(4)
     nngrad.manual_seed(3)

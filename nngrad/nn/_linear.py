@@ -6,7 +6,7 @@ from typing import Any
 
 from nngrad.nn import functional
 from nngrad.nn.module import Module
-from nngrad.random import generator
+from nngrad.random import default_generator
 from nngrad.tensor import Tensor
 
 
@@ -82,4 +82,4 @@ class Bilinear(Module):
 
 
 def _uniform(bound: float, shape: tuple[int, ...]) -> Tensor:
-    return Tensor(generator.uniform(-bound, bound, shape), requires_grad=True)
+    return Tensor(default_generator().uniform(-bound, bound, shape), requires_grad=True)

@@ -399,7 +399,7 @@ def log_share(total, terms, x, shift, chosen, axis):
     terms[chosen] = 0
     others = sum_rows(terms, axis)
     terms[chosen] = own
-    usual = total * np.finfo(terms.dtype).max ** -0.5 < own
+    usual = total < own * np.finfo(terms.dtype).max ** 0.5
     if usual.all():
         return -np.log1p(others / own)
     ratio = np.divide(others, own, out=np.zeros_like(own), where=usual)

@@ -489,10 +489,10 @@ def contract(subscripts, *operands):
         if math.prod(lengths(run)) >= LONG_RUN:
             seen = _rolled(b, right, shared, place, tap, others, run)
             weights = arranged(a, left, rows, [tap, *others])[..., None, :, :]
-            stack, (number, length) = seen.shape[:-3], (seen.shape[-3], seen.shape[-1])
-            product = np.empty((*stack, weights.shape[-2], number, length), seen.dtype)
-            np.matmul(weights, seen, out=product.swapaxes(-2, -3))
-            return finished(product, [*shared, *rows, place, *run])
+            *stack, number, _, length = seen.shape
+            product = np.empty((number, *stack, weights.shape[-2], length), seen.dtype)  # as windows of it want it
+            np.matmul(weights, seen, out=np.moveaxis(product, 0, -3))
+            return finished(product, [place, *shared, *rows, *run])
     if pair := _overlapping(a, left, summed, rows):
         place, tap = pair
         others, run = ([one for one in letters if one not in pair] for letters in (rows, summed))
@@ -503,6 +503,56 @@ def contract(subscripts, *operands):
             return finished(np.add.reduce(np.matmul(seen, factors), len(shared)), [*shared, tap, *others, *columns])
     product = matrix_product(arranged(a, left, rows, summed), arranged(b, right, summed, columns))
     return finished(product, [*shared, *rows, *columns])
+
+
+def contract_onto_windows(subscripts, *operands, shape, axes, size, step, dilation):
+    """`add_windows(contract(subscripts, *operands), shape, ...)`: the cotangent of what was seen through windows.
+
+    Windows that move by one show an element to as many places as there are taps. So along one such axis the cotangents
+    are seen through windows themselves, the taps in reverse, and their product is the sum: there is less to add up.
+    """
+    windowed = list(zip(axes, size, step, dilation, strict=True))
+    number = _number_of_reversible(subscripts, operands, windowed)
+    if number is None:
+        return add_windows(contract(subscripts, *operands), shape, axes, size, step, dilation)
+    (left, right), result = subscripts.partition("->")[0].split(","), subscripts.partition("->")[2]
+    place, tap = result[: -len(axes)][axes[number]], result[-len(axes) :][number]
+    axis, border = right.index(place), size[number] - 1
+    seen = windows(_between_zeros(operands[1], axis, border), (axis,), (size[number],), (1,), (1,))
+    reverse = np.flip(operands[0], left.index(tap))
+    u = contract(f"{left},{right}{tap}->{result.replace(tap, '')}", reverse, seen)
+    del windowed[number]
+    return add_windows(u, shape, *zip(*windowed, strict=True)) if windowed else u
+
+
+def _number_of_reversible(subscripts, operands, windowed):
+    """Which of the windowed axes of a contraction's result had better be contracted through windows; None if none.
+
+    Its places are an index of the second operand alone, its taps one of the first alone, and it is the outermost there.
+    """
+    inputs, _, result = subscripts.partition("->")
+    left, right, *more = inputs.split(",")
+    if more or "." in subscripts:
+        return None
+    own, taps = result[: -len(windowed)], result[-len(windowed) :]
+    sizes = dict(zip(right, operands[1].shape, strict=True))
+    run = math.prod(length for letter, length in sizes.items() if letter not in left)
+    found = []
+    for number, ((axis, size, step, dilation), tap) in enumerate(zip(windowed, taps, strict=True)):
+        place = own[axis]
+        is_apart = place in right and place not in left and tap in left and tap not in right
+        if is_apart and step == dilation == 1 and 1 < size <= sizes[place] and run >= LONG_RUN * sizes[place]:
+            found.append((operands[1].strides[right.index(place)], number))
+    return max(found)[1] if found else None
+
+
+def _between_zeros(x, axis, border):
+    """x with a border of zeros at both ends of an axis, which is the outermost in memory."""
+    order = [axis, *(other for other in _memory_order(x, x.ndim) if other != axis)]
+    shape = [x.shape[other] for other in order]
+    y = np.zeros([shape[0] + 2 * border, *shape[1:]], x.dtype)
+    y[border : border + shape[0]] = x.transpose(order)
+    return y.transpose(np.argsort(order))
 
 
 def _overlapping(array, term, places, taps):

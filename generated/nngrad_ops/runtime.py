@@ -141,8 +141,9 @@ def where(condition, a, b, out=...):
     integers = np.dtype(f"i{array.dtype.itemsize}")
     taken = condition if condition.dtype == bool else condition != 0
     if isinstance(a, int) and a == 0:
-        taken, a, b = ~taken, b, a
-    mask = np.negative(taken.view(np.int8), out=...)  # all bits are set where the condition holds
+        mask, a, b = np.subtract(taken.view(np.int8), 1, out=...), b, a  # all bits are set where it does not hold
+    else:
+        mask = np.negative(taken.view(np.int8), out=...)  # all bits are set where the condition holds
     y, bits = out.view(integers), np.asarray(a, array.dtype).view(integers)
     if isinstance(b, int) and b == 0:
         np.copyto(y, mask)
@@ -243,7 +244,7 @@ def sum_rows(x, axis):
     """`np.add.reduce(x, axis, keepdims=True)`; for rows of a usual length as products with ones, which is faster."""
     rows = _rows(x, axis)
     if rows is None:
-        return np.add.reduce(x, axis, keepdims=True)
+        return _reduced(np.add, x, axis)
     if rows.shape[-1] <= SHORT_ROW:
         return np.einsum("...i->...", rows)[..., None]
     return np.vecdot(rows, _tile(1, x.dtype)[: rows.shape[-1]], keepdims=True)
@@ -266,13 +267,49 @@ def max_rows(x, axis):
     """
     rows = _rows(x, axis)
     if rows is None:
-        return np.maximum.reduce(x, axis, keepdims=True)
+        return _reduced(np.maximum, x, axis)
     flat = rows.reshape(-1, rows.shape[-1])
     if rows.shape[-1] <= SHORT_ROW:
         largest = np.maximum.reduce(np.ascontiguousarray(flat.T), 0)
     else:
         largest = flat[np.arange(len(flat)), np.argmax(flat, 1)]
     return largest.reshape(*rows.shape[:-1], 1)
+
+
+def count_rows(truths, axis, dtype):
+    """How many of each row's truth values are true, as numbers of a dtype."""
+    if _slices_of(truths, axis) is None:
+        return sum_rows(truths.astype(dtype), axis)
+    return _reduced(np.add, truths.view(np.int8), axis).astype(dtype)
+
+
+def _reduced(ufunc, x, axis):
+    """`ufunc.reduce(x, axis, keepdims=True)`; slice by slice where rows are short and others lie along memory."""
+    slices = _slices_of(x, axis)
+    if slices is None:
+        return ufunc.reduce(x, axis, keepdims=True)
+    first, second, *rest = slices
+    y = ufunc(first, second)
+    for part in rest:
+        ufunc(y, part, out=y)
+    return y.reshape(kept_shape(x.shape, axis))
+
+
+def _slices_of(x, axis):
+    """What stands at each place of all rows, for rows that are short and lie across memory; None for others."""
+    axes = normalized_axes(axis, x.ndim)
+    if x.size < FEW_ELEMENTS or x.dtype.char not in "fdb?" or not 1 < count(x.shape, axis) <= SHORT_ROW:
+        return None
+    others = [one for one in range(x.ndim) if one not in axes]
+    if not lie_along_memory(x, others):
+        return None
+    rows = x.transpose(*others, *axes)
+    return [rows[(..., *place)] for place in np.ndindex(*(x.shape[one] for one in axes))]
+
+
+def lie_along_memory(x, axes):
+    """Whether one of these axes is the innermost in memory, and longer than a short row."""
+    return any(x.strides[one] == x.itemsize and x.shape[one] > SHORT_ROW for one in axes)
 
 
 def _rows(x, axis):
@@ -456,8 +493,7 @@ def mean_error(x, mean, axis):
 
 def contract(subscripts, *operands):
     """np.einsum, as a matrix product for every index that both of two operands and the result have."""
-    inputs, _, result = subscripts.partition("->")
-    left, *others = inputs.split(",")
+    (left, *others), result = _terms(subscripts)
     right = others[0] if others else ""
     if len(others) != 1 or not subscripts.replace(",", "").replace("->", "", 1).isalpha() or _repeats(left, right):
         return np.asarray(np.einsum(subscripts, *operands))
@@ -473,86 +509,106 @@ def contract(subscripts, *operands):
     if not agree or not set(rows + columns) <= set(result):
         return np.asarray(np.einsum(subscripts, *operands))
 
-    def lengths(letters):
-        return [size[letter] for letter in letters]
-
-    def arranged(array, term, first, last):
-        order = [term.index(letter) for letter in [*shared, *first, *last]]
-        return array.transpose(order).reshape(*lengths(shared), math.prod(lengths(first)), math.prod(lengths(last)))
-
     def finished(product, made):
-        return product.reshape(lengths(made)).transpose([made.index(letter) for letter in result])
+        return _named(product, made, size, result)
 
     if pair := _overlapping(b, right, columns, summed):
         place, tap = pair
         others, run = ([one for one in letters if one not in pair] for letters in (summed, columns))
-        if math.prod(lengths(run)) >= LONG_RUN:
+        if math.prod(size[letter] for letter in run) >= LONG_RUN:
             seen = _rolled(b, right, shared, place, tap, others, run)
-            weights = arranged(a, left, rows, [tap, *others])[..., None, :, :]
+            weights = _arranged(a, left, *shared, rows, [tap, *others])[..., None, :, :]
             *stack, number, _, length = seen.shape
-            product = np.empty((number, *stack, weights.shape[-2], length), seen.dtype)  # as windows of it want it
-            np.matmul(weights, seen, out=np.moveaxis(product, 0, -3))
+            product = np.empty((number, *stack, weights.shape[-2], length), seen.dtype)
+            _multiply(weights, seen, np.moveaxis(product, 0, -3))
             return finished(product, [place, *shared, *rows, *run])
     if pair := _overlapping(a, left, summed, rows):
         place, tap = pair
         others, run = ([one for one in letters if one not in pair] for letters in (rows, summed))
-        if math.prod(lengths(run)) >= LONG_RUN:
+        if math.prod(size[letter] for letter in run) >= LONG_RUN:
             seen = _rolled(a, left, shared, place, tap, others, run)
-            order = [right.index(letter) for letter in [*shared, place, *run, *columns]]
-            factors = b.transpose(order).reshape(*seen.shape[:-2], seen.shape[-1], math.prod(lengths(columns)))
+            factors = _arranged(b, right, *shared, place, run, columns)
             return finished(np.add.reduce(np.matmul(seen, factors), len(shared)), [*shared, tap, *others, *columns])
-    product = matrix_product(arranged(a, left, rows, summed), arranged(b, right, summed, columns))
+    product = matrix_product(_arranged(a, left, *shared, rows, summed), _arranged(b, right, *shared, summed, columns))
     return finished(product, [*shared, *rows, *columns])
+
+
+def _arranged(array, term, *groups):
+    """An array whose axes have letters, with one axis for each of these groups of them."""
+    order = [term.index(letter) for letters in groups for letter in letters]
+    lengths = [math.prod(array.shape[term.index(letter)] for letter in letters) for letters in groups]
+    return array.transpose(order).reshape(lengths)
+
+
+def _named(product, made, lengths, result):
+    """A product whose elements are in the order of the letters made, as an array with those of the result."""
+    return product.reshape([lengths[letter] for letter in made]).transpose([made.index(letter) for letter in result])
+
+
+def _multiply(a, b, out):
+    """`np.matmul` into an array, in halves where these are small enough for BLAS's special code."""
+    half, odd = divmod(b.shape[-1], 2)
+    if not odd and SMALL < math.prod(a.shape[-2:]) * b.shape[-1] <= 2 * SMALL:
+        a = a[..., None, :, :]
+        b, out = (one.reshape(*one.shape[:-1], 2, half).swapaxes(-2, -3) for one in (b, out))
+    np.matmul(a, b, out=out)
 
 
 def contract_onto_windows(subscripts, *operands, shape, axes, size, step, dilation):
     """`add_windows(contract(subscripts, *operands), shape, ...)`: the cotangent of what was seen through windows.
 
-    Windows that move by one show an element to as many places as there are taps. So along one such axis the cotangents
-    are seen through windows themselves, the taps in reverse, and their product is the sum: there is less to add up.
+    Windows that move by one show an element to as many places as there are taps. Along one such axis the sum over them
+    is that of a matrix product for each element, and there is less to add up.
     """
     windowed = list(zip(axes, size, step, dilation, strict=True))
-    number = _number_of_reversible(subscripts, operands, windowed)
+    number = _number_of_summable(subscripts, operands, windowed)
     if number is None:
         return add_windows(contract(subscripts, *operands), shape, axes, size, step, dilation)
-    (left, right), result = subscripts.partition("->")[0].split(","), subscripts.partition("->")[2]
-    place, tap = result[: -len(axes)][axes[number]], result[-len(axes) :][number]
-    axis, border = right.index(place), size[number] - 1
-    seen = windows(_between_zeros(operands[1], axis, border), (axis,), (size[number],), (1,), (1,))
-    reverse = np.flip(operands[0], left.index(tap))
-    u = contract(f"{left},{right}{tap}->{result.replace(tap, '')}", reverse, seen)
+    (a, b), ((left, right), result) = operands, _terms(subscripts)
+    place, tap = result[axes[number] - len(axes)], result[number - len(axes)]
+    shared = [letter for letter in left if letter in right and letter in result]
+    summed = [letter for letter in left if letter in right and letter not in result]
+    rows = _by_stride([letter for letter in left if letter not in right and letter != tap], left, a)
+    run = _by_stride([letter for letter in right if letter not in left and letter != place], right, b)
+    weights = _arranged(np.flip(a, left.index(tap)), left, *shared, rows, [tap, *summed])
+    cotangents = _arranged(b, right, *shared, [place, *summed], run)
+    lengths = dict(zip(left + right, a.shape + b.shape, strict=True))
+    taps, places, each = lengths[tap], lengths[place], math.prod(lengths[letter] for letter in summed)
+    product = np.empty((places + taps - 1, *weights.shape[:-1], cotangents.shape[-1]), b.dtype)
+    for element, part in enumerate(product):
+        first, last = max(0, element - taps + 1), min(places, element + 1)  # of the places that saw it
+        reverse = taps - 1 - element
+        seen_by = weights[..., (first + reverse) * each : (last + reverse) * each]
+        _multiply(seen_by, cotangents[..., first * each : last * each, :], part)
+    u = _named(product, [place, *shared, *rows, *run], {**lengths, place: len(product)}, result.replace(tap, ""))
     del windowed[number]
     return add_windows(u, shape, *zip(*windowed, strict=True)) if windowed else u
 
 
-def _number_of_reversible(subscripts, operands, windowed):
-    """Which of the windowed axes of a contraction's result had better be contracted through windows; None if none.
+def _terms(subscripts):
+    """The letters of each operand, and those of the result."""
+    inputs, _, result = subscripts.partition("->")
+    return inputs.split(","), result
+
+
+def _number_of_summable(subscripts, operands, windowed):
+    """Which of the windowed axes of a contraction's result had better be summed over by products; None if none.
 
     Its places are an index of the second operand alone, its taps one of the first alone, and it is the outermost there.
     """
-    inputs, _, result = subscripts.partition("->")
-    left, right, *more = inputs.split(",")
-    if more or "." in subscripts:
+    (left, *others), result = _terms(subscripts)
+    if len(others) != 1 or "." in subscripts or _repeats(left, *others):
         return None
-    own, taps = result[: -len(windowed)], result[-len(windowed) :]
-    sizes = dict(zip(right, operands[1].shape, strict=True))
-    run = math.prod(length for letter, length in sizes.items() if letter not in left)
+    (right,) = others
+    lengths = dict(zip(right, operands[1].shape, strict=True))
+    run = math.prod(length for letter, length in lengths.items() if letter not in left)
     found = []
-    for number, ((axis, size, step, dilation), tap) in enumerate(zip(windowed, taps, strict=True)):
-        place = own[axis]
+    for number, (axis, taps, step, dilation) in enumerate(windowed):
+        place, tap = result[axis - len(windowed)], result[number - len(windowed)]
         is_apart = place in right and place not in left and tap in left and tap not in right
-        if is_apart and step == dilation == 1 and 1 < size <= sizes[place] and run >= LONG_RUN * sizes[place]:
+        if is_apart and step == dilation == 1 and 1 < taps <= lengths[place] and run >= LONG_RUN * lengths[place]:
             found.append((operands[1].strides[right.index(place)], number))
     return max(found)[1] if found else None
-
-
-def _between_zeros(x, axis, border):
-    """x with a border of zeros at both ends of an axis, which is the outermost in memory."""
-    order = [axis, *(other for other in _memory_order(x, x.ndim) if other != axis)]
-    shape = [x.shape[other] for other in order]
-    y = np.zeros([shape[0] + 2 * border, *shape[1:]], x.dtype)
-    y[border : border + shape[0]] = x.transpose(order)
-    return y.transpose(np.argsort(order))
 
 
 def _overlapping(array, term, places, taps):
@@ -585,6 +641,7 @@ def _rolled(array, term, shared, place, tap, others, run):
 
 
 FEW, LONG, PIECE = 512, 8192, 512  # numbers of elements, measured with OpenBLAS
+SMALL = 1_000_000  # multiplications in a product for which it has special code
 
 
 def matrix_product(a, b):
@@ -650,8 +707,10 @@ def copy_like(x, other):
 
 
 def taps_apart(x, count):
-    """A copy in which what each of the taps, on the last `count` axes, shows lies in one piece."""
+    """A copy in which what each of the taps, on the last `count` axes, shows lies in one piece; x where it nearly does."""
     places = x.ndim - count
+    if lie_along_memory(x, range(places)):
+        return x
     order = [*range(places, x.ndim), *_memory_order(x, places)]
     return np.ascontiguousarray(x.transpose(order)).transpose(np.argsort(order))
 
@@ -673,15 +732,22 @@ def windows_along(length, size, step, dilation):
 
 
 def add_windows(x, shape, axes, size, step, dilation):
-    """The adjoint of `windows`: what it showed is added up, in zeros of a shape."""
+    """The adjoint of `windows`: what it showed is added up, in zeros of a shape. A view of x where that is all there."""
+    taps_of = dict(zip((axis % len(shape) for axis in axes), range(len(shape), x.ndim), strict=True))
+    windowed = list(zip(taps_of, size, step, dilation, strict=True))
+    if all(
+        taps == by and apart == 1 and shape[axis] == taps * x.shape[axis] and x.strides[axis] == taps * x.strides[tap]
+        for (axis, taps, by, apart), tap in zip(windowed, taps_of.values(), strict=True)
+    ):
+        order = [one for axis in range(len(shape)) for one in (axis, taps_of.get(axis)) if one is not None]
+        return x.transpose(order).reshape(shape)
     order = _memory_order(x, len(shape))
     y = np.zeros([shape[axis] for axis in order], x.dtype).transpose(np.argsort(order))
-    overlap = any(by < apart * (taps - 1) + 1 for taps, by, apart in zip(size, step, dilation, strict=True))
+    overlap = any(by < apart * (taps - 1) + 1 for _, taps, by, apart in windowed)
     parts = []
     for taps in np.ndindex(*size):
         index = [slice(None)] * y.ndim
-        for axis, tap, by, apart in zip(axes, taps, step, dilation, strict=True):
-            axis %= y.ndim
+        for tap, (axis, _, by, apart) in zip(taps, windowed, strict=True):
             index[axis] = slice(tap * apart, tap * apart + by * (x.shape[axis] - 1) + 1, by)
         parts.append((y[tuple(index)], x[(..., *taps)]))
     with buffers_for(run_length(*parts[0])):

@@ -519,9 +519,9 @@ def contract(subscripts, *operands):
             seen = _rolled(b, right, shared, place, tap, others, run)
             weights = _arranged(a, left, *shared, rows, [tap, *others])[..., None, :, :]
             *stack, number, _, length = seen.shape
-            product = np.empty((number, *stack, weights.shape[-2], length), seen.dtype)
-            _multiply(weights, seen, np.moveaxis(product, 0, -3))
-            return finished(product, [place, *shared, *rows, *run])
+            product = np.empty((*stack, weights.shape[-2], number, length), seen.dtype)
+            _multiply(weights, seen, product.swapaxes(-2, -3))
+            return finished(product, [*shared, *rows, place, *run])
     if pair := _overlapping(a, left, summed, rows):
         place, tap = pair
         others, run = ([one for one in letters if one not in pair] for letters in (rows, summed))
@@ -574,13 +574,14 @@ def contract_onto_windows(subscripts, *operands, shape, axes, size, step, dilati
     cotangents = _arranged(b, right, *shared, [place, *summed], run)
     lengths = dict(zip(left + right, a.shape + b.shape, strict=True))
     taps, places, each = lengths[tap], lengths[place], math.prod(lengths[letter] for letter in summed)
-    product = np.empty((places + taps - 1, *weights.shape[:-1], cotangents.shape[-1]), b.dtype)
-    for element, part in enumerate(product):
+    product = np.empty((*weights.shape[:-1], places + taps - 1, cotangents.shape[-1]), b.dtype)
+    for element, part in enumerate(np.moveaxis(product, -2, 0)):
         first, last = max(0, element - taps + 1), min(places, element + 1)  # of the places that saw it
         reverse = taps - 1 - element
         seen_by = weights[..., (first + reverse) * each : (last + reverse) * each]
         _multiply(seen_by, cotangents[..., first * each : last * each, :], part)
-    u = _named(product, [place, *shared, *rows, *run], {**lengths, place: len(product)}, result.replace(tap, ""))
+    lengths[place] = product.shape[-2]
+    u = _named(product, [*shared, *rows, place, *run], lengths, result.replace(tap, ""))
     del windowed[number]
     return add_windows(u, shape, *zip(*windowed, strict=True)) if windowed else u
 

@@ -2455,17 +2455,15 @@ def max_vjp(g, x, y, axis=None, keepdims=False, out=...):
     """Cotangent of `max`'s input."""
     g = g.reshape(runtime.kept_shape(x.shape, axis))
     y = y.reshape(runtime.kept_shape(x.shape, axis))
-    mask = x == y
-    t = runtime.as_float(mask, g.dtype, out=out)
-    return np.multiply(t, g / runtime.count_rows(mask, axis, g.dtype), out=t)
+    t = runtime.as_float(x == y, g.dtype, out=out)
+    return np.multiply(t, g / runtime.sum_rows(t, axis), out=t)
 
 
 def max_jvp(dx, x, y, axis=None, keepdims=False):
     """Tangent of `max`'s output."""
     y = y.reshape(runtime.kept_shape(x.shape, axis))
-    mask = x == y
-    t = runtime.as_float(mask, dx.dtype)
-    dy = runtime.sum_products(dx, t, axis) / runtime.count_rows(mask, axis, dx.dtype)
+    t = runtime.as_float(x == y, dx.dtype)
+    dy = runtime.sum_products(dx, t, axis) / runtime.sum_rows(t, axis)
     return runtime.drop_axis(dy, axis, keepdims)
 
 
@@ -2491,17 +2489,15 @@ def min_vjp(g, x, y, axis=None, keepdims=False, out=...):
     """Cotangent of `min`'s input."""
     g = g.reshape(runtime.kept_shape(x.shape, axis))
     y = y.reshape(runtime.kept_shape(x.shape, axis))
-    mask = x == y
-    t = runtime.as_float(mask, g.dtype, out=out)
-    return np.multiply(t, g / runtime.count_rows(mask, axis, g.dtype), out=t)
+    t = runtime.as_float(x == y, g.dtype, out=out)
+    return np.multiply(t, g / runtime.sum_rows(t, axis), out=t)
 
 
 def min_jvp(dx, x, y, axis=None, keepdims=False):
     """Tangent of `min`'s output."""
     y = y.reshape(runtime.kept_shape(x.shape, axis))
-    mask = x == y
-    t = runtime.as_float(mask, dx.dtype)
-    dy = runtime.sum_products(dx, t, axis) / runtime.count_rows(mask, axis, dx.dtype)
+    t = runtime.as_float(x == y, dx.dtype)
+    dy = runtime.sum_products(dx, t, axis) / runtime.sum_rows(t, axis)
     return runtime.drop_axis(dy, axis, keepdims)
 
 
@@ -2824,22 +2820,20 @@ def norm_inf_vjp(g, x, y, p=2.0, axis=None, keepdims=False, out=...):
     g = g.reshape(runtime.kept_shape(x.shape, axis))
     y = y.reshape(runtime.kept_shape(x.shape, axis))
     abs_x = np.abs(x, out=...)
-    mask = abs_x == y
-    t = runtime.as_float(mask, g.dtype, out=out)
-    u = np.sign(x, out=abs_x)
-    t = np.multiply(t, u, out=t)
-    return np.multiply(t, g / runtime.count_rows(mask, axis, g.dtype), out=t)
+    t = runtime.as_float(abs_x == y, g.dtype)
+    u = np.sign(x, out=out)
+    u = np.multiply(t, u, out=u)
+    return np.multiply(u, g / runtime.sum_rows(t, axis), out=u)
 
 
 def norm_inf_jvp(dx, x, y, p=2.0, axis=None, keepdims=False):
     """Tangent of `norm_inf`'s output."""
     y = y.reshape(runtime.kept_shape(x.shape, axis))
     abs_x = np.abs(x, out=...)
-    mask = abs_x == y
-    t = runtime.as_float(mask, dx.dtype)
+    t = runtime.as_float(abs_x == y, dx.dtype)
     u = np.sign(x, out=abs_x)
-    t = np.multiply(dx, t, out=t)
-    dy = runtime.sum_products(t, u, axis) / runtime.count_rows(mask, axis, dx.dtype)
+    v = np.multiply(dx, t, out=...)
+    dy = runtime.sum_products(v, u, axis) / runtime.sum_rows(t, axis)
     return runtime.drop_axis(dy, axis, keepdims)
 
 
@@ -2985,23 +2979,19 @@ def ptp(x, axis=None, keepdims=False):
 def ptp_vjp(g, x, max_x, max_x2, axis=None, keepdims=False, out=...):
     """Cotangent of `ptp`'s input."""
     g = g.reshape(runtime.kept_shape(x.shape, axis))
-    mask = x == max_x2
-    t = runtime.as_float(mask, g.dtype, out=out)
-    t = np.multiply(t, g / runtime.count_rows(mask, axis, g.dtype), out=t)
-    mask = x == max_x
-    u = runtime.as_float(mask, g.dtype)
-    u = np.multiply(u, g / runtime.count_rows(mask, axis, g.dtype), out=u)
+    t = runtime.as_float(x == max_x2, g.dtype, out=out)
+    t = np.multiply(t, g / runtime.sum_rows(t, axis), out=t)
+    u = runtime.as_float(x == max_x, g.dtype)
+    u = np.multiply(u, g / runtime.sum_rows(u, axis), out=u)
     return np.subtract(t, u, out=t)
 
 
 def ptp_jvp(dx, x, max_x, max_x2, axis=None, keepdims=False):
     """Tangent of `ptp`'s output."""
-    mask = x == max_x
-    t = runtime.as_float(mask, dx.dtype)
-    u = runtime.sum_products(dx, t, axis) / runtime.count_rows(mask, axis, dx.dtype)
-    mask = x == max_x2
-    t = runtime.as_float(mask, dx.dtype)
-    v = runtime.sum_products(dx, t, axis) / runtime.count_rows(mask, axis, dx.dtype)
+    t = runtime.as_float(x == max_x, dx.dtype)
+    u = runtime.sum_products(dx, t, axis) / runtime.sum_rows(t, axis)
+    t = runtime.as_float(x == max_x2, dx.dtype)
+    v = runtime.sum_products(dx, t, axis) / runtime.sum_rows(t, axis)
     dy = v - u
     return runtime.drop_axis(dy, axis, keepdims)
 

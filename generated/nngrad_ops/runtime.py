@@ -244,7 +244,7 @@ def sum_rows(x, axis):
     """`np.add.reduce(x, axis, keepdims=True)`; for rows of a usual length as products with ones, which is faster."""
     rows = _rows(x, axis)
     if rows is None:
-        return _reduced(np.add, x, axis)
+        return np.add.reduce(x, axis, keepdims=True)
     if rows.shape[-1] <= SHORT_ROW:
         return np.einsum("...i->...", rows)[..., None]
     return np.vecdot(rows, _tile(1, x.dtype)[: rows.shape[-1]], keepdims=True)
@@ -267,49 +267,13 @@ def max_rows(x, axis):
     """
     rows = _rows(x, axis)
     if rows is None:
-        return _reduced(np.maximum, x, axis)
+        return np.maximum.reduce(x, axis, keepdims=True)
     flat = rows.reshape(-1, rows.shape[-1])
     if rows.shape[-1] <= SHORT_ROW:
         largest = np.maximum.reduce(np.ascontiguousarray(flat.T), 0)
     else:
         largest = flat[np.arange(len(flat)), np.argmax(flat, 1)]
     return largest.reshape(*rows.shape[:-1], 1)
-
-
-def count_rows(truths, axis, dtype):
-    """How many of each row's truth values are true, as numbers of a dtype."""
-    if _slices_of(truths, axis) is None:
-        return sum_rows(truths.astype(dtype), axis)
-    return _reduced(np.add, truths.view(np.int8), axis).astype(dtype)
-
-
-def _reduced(ufunc, x, axis):
-    """`ufunc.reduce(x, axis, keepdims=True)`; slice by slice where rows are short and others lie along memory."""
-    slices = _slices_of(x, axis)
-    if slices is None:
-        return ufunc.reduce(x, axis, keepdims=True)
-    first, second, *rest = slices
-    y = ufunc(first, second)
-    for part in rest:
-        ufunc(y, part, out=y)
-    return y.reshape(kept_shape(x.shape, axis))
-
-
-def _slices_of(x, axis):
-    """What stands at each place of all rows, for rows that are short and lie across memory; None for others."""
-    axes = normalized_axes(axis, x.ndim)
-    if x.size < FEW_ELEMENTS or x.dtype.char not in "fdb?" or not 1 < count(x.shape, axis) <= SHORT_ROW:
-        return None
-    others = [one for one in range(x.ndim) if one not in axes]
-    if not lie_along_memory(x, others):
-        return None
-    rows = x.transpose(*others, *axes)
-    return [rows[(..., *place)] for place in np.ndindex(*(x.shape[one] for one in axes))]
-
-
-def lie_along_memory(x, axes):
-    """Whether one of these axes is the innermost in memory, and longer than a short row."""
-    return any(x.strides[one] == x.itemsize and x.shape[one] > SHORT_ROW for one in axes)
 
 
 def _rows(x, axis):
@@ -633,11 +597,11 @@ def _rolled(array, term, shared, place, tap, others, run):
     )
     rows = math.prod(shape[len(shared) + 1 : len(axes) - len(run)])
     length, size = math.prod(shape[len(axes) - len(run) :]), copy.itemsize
-    return np.lib.stride_tricks.as_strided(
-        copy,
+    return np.ndarray(
         (*shape[: len(shared)], array.shape[places], taps * rows, length),
-        (*copy.strides[: len(shared)], rows * length * size, length * size, size),
-        writeable=False,
+        copy.dtype,
+        copy,
+        strides=(*copy.strides[: len(shared)], rows * length * size, length * size, size),
     )
 
 
@@ -708,10 +672,8 @@ def copy_like(x, other):
 
 
 def taps_apart(x, count):
-    """A copy in which what each of the taps, on the last `count` axes, shows lies in one piece; x where it nearly does."""
+    """A copy in which what each of the taps, on the last `count` axes, shows lies in one piece."""
     places = x.ndim - count
-    if lie_along_memory(x, range(places)):
-        return x
     order = [*range(places, x.ndim), *_memory_order(x, places)]
     return np.ascontiguousarray(x.transpose(order)).transpose(np.argsort(order))
 
@@ -733,22 +695,15 @@ def windows_along(length, size, step, dilation):
 
 
 def add_windows(x, shape, axes, size, step, dilation):
-    """The adjoint of `windows`: what it showed is added up, in zeros of a shape. A view of x where that is all there."""
-    taps_of = dict(zip((axis % len(shape) for axis in axes), range(len(shape), x.ndim), strict=True))
-    windowed = list(zip(taps_of, size, step, dilation, strict=True))
-    if all(
-        taps == by and apart == 1 and shape[axis] == taps * x.shape[axis] and x.strides[axis] == taps * x.strides[tap]
-        for (axis, taps, by, apart), tap in zip(windowed, taps_of.values(), strict=True)
-    ):
-        order = [one for axis in range(len(shape)) for one in (axis, taps_of.get(axis)) if one is not None]
-        return x.transpose(order).reshape(shape)
+    """The adjoint of `windows`: what it showed is added up, in zeros of a shape."""
     order = _memory_order(x, len(shape))
     y = np.zeros([shape[axis] for axis in order], x.dtype).transpose(np.argsort(order))
-    overlap = any(by < apart * (taps - 1) + 1 for _, taps, by, apart in windowed)
+    overlap = any(by < apart * (taps - 1) + 1 for taps, by, apart in zip(size, step, dilation, strict=True))
     parts = []
     for taps in np.ndindex(*size):
         index = [slice(None)] * y.ndim
-        for tap, (axis, _, by, apart) in zip(taps, windowed, strict=True):
+        for axis, tap, by, apart in zip(axes, taps, step, dilation, strict=True):
+            axis %= y.ndim
             index[axis] = slice(tap * apart, tap * apart + by * (x.shape[axis] - 1) + 1, by)
         parts.append((y[tuple(index)], x[(..., *taps)]))
     with buffers_for(run_length(*parts[0])):

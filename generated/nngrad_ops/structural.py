@@ -208,7 +208,7 @@ def pad(x, pad_width, value=0.0):
     if (widths < 0).any():
         raise ValueError(f"pad: pad_width must be at least 0, got {pad_width}")
     shape = [size + before + after for size, (before, after) in zip(x.shape, widths.tolist(), strict=True)]
-    y = np.full(shape, value, x.dtype)
+    y = np.full_like(x, value, shape=shape)  # which lies in memory as x does
     y[inside_of(x.shape, pad_width)] = x
     return y
 

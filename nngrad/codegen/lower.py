@@ -230,9 +230,7 @@ class Graph:
             sources = self.nodes[inside].sources
             return self.node("take", inside, index, axis=axis, reduced=reduced, sources=sources)
         inside = self.full(self.build(term))
-        reduced, made = self.nodes[inside].reduced | {axis}, self.nodes[inside]
-        if kind == "sum" and made.op == "as_float" and self.nodes[made.args[0]].is_bool and not self.smooth:
-            inside = made.args[0]  # truth values are counted as they are
+        reduced = self.nodes[inside].reduced | {axis}
         return self.node("reduce", inside, detail=kind, axis=axis, reduced=reduced, frozen=frozen)
 
     def _of_rows(self, expr) -> int:

@@ -244,14 +244,13 @@ class NumpyWriter(Writer):
             return f"{'runtime' if node.is_full else 'np'}.where({', '.join(args)})"
         if node.op == "reduce":
             inside = self.graph.nodes[node.args[0]]
-            if inside.is_bool:
-                return f"runtime.count_rows({args[0]}, {node.axis}, {self.dtype})"
+            dtype = f", dtype={self.dtype}" if inside.is_bool else ""
             if node.args[0] in self.products:
                 factors = [self.text(arg) for arg in inside.args]
                 return f"runtime.sum_products({', '.join(factors)}, {node.axis})"
-            if node.detail in ROW_REDUCTIONS:
+            if node.detail in ROW_REDUCTIONS and not inside.is_bool:
                 return f"{ROW_REDUCTIONS[node.detail]}({args[0]}, {node.axis})"
-            return f"{REDUCTIONS[node.detail]}.reduce({args[0]}, {node.axis}, keepdims=True)"
+            return f"{REDUCTIONS[node.detail]}.reduce({args[0]}, {node.axis}, keepdims=True{dtype})"
         if node.op == "take":
             return f"runtime.take({args[0]}, {args[1]}, {node.axis})"
         if node.op == "one_hot":

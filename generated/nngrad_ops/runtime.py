@@ -244,7 +244,7 @@ def sum_rows(x, axis):
     """`np.add.reduce(x, axis, keepdims=True)`; for rows of a usual length as products with ones, which is faster."""
     rows = _rows(x, axis)
     if rows is None:
-        return np.add.reduce(x, axis, keepdims=True)
+        return _reduced(np.add, x, axis)
     if rows.shape[-1] <= SHORT_ROW:
         return np.einsum("...i->...", rows)[..., None]
     return np.vecdot(rows, _tile(1, x.dtype)[: rows.shape[-1]], keepdims=True)
@@ -267,13 +267,37 @@ def max_rows(x, axis):
     """
     rows = _rows(x, axis)
     if rows is None:
-        return np.maximum.reduce(x, axis, keepdims=True)
+        return _reduced(np.maximum, x, axis)
     flat = rows.reshape(-1, rows.shape[-1])
     if rows.shape[-1] <= SHORT_ROW:
         largest = np.maximum.reduce(np.ascontiguousarray(flat.T), 0)
     else:
         largest = flat[np.arange(len(flat)), np.argmax(flat, 1)]
     return largest.reshape(*rows.shape[:-1], 1)
+
+
+def _reduced(ufunc, x, axis):
+    """`ufunc.reduce(x, axis, keepdims=True)`; axis by axis where rows are short and others lie along memory."""
+    if x.size < FEW_ELEMENTS or x.dtype.char not in "fd" or not 1 < count(x.shape, axis) <= SHORT_ROW:
+        return ufunc.reduce(x, axis, keepdims=True)
+    axes = normalized_axes(axis, x.ndim)
+    others = [one for one in range(x.ndim) if one not in axes and x.shape[one] > 1]
+    strides = [x.strides[one] for one in others]
+    if not lies_along_memory(x, others) or max(strides) < min(x.strides[one] for one in axes):
+        return ufunc.reduce(x, axis, keepdims=True)
+    for one in sorted(axes, key=lambda one: -x.strides[one]):
+        if x.shape[one] > 1:
+            before = (slice(None),) * one
+            y = ufunc(x[(*before, slice(0, 1))], x[(*before, slice(1, 2))])
+            for place in range(2, x.shape[one]):
+                ufunc(y, x[(*before, slice(place, place + 1))], out=y)
+            x = y
+    return x
+
+
+def lies_along_memory(x, axes):
+    """Whether one of these axes is the innermost in memory, and longer than a short row."""
+    return any(x.strides[one] == x.itemsize and x.shape[one] > SHORT_ROW for one in axes)
 
 
 def _rows(x, axis):
@@ -671,11 +695,25 @@ def copy_like(x, other):
     return y
 
 
-def taps_apart(x, count):
-    """A copy in which what each of the taps, on the last `count` axes, shows lies in one piece."""
-    places = x.ndim - count
-    order = [*range(places, x.ndim), *_memory_order(x, places)]
-    return np.ascontiguousarray(x.transpose(order)).transpose(np.argsort(order))
+def windows_apart(x, axes, size, step, dilation):
+    """`windows` as a copy in which what each of the taps shows lies in one piece.
+
+    Windows side by side that take up all of x, and so show it once, stay a view where others lie along memory.
+    """
+    seen = windows(x, axes, size, step, dilation)
+    if lies_along_memory(x, range(x.ndim)) and _are_side_by_side(seen, x.shape, axes):
+        return seen
+    order = [*range(x.ndim, seen.ndim), *_memory_order(seen, x.ndim)]
+    return np.ascontiguousarray(seen.transpose(order)).transpose(np.argsort(order))
+
+
+def _are_side_by_side(seen, shape, axes):
+    """Whether windows in memory show each element of an array of a shape once, one after the other."""
+    return all(
+        shape[axis] == seen.shape[axis % len(shape)] * seen.shape[tap]
+        and seen.strides[axis % len(shape)] == seen.shape[tap] * seen.strides[tap]
+        for axis, tap in zip(axes, range(len(shape), seen.ndim), strict=True)
+    )
 
 
 def _memory_order(x, count):
@@ -695,7 +733,12 @@ def windows_along(length, size, step, dilation):
 
 
 def add_windows(x, shape, axes, size, step, dilation):
-    """The adjoint of `windows`: what it showed is added up, in zeros of a shape."""
+    """The adjoint of `windows`: what it showed is added up, in zeros of a shape; a view where it is side by side."""
+    axes = [axis % len(shape) for axis in axes]
+    if tuple(size) == tuple(step) and _are_side_by_side(x, shape, axes):
+        taps_of = dict(zip(axes, range(len(shape), x.ndim), strict=True))
+        order = [one for axis in range(len(shape)) for one in (axis, taps_of.get(axis)) if one is not None]
+        return x.transpose(order).reshape(shape)
     order = _memory_order(x, len(shape))
     y = np.zeros([shape[axis] for axis in order], x.dtype).transpose(np.argsort(order))
     overlap = any(by < apart * (taps - 1) + 1 for taps, by, apart in zip(size, step, dilation, strict=True))
@@ -703,7 +746,6 @@ def add_windows(x, shape, axes, size, step, dilation):
     for taps in np.ndindex(*size):
         index = [slice(None)] * y.ndim
         for axis, tap, by, apart in zip(axes, taps, step, dilation, strict=True):
-            axis %= y.ndim
             index[axis] = slice(tap * apart, tap * apart + by * (x.shape[axis] - 1) + 1, by)
         parts.append((y[tuple(index)], x[(..., *taps)]))
     with buffers_for(run_length(*parts[0])):

@@ -198,8 +198,8 @@ def split(x, sections, axis=0):
 
 
 def split_vjp(g, x, sections, axis=0):
-    """Adjoint of `split`: joined again."""
-    return np.concatenate(g, axis)
+    """Adjoint of `split`: joined again, to lie in memory as x does."""
+    return np.concatenate(g, axis, out=np.empty_like(x, g[0].dtype))
 
 
 def pad(x, pad_width, value=0.0):

@@ -698,22 +698,30 @@ def copy_like(x, other):
 def windows_apart(x, axes, size, step, dilation):
     """`windows` as a copy in which what each of the taps shows lies in one piece.
 
-    Windows side by side that take up all of x, and so show it once, stay a view where others lie along memory.
+    Windows side by side, which show each element once, are x in another shape; where others lie along memory that will
+    do.
     """
+    axes = [axis % x.ndim for axis in axes]
     seen = windows(x, axes, size, step, dilation)
-    if lies_along_memory(x, range(x.ndim)) and _are_side_by_side(seen, x.shape, axes):
-        return seen
+    others = [axis for axis in range(x.ndim) if axis not in axes]
+    if lies_along_memory(x, others) and _are_side_by_side(seen.shape, x.shape, axes, step, dilation):
+        order = _taps_after_places(axes, x.ndim)
+        return x.reshape([seen.shape[axis] for axis in order]).transpose(np.argsort(order))
     order = [*range(x.ndim, seen.ndim), *_memory_order(seen, x.ndim)]
     return np.ascontiguousarray(seen.transpose(order)).transpose(np.argsort(order))
 
 
-def _are_side_by_side(seen, shape, axes):
-    """Whether windows in memory show each element of an array of a shape once, one after the other."""
-    return all(
-        shape[axis] == seen.shape[axis % len(shape)] * seen.shape[tap]
-        and seen.strides[axis % len(shape)] == seen.shape[tap] * seen.strides[tap]
-        for axis, tap in zip(axes, range(len(shape), seen.ndim), strict=True)
-    )
+def _are_side_by_side(seen, shape, axes, step, dilation):
+    """Whether windows, of which the shape is `seen`, show each element of an array of another shape once, in order."""
+    taps = seen[len(shape) :]
+    in_order = taps == tuple(step) and all(apart == 1 for apart in dilation)
+    return in_order and all(shape[axis] == seen[axis] * tap for axis, tap in zip(axes, taps, strict=True))
+
+
+def _taps_after_places(axes, ndim):
+    """The axes of windows in the order in which those that show each element once have them."""
+    taps_of = dict(zip(axes, range(ndim, ndim + len(axes)), strict=True))
+    return [one for axis in range(ndim) for one in (axis, taps_of.get(axis)) if one is not None]
 
 
 def _memory_order(x, count):
@@ -733,12 +741,12 @@ def windows_along(length, size, step, dilation):
 
 
 def add_windows(x, shape, axes, size, step, dilation):
-    """The adjoint of `windows`: what it showed is added up, in zeros of a shape; a view where it is side by side."""
+    """The adjoint of `windows`: what it showed is added up, in zeros of a shape; a view of what is all there."""
     axes = [axis % len(shape) for axis in axes]
-    if tuple(size) == tuple(step) and _are_side_by_side(x, shape, axes):
-        taps_of = dict(zip(axes, range(len(shape), x.ndim), strict=True))
-        order = [one for axis in range(len(shape)) for one in (axis, taps_of.get(axis)) if one is not None]
-        return x.transpose(order).reshape(shape)
+    if _are_side_by_side(x.shape, shape, axes, step, dilation) and all(
+        x.strides[axis] == size[number] * x.strides[len(shape) + number] for number, axis in enumerate(axes)
+    ):
+        return x.transpose(_taps_after_places(axes, len(shape))).reshape(shape)
     order = _memory_order(x, len(shape))
     y = np.zeros([shape[axis] for axis in order], x.dtype).transpose(np.argsort(order))
     overlap = any(by < apart * (taps - 1) + 1 for taps, by, apart in zip(size, step, dilation, strict=True))

@@ -702,26 +702,29 @@ def windows_apart(x, axes, size, step, dilation):
     do.
     """
     axes = [axis % x.ndim for axis in axes]
-    seen = windows(x, axes, size, step, dilation)
     others = [axis for axis in range(x.ndim) if axis not in axes]
-    if lies_along_memory(x, others) and _are_side_by_side(seen.shape, x.shape, axes, step, dilation):
-        order = _taps_after_places(axes, x.ndim)
-        return x.reshape([seen.shape[axis] for axis in order]).transpose(np.argsort(order))
+    if lies_along_memory(x, others) and _are_side_by_side(x.shape, axes, size, step, dilation):
+        cut = [[length] for length in x.shape]
+        for axis, taps in zip(axes, size, strict=True):
+            cut[axis] = [x.shape[axis] // taps, taps]
+        return x.reshape([length for lengths in cut for length in lengths]).transpose(_taps_last(axes, x.ndim))
+    seen = windows(x, axes, size, step, dilation)
     order = [*range(x.ndim, seen.ndim), *_memory_order(seen, x.ndim)]
     return np.ascontiguousarray(seen.transpose(order)).transpose(np.argsort(order))
 
 
-def _are_side_by_side(seen, shape, axes, step, dilation):
-    """Whether windows, of which the shape is `seen`, show each element of an array of another shape once, in order."""
-    taps = seen[len(shape) :]
-    in_order = taps == tuple(step) and all(apart == 1 for apart in dilation)
-    return in_order and all(shape[axis] == seen[axis] * tap for axis, tap in zip(axes, taps, strict=True))
+def _are_side_by_side(shape, axes, size, step, dilation):
+    """Whether windows show each element of an array of a shape once, in order."""
+    return all(
+        0 < taps == by and apart == 1 and shape[axis] > 0 == shape[axis] % taps
+        for axis, taps, by, apart in zip(axes, size, step, dilation, strict=True)
+    )
 
 
-def _taps_after_places(axes, ndim):
-    """The axes of windows in the order in which those that show each element once have them."""
-    taps_of = dict(zip(axes, range(ndim, ndim + len(axes)), strict=True))
-    return [one for axis in range(ndim) for one in (axis, taps_of.get(axis)) if one is not None]
+def _taps_last(axes, ndim):
+    """The order of axes that brings taps to the end, each of which stood behind the axis of its places."""
+    before = [axis + sum(other < axis for other in axes) for axis in range(ndim)]
+    return [*before, *(before[axis] + 1 for axis in axes)]
 
 
 def _memory_order(x, count):
@@ -743,10 +746,10 @@ def windows_along(length, size, step, dilation):
 def add_windows(x, shape, axes, size, step, dilation):
     """The adjoint of `windows`: what it showed is added up, in zeros of a shape; a view of what is all there."""
     axes = [axis % len(shape) for axis in axes]
-    if _are_side_by_side(x.shape, shape, axes, step, dilation) and all(
+    if _are_side_by_side(shape, axes, size, step, dilation) and all(
         x.strides[axis] == size[number] * x.strides[len(shape) + number] for number, axis in enumerate(axes)
     ):
-        return x.transpose(_taps_after_places(axes, len(shape))).reshape(shape)
+        return x.transpose(np.argsort(_taps_last(axes, len(shape)))).reshape(shape)
     order = _memory_order(x, len(shape))
     y = np.zeros([shape[axis] for axis in order], x.dtype).transpose(np.argsort(order))
     overlap = any(by < apart * (taps - 1) + 1 for taps, by, apart in zip(size, step, dilation, strict=True))

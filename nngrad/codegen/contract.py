@@ -96,17 +96,20 @@ class Contraction:
         operands = (*self.operands[:position], name, *self.operands[position + 1 :])
         return replace(self, operands=operands)
 
-    def source(self) -> str:
-        """NumPy code: a matrix product where it is one, for BLAS, else einsum."""
-        product = self._matrix_product()
+    def source(self, like: str = "") -> str:
+        """NumPy code: a matrix product where it is one, for BLAS, else einsum.
+
+        like: the operand as which a product that is no stack of matrices shall lie in memory.
+        """
+        product = self._matrix_product("" if self.batch else like)
         apart = self._with_taps_apart()
         return product or apart._einsum("runtime.contract({1}, {0})", "runtime.windows", "runtime.examples_last({})")
 
-    def onto_windows(self, windows: Windows, shape: str) -> str:
-        """NumPy code for the cotangent of an operand of a shape that was seen through windows."""
+    def onto_windows(self, windows: Windows, name: str) -> str:
+        """NumPy code for the cotangent of an operand, which may be seen through windows."""
         if not windows.axes:
-            return self.source()
-        call = f"runtime.contract_onto_windows({{1}}, {{0}}, {', '.join((shape, *windows.arguments))})"
+            return self.source(like=name)
+        call = f"runtime.contract_onto_windows({{1}}, {{0}}, {', '.join((f'shape={name}.shape', *windows.arguments))})"
         return self._with_taps_apart()._einsum(call, "runtime.windows", "runtime.examples_last({})")
 
     def _einsum(self, call: str, windows: str, operand: str = "{}") -> str:
@@ -131,7 +134,7 @@ class Contraction:
         operands, indices, windows = (each[::-1] for each in (self.operands, self.indices, self.windows))
         return replace(self, operands=operands, indices=indices, windows=windows)
 
-    def _matrix_product(self) -> str:
+    def _matrix_product(self, like: str) -> str:
         if len(self.operands) != 2 or any(len(set(index)) != 2 or len(index) != 2 for index in self.indices):
             return ""
         if len(set(self.result)) != 2 or len(set("".join(self.indices))) != 3:
@@ -148,7 +151,8 @@ class Contraction:
             first += ".swapaxes(-1, -2)"
         if self.indices[1 - left] != shared + column:
             second += ".swapaxes(-1, -2)"
-        return f"np.matmul({first}, {second})"
+        order = f", order=runtime.order_of({like})" if like else ""
+        return f"np.matmul({first}, {second}{order})"
 
     def tensor_source(self) -> str:
         return self._einsum("ops.einsum({0}, subscripts={1})", "ops.windows")
@@ -252,7 +256,7 @@ def _assembled(op: Op, contraction: Contraction) -> Code:
         for place in places:  # an input that is there twice is moved in each place
             cotangent, windows = contraction.cotangent_of(place), contraction.windows[place]
             assign = f"{indent}d{name} = " + (f"d{name} + " if place != places[0] else "")
-            source = cotangent.onto_windows(windows, f"shape={name}.shape")
+            source = cotangent.onto_windows(windows, name)
             rows.append(assign + fitted(source, f"runtime.unbroadcast({{}}, {name}.shape)"))
             source = windows.source("ops.add_windows", cotangent.tensor_source(), f"shape={name}.shape")
             pulled.append(assign + fitted(source, f"ops.unbroadcast({{}}, shape={name}.shape)"))

@@ -16,7 +16,7 @@ CALL_COSTS = {word.numpy: word.cost for word in WORD_OF.values() if word.numpy} 
     "runtime.near_zero": SERIES_COST,
     "runtime.exp_shifted": WORD_OF[sympy.exp].cost,
 }
-READING_ROWS = ("reduce", "shift", "scale", "mean_error")
+READING_ROWS = ("reduce", "shift", "scale", "mean_error", "log_share")
 MASK_COST, DIVISION_COST = 0.5, 2.0
 MEMORY_COST = 3.0  # reading a large array and writing another, which are in no cache
 

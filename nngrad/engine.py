@@ -30,6 +30,7 @@ except ModuleNotFoundError as error:
 
 NEEDS_FIRST, NEEDS_SECOND = (True, False), (False, True)
 NO_PARAMS = {}
+SLOPE = (2,)  # the residuals of an op on elements whose backward is one multiplication: what stands after x and y
 NUMBER = attrgetter("number")
 
 # --- recording -------------------------------------------------------------------------------------------------------
@@ -198,15 +199,17 @@ def pull_arrays(node, g, needs, retain_graph=True):
             place = None if retain_graph else spent_slope(node)
             found = by_tiles(op.vjp, [g, *op.residuals_of(node.values)], place, **options)
         return found if isinstance(found, tuple) else (found,)
+    elif op.residuals == SLOPE and not retain_graph and (place := spent_slope(node)) is not None:
+        return (op.vjp(g, place, out=place, **node.params),)
     return op.pull(g, node.values, needs, node.params)
 
 
 def spent_slope(node):
     """The slope that forward kept for one multiplication, whose result may take its place; None if there is none."""
-    if len(node.op.inputs) > 1 or node.op.residuals != (2,):
+    if node.op.residuals != SLOPE or node.op.axis or len(node.op.inputs) > 1:
         return None
     x, y, slope = node.values
-    return None if slope is x or slope is y or slope.base is not None else slope
+    return None if slope is x or slope is y or slope.base is not None or slope.dtype != y.dtype else slope
 
 
 def push_arrays(node, tangents):

@@ -131,7 +131,7 @@ def spread(g, reduction: str, shape):
 
 
 def where(condition, a, b, out=...):
-    """`np.where`, many times as fast where the condition is unpredictable: bits times 0 or 1, and no branch is taken."""
+    """`np.where`, many times as fast where the condition is unpredictable: bits times 0 or 1, no branch."""
     array = a if isinstance(a, np.ndarray) else b
     if not isinstance(array, np.ndarray) or not _is_large(array):
         return as_float(np.where(condition, a, b), out=out)

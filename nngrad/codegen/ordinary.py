@@ -1,4 +1,4 @@
-"""Stage 5c: shorter forms for inputs of ordinary size.
+"""Stage 5d: shorter forms for inputs of ordinary size.
 
 What keeps a form accurate from the smallest float to the largest costs more than the form itself: |x|, sign splits,
 clamps, tails. Where every input is within a limit of a few dozen, none of it is needed. There an elementwise formula of
@@ -6,6 +6,8 @@ exponentials is computed with its slopes, as sums of products of few parts: `e =
 polynomials in `e`, or their reciprocals `r`, by which to multiply is faster, and to divide more accurate.
 
 Worked example, silu: e = exp(x), d = e + 1; y = x*e/d, and its slope is e*(1 + x/d)/d.
+
+Nor are masked choices needed where arithmetic makes them (`piecewise`), if need be for the parameters' defaults only.
 
 A form counts as accurate by the same simulated rounding as all others, over the points within the limit.
 """
@@ -21,7 +23,7 @@ from math import inf
 
 import sympy
 
-from nngrad.codegen import exponentials, words
+from nngrad.codegen import exponentials, piecewise, words
 from nngrad.codegen.cost import apart_and_together, graph_cost, kept_cost
 from nngrad.codegen.forms import shapes
 from nngrad.codegen.lower import Graph
@@ -47,15 +49,15 @@ GUARDED = (words.sigmoid.build, words.sigmoid_slope.build, words.softplus.build,
 class Ordinary:
     """Forms for inputs of at most `limit` in size: of the value, and of its slope by each input.
 
-    `parts` are what the forms are made of besides the inputs, in order; the slopes may use the output. `at_most_one`
-    names the parameters that must be at most 1 in size too.
+    `parts` are what the forms are made of besides the inputs, in order; the slopes may use the output. `conditions`
+    say, in Python, what must be true of the parameters.
     """
 
     limit: int
     parts: dict[Value, sympy.Expr]
     value: sympy.Expr
     slopes: dict[Value, sympy.Expr]
-    at_most_one: tuple[str, ...] = ()
+    conditions: tuple[str, ...] = ()
 
     def built(self, graph: Graph, output: Value) -> list[int]:
         """The nodes of the value and of the slopes."""
@@ -78,6 +80,7 @@ class Ordinariness:
     """The search for the ordinary forms of one formula: of its value, and of its slopes by the `sources`.
 
     `wholes` are these in terms of the inputs, `full` the forms for all inputs, and `plain` lists more forms of each.
+    `given` are numbers that stand for parameters in what is found.
     """
 
     judge: Judge
@@ -85,6 +88,7 @@ class Ordinariness:
     full: list[sympy.Expr]
     plain: list[list[sympy.Expr]]
     sources: tuple[Value, ...]
+    given: dict[Parameter, sympy.Expr] = field(default_factory=dict)
     judged: dict = field(default_factory=dict)
     ranks: dict = field(default_factory=dict)
 
@@ -110,7 +114,7 @@ class Ordinariness:
 
     def found(self) -> Ordinary | None:
         """The forms of the largest limit within which they are about as cheap as within any."""
-        if any(expr.has(Where, Subgradient, NearZero) for expr in self.wholes):
+        if any(expr.has(Subgradient, NearZero) for expr in self.wholes):
             return None
         pools = list(self._pools())
         for level in LEVELS:
@@ -132,9 +136,17 @@ class Ordinariness:
 
         tanh is a fraction of exponentials too, but none that is accurate near zero.
         """
-        plain = [dict.fromkeys(map(unguarded, forms)) for forms in self.plain]
-        plain = [[form for form in forms if not form.has(*GUARDED)] for forms in plain]
-        exprs = [_with_logarithms(expr) for expr in self.wholes]
+        wholes = [self._simpler(expr) for expr in self.wholes]
+        makes_choices = any(expr.has(Where) for expr in wholes)
+        if makes_choices and wholes == self.wholes:
+            return
+        guards = [one for one in GUARDED if one != Where or not makes_choices]
+        plain = [dict.fromkeys(unguarded(self._simpler(form)) for form in forms) for forms in self.plain]
+        plain = [[form for form in forms if not form.has(*guards)] for forms in plain]
+        if makes_choices:
+            yield _Pool({}, plain[0], plain[1:])
+            return
+        exprs = [_with_logarithms(expr) for expr in wholes]
         kept = [(), (words.tanh.build,)] if any(expr.has(words.tanh.build) for expr in exprs) else [()]
         for but in kept:
             written = [exponentials.in_exponentials(expr, but) for expr in exprs]
@@ -150,6 +162,10 @@ class Ordinariness:
                 made = [[value], *(self._with_output(slope, value) for slope in slopes)]
                 forms = [[*algebra.forms(own), *rest] for own, rest in zip(made, plain, strict=True)]
                 yield _Pool(algebra.parts, forms[0], forms[1:])
+
+    def _simpler(self, expr):
+        """The expression with the numbers that are given, and with few choices."""
+        return piecewise.by_limits(piecewise.arithmetic(expr.xreplace(self.given)))
 
     def _is_bounded(self, exponent) -> bool:
         """Whether the exponent is nowhere larger than where it is judged, for parameters of at most 1 in size."""
@@ -190,7 +206,12 @@ class Ordinariness:
             for forms in itertools.product(*slopes):
                 used = _used(pool.parts, (value, *forms))
                 params = sorted({param.name for expr in used.values() for param in expr.atoms(Parameter)})
-                made = Ordinary(limit, used, value, dict(zip(self.sources, forms, strict=True)), tuple(params))
+                conditions = [
+                    f"{param.name} == {number if number.is_Integer else float(number)}"
+                    for param, number in self.given.items()
+                ]
+                conditions += [f"-1 <= {name} <= 1" for name in params]
+                made = Ordinary(limit, used, value, dict(zip(self.sources, forms, strict=True)), tuple(conditions))
                 graph = self._graph({})
                 errors = [self._error(limit, 0, pool.parts, value)]
                 errors += [self._error(limit, place, definitions, form) for place, form in enumerate(forms, 1)]

@@ -37,7 +37,7 @@ POINTS = [Fraction(n, 4) for n in range(-24, 25)]
 def value_of(expr, at):
     """The expression at a point, by exact arithmetic and the meaning of its words."""
     known = {x: sympy.Rational(at), a: sympy.Rational(3, 7)}
-    if expr in known or expr.is_number and not expr.args:
+    if expr in known or (expr.is_number and not expr.args):
         return known.get(expr, expr)
     if isinstance(expr, Where):
         return value_of(expr.args[1] if bool(truth_of(expr.args[0], at)) else expr.args[2], at)

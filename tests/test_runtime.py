@@ -30,6 +30,10 @@ def test_where_is_numpys(dtype, size):
             np.testing.assert_array_equal(chosen, expected)
             np.testing.assert_array_equal(np.signbit(chosen), np.signbit(expected))
     np.testing.assert_array_equal(runtime.where(condition.astype(dtype), a, b), np.where(condition, a, b))
+    for x, y in ((a, 0), (0, a)):
+        expected = np.where(condition, x, y)
+        np.testing.assert_array_equal(runtime.where(condition, x, y, out=a), expected, "an array can be replaced")
+        a[...] = b
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.int64])

@@ -360,12 +360,12 @@ def celu_and_residuals(x, alpha=1.0, out=(..., ...)):
         return y, e
     mask = x > 0
     t = np.divide(x, alpha, out=...)
-    u = runtime.where(mask, 0, t)
-    expm1_x = np.expm1(u, out=t)
-    t = np.multiply(expm1_x, alpha, out=expm1_x)
-    y = runtime.where(mask, x, t, out=out[0])
-    u = np.exp(u, out=u)
-    slope = runtime.where(mask, 1, u, out=out[1])
+    t = runtime.where(mask, 0, t, out=t)
+    expm1_x = np.expm1(t, out=...)
+    u = np.multiply(expm1_x, alpha, out=expm1_x)
+    y = runtime.where(mask, x, u, out=out[0])
+    t = np.exp(t, out=t)
+    slope = runtime.where(mask, 1, t, out=out[1])
     return y, slope
 
 
@@ -389,8 +389,8 @@ def celu(x, alpha=1.0, out=...):
         return np.add(t, u, out=t)
     mask = x > 0
     t = np.divide(x, alpha, out=...)
-    u = runtime.where(mask, 0, t)
-    expm1_x = np.expm1(u, out=u)
+    t = runtime.where(mask, 0, t, out=t)
+    expm1_x = np.expm1(t, out=t)
     t = np.multiply(expm1_x, alpha, out=expm1_x)
     return runtime.where(mask, x, t, out=out)
 
@@ -953,8 +953,8 @@ def hardsigmoid(x, out=...):
 def hardsigmoid_vjp(g, x, out=...):
     """Cotangent of `hardsigmoid`'s input."""
     t = np.divide(g, 6, out=...)
-    u = runtime.where(x >= 3, 0, t)
-    return runtime.where(x <= -3, 0, u, out=out)
+    t = runtime.where(x >= 3, 0, t, out=t)
+    return runtime.where(x <= -3, 0, t, out=out)
 
 
 hardsigmoid_jvp = hardsigmoid_vjp  # the Jacobian is symmetric
@@ -971,8 +971,8 @@ def hardswish_and_residuals(x, out=(..., ...)):
         u = np.clip(t, 0, 1, out=out[1])
         y = np.multiply(x, u, out=out[0])
         v = np.divide(x, 6, out=...)
-        w = runtime.where(u == t, v, 0)
-        slope = np.add(w, u, out=u)
+        v = runtime.where(u == t, v, 0, out=v)
+        slope = np.add(v, u, out=u)
         return y, slope
     t = np.add(x, 3, out=...)
     t = np.divide(t, 6, out=t)
@@ -981,7 +981,7 @@ def hardswish_and_residuals(x, out=(..., ...)):
     y = np.multiply(clip_x, maximum_x, out=out[0])
     u = np.divide(maximum_x, 6, out=maximum_x)
     v = runtime.where((t <= 1) & (t >= 0), u, 0, out=out[1])
-    t = runtime.where(x <= -3, 0, clip_x)
+    t = runtime.where(x <= -3, 0, clip_x, out=clip_x)
     slope = np.add(v, t, out=v)
     return y, slope
 
@@ -1089,19 +1089,19 @@ def softplus_threshold_and_residuals(x, beta=1.0, threshold=None, out=(..., ...)
     mask = t > threshold
     u = np.abs(t, out=...)
     u = np.negative(u, out=u)
+    u = runtime.where(mask, 0, u, out=u)
+    u = np.exp(u, out=u)
     v = runtime.where(mask, 0, u)
-    v = np.exp(v, out=v)
-    u = runtime.where(mask, 0, v)
-    u = np.log1p(u, out=u)
+    v = np.log1p(v, out=v)
     w = runtime.maximum(t, 0, out=...)
-    log_exp_x = np.add(u, w, out=u)
+    log_exp_x = np.add(v, w, out=v)
     smooth = np.divide(log_exp_x, beta, out=log_exp_x)
     y = runtime.where(mask, x, smooth, out=out[0])
-    w = np.add(v, 1, out=w)
-    v = np.maximum(v, t >= 0, out=v)
-    t = runtime.where(mask, 1, w)
-    v = np.divide(v, t, out=v)
-    slope = runtime.where(mask, 1, v, out=out[1])
+    w = np.add(u, 1, out=w)
+    u = np.maximum(u, t >= 0, out=u)
+    t = runtime.where(mask, 1, w, out=smooth)
+    u = np.divide(u, t, out=u)
+    slope = runtime.where(mask, 1, u, out=out[1])
     return y, slope
 
 
@@ -1111,9 +1111,9 @@ def softplus_threshold(x, beta=1.0, threshold=None, out=...):
     mask = t > threshold
     u = np.abs(t, out=...)
     u = np.negative(u, out=u)
-    v = runtime.where(mask, 0, u)
-    v = np.exp(v, out=v)
-    u = runtime.where(mask, 0, v)
+    u = runtime.where(mask, 0, u, out=u)
+    u = np.exp(u, out=u)
+    u = runtime.where(mask, 0, u, out=u)
     u = np.log1p(u, out=u)
     t = runtime.maximum(t, 0, out=t)
     log_exp_x = np.add(u, t, out=u)

@@ -144,8 +144,7 @@ def where(condition, a, b, out=...):
         taken, a, b = ~taken, b, a
     y, bits = out.view(integers), np.asarray(a, array.dtype).view(integers)
     if isinstance(b, int) and b == 0:
-        np.copyto(y, taken)
-        np.multiply(y, bits, out=y)
+        np.multiply(bits, taken, out=y)
     else:
         others = np.asarray(b, array.dtype).view(integers)
         np.bitwise_xor(bits, others, out=y)

@@ -12,7 +12,8 @@ import sympy
 from sympy.core.symbol import Str
 
 from nngrad.codegen.derive import Derivatives
-from nngrad.codegen.ordinary import Ordinary, part_of
+from nngrad.codegen.ordinary import Ordinary
+from nngrad.codegen.parts import part_of
 from nngrad.codegen.rounding import Error
 from nngrad.codegen.selection import Chosen
 from nngrad.codegen.series import Series

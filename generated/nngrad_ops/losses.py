@@ -93,8 +93,7 @@ def mse_loss_vjp(g, input, target, needs, reduction="mean"):
         if dinput.shape != input.shape:
             dinput = runtime.unbroadcast(dinput, input.shape)
     if needs[1]:
-        u = np.negative(u, out=u)
-        dtarget = np.multiply(u, 2, out=u)
+        dtarget = np.multiply(u, -2, out=u)
         if dtarget.shape != target.shape:
             dtarget = runtime.unbroadcast(dtarget, target.shape)
     return dinput, dtarget
@@ -110,8 +109,7 @@ def mse_loss_jvp(dinput, dtarget, input, target, reduction="mean"):
         terms.append(np.multiply(u, 2, out=u))
     if dtarget is not None:
         t = np.multiply(dtarget, t, out=t)
-        t = np.negative(t, out=t)
-        terms.append(np.multiply(t, 2, out=t))
+        terms.append(np.multiply(t, -2, out=t))
     dy = runtime.total(terms, shape)
     return runtime.reduced(dy, reduction)
 

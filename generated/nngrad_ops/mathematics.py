@@ -1998,8 +1998,7 @@ def erfc_vjp(g, x, out=...):
     """Cotangent of `erfc`'s input."""
     t = runtime.exp_square(x, -1)
     u = np.multiply(g, t, out=out)
-    u = np.negative(u, out=u)
-    return np.multiply(u, 1.1283791670955126, out=u)
+    return np.multiply(u, -1.1283791670955126, out=u)
 
 
 erfc_jvp = erfc_vjp  # the Jacobian is symmetric

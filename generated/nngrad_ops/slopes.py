@@ -102,8 +102,7 @@ def over_square_vjp(g, x1, x2, y, needs, out=(..., ...)):
         t = runtime.over_square(x2, x1)
         u = np.multiply(g, y, out=out[1])
         u = np.multiply(u, t, out=u)
-        u = np.negative(u, out=u)
-        dx2 = np.multiply(u, 2, out=u)
+        dx2 = np.multiply(u, -2, out=u)
         if dx2.shape != x2.shape:
             dx2 = runtime.unbroadcast(dx2, x2.shape)
     return dx1, dx2
@@ -127,8 +126,7 @@ def over_square_jvp(dx1, dx2, x1, x2, y):
         t = runtime.over_square(x2, x1)
         u = np.multiply(dx2, y, out=...)
         u = np.multiply(u, t, out=u)
-        u = np.negative(u, out=u)
-        terms.append(np.multiply(u, 2, out=u))
+        terms.append(np.multiply(u, -2, out=u))
     return runtime.total(terms, shape)
 
 

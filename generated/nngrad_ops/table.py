@@ -319,7 +319,7 @@ OPS = {
         residuals=(0,),
         reads_values=(0,),
         cost=18,
-        vjp_cost=7,
+        vjp_cost=6,
     ),
     "exp": Op(
         name="exp",
@@ -997,7 +997,7 @@ OPS = {
         residuals=(0, 1, 2),
         reads_values=(0, 1, 2),
         cost=15,
-        vjp_cost=49,
+        vjp_cost=48,
     ),
     "poisson_nll_loss": Op(
         name="poisson_nll_loss",
@@ -1421,7 +1421,7 @@ OPS = {
         residuals=(0,),
         reads_values=(0,),
         cost=5,
-        vjp_cost=19,
+        vjp_cost=18,
     ),
     "tanhshrink": Op(
         name="tanhshrink",

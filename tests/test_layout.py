@@ -11,9 +11,10 @@ STAGES = (
     "symbols", "exact", "vocabulary", "words", "exponentials", "language", "budget", "readable", "formula",
     "mistakes", "instrument", "record", "steps", "trace", "notation", "restage", "identities", "recognise", "shift",
     "rescale", "rewrite", "derive", "certify", "lower", "guards", "series", "rounding", "forms", "infix", "cost",
-    "ordinary", "selection", "choices", "slopes", "numpy_code", "tensor_code", "bodies", "assemble", "contract",
-    "latex", "approximate", "emit", "stamp", "pipeline", "samples", "certificate", "records", "kinks", "explain",
-    "plots", "terminal", "page", "gallery", "ask", "define", "documents", "command", "__main__",
+    "piecewise", "parts", "ordinary", "selection", "choices", "slopes", "numpy_code", "tensor_code", "bodies",
+    "assemble", "contract", "latex", "approximate", "emit", "stamp", "pipeline", "samples", "certificate",
+    "records", "kinks", "explain", "plots", "terminal", "page", "gallery", "ask", "define", "documents", "command",
+    "__main__",
 )  # fmt: skip
 SHOWN = {"plots", "terminal", "page", "gallery"}  # what makes an explanation visible
 JUDGES = {"certify", "rounding", "series", "samples", "certificate", "kinks", "plots"}  # they know floats

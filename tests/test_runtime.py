@@ -30,6 +30,24 @@ def test_where_is_numpys(dtype, size):
             np.testing.assert_array_equal(chosen, expected)
             np.testing.assert_array_equal(np.signbit(chosen), np.signbit(expected))
     np.testing.assert_array_equal(runtime.where(condition.astype(dtype), a, b), np.where(condition, a, b))
+    for x, y in ((a, 0), (0, a)):
+        expected = np.where(condition, x, y)
+        np.testing.assert_array_equal(runtime.where(condition, x, y, out=a), expected, "an array can be replaced")
+        a[...] = b
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.int64])
+@pytest.mark.parametrize("size", [0, 5, LARGE])
+def test_extrema_with_a_number_are_numpys(dtype, size):
+    x = np.random.default_rng(0).integers(-9, 9, (2, size)).astype(dtype)
+    if size and x.dtype.kind == "f":
+        x[0, :5] = [np.nan, np.inf, -np.inf, 0.0, -0.0]
+    for one in (x, x[:, ::2], x.T):
+        for bound in (0, -3, 2.5) if x.dtype.kind == "f" else (0, -3):
+            for ours, numpys in ((runtime.maximum, np.maximum), (runtime.minimum, np.minimum)):
+                assert ours(one, bound).dtype == dtype
+                np.testing.assert_array_equal(ours(one, bound), numpys(one, bound))
+                np.testing.assert_array_equal(ours(one, bound, out=np.empty_like(one)), numpys(one, bound))
 
 
 @pytest.mark.parametrize(

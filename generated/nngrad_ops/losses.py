@@ -93,8 +93,7 @@ def mse_loss_vjp(g, input, target, needs, reduction="mean"):
         if dinput.shape != input.shape:
             dinput = runtime.unbroadcast(dinput, input.shape)
     if needs[1]:
-        u = np.negative(u, out=u)
-        dtarget = np.multiply(u, 2, out=u)
+        dtarget = np.multiply(u, -2, out=u)
         if dtarget.shape != target.shape:
             dtarget = runtime.unbroadcast(dtarget, target.shape)
     return dinput, dtarget
@@ -110,8 +109,7 @@ def mse_loss_jvp(dinput, dtarget, input, target, reduction="mean"):
         terms.append(np.multiply(u, 2, out=u))
     if dtarget is not None:
         t = np.multiply(dtarget, t, out=t)
-        t = np.negative(t, out=t)
-        terms.append(np.multiply(t, 2, out=t))
+        terms.append(np.multiply(t, -2, out=t))
     dy = runtime.total(terms, shape)
     return runtime.reduced(dy, reduction)
 
@@ -427,8 +425,8 @@ def binary_cross_entropy_and_residuals(input, target, reduction="mean"):
     t = np.multiply(log_p, target, out=...)
     mask = input >= 1
     u = np.negative(input, out=maximum_log_input)
-    v = runtime.where(mask, 0, u)
-    log1p_input = np.log1p(v, out=v)
+    u = runtime.where(mask, 0, u, out=u)
+    log1p_input = np.log1p(u, out=u)
     maximum_log1p_input = runtime.maximum(log1p_input, -100, out=log1p_input)
     log_q = runtime.where(mask, -100, maximum_log1p_input)
     u = np.subtract(1, target, out=...)
@@ -466,28 +464,28 @@ def binary_cross_entropy_vjp(g, input, target, log_p, log_q, needs, reduction="m
     if needs[0]:
         mask = input >= 1
         t = np.negative(input, out=...)
-        u = runtime.where(mask, 0, t)
-        log1p_input = np.log1p(u, out=u)
+        t = runtime.where(mask, 0, t, out=t)
+        log1p_input = np.log1p(t, out=t)
         mask2 = log1p_input <= -100
-        t = np.subtract(1, input, out=t)
+        t = np.subtract(1, input, out=log1p_input)
         u = np.subtract(target, 1, out=...)
         v = runtime.where(mask, 1, t)
-        t = runtime.where(mask2, 1, v)
+        t = runtime.where(mask2, 1, v, out=t)
         v = np.divide(u, t, out=...)
         t = np.multiply(v, g, out=...)
         t = np.negative(t, out=t)
-        u = runtime.where(mask2, 0, t)
-        t = runtime.where(mask, 0, u)
+        t = runtime.where(mask2, 0, t, out=t)
+        t = runtime.where(mask, 0, t, out=t)
         mask = input <= 0
         u = runtime.where(mask, 1, input)
-        log_input = np.log(u, out=log1p_input)
+        log_input = np.log(u, out=...)
         mask2 = log_input <= -100
-        v = runtime.where(mask2, 1, u)
+        v = runtime.where(mask2, 1, u, out=log_input)
         u = np.divide(target, v, out=...)
         v = np.multiply(u, g, out=...)
         v = np.negative(v, out=v)
-        u = runtime.where(mask2, 0, v)
-        v = runtime.where(mask, 0, u)
+        v = runtime.where(mask2, 0, v, out=v)
+        v = runtime.where(mask, 0, v, out=v)
         dinput = np.add(t, v, out=t)
         if dinput.shape != input.shape:
             dinput = runtime.unbroadcast(dinput, input.shape)
@@ -506,29 +504,29 @@ def binary_cross_entropy_jvp(dinput, dtarget, input, target, log_p, log_q, reduc
     if dinput is not None:
         mask = input >= 1
         t = np.negative(input, out=...)
-        u = runtime.where(mask, 0, t)
-        log1p_input = np.log1p(u, out=u)
+        t = runtime.where(mask, 0, t, out=t)
+        log1p_input = np.log1p(t, out=t)
         mask2 = log1p_input <= -100
-        t = np.subtract(1, input, out=t)
+        t = np.subtract(1, input, out=log1p_input)
         u = np.subtract(target, 1, out=...)
         v = runtime.where(mask, 1, t)
-        t = runtime.where(mask2, 1, v)
+        t = runtime.where(mask2, 1, v, out=t)
         v = np.divide(u, t, out=...)
         v = np.multiply(v, dinput, out=v)
         v = np.negative(v, out=v)
-        t = runtime.where(mask2, 0, v)
-        u = runtime.where(mask, 0, t)
+        v = runtime.where(mask2, 0, v, out=v)
+        v = runtime.where(mask, 0, v, out=v)
         mask = input <= 0
-        t = runtime.where(mask, 1, input)
-        log_input = np.log(t, out=log1p_input)
+        t = runtime.where(mask, 1, input, out=t)
+        log_input = np.log(t, out=...)
         mask2 = log_input <= -100
-        v = runtime.where(mask2, 1, t)
-        t = np.divide(target, v, out=...)
+        u = runtime.where(mask2, 1, t, out=log_input)
+        t = np.divide(target, u, out=...)
         t = np.multiply(t, dinput, out=t)
         t = np.negative(t, out=t)
-        v = runtime.where(mask2, 0, t)
-        t = runtime.where(mask, 0, v)
-        terms.append(np.add(u, t, out=u))
+        t = runtime.where(mask2, 0, t, out=t)
+        t = runtime.where(mask, 0, t, out=t)
+        terms.append(np.add(v, t, out=v))
     if dtarget is not None:
         t = np.subtract(log_q, log_p, out=...)
         terms.append(np.multiply(dtarget, t, out=...))
@@ -784,8 +782,8 @@ def hinge_embedding_loss_jvp(dinput, dtarget, input, target, margin=1.0, reducti
     t = runtime.where(target == -1, 0, dinput)
     u = np.subtract(margin, input, out=...)
     v = np.negative(dinput, out=...)
-    w = runtime.where(u <= 0, 0, v)
-    u = runtime.where(target == 1, 0, w)
+    v = runtime.where(u <= 0, 0, v, out=v)
+    u = runtime.where(target == 1, 0, v)
     terms = [np.add(t, u, out=t)]
     dy = runtime.total(terms, shape)
     return runtime.reduced(dy, reduction)
@@ -897,8 +895,8 @@ def poisson_nll_loss_no_log_input_full_and_residuals(input, target, eps=1e-08, r
     u = np.multiply(log_target2, target, out=log_target2)
     t = np.add(t, u, out=t)
     t = np.subtract(t, target, out=t)
-    u = runtime.where(mask, t, 0)
-    y = np.add(y1, u, out=y1)
+    t = runtime.where(mask, t, 0, out=t)
+    y = np.add(y1, t, out=y1)
     return runtime.reduced(y, reduction), None, log_input2
 
 
@@ -926,8 +924,8 @@ def poisson_nll_loss_no_log_input_full_vjp(g, input, target, log_input2, needs, 
         p = np.divide(v, u, out=...)
         w = np.add(w, g, out=w)
         w = np.add(w, p, out=w)
-        u = runtime.where(mask, w, 0)
-        dtarget = np.subtract(u, t, out=...)
+        w = runtime.where(mask, w, 0, out=w)
+        dtarget = np.subtract(w, t, out=...)
         if dtarget.shape != target.shape:
             dtarget = runtime.unbroadcast(dtarget, target.shape)
     return dinput, dtarget
@@ -954,8 +952,8 @@ def poisson_nll_loss_no_log_input_full_jvp(dinput, dtarget, input, target, log_i
         w = np.divide(w, u, out=w)
         v = np.add(v, dtarget, out=v)
         v = np.add(v, w, out=v)
-        u = runtime.where(mask, v, 0)
-        terms.append(np.subtract(u, t, out=t))
+        v = runtime.where(mask, v, 0, out=v)
+        terms.append(np.subtract(v, t, out=t))
     dy = runtime.total(terms, shape)
     return runtime.reduced(dy, reduction)
 
@@ -975,8 +973,8 @@ def poisson_nll_loss_log_input_full_and_residuals(input, target, eps=1e-08, redu
     u = np.multiply(log_target2, target, out=log_target2)
     t = np.add(t, u, out=t)
     t = np.subtract(t, target, out=t)
-    u = runtime.where(mask, t, 0)
-    y = np.add(y1, u, out=y1)
+    t = runtime.where(mask, t, 0, out=t)
+    y = np.add(y1, t, out=y1)
     return runtime.reduced(y, reduction), exp_input, None
 
 
@@ -997,9 +995,9 @@ def poisson_nll_loss_log_input_full_vjp(g, input, target, exp_input, needs, eps=
         t = np.divide(1, t, out=t)
         t = np.multiply(t, 0.5, out=t)
         u = np.add(u, t, out=u)
-        t = runtime.where(mask, u, 0)
-        u = np.subtract(t, input, out=...)
-        dtarget = np.multiply(g, u, out=...)
+        u = runtime.where(mask, u, 0, out=u)
+        t = np.subtract(u, input, out=...)
+        dtarget = np.multiply(g, t, out=...)
         if dtarget.shape != target.shape:
             dtarget = runtime.unbroadcast(dtarget, target.shape)
     return dinput, dtarget
@@ -1019,9 +1017,9 @@ def poisson_nll_loss_log_input_full_jvp(dinput, dtarget, input, target, exp_inpu
         t = np.divide(1, t, out=t)
         t = np.multiply(t, 0.5, out=t)
         u = np.add(u, t, out=u)
-        t = runtime.where(mask, u, 0)
-        u = np.subtract(t, input, out=...)
-        terms.append(np.multiply(dtarget, u, out=u))
+        u = runtime.where(mask, u, 0, out=u)
+        t = np.subtract(u, input, out=...)
+        terms.append(np.multiply(dtarget, t, out=t))
     dy = runtime.total(terms, shape)
     return runtime.reduced(dy, reduction)
 

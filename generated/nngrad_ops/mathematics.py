@@ -1762,8 +1762,8 @@ def heaviside(x1, x2, out=...):
     Rounding error in float32, simulated: y 0, dx1 0, dx2 0 ulp.
     """
     t = runtime.where(x1 > 0, 1, x2)
-    u = runtime.where(x1 < 0, 0, t)
-    return runtime.where(np.isnan(x1), x1, u, out=out)
+    t = runtime.where(x1 < 0, 0, t, out=t)
+    return runtime.where(np.isnan(x1), x1, t, out=out)
 
 
 def heaviside_vjp(g, x1, x2, needs, out=(..., ...)):
@@ -1776,8 +1776,8 @@ def heaviside_vjp(g, x1, x2, needs, out=(..., ...)):
             dx1 = runtime.unbroadcast(dx1, x1.shape)
     if needs[1]:
         t = runtime.where(x1 > 0, 0, g)
-        u = runtime.where(x1 < 0, 0, t)
-        dx2 = runtime.where(mask, 0, u, out=out[1])
+        t = runtime.where(x1 < 0, 0, t, out=t)
+        dx2 = runtime.where(mask, 0, t, out=out[1])
         if dx2.shape != x2.shape:
             dx2 = runtime.unbroadcast(dx2, x2.shape)
     return dx1, dx2
@@ -1792,8 +1792,8 @@ def heaviside_jvp(dx1, dx2, x1, x2):
         terms.append(runtime.where(mask, dx1, 0))
     if dx2 is not None:
         t = runtime.where(x1 > 0, 0, dx2)
-        u = runtime.where(x1 < 0, 0, t)
-        terms.append(runtime.where(mask, 0, u))
+        t = runtime.where(x1 < 0, 0, t, out=t)
+        terms.append(runtime.where(mask, 0, t))
     return runtime.total(terms, shape)
 
 
@@ -1998,8 +1998,7 @@ def erfc_vjp(g, x, out=...):
     """Cotangent of `erfc`'s input."""
     t = runtime.exp_square(x, -1)
     u = np.multiply(g, t, out=out)
-    u = np.negative(u, out=u)
-    return np.multiply(u, 1.1283791670955126, out=u)
+    return np.multiply(u, -1.1283791670955126, out=u)
 
 
 erfc_jvp = erfc_vjp  # the Jacobian is symmetric
@@ -2091,8 +2090,8 @@ def fmax_vjp(g, x1, x2, needs, out=(..., ...)):
         if dx1.shape != x1.shape:
             dx1 = runtime.unbroadcast(dx1, x1.shape)
     if needs[1]:
-        t = runtime.where(x2 < x1, 0, u)
-        u = runtime.where(mask2, 0, t)
+        u = runtime.where(x2 < x1, 0, u, out=u)
+        u = runtime.where(mask2, 0, u, out=u)
         dx2 = runtime.where(mask, g, u, out=out[1])
         if dx2.shape != x2.shape:
             dx2 = runtime.unbroadcast(dx2, x2.shape)
@@ -2109,14 +2108,14 @@ def fmax_jvp(dx1, dx2, x1, x2):
     if dx1 is not None:
         t = np.multiply(dx1, 0.5, out=...)
         u = runtime.where(mask3, t, dx1)
-        t = runtime.where(x1 < x2, 0, u)
-        u = runtime.where(mask2, dx1, t)
-        terms.append(runtime.where(mask, 0, u))
+        u = runtime.where(x1 < x2, 0, u, out=u)
+        t = runtime.where(mask2, dx1, u)
+        terms.append(runtime.where(mask, 0, t))
     if dx2 is not None:
         t = np.multiply(dx2, 0.5, out=...)
         u = runtime.where(mask3, t, dx2)
-        t = runtime.where(x2 < x1, 0, u)
-        u = runtime.where(mask2, 0, t)
+        u = runtime.where(x2 < x1, 0, u, out=u)
+        u = runtime.where(mask2, 0, u, out=u)
         terms.append(runtime.where(mask, dx2, u))
     return runtime.total(terms, shape)
 
@@ -2155,8 +2154,8 @@ def fmin_vjp(g, x1, x2, needs, out=(..., ...)):
         if dx1.shape != x1.shape:
             dx1 = runtime.unbroadcast(dx1, x1.shape)
     if needs[1]:
-        t = runtime.where(x2 > x1, 0, u)
-        u = runtime.where(mask2, 0, t)
+        u = runtime.where(x2 > x1, 0, u, out=u)
+        u = runtime.where(mask2, 0, u, out=u)
         dx2 = runtime.where(mask, g, u, out=out[1])
         if dx2.shape != x2.shape:
             dx2 = runtime.unbroadcast(dx2, x2.shape)
@@ -2173,14 +2172,14 @@ def fmin_jvp(dx1, dx2, x1, x2):
     if dx1 is not None:
         t = np.multiply(dx1, 0.5, out=...)
         u = runtime.where(mask3, t, dx1)
-        t = runtime.where(x1 > x2, 0, u)
-        u = runtime.where(mask2, dx1, t)
-        terms.append(runtime.where(mask, 0, u))
+        u = runtime.where(x1 > x2, 0, u, out=u)
+        t = runtime.where(mask2, dx1, u)
+        terms.append(runtime.where(mask, 0, t))
     if dx2 is not None:
         t = np.multiply(dx2, 0.5, out=...)
         u = runtime.where(mask3, t, dx2)
-        t = runtime.where(x2 > x1, 0, u)
-        u = runtime.where(mask2, 0, t)
+        u = runtime.where(x2 > x1, 0, u, out=u)
+        u = runtime.where(mask2, 0, u, out=u)
         terms.append(runtime.where(mask, dx2, u))
     return runtime.total(terms, shape)
 
@@ -2685,14 +2684,14 @@ def nanvar_and_residuals(x, axis=None, ddof=0, keepdims=False, out=(..., ..., ..
     t = runtime.where(mask, 0, 1)
     u = runtime.as_float(t, x.dtype)
     n = runtime.sum_rows(u, axis)
-    t = runtime.where(mask, 1, n)
-    nanmean_x = np.divide(nansum_x, t, out=u)
-    u = np.subtract(x, nanmean_x, out=nanmean_x)
-    near = runtime.where(mask, 0, u)
+    u = runtime.where(mask, 1, n, out=u)
+    nanmean_x = np.divide(nansum_x, u, out=...)
+    t = np.subtract(x, nanmean_x, out=nanmean_x)
+    near = runtime.where(mask, 0, t, out=t)
     sum_near = runtime.sum_rows(near, axis)
-    t = np.divide(sum_near, t, out=t)
-    u = np.subtract(near, t, out=near)
-    centred = runtime.where(mask, 0, u, out=out[2])
+    u = np.divide(sum_near, u, out=u)
+    t = np.subtract(near, u, out=near)
+    centred = runtime.where(mask, 0, t, out=out[2])
     sum_centred = runtime.sum_products(centred, centred, axis)
     y = sum_centred / (n - ddof)
     return runtime.drop_axis(y, axis, keepdims), n, centred
@@ -2731,13 +2730,13 @@ def nanvar_vjp(g, x, n, centred, axis=None, ddof=0, keepdims=False, out=...):
     w = np.divide(u, w, out=w)
     w = np.negative(w, out=w)
     w = np.multiply(centred, w, out=w)
-    t = runtime.where(mask, 0, w)
-    v = np.add(v, runtime.sum_rows(t, axis), out=v)
+    w = runtime.where(mask, 0, w, out=w)
+    v = np.add(v, runtime.sum_rows(w, axis), out=v)
     w = np.negative(v, out=w)
-    t = runtime.where(mask, 0, w)
-    u = runtime.where(mask, 1, n)
-    u = np.divide(runtime.sum_rows(t, axis), u, out=u)
-    v = np.add(v, u, out=v)
+    w = runtime.where(mask, 0, w, out=w)
+    t = runtime.where(mask, 1, n)
+    t = np.divide(runtime.sum_rows(w, axis), t, out=t)
+    v = np.add(v, t, out=v)
     return runtime.where(mask, 0, v, out=out)
 
 
@@ -2748,13 +2747,13 @@ def nanvar_jvp(dx, x, n, centred, axis=None, ddof=0, keepdims=False):
     u = runtime.where(mask, 1, n)
     v = np.divide(runtime.sum_rows(t, axis), u, out=...)
     v = np.subtract(dx, v, out=v)
-    t = runtime.where(mask, 0, v)
+    t = runtime.where(mask, 0, v, out=t)
     u = np.divide(runtime.sum_rows(t, axis), u, out=u)
     v = np.subtract(v, u, out=v)
     v = np.multiply(centred, v, out=v)
     v = np.multiply(v, 2, out=v)
-    t = runtime.where(mask, 0, v)
-    dy = runtime.sum_rows(t, axis) / (n - ddof)
+    v = runtime.where(mask, 0, v, out=v)
+    dy = runtime.sum_rows(v, axis) / (n - ddof)
     return runtime.drop_axis(dy, axis, keepdims)
 
 
@@ -3063,8 +3062,8 @@ def nanprod_jvp(dx, x, axis=None, keepdims=False):
     t = runtime.where(mask, 1, x)
     u = runtime.product_of_others(t, axis)
     u = np.multiply(dx, u, out=u)
-    t = runtime.where(mask, 0, u)
-    dy = runtime.sum_rows(t, axis)
+    u = runtime.where(mask, 0, u, out=u)
+    dy = runtime.sum_rows(u, axis)
     return runtime.drop_axis(dy, axis, keepdims)
 
 

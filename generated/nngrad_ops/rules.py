@@ -628,14 +628,14 @@ def erf_pushforward(ops, tangents, inputs, y):
 def erfc_pullback(ops, g, inputs, y, needs):
     (x,) = inputs
     t = ops.clip(x, -32, 32)
-    return (-(g * ops.exp(-(t * t))) * 1.1283791670955126,)
+    return (g * ops.exp(-(t * t)) * -1.1283791670955126,)
 
 
 def erfc_pushforward(ops, tangents, inputs, y):
     (x,) = inputs
     (dx,) = tangents
     t = ops.clip(x, -32, 32)
-    return -(dx * ops.exp(-(t * t))) * 1.1283791670955126
+    return dx * ops.exp(-(t * t)) * -1.1283791670955126
 
 
 def exp_pullback(ops, g, inputs, y, needs):
@@ -1713,7 +1713,7 @@ def mse_loss_pullback(ops, g, inputs, y, needs, reduction="mean"):
     if needs[0]:
         dinput = ops.unbroadcast(t * 2, shape=input.shape)
     if needs[1]:
-        dtarget = ops.unbroadcast(-t * 2, shape=target.shape)
+        dtarget = ops.unbroadcast(t * -2, shape=target.shape)
     return dinput, dtarget
 
 
@@ -1726,7 +1726,7 @@ def mse_loss_pushforward(ops, tangents, inputs, y, reduction="mean"):
     if dinput is not None:
         terms.append(dinput * t * 2)
     if dtarget is not None:
-        terms.append(-(dtarget * t) * 2)
+        terms.append(dtarget * t * -2)
     dy = ops.broadcast(runtime.summed(terms), shape=shape)
     return runtime.reduced(dy, reduction)
 
@@ -2050,7 +2050,7 @@ def over_square_pullback(ops, g, inputs, y, needs):
         v = ops.hypot(x1, x2)
         dx1 = ops.unbroadcast((u - t) / v * (t + u) / v * g, shape=x1.shape)
     if needs[1]:
-        dx2 = ops.unbroadcast(-(g * y * ops.over_square(x2, x1)) * 2, shape=x2.shape)
+        dx2 = ops.unbroadcast(g * y * ops.over_square(x2, x1) * -2, shape=x2.shape)
     return dx1, dx2
 
 
@@ -2065,7 +2065,7 @@ def over_square_pushforward(ops, tangents, inputs, y):
         v = ops.hypot(x1, x2)
         terms.append((u - t) / v * (t + u) / v * dx1)
     if dx2 is not None:
-        terms.append(-(dx2 * y * ops.over_square(x2, x1)) * 2)
+        terms.append(dx2 * y * ops.over_square(x2, x1) * -2)
     return ops.broadcast(runtime.summed(terms), shape=shape)
 
 

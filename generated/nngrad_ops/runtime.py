@@ -12,7 +12,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from .tiles import TILE, in_tiles
+from .tiles import in_tiles
 
 FEW_ELEMENTS = 4096  # below, a call costs more than its elements
 
@@ -136,9 +136,9 @@ def spread(g, reduction: str, shape):
 
 
 def where(condition, a, b, out=...):
-    """`np.where`, many times as fast where the condition is unpredictable: bits are masked, and no branch is taken."""
+    """`np.where`, many times as fast where the condition is unpredictable: bits times 0 or 1, no branch."""
     array = a if isinstance(a, np.ndarray) else b
-    if not isinstance(array, np.ndarray) or array.dtype.kind != "f" or array.size < FEW_ELEMENTS:
+    if not isinstance(array, np.ndarray) or not _is_large(array):
         return as_float(np.where(condition, a, b), out=out)
     if out is ...:
         shape = np.broadcast_shapes(condition.shape, np.shape(a), np.shape(b))
@@ -146,17 +146,14 @@ def where(condition, a, b, out=...):
     integers = np.dtype(f"i{array.dtype.itemsize}")
     taken = condition if condition.dtype == bool else condition != 0
     if isinstance(a, int) and a == 0:
-        mask, a, b = np.subtract(taken.view(np.int8), 1, out=...), b, a  # all bits are set where it does not hold
-    else:
-        mask = np.negative(taken.view(np.int8), out=...)  # all bits are set where the condition holds
+        taken, a, b = ~taken, b, a
     y, bits = out.view(integers), np.asarray(a, array.dtype).view(integers)
     if isinstance(b, int) and b == 0:
-        np.copyto(y, mask)
-        np.bitwise_and(y, bits, out=y)
+        np.multiply(bits, taken, out=y)
     else:
         others = np.asarray(b, array.dtype).view(integers)
         np.bitwise_xor(bits, others, out=y)
-        np.bitwise_and(y, mask.astype(integers), out=y)
+        np.multiply(y, taken, out=y)
         np.bitwise_xor(y, others, out=y)
     return out
 
@@ -170,27 +167,18 @@ def as_float(x, dtype=None, out=...):
 
 
 def maximum(x, bound, out=...):
-    """`np.maximum` of an array and a number; NumPy has vector instructions for that of two arrays only."""
-    return np.maximum(x, _repeated(bound, x), out=out)
+    """`np.maximum` of an array and a number; the vector instructions for these are in NumPy's `clip`."""
+    return np.clip(x, bound, math.inf, out=out) if _is_large(x) else np.maximum(x, bound, out=out)
 
 
 def minimum(x, bound, out=...):
     """`np.minimum` of an array and a number."""
-    return np.minimum(x, _repeated(bound, x), out=out)
+    return np.clip(x, -math.inf, bound, out=out) if _is_large(x) else np.minimum(x, bound, out=out)
 
 
-def _repeated(number, x):
-    """A number as an array like x, where that is worth while."""
-    if not FEW_ELEMENTS <= x.size <= TILE or x.dtype.kind != "f" or not x.flags.c_contiguous:
-        return number
-    return _tile(number, x.dtype)[: x.size].reshape(x.shape)
-
-
-@lru_cache(16)
-def _tile(number, dtype):
-    tile = np.full(TILE, number, dtype)
-    tile.flags.writeable = False
-    return tile
+def _is_large(x):
+    """Whether x has so many floats that its elements count, not the calls."""
+    return x.size >= FEW_ELEMENTS and x.dtype.kind == "f"
 
 
 def are_within(limit, *arrays) -> bool:
@@ -245,6 +233,13 @@ def _without_overflow(a, b, limit):
 SHORT_ROW, LONGEST_ROW = 32, 1024
 
 
+@lru_cache(4)
+def _ones(dtype):
+    ones = np.ones(LONGEST_ROW, dtype)
+    ones.flags.writeable = False
+    return ones
+
+
 def sum_rows(x, axis):
     """`np.add.reduce(x, axis, keepdims=True)`; for rows of a usual length as products with ones, which is faster."""
     rows = _rows(x, axis)
@@ -252,7 +247,7 @@ def sum_rows(x, axis):
         return _reduced(np.add, x, axis)
     if rows.shape[-1] <= SHORT_ROW:
         return np.einsum("...i->...", rows)[..., None]
-    return np.vecdot(rows, _tile(1, x.dtype)[: rows.shape[-1]], keepdims=True)
+    return np.vecdot(rows, _ones(x.dtype)[: rows.shape[-1]], keepdims=True)
 
 
 def sum_products(a, b, axis):

@@ -214,8 +214,7 @@ class Variant:
         writer.write([node for node in sorted(ancestors(graph, *nodes)) if kept or node != nodes[0]])
         made = {label: writer.final(node) for label, node in writer.outputs}
         results = ", ".join(made.get(name, "None") for name in order)
-        conditions = [f"-1 <= {name} <= 1" for name in ordinary.at_most_one]
-        conditions.append(f"runtime.are_within({ordinary.limit}, {', '.join(self.broadcasting)})")
+        conditions = [*ordinary.conditions, f"runtime.are_within({ordinary.limit}, {', '.join(self.broadcasting)})"]
         lines = [*writer.lines, f"return {results}"]
         return [f"if {' and '.join(conditions)}:", *(f"    {line}" for line in lines)] if lines != full else []
 

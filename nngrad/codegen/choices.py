@@ -12,7 +12,8 @@ import sympy
 from sympy.core.symbol import Str
 
 from nngrad.codegen.derive import Derivatives
-from nngrad.codegen.ordinary import Ordinary, part_of
+from nngrad.codegen.ordinary import Ordinary
+from nngrad.codegen.parts import part_of
 from nngrad.codegen.rounding import Error
 from nngrad.codegen.selection import Chosen
 from nngrad.codegen.series import Series
@@ -95,7 +96,7 @@ def _written(chosen: Chosen) -> dict:
 def _written_ordinary(ordinary: Ordinary) -> dict:
     parts, slopes = _texts(ordinary.parts), _texts(ordinary.slopes)
     return {
-        "limit": ordinary.limit, "at_most_one": ordinary.at_most_one, "parts": parts, "y": str(ordinary.value),
+        "limit": ordinary.limit, "conditions": ordinary.conditions, "parts": parts, "y": str(ordinary.value),
         "slopes": slopes,
     }  # fmt: skip
 
@@ -107,7 +108,7 @@ def _read_ordinary(entry: dict, symbols: dict[str, object], derivatives: Derivat
         part = part_of(name, expr)
         parts[part], symbols = expr, symbols | {name: part}
     slopes = {value: _parsed(entry["slopes"][value.name], symbols) for value in derivatives.vjp}
-    return Ordinary(entry["limit"], parts, _parsed(entry["y"], symbols), slopes, tuple(entry["at_most_one"]))
+    return Ordinary(entry["limit"], parts, _parsed(entry["y"], symbols), slopes, tuple(entry["conditions"]))
 
 
 def _texts(forms: dict[Value, sympy.Expr]) -> dict[str, str]:

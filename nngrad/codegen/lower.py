@@ -342,6 +342,8 @@ class Graph:
             small_below.insert(0, self.number(1 / constant))
         elif constant != 1:
             small_above.insert(0, self.number(constant))
+        if negative and late != 1:
+            negative, late = False, -late
         small_above, small_below = self._divided_by_repeated(small_above, small_below)
         result = self._full_product(above[2], below[2], early)
         result = self._scaled(result, self._multiplied(small_above), self._multiplied(small_below), negative)

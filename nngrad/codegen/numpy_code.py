@@ -7,6 +7,7 @@ rows are small, so they are written as ordinary infix expressions. Masks are wri
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from nngrad.codegen.infix import INFIX, LONGEST_EXPRESSION, NAMES, Writer, blocks_of, uses_of
@@ -132,7 +133,7 @@ class NumpyWriter(Writer):
     def _statement(self, position: int, indent: str) -> None:
         node = self.graph.nodes[position]
         self.here = self.position[position]
-        buffer = self._buffer(position) if self.is_statement(node) else self._amended(node)
+        buffer = self._buffer(position) if self._may_fill(node) else self._amended(node)
         expression = self.expression(position, buffer)
         name = self._name(position, buffer)
         self.lines.append(f"{indent}{name} = {expression}")
@@ -149,8 +150,9 @@ class NumpyWriter(Writer):
             out = self.variables[buffer] if buffer is not None else self.places.get(position, "...")
             return f"{self._called(node)}({', '.join(self.text(arg) for arg in node.args)}, out={out})"
         source = self.source(position)[0]
-        if position in self.places and self.takes_out(node) and not is_amendment(node):
-            return f"{source[:-1]}, out={self.places[position]})"
+        place = self.places.get(position) if buffer is None else self.variables[buffer]
+        if place and self.takes_out(node) and not is_amendment(node):
+            return f"{source[:-1]}, out={place})"
         return source
 
     def _called(self, node: Node) -> str:
@@ -187,7 +189,7 @@ class NumpyWriter(Writer):
         if position in self.places:
             return None
         node = self.graph.nodes[position]
-        dying = [arg for arg in node.args if self._is_dying(arg)]
+        dying = [arg for arg in self._replaceable(node) if self._is_dying(arg)]
         if self.becomes.get(position) in dying:
             return self.becomes[position]
         for candidate in (*dying, *self.free):
@@ -198,6 +200,25 @@ class NumpyWriter(Writer):
                 return candidate
         return None
 
+    def _may_fill(self, node: Node) -> bool:
+        """Whether a node's result can go into any array of its shape."""
+        return self.is_statement(node) or (node.is_full and node.op == "where" and not self._is_of_numbers(node))
+
+    def _is_of_numbers(self, node: Node) -> bool:
+        """Whether a node is a choice among numbers, whose dtype is not that of the arrays here."""
+        return node.op == "where" and all(self.graph.nodes[one].is_scalar for one in node.args[1:])
+
+    def _replaceable(self, node: Node) -> Iterable[int]:
+        """The operands whose arrays a result can be written into. A choice between two arrays is made in several steps
+        that read them, one between an array and 0 in a single one.
+        """
+        if node.op != "where":
+            return node.args
+        condition, *choices = node.args
+        if any(self.graph.nodes[one].detail == "0" for one in choices):
+            return choices
+        return sorted(self._operands(condition) - set(choices)) if self.is_inline(condition) else ()
+
     def _owns(self, position: int) -> bool:
         """Whether the array of a variable was made in this kernel and is nobody else's."""
         node = self.graph.nodes[position]
@@ -205,6 +226,7 @@ class NumpyWriter(Writer):
             position in self.variables
             and node.is_full
             and not node.is_bool
+            and not self._is_of_numbers(node)
             and node.op not in ("argument", "broadcast", "scaled")
             and node.detail != "runtime.clamped"  # which may be its argument
         )

@@ -1,4 +1,4 @@
-"""Stage 5c: shorter forms for inputs of ordinary size.
+"""Stage 5e: shorter forms for inputs of ordinary size.
 
 What keeps a form accurate from the smallest float to the largest costs more than the form itself: |x|, sign splits,
 clamps, tails. Where every input is within a limit of a few dozen, none of it is needed. There an elementwise formula of
@@ -7,24 +7,25 @@ polynomials in `e`, or their reciprocals `r`, by which to multiply is faster, an
 
 Worked example, silu: e = exp(x), d = e + 1; y = x*e/d, and its slope is e*(1 + x/d)/d.
 
+Nor are masked choices needed where arithmetic makes them (`piecewise`), if need be for the parameters' defaults only.
+
 A form counts as accurate by the same simulated rounding as all others, over the points within the limit.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cached_property, reduce
+from functools import cached_property
 from math import inf
 
 import sympy
 
-from nngrad.codegen import exponentials, words
+from nngrad.codegen import exponentials, piecewise, words
 from nngrad.codegen.cost import apart_and_together, graph_cost, kept_cost
-from nngrad.codegen.forms import shapes
 from nngrad.codegen.lower import Graph
+from nngrad.codegen.parts import Algebra, bases_of, with_shared_products
 from nngrad.codegen.rounding import ACCURATE, Error, Judge, Profile, Truth, ordinary_points
 from nngrad.codegen.symbols import Decayed, NearZero, Parameter, Subgradient, Value, Where
 from nngrad.codegen.trace import Formula
@@ -38,7 +39,6 @@ SIMILAR = 1.15  # a larger limit is worth so much
 CHECK_COST = 1.5  # finding out whether an input is within a limit
 MOST_JUDGED, FEW = 12, 4  # forms of one expression that are judged, and weighed against those of the others
 MOST_EXPONENTIALS = 2
-LARGEST_EXPRESSION = 250  # operations of a derivative that is still brought to parts
 
 GUARDED = (words.sigmoid.build, words.sigmoid_slope.build, words.softplus.build, words.abs.build, Where, NearZero)
 
@@ -47,15 +47,15 @@ GUARDED = (words.sigmoid.build, words.sigmoid_slope.build, words.softplus.build,
 class Ordinary:
     """Forms for inputs of at most `limit` in size: of the value, and of its slope by each input.
 
-    `parts` are what the forms are made of besides the inputs, in order; the slopes may use the output. `at_most_one`
-    names the parameters that must be at most 1 in size too.
+    `parts` are what the forms are made of besides the inputs, in order; the slopes may use the output. `conditions`
+    say, in Python, what must be true of the parameters.
     """
 
     limit: int
     parts: dict[Value, sympy.Expr]
     value: sympy.Expr
     slopes: dict[Value, sympy.Expr]
-    at_most_one: tuple[str, ...] = ()
+    conditions: tuple[str, ...] = ()
 
     def built(self, graph: Graph, output: Value) -> list[int]:
         """The nodes of the value and of the slopes."""
@@ -78,6 +78,7 @@ class Ordinariness:
     """The search for the ordinary forms of one formula: of its value, and of its slopes by the `sources`.
 
     `wholes` are these in terms of the inputs, `full` the forms for all inputs, and `plain` lists more forms of each.
+    `given` are numbers that stand for parameters in what is found.
     """
 
     judge: Judge
@@ -85,6 +86,7 @@ class Ordinariness:
     full: list[sympy.Expr]
     plain: list[list[sympy.Expr]]
     sources: tuple[Value, ...]
+    given: dict[Parameter, sympy.Expr] = field(default_factory=dict)
     judged: dict = field(default_factory=dict)
     ranks: dict = field(default_factory=dict)
 
@@ -111,7 +113,7 @@ class Ordinariness:
 
     def found(self) -> Ordinary | None:
         """The forms of the largest limit within which they are about as cheap as within any."""
-        if any(expr.has(Where, Subgradient, NearZero) for expr in self.wholes):
+        if any(expr.has(Subgradient, NearZero) for expr in self.wholes):
             return None
         pools = list(self._pools())
         for level in LEVELS:
@@ -133,17 +135,25 @@ class Ordinariness:
 
         tanh is a fraction of exponentials too, but none that is accurate near zero.
         """
-        plain = [dict.fromkeys(map(unguarded, forms)) for forms in self.plain]
-        plain = [[form for form in forms if not form.has(*GUARDED)] for forms in plain]
-        exprs = [_with_logarithms(expr) for expr in self.wholes]
+        wholes = [self._simpler(expr) for expr in self.wholes]
+        makes_choices = any(expr.has(Where) for expr in wholes)
+        if makes_choices and wholes == self.wholes:
+            return
+        guards = [one for one in GUARDED if one != Where or not makes_choices]
+        plain = [dict.fromkeys(unguarded(self._simpler(form)) for form in forms) for forms in self.plain]
+        plain = [[form for form in forms if not form.has(*guards)] for forms in plain]
+        if makes_choices:
+            yield _Pool({}, plain[0], plain[1:])
+            return
+        exprs = [_with_logarithms(expr) for expr in wholes]
         kept = [(), (words.tanh.build,)] if any(expr.has(words.tanh.build) for expr in exprs) else [()]
         for but in kept:
             written = [exponentials.in_exponentials(expr, but) for expr in exprs]
-            bases = _bases(written)
+            bases = bases_of(written)
             if not 0 < len(bases) <= MOST_EXPONENTIALS or not all(map(self._is_bounded, bases)):
                 continue
             for *signs, divides in itertools.product(*[(1, -1)] * len(bases), (True, False)):
-                algebra = _Algebra(self.formula, dict(zip(bases, signs, strict=True)), bases, divides)
+                algebra = Algebra(self.formula, dict(zip(bases, signs, strict=True)), bases, divides)
                 try:
                     value, *slopes = map(algebra.collected, written)
                 except sympy.PolynomialError:
@@ -151,6 +161,10 @@ class Ordinariness:
                 made = [[value], *(self._with_output(slope, value) for slope in slopes)]
                 forms = [[*algebra.forms(own), *rest] for own, rest in zip(made, plain, strict=True)]
                 yield _Pool(algebra.parts, forms[0], forms[1:])
+
+    def _simpler(self, expr):
+        """The expression with the numbers that are given, and with few choices."""
+        return piecewise.by_limits(piecewise.arithmetic(expr.xreplace(self.given)))
 
     def _is_bounded(self, exponent) -> bool:
         """Whether the exponent is nowhere larger than where it is judged, for parameters of at most 1 in size."""
@@ -189,14 +203,32 @@ class Ordinariness:
             definitions = pool.parts | {output: value}
             slopes = [self._few(level, limit, place, definitions, forms) for place, forms in enumerate(pool.slopes, 1)]
             for forms in itertools.product(*slopes):
-                used = _used(pool.parts, (value, *forms))
-                params = sorted({param.name for expr in used.values() for param in expr.atoms(Parameter)})
-                made = Ordinary(limit, used, value, dict(zip(self.sources, forms, strict=True)), tuple(params))
-                graph = self._graph({})
-                errors = [self._error(limit, 0, pool.parts, value)]
-                errors += [self._error(limit, place, definitions, form) for place, form in enumerate(forms, 1)]
-                worst = max(error.beyond if level == inf else error.ulp for error in errors)
-                yield round(graph_cost(graph, made.built(graph, output)), 6), round(worst, 2), made
+                made = self._weighed(level, limit, pool.parts, value, forms)
+                yield made
+                parts, (whole, *others) = with_shared_products(pool.parts, [value, *forms], output)
+                if parts != pool.parts and self._are_accurate(level, limit, parts, whole, others):
+                    shared = self._weighed(level, limit, parts, whole, others)
+                    yield from [shared] if shared[0] < made[0] else []
+
+    def _are_accurate(self, level: float, limit: int, parts, value, slopes) -> bool:
+        """Whether all forms are, made of these parts."""
+        known = parts | {self.formula.output: value}
+        judged = (self._is_accurate(level, limit, place, known, form) for place, form in enumerate(slopes, 1))
+        return self._is_accurate(level, limit, 0, parts, value) and all(judged)
+
+    def _weighed(self, level: float, limit: int, parts, value, slopes) -> tuple[float, float, Ordinary]:
+        """Forms of everything, their cost, and their worst error."""
+        output = self.formula.output
+        used = _used(parts, (value, *slopes))
+        params = sorted({param.name for expr in used.values() for param in expr.atoms(Parameter)})
+        conditions = [f"{param} == {_literal(number)}" for param, number in self.given.items()]
+        conditions += [f"-1 <= {name} <= 1" for name in params]
+        made = Ordinary(limit, used, value, dict(zip(self.sources, slopes, strict=True)), tuple(conditions))
+        graph = self._graph({})
+        errors = [self._error(limit, 0, parts, value)]
+        errors += [self._error(limit, place, parts | {output: value}, form) for place, form in enumerate(slopes, 1)]
+        worst = max(error.beyond if level == inf else error.ulp for error in errors)
+        return round(graph_cost(graph, made.built(graph, output)), 6), round(worst, 2), made
 
     def _few(self, level: float, limit: int, place: int, definitions, forms) -> list[sympy.Expr]:
         """The few cheapest of the forms that are accurate within the limit."""
@@ -230,9 +262,8 @@ class Ordinariness:
         return self.judged[key].within(limit)
 
 
-def part_of(name: str, expr) -> Value:
-    """The value that stands for an expression."""
-    return Value(name, positive=True) if isinstance(expr, sympy.exp) else Value(name)
+def _literal(number) -> str:
+    return str(number if number.is_Integer else float(number))
 
 
 def _used(parts: dict[Value, sympy.Expr], forms) -> dict[Value, sympy.Expr]:
@@ -269,143 +300,7 @@ def _with_logarithms(expr):
     )
 
 
-def nested(expr):
-    """A sum of products by Horner's rule in several symbols: the one that most terms share is taken out first."""
-    terms = sympy.Add.make_args(sympy.expand(expr))
-    shared = Counter(symbol for term in terms for symbol in _factors(term))
-    symbol, count = min(shared.items(), key=lambda item: (-item[1], str(item[0])), default=(None, 0))
-    if count < 2:
-        return sympy.Add(*terms)
-    with_it = [term for term in terms if symbol in _factors(term)]
-    rest = [term for term in terms if term not in with_it]
-    return symbol * nested(sympy.Add(*(term / symbol for term in with_it))) + nested(sympy.Add(*rest))
-
-
-def _factors(term) -> list[sympy.Symbol]:
-    """The symbols that a product can be divided by."""
-    powers = (factor.as_base_exp() for factor in sympy.Mul.make_args(term))
-    return [base for base, power in powers if base.is_Symbol and power.is_Integer and power > 0]
-
-
 def _denominators(expr) -> set:
     """What the terms of a sum are divided by, but for numbers."""
     powers = [factor.as_base_exp() for term in sympy.Add.make_args(expr) for factor in sympy.Mul.make_args(term)]
     return {base for base, power in powers if not base.is_number and not power.is_nonnegative}
-
-
-# --- polynomials in exponentials --------------------------------------------------------------------------------------
-
-
-def _bases(exprs) -> dict[sympy.Expr, sympy.Rational]:
-    """What the exponents in the expressions are multiples of, and their largest common unit of it."""
-    multiples: dict[sympy.Expr, list] = {}
-    for exponent in sorted({atom.args[0] for expr in exprs for atom in expr.atoms(sympy.exp)}, key=str):
-        multiple, base = exponentials.split(exponent)
-        multiples.setdefault(base, []).append(multiple)
-    return {base: abs(reduce(sympy.gcd, own)) for base, own in multiples.items()}
-
-
-class _Algebra:
-    """Expressions as sums of products of inputs, exponentials, and denominators or reciprocals of polynomials in them.
-
-    All of these are values of their own, so that SymPy leaves their products alone.
-    """
-
-    def __init__(self, formula: Formula, signs: dict, units: dict, divides: bool):
-        self.taken = {value.name for stage in formula.stages for value in stage.expr.free_symbols | {stage.value}}
-        self.divides = divides
-        self.parts: dict[Value, sympy.Expr] = {}
-        self.bases: dict[sympy.Expr, tuple[Value, sympy.Rational]] = {}
-        self.opaque: dict[sympy.Basic, sympy.Dummy] = {}
-        for base, sign in signs.items():
-            exponent = sign * units[base] * base
-            has_power = any(part.is_Pow for part in sympy.Mul.make_args(exponent))
-            inside = self._part("u", exponent) if has_power else exponent  # exp(c x**2) would be kept exact far out
-            self.bases[base] = self._part("e", sympy.exp(inside)), sign * units[base]
-
-    @property
-    def exponentials(self) -> list[Value]:
-        return [value for value, _ in self.bases.values()]
-
-    def _part(self, name: str, expr) -> Value:
-        """The part that stands for an expression."""
-        known = next((part for part, one in self.parts.items() if one == expr), None)
-        if known is not None:
-            return known
-        names = (name, *(f"{name}{number}" for number in range(2, 99)))
-        name = next(one for one in names if one not in self.taken)
-        self.taken.add(name)
-        part = part_of(name, expr)
-        self.parts[part] = expr
-        return part
-
-    def collected(self, expr):
-        """The expression as a sum of products: for each product of inputs and functions, a fraction of exponentials.
-
-        Raises:
-            sympy.PolynomialError: it is no such sum.
-        """
-        if sympy.count_ops(expr) > LARGEST_EXPRESSION:
-            raise sympy.PolynomialError
-        top, bottom = sympy.fraction(sympy.cancel(sympy.together(self._flat(expr))))
-        others = sorted((top.free_symbols | bottom.free_symbols) - set(self.exponentials), key=str)
-        if not others:
-            return self._fraction(top / bottom)
-        content, bottom = bottom.as_independent(*self.exponentials, as_Add=False)
-        if bottom.free_symbols & set(others):
-            raise sympy.PolynomialError
-        terms = sympy.Poly(top, *others).terms()
-        made = (
-            sympy.Mul(*(one**power for one, power in zip(others, powers, strict=True)))
-            * self._fraction(factor / bottom)
-            for powers, factor in terms
-        )
-        return sympy.Add(*(term / content for term in made))
-
-    def _flat(self, expr):
-        """The expression with exponentials as powers of a few values, and other functions as symbols."""
-        if isinstance(expr, sympy.exp):
-            multiple, base = exponentials.split(expr.args[0])
-            value, unit = self.bases[base]
-            return value ** (multiple / unit)
-        if expr.is_Add or expr.is_Mul or (expr.is_Pow and expr.exp.is_Integer):
-            return expr.func(*map(self._flat, expr.args))
-        if expr.is_Symbol or expr.is_Rational:
-            return expr
-        if isinstance(expr, words.log1p.build | sympy.log) and expr.has(sympy.exp):
-            inside = self._flat(expr.args[0]) - (0 if isinstance(expr, words.log1p.build) else 1)
-            return self._part("ln", words.log1p(self._horner(sympy.Poly(inside, *self.exponentials))))
-        if expr.has(sympy.exp):
-            raise sympy.PolynomialError
-        return self.opaque.setdefault(expr, sympy.Dummy(f"f{len(self.opaque)}", real=True))
-
-    def _fraction(self, ratio):
-        """A fraction of polynomials in exponentials as a product of their factors and of reciprocals."""
-        top, bottom = sympy.fraction(sympy.cancel(ratio))
-        product = sympy.S.One
-        for poly, sign in ((top, 1), (bottom, -1)):
-            number, factors = sympy.factor_list(poly, *self.exponentials)
-            product *= number**sign
-            for factor, power in factors:
-                written = self._horner(sympy.Poly(factor, *self.exponentials))
-                if sign == -1:
-                    written = 1 / self._part("d", written) if self.divides else self._part("r", 1 / written)
-                product *= written**power
-        return product
-
-    def _horner(self, poly: sympy.Poly):
-        """A polynomial of one exponential by Horner's rule."""
-        if len(poly.gens) > 1 and len(used := [gen for gen in poly.gens if poly.degree(gen) > 0]) <= 1:
-            poly = sympy.Poly(poly.as_expr(), *(used or poly.gens[:1]))
-        if len(poly.gens) > 1:
-            return poly.as_expr()
-        total = sympy.S.Zero
-        for coefficient in poly.all_coeffs():
-            total = total * poly.gen + coefficient
-        return total
-
-    def forms(self, exprs) -> list[sympy.Expr]:
-        """The shapes of equal expressions, with the functions that symbols stood for."""
-        functions = {symbol: expr for expr, symbol in self.opaque.items()}
-        made = [shape.xreplace(functions) for expr in exprs for shape in shapes(expr)]
-        return [*made, *(nested(expr.xreplace(functions)) for expr in exprs)]

@@ -22,11 +22,11 @@ from nngrad.codegen.derive import Derivatives
 from nngrad.codegen.emit import Package
 from nngrad.codegen.language import Declaration
 from nngrad.codegen.mistakes import Place, check_module, instead, located, place_of_definition, raised_at
+from nngrad.codegen.rounding import UNKNOWN_PARAMETER
 from nngrad.codegen.selection import Chosen, Tried, choose_forms
 from nngrad.codegen.symbols import Indexed, SpecError
 from nngrad.codegen.trace import Op, place, trace
 
-UNKNOWN_PARAMETER = 1.25
 BUDGET = 300.0  # seconds for one op; the slowest formulas of our own tests take 20
 
 

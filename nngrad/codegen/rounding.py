@@ -47,6 +47,7 @@ INEXACT = {"np.exp", "np.exp2", "np.expm1", "np.log", "np.log1p", "np.tanh", "np
 UP_AND_DOWN = np.array([1, -1, -1, 1, -1])  # of a period that no grid of points has
 REACHES = (1.0, 2.0, ACCURATE)
 KEPT = 64  # columns of a word's values
+UNKNOWN_PARAMETER = 1.25  # what is tried for a parameter without a default
 _COMPARE = {
     ">": np.greater, ">=": np.greater_equal, "<": np.less, "<=": np.less_equal, "==": np.equal, "!=": np.not_equal
 }  # fmt: skip
@@ -188,6 +189,15 @@ class Judge:
         columns = dict(zip(formula.inputs, columns, strict=True))
         masks = _masks(formula)
         self.inputs = {value.name: one > 0 if value in masks else one for value, one in columns.items()}
+
+    @cached_property
+    def defaults(self) -> dict[Parameter, sympy.Expr]:
+        """The numbers that the parameters of the formula are by default; nothing if one of them has no default."""
+        params = {param for stage in self.formula.stages for param in stage.expr.atoms(Parameter)}
+        numbers = {param: self.params[param.name] for param in sorted(params, key=str)}
+        if UNKNOWN_PARAMETER in numbers.values():
+            return {}
+        return {param: sympy.nsimplify(str(number), rational=True) for param, number in numbers.items()}
 
     def value(self) -> Truth:
         """The exact values."""

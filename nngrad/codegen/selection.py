@@ -64,9 +64,16 @@ class Chosen:
 
 def slopes_of(vjp: dict[Value, sympy.Expr], cotangent: Value) -> dict[Value, sympy.Expr]:
     """What the cotangent is multiplied by for each input; nothing if that is not all there is to one of them."""
-    if not all(cotangent in sympy.Mul.make_args(form) for form in vjp.values()):
+    if not all(_is_multiple(form, cotangent) for form in vjp.values()):
         return {}
     return {value: form.xreplace({cotangent: sympy.S.One}) for value, form in vjp.items()}
+
+
+def _is_multiple(form, cotangent: Value) -> bool:
+    """Whether a form is the cotangent times something. A branch that drops it is not 0 times it, for it may be inf."""
+    if isinstance(form, Where):
+        return all(_is_multiple(branch, cotangent) for branch in form.args[1:])
+    return cotangent in sympy.Mul.make_args(form)
 
 
 def choose_forms(
@@ -148,14 +155,14 @@ class _Selection:
             return inlined(form.xreplace({cotangent: sympy.S.One}), stages)
 
         plain = {of: [whole(one.form) for one in self.tried if one.of == of] for of in {one.of for one in self.tried}}
-        search = Ordinariness(
-            self.judge,
-            [whole(output), *map(whole, self.raw.vjp.values())],
-            [value, *slopes.values()],
-            [plain["y"], *(plain[f"d{source.name}"] for source in slopes)],
-            tuple(slopes),
-        )
-        return search.found()
+        wholes = [whole(output), *map(whole, self.raw.vjp.values())]
+        lists = [plain["y"], *(plain[f"d{source.name}"] for source in slopes)]
+        defaults = self.judge.defaults if any(expr.has(Where) for expr in wholes) else {}
+        for given in ({}, defaults) if defaults else ({},):
+            search = Ordinariness(self.judge, wholes, [value, *slopes.values()], lists, tuple(slopes), given)
+            if ordinary := search.found():
+                return ordinary
+        return None
 
     def _keep_smooth_form_in_range(self, source: Value, cotangent: Value, truth: Truth) -> None:
         """A smooth form that overflows where the derivative has settled gets its input kept in range."""

@@ -1,0 +1,206 @@
+"""Stage 5d: expressions as sums of products of few parts.
+
+The parts stand for exponentials, for polynomials in these by which to divide, and for what several products share. They
+are values of their own, so that SymPy leaves their products alone.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from functools import reduce
+
+import sympy
+
+from nngrad.codegen import exponentials, words
+from nngrad.codegen.forms import shapes
+from nngrad.codegen.symbols import Value
+from nngrad.codegen.trace import Formula
+
+LARGEST_EXPRESSION = 250  # operations of a derivative that is still brought to parts
+
+
+def part_of(name: str, expr) -> Value:
+    """The value that stands for an expression."""
+    return Value(name, positive=True) if isinstance(expr, sympy.exp) else Value(name)
+
+
+def nested(expr):
+    """A sum of products by Horner's rule in several symbols: the one that most terms share is taken out first."""
+    terms = sympy.Add.make_args(sympy.expand(expr))
+    shared = Counter(symbol for term in terms for symbol in _factors(term))
+    symbol, count = min(shared.items(), key=lambda item: (-item[1], str(item[0])), default=(None, 0))
+    if count < 2:
+        return sympy.Add(*terms)
+    with_it = [term for term in terms if symbol in _factors(term)]
+    rest = [term for term in terms if term not in with_it]
+    return symbol * nested(sympy.Add(*(term / symbol for term in with_it))) + nested(sympy.Add(*rest))
+
+
+def _factors(term) -> list[sympy.Symbol]:
+    """The symbols that a product can be divided by."""
+    powers = (factor.as_base_exp() for factor in sympy.Mul.make_args(term))
+    return [base for base, power in powers if base.is_Symbol and power.is_Integer and power > 0]
+
+
+# --- what products share ----------------------------------------------------------------------------------------------
+
+
+def with_shared_products(parts: dict[Value, sympy.Expr], forms: list, output: Value) -> tuple[dict, list]:
+    """The forms, where what several of their products share is a part of its own, and the parts."""
+    taken = {symbol.name for form in (*parts.values(), *forms) for symbol in form.free_symbols} | {output.name}
+    names = (name for name in ("p", *(f"p{number}" for number in range(2, 99))) if name not in taken)
+    parts = dict(parts)
+    while (product := _largest_shared(forms, output)) is not None:
+        part = Value(next(names))
+        parts[part] = product
+        forms = [_in_terms_of(form, part, product) for form in forms]
+    return parts, forms
+
+
+def _in_terms_of(form, part: Value, product):
+    """The form with a part in place of a product that its products contain."""
+    return form.replace(lambda one: one.is_Mul and _common(product, one) == product, lambda one: one / product * part)
+
+
+def _largest_shared(forms, output: Value):
+    """What two products in the forms share, of at least two factors but for numbers; the one with most of them."""
+    products = {part for form in forms for part in sympy.preorder_traversal(form) if part.is_Mul}
+    shared = {_common(*pair) for pair in itertools.combinations(sorted(products, key=str), 2)}
+    sizes = {one: sum(abs(power) for _, power in _powers(one)) for one in shared if not one.has(output)}
+    return min((one for one, size in sizes.items() if size > 1), key=lambda one: (-sizes[one], str(one)), default=None)
+
+
+def _powers(product) -> list[tuple]:
+    """The factors of a product that are no numbers, with their powers, as far as these are whole numbers."""
+    powers = (factor.as_base_exp() for factor in sympy.Mul.make_args(product) if not factor.is_number)
+    return [(base, int(power)) if power.is_Integer else (base**power, 1) for base, power in powers]
+
+
+def _common(first, second):
+    """What two products share, their number too if it is the same."""
+    others = dict(_powers(second))
+    common = sympy.S.One
+    for base, power in _powers(first):
+        if others.get(base, 0) * power > 0:
+            common *= base ** (min(power, others[base], key=abs))
+    numbers = {sympy.Mul(*(one for one in product.args if one.is_number)) for product in (first, second)}
+    return common * numbers.pop() if len(numbers) == 1 else common
+
+
+# --- polynomials in exponentials --------------------------------------------------------------------------------------
+
+
+def bases_of(exprs) -> dict[sympy.Expr, sympy.Rational]:
+    """What the exponents in the expressions are multiples of, and their largest common unit of it."""
+    multiples: dict[sympy.Expr, list] = {}
+    for exponent in sorted({atom.args[0] for expr in exprs for atom in expr.atoms(sympy.exp)}, key=str):
+        multiple, base = exponentials.split(exponent)
+        multiples.setdefault(base, []).append(multiple)
+    return {base: abs(reduce(sympy.gcd, own)) for base, own in multiples.items()}
+
+
+class Algebra:
+    """Expressions as sums of products of inputs, exponentials, and denominators or reciprocals of polynomials in them.
+
+    All of these are values of their own, so that SymPy leaves their products alone.
+    """
+
+    def __init__(self, formula: Formula, signs: dict, units: dict, divides: bool):
+        self.taken = {value.name for stage in formula.stages for value in stage.expr.free_symbols | {stage.value}}
+        self.divides = divides
+        self.parts: dict[Value, sympy.Expr] = {}
+        self.bases: dict[sympy.Expr, tuple[Value, sympy.Rational]] = {}
+        self.opaque: dict[sympy.Basic, sympy.Dummy] = {}
+        for base, sign in signs.items():
+            exponent = sign * units[base] * base
+            has_power = any(part.is_Pow for part in sympy.Mul.make_args(exponent))
+            inside = self._part("u", exponent) if has_power else exponent  # exp(c x**2) would be kept exact far out
+            self.bases[base] = self._part("e", sympy.exp(inside)), sign * units[base]
+
+    @property
+    def exponentials(self) -> list[Value]:
+        return [value for value, _ in self.bases.values()]
+
+    def _part(self, name: str, expr) -> Value:
+        """The part that stands for an expression."""
+        known = next((part for part, one in self.parts.items() if one == expr), None)
+        if known is not None:
+            return known
+        names = (name, *(f"{name}{number}" for number in range(2, 99)))
+        name = next(one for one in names if one not in self.taken)
+        self.taken.add(name)
+        part = part_of(name, expr)
+        self.parts[part] = expr
+        return part
+
+    def collected(self, expr):
+        """The expression as a sum of products: for each product of inputs and functions, a fraction of exponentials.
+
+        Raises:
+            sympy.PolynomialError: it is no such sum.
+        """
+        if sympy.count_ops(expr) > LARGEST_EXPRESSION:
+            raise sympy.PolynomialError
+        top, bottom = sympy.fraction(sympy.cancel(sympy.together(self._flat(expr))))
+        others = sorted((top.free_symbols | bottom.free_symbols) - set(self.exponentials), key=str)
+        if not others:
+            return self._fraction(top / bottom)
+        content, bottom = bottom.as_independent(*self.exponentials, as_Add=False)
+        if bottom.free_symbols & set(others):
+            raise sympy.PolynomialError
+        terms = sympy.Poly(top, *others).terms()
+        made = (
+            sympy.Mul(*(one**power for one, power in zip(others, powers, strict=True)))
+            * self._fraction(factor / bottom)
+            for powers, factor in terms
+        )
+        return sympy.Add(*(term / content for term in made))
+
+    def _flat(self, expr):
+        """The expression with exponentials as powers of a few values, and other functions as symbols."""
+        if isinstance(expr, sympy.exp):
+            multiple, base = exponentials.split(expr.args[0])
+            value, unit = self.bases[base]
+            return value ** (multiple / unit)
+        if expr.is_Add or expr.is_Mul or (expr.is_Pow and expr.exp.is_Integer):
+            return expr.func(*map(self._flat, expr.args))
+        if expr.is_Symbol or expr.is_Rational:
+            return expr
+        if isinstance(expr, words.log1p.build | sympy.log) and expr.has(sympy.exp):
+            inside = self._flat(expr.args[0]) - (0 if isinstance(expr, words.log1p.build) else 1)
+            return self._part("ln", words.log1p(self._horner(sympy.Poly(inside, *self.exponentials))))
+        if expr.has(sympy.exp):
+            raise sympy.PolynomialError
+        return self.opaque.setdefault(expr, sympy.Dummy(f"f{len(self.opaque)}", real=True))
+
+    def _fraction(self, ratio):
+        """A fraction of polynomials in exponentials as a product of their factors and of reciprocals."""
+        top, bottom = sympy.fraction(sympy.cancel(ratio))
+        product = sympy.S.One
+        for poly, sign in ((top, 1), (bottom, -1)):
+            number, factors = sympy.factor_list(poly, *self.exponentials)
+            product *= number**sign
+            for factor, power in factors:
+                written = self._horner(sympy.Poly(factor, *self.exponentials))
+                if sign == -1:
+                    written = 1 / self._part("d", written) if self.divides else self._part("r", 1 / written)
+                product *= written**power
+        return product
+
+    def _horner(self, poly: sympy.Poly):
+        """A polynomial of one exponential by Horner's rule."""
+        if len(poly.gens) > 1 and len(used := [gen for gen in poly.gens if poly.degree(gen) > 0]) <= 1:
+            poly = sympy.Poly(poly.as_expr(), *(used or poly.gens[:1]))
+        if len(poly.gens) > 1:
+            return poly.as_expr()
+        total = sympy.S.Zero
+        for coefficient in poly.all_coeffs():
+            total = total * poly.gen + coefficient
+        return total
+
+    def forms(self, exprs) -> list[sympy.Expr]:
+        """The shapes of equal expressions, with the functions that symbols stood for."""
+        functions = {symbol: expr for expr, symbol in self.opaque.items()}
+        made = [shape.xreplace(functions) for expr in exprs for shape in shapes(expr)]
+        return [*made, *(nested(expr.xreplace(functions)) for expr in exprs)]

@@ -1,0 +1,160 @@
+"""Stage 5c: choices made by arithmetic, for inputs that are finite numbers.
+
+A masked choice costs four times as much as a sum. Where both branches meet at the edge, none is needed: for f(0) = g(0)
+= 0, where(x > 0, f(x), g(x)) is f(max(x, 0)) + g(min(x, 0)), of which one term is 0. And a guard is not needed where
+limits of other parts do what it does.
+
+Worked example, elu: where(x > 0, x, expm1(x)) is max(x, 0) + expm1(min(x, 0)), and its slope is exp(min(x, 0)).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import sympy
+from sympy.core.relational import Relational
+from sympy.logic.boolalg import And
+
+from nngrad.codegen import exponentials, words
+from nngrad.codegen.symbols import Value, Where
+
+ABOVE, BELOW = (sympy.Gt, sympy.Ge), (sympy.Lt, sympy.Le)
+EXTREMA = (words.maximum.build, words.minimum.build)
+
+
+@dataclass(frozen=True)
+class Interval:
+    """The numbers that one input can be, edges included."""
+
+    value: Value
+    low: sympy.Expr = -sympy.oo
+    high: sympy.Expr = sympy.oo
+
+    def bounds(self, expr) -> tuple[sympy.Expr, sympy.Expr] | None:
+        """The least and the largest that a linear function of the input can be; None for other expressions."""
+        slope = expr.diff(self.value)
+        if not slope.is_number or slope == 0 or expr.free_symbols != {self.value}:
+            return None
+        ends = [expr.subs(self.value, end) for end in (self.low, self.high)]
+        return (ends[0], ends[1]) if slope > 0 else (ends[1], ends[0])
+
+
+def arithmetic(expr):
+    """The expression with as few choices as rules allow."""
+    if not isinstance(expr, sympy.Expr) or expr.is_Atom:
+        return expr
+    expr = expr.func(*map(arithmetic, expr.args))
+    if isinstance(expr, Where):
+        return _without_choice(expr)
+    return _without_guards(expr) if expr.is_Mul else expr
+
+
+def by_limits(expr):
+    """The expression with `low <= u <= high` asked by comparing u with its limited value, where it has that."""
+
+    def one_comparison(condition):
+        for u, low, high in _ranges(condition):
+            limited = words.clip(u, low, high)
+            if expr.has(limited):
+                return sympy.Eq(limited, u, evaluate=False)
+        return condition
+
+    return expr.replace(
+        lambda part: isinstance(part, Where), lambda part: Where(one_comparison(part.args[0]), *part.args[1:])
+    )
+
+
+def _without_choice(choice):
+    """A Where, unless its branches are one, or meet where the condition changes."""
+    condition, a, b = choice.args
+    inside = interval_of(condition)
+    if inside is None:
+        return choice
+    a = _within(a, inside)
+    outside = interval_of(sympy.Not(condition))
+    if outside is None:
+        return b if _within(b, inside) == a else Where(condition, a, b)
+    b = _within(b, outside)
+    if _within(b, inside) == a:
+        return b
+    if _within(a, outside) == b:
+        return a
+    (x, edge), upper = _edge(inside), inside.high == sympy.oo
+    at_edge = (exponentials.in_exponentials(_within(branch, Interval(x, edge, edge))) for branch in (a, b))
+    ends = [sympy.expand(branch.subs(x, edge)) for branch in at_edge]
+    if ends[0] != ends[1]:
+        return Where(condition, a, b)
+    above, below = (a, b) if upper else (b, a)
+    parts = [
+        branch.xreplace({x: limit(x, edge)})
+        for branch, limit in ((above, words.maximum), (below, words.minimum))
+        if branch.has(x)
+    ]
+    return sympy.Add(*parts, -ends[0] * (len(parts) - 1))
+
+
+def _without_guards(product):
+    """A product without the limit of an input beyond which another factor is 0 anyway."""
+    for factor in product.args:
+        if isinstance(factor, EXTREMA) and isinstance(factor.args[0], Value) and factor.args[1].is_number:
+            x, edge = factor.args
+            beyond = Interval(x, high=edge) if isinstance(factor, words.maximum.build) else Interval(x, low=edge)
+            if _within(product / factor, beyond) == 0:
+                return product / factor * x
+    return product
+
+
+def _within(expr, interval: Interval):
+    """The expression where an input is within an interval: limits that hold there, or that are reached, are not
+    needed.
+    """
+    if not isinstance(expr, sympy.Expr) or not expr.has(interval.value):
+        return expr
+    expr = expr.func(*(_within(arg, interval) for arg in expr.args)) if expr.args else expr
+    if not isinstance(expr, (*EXTREMA, words.clip.build)) or not all(arg.is_number for arg in expr.args[1:]):
+        return expr
+    bounds = interval.bounds(expr.args[0])
+    if bounds is None:
+        return expr
+    low = expr.args[1] if not isinstance(expr, words.minimum.build) else -sympy.oo
+    high = expr.args[-1] if not isinstance(expr, words.maximum.build) else sympy.oo
+    if bounds[1] <= low:
+        return low
+    if bounds[0] >= high:
+        return high
+    return expr.args[0] if low <= bounds[0] and bounds[1] <= high else expr
+
+
+def interval_of(condition) -> Interval | None:
+    """The interval in which one input fulfils a condition; None if that is not what it asks."""
+    intervals = [_half_line(part) for part in And.make_args(condition)]
+    if None in intervals or len({one.value for one in intervals}) > 1:
+        return None
+    low, high = max(one.low for one in intervals), min(one.high for one in intervals)
+    return Interval(intervals[0].value, low, high)
+
+
+def _half_line(relation) -> Interval | None:
+    if not isinstance(relation, (*ABOVE, *BELOW)):
+        return None
+    difference = relation.lhs - relation.rhs
+    values = difference.free_symbols
+    x = next(iter(values), None)
+    if len(values) != 1 or not isinstance(x, Value) or not (slope := difference.diff(x)).is_number or slope == 0:
+        return None
+    edge = x - sympy.expand(difference / slope)
+    return Interval(x, low=edge) if isinstance(relation, ABOVE) == bool(slope > 0) else Interval(x, high=edge)
+
+
+def _edge(half_line: Interval) -> tuple[Value, sympy.Expr]:
+    return half_line.value, half_line.low if half_line.high == sympy.oo else half_line.high
+
+
+def _ranges(condition):
+    """(u, low, high) for the condition low <= u <= high."""
+    parts = And.make_args(condition)
+    if len(parts) == 2 and all(isinstance(part, Relational) and part.rhs.is_number for part in parts):
+        low = next((part for part in parts if isinstance(part, sympy.Ge)), None)
+        high = next((part for part in parts if isinstance(part, sympy.Le)), None)
+        if low is not None and high is not None and low.lhs == high.lhs:
+            yield low.lhs, low.rhs, high.rhs

@@ -1,0 +1,46 @@
+"""What products share becomes a part of its own: the forms stay equal."""
+
+import pytest
+
+sympy = pytest.importorskip("sympy")
+
+from nngrad.codegen import parts  # noqa: E402
+from nngrad.codegen.symbols import Value  # noqa: E402
+
+a, b, d, x, y, output = map(Value, [*"abdxy", "output"])
+ROOT = sympy.sqrt(a + 1)
+
+
+@pytest.mark.parametrize(
+    ("forms", "expected"),
+    [
+        ([4 * a * b * x / d**2, 4 * a * b * y / d**2], {4 * a * b / d**2}),
+        ([4 * a * b * x, 8 * a * b * d], {a * b}),
+        ([a / d, a / d**2], {a / d}),
+        ([a * x + sympy.exp(a * b * d), a * b], {a * b}),
+        ([x / ROOT, x * d / ROOT, a + d], {x / ROOT}),
+        ([a * b * d * x, a * b * d, a * b], {a * b * d}),
+        ([a * x, a * d], set()),
+        ([a**2 * x, a / d], set()),
+        ([a + b, x], set()),
+    ],
+)
+def test_what_products_share_is_a_part(forms, expected):
+    found, made = parts.with_shared_products({}, forms, output)
+    assert {expr.xreplace(found) for expr in found.values()} == expected
+    for part, expr in reversed(found.items()):
+        made = [form.xreplace({part: expr}) for form in made]
+    assert made == forms
+
+
+def test_the_output_is_no_part_of_what_is_shared():
+    """It is known after the parts are."""
+    found, _ = parts.with_shared_products({}, [output * a * x, output * a * d], output)
+    assert not any(expr.has(output) for expr in found.values())
+
+
+def test_names_in_use_are_left_alone():
+    p = Value("p")
+    found, made = parts.with_shared_products({a: p + 1}, [a * b * x, a * b * d], output)
+    assert [part.name for part in found] == ["a", "p2"]
+    assert made == [x * Value("p2"), d * Value("p2")]

@@ -1,0 +1,93 @@
+"""Choices made by arithmetic are equal to the choices, edges included, and are only made where they are."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from nngrad_ops import OPS
+
+sympy = pytest.importorskip("sympy")
+
+from nngrad.codegen import piecewise, words  # noqa: E402
+from nngrad.codegen.symbols import Value, Where  # noqa: E402
+
+x, a = Value("x"), Value("a")
+ramp = x / 6 + sympy.Rational(1, 2)
+MADE = {  # choice -> whether none is left
+    Where(x > 0, x, words.expm1(x)): True,
+    Where(x <= 0, words.expm1(x), x): True,
+    Where(x > 0, 1, sympy.exp(x)): True,
+    Where(x > 0, 1, 2 * sympy.exp(x)): False,
+    Where(x > 0, x, a * x): True,
+    Where(x > 1, x, a * x): False,
+    Where(3 - 2 * x >= 1, x**2, 2 * x - 1): True,
+    Where(x <= 0, 0, 1): False,
+    Where(x <= -3, 0, Where(x >= 3, 1, ramp)): True,
+    Where(x <= -3, 0, words.clip(ramp, 0, 1)): True,
+    Where(x <= -2, 0, words.clip(ramp, 0, 1)): False,
+    Where(words.abs(x) <= 1, 0, x): False,
+    words.maximum(x, -3) * words.clip(ramp, 0, 1): True,
+    words.maximum(x, -2) * words.clip(ramp, 0, 1): True,
+    words.minimum(x, 3) * words.clip(ramp, 0, 1): True,
+    Where((ramp >= 0) & (ramp <= 1), words.maximum(x, -3) / 6, 0) + words.clip(ramp, 0, 1): False,
+}
+POINTS = [Fraction(n, 4) for n in range(-24, 25)]
+
+
+def value_of(expr, at):
+    """The expression at a point, by exact arithmetic and the meaning of its words."""
+    known = {x: sympy.Rational(at), a: sympy.Rational(3, 7)}
+    if expr in known or (expr.is_number and not expr.args):
+        return known.get(expr, expr)
+    if isinstance(expr, Where):
+        return value_of(expr.args[1] if bool(truth_of(expr.args[0], at)) else expr.args[2], at)
+    args = [value_of(arg, at) for arg in expr.args]
+    meanings = {
+        words.maximum.build: lambda u, v: max(u, v),
+        words.minimum.build: lambda u, v: min(u, v),
+        words.clip.build: lambda u, low, high: min(max(u, low), high),
+        words.expm1.build: lambda u: sympy.exp(u) - 1,
+        words.abs.build: abs,
+    }
+    return meanings.get(expr.func, expr.func)(*args)
+
+
+def truth_of(condition, at):
+    if isinstance(condition, sympy.And):
+        return all(truth_of(part, at) for part in condition.args)
+    return condition.func(*(value_of(side, at) for side in condition.args))
+
+
+@pytest.mark.parametrize("choice", MADE, ids=str)
+def test_arithmetic_makes_the_same_choice(choice):
+    made = piecewise.by_limits(piecewise.arithmetic(choice))
+    assert made.has(Where) != MADE[choice]
+    for at in POINTS:
+        assert sympy.expand(value_of(made, at) - value_of(choice, at)) == 0, f"x = {at}: {made}"
+
+
+def test_limits_that_do_nothing_are_left_out():
+    assert not piecewise.arithmetic(words.maximum(x, -3) * words.clip(ramp, 0, 1)).has(words.maximum.build)
+    assert piecewise.arithmetic(words.maximum(x, -2) * words.clip(ramp, 0, 1)).has(words.maximum.build)
+
+
+@pytest.mark.parametrize(("name", "params"), [("elu", {}), ("elu", {"alpha": 0.5}), ("celu", {}), ("hardswish", {})])
+@pytest.mark.parametrize("size", [7, 10_000])
+def test_edges_and_cotangents_that_are_not_finite(name, params, size):
+    """The values that conventions give: at an edge the branch that the forward takes."""
+    op = OPS[name]
+    x = np.resize(np.array([-5, -3, -1, 0, 1, 3, 5], np.float32), size)
+    y, slope = op.forward(x, **params)
+    alpha = params.get("alpha", 1.0)
+    if name == "hardswish":
+        expected, slopes = x * np.clip((x + 3) / 6, 0, 1), np.where(x < -3, 0, np.where(x > 3, 1, x / 3 + 0.5))
+    else:
+        inner = x / alpha if name == "celu" else x
+        expected = np.where(x > 0, x, alpha * np.expm1(np.minimum(inner, 0)))
+        slopes = np.where(x > 0, 1, (alpha if name == "elu" else 1) * np.exp(np.minimum(inner, 0)))
+    np.testing.assert_allclose(y, expected, rtol=5e-7)
+    np.testing.assert_allclose(slope, slopes, rtol=5e-7)
+    g = np.full(size, np.inf, np.float32)
+    if name != "hardswish":
+        assert np.all(np.isposinf(op.vjp(g, slope, **params)))
+    assert np.all(np.isnan(op.vjp(np.full(size, np.nan, np.float32), slope, **params)))

@@ -353,8 +353,9 @@ def erfc(x):
     if x.dtype == np.float16:
         return erfc(x.astype(np.float32)).astype(np.float16)
     tail = gaussian_tail(x, exp_square(x, *ERFC_BELL), ERFC_START, ERFC_LINE)
-    limit = np.multiply(x < 0, x.dtype.type(2), out=...)
-    return np.abs(np.subtract(limit, tail, out=tail), out=tail)  # 2 - tail or tail
+    y = as_float(x < 0, x.dtype)
+    y = np.subtract(np.add(y, y, out=y), tail, out=y)
+    return np.abs(y, out=y)  # 2 - tail or tail
 
 
 def normal_density(x):
@@ -369,7 +370,8 @@ def normal_cdf(x, density):
         x = x.astype(np.float32)
         return normal_cdf(x, normal_density(x)).astype(np.float16)
     tail = gaussian_tail(x, density, NORMAL_START, NORMAL_LINE)
-    return np.abs(np.subtract(x >= 0, tail, out=tail), out=tail)  # 1 - tail or tail
+    p = np.subtract(as_float(x >= 0, x.dtype), tail, out=tail)
+    return np.abs(p, out=p)  # 1 - tail or tail
 
 
 def times_normal_cdf(x, p, out=...):

@@ -1160,7 +1160,8 @@ def exp_square(x, c, offset=(0.0, 0.0)):
         y = x.astype(np.float64)
         y = np.multiply(y, y, out=y)
         y = np.multiply(y, c * LOG2_E, out=y)
-        y = np.add(y, sum(offset), out=y)
+        if offset[0]:
+            y = np.add(y, sum(offset), out=y)
         return np.exp2(y, out=y).astype(x.dtype)
     limit, rounder, short, rest = split_rate(c)
     x = np.clip(x, -limit, limit, out=...)

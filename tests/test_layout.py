@@ -8,7 +8,7 @@ import pytest
 from conftest import ROOT
 
 STAGES = (
-    "symbols", "exact", "vocabulary", "words", "exponentials", "language", "budget", "readable", "formula",
+    "symbols", "exact", "vocabulary", "words", "gaussians", "exponentials", "language", "budget", "readable", "formula",
     "mistakes", "instrument", "record", "steps", "trace", "notation", "restage", "identities", "recognise", "shift",
     "rescale", "rewrite", "derive", "certify", "lower", "guards", "series", "rounding", "forms", "infix", "cost",
     "piecewise", "parts", "ordinary", "selection", "choices", "slopes", "numpy_code", "tensor_code", "bodies",

@@ -11,6 +11,7 @@ import pytest
 from nngrad_ops import OPS, rows, runtime, tiles
 
 import nngrad
+from nngrad.codegen import approximate
 
 LARGE = runtime.FEW_ELEMENTS + 7
 
@@ -102,21 +103,34 @@ def around(limit, dtype, seed=2):
     return np.concatenate([random.uniform(-limit, limit, 700), random.normal(size=300), small, -small]).astype(dtype)
 
 
+def normal_cdf(x):
+    return runtime.normal_cdf(x, runtime.normal_density(x))
+
+
+def exact_normal_cdf(x):
+    return mpmath.erfc(-x / mpmath.sqrt(2)) / 2
+
+
+def exact_normal_density(x):
+    return mpmath.exp(-x * x / 2) / mpmath.sqrt(2 * mpmath.pi)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize(
-    "name, exact, limits",
+    "function, exact, limits, largest_error",
     [
-        ("erf", mpmath.erf, (4, 6)),
-        ("erfc", mpmath.erfc, (10.06, 27.2)),
-        ("normal_cdf", lambda x: mpmath.erfc(-x / mpmath.sqrt(2)) / 2, (14.2, 38.5)),
+        (runtime.erf, mpmath.erf, (4, 6), 2),
+        (runtime.erfc, mpmath.erfc, (10.06, 27.2), 3.5),
+        (normal_cdf, exact_normal_cdf, (14.2, 38.5), 3.5),
+        (runtime.normal_density, exact_normal_density, (14.4, 38.6), 2),
     ],
 )
-def test_error_functions(name, exact, limits, dtype):
-    """At most 2 ulp into the subnormal tail, in one tile and in many."""
+def test_error_functions(function, exact, limits, largest_error, dtype):
+    """A few ulp into the subnormal tail, in one tile and in many."""
     x = around(limits[dtype == np.float64], dtype)
-    assert ulps(getattr(runtime, name)(x), exactly(exact, x), dtype) <= 2
-    many = np.tile(x, 200)[: 1 << 17].reshape(2, -1)
-    np.testing.assert_array_equal(getattr(runtime, name)(many).ravel()[: x.size], getattr(runtime, name)(x))
+    assert ulps(function(x), exactly(exact, x), dtype) <= largest_error
+    many = np.tile(x, 200)[: tiles.TILE + 4096].reshape(8, -1)
+    np.testing.assert_array_equal(function(many).ravel()[: x.size], function(x))
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
@@ -126,12 +140,15 @@ def test_error_functions_at_the_ends(dtype):
     np.testing.assert_array_equal(runtime.erf(x), [-1, -1, -0.0, 0, 1, 1, np.nan])
     assert np.signbit(runtime.erf(x))[2]
     np.testing.assert_array_equal(runtime.erfc(x), [2, 2, 1, 1, 0, 0, np.nan])
-    np.testing.assert_array_equal(runtime.normal_cdf(x), [0, 0, 0.5, 0.5, 1, 1, np.nan])
-    p = runtime.normal_cdf(x)
+    density = runtime.normal_density(x)
+    np.testing.assert_array_equal(density[[0, 1, 4, 5, 6]], [0, 0, 0, 0, np.nan])
+    np.testing.assert_array_equal(runtime.times_normal_density(x, density), [0, 0, 0, 0, 0, 0, np.nan])
+    p = runtime.normal_cdf(x, density)
+    np.testing.assert_array_equal(p, [0, 0, 0.5, 0.5, 1, 1, np.nan])
     np.testing.assert_array_equal(runtime.times_normal_cdf(x, p), [0, 0, 0, 0, largest, np.inf, np.nan])
     np.testing.assert_array_equal(runtime.exp_square(x, -0.5), [0, 0, 1, 1, 0, 0, np.nan])
     np.testing.assert_array_equal(runtime.x_exp_square(x, -0.5), [0, 0, 0, 0, 0, 0, np.nan])
-    for function in (runtime.erf, runtime.erfc, runtime.normal_cdf):
+    for function in (runtime.erf, runtime.erfc, normal_cdf):
         assert isinstance(function(x[0:1].reshape(())), np.ndarray) and function(x[:0]).shape == (0,)
 
 
@@ -144,11 +161,39 @@ def test_gaussians(c, dtype):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_times_normal_cdf_keeps_its_digits_where_the_factor_is_subnormal(dtype):
+@pytest.mark.parametrize(
+    "times, factor, exact",
+    [
+        (runtime.times_normal_cdf, normal_cdf, exact_normal_cdf),
+        (runtime.times_normal_density, runtime.normal_density, exact_normal_density),
+    ],
+)
+def test_products_with_small_factors_keep_their_digits(times, factor, exact, dtype):
+    """Also where the factor is subnormal, and in the place that is given."""
     low, high = {np.float32: (-14.4, -12.5), np.float64: (-38.6, -37)}[dtype]
     x = np.linspace(low, high, 500).astype(dtype)
-    y = runtime.times_normal_cdf(x, runtime.normal_cdf(x))
-    assert ulps(y, exactly(lambda x: x * mpmath.erfc(-x / mpmath.sqrt(2)) / 2, x), dtype) <= 3
+    out = np.empty_like(x)
+    assert times(x, factor(x), out) is out
+    assert ulps(out, exactly(lambda x: x * exact(x), x), dtype) <= 3
+
+
+@pytest.mark.parametrize("c", [-1e-35, -1e-12, -3e20])
+def test_gaussians_of_any_width(c):
+    x = (np.linspace(-9, 9, 301) / np.sqrt(-c)).astype(np.float32)
+    assert ulps(runtime.exp_square(x, c), exactly(lambda x: mpmath.exp(c * x * x), x), np.float32) <= 1
+
+
+@pytest.mark.parametrize("degree, below", [(3, 0), (2, 2), (0, 3)])
+def test_fits_are_level(degree, below):
+    """The best approximation has an error of equal size and alternating sign, degree + below + 2 times (Chebyshev)."""
+    dividend, divisor = approximate._minimax(lambda t: (t, mpmath.exp(t), 1 / mpmath.exp(t)), -1, 1, degree, below)
+    assert len(dividend) == degree + 1 and len(divisor) == below + 1 and divisor[-1] == 1
+    x = np.linspace(-1, 1, 4001)
+    errors = np.polyval(dividend, x) / np.polyval(divisor, x) / np.exp(x) - 1
+    turns = np.flatnonzero(np.diff(np.sign(np.diff(errors)))) + 1
+    extrema = errors[[0, *turns, -1]]
+    assert extrema.size == degree + below + 2 and (np.sign(extrema[1:]) == -np.sign(extrema[:-1])).all()
+    assert np.abs(extrema).max() < 1.03 * np.abs(extrema).min()
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

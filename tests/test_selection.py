@@ -11,10 +11,12 @@ import numpy as np
 import sympy
 from sympy import exp, log, sqrt
 
-from nngrad.codegen import words
+from nngrad.codegen import gaussians, words
+from nngrad.codegen.command import run
 from nngrad.codegen.exponentials import as_word, stable, tails
 from nngrad.codegen.identities import as_quotient, one_signed, without_difference_of_roots
 from nngrad.codegen.pipeline import load_spec, selections
+from nngrad.codegen.recognise import recognised
 from nngrad.codegen.restage import inlined
 from nngrad.codegen.rounding import ACCURATE, Judge
 from nngrad.codegen.series import fitted, leading_term
@@ -38,6 +40,37 @@ x = Value("x")
 )
 def test_fractions_that_are_words(written, word):
     assert as_word(written) == word
+
+
+bell, root = exp(-(x**2) / 2), sqrt(2 * sympy.pi)
+
+
+@pytest.mark.parametrize(
+    ("written", "words_of_it"),
+    [
+        (words.sigmoid(x) * bell / root, words.sigmoid(x) * gaussians.normal_density(x)),
+        (-3 * x * bell / root, -3 * gaussians.times_normal_density(x)),
+        (x**2 * bell / root, x**2 * gaussians.normal_density(x)),
+        (bell / 2, bell / 2),
+        (x * bell, gaussians.x_exp_square(x, -sympy.S.Half)),
+        (exp(-(x**2)) / root, exp(-(x**2)) / root),
+    ],
+)
+def test_normal_densities(written, words_of_it):
+    assert recognised(written) == words_of_it
+
+
+@pytest.mark.parametrize(
+    "of", ["x * (1 + erf(x / sqrt(2)))", "x * (1 + erf(x / sqrt(2))) / 2 + exp(-x**2 / 2) / sqrt(2 * pi)"]
+)
+def test_a_distribution_and_its_density_are_computed_together(tmp_path, of):
+    path = tmp_path / "spec.py"
+    path.write_text(f"from nngrad.codegen.language import *\n\n\n@op\ndef bend(x):\n    return {of}\n")
+    assert run(["--spec", str(path), "--out", str(tmp_path / "bends")]) == 0
+    source = (tmp_path / "bends" / "kernels.py").read_text()
+    together = source[source.index("def bend_and_residuals") :].partition("return")[0]
+    assert together.count("runtime.normal_density(x)") == 1 and "runtime.normal_cdf(x, " in together
+    assert "exp_square" not in source
 
 
 @pytest.mark.parametrize(

@@ -408,18 +408,19 @@ celu_jvp = celu_vjp  # the Jacobian is symmetric
 
 def gelu_none_and_residuals(x, out=(..., ...)):
     """`gelu` where approximate == "none" with what its derivatives reuse."""
-    normal_cdf_x = runtime.normal_cdf(x)
-    y = runtime.times_normal_cdf(x, normal_cdf_x)
-    t = runtime.x_exp_square(x, -0.5)
-    u = np.multiply(t, 0.3989422804014327, out=out[1])
+    t = runtime.normal_density(x)
+    normal_cdf_x = runtime.normal_cdf(x, t)
+    y = runtime.times_normal_cdf(x, normal_cdf_x, out=out[0])
+    u = runtime.times_normal_density(x, t, out=out[1])
     slope = np.add(normal_cdf_x, u, out=u)
     return y, slope
 
 
-def gelu_none(x):
+def gelu_none(x, out=...):
     """`gelu` where approximate == "none"."""
-    normal_cdf_x = runtime.normal_cdf(x)
-    return runtime.times_normal_cdf(x, normal_cdf_x)
+    t = runtime.normal_density(x)
+    normal_cdf_x = runtime.normal_cdf(x, t)
+    return runtime.times_normal_cdf(x, normal_cdf_x, out=out)
 
 
 def gelu_none_vjp(g, slope, out=...):
@@ -536,7 +537,7 @@ def gelu(x, approximate="none", out=...):
             return x * (1 + erf(x / sqrt(2))) / 2
 
     Derivative where approximate == "none":
-        dx = g*(normal_cdf_x + sqrt(2)*x_exp_square(x, -1/2)/(2*sqrt(pi)))
+        dx = g*(normal_cdf_x + times_normal_density(x))
 
     Derivative where approximate == "tanh":
         dx = g*(0.26829*sqrt(2)*clamped(x, 1024)**3*sigmoid_slope(2*sqrt(2)*(0.044715*clamped(x, 1024)**3 + clamped(x,
@@ -548,7 +549,7 @@ def gelu(x, approximate="none", out=...):
     Residuals: slope.
     """
     if approximate == "none":
-        return gelu_none(x)
+        return gelu_none(x, out=out)
     if approximate == "tanh":
         return gelu_tanh(x, out=out)
     raise ValueError(f'gelu: approximate must be "none" or "tanh", not {approximate!r}')

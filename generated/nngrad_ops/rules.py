@@ -820,7 +820,7 @@ def gelu_none_pullback(ops, g, inputs, y, needs):
     (x,) = inputs
     normal_cdf_x = ops.erfc(-(x * 0.7071067811865476)) * 0.5
     t = ops.clip(x, -45, 45)
-    u = x * ops.exp(-(t * t * 0.5)) * 0.3989422804014327
+    u = x * 0.3989422804014327 * ops.exp(-(t * t * 0.5))
     return (g * (normal_cdf_x + u),)
 
 
@@ -829,7 +829,7 @@ def gelu_none_pushforward(ops, tangents, inputs, y):
     (dx,) = tangents
     normal_cdf_x = ops.erfc(-(x * 0.7071067811865476)) * 0.5
     t = ops.clip(x, -45, 45)
-    u = x * ops.exp(-(t * t * 0.5)) * 0.3989422804014327
+    u = x * 0.3989422804014327 * ops.exp(-(t * t * 0.5))
     return dx * (normal_cdf_x + u)
 
 

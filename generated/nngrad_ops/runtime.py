@@ -1099,106 +1099,107 @@ ERF = {
     ),
 }
 
-ERFC_TAIL = {
+ERFC_LINE = {
     "float32": (
         10.25,
-        3.0,
         (
-            -0.0009443685033916492,
-            0.00066089774688807,
-            0.005054543802390489,
-            -0.006083955755293651,
-            -0.010789197859016058,
-            0.03512063033070897,
-            -0.012852982465969338,
-            -0.1386490667298058,
-            0.4674864580126811,
-            0.12605996815177986,
+            0.021668589074400953,
+            0.1249172829930183,
+            0.31375713346736256,
+            0.3611978691960273,
+            -0.0016895835477562869,
+        ),
+        (
+            0.03852687202985831,
+            0.2561628328999146,
+            0.7876470084237647,
+            1.2913111027061828,
+            1.0,
         ),
     ),
     "float64": (
         28.0,
-        3.0,
         (
-            -3.124523565155746e-08,
-            -1.4687847126041654e-07,
-            1.3561388664921144e-07,
-            1.0095362656062602e-06,
-            -7.202619556238715e-07,
-            -3.829704609818981e-06,
-            4.731041136183661e-06,
-            1.0016352258221768e-05,
-            -2.4047664889335563e-05,
-            -1.4146275243521041e-05,
-            9.291346285037815e-05,
-            -3.224144562147554e-05,
-            -0.0002762997389192682,
-            0.00034877953766068964,
-            0.0005629110377629089,
-            -0.001642393219212661,
-            -0.000133555361342041,
-            0.005371387788709386,
-            -0.0057084007755516175,
-            -0.010842264668075129,
-            0.035052818784293414,
-            -0.012849361089550856,
-            -0.13864492593424813,
-            0.46748636845280495,
-            0.12605992867133733,
+            9.150003376384057e-06,
+            0.00018951662461770538,
+            0.0019262700669416294,
+            0.012440626426298826,
+            0.05587648470104007,
+            0.18048292553787879,
+            0.4194658524545051,
+            0.6792833065670901,
+            0.7019872862640841,
+            0.3593776348498373,
+            -0.0016895835477562869,
+        ),
+        (
+            1.62666726692109e-05,
+            0.00035137770834706806,
+            0.003736815860619853,
+            0.025423824000541884,
+            0.12162259272856606,
+            0.42568201910214265,
+            1.102283294866674,
+            2.0874794916615973,
+            2.7787781414595836,
+            2.3689818641383216,
+            1.0,
         ),
     ),
 }
 
-NORMAL_TAIL = {
+ERFC_START, ERFC_BELL = 0.5625, (-1.0, (-0.82568359375, -6.447098615939903e-05))
+
+NORMAL_LINE = {
     "float32": (
         14.5,
-        4.0,
         (
-            -0.0005884946686013045,
-            -0.001380678415524073,
-            0.0017506430913772758,
-            0.004080615237704509,
-            -0.008161249219107667,
-            -0.005611212973283645,
-            0.03519906670546815,
-            -0.025099589869174564,
-            -0.1251876076556082,
-            0.48326042197683067,
-            0.14800659252182669,
+            0.007673855443172552,
+            0.06258141992760317,
+            0.22239885309965157,
+            0.3624578339254146,
+            -0.0010095608028653559,
+        ),
+        (
+            0.009631168170911518,
+            0.09056378924950119,
+            0.3938138406467941,
+            0.9130827810977944,
+            1.0,
         ),
     ),
     "float64": (
         39.0,
-        4.0,
         (
-            -4.114392915275661e-08,
-            -2.4267150066283418e-08,
-            3.569962682761076e-07,
-            8.348492471902394e-08,
-            -1.7628743076979053e-06,
-            4.0116585122845714e-07,
-            6.68941069828295e-06,
-            -5.149754498046063e-06,
-            -2.1223427755981962e-05,
-            3.0417026210027913e-05,
-            5.534293741487872e-05,
-            -0.00013569507144609938,
-            -0.00010011365952880242,
-            0.0005068872378488744,
-            -1.943634303132242e-05,
-            -0.0016086978090889875,
-            0.0013061888635716667,
-            0.004080621666928045,
-            -0.008029332029440867,
-            -0.005598524359357316,
-            0.035182266562783115,
-            -0.025101206375213233,
-            -0.1251868236435867,
-            0.48326046356343844,
-            0.14800658646501794,
+            4.0317875428455693e-07,
+            1.181940452874318e-05,
+            0.00017001514932691463,
+            0.0015538514553435005,
+            0.009876047746422497,
+            0.04514217310409825,
+            0.14847816769638608,
+            0.3403358192638463,
+            0.49804430861828325,
+            0.36168979451873284,
+            -0.0010095608028653559,
+        ),
+        (
+            5.059498093010152e-07,
+            1.546711132559248e-05,
+            0.00023276205263921302,
+            0.0022407549562823335,
+            0.015166580181609388,
+            0.07510373110074757,
+            0.2751436866285567,
+            0.7371738268418608,
+            1.3882847755887846,
+            1.6744242732956423,
+            1.0,
         ),
     ),
 }
+
+NORMAL_START, NORMAL_BELL = 0.796875, (-0.5, (-1.32568359375, -6.447098615939903e-05))
 
 SINC_SLOPE = {
     "float32": (
@@ -1229,6 +1230,12 @@ SINC_SLOPE = {
         ),
     ),
 }
+
+LN_2, LOG2_E = 0.6931471805599453, 1.4426950408889634
+
+LOG2_E_BITS = 490923683258796565746369346286093237522  # times 2**128, rounded
+
+SHIFT = 64  # what is subnormal is not so times two to this
 
 
 def polynomial(coefficients, x):
@@ -1263,171 +1270,126 @@ def erf(x):
     return np.add(y, rest, out=y)
 
 
-def square_parts(x, c, offset=0.0):
-    """c x**2 + offset for float64 x and c < 0, as hi + lo, |x| limited where its exponential is 0.
-
-    Its rounding error would be magnified by the exponential. So x is split after 13 bits and c after 26.
+@lru_cache
+def split_rate(c):
+    """For 2**(rate x**2) with rate = c / ln 2: an |x| where it is 0, times 2**SHIFT too, a number that leaves
+    13 bits of such x if it is added and taken away, and the rate as 27 bits and a rest.
     """
-    limit = math.sqrt(-760 / c)
-    rounder = math.ldexp(1.5, math.frexp(limit)[1] + 39)  # what is added to it loses all but 13 bits
-    mantissa, exponent = math.frexp(c)
-    short = math.ldexp(round(math.ldexp(mantissa, 26)), exponent - 26)
+    limit = math.sqrt(1200 / -c / LOG2_E)
+    rounder = math.ldexp(1.5, math.frexp(limit)[1] + 39)
+    bits = 27 - math.frexp(c * LOG2_E)[1]
+    short = math.ldexp(round(math.ldexp(c * LOG2_E, bits)), -bits)
+    (n, d), (p, q) = c.as_integer_ratio(), short.as_integer_ratio()
+    return limit, rounder, short, (n * q * LOG2_E_BITS - p * d * 2**128) / (d * q * 2**128)
+
+
+@in_tiles
+def exp_square(x, c, offset=(0.0, 0.0)):
+    """2**offset exp(c x**2) for c < 0, at most 2 ulp off; the offset is a number of few bits and a rest.
+
+    The exponential magnifies the rounding error of its exponent. So that is computed in float64, and there as a sum: of
+    the exact product of few bits of x**2 and few of c, and of the rest. Powers of 2 are faster than those of e.
+    """
+    if x.dtype != np.float64:
+        y = x.astype(np.float64)
+        y = np.multiply(y, y, out=y)
+        y = np.multiply(y, c * LOG2_E, out=y)
+        if offset[0]:
+            y = np.add(y, sum(offset), out=y)
+        return np.exp2(y, out=y).astype(x.dtype)
+    limit, rounder, short, rest = split_rate(c)
     x = np.clip(x, -limit, limit, out=...)
     head = np.add(x, rounder, out=...)
     head = np.subtract(head, rounder, out=head)
     tail = np.add(x, head, out=...)
     x = np.subtract(x, head, out=x)
     tail = np.multiply(tail, x, out=tail)
-    tail = np.multiply(tail, c, out=tail)
+    tail = np.multiply(tail, short + rest, out=tail)
     head = np.multiply(head, head, out=head)
-    if c != short or offset:
-        x = np.multiply(head, c - short, out=x)
-        x = np.add(x, offset, out=x)
-        tail = np.add(tail, x, out=tail)
+    x = np.multiply(head, rest, out=x)
+    tail = np.add(tail, x, out=tail)
     head = np.multiply(head, short, out=head)
-    hi = np.add(head, tail, out=x)
-    lo = np.subtract(head, hi, out=head)
-    return hi, np.add(lo, tail, out=lo)
+    if offset[0]:
+        head = np.add(head, offset[0], out=head)
+        tail = np.add(tail, offset[1], out=tail)
+    exponent = np.add(head, tail, out=x)
+    head = np.subtract(head, exponent, out=head)
+    tail = np.add(head, tail, out=tail)  # what rounding took from the exponent
+    y = np.exp2(exponent, out=exponent)
+    tail = np.multiply(tail, y, out=tail)
+    tail = np.multiply(tail, LN_2, out=tail)
+    return np.add(y, tail, out=y)
 
 
-@in_tiles
-def exp_square(x, c):
-    """exp(c x**2) for c < 0, at most 2 ulp off."""
-    if x.dtype == np.float16:
-        return exp_square(x.astype(np.float32), c).astype(np.float16)
-    if x.dtype == np.float32:
-        return wide_exp_square(x.astype(np.float64), c).astype(np.float32)
-    hi, lo = square_parts(x, c)
-    y = np.exp(hi, out=hi)
-    lo = np.multiply(lo, y, out=lo)
-    return np.add(y, lo, out=y)
+def times_small(x, y, enlarged, out=...):
+    """x y, and 0 at infinity. Where y is subnormal or 0 it has lost digits: there it is enlarged(x) 2**-SHIFT."""
+    smallest = np.finfo(y.dtype).tiny
+    if np.minimum.reduce(y, None, initial=1) >= smallest:
+        return np.multiply(x, y, out=out)
+    small = y < smallest
+    largest = np.finfo(x.dtype).max
+    few = np.clip(x[small], -largest, largest).astype(np.promote_types(x.dtype, np.float32))
+    y = np.multiply(np.where(small, 0, x), y, out=out)
+    y[small] = few * enlarged(few) * 2.0**-SHIFT
+    return y
 
 
-@in_tiles
 def x_exp_square(x, c):
     """x exp(c x**2) for c < 0, at most 3 ulp off, also where exp(c x**2) is subnormal; 0 at infinity."""
-    if x.dtype == np.float16:
-        return x_exp_square(x.astype(np.float32), c).astype(np.float16)
-    if x.dtype == np.float32:
-        largest = float(np.finfo(np.float32).max)
-        wide = np.clip(x, -largest, largest, out=...).astype(np.float64)
-        y = wide_exp_square(wide, c)
-        return np.multiply(y, wide, out=y).astype(np.float32)
-    hi, lo = square_parts(x, c)
-    limit = math.sqrt(-760 / c)
-    power, deep = exp_factors(hi)
-    y = np.clip(x, -limit, limit, out=...)
-    y = np.multiply(y, power, out=y)
-    lo = np.multiply(lo, y, out=lo)
-    y = np.add(y, lo, out=y)
-    return np.multiply(y, deep, out=y)
+    return times_small(x, exp_square(x, c), lambda few: exp_square(few, c, (SHIFT, 0.0)))
 
 
-def exp_factors(hi):
-    """exp(hi) as two factors, neither of them subnormal, the second 1 where it can be; hi is above -1300."""
-    if not hi.size or np.minimum.reduce(hi, None) > -650:
-        return np.exp(hi, out=hi), 1
-    deep = np.clip(np.add(hi, 650, out=...), None, 0, out=...)
-    hi = np.subtract(hi, deep, out=hi)
-    return np.exp(hi, out=hi), np.exp(deep, out=deep)
-
-
-def wide_exp_square(x, c, offset=0.0):
-    """exp(c x**2 + offset) in float64, exact enough for float32."""
-    y = np.multiply(x, x, out=...)
-    y = np.multiply(y, c, out=y)
-    if offset:
-        y = np.add(y, offset, out=y)
-    return np.exp(y, out=y)
-
-
-def gaussian_tail(x, table, rate, start, offset, times_x=False):
-    """exp(offset - rate x**2) / (start + 2 |x| + |x| P(t)), or |x| times that, for t = (|x| - c) / (|x| + c).
-
-    The last steps are made in twice the precision: in float64 for float32, else with the rounding errors carried along.
-    """
-    limit, pivot, coefficients = table[x.dtype.name]
+def gaussian_tail(x, bell, start, table):
+    """A function of |x| that falls like bell / |x| for bell = k exp(c x**2): bell / (|x| + start - N(|x|) / D(|x|))."""
+    limit, dividend, divisor = table[x.dtype.name]
     size = np.abs(x, out=...)
-    size = np.clip(size, None, limit, out=size)
-    t = np.add(size, pivot, out=...)
-    t = np.divide(-2 * pivot, t, out=t)
-    t = np.add(t, 1, out=t)
-    bend = polynomial(coefficients, t)
-    if x.dtype == np.float32:
-        size, line = size.astype(np.float64), bend.astype(np.float64)
-        line = np.add(line, 2, out=line)
-        line = np.multiply(line, size, out=line)
-        line = np.add(line, start, out=line)
-        y = wide_exp_square(size, -rate, offset)
-        if times_x:
-            y = np.multiply(y, size, out=y)
-        return np.divide(y, line, out=y).astype(np.float32)
-    hi, lo = square_parts(size, -rate, offset)
-    bend = np.multiply(bend, size, out=bend)
-    double = np.add(size, size, out=t)
-    line = np.add(double, start, out=...)
-    rest = np.subtract(line, start, out=...)
-    rest = np.subtract(double, rest, out=rest)  # what rounding took from start + 2 |x|
-    whole = np.add(line, bend, out=double)
-    line = np.subtract(whole, line, out=line)
-    bend = np.subtract(bend, line, out=bend)  # and from that + |x| P(t)
-    rest = np.add(rest, bend, out=rest)
-    rest = np.divide(rest, whole, out=rest)
-    lo = np.subtract(lo, rest, out=lo)
-    if times_x:
-        power, deep = exp_factors(hi)
-        power = np.multiply(size, power, out=size)
-    else:
-        power, deep = np.exp(hi, out=hi), 1
-    y = np.divide(power, whole, out=bend)
-    divisor, factor = first_bits(whole), first_bits(y)
-    product = np.multiply(factor, divisor, out=rest)
-    miss = np.subtract(power, product, out=power)  # becomes what rounding took from the quotient: power - y whole
-    factor = np.subtract(y, factor, out=factor)
-    factor = np.multiply(factor, divisor, out=factor)
-    miss = np.subtract(miss, factor, out=miss)
-    divisor = np.subtract(whole, divisor, out=divisor)
-    divisor = np.multiply(divisor, y, out=divisor)
-    miss = np.subtract(miss, divisor, out=miss)
-    miss = np.divide(miss, whole, out=miss)
-    lo = np.multiply(lo, y, out=lo)
-    lo = np.add(lo, miss, out=lo)
-    y = np.add(y, lo, out=y)
-    return np.multiply(y, deep, out=y) if times_x else y
-
-
-def first_bits(x):
-    """x rounded to 26 bits, so that products with such numbers are exact (Veltkamp's splitting)."""
-    y = np.multiply(x, 134217729.0, out=...)
-    rest = np.subtract(y, x, out=...)
-    return np.subtract(y, rest, out=y)
+    if not np.maximum.reduce(size, None, initial=0) <= limit:  # where the bell is 0
+        size = np.clip(size, None, limit, out=size)
+    bend = polynomial(dividend, size)
+    bend = np.divide(bend, polynomial(divisor, size), out=bend)
+    line = np.subtract(start, bend, out=bend)
+    line = np.add(line, size, out=line)
+    return np.divide(bell, line, out=line)
 
 
 @in_tiles
 def erfc(x):
-    """Complementary error function 1 - erf(x), at most 2 ulp off, in the tail too."""
+    """Complementary error function 1 - erf(x), at most 4 ulp off, in the tail too."""
     if x.dtype == np.float16:
         return erfc(x.astype(np.float32)).astype(np.float16)
-    tail = gaussian_tail(x, ERFC_TAIL, 1.0, 1.390625, 0.329753286372468)
-    limit = np.multiply(x < 0, x.dtype.type(2), out=...)
-    return np.abs(np.subtract(limit, tail, out=tail), out=tail)  # 2 - tail or tail
+    tail = gaussian_tail(x, exp_square(x, *ERFC_BELL), ERFC_START, ERFC_LINE)
+    y = as_float(x < 0, x.dtype)
+    y = np.subtract(np.add(y, y, out=y), tail, out=y)
+    return np.abs(y, out=y)  # 2 - tail or tail
+
+
+def normal_density(x):
+    """The normal distribution's density, at most 2 ulp off."""
+    return exp_square(x, *NORMAL_BELL)
 
 
 @in_tiles
-def normal_cdf(x):
-    """The normal distribution function, at most 2 ulp off, in the tail too."""
+def normal_cdf(x, density):
+    """The normal distribution function by its density, at most 4 ulp off, in the tail too."""
     if x.dtype == np.float16:
-        return normal_cdf(x.astype(np.float32)).astype(np.float16)
-    tail = gaussian_tail(x, NORMAL_TAIL, 0.5, 2.0, 0.0)
-    return np.abs(np.subtract(x >= 0, tail, out=tail), out=tail)  # 1 - tail or tail
+        x = x.astype(np.float32)
+        return normal_cdf(x, normal_density(x)).astype(np.float16)
+    tail = gaussian_tail(x, density, NORMAL_START, NORMAL_LINE)
+    p = np.subtract(as_float(x >= 0, x.dtype), tail, out=tail)
+    return np.abs(p, out=p)  # 1 - tail or tail
 
 
-def times_normal_cdf(x, p):
-    """x p for p = normal_cdf(x), from x alone where p is subnormal or 0; 0 at -inf."""
-    subnormal = p < np.finfo(p.dtype).tiny
-    if not subnormal.any():
-        return np.multiply(x, p, out=...)
-    y = np.multiply(np.where(subnormal, 0, x), p, out=...)
-    few = x[subnormal].astype(np.promote_types(x.dtype, np.float32))
-    y[subnormal] = -gaussian_tail(few, NORMAL_TAIL, 0.5, 2.0, 0.0, times_x=True)
-    return y
+def times_normal_cdf(x, p, out=...):
+    """x p for p = normal_cdf(x), also where p is subnormal; 0 at -inf."""
+    return times_small(x, p, lambda few: gaussian_tail(few, enlarged_density(few), NORMAL_START, NORMAL_LINE), out)
+
+
+def times_normal_density(x, density, out=...):
+    """x times its normal density, also where that is subnormal; 0 at infinity."""
+    return times_small(x, density, enlarged_density, out)
+
+
+def enlarged_density(x):
+    """normal_density(x) 2**SHIFT, which is not subnormal where the density is."""
+    c, (most, rest) = NORMAL_BELL
+    return exp_square(x, c, (most + SHIFT, rest))

@@ -117,11 +117,15 @@ threads = Threads()
 
 
 def in_tiles(function):
-    """A decorator for functions of many steps on one array: large arrays are taken tile by tile."""
+    """A decorator for functions of many steps on arrays, which come first: large ones are taken tile by tile."""
 
     @functools.wraps(function)
     def tiled(x, *args):
-        return function(x, *args) if x.size <= TILE else by_tiles(lambda tile: function(tile, *args), [x])
+        if x.size <= TILE:
+            return function(x, *args)
+        arrays = [x, *(arg for arg in args if isinstance(arg, np.ndarray))]
+        numbers = args[len(arrays) - 1 :]
+        return by_tiles(lambda *tiles: function(*tiles, *numbers), arrays)
 
     return tiled
 

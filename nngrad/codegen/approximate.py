@@ -1,13 +1,13 @@
 """Approximations of functions that NumPy lacks, derived with mpmath.
 
-Smooth functions are fitted, for each dtype by the polynomial of least weighted error (Remez's exchange):
+Smooth functions are fitted, for each dtype by the polynomial or fraction of least weighted error (Remez's exchange):
 
-- arctanh(erf(x)) / x - 1 in the variable x**2 / (x**2 + c). Its error reaches erf multiplied by 1 - erf(x)**2, so that
-  a short polynomial serves the whole line, and NumPy's tanh is fast.
-- factor exp(-a x**2) / tail(x), where tail is erfc or the normal distribution's: it grows like a line, which is
-  taken out with slope 2, in the variable (x - c) / (x + c) after Shepherd & Laframboise, "Chebyshev approximation of
-  (1 + 2x) exp(x^2) erfc x in 0 <= x < inf", Math. Comp. 36 (1981).
-- sinc'(x) / x in the variable x**2, near 0.
+- arctanh(erf(x)) / x - 1 by a polynomial in x**2 / (x**2 + c). Its error reaches erf multiplied by 1 - erf(x)**2, so
+  that a short polynomial serves the whole line, and NumPy's tanh is fast.
+- k exp(c x**2) / tail(x) - x, where tail is erfc or the normal distribution's: it falls from k / tail(0) like 1 / x. By
+  how much is a fraction of polynomials in x, after Cody, "Rational Chebyshev approximations for the error function",
+  Math. Comp. 23 (1969). All their coefficients but the last of the first are positive, so that nothing cancels.
+- sinc'(x) / x by a polynomial in x**2, near 0.
 """
 
 from __future__ import annotations
@@ -15,13 +15,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from decimal import Decimal, localcontext
 from functools import cache
 
 import mpmath
 
 DIGITS = 50
-SAMPLES_PER_COEFFICIENT = 9
+SAMPLES_PER_UNKNOWN = 9
 EXCHANGES = 20
 CONVERGED = 1.02  # the largest error over the levelled one
 DTYPES = ("float32", "float64")
@@ -33,51 +32,61 @@ class Fit:
 
     Attributes:
         limit: the largest |x|; from here on the result does not change any more, or is 0.
-        pivot: c, which places the interval's middle.
-        degree: of the polynomial.
+        degree: of the polynomials.
     """
 
     limit: float
-    pivot: float
     degree: int
-
-    @property
-    def numbers(self) -> tuple[float, float]:
-        return self.limit, self.pivot
 
 
 @dataclass(frozen=True, eq=False)
 class Tail:
-    """A function that falls like exp(-rate x**2), computed as factor exp(-rate x**2) / (start + 2 x + x P(t)).
+    """A function that falls like k exp(c x**2) / x, computed as k exp(c x**2), the bell, over x + start - N(x) / D(x).
 
-    `start` has few bits and is such that the slope of the denominator is 2 or nearly so, from 0 to infinity.
+    `start` is about k / tail(0), a number of few bits; `pivot` is where half of the points lie below.
     """
 
     name: str
     function: Callable
-    rate: float
+    c: float
+    factor: Callable
     start: float
+    pivot: float
     fits: dict[str, Fit]
 
     @property
-    def factor(self):
-        return self.start * self.function(mpmath.mpf(0))
+    def offset(self) -> tuple[float, float]:
+        """log2 k as a number of few bits, which added to a product of such numbers rounds nothing, and a rest."""
+        with mpmath.workdps(DIGITS):
+            offset = mpmath.log(self.factor(), 2)
+            most = mpmath.ldexp(mpmath.nint(mpmath.ldexp(offset, OFFSET_BITS)), -OFFSET_BITS)
+            return float(most), float(offset - most)
 
-    @property
-    def arguments(self) -> str:
-        """What `gaussian_tail` is called with."""
-        return f"{self.rate}, {self.start}, {float(mpmath.log(self.factor))}"
+    def bell(self, x):
+        return self.factor() * mpmath.exp(self.c * x * x)
 
 
-ERF = {"float32": Fit(4.25, 8.0, 7), "float64": Fit(6.0, 10.0, 20)}
+OFFSET_BITS = 11
+ERF_PIVOTS = {"float32": 8.0, "float64": 10.0}
+ERF = {"float32": Fit(4.25, 7), "float64": Fit(6.0, 20)}
 TAILS = (
-    Tail("ERFC_TAIL", mpmath.erfc, 1.0, 1.390625, {"float32": Fit(10.25, 3.0, 9), "float64": Fit(28.0, 3.0, 24)}),
     Tail(
-        "NORMAL_TAIL",
+        "ERFC",
+        mpmath.erfc,
+        -1.0,
+        lambda: 1 / mpmath.sqrt(mpmath.pi),
+        0.5625,
+        1.4,
+        {"float32": Fit(10.25, 4), "float64": Fit(28.0, 10)},
+    ),
+    Tail(
+        "NORMAL",
         lambda x: mpmath.erfc(x / mpmath.sqrt(2)) / 2,
-        0.5,
+        -0.5,
+        lambda: 1 / mpmath.sqrt(2 * mpmath.pi),
+        0.796875,
         2.0,
-        {"float32": Fit(14.5, 4.0, 10), "float64": Fit(39.0, 4.0, 24)},
+        {"float32": Fit(14.5, 4), "float64": Fit(39.0, 10)},
     ),
 )
 
@@ -85,32 +94,40 @@ TAILS = (
 @cache
 def erf_coefficients(dtype: str) -> tuple[float, ...]:
     """The polynomial in x**2 / (x**2 + c), highest power first."""
-    fit = ERF[dtype]
+    fit, pivot = ERF[dtype], ERF_PIVOTS[dtype]
 
     def sample(t):
-        x = mpmath.sqrt(fit.pivot * t / (1 - t))
+        x = mpmath.sqrt(pivot * t / (1 - t))
         erf, erfc = mpmath.erf(x), mpmath.erfc(x)
         v = mpmath.log((1 + erf) / erfc) / 2
-        return v / x - 1, x * erfc * (1 + erf) / erf
+        return t, v / x - 1, x * erfc * (1 + erf) / erf
 
     with mpmath.workdps(DIGITS):
         largest = mpmath.mpf(fit.limit) ** 2
-        return _minimax(sample, 0, largest / (largest + fit.pivot), fit.degree)
+        return _minimax(sample, 0, largest / (largest + pivot), fit.degree)[0]
 
 
 @cache
-def tail_coefficients(tail: Tail, dtype: str) -> tuple[float, ...]:
-    """The polynomial in (x - c) / (x + c), highest power first."""
+def tail_coefficients(tail: Tail, dtype: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """The polynomials N and D, highest power first.
+
+    At x = 0 the function is exact: it is fitted what comes after that, M / D where N(x) = N(0) D(x) + x M(x).
+    """
     fit = tail.fits[dtype]
 
+    def line(x):
+        return tail.bell(x) / tail.function(x)
+
     def sample(t):
-        x = fit.pivot * (1 + t) / (1 - t)
-        line = tail.factor * mpmath.exp(-tail.rate * x * x) / tail.function(x)
-        return (line - tail.start) / x - 2, x / line
+        x = tail.pivot * t / (1 - t)
+        return x, 1 - (line(x) - line(0)) / x, x / line(x)
 
     with mpmath.workdps(DIGITS):
         limit = mpmath.mpf(fit.limit)
-        return _minimax(sample, -1, (limit - fit.pivot) / (limit + fit.pivot), fit.degree)
+        middle, divisor = _minimax(sample, 0, limit / (limit + tail.pivot), fit.degree - 1, fit.degree)
+        first = tail.start - line(0)
+        dividend = (first * under + above for under, above in zip(divisor, (*middle, 0), strict=True))
+        return tuple(map(float, dividend)), divisor
 
 
 SINC_SLOPE_DEGREES = {"float32": 5, "float64": 10}
@@ -124,65 +141,48 @@ def sinc_slope_coefficients(dtype: str) -> tuple[float, ...]:
     def sample(square):
         x = mpmath.sqrt(square)
         value = (mpmath.cospi(x) - mpmath.sincpi(x)) / square
-        return value, 1 / value
+        return square, value, 1 / value
 
     with mpmath.workdps(DIGITS):
-        return _minimax(sample, 0, mpmath.mpf(SINC_SLOPE_LIMIT) ** 2, SINC_SLOPE_DEGREES[dtype])
+        return _minimax(sample, 0, mpmath.mpf(SINC_SLOPE_LIMIT) ** 2, SINC_SLOPE_DEGREES[dtype])[0]
 
 
-def _minimax(sample: Callable, low, high, degree: int) -> tuple[float, ...]:
-    """The polynomial of least weighted error on [low, high], highest power first. `sample(t)` is (value, weight).
+def _minimax(sample: Callable, low, high, degree: int, below: int = 0) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """The polynomials N and D of these degrees, D(0) = 1, for which N / D has the least weighted error, highest power
+    first. `sample(t)` is (x, value, weight), for t in [low, high].
 
-    Remez's algorithm on a grid: the error is levelled on degree + 2 points, which then move to where it is largest.
+    Remez's algorithm on a grid: the error is levelled on as many points as there are unknowns, which then move to where
+    it is largest.
     """
-    size = SAMPLES_PER_COEFFICIENT * (degree + 2)
-    grid = [(low + high - (high - low) * mpmath.cos(mpmath.pi * (k + 0.5) / size)) / 2 for k in range(size)]
-    samples = [tuple(Decimal(mpmath.nstr(one, DIGITS)) for one in (t, *sample(t))) for t in grid]
-    places = [round((size - 1) * (1 - mpmath.cos(mpmath.pi * k / (degree + 1))) / 2) for k in range(degree + 2)]
-    with localcontext(prec=DIGITS):
-        for _ in range(EXCHANGES):
-            coefficients, level = _levelled([samples[place] for place in places])
-            errors = [(value - _polynomial(coefficients, t)) * weight for t, value, weight in samples]
-            places = _extrema(errors, degree + 2)
-            if max(abs(errors[place]) for place in places) < Decimal(CONVERGED) * level:
-                return tuple(float(one) for one in coefficients)
-    raise ArithmeticError("the fitted polynomial's error is not level: sample it more finely")
+    count = degree + below + 2
+    size = SAMPLES_PER_UNKNOWN * count
+    points = [sample((low + high - (high - low) * mpmath.cospi((k + 0.5) / size)) / 2) for k in range(size)]
+    places = [round((size - 1) * (1 - mpmath.cospi(mpmath.mpf(k) / (count - 1))) / 2) for k in range(count)]
+    divisor = [0] * below + [1]
+    for _ in range(EXCHANGES):
+        dividend, divisor, level = _levelled([points[place] for place in places], degree, divisor)
+        errors = [
+            (value - mpmath.polyval(dividend, x) / mpmath.polyval(divisor, x)) * weight for x, value, weight in points
+        ]
+        places = _extrema(errors, count)
+        if max(abs(errors[place]) for place in places) < CONVERGED * level:
+            return tuple(map(float, dividend)), tuple(map(float, divisor))
+    raise ArithmeticError("the fitted function's error is not level: sample it more finely")
 
 
-def _polynomial(coefficients, x):
-    y = coefficients[0]
-    for coefficient in coefficients[1:]:
-        y = y * x + coefficient
-    return y
+def _levelled(points, degree: int, divisor: list):
+    """N and D such that the weighted errors of N / D at the points are equal and of alternating sign, and their size.
 
-
-def _levelled(points) -> tuple[list[Decimal], Decimal]:
-    """The polynomial whose weighted errors at the points are equal and of alternating sign, and their size.
-
-    The divided difference over all the points is 0 for a polynomial of that degree, which gives the size; then the
-    polynomial is Newton's.
+    N(x) - value D(x) = error D(x) is linear in the coefficients and the error, with the D that was found before on the
+    right.
     """
-    nodes = [t for t, _, _ in points]
-    signs = [(-1) ** row / weight for row, (_, _, weight) in enumerate(points)]
-    parts = [1 / math.prod(t - other for other in nodes if other != t) for t in nodes]
-    values = [value for _, value, _ in points]
-    level = _dot(parts, values) / _dot(parts, signs)
-    differences = [value - level * sign for value, sign in zip(values, signs, strict=True)][:-1]
-    for order in range(1, len(differences)):
-        for row in range(len(differences) - 1, order - 1, -1):
-            differences[row] = (differences[row] - differences[row - 1]) / (nodes[row] - nodes[row - order])
-    coefficients = [differences[-1]]
-    for difference, node in zip(differences[-2::-1], nodes[-3::-1], strict=True):
-        shifted = [-node * one for one in coefficients]
-        coefficients.append(Decimal(0))
-        for row, one in enumerate(shifted):
-            coefficients[row + 1] += one
-        coefficients[-1] += difference
-    return coefficients, abs(level)
-
-
-def _dot(a, b):
-    return sum(x * y for x, y in zip(a, b, strict=True))
+    rows = []
+    for place, (x, value, weight) in enumerate(points):
+        above = [x**power for power in range(degree, -1, -1)]
+        under = [-value * x**power for power in range(len(divisor) - 1, 0, -1)]
+        rows.append([*above, *under, (-1) ** place / weight * mpmath.polyval(divisor, x)])
+    *solved, level = mpmath.lu_solve(mpmath.matrix(rows), mpmath.matrix([value for _, value, _ in points]))
+    return solved[: degree + 1], [*solved[degree + 1 :], 1], abs(level)
 
 
 def _extrema(errors, count: int) -> list[int]:
@@ -197,31 +197,38 @@ def _extrema(errors, count: int) -> list[int]:
     while len(places) > count:
         places.pop(0 if abs(errors[places[0]]) < abs(errors[places[-1]]) else -1)
     if len(places) < count:
-        raise ArithmeticError("the fitted polynomial's error does not alternate: sample it more finely")
+        raise ArithmeticError("the fitted function's error does not alternate: sample it more finely")
     return places
 
 
 def source() -> str:
     """The Python source of the functions in CODE, with their tables."""
-    tables = [_table("ERF", {dtype: (ERF[dtype].numbers, erf_coefficients(dtype)) for dtype in DTYPES})]
+    erf = {dtype: ((ERF[dtype].limit, ERF_PIVOTS[dtype]), erf_coefficients(dtype)) for dtype in DTYPES}
+    tables = [_table("ERF", erf)]
     for tail in TAILS:
-        rows = {dtype: (tail.fits[dtype].numbers, tail_coefficients(tail, dtype)) for dtype in DTYPES}
-        tables.append(_table(tail.name, rows))
+        rows = {dtype: ((tail.fits[dtype].limit,), *tail_coefficients(tail, dtype)) for dtype in DTYPES}
+        tables.append(_table(f"{tail.name}_LINE", rows))
+        tables.append(f"{tail.name}_START, {tail.name}_BELL = {tail.start}, ({tail.c}, {tail.offset})\n")
     slope = {dtype: ((SINC_SLOPE_LIMIT,), sinc_slope_coefficients(dtype)) for dtype in DTYPES}
     tables.append(_table("SINC_SLOPE", slope))
-    code = CODE
-    for tail, mark in zip(TAILS, ("@erfc@", "@normal@"), strict=True):
-        code = code.replace(mark, tail.arguments)
-    return "\n".join(tables) + code
+    with mpmath.workdps(DIGITS):
+        log2_e = int(mpmath.nint(mpmath.ldexp(1 / mpmath.log(2), 128)))
+    tables.append(f"LN_2, LOG2_E = {math.log(2)}, {math.log2(math.e)}\n")
+    tables.append(f"LOG2_E_BITS = {log2_e}  # times 2**128, rounded\n")
+    tables.append("SHIFT = 64  # what is subnormal is not so times two to this\n")
+    return "\n".join(tables) + CODE
 
 
 def _table(name: str, rows: dict[str, tuple]) -> str:
-    """A table of the generated module: dtype -> (*numbers, coefficients)."""
+    """A table of the generated module: dtype -> (*numbers, *lists of coefficients)."""
     lines = []
-    for dtype, (numbers, coefficients) in rows.items():
-        first = "".join(f"        {number},\n" for number in numbers)
-        listed = "".join(f"            {value!r},\n" for value in coefficients)
-        lines.append(f'    "{dtype}": (\n{first}        (\n{listed}        ),\n    ),\n')
+    for dtype, (numbers, *lists) in rows.items():
+        lines.append(f'    "{dtype}": (\n')
+        lines += [f"        {number},\n" for number in numbers]
+        for coefficients in lists:
+            listed = "".join(f"            {value!r},\n" for value in coefficients)
+            lines.append(f"        (\n{listed}        ),\n")
+        lines.append("    ),\n")
     return f"{name} = {{\n{''.join(lines)}}}\n"
 
 
@@ -259,172 +266,127 @@ def erf(x):
     return np.add(y, rest, out=y)
 
 
-def square_parts(x, c, offset=0.0):
-    """c x**2 + offset for float64 x and c < 0, as hi + lo, |x| limited where its exponential is 0.
-
-    Its rounding error would be magnified by the exponential. So x is split after 13 bits and c after 26.
+@lru_cache
+def split_rate(c):
+    """For 2**(rate x**2) with rate = c / ln 2: an |x| where it is 0, times 2**SHIFT too, a number that leaves
+    13 bits of such x if it is added and taken away, and the rate as 27 bits and a rest.
     """
-    limit = math.sqrt(-760 / c)
-    rounder = math.ldexp(1.5, math.frexp(limit)[1] + 39)  # what is added to it loses all but 13 bits
-    mantissa, exponent = math.frexp(c)
-    short = math.ldexp(round(math.ldexp(mantissa, 26)), exponent - 26)
+    limit = math.sqrt(1200 / -c / LOG2_E)
+    rounder = math.ldexp(1.5, math.frexp(limit)[1] + 39)
+    bits = 27 - math.frexp(c * LOG2_E)[1]
+    short = math.ldexp(round(math.ldexp(c * LOG2_E, bits)), -bits)
+    (n, d), (p, q) = c.as_integer_ratio(), short.as_integer_ratio()
+    return limit, rounder, short, (n * q * LOG2_E_BITS - p * d * 2**128) / (d * q * 2**128)
+
+
+@in_tiles
+def exp_square(x, c, offset=(0.0, 0.0)):
+    """2**offset exp(c x**2) for c < 0, at most 2 ulp off; the offset is a number of few bits and a rest.
+
+    The exponential magnifies the rounding error of its exponent. So that is computed in float64, and there as a sum: of
+    the exact product of few bits of x**2 and few of c, and of the rest. Powers of 2 are faster than those of e.
+    """
+    if x.dtype != np.float64:
+        y = x.astype(np.float64)
+        y = np.multiply(y, y, out=y)
+        y = np.multiply(y, c * LOG2_E, out=y)
+        if offset[0]:
+            y = np.add(y, sum(offset), out=y)
+        return np.exp2(y, out=y).astype(x.dtype)
+    limit, rounder, short, rest = split_rate(c)
     x = np.clip(x, -limit, limit, out=...)
     head = np.add(x, rounder, out=...)
     head = np.subtract(head, rounder, out=head)
     tail = np.add(x, head, out=...)
     x = np.subtract(x, head, out=x)
     tail = np.multiply(tail, x, out=tail)
-    tail = np.multiply(tail, c, out=tail)
+    tail = np.multiply(tail, short + rest, out=tail)
     head = np.multiply(head, head, out=head)
-    if c != short or offset:
-        x = np.multiply(head, c - short, out=x)
-        x = np.add(x, offset, out=x)
-        tail = np.add(tail, x, out=tail)
+    x = np.multiply(head, rest, out=x)
+    tail = np.add(tail, x, out=tail)
     head = np.multiply(head, short, out=head)
-    hi = np.add(head, tail, out=x)
-    lo = np.subtract(head, hi, out=head)
-    return hi, np.add(lo, tail, out=lo)
+    if offset[0]:
+        head = np.add(head, offset[0], out=head)
+        tail = np.add(tail, offset[1], out=tail)
+    exponent = np.add(head, tail, out=x)
+    head = np.subtract(head, exponent, out=head)
+    tail = np.add(head, tail, out=tail)  # what rounding took from the exponent
+    y = np.exp2(exponent, out=exponent)
+    tail = np.multiply(tail, y, out=tail)
+    tail = np.multiply(tail, LN_2, out=tail)
+    return np.add(y, tail, out=y)
 
 
-@in_tiles
-def exp_square(x, c):
-    """exp(c x**2) for c < 0, at most 2 ulp off."""
-    if x.dtype == np.float16:
-        return exp_square(x.astype(np.float32), c).astype(np.float16)
-    if x.dtype == np.float32:
-        return wide_exp_square(x.astype(np.float64), c).astype(np.float32)
-    hi, lo = square_parts(x, c)
-    y = np.exp(hi, out=hi)
-    lo = np.multiply(lo, y, out=lo)
-    return np.add(y, lo, out=y)
+def times_small(x, y, enlarged, out=...):
+    """x y, and 0 at infinity. Where y is subnormal or 0 it has lost digits: there it is enlarged(x) 2**-SHIFT."""
+    smallest = np.finfo(y.dtype).tiny
+    if np.minimum.reduce(y, None, initial=1) >= smallest:
+        return np.multiply(x, y, out=out)
+    small = y < smallest
+    largest = np.finfo(x.dtype).max
+    few = np.clip(x[small], -largest, largest).astype(np.promote_types(x.dtype, np.float32))
+    y = np.multiply(np.where(small, 0, x), y, out=out)
+    y[small] = few * enlarged(few) * 2.0**-SHIFT
+    return y
 
 
-@in_tiles
 def x_exp_square(x, c):
     """x exp(c x**2) for c < 0, at most 3 ulp off, also where exp(c x**2) is subnormal; 0 at infinity."""
-    if x.dtype == np.float16:
-        return x_exp_square(x.astype(np.float32), c).astype(np.float16)
-    if x.dtype == np.float32:
-        largest = float(np.finfo(np.float32).max)
-        wide = np.clip(x, -largest, largest, out=...).astype(np.float64)
-        y = wide_exp_square(wide, c)
-        return np.multiply(y, wide, out=y).astype(np.float32)
-    hi, lo = square_parts(x, c)
-    limit = math.sqrt(-760 / c)
-    power, deep = exp_factors(hi)
-    y = np.clip(x, -limit, limit, out=...)
-    y = np.multiply(y, power, out=y)
-    lo = np.multiply(lo, y, out=lo)
-    y = np.add(y, lo, out=y)
-    return np.multiply(y, deep, out=y)
+    return times_small(x, exp_square(x, c), lambda few: exp_square(few, c, (SHIFT, 0.0)))
 
 
-def exp_factors(hi):
-    """exp(hi) as two factors, neither of them subnormal, the second 1 where it can be; hi is above -1300."""
-    if not hi.size or np.minimum.reduce(hi, None) > -650:
-        return np.exp(hi, out=hi), 1
-    deep = np.clip(np.add(hi, 650, out=...), None, 0, out=...)
-    hi = np.subtract(hi, deep, out=hi)
-    return np.exp(hi, out=hi), np.exp(deep, out=deep)
-
-
-def wide_exp_square(x, c, offset=0.0):
-    """exp(c x**2 + offset) in float64, exact enough for float32."""
-    y = np.multiply(x, x, out=...)
-    y = np.multiply(y, c, out=y)
-    if offset:
-        y = np.add(y, offset, out=y)
-    return np.exp(y, out=y)
-
-
-def gaussian_tail(x, table, rate, start, offset, times_x=False):
-    """exp(offset - rate x**2) / (start + 2 |x| + |x| P(t)), or |x| times that, for t = (|x| - c) / (|x| + c).
-
-    The last steps are made in twice the precision: in float64 for float32, else with the rounding errors carried along.
-    """
-    limit, pivot, coefficients = table[x.dtype.name]
+def gaussian_tail(x, bell, start, table):
+    """A function of |x| that falls like bell / |x| for bell = k exp(c x**2): bell / (|x| + start - N(|x|) / D(|x|))."""
+    limit, dividend, divisor = table[x.dtype.name]
     size = np.abs(x, out=...)
-    size = np.clip(size, None, limit, out=size)
-    t = np.add(size, pivot, out=...)
-    t = np.divide(-2 * pivot, t, out=t)
-    t = np.add(t, 1, out=t)
-    bend = polynomial(coefficients, t)
-    if x.dtype == np.float32:
-        size, line = size.astype(np.float64), bend.astype(np.float64)
-        line = np.add(line, 2, out=line)
-        line = np.multiply(line, size, out=line)
-        line = np.add(line, start, out=line)
-        y = wide_exp_square(size, -rate, offset)
-        if times_x:
-            y = np.multiply(y, size, out=y)
-        return np.divide(y, line, out=y).astype(np.float32)
-    hi, lo = square_parts(size, -rate, offset)
-    bend = np.multiply(bend, size, out=bend)
-    double = np.add(size, size, out=t)
-    line = np.add(double, start, out=...)
-    rest = np.subtract(line, start, out=...)
-    rest = np.subtract(double, rest, out=rest)  # what rounding took from start + 2 |x|
-    whole = np.add(line, bend, out=double)
-    line = np.subtract(whole, line, out=line)
-    bend = np.subtract(bend, line, out=bend)  # and from that + |x| P(t)
-    rest = np.add(rest, bend, out=rest)
-    rest = np.divide(rest, whole, out=rest)
-    lo = np.subtract(lo, rest, out=lo)
-    if times_x:
-        power, deep = exp_factors(hi)
-        power = np.multiply(size, power, out=size)
-    else:
-        power, deep = np.exp(hi, out=hi), 1
-    y = np.divide(power, whole, out=bend)
-    divisor, factor = first_bits(whole), first_bits(y)
-    product = np.multiply(factor, divisor, out=rest)
-    miss = np.subtract(power, product, out=power)  # becomes what rounding took from the quotient: power - y whole
-    factor = np.subtract(y, factor, out=factor)
-    factor = np.multiply(factor, divisor, out=factor)
-    miss = np.subtract(miss, factor, out=miss)
-    divisor = np.subtract(whole, divisor, out=divisor)
-    divisor = np.multiply(divisor, y, out=divisor)
-    miss = np.subtract(miss, divisor, out=miss)
-    miss = np.divide(miss, whole, out=miss)
-    lo = np.multiply(lo, y, out=lo)
-    lo = np.add(lo, miss, out=lo)
-    y = np.add(y, lo, out=y)
-    return np.multiply(y, deep, out=y) if times_x else y
-
-
-def first_bits(x):
-    """x rounded to 26 bits, so that products with such numbers are exact (Veltkamp's splitting)."""
-    y = np.multiply(x, 134217729.0, out=...)
-    rest = np.subtract(y, x, out=...)
-    return np.subtract(y, rest, out=y)
+    if not np.maximum.reduce(size, None, initial=0) <= limit:  # where the bell is 0
+        size = np.clip(size, None, limit, out=size)
+    bend = polynomial(dividend, size)
+    bend = np.divide(bend, polynomial(divisor, size), out=bend)
+    line = np.subtract(start, bend, out=bend)
+    line = np.add(line, size, out=line)
+    return np.divide(bell, line, out=line)
 
 
 @in_tiles
 def erfc(x):
-    """Complementary error function 1 - erf(x), at most 2 ulp off, in the tail too."""
+    """Complementary error function 1 - erf(x), at most 4 ulp off, in the tail too."""
     if x.dtype == np.float16:
         return erfc(x.astype(np.float32)).astype(np.float16)
-    tail = gaussian_tail(x, ERFC_TAIL, @erfc@)
-    limit = np.multiply(x < 0, x.dtype.type(2), out=...)
-    return np.abs(np.subtract(limit, tail, out=tail), out=tail)  # 2 - tail or tail
+    tail = gaussian_tail(x, exp_square(x, *ERFC_BELL), ERFC_START, ERFC_LINE)
+    y = as_float(x < 0, x.dtype)
+    y = np.subtract(np.add(y, y, out=y), tail, out=y)
+    return np.abs(y, out=y)  # 2 - tail or tail
+
+
+def normal_density(x):
+    """The normal distribution's density, at most 2 ulp off."""
+    return exp_square(x, *NORMAL_BELL)
 
 
 @in_tiles
-def normal_cdf(x):
-    """The normal distribution function, at most 2 ulp off, in the tail too."""
+def normal_cdf(x, density):
+    """The normal distribution function by its density, at most 4 ulp off, in the tail too."""
     if x.dtype == np.float16:
-        return normal_cdf(x.astype(np.float32)).astype(np.float16)
-    tail = gaussian_tail(x, NORMAL_TAIL, @normal@)
-    return np.abs(np.subtract(x >= 0, tail, out=tail), out=tail)  # 1 - tail or tail
+        x = x.astype(np.float32)
+        return normal_cdf(x, normal_density(x)).astype(np.float16)
+    tail = gaussian_tail(x, density, NORMAL_START, NORMAL_LINE)
+    p = np.subtract(as_float(x >= 0, x.dtype), tail, out=tail)
+    return np.abs(p, out=p)  # 1 - tail or tail
 
 
-def times_normal_cdf(x, p):
-    """x p for p = normal_cdf(x), from x alone where p is subnormal or 0; 0 at -inf."""
-    subnormal = p < np.finfo(p.dtype).tiny
-    if not subnormal.any():
-        return np.multiply(x, p, out=...)
-    y = np.multiply(np.where(subnormal, 0, x), p, out=...)
-    few = x[subnormal].astype(np.promote_types(x.dtype, np.float32))
-    y[subnormal] = -gaussian_tail(few, NORMAL_TAIL, @normal@, times_x=True)
-    return y
+def times_normal_cdf(x, p, out=...):
+    """x p for p = normal_cdf(x), also where p is subnormal; 0 at -inf."""
+    return times_small(x, p, lambda few: gaussian_tail(few, enlarged_density(few), NORMAL_START, NORMAL_LINE), out)
+
+
+def times_normal_density(x, density, out=...):
+    """x times its normal density, also where that is subnormal; 0 at infinity."""
+    return times_small(x, density, enlarged_density, out)
+
+
+def enlarged_density(x):
+    """normal_density(x) 2**SHIFT, which is not subnormal where the density is."""
+    c, (most, rest) = NORMAL_BELL
+    return exp_square(x, c, (most + SHIFT, rest))
 '''

@@ -1,7 +1,7 @@
 """The language of specs: all that a spec file imports.
 
-A spec function is called with symbols; the words build SymPy expressions from them. The elementwise words come from the
-table in `words`; here stand reductions, `where`, index notation and the decorators that declare ops. Everything
+A spec function is called with symbols; the words build SymPy expressions from them. The elementwise words come from
+`words` and `gaussians`; here stand reductions, `where`, index notation and the decorators that declare ops. Everything
 symbolic is exact: decimal numbers in a spec are rationals, and `pi` is pi.
 """
 
@@ -17,6 +17,7 @@ from typing import Any
 import sympy
 from sympy.core.symbol import Str
 
+from nngrad.codegen.gaussians import erf, erfc
 from nngrad.codegen.symbols import (
     RECORDER,
     Count,
@@ -50,8 +51,6 @@ from nngrad.codegen.words import (
     copysign,
     cos,
     cosh,
-    erf,
-    erfc,
     exp,
     exp2,
     expm1,

@@ -29,7 +29,9 @@ def ufunc_name(node: Node) -> str:
     return node.detail if node.op == "call" else f"np.{node.op}"
 
 
-TAKING_OUT = ("runtime.exp_shifted", "deviation", "as_float", "where")
+TAKING_OUT = (
+    "runtime.exp_shifted", "runtime.times_normal_cdf", "runtime.times_normal_density", "deviation", "as_float", "where",
+)  # fmt: skip
 ROW_REDUCTIONS = {"sum": "runtime.sum_rows", "max": "runtime.max_rows"}
 
 

@@ -12,14 +12,14 @@ from itertools import permutations
 
 import sympy
 
-from nngrad.codegen import words
+from nngrad.codegen import gaussians, words
 from nngrad.codegen.exponentials import MADE_OF_EXPONENTIALS, as_word
 from nngrad.codegen.identities import squares_of
 from nngrad.codegen.symbols import Value, Where
 from nngrad.codegen.vocabulary import WORDS, Word
 
 LARGEST_SEARCH = 12  # parts of an expression that are tried as the argument of a word
-_ONE = sympy.S.One
+_ONE, _HALF = sympy.S.One, sympy.S.Half
 
 
 def _log_rule(expr):
@@ -61,8 +61,8 @@ def _complement_rule(expr):
             return sign * words.expm1(atom.args[0]) + others
         if isinstance(atom, sympy.cos) and number == -sign:
             return 2 * number * words.sin(atom.args[0] / 2) ** 2 + others
-        if isinstance(atom, words.erf.build) and abs(sign) == number:
-            return number * words.erfc(-sign / number * atom.args[0]) + others
+        if isinstance(atom, gaussians.erf.build) and abs(sign) == number:
+            return number * gaussians.erfc(-sign / number * atom.args[0]) + others
         if isinstance(atom, words.softplus.build) and -sign * atom.args[0] in sympy.Add.make_args(rest):
             return expr - term + sign * atom.args[0] + sign * words.softplus(-atom.args[0])
     return expr
@@ -71,16 +71,24 @@ def _complement_rule(expr):
 def _normal_rule(expr):
     """erfc(c u) with c**2 = 1/2 is the normal distribution function: the rounding of c u must not reach the tail.
 
-    u times that is a word of its own.
+    u times that is a word of its own, and so is exp(-u**2 / 2) where it is divided by the root of 2 pi.
     """
-    if isinstance(expr, words.erfc.build):
+    if isinstance(expr, gaussians.erfc.build):
         scale, inside = expr.args[0].as_independent(*expr.args[0].free_symbols, as_Add=False)
         if scale**2 == sympy.Rational(1, 2):
-            return 2 * words.normal_cdf(-inside if scale.is_positive else inside)
+            return 2 * gaussians.normal_cdf(-inside if scale.is_positive else inside)
     if expr.is_Mul:
-        for normal in (factor for factor in expr.args if isinstance(factor, words.normal_cdf.build)):
+        for normal in (factor for factor in expr.args if isinstance(factor, gaussians.normal_cdf.build)):
             if normal.args[0] in expr.args:
-                return expr / (normal * normal.args[0]) * words.times_normal_cdf(normal.args[0], normal)
+                return expr / (normal * normal.args[0]) * gaussians.times_normal_cdf(normal.args[0], normal)
+        number, rest = expr.as_coeff_mul(*expr.free_symbols)
+        for gaussian in (factor for factor in rest if isinstance(factor, sympy.exp)):
+            root = sympy.sqrt(2 * sympy.pi)
+            coefficient, square = gaussian.args[0].as_coeff_Mul()
+            if coefficient == -_HALF and square.is_Pow and square.exp == 2 and (number * root).is_Rational:
+                word = gaussians.times_normal_density if square.base in rest else gaussians.normal_density
+                known = gaussian * square.base if square.base in rest else gaussian
+                return expr * root / known * word(square.base)
     return expr
 
 
@@ -112,7 +120,7 @@ def _argument_rule(expr):
         for gaussian in (factor for factor in expr.args if isinstance(factor, sympy.exp)):
             coefficient, square = gaussian.args[0].as_coeff_Mul()
             if square.is_Pow and square.exp == 2 and coefficient.is_negative and square.base in expr.args:
-                return expr / (gaussian * square.base) * words.x_exp_square(square.base, coefficient)
+                return expr / (gaussian * square.base) * gaussians.x_exp_square(square.base, coefficient)
     return expr
 
 

@@ -48,7 +48,7 @@ def _sinc_bend_series(x):
     return series
 
 
-half, two_over_sqrt_pi = sympy.Rational(1, 2), 2 / sympy.sqrt(sympy.pi)
+half = sympy.Rational(1, 2)
 
 abs = enter(
     "abs",
@@ -381,51 +381,6 @@ sinc_slope = enter(
         Where(abs(x) < sympy.Rational(1, 4), _sinc_bend_series(x), -(sympy.pi**2) * sinc(x) - 2 * sinc_slope(x) / x)
     ],
     definition=lambda u: Where(sympy.Eq(u, 0), 0, cos(sympy.pi * u) / u - sin(sympy.pi * u) / (sympy.pi * u**2)),
-)
-erf = enter(
-    "erf", "runtime.erf", exact.erf, 15, "Error function.", derivatives=lambda x: [two_over_sqrt_pi * exp(-(x**2))]
-)
-erfc = enter(
-    "erfc",
-    "runtime.erfc",
-    exact.erfc,
-    15,
-    "Complementary error function 1 - erf(x), exact in the tail.",
-    derivatives=lambda x: [-two_over_sqrt_pi * exp(-(x**2))],
-    is_positive=True,
-)
-# The normal distribution function, which gelu is made of. It is not for specs to write: 1 + erf(x / sqrt(2)) is.
-normal_cdf = enter(
-    "normal_cdf",
-    "runtime.normal_cdf",
-    lambda x: exact.erfc(-x / mpmath.sqrt(2)) / 2,
-    20,
-    "erfc(-x / sqrt(2)) / 2.",
-    derivatives=lambda x: [exp(-(x**2) / 2) / sympy.sqrt(2 * sympy.pi)],
-    is_positive=True,
-    smooth=lambda x: erfc(-x / sympy.sqrt(2)) / 2,
-)
-# x normal_cdf(x), given p = normal_cdf(x): the plain product loses digits where p is subnormal, and is NaN at -inf.
-# Its derivative is that by x in whole. Neither this nor the next is for specs to write.
-times_normal_cdf = enter(
-    "times_normal_cdf",
-    "runtime.times_normal_cdf",
-    lambda x, p: x * p,
-    2,
-    "x times p = erfc(-x / sqrt(2)) / 2.",
-    arity=2,
-    derivatives=lambda x, p: [p + x_exp_square(x, -half) / sympy.sqrt(2 * sympy.pi), 0],
-    smooth=lambda x, p: x * p,
-)
-x_exp_square = enter(
-    "x_exp_square",
-    "runtime.x_exp_square",
-    lambda x, c: x * exact.exp(c * x**2),
-    8,
-    "x exp(c x**2) for a number c < 0, and 0 at infinity.",
-    arity=2,
-    derivatives=lambda x, c: [exp(c * x**2) + 2 * c * x * x_exp_square(x, c), 0],
-    smooth=lambda x, c: x * exp(c * x**2),
 )
 sigmoid = enter(
     "sigmoid",

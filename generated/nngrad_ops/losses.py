@@ -1139,13 +1139,10 @@ def cross_entropy_and_residuals(input, target, axis=-1, reduction="mean", out=(.
     """`cross_entropy` with what its derivatives reuse."""
     target = runtime.with_axis(target, axis)
     input_at_target = runtime.take(input, target, axis)
-    max_input = runtime.max_rows(input, axis)
-    below_max_at_target = input_at_target - max_input
-    shift_input = runtime.shift(input, axis, max_input)
-    exp_input = runtime.exp_shifted(input, shift_input, out=out[1])
-    sum_exp_input = runtime.sum_rows(exp_input, axis)
-    log_sum_exp_input = runtime.log_excess(sum_exp_input, exp_input, runtime.exp_shifted(max_input, shift_input), axis)
-    log_softmax_input_at_target = below_max_at_target - log_sum_exp_input
+    exp_input, sum_exp_input, shift_input = runtime.exponentials(input, axis, out=out[1])
+    log_sum, log_rest = runtime.log_sum_parts(input, exp_input, sum_exp_input, shift_input, axis)
+    less_log_sum_at_target = input_at_target - log_sum
+    log_softmax_input_at_target = less_log_sum_at_target - log_rest
     y = -log_softmax_input_at_target
     return runtime.reduced(y, reduction, axis), exp_input, sum_exp_input
 

@@ -354,6 +354,23 @@ def _is_between(low, x, high):
     return x is not None and np.minimum.reduce(x, None) >= low and np.maximum.reduce(x, None) < high
 
 
+def exponentials(x, axis, out=...):
+    """exp(x - shift), its sums along the axis, and each row's shift, as `shift` has it.
+
+    Rows that need none are told by their sums: from 1 on, what is lost of small exponentials does not count.
+    """
+    with np.errstate(over="ignore"):
+        made = np.exp(x, out=out)
+        total = sum_rows(made, axis)
+    if total.size and _is_between(1, total, np.finfo(made.dtype).max ** 0.25):
+        return made, total, np.zeros_like(total)
+    row_shift = shift(x, axis)
+    if row_shift.any():
+        made = exp_difference(x, row_shift)
+        total = sum_rows(made, axis)
+    return made, total, row_shift
+
+
 def exp_shifted(x, shift, out=...):
     """exp(x - shift) for each row's shift."""
     return exp_difference(x, shift) if shift.any() else np.exp(x, out=out)
@@ -376,11 +393,51 @@ def log_excess(total, x, largest, axis):
     excess = np.log(ratio, out=...)
     numbers = np.flatnonzero((ratio < 2) & usual)
     if len(numbers):
-        few = _picked_rows(x, axis, numbers)
-        few[np.arange(len(few)), np.argmax(few, 1)] = 0
-        others = np.add.reduce(few, 1) / largest.reshape(-1)[numbers]
-        excess.reshape(-1)[numbers] = np.log1p(others, out=others)
+        excess.reshape(-1)[numbers] = _log_excess_of_others(_picked_rows(x, axis, numbers))[0]
     return excess
+
+
+def _log_excess_of_others(rows):
+    """For each row log(sum / largest), from the sum of the others, and the place of the largest, which is set to 0."""
+    largest = np.arange(len(rows)), np.argmax(rows, 1)
+    above = rows[largest]
+    rows[largest] = 0
+    others = np.add.reduce(rows, 1) / above
+    return np.log1p(others, out=others), largest
+
+
+def log_sum_parts(x, exponentials, total, shift, axis):
+    """log(sum(exp(x))) as `nearly` and the rest, so that x - nearly - rest is exact in every row.
+
+    `exponentials` are exp(x - shift), and `total` their sum. Of float32 the logarithm is taken in float64. Where one
+    exponential outweighs the others, and for other dtypes, `nearly` is the row's largest element.
+    """
+    limits = np.finfo(total.dtype)
+    if limits.dtype != np.float32 or not total.size or not _is_between(limits.eps, total, np.inf):
+        largest = max_rows(x, axis)
+        return largest, log_excess(total, exponentials, exp_shifted(largest, shift), axis)
+    logarithm = np.log(total, dtype=np.float64)
+    logarithm += shift
+    nearly = logarithm.astype(limits.dtype)
+    rest = np.subtract(logarithm, nearly).astype(limits.dtype)
+    squares = sum_products(exponentials, exponentials, axis)
+    numbers = np.flatnonzero(squares > np.square(OUTWEIGHING * total))  # all where one is OUTWEIGHING
+    if len(numbers):
+        few, few_exponentials = _picked_rows(x, axis, numbers), _picked_rows(exponentials, axis, numbers)
+        rest.reshape(-1)[numbers], largest = _log_excess_of_others(few_exponentials)
+        nearly.reshape(-1)[numbers] = few[largest]
+    return nearly, rest
+
+
+def log_sum(x, exponentials, total, shift, axis):
+    """log(sum(exp(x))), with what `log_sum_parts` is given. Near 0 the parts are needed for all its digits."""
+    if total.size and _is_between(np.finfo(total.dtype).smallest_normal, total, np.inf):
+        y = np.log(total, out=...)
+        y += shift
+        if np.minimum.reduce(np.abs(y), None) >= 1:
+            return y
+    nearly, rest = log_sum_parts(x, exponentials, total, shift, axis)
+    return np.add(nearly, rest, out=nearly)
 
 
 def deviation(x, weights, axis, out=...):
@@ -406,16 +463,12 @@ def scale(x, degree, constant, axis):
     powers vanish beside the constant, unless they are too near to zero to have all their digits. Others are brought
     near 1, as far as the constant over the scale's power is in range.
     """
+    squares = _squares_in_range(x, degree, constant, axis) if x.size >= FEW_ELEMENTS else None
+    if squares is not None:
+        return np.ones_like(squares)
     info = np.finfo(x.dtype)
-    degree = max(degree, 1)  # lower powers are always in range
-    limit = 2.0 ** (info.maxexp // (2 * degree) / 2)
-    root = abs(constant) ** (1 / degree)
-    least = info.smallest_normal / info.eps if root > 1 / limit**2 else 1 / limit**2
-    if x.size >= FEW_ELEMENTS:
-        with np.errstate(over="ignore", under="ignore"):
-            squares = sum_products(x, x, axis)
-        if _is_between(max(least**2 * count(x.shape, axis), info.smallest_normal / info.eps), squares, limit**2):
-            return np.ones_like(squares)
+    least, limit, root = _range_of_powers(info, degree, constant)
+    degree = max(degree, 1)
     largest = np.maximum.reduce(x, axis, keepdims=True, initial=0)
     largest = np.maximum(largest, -np.minimum.reduce(x, axis, keepdims=True, initial=0), out=...)
     usual = ((least < largest) & (largest < limit)) | (largest == 0) | ~np.isfinite(largest)
@@ -425,21 +478,44 @@ def scale(x, degree, constant, axis):
     return np.where(usual, 1, np.ldexp(np.ones_like(largest), np.frexp(largest)[1] - 1))
 
 
+def _range_of_powers(info, degree, constant):
+    """Between which sizes the scale is 1, and the size of an element whose power is as large as the constant."""
+    degree = max(degree, 1)  # lower powers are always in range
+    limit = 2.0 ** (info.maxexp // (2 * degree) / 2)
+    root = abs(constant) ** (1 / degree)
+    return info.smallest_normal / info.eps if root > 1 / limit**2 else 1 / limit**2, limit, root
+
+
+def _squares_in_range(x, degree, constant, axis):
+    """The sums of x's squares where they tell that every row's scale is 1, else None."""
+    info = np.finfo(x.dtype)
+    least, limit, _ = _range_of_powers(info, degree, constant)
+    with np.errstate(over="ignore", under="ignore"):
+        squares = sum_products(x, x, axis)
+    low = max(least**2 * count(x.shape, axis), info.smallest_normal / info.eps)
+    return squares if squares.size and _is_between(low, squares, limit**2) else None
+
+
 def scaled(x, scale):
     """x / scale; x itself where the scale is 1."""
     return x if (scale == 1).all() else np.divide(x, scale, out=...)
+
+
+def scaled_squares(x, constant, axis):
+    """Each row's scale for squares beside a constant, x / scale, and the sums of its squares."""
+    squares = _squares_in_range(x, 2, constant, axis)
+    if squares is not None:
+        return np.ones_like(squares), x, squares
+    row_scale = scale(x, 2, constant, axis)
+    scaled_x = scaled(x, row_scale)
+    return row_scale, scaled_x, sum_products(scaled_x, scaled_x, axis)
 
 
 def mean_error(x, mean, axis):
     """For each row the mean of x less the mean given, which is near it, from a sum that has twice the digits."""
     n = count(x.shape, axis)
     if x.dtype != np.float64:
-        rows = _rows(x, axis)
-        if rows is None:
-            total = np.add.reduce(x, axis, dtype=np.float64, keepdims=True)
-        else:
-            total = np.einsum("...i->...", rows, dtype=np.float64)[..., None]
-        return (total / n - mean).astype(x.dtype)
+        return (_wide_mean(x, axis) - mean).astype(x.dtype)
     # In units this small all elements are below 2**52 / n, so that sums of their whole parts are exact.
     largest = np.maximum.reduce(np.abs(x), axis, keepdims=True, initial=0)
     unit = np.ldexp(1.0, np.frexp(largest)[1] + n.bit_length() - 52)
@@ -449,6 +525,26 @@ def mean_error(x, mean, axis):
     error = np.add.reduce(whole, axis, keepdims=True) - n * whole_mean
     error = error + np.add.reduce(fractions, axis, keepdims=True) - n * (mean - whole_mean)
     return error * unit / n
+
+
+def mean_and_error(x, axis):
+    """The mean along the axis, and what `mean_error` says of it."""
+    if x.dtype == np.float64:
+        mean = sum_rows(x, axis) / count(x.shape, axis)
+        return mean, mean_error(x, mean, axis)
+    wide = _wide_mean(x, axis)
+    mean = wide.astype(x.dtype)
+    return mean, (wide - mean).astype(x.dtype)
+
+
+def _wide_mean(x, axis):
+    """The mean of short floats, as float64."""
+    rows = _rows(x, axis)
+    if rows is None:
+        total = np.add.reduce(x, axis, dtype=np.float64, keepdims=True)
+    else:
+        total = np.einsum("...i->...", rows, dtype=np.float64)[..., None]
+    return total / count(x.shape, axis)
 
 
 # --- contractions -----------------------------------------------------------------------------------------------------

@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import sympy
 from sympy.core.relational import Relational
 from sympy.logic.boolalg import And, Not, Or
 
 from nngrad.codegen import words
+from nngrad.codegen.joint import Part, parts_of
 from nngrad.codegen.symbols import (
     AxisSum,
     Count,
@@ -49,6 +50,7 @@ REDUCTIONS = {"sum": "np.add", "prod": "np.multiply", "max": "np.maximum", "min"
 MAX_POWER_BY_PRODUCTS = 8
 LARGEST_INTEGER = 10**16  # written as such
 LARGEST_SHARED = 16  # the denominator of a factor that terms share
+JOINT = {"exponentials": 3, "log_sum_parts": 2, "scaled_squares": 3, "mean_and_error": 2}
 LARGEST_EXPONENT = 1000  # exp(-1000) is 0 in every dtype
 
 
@@ -59,9 +61,9 @@ class Node:
     `op` is 'argument', 'number', 'parameter', 'constant', 'count', 'call' (of `detail`, a ufunc or helper), 'add',
     'subtract', 'multiply', 'divide', 'negative', 'compare' and 'logic' (`detail` is the operator), 'where', 'reduce'
     (`detail` is the kind), 'test' (of `detail`, a ufunc that gives truth values), 'take', 'one_hot', 'minus_one_hot',
-    'others', 'broadcast', 'as_float', or a function of rows: 'shift',
-    'scale', 'scaled' (an array divided by its scale), 'mean_error', 'log_excess' (of a sum, its terms and the largest)
-    and 'deviation'.
+    'others', 'broadcast', 'as_float', or a function of rows: 'shift', 'scale', 'scaled' (an array divided by its
+    scale), 'mean_error', 'log_excess' (of a sum, its terms and the largest), 'log_sum' and 'deviation', or one of those
+    that return several values (JOINT), of which 'part' is one (`detail` is its number).
     """
 
     op: str
@@ -192,6 +194,8 @@ class Graph:
             return self.node("one_hot", index, axis=axis, sources=self.all_sources, reduced=frozenset())
         if isinstance(expr, RowShift | RowScale | MeanError):
             return self._of_rows(expr)
+        if expr in self._parts:
+            return self._part(self._parts[expr])
         if isinstance(expr, LogExcess):
             return self._log_excess(*expr.args)
         if type(expr) in WORD_OF:
@@ -211,9 +215,22 @@ class Graph:
             sources = self.sources_of.get(name, frozenset([name]) if value in self.formula.inputs else self.all_sources)
             reduced = frozenset(axis for axis in self.formula.axes if is_constant_along(value, axis))
             return self.node("argument", detail=name, sources=sources, reduced=reduced)
-        made = self._stage(stage)
+        made = self._part(self._parts[value]) if value in self._parts else self._stage(stage)
         self.names.setdefault(made, value.name)
         return made
+
+    @cached_property
+    def _parts(self) -> dict[sympy.Expr, Part]:
+        return {} if self.smooth else parts_of(self.formula, frozenset(self.arguments))
+
+    def _part(self, part: Part) -> int:
+        """One of the values that are computed together."""
+        x, *others = map(self.build, part.args)
+        x = self.full(x)
+        rows = {"sources": self.nodes[x].sources, "reduced": self.nodes[x].reduced | {part.axis}}
+        joint = self.node(part.op, x, *others, axis=part.axis, **rows)
+        shape = rows if part.is_row else {"sources": self.nodes[x].sources, "reduced": self.nodes[x].reduced}
+        return self.node("part", joint, detail=str(part.number), **shape)
 
     def _stage(self, stage: Stage) -> int:
         if stage.kind == "map":
@@ -290,9 +307,19 @@ class Graph:
                 index, axis = self.nodes[node].args[0], self.nodes[node].axis
                 shape = {"sources": self.all_sources, "reduced": frozenset()}
                 total = self.node("minus_one_hot", total, index, axis=axis, **shape)
+            elif not negative and (whole := self._whole_logarithm(total, node)) is not None:
+                total = whole
             else:
                 total = self.node("subtract" if negative else "add", total, node)
         return total
+
+    def _whole_logarithm(self, *terms: int) -> int | None:
+        """The logarithm of a sum of exponentials whose two parts are added."""
+        parts = [self.nodes[term] for term in terms]
+        joint = self.nodes[parts[0].args[0]] if parts[0].op == "part" else None
+        if joint is None or joint.op != "log_sum_parts" or parts[0].args != parts[1].args or len(set(terms)) == 1:
+            return None
+        return self.node("log_sum", *joint.args, axis=joint.axis, sources=joint.sources, reduced=joint.reduced)
 
     def _product(self, expr) -> int:
         """Numbers and rows are combined first. Factors and denominators take turns, and the cotangent comes last, so

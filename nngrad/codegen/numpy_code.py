@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from nngrad.codegen.infix import INFIX, LONGEST_EXPRESSION, NAMES, Writer, blocks_of, uses_of
-from nngrad.codegen.lower import REDUCTIONS, Node
+from nngrad.codegen.lower import JOINT, REDUCTIONS, Node
 
 EXTREMA = ("np.maximum", "np.minimum")
 
@@ -28,7 +28,7 @@ def ufunc_name(node: Node) -> str:
     return node.detail if node.op == "call" else f"np.{node.op}"
 
 
-TAKING_OUT = ("runtime.exp_shifted", "deviation", "as_float", "where")
+TAKING_OUT = ("runtime.exp_shifted", "deviation", "as_float", "where", "exponentials")
 ROW_REDUCTIONS = {"sum": "runtime.sum_rows", "max": "runtime.max_rows"}
 
 
@@ -114,6 +114,8 @@ class NumpyWriter(Writer):
     def is_inline(self, position: int) -> bool:
         """Whether a node is written where it is used instead of getting a variable."""
         node = self.graph.nodes[position]
+        if node.op == "part" or node.op in JOINT:
+            return False
         if position in self.products or node.op in ("number", "parameter", "constant", "argument", "broadcast"):
             return True
         if self.uses.get(position, 0) > 1 or self.sizes[position] > LONGEST_EXPRESSION:
@@ -126,7 +128,9 @@ class NumpyWriter(Writer):
         """Write the statements of a block."""
         self.free = []
         for node in block:
-            if not self.is_inline(node):
+            if self.graph.nodes[node].op in JOINT:
+                self._joint_statement(node, indent)
+            elif not self.is_inline(node) and node not in self.variables:
                 self._statement(node, indent)
 
     def _statement(self, position: int, indent: str) -> None:
@@ -141,6 +145,20 @@ class NumpyWriter(Writer):
         for operand in self._operands(position):
             if self.last_use[operand] == self.position[position] and operand != buffer and self._owns(operand):
                 self.free.append(operand)
+
+    def _joint_statement(self, position: int, indent: str) -> None:
+        """A call that returns several values; those that nobody needs are called `_`."""
+        node = self.graph.nodes[position]
+        self.here = self.position[position]
+        parts = [other for other in self.position if self._is_part(other, position)]
+        names = ["_"] * JOINT[node.op]
+        for part in parts:
+            self.variables[part] = names[int(self.graph.nodes[part].detail)] = self._name(part, None)
+        place = next((f", out={self.places[part]}" for part in parts if part in self.places), "")
+        self.lines.append(f"{indent}{', '.join(names)} = {self.call(node)[:-1]}{place})")
+
+    def _is_part(self, position: int, joint: int) -> bool:
+        return self.graph.nodes[position].op == "part" and self.graph.nodes[position].args == (joint,)
 
     def expression(self, position: int, buffer: int | None = None) -> str:
         """The right-hand side of a node's statement."""
@@ -205,7 +223,7 @@ class NumpyWriter(Writer):
             position in self.variables
             and node.is_full
             and not node.is_bool
-            and node.op not in ("argument", "broadcast", "scaled")
+            and (node.op not in ("argument", "broadcast", "scaled", "part") or self.takes_out(node))
             and node.detail != "runtime.clamped"  # which may be its argument
         )
 
@@ -231,7 +249,8 @@ class NumpyWriter(Writer):
 
     def takes_out(self, node: Node) -> bool:
         """Whether a node's result can be put into a given array, perhaps as that of its operand."""
-        takes = is_ufunc(node) or is_amendment(node) or node.op in TAKING_OUT or node.detail in TAKING_OUT
+        made = self.graph.nodes[node.args[0]] if node.op == "part" else node
+        takes = is_ufunc(made) or is_amendment(made) or made.op in TAKING_OUT or made.detail in TAKING_OUT
         return node.is_full and takes
 
     def call(self, node: Node) -> str:
@@ -257,7 +276,7 @@ class NumpyWriter(Writer):
             return f"runtime.one_hot({args[0]}, {self.shape}, {node.axis}, {self.dtype})"
         if node.op == "shift":
             return f"runtime.shift({', '.join([args[0], node.axis, *self._maxima_of(node)])})"
-        if node.op in ("scale", "scaled", "mean_error", "minus_one_hot", "log_excess", "deviation"):
+        if node.op in (*JOINT, "scale", "scaled", "mean_error", "minus_one_hot", "log_excess", "log_sum", "deviation"):
             return f"runtime.{node.op}({', '.join([*args, *([node.axis] if node.axis else [])])})"
         if node.op == "others":
             return f"runtime.product_of_others({args[0]}, {node.axis})"

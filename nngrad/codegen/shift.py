@@ -130,8 +130,9 @@ def _shifted(formula: Formula, exponential: Stage, axis: str, beside_constants: 
         if expr is None or (power and stage.kind != "map" and (stage.kind, stage.axis) != ("sum", axis)):
             return None
         offset = row.offset(expr) if isinstance(stage.expr, _LOGARITHMS) else 0
-        expr = recorder.hoist(expr - offset, stage.value.name if stage.kind == "map" else "")
-        value = recorder.stage(expr, stage.kind, stage.axis, stage.value.name)
+        name = "log_rest" if isinstance(expr - offset, LogExcess) else stage.value.name
+        expr = recorder.hoist(expr - offset, name if stage.kind == "map" else "")
+        value = recorder.stage(expr, stage.kind, stage.axis, name)
         renamed[stage.value] = _SCALE**power * value + offset
     output = renamed[formula.output]
     if output.has(_SCALE):
@@ -155,7 +156,7 @@ class _Row:
         shift = words.maximum(shift, 0) if beside_constants else shift
         self.shift = recorder.stage(shift, "map", axis, f"shift_{label}", frozen=True)
         self.exponential = recorder.stage(sympy.exp(self.above - self.shift), "map", "", name)
-        self.top = recorder.stage(self.above, "max", axis, f"max_{label}", frozen=True)
+        self.top = recorder.stage(self.above, "max", axis, "log_sum", frozen=True)
         self.offsets = (self.shift, self.top)
 
     def logarithm(self, logarithm):
@@ -208,7 +209,7 @@ class _Row:
                 solution = (below + self.top - (self.above - slope * atom)) / slope
                 candidate = sympy.expand(expr.xreplace({atom: solution}))
                 if not candidate.has(self.top):
-                    stage = self.recorder.stage(self.above - self.top, "map", "", "below_max")
+                    stage = self.recorder.stage(self.above - self.top, "map", "", "less_log_sum")
                     return candidate.xreplace({below: stage})
         return expr
 

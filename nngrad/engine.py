@@ -188,22 +188,26 @@ def pull_arrays(node, g, needs, retain_graph=True):
     if op.many:
         g = tuple(g[i] if i in g else np.zeros_like(y) for i, y in enumerate(node.output))
     elif op.vjp_cost and op.vjp_cost * (node.values[0] if op.axis else g).size > WORTH_TILES:
+        place = None if retain_graph else spent(node)
         if op.axis:
-            found = rows().vjp_by_rows(op, g, node.values, needs, **node.params)
+            found = rows().vjp_by_rows(op, g, node.values, needs, place, **node.params)
         else:
             options = {"needs": needs, **node.params} if op.needs else node.params
-            place = None if retain_graph else spent_slope(node)
             found = by_tiles(op.vjp, [g, *op.residuals_of(node.values)], place, **options)
         return found if isinstance(found, tuple) else (found,)
     return op.pull(g, node.values, needs, node.params)
 
 
-def spent_slope(node):
-    """The slope that forward kept for one multiplication, whose result may take its place; None if there is none."""
-    if len(node.op.inputs) > 1 or node.op.residuals != (2,):
+def spent(node):
+    """What forward kept for backward alone, where a cotangent may take its place; None if there is nothing.
+
+    That is a slope, for one multiplication, or what an op on rows `spends`.
+    """
+    op, values = node.op, node.values
+    place = op.spends if op.axis else 2 if len(op.inputs) == 1 and op.residuals == (2,) else 0
+    if not place or values[place] is None or values[place].base is not None:
         return None
-    x, y, slope = node.values
-    return None if slope is x or slope is y or slope.base is not None else slope
+    return None if any(values[place] is value for value in values[:place]) else values[place]
 
 
 def push_arrays(node, tangents):

@@ -396,6 +396,11 @@ def test_tiles_of_rows_give_what_whole_arrays_give(op, shape, axis, monkeypatch)
         if one is not None:
             assert one.shape == other.shape and one.dtype == other.dtype
             np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-14)
+    if op.spends:
+        place, (_, *exact) = values[op.spends], whole[-len(arrays) :]
+        dx, *others = listed(rows.vjp_by_rows(op, g, values, op.differentiable, place, axis=axis))
+        assert dx is place and all(one is other is None for one, other in zip(exact, others, strict=True))
+        np.testing.assert_allclose(dx, whole[-len(arrays)], rtol=1e-12, atol=1e-14)
 
 
 # --- products ---------------------------------------------------------------------------------------------------------

@@ -25,11 +25,11 @@ class Rows:
     as short as it takes for a core's cache. The tiles are the same for any number of threads.
     """
 
-    def __init__(self, shape, reduced):
+    def __init__(self, shape, reduced, tile):
         self.shape = shape
         self.others = [axis for axis in range(len(shape)) if axis not in reduced]
         steps, size = list(shape), math.prod(shape)
-        limit = size // -(-size // TILE)
+        limit = size // -(-size // tile)
         for axis in self.others:
             step = max(1, limit * shape[axis] // size, SHORTEST_RUN if axis == len(shape) - 1 else 1)
             steps[axis] = min(step, shape[axis])
@@ -84,7 +84,7 @@ class Rows:
         return np.empty(shape, part.dtype)
 
 
-rows_along = lru_cache(64)(Rows)  # to find the tiles takes as long as 50 000 elements
+rows_along = lru_cache(64)(Rows)  # to find the tiles takes as long as some thousand elements
 
 
 def rows_of(op, inputs, params):
@@ -95,7 +95,7 @@ def rows_of(op, inputs, params):
             return None
     if not x.flags.c_contiguous:
         return None
-    return rows_along(x.shape, normalized_axes(params.get(op.axis, op.params[op.axis]), x.ndim))
+    return rows_along(x.shape, normalized_axes(params.get(op.axis, op.params[op.axis]), x.ndim), TILE)
 
 
 def summing(op, params):
@@ -148,8 +148,11 @@ def forward_by_rows(op, kernel, inputs, **params):
     return tuple(results) if count > 1 else results[0]
 
 
-def vjp_by_rows(op, g, values, needs, **params):
-    """The cotangents of an op on rows, from that of its output and [*inputs, y, *saved]."""
+def vjp_by_rows(op, g, values, needs, place=None, **params):
+    """The cotangents of an op on rows, from that of its output and [*inputs, y, *saved].
+
+    That of the first input goes to `place` if it is given and like it: what `op.spends` of the values, say.
+    """
     inputs = values[: len(op.inputs)]
     arrays, options = [g, *op.residuals_of(values)], {"needs": needs} if op.needs else {}
     rows = rows_of(op, inputs, params)
@@ -165,6 +168,8 @@ def vjp_by_rows(op, g, values, needs, **params):
     lack_rows = [place == len(inputs) or (place < len(inputs) and not op.differentiable[place]) for place in places]
     is_cut = [need and rows.is_cut(x) for x, need in zip(inputs, needs, strict=True)]
     results = [np.empty(x.shape, g.dtype) if cut else None for x, cut in zip(inputs, is_cut, strict=True)]
+    if place is not None and results[0] is not None and (place.shape, place.dtype) == (inputs[0].shape, g.dtype):
+        results[0] = place
     terms = [[None] * len(rows.tiles) for _ in inputs]
 
     def work(number):

@@ -363,7 +363,7 @@ def exponentials(x, axis, out=...):
         made = np.exp(x, out=out)
         total = sum_rows(made, axis)
     if total.size and _is_between(1, total, np.finfo(made.dtype).max ** 0.25):
-        return made, total, np.zeros_like(total)
+        return made, total, np.zeros(total.shape, total.dtype)
     row_shift = shift(x, axis)
     if row_shift.any():
         made = exp_difference(x, row_shift)
@@ -416,10 +416,12 @@ def log_sum_parts(x, exponentials, total, shift, axis):
     if limits.dtype != np.float32 or not total.size or not _is_between(limits.eps, total, np.inf):
         largest = max_rows(x, axis)
         return largest, log_excess(total, exponentials, exp_shifted(largest, shift), axis)
-    logarithm = np.log(total, dtype=np.float64)
+    logarithm = total.astype(np.float64)
+    np.log(logarithm, out=logarithm)
     logarithm += shift
     nearly = logarithm.astype(limits.dtype)
-    rest = np.subtract(logarithm, nearly).astype(limits.dtype)
+    logarithm -= nearly
+    rest = logarithm.astype(limits.dtype)
     squares = sum_products(exponentials, exponentials, axis)
     numbers = np.flatnonzero(squares > np.square(OUTWEIGHING * total))  # all where one is OUTWEIGHING
     if len(numbers):

@@ -253,6 +253,7 @@ OPS = {
         vjp_cost=7,
         axis="axis",
         fills=(1,),
+        spends=3,
     ),
     "deg2rad": Op(
         name="deg2rad",
@@ -649,6 +650,7 @@ OPS = {
         vjp_cost=6,
         axis="axis",
         fills=(0, 1),
+        spends=2,
     ),
     "logaddexp": Op(
         name="logaddexp",
@@ -699,6 +701,7 @@ OPS = {
         vjp_cost=4,
         axis="axis",
         fills=(1,),
+        spends=2,
     ),
     "masked_fill": Op(
         name="masked_fill",

@@ -68,7 +68,7 @@ class Bodies:
 class Variant:
     """One formula of an op on its way to code. `used` and `read` collect the residuals that its derivatives take,
     `cost` and `vjp_cost` what its kernels cost, in multiplications of an array, `filled` which of forward's results can
-    go into given arrays.
+    go into given arrays, and `spent` the residual whose place the first input's cotangent may take.
 
     `chosen` and `slopes` are as `slopes.with_slopes` gives them.
     """
@@ -82,6 +82,7 @@ class Variant:
     cost: int = 0
     vjp_cost: int = 0
     filled: set[int] = field(default_factory=set)
+    spent: str = ""
 
     @property
     def derivatives(self) -> Derivatives:
@@ -312,6 +313,7 @@ class Variant:
             return self._cotangent(graph, node, name, product, fitted, "np.zeros_like(%s)")
 
         body = self._cotangent_statements(writer, outputs, result)
+        self.spent = writer.spent(nodes[0])
         lines = [*self._kept_lines(graph, shape, {self.cotangent, self.output.name}), *self._index_lines(graph), *body]
         lines = [*self._shape_line(lines), *lines]
         self._note_use(graph, lines)

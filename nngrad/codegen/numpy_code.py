@@ -88,6 +88,17 @@ class NumpyWriter(Writer):
             self.becomes[node], node = min(dying), min(dying)
         self.places[node] = place
 
+    def spent(self, node: int) -> str:
+        """The argument in whose place the kernel may put a result: it is read only where that place is first written
+        to, and has its shape. '' if there is none.
+        """
+        while node in self.becomes:
+            node = self.becomes[node]
+        made = self.graph.nodes[node]
+        read = [self.graph.nodes[arg] for arg in made.args if self.uses[arg] == 1]
+        like = [one.detail for one in read if one.op == "argument" and one.is_full and one.sources == made.sources]
+        return like[0] if like and self.is_statement(made) and node in self.places else ""
+
     def _may_become(self, operand: int, node: int, made: Node) -> bool:
         """Whether an operand is an array like the result `made`, and is used by the node for the last time."""
         one = self.graph.nodes[operand]

@@ -1168,9 +1168,8 @@ def cross_entropy_vjp(g, input, target, exp_input, sum_exp_input, needs, axis=-1
     target = runtime.with_axis(target, axis)
     dinput = None
     if needs[0]:
-        t = np.divide(exp_input, sum_exp_input, out=out[0])
-        t = runtime.minus_one_hot(t, target, axis)
-        dinput = np.multiply(t, g, out=t)
+        t = np.multiply(exp_input, g / sum_exp_input, out=out[0])
+        dinput = runtime.minus_one_hot(t, target, axis, g)
     return dinput, None
 
 

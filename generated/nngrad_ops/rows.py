@@ -91,7 +91,8 @@ def rows_of(op, inputs, params):
     """The tiles for an op's inputs; None where these are broadcast in unusual ways, or lie so in memory."""
     x = inputs[0]
     for other, is_full in zip(inputs[1:], op.differentiable[1:], strict=True):
-        if is_full and other is not None and np.broadcast_shapes(x.shape, other.shape) != x.shape:
+        is_usual = not is_full or other is None or other.shape == x.shape[x.ndim - other.ndim :]
+        if not is_usual and np.broadcast_shapes(x.shape, other.shape) != x.shape:
             return None
     if not x.flags.c_contiguous:
         return None

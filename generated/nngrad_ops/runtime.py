@@ -300,6 +300,22 @@ def _picked_rows(x, axis, numbers):
     return rows[places].reshape(len(numbers), -1)
 
 
+def _put_rows(x, axis, numbers, rows):
+    """Put what `_picked_rows` gave back."""
+    if axis == -1 and x.flags.c_contiguous:
+        x.reshape(-1, x.shape[-1])[numbers] = rows
+    else:
+        last, places = _rows_last(x, axis, numbers)
+        last[places] = rows.reshape(last[places].shape)
+
+
+def _of_rows(x, axis, numbers, places):
+    """For each of the rows with these numbers its element at a place."""
+    if axis == -1 and x.flags.c_contiguous:
+        return x.reshape(-1, x.shape[-1])[numbers, places]
+    return _picked_rows(x, axis, numbers)[np.arange(len(numbers)), places]
+
+
 def _rows_last(x, axis, numbers):
     """A view of x with its rows along the last axes, and the places there of those with these numbers."""
     axes = normalized_axes(axis, x.ndim)
@@ -393,17 +409,17 @@ def log_excess(total, x, largest, axis):
     excess = np.log(ratio, out=...)
     numbers = np.flatnonzero((ratio < 2) & usual)
     if len(numbers):
-        excess.reshape(-1)[numbers] = _log_excess_of_others(_picked_rows(x, axis, numbers))[0]
+        excess.reshape(-1)[numbers], _ = _log_excess_of_others(_picked_rows(x, axis, numbers))
     return excess
 
 
 def _log_excess_of_others(rows):
     """For each row log(sum / largest), from the sum of the others, and the place of the largest, which is set to 0."""
-    largest = np.arange(len(rows)), np.argmax(rows, 1)
-    above = rows[largest]
-    rows[largest] = 0
-    others = np.add.reduce(rows, 1) / above
-    return np.log1p(others, out=others), largest
+    numbers, places = np.arange(len(rows)), np.argmax(rows, 1)
+    largest = rows[numbers, places]
+    rows[numbers, places] = 0
+    others = np.add.reduce(rows, 1) / largest
+    return np.log1p(others, out=others), places
 
 
 def log_sum_parts(x, exponentials, total, shift, axis):
@@ -425,9 +441,8 @@ def log_sum_parts(x, exponentials, total, shift, axis):
     squares = sum_products(exponentials, exponentials, axis)
     numbers = np.flatnonzero(squares > np.square(OUTWEIGHING * total))  # all where one is OUTWEIGHING
     if len(numbers):
-        few, few_exponentials = _picked_rows(x, axis, numbers), _picked_rows(exponentials, axis, numbers)
-        rest.reshape(-1)[numbers], largest = _log_excess_of_others(few_exponentials)
-        nearly.reshape(-1)[numbers] = few[largest]
+        rest.reshape(-1)[numbers], places = _log_excess_of_others(_picked_rows(exponentials, axis, numbers))
+        nearly.reshape(-1)[numbers] = _of_rows(x, axis, numbers, places)
     return nearly, rest
 
 
@@ -453,8 +468,7 @@ def deviation(x, weights, axis, out=...):
         few, few_weights = _picked_rows(x, axis, numbers), _picked_rows(weights, axis, numbers)
         few -= few[np.arange(len(few)), np.argmax(few_weights, 1)][:, None]
         few -= np.vecdot(few, few_weights)[:, None]
-        rows, places = _rows_last(y, axis, numbers)
-        rows[places] = few.reshape(rows[places].shape)
+        _put_rows(y, axis, numbers, few)
     return y
 
 
@@ -761,9 +775,9 @@ def one_hot(index, shape, axis, dtype=float):
     return result
 
 
-def minus_one_hot(x, index, axis):
-    """x less 1 at each row's index, in x itself."""
-    x[_places(index, x.shape, axis)] -= 1
+def minus_one_hot(x, index, axis, height=1):
+    """x less a height at each row's index, in x itself."""
+    x[_places(index, x.shape, axis)] -= height
     return x
 
 

@@ -250,10 +250,9 @@ OPS = {
         residuals=(0, 1, 3, 4),
         reads_values=(1, 3, 4),
         cost=9,
-        vjp_cost=7,
+        vjp_cost=5,
         axis="axis",
         fills=(1,),
-        spends=3,
     ),
     "deg2rad": Op(
         name="deg2rad",

@@ -258,7 +258,7 @@ class Variant:
 
     def _index_lines(self, graph: Graph, expand: str = "runtime.with_axis") -> list[str]:
         """An index has no axis of its own: it is given one of length 1."""
-        indices = [(graph.nodes[node.args[-1]].detail, node.axis) for node in graph.nodes if node.op in INDEXING]
+        indices = [(graph.nodes[node.args[:2][-1]].detail, node.axis) for node in graph.nodes if node.op in INDEXING]
         return [f"{name} = {expand}({name}, {axis})" for name, axis in dict.fromkeys(indices)]
 
     def _kept_lines(self, graph: Graph, shape: str, names: set[str]) -> list[str]:

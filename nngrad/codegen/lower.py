@@ -303,15 +303,22 @@ class Graph:
     def _chain(self, terms) -> int:
         total = terms[0][1]
         for negative, node in terms[1:]:
-            if negative and self.nodes[node].op == "one_hot" and self.is_like_inputs(total) and not self.smooth:
-                index, axis = self.nodes[node].args[0], self.nodes[node].axis
+            if negative and (pick := self._pick_in(node)) and self.is_like_inputs(total) and not self.smooth:
+                index, axis = self.nodes[pick[0]].args[0], self.nodes[pick[0]].axis
                 shape = {"sources": self.all_sources, "reduced": frozenset()}
-                total = self.node("minus_one_hot", total, index, axis=axis, **shape)
+                total = self.node("minus_one_hot", total, index, *pick[1:], axis=axis, **shape)
             elif not negative and (whole := self._whole_logarithm(total, node)) is not None:
                 total = whole
             else:
                 total = self.node("subtract" if negative else "add", total, node)
         return total
+
+    def _pick_in(self, node: int) -> tuple[int, ...]:
+        """The node of a pick, and of the row or number that it is multiplied by, if this is one."""
+        args = self.nodes[node].args if self.nodes[node].op == "multiply" else (node,)
+        picks = [arg for arg in args if self.nodes[arg].op == "one_hot"]
+        others = [arg for arg in args if arg not in picks]
+        return (*picks, *others) if len(picks) == 1 and not any(self.nodes[arg].is_full for arg in others) else ()
 
     def _whole_logarithm(self, *terms: int) -> int | None:
         """The logarithm of a sum of exponentials whose two parts are added."""
@@ -326,7 +333,7 @@ class Graph:
         that nothing overflows on the way to a finite result; a number below 1 comes early for the same reason, one
         above 1 late.
         """
-        expr = self._with_signs(expr) if self.smooth else expr
+        expr = self._with_signs(expr) if self.smooth else self._with_picks_apart(expr)
         if not expr.is_Mul and not expr.is_Pow:
             return self.build(expr)
         constant, factors = sympy.S.One, []
@@ -361,6 +368,14 @@ class Graph:
         result = self._full_product(above[2], below[2], early)
         result = self._scaled(result, self._multiplied(small_above), self._multiplied(small_below), negative)
         return self._times(result, late)
+
+    def _with_picks_apart(self, product):
+        """r (u - pick) for what each row has one of, r, as r u - r pick: the pick changes one element of each row."""
+        factors = sympy.Mul.make_args(product)
+        sums = [factor for factor in factors if factor.is_Add and any(isinstance(-term, Pick) for term in factor.args)]
+        if len(sums) != 1 or not all(is_constant_along(product / sums[0], axis) for axis in self.formula.axes):
+            return product
+        return sympy.Add(*(product / sums[0] * term for term in sums[0].args))
 
     def _with_signs(self, product):
         """|u| sign(u) is u, which has a slope at 0 too."""

@@ -287,7 +287,9 @@ class NumpyWriter(Writer):
             return f"runtime.one_hot({args[0]}, {self.shape}, {node.axis}, {self.dtype})"
         if node.op == "shift":
             return f"runtime.shift({', '.join([args[0], node.axis, *self._maxima_of(node)])})"
-        if node.op in (*JOINT, "scale", "scaled", "mean_error", "minus_one_hot", "log_excess", "log_sum", "deviation"):
+        if node.op == "minus_one_hot":
+            return f"runtime.minus_one_hot({', '.join([*args[:2], node.axis, *args[2:]])})"
+        if node.op in (*JOINT, "scale", "scaled", "mean_error", "log_excess", "log_sum", "deviation"):
             return f"runtime.{node.op}({', '.join([*args, *([node.axis] if node.axis else [])])})"
         if node.op == "others":
             return f"runtime.product_of_others({args[0]}, {node.axis})"

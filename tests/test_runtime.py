@@ -264,6 +264,73 @@ def test_log_excess_keeps_what_one_term_outweighs(dtype, axis):
         np.testing.assert_allclose(excess, np.log1p(others), rtol=1e-6)
 
 
+def logarithmic_rows(dtype):
+    """Usual rows, and such as one element outweighs, whose exponentials leave the range, or whose sum is near 1."""
+    random = np.random.default_rng(11)
+    rows = [random.normal(size=12) * size for size in (1e-3, 1, 4, 20, 90, 800)]
+    rows += [row + offset for row in rows[:4] for offset in (-300, -40, 60, 300)]
+    rows += [
+        np.log(random.dirichlet(np.ones(12))),
+        [30, *[0.1] * 11],
+        [1e-3, *[-30] * 11],
+        [7] * 12,
+        [-0.7, 0, *[-50] * 10],
+    ]
+    return np.array([row for row in rows for _ in range(3)], dtype)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("axis", [-1, 0])
+@pytest.mark.parametrize("is_large", [False, True])
+def test_logarithms_of_sums_of_exponentials(dtype, axis, is_large, monkeypatch):
+    if is_large:
+        monkeypatch.setattr(runtime, "TILE", 10)
+        monkeypatch.setattr(runtime, "FEW_ELEMENTS", 10)
+    rows = logarithmic_rows(dtype)
+    exact = [mpmath.log(mpmath.fsum(map(mpmath.exp, map(float, row)))) for row in rows]
+    exact_rows = [[float(one) - total for one in row] for row, total in zip(rows, exact, strict=True)]
+    x = np.ascontiguousarray(rows if axis == -1 else rows.T)
+    with warnings.catch_warnings(action="error"):
+        made = runtime.exponentials(x, axis)
+        nearly, rest = runtime.log_sum_parts(x, *made, axis)
+        total = runtime.log_sum(x, *made, axis)
+    assert {one.dtype for one in (*made, nearly, rest, total)} == {np.dtype(dtype)}
+    away = np.array([abs(one) > 1e-2 for one in exact])
+    assert ulps(total.ravel()[away], np.array(exact)[away], dtype) <= 2
+    y = x - nearly - rest
+    got = y if axis == -1 else y.T
+    assert max(ulps(one, truths, dtype) for one, truths in zip(got, exact_rows, strict=True)) <= 3
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_usual_exponentials_are_not_shifted_and_others_are(dtype):
+    top = float(np.log(np.finfo(dtype).max))
+    usual = np.array([[0, 1, 0.5], [-0.5, -1, -2], [-2, 0.1, -2 * top]], dtype)
+    e, total, shift = runtime.exponentials(usual, -1)
+    assert not shift.any() and e.dtype == total.dtype == dtype
+    np.testing.assert_array_equal(e, np.exp(usual))
+    np.testing.assert_array_equal(total, np.add.reduce(e, -1, keepdims=True))
+    x = np.array([[2 * top, 0, -top], [-3 * top, -2 * top, -2 * top], [0, -0.5, -9 * top], [np.nan, 0, 1]], dtype)
+    with warnings.catch_warnings(action="error"):
+        e, total, shift = runtime.exponentials(x, -1)
+    np.testing.assert_array_equal(shift, runtime.shift(x, -1))
+    np.testing.assert_allclose(total.ravel(), [1, 2, 1 + np.exp(-0.5), np.nan], rtol=2 * np.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("size", [1, 1e-30, 1e30, 0])
+def test_what_comes_together_is_what_it_is_alone(dtype, size):
+    x = (size * np.random.default_rng(12).normal(size=(70, 90))).astype(dtype)
+    x = np.concatenate([x, x[:1] / 2**60])
+    scale, scaled, squares = runtime.scaled_squares(x, 0, -1)
+    np.testing.assert_array_equal(scale, runtime.scale(x, 2, 0, -1))
+    np.testing.assert_array_equal(scaled, x / scale)
+    np.testing.assert_array_equal(squares, runtime.sum_products(scaled, scaled, -1))
+    mean, error = runtime.mean_and_error(x, -1)
+    np.testing.assert_array_equal(error, runtime.mean_error(x, mean, -1))
+    np.testing.assert_allclose(mean, x.mean(-1, keepdims=True, dtype=np.float64), rtol=1e-4, atol=size * 1e-7)
+
+
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 def test_rows_are_scaled_by_powers_of_two_where_powers_leave_the_range(dtype):
     limits = np.finfo(dtype)

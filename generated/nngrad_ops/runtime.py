@@ -425,11 +425,13 @@ def _log_excess_of_others(rows):
 def log_sum_parts(x, exponentials, total, shift, axis):
     """log(sum(exp(x))) as `nearly` and the rest, so that x - nearly - rest is exact in every row.
 
-    `exponentials` are exp(x - shift), and `total` their sum. Of float32 the logarithm is taken in float64. Where one
-    exponential outweighs the others, and for other dtypes, `nearly` is the row's largest element.
+    `exponentials` are exp(x - shift), and `total` their sum. `nearly` is the row's largest element. In many usual rows
+    of float32 that takes longer to find than the logarithm in float64, which will do where no exponential outweighs
+    the others.
     """
     limits = np.finfo(total.dtype)
-    if limits.dtype != np.float32 or not total.size or not _is_between(limits.eps, total, np.inf):
+    has_wider = limits.dtype == np.float32 and x.size > TILE
+    if not has_wider or not _is_between(limits.eps, total, np.inf):
         largest = max_rows(x, axis)
         return largest, log_excess(total, exponentials, exp_shifted(largest, shift), axis)
     logarithm = total.astype(np.float64)

@@ -456,7 +456,7 @@ def log_sum(x, exponentials, total, shift, axis):
         if np.minimum.reduce(np.abs(y), None) >= 1:
             return y
     nearly, rest = log_sum_parts(x, exponentials, total, shift, axis)
-    return np.add(nearly, rest, out=nearly)
+    return np.add(nearly, rest, out=...)
 
 
 def deviation(x, weights, axis, out=...):

@@ -2582,12 +2582,7 @@ def var_jvp(dx, x, mean_x, error_centred, axis=None, ddof=0, keepdims=False):
 
 def std_and_residuals(x, axis=None, ddof=0, keepdims=False, out=(..., ..., ..., ...)):
     """`std` with what its derivatives reuse."""
-    scale_x = runtime.scale(x, 2, 0, axis)
-    scaled_x = runtime.scaled(x, scale_x)
-    mean_x, error_centred = runtime.mean_and_error(scaled_x, axis)
-    nearly_centred = np.subtract(scaled_x, mean_x, out=out[1])
-    centred = np.subtract(nearly_centred, error_centred, out=nearly_centred)
-    sum_centred = runtime.sum_products(centred, centred, axis)
+    scale_x, centred, sum_centred = runtime.centred_squares(x, 0, axis, out=out[1])
     var_x = sum_centred / (runtime.count(x.shape, axis) - ddof)
     y1 = np.sqrt(var_x)
     y = scale_x * y1

@@ -481,9 +481,11 @@ def scale(x, degree, constant, axis):
     powers vanish beside the constant, unless they are too near to zero to have all their digits. Others are brought
     near 1, as far as the constant over the scale's power is in range.
     """
-    squares = _squares_in_range(x, degree, constant, axis) if x.size >= FEW_ELEMENTS else None
-    if squares is not None:
-        return np.ones_like(squares)
+    if x.size >= FEW_ELEMENTS:
+        with np.errstate(over="ignore", under="ignore"):
+            squares = sum_products(x, x, axis)
+        if _are_in_range(squares, count(x.shape, axis), degree, constant):
+            return np.ones_like(squares)
     info = np.finfo(x.dtype)
     least, limit, root = _range_of_powers(info, degree, constant)
     degree = max(degree, 1)
@@ -504,14 +506,12 @@ def _range_of_powers(info, degree, constant):
     return info.smallest_normal / info.eps if root > 1 / limit**2 else 1 / limit**2, limit, root
 
 
-def _squares_in_range(x, degree, constant, axis):
-    """The sums of x's squares where they tell that every row's scale is 1, else None."""
-    info = np.finfo(x.dtype)
+def _are_in_range(squares, n, degree, constant):
+    """Whether every row's scale is 1, told by its sum of n squares."""
+    info = np.finfo(squares.dtype)
     least, limit, _ = _range_of_powers(info, degree, constant)
-    with np.errstate(over="ignore", under="ignore"):
-        squares = sum_products(x, x, axis)
-    low = max(least**2 * count(x.shape, axis), info.smallest_normal / info.eps)
-    return squares if squares.size and _is_between(low, squares, limit**2) else None
+    low = max(least**2 * n, info.smallest_normal / info.eps)
+    return squares.size > 0 and _is_between(low, squares, limit**2)
 
 
 def scaled(x, scale):
@@ -521,12 +521,35 @@ def scaled(x, scale):
 
 def scaled_squares(x, constant, axis):
     """Each row's scale for squares beside a constant, x / scale, and the sums of its squares."""
-    squares = _squares_in_range(x, 2, constant, axis)
-    if squares is not None:
+    with np.errstate(over="ignore", under="ignore"):
+        squares = sum_products(x, x, axis)
+    if _are_in_range(squares, count(x.shape, axis), 2, constant):
         return np.ones_like(squares), x, squares
     row_scale = scale(x, 2, constant, axis)
     scaled_x = scaled(x, row_scale)
     return row_scale, scaled_x, sum_products(scaled_x, scaled_x, axis)
+
+
+def centred_squares(x, constant, axis, out=...):
+    """Each row's scale for squares beside a constant, x / scale less its mean, and the sums of the squares of that.
+
+    That rows need no scale is seen afterwards: sum(x**2) is the sum about the mean and n mean**2.
+    """
+    n = count(x.shape, axis)
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        mean, centred, squares = _about_mean(x, axis, out)
+        if _are_in_range(squares + n * mean * mean, n, 2, constant):
+            return np.ones_like(squares), centred, squares
+    row_scale = scale(x, 2, constant, axis)
+    return row_scale, *_about_mean(scaled(x, row_scale), axis, out)[1:]
+
+
+def _about_mean(x, axis, out):
+    """The mean along the axis, x less this, and the sums of the squares of that."""
+    mean, error = mean_and_error(x, axis)
+    centred = np.subtract(x, mean, out=out)
+    centred = np.subtract(centred, error, out=centred)
+    return mean, centred, sum_products(centred, centred, axis)
 
 
 def mean_error(x, mean, axis):

@@ -131,7 +131,7 @@ class Variant:
         graph = self._bare_graph({})
         always = used_always(graph, [graph.build(self.chosen.value)])
         stages = [stage.value for stage in self.formula.stages if stage.value in wanted]
-        return tuple(value for value in stages if graph.build(value) in always)
+        return tuple(value for value in stages if graph.whole(graph.build(value)) in always)
 
     @cached_property
     def saved_sources(self) -> dict[str, frozenset[str]]:

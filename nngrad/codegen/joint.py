@@ -34,7 +34,7 @@ def parts_of(formula: Formula, given: frozenset[Value]) -> dict[sympy.Expr, Part
         if isinstance(stage.expr, RowShift):
             values, extra = _exponentials(formula, stage)
         elif isinstance(stage.expr, RowScale):
-            values, extra = _scaled_squares(formula, stage)
+            values, extra = _centred_squares(formula, stage) or _scaled_squares(formula, stage), {}
         elif isinstance(stage.expr, MeanError):
             values, extra = _mean(formula, stage)
         else:
@@ -64,8 +64,25 @@ def _scaled_squares(formula: Formula, scale: Stage):
     scaled = _value(formula, "map", x / scale.value)
     squares = scaled and _value(formula, "sum", scaled**2, axis.name)
     if squares is None or numbers[0] != 2:
-        return {}, {}
-    return _parts("scaled_squares", (x, *numbers[1:]), axis.name, scale.value, scaled, squares), {}
+        return {}
+    return _parts("scaled_squares", (x, *numbers[1:]), axis.name, scale.value, scaled, squares)
+
+
+def _centred_squares(formula: Formula, scale: Stage):
+    """The scale of rows, x / scale less its mean, and the sum of the squares of that, if these alone are needed."""
+    x, axis, *numbers = scale.expr.args
+    scaled = _value(formula, "map", x / scale.value)
+    total = scaled and _value(formula, "sum", scaled, axis.name)
+    mean = total and _value(formula, "map", total / Count(axis))
+    error = mean and _value(formula, "map", MeanError(scaled, axis, mean), axis.name)
+    nearly = error and _value(formula, "map", scaled - mean)
+    centred = nearly and _value(formula, "map", nearly - error)
+    squares = centred and _value(formula, "sum", centred**2, axis.name)
+    steps = {scaled, total, mean, error, nearly}
+    others = [stage.expr for stage in formula.stages if stage.value not in {*steps, centred}]
+    if squares is None or numbers[0] != 2 or any(steps & expr.atoms(Value) for expr in others):
+        return {}
+    return _parts("centred_squares", (x, *numbers[1:]), axis.name, scale.value, centred, squares)
 
 
 def _mean(formula: Formula, error: Stage):

@@ -50,7 +50,7 @@ REDUCTIONS = {"sum": "np.add", "prod": "np.multiply", "max": "np.maximum", "min"
 MAX_POWER_BY_PRODUCTS = 8
 LARGEST_INTEGER = 10**16  # written as such
 LARGEST_SHARED = 16  # the denominator of a factor that terms share
-JOINT = {"exponentials": 3, "log_sum_parts": 2, "scaled_squares": 3, "mean_and_error": 2}
+JOINT = {"exponentials": 3, "log_sum_parts": 2, "scaled_squares": 3, "centred_squares": 3, "mean_and_error": 2}
 LARGEST_EXPONENT = 1000  # exp(-1000) is 0 in every dtype
 
 
@@ -123,6 +123,10 @@ class Graph:
         """Whether a node is computed here, and has the shape and dtype of the inputs."""
         made = self.nodes[node]
         return made.op != "argument" and made.is_full and not made.is_bool and made.sources >= self.all_sources
+
+    def whole(self, node: int) -> int:
+        """The node, or what it is a part of, with which it is computed."""
+        return self.nodes[node].args[0] if self.nodes[node].op == "part" else node
 
     # --- nodes --------------------------------------------------------------------------------------------------------
 

@@ -28,7 +28,7 @@ def ufunc_name(node: Node) -> str:
     return node.detail if node.op == "call" else f"np.{node.op}"
 
 
-TAKING_OUT = ("runtime.exp_shifted", "deviation", "as_float", "where", "exponentials")
+TAKING_OUT = ("runtime.exp_shifted", "deviation", "as_float", "where", "exponentials", "centred_squares")
 ROW_REDUCTIONS = {"sum": "runtime.sum_rows", "max": "runtime.max_rows"}
 
 

@@ -83,15 +83,15 @@ def apply_two(op, a, b):
     Tensor = graph.Tensor
     if not Tensor.grad_is_enabled:
         return apply(op, a, b)
-    x1 = a._data if type(a) is Tensor else None
-    x2 = b._data if type(b) is Tensor else None
-    parent1 = parent2 = None
-    if x1 is not None:
+    x1 = x2 = parent1 = parent2 = None
+    if type(a) is Tensor:
+        x1 = a._data
         if a._memory is not None:
             refuse_outdated(op.name, a)
         if a._requires_grad:
             parent1 = a._node or a
-    if x2 is not None:
+    if type(b) is Tensor:
+        x2 = b._data
         if b._memory is not None:
             refuse_outdated(op.name, b)
         if b._requires_grad:
@@ -113,9 +113,11 @@ def apply_two(op, a, b):
     if x1.dtype is not x2.dtype or op.cost * x1.size > WORTH_TILES:
         return apply(op, a, b)
     try:
-        y = op.forward(x1, x2)
+        y = op.forward(x1, x2) if op.ufunc is None else op.ufunc(x1, x2)
     except ValueError as error:
         raise misfit(op.name, [x1, x2], {}, error) from error
+    if type(y) is not np.ndarray:  # what a ufunc gives for 0-d arrays
+        y = np.asarray(y)
     return wrap(y, node_of(op, NO_PARAMS, (a, b), (parent1, parent2), needs, (x1, x2, y)))
 
 
@@ -158,6 +160,7 @@ def several(outputs, inputs, whole):
 def history(root):
     """The Nodes behind a vertex, newest first, after every check that can fail: freed, changed, cyclic."""
     nodes, forged, seen, stack = [], False, {root}, [root]
+    last_change = memory.last_change
     while stack:
         at = stack.pop()
         if at._prev is not None:
@@ -169,7 +172,7 @@ def history(root):
                 f"trying to go backward through the graph a second time: the values saved by "
                 f"{at.op.name} were freed by the first; use backward(retain_graph=True) there"
             )
-        if at.number < memory.last_change and at.index is None:
+        if at.number < last_change and at.index is None:
             check_unchanged(at)
         nodes.append(at)
         for parent in at.parents:
@@ -226,27 +229,31 @@ def pull_back(root, g, targets=None, pull=pull_arrays, retain_graph=False):
     nodes = history(root)
     wanted = None if targets is None else leading_to(targets, nodes)
     cotangents = {root: g}
-    sums = set()  # vertices whose cotangent is a sum made here, so nobody else's: it may be added to in place
+    sums = set()  # vertices whose cotangent is an array made here by adding, so nobody else's: it is added to in place
     for node in nodes:
         g = cotangents.pop(node, None)
         if g is not None:
+            parents, needs = node.parents, node.needs
             if node.retained is not None or (targets is not None and node in targets):
                 cotangents[node] = g
+            if wanted is not None:
+                needs = [parent in wanted for parent in parents]
             if node.index is not None:
-                cotangents.setdefault(node.parents[0], {})[node.index] = g
-            else:
-                needs = node.needs if wanted is None else [parent in wanted for parent in node.parents]
-                if True in needs:
-                    parents = node.parents
-                    for i, dx in enumerate(pull(node, g, needs, retain_graph)):
-                        if dx is not None and (parent := parents[i]) is not None:
-                            total = cotangents.get(parent)
-                            if total is not None:
-                                dx = add(total, dx, in_place=parent in sums)
-                                sums.add(parent)
+                cotangents.setdefault(parents[0], {})[node.index] = g
+            elif wanted is None or True in needs:
+                for i, dx in enumerate(pull(node, g, needs, retain_graph)):
+                    if dx is not None and (parent := parents[i]) is not None:
+                        if parent not in cotangents:
                             cotangents[parent] = dx
-        if not retain_graph:
-            node.free()
+                        elif parent in sums:
+                            np.add(cotangents[parent], dx, out=cotangents[parent])
+                        else:
+                            cotangents[parent] = sum_of(cotangents[parent], dx)
+                            if type(dx) is np.ndarray:
+                                sums.add(parent)
+        if not retain_graph:  # let go of every array, and of the graph behind
+            node.values = node.arguments = None
+            node.inputs = node.parents = ()
     return cotangents
 
 
@@ -259,11 +266,9 @@ def leading_to(targets, nodes):
     return leading
 
 
-def add(total, dx, in_place):
+def sum_of(total, dx):
     """The sum of two cotangents, arrays or Tensors."""
-    if isinstance(total, np.ndarray):
-        return np.add(total, dx, out=total if in_place else ...)  # `...`: an array even if it is 0-d
-    return total + dx
+    return np.add(total, dx, out=...) if isinstance(dx, np.ndarray) else total + dx  # `...`: an array even if 0-d
 
 
 def push_forward(root, tangents, push=push_arrays):

@@ -42,11 +42,6 @@ class Node:
         """The array this op returned (a tuple of arrays for an op with several)."""
         return self.values[len(self.inputs)]
 
-    def free(self):
-        """Let go of every array, and of the graph behind."""
-        self.values = self.arguments = None
-        self.inputs = self.parents = ()
-
     def __repr__(self):
         name = self.op.name.title().replace("_", "")
         return f"<{name}Backward {'freed' if self.values is None else f'shape={self.output.shape}'}>"
@@ -64,9 +59,9 @@ def node_of(op, params, inputs, parents, needs, values, arguments=None, index=No
     node.parents = parents
     node.needs = needs
     node.values = values
+    node.number = tick()
     node.arguments = arguments
     node.index = index
-    node.number = tick()
     node.memory = node.retained = node._prev = None
     return node
 

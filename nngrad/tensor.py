@@ -58,7 +58,7 @@ class Tensor(TensorMethods):
 
     @property
     def data(self):
-        """The array itself, not a copy. Assigning copies the new values, cast to this Tensor's dtype.
+        """The array itself, not a copy. Assigning copies the new values, cast to this Tensor's dtype, in its order.
 
         Backward raises an error where it needs the values that were replaced. A Tensor with a graph keeps its shape.
         Changes to elements of the array, `x.data[i] = v`, go unnoticed: use `x[i] = v` within `no_grad()`.
@@ -80,7 +80,7 @@ class Tensor(TensorMethods):
                         "a graph; make a new Tensor, or give data of the same shape"
                     )
                 self._grad = None
-            self._data = array.astype(self.dtype, copy=False)
+            self._data = array.astype(self.dtype, order="F" if self._data.flags.fnc else "C", copy=False)
         note_change(self)
 
     @property

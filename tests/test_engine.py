@@ -2,6 +2,7 @@
 
 import ast
 import gc
+import operator
 import subprocess
 import sys
 import threading
@@ -13,7 +14,7 @@ import pytest
 
 import nngrad
 from nngrad import Tensor, no_grad
-from nngrad.engine import history
+from nngrad.engine import OPS, history
 from nngrad.nn.functional import silu
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -574,3 +575,18 @@ def test_a_gradient_may_take_the_place_of_a_slope_and_of_nothing_else():
     np.testing.assert_array_equal(x.data, data)
     np.testing.assert_array_equal(y.data, value)
     assert np.all(g == 0.5)
+
+
+@pytest.mark.parametrize("op", [op for op in OPS.values() if op.ufunc is not None], ids=lambda op: op.name)
+def test_an_op_that_is_one_ufunc_is_that_ufunc(op):
+    arrays = [np.linspace(0.25, 0.75, 4, dtype=np.float32)] * len(op.inputs)
+    if op.name == "arccosh":
+        arrays = [array + 1 for array in arrays]
+    np.testing.assert_array_equal(op.ufunc(*arrays), op.kernel(*arrays))
+
+
+@pytest.mark.parametrize("combine", [operator.add, operator.sub, operator.mul, operator.truediv])
+def test_operators_give_arrays_for_numbers_too(combine):
+    x = Tensor(3.0, requires_grad=True)
+    for y in (combine(x, x), combine(x, 2), combine(2, x)):
+        assert type(y.data) is np.ndarray and y.shape == () and y.dtype == np.float32

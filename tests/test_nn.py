@@ -562,3 +562,15 @@ def test_a_network_learns_and_keeps_float32():
     assert all(p.dtype == p.grad.dtype == np.float32 for p in model.parameters())
     with no_grad():
         assert model(x).data.argmax(1).tolist() == y.tolist()
+
+
+@pytest.mark.parametrize("shape", [(5, 3), (3, 5), (4, 4)])
+def test_weights_and_their_gradients_lie_alike(shape):
+    """Optimizers are fast on arrays that do; products are on matrices with as many rows as columns in memory."""
+    layer, x = nn.Linear(*shape), np.ones((2, shape[0]), np.float32)
+    layer.load_state_dict(layer.state_dict())
+    layer(x).sum().backward()
+    weight = layer.weight
+    assert weight.data.strides == weight.grad.strides
+    assert (weight.data.T if shape[0] >= shape[1] else weight.data).flags.c_contiguous
+    np.testing.assert_array_equal(weight.grad, np.full(weight.shape, 2, np.float32))

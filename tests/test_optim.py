@@ -264,3 +264,20 @@ def test_schedule_resumes():
     second.load_state_dict(saved)
     second.step()
     assert second.get_last_lr() == first.get_last_lr() and saved["last_epoch"] == 1
+
+
+@pytest.mark.parametrize("orders", ["CC", "FF", "FC"])
+@pytest.mark.parametrize("kind", [optim.SGD, optim.Adam, optim.AdamW, optim.RMSprop])
+def test_large_parameters_are_updated_alike_however_they_lie(kind, orders):
+    rng = np.random.default_rng(0)
+    start, slopes = rng.normal(size=(300, 400)), rng.normal(size=(3, 300, 400))
+    rows = [Tensor(row, requires_grad=True) for row in start]
+    whole = Tensor(np.array(start, order=orders[0]), requires_grad=True)
+    by_rows, at_once = kind(rows, weight_decay=0.1), kind([whole], weight_decay=0.1)
+    for g in slopes.astype(np.float32):
+        for row, slope in zip(rows, g, strict=True):
+            row.grad = slope
+        whole.grad = np.array(g, order=orders[1])
+        by_rows.step()
+        at_once.step()
+    np.testing.assert_array_equal(whole.data, [row.data for row in rows])

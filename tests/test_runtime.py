@@ -239,12 +239,12 @@ def test_slopes_of_powers(dtype):
 def test_rows_are_shifted_where_exp_leaves_the_range(dtype):
     top = float(np.log(np.finfo(dtype).max))
     usual = np.array([[0, 1, 0.5], [-0.5, -1, -2]], dtype)
-    assert not runtime.shift(usual, -1).any(), "a usual row costs no subtraction"
+    assert runtime.shift(usual, -1).shape == (), "usual rows cost no subtraction"
     x = np.array([[0, 1, 0.5], [2 * top, 0, -top], [-2 * top, -3 * top, -2 * top], [1, -2 * top, 0]], dtype)
     np.testing.assert_array_equal(runtime.shift(x, -1), np.array([[0], [2 * top], [-2 * top], [0]], dtype))
     y = runtime.exp_shifted(x, runtime.shift(x, -1))
     assert y.dtype == dtype and np.isfinite(y).all()
-    assert runtime.shift(np.array([[np.inf, 0], [-np.inf, -np.inf], [np.nan, 1]], dtype), -1).tolist() == [[0]] * 3
+    assert runtime.shift(np.array([[np.inf, 0], [-np.inf, -np.inf], [np.nan, 1]], dtype), -1).tolist() == 0
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -329,6 +329,33 @@ def test_what_comes_together_is_what_it_is_alone(dtype, size):
     mean, error = runtime.mean_and_error(x, -1)
     np.testing.assert_array_equal(error, runtime.mean_error(x, mean, -1))
     np.testing.assert_allclose(mean, x.mean(-1, keepdims=True, dtype=np.float64), rtol=1e-4, atol=size * 1e-7)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("axis", [-1, 0])
+def test_the_log_of_a_share_is_exact_where_it_is_nearly_all_or_nothing(dtype, axis):
+    top = float(np.log(np.finfo(dtype).max))
+    x = [
+        [0, 1, 0.5],
+        [top / 8, -top / 2, -top / 4],
+        [2 * top, 0, -top],
+        [-top, -top, 0.9 - top],
+        [-3 * top, 0, -np.inf],
+    ]
+    x, label = np.array(x, dtype), np.array([0, 0, 2, 2, 0])
+    with mpmath.workdps(60):
+        exps = [[mpmath.exp(mpmath.mpf(float(one))) for one in row] for row in x]
+        truth = [mpmath.log(row[i] / mpmath.fsum(row)) for row, i in zip(exps, label, strict=True)]
+    for part in (slice(0, 2), slice(None)):  # the usual ones, and all
+        given = x[part] if axis == -1 else np.ascontiguousarray(x[part].T)
+        chosen = runtime.places(label[part], given.shape, axis)
+        shift = runtime.shift(given, axis)
+        exps = runtime.exp_shifted(given, shift)
+        before, total = exps.copy(), runtime.sum_rows(exps, axis)
+        y = runtime.log_share(total, exps, given, shift, chosen, axis)
+        assert y.shape == total.shape and y.dtype == dtype
+        assert ulps(y.reshape(-1), np.array(truth)[part], dtype) <= 4
+        np.testing.assert_array_equal(exps, before, "the terms are left as they are")
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])

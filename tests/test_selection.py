@@ -1,5 +1,7 @@
 """How accurate forms are found: words in disguise, stable fractions, identities, series, and the judge of them all."""
 
+import itertools
+
 import pytest
 
 pytest.importorskip("sympy")
@@ -13,6 +15,7 @@ from nngrad.codegen import words
 from nngrad.codegen.exponentials import as_word, stable, tails
 from nngrad.codegen.identities import as_quotient, one_signed, without_difference_of_roots
 from nngrad.codegen.pipeline import load_spec, selections
+from nngrad.codegen.restage import inlined
 from nngrad.codegen.rounding import ACCURATE, Judge
 from nngrad.codegen.series import fitted, leading_term
 from nngrad.codegen.symbols import Value, Where
@@ -141,6 +144,20 @@ def test_the_judge_looks_at_infinity(tmp_path):
     error = judged(tmp_path, "x / (1 + abs(x))", lambda x: x / (1 + words.abs(x)))
     assert error.ulp == np.inf and error.overflow == np.inf, "inf / inf is nan, the limit is 1"
     assert judged(tmp_path, "tanh(x)", lambda x: words.tanh(x)).ulp <= ACCURATE
+
+
+def test_derivatives_that_are_given_are_evaluated_to_what_differences_give(tmp_path):
+    written = traced(tmp_path, "x / (1 + exp(-x)) + sin(x) ** 2").formulas[0]
+    (value,) = written.inputs
+    columns = [np.linspace(-20, 20, 101)]
+    derivative = sympy.diff(inlined(written.output, written.stages), value)
+    by_differences = Judge(written, written, {}, columns)
+    given = Judge(written, written, {}, columns, derivatives={"x": derivative})
+    truths = (given.derivative("x"), by_differences.derivative("x")), (given.value(), by_differences.value())
+    for (found, expected), what in itertools.product(truths, ("exact", "unit", "change")):
+        np.testing.assert_allclose(getattr(found, what), getattr(expected, what), rtol=1e-12)
+    wrong = Judge(written, written, {}, columns, derivatives={"x": derivative + 1})
+    assert not np.allclose(wrong.derivative("x").exact, by_differences.derivative("x").exact)
 
 
 def test_the_choice_is_the_same_each_time(tmp_path):

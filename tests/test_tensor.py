@@ -484,8 +484,9 @@ def test_sequences():
 
 
 def test_manual_seed():
-    from nngrad.random import generator
+    from nngrad.random import default_generator
 
+    generator = default_generator()
     nngrad.manual_seed(3)
     first = generator.random(4)
     nngrad.manual_seed(3)
@@ -521,3 +522,12 @@ def test_missing_generated_package_says_what_to_run():
         [sys.executable, "-c", blocked], capture_output=True, text=True, cwd=nngrad.__path__[0] + "/.."
     )
     assert "python -m nngrad.codegen" in done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_assigned_data_lie_as_those_before(order):
+    x = Tensor(np.zeros((3, 4), order=order), requires_grad=True)
+    for values in (np.arange(12.0).reshape(3, 4), np.asfortranarray(np.arange(12.0).reshape(3, 4))):
+        x.data = values
+        assert x.data.flags[f"{order}_CONTIGUOUS"] and x.data is not values
+        np.testing.assert_array_equal(x.data, values)

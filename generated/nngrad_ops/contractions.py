@@ -69,9 +69,9 @@ def matmul_transposed_vjp(g, a, b, needs):
     """Cotangents of `matmul_transposed`'s inputs."""
     da = db = None
     if needs[0]:
-        da = np.matmul(g, b)
+        da = np.matmul(g, b, order=runtime.order_of(a))
     if needs[1]:
-        db = np.matmul(g.swapaxes(-1, -2), a)
+        db = np.matmul(g.swapaxes(-1, -2), a, order=runtime.order_of(b))
     return da, db
 
 
@@ -110,9 +110,9 @@ def affine_vjp(g, x, weight, bias, needs):
     """Cotangents of `affine`'s inputs."""
     dx = dweight = dbias = None
     if needs[0]:
-        dx = np.matmul(g, weight)
+        dx = np.matmul(g, weight, order=runtime.order_of(x))
     if needs[1]:
-        dweight = np.matmul(g.swapaxes(-1, -2), x)
+        dweight = np.matmul(g.swapaxes(-1, -2), x, order=runtime.order_of(weight))
     if needs[2]:
         dbias = runtime.unbroadcast(g, bias.shape)
     return dx, dweight, dbias

@@ -1109,26 +1109,26 @@ def nll_loss(input, target, axis=-1, reduction="mean"):
     Shapes: input of any shape, target as input without the axis; y a number, or with reduction 'none' without the axis.
     Residuals: input, target.
     """
-    target = runtime.with_axis(target, axis)
-    input_at_target = runtime.take(input, target, axis)
+    target = runtime.places(target, input.shape, axis)
+    input_at_target = input[target]
     return runtime.reduced(-input_at_target, reduction, axis)
 
 
 def nll_loss_vjp(g, input, target, needs, axis=-1, reduction="mean", out=(..., ...)):
     """Cotangents of `nll_loss`'s inputs."""
     g = runtime.spread(g, reduction, runtime.kept_shape(input.shape, axis))
-    target = runtime.with_axis(target, axis)
+    target = runtime.places(target, input.shape, axis)
     dinput = None
     if needs[0]:
-        t = runtime.one_hot(target, input.shape, axis, g.dtype)
+        t = runtime.one_hot(target, input.shape, g.dtype)
         dinput = np.multiply(t, -g, out=out[0])
     return dinput, None
 
 
 def nll_loss_jvp(dinput, dtarget, input, target, axis=-1, reduction="mean"):
     """Tangent of `nll_loss`'s output."""
-    target = runtime.with_axis(target, axis)
-    dy = -runtime.take(dinput, target, axis)
+    target = runtime.places(target, input.shape, axis)
+    dy = -dinput[target]
     return runtime.reduced(dy, reduction, axis)
 
 
@@ -1137,12 +1137,9 @@ def nll_loss_jvp(dinput, dtarget, input, target, axis=-1, reduction="mean"):
 
 def cross_entropy_and_residuals(input, target, axis=-1, reduction="mean", out=(..., ..., ...)):
     """`cross_entropy` with what its derivatives reuse."""
-    target = runtime.with_axis(target, axis)
-    input_at_target = runtime.take(input, target, axis)
+    target = runtime.places(target, input.shape, axis)
     exp_input, sum_exp_input, shift_input = runtime.exponentials(input, axis, out=out[1])
-    log_sum, log_rest = runtime.log_sum_parts(input, exp_input, sum_exp_input, shift_input, axis)
-    less_log_sum_at_target = input_at_target - log_sum
-    log_softmax_input_at_target = less_log_sum_at_target - log_rest
+    log_softmax_input_at_target = runtime.log_share(sum_exp_input, exp_input, input, shift_input, target, axis)
     y = -log_softmax_input_at_target
     return runtime.reduced(y, reduction, axis), exp_input, sum_exp_input
 
@@ -1165,16 +1162,16 @@ def cross_entropy(input, target, axis=-1, reduction="mean"):
 def cross_entropy_vjp(g, input, target, exp_input, sum_exp_input, needs, axis=-1, reduction="mean", out=(..., ...)):
     """Cotangents of `cross_entropy`'s inputs."""
     g = runtime.spread(g, reduction, runtime.kept_shape(input.shape, axis))
-    target = runtime.with_axis(target, axis)
+    target = runtime.places(target, input.shape, axis)
     dinput = None
     if needs[0]:
         t = np.multiply(exp_input, g / sum_exp_input, out=out[0])
-        dinput = runtime.minus_one_hot(t, target, axis, g)
+        dinput = runtime.minus_one_hot(t, target, g)
     return dinput, None
 
 
 def cross_entropy_jvp(dinput, dtarget, input, target, exp_input, sum_exp_input, axis=-1, reduction="mean"):
     """Tangent of `cross_entropy`'s output."""
-    target = runtime.with_axis(target, axis)
-    dy = runtime.sum_products(dinput, exp_input, axis) / sum_exp_input - runtime.take(dinput, target, axis)
+    target = runtime.places(target, input.shape, axis)
+    dy = runtime.sum_products(dinput, exp_input, axis) / sum_exp_input - dinput[target]
     return runtime.reduced(dy, reduction, axis)

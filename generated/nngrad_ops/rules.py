@@ -545,25 +545,25 @@ def cosh_pushforward(ops, tangents, inputs, y):
 def cross_entropy_pullback(ops, g, inputs, y, needs, axis=-1, reduction="mean"):
     input, target = inputs
     g = runtime.spread(g, reduction, runtime.kept_shape(input.shape, axis))
-    target = ops.expand_dims(target, axis)
+    target = runtime.places(target.data, input.shape, axis)
     dinput = None
     if needs[0]:
         shift_input = runtime.shift(input.data, axis)
         exp_input = ops.exp(input - shift_input)
         sum_exp_input = ops.sum(exp_input, axis=axis, keepdims=True)
-        dinput = (exp_input / sum_exp_input - runtime.one_hot(target.data, input.shape, axis, g.dtype)) * g
+        dinput = (exp_input / sum_exp_input - runtime.one_hot(target, input.shape, g.dtype)) * g
     return dinput, None
 
 
 def cross_entropy_pushforward(ops, tangents, inputs, y, axis=-1, reduction="mean"):
     input, target = inputs
     dinput, _ = tangents
-    target = ops.expand_dims(target, axis)
+    target = runtime.places(target.data, input.shape, axis)
     shift_input = runtime.shift(input.data, axis)
     exp_input = ops.exp(input - shift_input)
     sum_exp_input = ops.sum(exp_input, axis=axis, keepdims=True)
     dy = ops.sum(dinput * exp_input, axis=axis, keepdims=True) / sum_exp_input - ops.sum(
-        dinput * runtime.one_hot(target.data, dinput.shape, axis, dinput.dtype), axis=axis, keepdims=True
+        dinput * runtime.one_hot(target, dinput.shape, dinput.dtype), axis=axis, keepdims=True
     )
     return runtime.reduced(dy, reduction, axis)
 
@@ -1873,18 +1873,18 @@ def negative_pushforward(ops, tangents, inputs, y):
 def nll_loss_pullback(ops, g, inputs, y, needs, axis=-1, reduction="mean"):
     input, target = inputs
     g = runtime.spread(g, reduction, runtime.kept_shape(input.shape, axis))
-    target = ops.expand_dims(target, axis)
+    target = runtime.places(target.data, input.shape, axis)
     dinput = None
     if needs[0]:
-        dinput = runtime.one_hot(target.data, input.shape, axis, g.dtype) * -g
+        dinput = runtime.one_hot(target, input.shape, g.dtype) * -g
     return dinput, None
 
 
 def nll_loss_pushforward(ops, tangents, inputs, y, axis=-1, reduction="mean"):
-    _, target = inputs
+    input, target = inputs
     dinput, _ = tangents
-    target = ops.expand_dims(target, axis)
-    dy = -ops.sum(dinput * runtime.one_hot(target.data, dinput.shape, axis, dinput.dtype), axis=axis, keepdims=True)
+    target = runtime.places(target.data, input.shape, axis)
+    dy = -ops.sum(dinput * runtime.one_hot(target, dinput.shape, dinput.dtype), axis=axis, keepdims=True)
     return runtime.reduced(dy, reduction, axis)
 
 

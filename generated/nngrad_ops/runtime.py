@@ -63,6 +63,11 @@ def broadcast_to(x, shape):
     return x if x.shape == shape else np.broadcast_to(x, shape)
 
 
+def order_of(x) -> str:
+    """In which order NumPy shall lay out a matrix that x will be combined with: as x lies."""
+    return "F" if x.flags.fnc else "C"
+
+
 def unbroadcast(x, shape):
     """Undo broadcasting: sum x over the axes along which `shape` was repeated; repeat it where x is the shorter."""
     if x.shape == shape:
@@ -79,7 +84,7 @@ def unbroadcast(x, shape):
         if not axes:
             return x.reshape(shape)
     # Not by BLAS: its threads would stay awake for a while, in the way of others.
-    if axes == tuple(range(len(axes))) and x.flags.c_contiguous and x.dtype.char in "fd":
+    if x.size >= FEW_ELEMENTS and axes == tuple(range(len(axes))) and x.flags.c_contiguous and x.dtype.char in "fd":
         y = np.einsum("ij->j", x.reshape(math.prod(x.shape[: len(axes)]), math.prod(shape)))
     else:
         y = np.add.reduce(x, axes, out=...)
@@ -354,15 +359,17 @@ def shift(x, axis, largest=None):
     """What to subtract from each row before exp, so that the exponentials can be summed: 0 wherever it can be.
 
     Subtracting a number costs accuracy or time, and the usual rows need none: those whose elements are all in range, or
-    whose largest element is, and is not below 0. Others have it subtracted. The largest ones may be known.
+    whose largest element is, and is not below 0. Others have it subtracted. The result is one number if there are none.
+    The largest ones may be known.
     """
     limits = np.finfo(x.dtype)
     low, high = math.log(limits.tiny), math.log(limits.max) / 4
-    if x.size == 0 or (_is_between(0, largest, high) or _is_between(low, x, high)):
-        return np.zeros(kept_shape(x.shape, axis), x.dtype) if largest is None else np.zeros_like(largest)
+    if x.size == 0 or _is_between(0, largest, high) or _is_between(low, x, high):
+        return np.zeros((), x.dtype)
     if largest is None:
         largest = max_rows(x, axis)
-    return np.where(((largest >= 0) & (largest < high)) | ~np.isfinite(largest), 0, largest)
+    shift = np.where(((largest >= 0) & (largest < high)) | ~np.isfinite(largest), 0, largest)
+    return shift if shift.any() else np.zeros((), x.dtype)
 
 
 def _is_between(low, x, high):
@@ -379,17 +386,17 @@ def exponentials(x, axis, out=...):
         made = np.exp(x, out=out)
         total = sum_rows(made, axis)
     if total.size and _is_between(1, total, np.finfo(made.dtype).max ** 0.25):
-        return made, total, np.zeros(total.shape, total.dtype)
+        return made, total, np.zeros((), total.dtype)
     row_shift = shift(x, axis)
-    if row_shift.any():
-        made = exp_difference(x, row_shift)
+    if row_shift.ndim:
+        made = exp_shifted(x, row_shift)
         total = sum_rows(made, axis)
     return made, total, row_shift
 
 
 def exp_shifted(x, shift, out=...):
     """exp(x - shift) for each row's shift."""
-    return exp_difference(x, shift) if shift.any() else np.exp(x, out=out)
+    return np.exp(x, out=out) if shift.ndim == 0 and shift == 0 else exp_difference(x, shift)
 
 
 OUTWEIGHING = 0.499
@@ -457,6 +464,22 @@ def log_sum(x, exponentials, total, shift, axis):
             return y
     nearly, rest = log_sum_parts(x, exponentials, total, shift, axis)
     return np.add(nearly, rest, out=...)
+
+
+def log_share(total, terms, x, shift, chosen, axis):
+    """log(terms / total) at the place chosen in each row, the terms being exp(x - shift) and the total their sum.
+
+    The others are summed without it, so that the result is exact also where it is nearly all of the sum.
+    """
+    own = terms[chosen]
+    terms[chosen] = 0
+    others = sum_rows(terms, axis)
+    terms[chosen] = own
+    usual = total < own * np.finfo(terms.dtype).max ** 0.5
+    if usual.all():
+        return -np.log1p(others / own)
+    ratio = np.divide(others, own, out=np.zeros_like(own), where=usual)
+    return np.where(usual, -np.log1p(ratio), x[chosen] - shift - np.log(total))
 
 
 def deviation(x, weights, axis, out=...):
@@ -783,36 +806,27 @@ def add_windows(x, shape, axes, size, step, dilation):
 # --- functions that NumPy lacks ---------------------------------------------------------------------------------------
 
 
-def with_axis(index, axis):
-    """`np.expand_dims(index, axis)`, which takes its time over the last axis."""
-    return index[..., None] if axis in (-1, index.ndim) else np.expand_dims(index, axis)
-
-
-def take(x, index, axis):
-    """The row's element at its index along the axis. `index` has length 1 along the axis, and so has the result."""
-    return x[_places(index, x.shape, axis)]
-
-
-def one_hot(index, shape, axis, dtype=float):
-    """1 at the row's index along the axis, else 0. `index` has length 1 along the axis."""
-    result = np.zeros(shape, dtype)
-    result[_places(index, shape, axis)] = 1
-    return result
-
-
-def minus_one_hot(x, index, axis, height=1):
-    """x less a height at each row's index, in x itself."""
-    x[_places(index, x.shape, axis)] -= height
-    return x
-
-
-def _places(index, shape, axis):
-    """What indexes an array of the shape at the row's index along the axis."""
+def places(index, shape, axis):
+    """What picks the row's element at its index from an array of the shape; the axis stays, with length 1."""
     (axis,) = normalized_axes(axis, len(shape))
     last = len(shape) - 1
+    index = index[..., None] if axis == last else np.expand_dims(index, axis)
     return tuple(
         index if one == axis else np.arange(size).reshape(size, *(1,) * (last - one)) for one, size in enumerate(shape)
     )
+
+
+def one_hot(chosen, shape, dtype=float):
+    """1 at the places chosen, else 0."""
+    result = np.zeros(shape, dtype)
+    result[chosen] = 1
+    return result
+
+
+def minus_one_hot(x, chosen, height=1):
+    """x less a height at the places chosen, in x itself."""
+    x[chosen] -= height
+    return x
 
 
 def product_of_others(x, axis):

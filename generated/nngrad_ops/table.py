@@ -17,6 +17,7 @@ OPS = {
         reads_values=(0,),
         cost=4,
         vjp_cost=7,
+        ufunc="abs",
     ),
     "add": Op(
         name="add",
@@ -27,6 +28,7 @@ OPS = {
         keeps_integers=True,
         residuals=(0, 1),
         cost=4,
+        ufunc="add",
     ),
     "affine": Op(
         name="affine",
@@ -48,6 +50,7 @@ OPS = {
         reads_values=(0,),
         cost=13,
         vjp_cost=10,
+        ufunc="arccos",
     ),
     "arccosh": Op(
         name="arccosh",
@@ -59,6 +62,7 @@ OPS = {
         reads_values=(0,),
         cost=18,
         vjp_cost=11,
+        ufunc="arccosh",
     ),
     "arcsin": Op(
         name="arcsin",
@@ -70,6 +74,7 @@ OPS = {
         reads_values=(0,),
         cost=13,
         vjp_cost=9,
+        ufunc="arcsin",
     ),
     "arcsinh": Op(
         name="arcsinh",
@@ -81,6 +86,7 @@ OPS = {
         reads_values=(0,),
         cost=18,
         vjp_cost=11,
+        ufunc="arcsinh",
     ),
     "arctan": Op(
         name="arctan",
@@ -92,6 +98,7 @@ OPS = {
         reads_values=(0,),
         cost=13,
         vjp_cost=13,
+        ufunc="arctan",
     ),
     "arctan2": Op(
         name="arctan2",
@@ -103,6 +110,7 @@ OPS = {
         reads_values=(0, 1),
         cost=18,
         vjp_cost=30,
+        ufunc="arctan2",
     ),
     "arctanh": Op(
         name="arctanh",
@@ -148,6 +156,7 @@ OPS = {
         reads_values=(0, 1),
         cost=23,
         vjp_cost=10,
+        ufunc="cbrt",
     ),
     "ceil": Op(
         name="ceil",
@@ -157,6 +166,7 @@ OPS = {
         inputs=("x",),
         residuals=(0,),
         cost=4,
+        ufunc="ceil",
     ),
     "celu": Op(
         name="celu",
@@ -193,6 +203,7 @@ OPS = {
         reads_values=(0, 1),
         cost=5,
         vjp_cost=12,
+        ufunc="copysign",
     ),
     "correlate1d": Op(
         name="correlate1d",
@@ -226,6 +237,7 @@ OPS = {
         reads_values=(0,),
         cost=8,
         vjp_cost=10,
+        ufunc="cos",
     ),
     "cosh": Op(
         name="cosh",
@@ -237,6 +249,7 @@ OPS = {
         reads_values=(0,),
         cost=13,
         vjp_cost=14,
+        ufunc="cosh",
     ),
     "cross_entropy": Op(
         name="cross_entropy",
@@ -273,6 +286,7 @@ OPS = {
         reads_values=(1, 2),
         cost=5,
         vjp_cost=9,
+        ufunc="divide",
     ),
     "einsum": Op(
         name="einsum",
@@ -329,6 +343,7 @@ OPS = {
         reads_values=(1,),
         cost=7,
         vjp_cost=4,
+        ufunc="exp",
     ),
     "exp2": Op(
         name="exp2",
@@ -340,6 +355,7 @@ OPS = {
         reads_values=(1,),
         cost=7,
         vjp_cost=5,
+        ufunc="exp2",
     ),
     "expm1": Op(
         name="expm1",
@@ -351,6 +367,7 @@ OPS = {
         reads_values=(0,),
         cost=7,
         vjp_cost=8,
+        ufunc="expm1",
     ),
     "floor": Op(
         name="floor",
@@ -360,6 +377,7 @@ OPS = {
         inputs=("x",),
         residuals=(0,),
         cost=4,
+        ufunc="floor",
     ),
     "floor_divide": Op(
         name="floor_divide",
@@ -369,6 +387,7 @@ OPS = {
         inputs=("x1", "x2"),
         residuals=(0, 1),
         cost=33,
+        ufunc="floor_divide",
     ),
     "fmax": Op(
         name="fmax",
@@ -380,6 +399,7 @@ OPS = {
         reads_values=(0, 1),
         cost=5,
         vjp_cost=34,
+        ufunc="fmax",
     ),
     "fmin": Op(
         name="fmin",
@@ -391,6 +411,7 @@ OPS = {
         reads_values=(0, 1),
         cost=5,
         vjp_cost=34,
+        ufunc="fmin",
     ),
     "fmod": Op(
         name="fmod",
@@ -402,6 +423,7 @@ OPS = {
         reads_values=(0, 1),
         cost=33,
         vjp_cost=45,
+        ufunc="fmod",
     ),
     "frac": Op(
         name="frac",
@@ -528,6 +550,7 @@ OPS = {
         reads_values=(0, 1),
         cost=9,
         vjp_cost=21,
+        ufunc="hypot",
     ),
     "kl_div": Op(
         name="kl_div",
@@ -601,6 +624,7 @@ OPS = {
         reads_values=(0,),
         cost=7,
         vjp_cost=5,
+        ufunc="log",
     ),
     "log10": Op(
         name="log10",
@@ -612,6 +636,7 @@ OPS = {
         reads_values=(0,),
         cost=11,
         vjp_cost=6,
+        ufunc="log10",
     ),
     "log1p": Op(
         name="log1p",
@@ -623,6 +648,7 @@ OPS = {
         reads_values=(0,),
         cost=7,
         vjp_cost=6,
+        ufunc="log1p",
     ),
     "log2": Op(
         name="log2",
@@ -634,6 +660,7 @@ OPS = {
         reads_values=(0,),
         cost=7,
         vjp_cost=6,
+        ufunc="log2",
     ),
     "log_softmax": Op(
         name="log_softmax",
@@ -673,6 +700,7 @@ OPS = {
         reads_values=(3, 4),
         cost=34,
         vjp_cost=5,
+        ufunc="logaddexp2",
     ),
     "logsigmoid": Op(
         name="logsigmoid",
@@ -772,6 +800,7 @@ OPS = {
         reads_values=(0, 1),
         cost=5,
         vjp_cost=18,
+        ufunc="maximum",
     ),
     "mean": Op(
         name="mean",
@@ -811,6 +840,7 @@ OPS = {
         reads_values=(0, 1),
         cost=5,
         vjp_cost=18,
+        ufunc="minimum",
     ),
     "mish": Op(
         name="mish",
@@ -846,6 +876,7 @@ OPS = {
         reads_values=(0, 1),
         cost=4,
         vjp_cost=5,
+        ufunc="multiply",
     ),
     "nan_to_num": Op(
         name="nan_to_num",
@@ -937,6 +968,7 @@ OPS = {
         keeps_integers=True,
         cost=4,
         vjp_cost=4,
+        ufunc="negative",
     ),
     "nll_loss": Op(
         name="nll_loss",
@@ -1130,6 +1162,7 @@ OPS = {
         reads_values=(0, 1),
         cost=33,
         vjp_cost=35,
+        ufunc="remainder",
     ),
     "rint": Op(
         name="rint",
@@ -1139,6 +1172,7 @@ OPS = {
         inputs=("x",),
         residuals=(0,),
         cost=4,
+        ufunc="rint",
     ),
     "rms_norm": Op(
         name="rms_norm",
@@ -1221,6 +1255,7 @@ OPS = {
         keeps_integers=True,
         residuals=(0,),
         cost=6,
+        ufunc="sign",
     ),
     "silu": Op(
         name="silu",
@@ -1244,6 +1279,7 @@ OPS = {
         reads_values=(0,),
         cost=8,
         vjp_cost=9,
+        ufunc="sin",
     ),
     "sinc": Op(
         name="sinc",
@@ -1277,6 +1313,7 @@ OPS = {
         reads_values=(0,),
         cost=13,
         vjp_cost=14,
+        ufunc="sinh",
     ),
     "smooth_l1_loss": Op(
         name="smooth_l1_loss",
@@ -1349,6 +1386,7 @@ OPS = {
         reads_values=(1,),
         cost=4,
         vjp_cost=6,
+        ufunc="sqrt",
     ),
     "square": Op(
         name="square",
@@ -1387,6 +1425,7 @@ OPS = {
         residuals=(0, 1),
         cost=4,
         vjp_cost=4,
+        ufunc="subtract",
     ),
     "sum": Op(
         name="sum",
@@ -1411,6 +1450,7 @@ OPS = {
         reads_values=(1,),
         cost=13,
         vjp_cost=6,
+        ufunc="tan",
     ),
     "tanh": Op(
         name="tanh",
@@ -1422,6 +1462,7 @@ OPS = {
         reads_values=(0,),
         cost=5,
         vjp_cost=19,
+        ufunc="tanh",
     ),
     "tanhshrink": Op(
         name="tanhshrink",
@@ -1455,6 +1496,7 @@ OPS = {
         inputs=("x",),
         residuals=(0,),
         cost=4,
+        ufunc="trunc",
     ),
     "var": Op(
         name="var",

@@ -33,7 +33,7 @@ KEEPING_INTEGERS = {
 KEEPING_INTEGERS_CALLS = {"np.abs", "np.sign", "np.maximum", "np.minimum", "runtime.power"}
 
 
-INDEXING = ("take", "one_hot", "minus_one_hot")
+INDEXING = ("take", "one_hot", "minus_one_hot", "log_share")
 _SHAPE_VARIABLE = re.compile(r"(?<![\w.])shape\b(?!\s*=)")
 
 
@@ -199,7 +199,7 @@ class Variant:
             result = self._finished(result)
         made = {label: writer.final(node) for label, node in writer.outputs[1:]}
         results = ", ".join([result, *(made.get(name, "None") for name in saved)])
-        lines = [*self._index_lines(graph), *writer.lines, f"return {results}"]
+        lines = [*self._index_lines(graph, self.input_shape), *writer.lines, f"return {results}"]
         return [*self._ordinary_lines(kept, order, lines), *self._shape_line(lines), *lines]
 
     def _ordinary_lines(self, kept: dict[Value, sympy.Expr], order: list[str], full: list[str]) -> list[str]:
@@ -256,10 +256,10 @@ class Variant:
         shapes = ", ".join(f"{name}.shape" for name in self.broadcasting)
         return [f"shape = np.broadcast_shapes({shapes})"]
 
-    def _index_lines(self, graph: Graph, expand: str = "runtime.with_axis") -> list[str]:
-        """An index has no axis of its own: it is given one of length 1."""
-        indices = [(graph.nodes[node.args[:2][-1]].detail, node.axis) for node in graph.nodes if node.op in INDEXING]
-        return [f"{name} = {expand}({name}, {axis})" for name, axis in dict.fromkeys(indices)]
+    def _index_lines(self, graph: Graph, shape: str, attribute: str = "") -> list[str]:
+        """An index becomes what picks its elements from an array of the shape."""
+        indices = [(graph.nodes[_index_of(node)].detail, node.axis) for node in graph.nodes if node.op in INDEXING]
+        return [f"{name} = runtime.places({name}{attribute}, {shape}, {axis})" for name, axis in dict.fromkeys(indices)]
 
     def _kept_lines(self, graph: Graph, shape: str, names: set[str]) -> list[str]:
         """Lines that give the cotangent and the output their dropped axis back."""
@@ -314,7 +314,8 @@ class Variant:
 
         body = self._cotangent_statements(writer, outputs, result)
         self.spent = writer.spent(nodes[0])
-        lines = [*self._kept_lines(graph, shape, {self.cotangent, self.output.name}), *self._index_lines(graph), *body]
+        kept = self._kept_lines(graph, shape, {self.cotangent, self.output.name})
+        lines = [*kept, *self._index_lines(graph, shape), *body]
         lines = [*self._shape_line(lines), *lines]
         self._note_use(graph, lines)
         return lines
@@ -365,7 +366,8 @@ class Variant:
         body = self._tangent_statements(
             writer, graph, outputs, "np.zeros_like({})", f"runtime.total(terms, {self._output_shape})"
         )
-        lines = [*self._kept_lines(graph, shape, {self.output.name}), *self._index_lines(graph), *body]
+        kept = self._kept_lines(graph, shape, {self.output.name})
+        lines = [*kept, *self._index_lines(graph, shape), *body]
         lines = [*self._shape_line(lines), *lines]
         self._note_use(graph, lines)
         return lines
@@ -414,7 +416,7 @@ class Variant:
 
         body = self._cotangent_statements(writer, outputs, result)
         kept = self._kept_lines(graph, shape, {self.cotangent, self.output.name})
-        lines = [*kept, *self._index_lines(graph, "ops.expand_dims"), *body]
+        lines = [*kept, *self._index_lines(graph, shape, ".data"), *body]
         return [*self._shape_line(lines), *lines]
 
     def _pushforward(self) -> list[str]:
@@ -425,8 +427,13 @@ class Variant:
         total = f"ops.broadcast(runtime.summed(terms), shape={self._output_shape})"
         body = self._tangent_statements(writer, graph, outputs, "{} * 0", total)
         kept = self._kept_lines(graph, shape, {self.output.name})
-        lines = [*kept, *self._index_lines(graph, "ops.expand_dims"), *body]
+        lines = [*kept, *self._index_lines(graph, shape, ".data"), *body]
         return [*self._shape_line(lines), *lines]
+
+
+def _index_of(node) -> int:
+    """The index among what a node is made of."""
+    return node.args[1] if node.op == "minus_one_hot" else node.args[-1]
 
 
 def _keeps_integers(node) -> bool:

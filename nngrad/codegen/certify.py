@@ -199,8 +199,12 @@ class Oracle:
         return reduce.reduce(inside, axis, keepdims=True)
 
     def _value(self, expr, values):
-        if isinstance(expr, Value):
-            return values[expr.name]
+        """An expression's value; `values` keeps it, since naive formulas say the same thing several times."""
+        if expr not in values:
+            values[expr] = values[expr.name] if isinstance(expr, Value) else self._computed(expr, values)
+        return values[expr]
+
+    def _computed(self, expr, values):
         if isinstance(expr, Parameter):
             return mpmath.mpf(self.params[expr.name])
         if isinstance(expr, Count):

@@ -25,6 +25,7 @@ from nngrad.codegen.symbols import (
     IsInf,
     IsNan,
     LogExcess,
+    LogShare,
     MeanError,
     NearZero,
     Pick,
@@ -153,4 +154,4 @@ _NAMES = {word.name: word.build for word in WORDS.values()}
 _NAMES |= {head.__name__: head for head in (Decayed, Indicator, Where, Subgradient)}
 _NAMES |= {"isnan": IsNan, "isinf": IsInf, "signbit": SignBit}
 _NAMES |= {head.__name__: _with_axis(head) for head in (AxisSum, Count, Deviation, NearZero, Pick, ProductOfOthers)}
-_NAMES |= {head.__name__: _with_axis(head, 1) for head in (RowShift, RowScale, MeanError, LogExcess)}
+_NAMES |= {head.__name__: _with_axis(head, 1) for head in (RowShift, RowScale, MeanError, LogExcess, LogShare)}

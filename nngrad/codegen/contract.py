@@ -96,9 +96,12 @@ class Contraction:
         operands = (*self.operands[:position], name, *self.operands[position + 1 :])
         return replace(self, operands=operands)
 
-    def source(self) -> str:
-        """NumPy code: a matrix product where it is one, for BLAS, else einsum."""
-        product = self._matrix_product()
+    def source(self, like: str = "") -> str:
+        """NumPy code: a matrix product where it is one, for BLAS, else einsum.
+
+        like: the operand as which a product that is no stack of matrices shall lie in memory.
+        """
+        product = self._matrix_product("" if self.batch else like)
         apart = self._with_taps_apart()
         return product or apart._einsum("runtime.contract({1}, {0})", "runtime.windows", "runtime.examples_last({})")
 
@@ -124,7 +127,7 @@ class Contraction:
         operands, indices, windows = (each[::-1] for each in (self.operands, self.indices, self.windows))
         return replace(self, operands=operands, indices=indices, windows=windows)
 
-    def _matrix_product(self) -> str:
+    def _matrix_product(self, like: str) -> str:
         if len(self.operands) != 2 or any(len(set(index)) != 2 or len(index) != 2 for index in self.indices):
             return ""
         if len(set(self.result)) != 2 or len(set("".join(self.indices))) != 3:
@@ -141,7 +144,8 @@ class Contraction:
             first += ".swapaxes(-1, -2)"
         if self.indices[1 - left] != shared + column:
             second += ".swapaxes(-1, -2)"
-        return f"np.matmul({first}, {second})"
+        order = f", order=runtime.order_of({like})" if like else ""
+        return f"np.matmul({first}, {second}{order})"
 
     def tensor_source(self) -> str:
         return self._einsum("ops.einsum({0}, subscripts={1})", "ops.windows")
@@ -245,7 +249,7 @@ def _assembled(op: Op, contraction: Contraction) -> Code:
         for place in places:  # an input that is there twice is moved in each place
             cotangent, windows = contraction.cotangent_of(place), contraction.windows[place]
             assign = f"{indent}d{name} = " + (f"d{name} + " if place != places[0] else "")
-            source = windows.source("runtime.add_windows", cotangent.source(), f"shape={name}.shape")
+            source = windows.source("runtime.add_windows", cotangent.source(like=name), f"shape={name}.shape")
             rows.append(assign + fitted(source, f"runtime.unbroadcast({{}}, {name}.shape)"))
             source = windows.source("ops.add_windows", cotangent.tensor_source(), f"shape={name}.shape")
             pulled.append(assign + fitted(source, f"ops.unbroadcast({{}}, shape={name}.shape)"))

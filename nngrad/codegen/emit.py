@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -261,7 +262,16 @@ def entry_of(code: Code, builtin: bool) -> str:
         code.costs,
         code.fills,
         code.spends,
+        _ufunc_of(code),
     )
+
+
+def _ufunc_of(code: Code) -> str:
+    """The name of NumPy's function that is all of an op's kernel, or ''."""
+    kernel = next((one for one in code.kernels if one.name == code.op.name), None)
+    given = ", ".join([*(one.name for one in code.op.inputs), "out=out"])
+    found = kernel and re.fullmatch(rf"return np\.(\w+)\({re.escape(given)}\)", "\n".join(kernel.lines))
+    return found[1] if found else ""
 
 
 def record_of(op: Op) -> str:
@@ -271,7 +281,9 @@ def record_of(op: Op) -> str:
     return _record(op, "structural", 0, residuals, (), True)
 
 
-def _record(op: Op, module: str, saves: int, residuals, reads, keeps: bool, costs=(0, 0), fills=(), spends=0) -> str:
+def _record(
+    op: Op, module: str, saves: int, residuals, reads, keeps: bool, costs=(0, 0), fills=(), spends=0, ufunc=""
+) -> str:
     params = {
         param.name: default_source(param.default) if param.default is not REQUIRED else "..." for param in op.params
     }
@@ -294,6 +306,8 @@ def _record(op: Op, module: str, saves: int, residuals, reads, keeps: bool, cost
     if op.row_axis:
         fields += [f"axis={quoted(op.row_axis)}", f"fills={_tuple(map(str, fills))}"]
         fields += [f"spends={spends}"] * bool(spends)
+    if ufunc:
+        fields.append(f"ufunc={quoted(ufunc)}")
     return "Op(\n" + "".join(f"    {one},\n" for one in fields) + ")"
 
 

@@ -7,7 +7,7 @@ a call is a node, and each of its values a `part` of it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import sympy
 
@@ -42,6 +42,13 @@ def parts_of(formula: Formula, given: frozenset[Value]) -> dict[sympy.Expr, Part
         if values and given.isdisjoint(values | extra):
             found |= values | extra
     return found
+
+
+def shift_of(exponentials: Value, parts: dict[sympy.Expr, Part]) -> tuple[sympy.Expr, sympy.Expr]:
+    """What exponentials are made of, and its shift."""
+    known = parts[exponentials]
+    shift = replace(known, number=2, is_row=True)
+    return known.args[0], next(value for value, part in parts.items() if part == shift)
 
 
 def _exponentials(formula: Formula, shift: Stage):

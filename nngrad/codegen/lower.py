@@ -20,7 +20,7 @@ from sympy.core.relational import Relational
 from sympy.logic.boolalg import And, Not, Or
 
 from nngrad.codegen import words
-from nngrad.codegen.joint import Part, parts_of
+from nngrad.codegen.joint import Part, parts_of, shift_of
 from nngrad.codegen.symbols import (
     AxisSum,
     Count,
@@ -28,6 +28,7 @@ from nngrad.codegen.symbols import (
     Deviation,
     Indicator,
     LogExcess,
+    LogShare,
     MeanError,
     NearZero,
     Parameter,
@@ -62,8 +63,9 @@ class Node:
     'subtract', 'multiply', 'divide', 'negative', 'compare' and 'logic' (`detail` is the operator), 'where', 'reduce'
     (`detail` is the kind), 'test' (of `detail`, a ufunc that gives truth values), 'take', 'one_hot', 'minus_one_hot',
     'others', 'broadcast', 'as_float', or a function of rows: 'shift', 'scale', 'scaled' (an array divided by its
-    scale), 'mean_error', 'log_excess' (of a sum, its terms and the largest), 'log_sum' and 'deviation', or one of those
-    that return several values (JOINT), of which 'part' is one (`detail` is its number).
+    scale), 'mean_error', 'log_excess' (of a sum, its terms and the largest), 'log_sum', 'log_share' (of a sum, its
+    terms, what `runtime.exp_shifted` made them of, and an index) and 'deviation', or one of those that return several
+    values (JOINT), of which 'part' is one (`detail` is its number).
     """
 
     op: str
@@ -202,6 +204,8 @@ class Graph:
             return self._part(self._parts[expr])
         if isinstance(expr, LogExcess):
             return self._log_excess(*expr.args)
+        if isinstance(expr, LogShare):
+            return self._log_share(*expr.args)
         if type(expr) in WORD_OF:
             return self._word(expr)
         raise SpecError(f"{expr.func} has no NumPy form", "write the formula in words of the language")
@@ -270,6 +274,20 @@ class Graph:
         if inside != elements:
             largest = self.node("call", largest, made.args[1], detail="runtime.exp_shifted")
         return self.node("log_excess", total, elements, largest, axis=axis.name, reduced=reduced)
+
+    def _log_share(self, total, axis, terms, index, exponent) -> int:
+        """Of terms that are there already, or are to be differentiated again, by their exponents."""
+        made = self.nodes[self.build(terms)]
+        if terms in self._parts:
+            x, shift = shift_of(terms, self._parts)
+            given = self.full(self.build(x)), self.build(shift)
+        elif made.detail == "runtime.exp_shifted" and not self.smooth:
+            given = made.args
+        else:
+            return self.build(exponent - sympy.log(total))
+        total, terms, index = (self.build(one) for one in (total, terms, index))
+        reduced = self.nodes[total].reduced
+        return self.node("log_share", total, terms, *given, index, axis=axis.name, reduced=reduced)
 
     def full(self, node: int) -> int:
         """The node broadcast against all inputs, so that a reduction sees every element."""

@@ -282,14 +282,14 @@ class NumpyWriter(Writer):
                 return f"{ROW_REDUCTIONS[node.detail]}({args[0]}, {node.axis})"
             return f"{REDUCTIONS[node.detail]}.reduce({args[0]}, {node.axis}, keepdims=True{dtype})"
         if node.op == "take":
-            return f"runtime.take({args[0]}, {args[1]}, {node.axis})"
+            return f"{args[0]}[{args[1]}]"
         if node.op == "one_hot":
-            return f"runtime.one_hot({args[0]}, {self.shape}, {node.axis}, {self.dtype})"
+            return f"runtime.one_hot({args[0]}, {self.shape}, {self.dtype})"
         if node.op == "shift":
             return f"runtime.shift({', '.join([args[0], node.axis, *self._maxima_of(node)])})"
         if node.op == "minus_one_hot":
-            return f"runtime.minus_one_hot({', '.join([*args[:2], node.axis, *args[2:]])})"
-        if node.op in (*JOINT, "scale", "scaled", "mean_error", "log_excess", "log_sum", "deviation"):
+            return f"runtime.minus_one_hot({', '.join(args)})"
+        if node.op in (*JOINT, "scale", "scaled", "mean_error", "log_excess", "log_sum", "log_share", "deviation"):
             return f"runtime.{node.op}({', '.join([*args, *([node.axis] if node.axis else [])])})"
         if node.op == "others":
             return f"runtime.product_of_others({args[0]}, {node.axis})"

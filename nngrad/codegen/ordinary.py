@@ -96,7 +96,8 @@ class Ordinariness:
     def near(self) -> Judge:
         """A judge with many points of ordinary size."""
         columns = ordinary_points(LIMITS, len(self.formula.inputs))
-        return Judge(self.judge.written, self.formula, self.judge.params, columns, SLACK)
+        derivatives = {source.name: whole for source, whole in zip(self.sources, self.wholes[1:], strict=True)}
+        return Judge(self.judge.written, self.formula, self.judge.params, columns, SLACK, derivatives)
 
     @cached_property
     def truths(self) -> list[Truth]:

@@ -31,3 +31,8 @@ def inlined(expr, stages):
         if stage.kind == "map":
             expr = expr.xreplace({stage.value: stage.expr})
     return expr
+
+
+def restated(formula: Formula, expr) -> Formula:
+    """Another elementwise formula of the same inputs."""
+    return replace(formula, stages=(Stage(formula.output, "map", expr),))

@@ -5,7 +5,8 @@ Rules, none of which knows an op:
 - words: `1 / (1 + exp(-x))` is `sigmoid(x)`, `log(1 + exp(x))` is `softplus(x)`, `exp(x) - 1` is `expm1(x)`, ...
 - shift and rescale, which have files of their own: exponentials and powers are summed without leaving the range.
 - centring: where a mean is subtracted, the mean's rounding error is subtracted too.
-- take: an element picked from an elementwise expression is that expression of the picked elements.
+- take: an element picked from an elementwise expression is that expression of the picked elements; one picked from the
+  logarithms of shares in a sum is `LogShare`, which the other elements tell exactly where it is nearly 0.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from sympy.core.symbol import Str
 from nngrad.codegen.recognise import recognised
 from nngrad.codegen.rescale import rescale_powers
 from nngrad.codegen.restage import again, inlined, rebuilt, recorder_of
-from nngrad.codegen.shift import shift_exponentials
-from nngrad.codegen.symbols import AxisSum, MeanError, Pick, Value, is_constant_along
+from nngrad.codegen.shift import as_share, shift_exponentials
+from nngrad.codegen.symbols import AxisSum, LogShare, MeanError, Pick, Value, is_constant_along
 from nngrad.codegen.trace import Formula, Stage
 from nngrad.codegen.vocabulary import WORD_OF
 
@@ -120,6 +121,9 @@ def push_takes(formula: Formula) -> Formula:
         return recorder.stage(picked_from(made.expr, pick, axis), "map", "", name)
 
     def picked_from(expr, pick, axis: str):
+        if (share := as_share(expr, recorder.stages)) is not None:
+            total, terms, exponent = share
+            return LogShare(total, Str(axis), terms, pick.args[0], picked_from(exponent, pick, axis))
         return expr.xreplace({value: picked(value, pick, axis) for value in sorted(expr.atoms(Value), key=str)})
 
     for stage in formula.stages:

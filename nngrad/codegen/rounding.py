@@ -15,7 +15,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, reduce
+from functools import cached_property, lru_cache, reduce
 from math import inf
 from types import MappingProxyType
 
@@ -27,7 +27,7 @@ from sympy.logic.boolalg import And, Not, Or
 from nngrad.codegen.certify import Oracle
 from nngrad.codegen.guards import guarded
 from nngrad.codegen.lower import Graph
-from nngrad.codegen.restage import inlined
+from nngrad.codegen.restage import inlined, restated
 from nngrad.codegen.series import Series, fitted, leading_term
 from nngrad.codegen.symbols import Indicator, Parameter, Test, Value, Where
 from nngrad.codegen.trace import Formula
@@ -46,6 +46,7 @@ ACCURATE = 3.5  # a good error, with every function correctly rounded
 INEXACT = {"np.exp", "np.exp2", "np.expm1", "np.log", "np.log1p", "np.tanh", "np.sin", "np.cos"}
 UP_AND_DOWN = np.array([1, -1, -1, 1, -1])  # of a period that no grid of points has
 REACHES = (1.0, 2.0, ACCURATE)
+KEPT = 64  # columns of a word's values
 _COMPARE = {
     ">": np.greater, ">=": np.greater_equal, "<": np.less, "<=": np.less_equal, "==": np.equal, "!=": np.not_equal
 }  # fmt: skip
@@ -160,7 +161,9 @@ class Judge:
 
     `written` is the formula before any rewriting, `formula` the one whose stages the forms refer to; `params` gives
     the numbers to try for its parameters, `columns` those to try for its inputs, where they are not of all magnitudes,
-    `slack` how far NumPy's functions are off before they are rounded.
+    `slack` how far NumPy's functions are off before they are rounded. Exact derivatives are differences of the formula
+    as it is written, or, which is sooner done, the values of `derivatives` in terms of the inputs, where those are
+    known to be right.
     """
 
     def __init__(
@@ -170,10 +173,15 @@ class Judge:
         params: dict[str, float],
         columns: list[np.ndarray] | None = None,
         slack: float = 0.0,
+        derivatives: dict[str, sympy.Expr] = MappingProxyType({}),
     ):
         self.written, self.formula, self.params, self.slack = written, formula, params, slack
         self.series: dict[str, Series] = {}
-        self.oracle = Oracle(written, params, mpmath.mpf(2) ** SMALLEST_EXPONENT)
+        smallest = mpmath.mpf(2) ** SMALLEST_EXPONENT
+        self.oracle = Oracle(written, params, smallest)
+        self.derivatives = {
+            name: Oracle(restated(formula, expr), params, smallest) for name, expr in derivatives.items()
+        }
         if columns is None:
             column = points()[:: min(2, len(formula.inputs))]
             columns = [_shuffled(column, turn) for turn in range(len(formula.inputs))]
@@ -218,6 +226,8 @@ class Judge:
         return {}
 
     def _slope(self, name: str, inputs) -> np.ndarray:
+        if name in self.derivatives:
+            return _floats(self.derivatives[name](**inputs))
         return _floats(self.oracle.slope({name: np.ones_like(inputs[name])}, inputs))
 
     @cached_property
@@ -406,7 +416,16 @@ def _by_oracle(word):
         except (ValueError, ZeroDivisionError, OverflowError, TypeError):
             return float("nan")
 
-    return lambda *args: np.frompyfunc(number, len(args), 1)(*args).astype(np.float64)
+    @lru_cache(KEPT)  # one form after the other asks for the same word at the same points
+    def remembered(*numbers):
+        args = map(np.frombuffer, numbers)
+        return np.frompyfunc(number, len(numbers), 1)(*args).astype(np.float64)
+
+    def evaluated(*args):
+        args = np.broadcast_arrays(*(np.asarray(arg, np.float64) for arg in args))
+        return remembered(*(arg.tobytes() for arg in args)).reshape(args[0].shape)
+
+    return evaluated
 
 
 _HELPERS = {word.numpy: _by_oracle(word) for word in WORD_OF.values() if word.numpy.startswith("runtime.")}

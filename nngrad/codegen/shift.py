@@ -214,6 +214,30 @@ class _Row:
         return expr
 
 
+def as_share(expr, stages):
+    """(total, terms, exponent) of an expression that is log(terms / total), the terms being exp(exponent) and the total
+    their sum, in the way in which this rule writes it: (above - top) - LogExcess. None for others.
+    """
+    made = {stage.value: stage for stage in stages}
+    excess = _one_made_by(LogExcess, expr, made)
+    below = None if excess is None else made.get(expr + excess)
+    if below is None:
+        return None
+    total, _, terms = made[excess].expr.args
+    exponent = made[terms].expr.args[0]
+    shift = _one_made_by(RowShift, exponent, made)
+    if shift is None:
+        return None
+    top = made.get(exponent + shift - below.expr)
+    fits = top is not None and (top.kind, top.expr) == ("max", exponent + shift)
+    return (total, terms, exponent) if fits else None
+
+
+def _one_made_by(head, expr, made: dict[Value, Stage]) -> Value | None:
+    """The value in an expression that is the stage of such a function."""
+    return next((value for value in expr.atoms(Value) if value in made and made[value].expr.func is head), None)
+
+
 def _definition(recorder: Recorder, value, kind: str):
     """The expression of the stage that a value is, if it is of this kind."""
     return next((stage.expr for stage in recorder.stages if stage.value == value and stage.kind == kind), None)

@@ -189,6 +189,18 @@ class LogExcess(sympy.Function):
         return self.args[0].diff(symbol) / self.args[0]
 
 
+class LogShare(sympy.Function):
+    """`LogShare(total, axis, x, index, exponent)`: log(x / total) of each row's element of x at its index, total being
+    the sum of the positive x along the axis, and exponent the logarithm of the element.
+    """
+
+    nargs = 5
+
+    def _eval_derivative(self, symbol):
+        total, exponent = self.args[0], self.args[4]
+        return exponent.diff(symbol) - total.diff(symbol) / total
+
+
 class ProductOfOthers(sympy.Function):
     """For each element the product of all the others along the axis: the derivative of `prod`, also where zeros
     occur.
@@ -311,7 +323,7 @@ def is_constant_along(expr, axis: str) -> bool:
     """Whether an expression has one value along the axis (a conservative answer: False where it is not known)."""
     if isinstance(expr, Value):
         return axis in expr.constant_along or ALL_AXES in expr.constant_along
-    along = (AxisSum, RowShift, RowScale, MeanError, LogExcess, Pick, ProductOfOthers)
+    along = (AxisSum, RowShift, RowScale, MeanError, LogExcess, LogShare, Pick, ProductOfOthers)
     if isinstance(expr, along) and expr.args[1].name in (axis, ALL_AXES):
         return not isinstance(expr, Pick | ProductOfOthers)
     return all(is_constant_along(arg, axis) for arg in expr.args)

@@ -78,10 +78,10 @@ class TensorWriter(Writer):
             return f"ops.{node.detail}({listed}, axis={node.axis}, keepdims=True){frozen}"
         if node.op == "take":
             inside, index = args
-            chosen = f"runtime.one_hot({index}.data, {inside}.shape, {node.axis}, {inside}.dtype)"
+            chosen = f"runtime.one_hot({index}, {inside}.shape, {inside}.dtype)"
             return f"ops.sum({self.text(node.args[0], 2)} * {chosen}, axis={node.axis}, keepdims=True)"
         if node.op == "one_hot":
-            return f"runtime.one_hot({listed}.data, {self.shape}, {node.axis}, {self.dtype})"
+            return f"runtime.one_hot({listed}, {self.shape}, {self.dtype})"
         if node.op == "others":
             return f"runtime.product_of_others_of_tensor(ops, {listed}, {node.axis})"
         if node.op == "broadcast":

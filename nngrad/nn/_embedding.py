@@ -5,7 +5,7 @@ from typing import Any
 
 from nngrad.nn import functional
 from nngrad.nn.module import Module
-from nngrad.random import generator
+from nngrad.random import default_generator
 from nngrad.tensor import Tensor
 
 
@@ -32,7 +32,7 @@ class Embedding(Module):
         if padding_idx is not None and not -self.num_embeddings <= padding_idx < self.num_embeddings:
             raise ValueError(f"Embedding: padding_idx {padding_idx} is none of {num_embeddings} indices")
         self.padding_idx = None if padding_idx is None else padding_idx % self.num_embeddings
-        vectors = generator.normal(size=(self.num_embeddings, self.embedding_dim))
+        vectors = default_generator().normal(size=(self.num_embeddings, self.embedding_dim))
         if padding_idx is not None:
             vectors[padding_idx] = 0
         self.weight = Tensor(vectors, requires_grad=True)

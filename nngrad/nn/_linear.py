@@ -4,9 +4,11 @@ import math
 import operator
 from typing import Any
 
+import numpy as np
+
 from nngrad.nn import functional
 from nngrad.nn.module import Module
-from nngrad.random import generator
+from nngrad.random import default_generator
 from nngrad.tensor import Tensor
 
 
@@ -82,4 +84,7 @@ class Bilinear(Module):
 
 
 def _uniform(bound: float, shape: tuple[int, ...]) -> Tensor:
-    return Tensor(generator.uniform(-bound, bound, shape), requires_grad=True)
+    array = default_generator().uniform(-bound, bound, shape)
+    if len(shape) == 2 and shape[0] <= shape[1]:  # as many rows as columns in memory: products with it are faster
+        array = np.asfortranarray(array)
+    return Tensor(array, requires_grad=True)

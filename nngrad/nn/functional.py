@@ -6,9 +6,10 @@ PyTorch arranges in another way, or that are made of others; those of
 losses and distances, convolutions, pooling and normalisation stand in files of their own.
 """
 
+from __future__ import annotations  # np.random, which they name, is imported when something is drawn
+
 import math
 from collections.abc import Callable, Sequence
-from difflib import get_close_matches
 from numbers import Real
 from typing import Any
 
@@ -53,7 +54,7 @@ from nngrad.nn._pooling import fold as fold
 from nngrad.nn._pooling import max_pool1d as max_pool1d
 from nngrad.nn._pooling import max_pool2d as max_pool2d
 from nngrad.nn._pooling import unfold as unfold
-from nngrad.random import generator as default_generator
+from nngrad.random import default_generator
 from nngrad.tensor import Tensor
 
 _OPS = {name: op for name, op in OPS.items() if op.home in HOMES}  # the ops whose home is this module
@@ -177,7 +178,7 @@ def _dropped(input, p, training, generator, shape) -> Tensor:
 
 
 def _kept(shape, p, generator) -> np.ndarray:
-    return np.asarray((generator or default_generator).random(shape, dtype=np.float32) >= p)
+    return np.asarray((generator or default_generator()).random(shape, dtype=np.float32) >= p)
 
 
 def _floating(name: str, input: Any) -> Tensor:
@@ -412,7 +413,7 @@ def rrelu(
     if not training:
         return apply(OPS["leaky_relu"], input, negative_slope=(lower + upper) / 2)
     x = _floating("rrelu", input)
-    slopes = (generator or default_generator).uniform(lower, upper, x.shape).astype(x.dtype)
+    slopes = (generator or default_generator()).uniform(lower, upper, x.shape).astype(x.dtype)
     return apply(OPS["prelu"], x, slopes)
 
 
@@ -422,6 +423,8 @@ def rrelu(
 def __getattr__(name: str) -> Callable[..., Tensor]:
     op = _OPS.get(name)
     if op is None:
+        from difflib import get_close_matches
+
         close = get_close_matches(name, __all__, n=1)
         hint = f"; did you mean {close[0]}?" if close else ""
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")

@@ -14,12 +14,17 @@ def in_pieces(update: Callable[..., None], arrays: tuple[np.ndarray | None, ...]
     None stays None. Other threads would not help: BLAS keeps the cores busy for a while after the products of backward.
     """
     x = arrays[0]
-    if x.size <= PIECE or not all(array is None or array.flags.c_contiguous for array in arrays):
+    if x.size <= PIECE or not all(array is None or _lie_alike(array, x) for array in arrays):
         return update(*arrays, *numbers)
-    flat = [array if array is None else array.reshape(-1) for array in arrays]
+    flat = [array if array is None else array.ravel(order="K") for array in arrays]
     size = -(-x.size // -(-x.size // PIECE))  # pieces of one size, as few as can be
     for start in range(0, x.size, size):
         update(*[array if array is None else array[start : start + size] for array in flat], *numbers)
+
+
+def _lie_alike(array: np.ndarray, x: np.ndarray) -> bool:
+    """Whether the elements of both lie in one piece, in the same order."""
+    return array.flags.forc and array.strides == x.strides
 
 
 def with_decay(g: np.ndarray, x: np.ndarray, weight_decay: float) -> np.ndarray:

@@ -385,7 +385,7 @@ def exponentials(x, axis, out=...):
     with np.errstate(over="ignore"):
         made = np.exp(x, out=out)
         total = sum_rows(made, axis)
-    if total.size and _is_between(1, total, np.finfo(made.dtype).max ** 0.25):
+    if total.size and _is_between(1, total, float(np.finfo(made.dtype).max) ** 0.25):
         return made, total, np.zeros((), total.dtype)
     row_shift = shift(x, axis)
     if row_shift.ndim:

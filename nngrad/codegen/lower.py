@@ -20,6 +20,7 @@ from sympy.core.relational import Relational
 from sympy.logic.boolalg import And, Not, Or
 
 from nngrad.codegen import words
+from nngrad.codegen.exponentials import LARGEST_EXPONENT, bell_within_range
 from nngrad.codegen.joint import Part, parts_of, shift_of
 from nngrad.codegen.symbols import (
     AxisSum,
@@ -52,7 +53,6 @@ MAX_POWER_BY_PRODUCTS = 8
 LARGEST_INTEGER = 10**16  # written as such
 LARGEST_SHARED = 16  # the denominator of a factor that terms share
 JOINT = {"exponentials": 3, "log_sum_parts": 2, "scaled_squares": 3, "centred_squares": 3, "mean_and_error": 2}
-LARGEST_EXPONENT = 1000  # exp(-1000) is 0 in every dtype
 
 
 @dataclass(frozen=True)
@@ -498,7 +498,7 @@ class Graph:
         if isinstance(expr, sympy.exp) and not self.smooth:
             return self._exponential(*expr.args)
         if self.smooth and isinstance(expr, sympy.exp | words.sigmoid_slope.build):
-            expr = _bell_within_range(expr)
+            expr = bell_within_range(expr)
         if word.smooth and self.smooth:
             return self.build(word.smooth(*expr.args))
         if word.expansion and not self.smooth:
@@ -566,19 +566,6 @@ class Graph:
 @lru_cache(4096)
 def _text(expr) -> str:
     return str(expr)  # which takes SymPy long
-
-
-def _bell_within_range(expr):
-    """exp(c u**2) for c < 0, and sigmoid_slope(c u), of a u that is kept to where they are not 0 in any dtype."""
-    coefficient, rest = expr.args[0].as_coeff_Mul()
-    if isinstance(expr, sympy.exp):
-        if not (rest.is_Pow and rest.exp == 2 and coefficient.is_negative):
-            return expr
-        limit = sympy.ceiling(sympy.sqrt(LARGEST_EXPONENT / -coefficient))
-        return expr.func(coefficient * words.clip(rest.base, -limit, limit) ** 2)
-    if sympy.Abs(coefficient) <= 1:
-        return expr
-    return expr.func(coefficient * words.clip(rest, -LARGEST_EXPONENT, LARGEST_EXPONENT))
 
 
 def _extremum(condition, a, b) -> str:

@@ -6,12 +6,13 @@ symbol; the rule is applied only where it drops out of the result. Two logarithm
 
 - of a product that has exponentials among its factors, or of what is taken from one: log(exp(u) / s) is u - log(s);
 - of a sum of exponentials: log(s) is max(u) + `LogExcess`, the logarithm of what the sum is above its largest term. It
-  is exact also where one term outweighs all others, so that (u - max(u)) - LogExcess is, too.
+  is exact also where one term outweighs all others, so that (u - max(u)) - LogExcess is, too. Kernels may take another
+  number near log(s) for max(u), and the rest for the excess (`runtime.log_sum_parts`), so the stages are called so.
 
 Worked example, log_softmax: from `y = x - log(sum(exp(x)))`,
 
     shift = RowShift(x); e = exp(x - shift); s = sum(e)
-    top = max(x); excess = LogExcess(s, e); y = (x - top) - excess
+    log_sum = max(x); log_rest = LogExcess(s, e); y = (x - log_sum) - log_rest
 """
 
 from __future__ import annotations

@@ -437,8 +437,11 @@ def log_sum_parts(x, exponentials, total, shift, axis):
     the others.
     """
     limits = np.finfo(total.dtype)
-    has_wider = limits.dtype == np.float32 and x.size > TILE
-    if not has_wider or not _is_between(limits.eps, total, np.inf):
+    is_usual = total.size and _is_between(limits.eps, total, np.inf)
+    if is_usual and x.size < FEW_ELEMENTS and type(axis) is int:
+        chosen = places(np.argmax(x, axis), x.shape, axis)
+        return x[chosen], -log_share(total, exponentials, x, shift, chosen, axis)
+    if not is_usual or x.size <= TILE or limits.dtype != np.float32:
         largest = max_rows(x, axis)
         return largest, log_excess(total, exponentials, exp_shifted(largest, shift), axis)
     logarithm = total.astype(np.float64)
@@ -450,8 +453,8 @@ def log_sum_parts(x, exponentials, total, shift, axis):
     squares = sum_products(exponentials, exponentials, axis)
     numbers = np.flatnonzero(squares > np.square(OUTWEIGHING * total))  # all where one is OUTWEIGHING
     if len(numbers):
-        rest.reshape(-1)[numbers], places = _log_excess_of_others(_picked_rows(exponentials, axis, numbers))
-        nearly.reshape(-1)[numbers] = _of_rows(x, axis, numbers, places)
+        rest.reshape(-1)[numbers], largest = _log_excess_of_others(_picked_rows(exponentials, axis, numbers))
+        nearly.reshape(-1)[numbers] = _of_rows(x, axis, numbers, largest)
     return nearly, rest
 
 

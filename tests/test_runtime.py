@@ -335,6 +335,25 @@ def test_what_comes_together_is_what_it_is_alone(dtype, size):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("constant", [0, 1e-5])
+@pytest.mark.parametrize("size, mean", [(1, 0), (1, 1e3), (1e-30, 0), (1e30, 0), (0, 5), (0, 0)])
+def test_rows_about_their_mean_and_their_squares(dtype, constant, size, mean):
+    x = (size * np.random.default_rng(13).normal(size=(70, 90)) + mean).astype(dtype)
+    x = np.concatenate([x, x[:1] / 2**60])
+    given = x.copy()
+    with warnings.catch_warnings(action="error"):
+        scale, centred, squares = runtime.centred_squares(x, constant, -1, out=np.empty_like(x))
+    np.testing.assert_array_equal(scale, runtime.scale(x, 2, constant, -1))
+    np.testing.assert_array_equal(x, given)
+    for row, by, got, total in list(zip(x, scale.ravel(), centred, squares.ravel(), strict=True))[::10]:
+        row = [Fraction(float(one)) / Fraction(float(by)) for one in row]
+        middle = sum(row) / len(row)
+        exact = [one - middle for one in row]
+        assert ulps(got, [mpmath.mpf(one.numerator) / one.denominator for one in exact], dtype) <= 2
+        assert total == pytest.approx(float(sum(one**2 for one in exact)), rel=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("axis", [-1, 0])
 def test_the_log_of_a_share_is_exact_where_it_is_nearly_all_or_nothing(dtype, axis):
     top = float(np.log(np.finfo(dtype).max))

@@ -14,7 +14,7 @@ import numpy as np
 
 TILE = 1 << 17  # elements: few enough for a core's cache, so many that threads seldom wait for the interpreter's lock
 LINE = 64  # bytes: results that start at a multiple are written in half the time
-SWITCH_INTERVAL = 1e-6  # seconds; a thread that looks for a lock again and again needs no waking
+SWITCH_INTERVAL = 1e-6  # seconds; a thread that looks for the interpreter's lock again and again needs no waking
 WORTH_TILES = 1 << 20  # the time of so many multiplications; less is done sooner than another thread has begun
 
 # glibc gives freed memory back to the system from a threshold on that grows with the largest block that was freed, up
@@ -39,8 +39,7 @@ class Worker:
 
     def wait(self):
         """Wait for the end of the work, and return the error that it ended with, or None."""
-        while not self.end.acquire(timeout=SWITCH_INTERVAL):
-            pass
+        self.end.acquire()
         self.work = self.tiles = self.context = None
         return self.error
 

@@ -30,6 +30,7 @@ except ModuleNotFoundError as error:
 
 NEEDS_FIRST, NEEDS_SECOND = (True, False), (False, True)
 NO_PARAMS = {}
+SLOPE = (2,)  # the residuals of an op on elements whose backward is one multiplication: what stands after x and y
 NUMBER = attrgetter("number")
 
 # --- recording -------------------------------------------------------------------------------------------------------
@@ -198,6 +199,8 @@ def pull_arrays(node, g, needs, retain_graph=True):
             options = {"needs": needs, **node.params} if op.needs else node.params
             found = by_tiles(op.vjp, [g, *op.residuals_of(node.values)], place, **options)
         return found if isinstance(found, tuple) else (found,)
+    elif op.residuals == SLOPE and not (retain_graph or op.axis) and (place := spent(node)) is not None:
+        return (op.vjp(g, place, out=place, **node.params),)
     return op.pull(g, node.values, needs, node.params)
 
 
@@ -207,10 +210,11 @@ def spent(node):
     That is a slope, for one multiplication, or what an op on rows `spends`.
     """
     op, values = node.op, node.values
-    place = op.spends if op.axis else 2 if len(op.inputs) == 1 and op.residuals == (2,) else 0
-    if not place or values[place] is None or values[place].base is not None:
+    position = op.spends if op.axis else 2 if op.residuals == SLOPE and len(op.inputs) == 1 else 0
+    kept = values[position] if position else None
+    if kept is None or kept.base is not None or kept.dtype != values[0].dtype:
         return None
-    return None if any(values[place] is value for value in values[:place]) else values[place]
+    return None if any(kept is value for value in values[:position]) else kept
 
 
 def push_arrays(node, tangents):

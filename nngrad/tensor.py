@@ -393,7 +393,11 @@ class Tensor(TensorMethods):
     def __iter__(self):
         if self.ndim == 0:
             raise TypeError("a 0-d Tensor can't be iterated over; use item()")
-        return (self[i] for i in range(len(self)))
+        if not (self._requires_grad and len(self)):
+            return (self[i] for i in range(len(self)))
+        # Cut apart at once, rows have their gradients joined; by index each would have one with zeros for all others
+        rows = apply(OPS["split"], self, sections=len(self), axis=0)
+        return (apply(OPS["squeeze"], row, axis=0) for row in rows)
 
     def __contains__(self, value):
         return bool(np.any((self == value)._data))

@@ -157,6 +157,30 @@ def test_ties_in_a_window_share_the_gradient():
     assert (x.grad == 0.25).all()
 
 
+@pytest.mark.parametrize("pool", [F.max_pool2d, F.avg_pool2d])
+@pytest.mark.parametrize("size", [(1, 1), (2, 2), (3, 2), (1, 2), (4, 1), (3, 3)])
+@pytest.mark.parametrize("step", [(1, 1), (2, 2), (3, 2), None])
+def test_pooling_where_examples_are_innermost_in_memory(pool, size, step):
+    data = rng.integers(0, 4, size=(3, 12, 10, 40)).astype(float)  # with many ties
+    leaf = Tensor(data, requires_grad=True, dtype=float)
+    y = pool(leaf.transpose((3, 0, 1, 2)), size, step)
+    g = rng.normal(size=y.shape)
+    y.backward(g)
+    x, (by, across) = data.transpose(3, 0, 1, 2), step or size
+    expected, dx = np.empty(y.shape), np.zeros(x.shape)
+    for i, j in np.ndindex(y.shape[2:]):
+        window = (..., slice(by * i, by * i + size[0]), slice(across * j, across * j + size[1]))
+        taken = np.ones_like(x[window])
+        if pool is F.max_pool2d:
+            taken = (x[window] == x[window].max((2, 3), keepdims=True)).astype(float)
+        taken /= taken.sum((2, 3), keepdims=True)
+        expected[..., i, j] = (x[window] * taken).sum((2, 3))
+        dx[window] += taken * g[..., i, j, None, None]
+    np.testing.assert_allclose(y.data, expected, rtol=1e-14)
+    np.testing.assert_allclose(leaf.grad, dx.transpose(1, 2, 3, 0), rtol=1e-13, atol=1e-13)
+    assert not np.shares_memory(y.data, leaf.data) and not np.shares_memory(leaf.grad, g)
+
+
 LAYERS = [
     ("Conv1d", (4, 6, 3), dict(stride=2, padding=1, groups=2), SIGNAL),
     ("Conv2d", (4, 6, (3, 2)), dict(padding="same", bias=False), IMAGE),

@@ -561,8 +561,9 @@ def test_integer_results_are_not_recorded():
     assert (x + x).grad_fn is None
 
 
-def test_a_gradient_may_take_the_place_of_a_slope_and_of_nothing_else():
-    x = leaf(1 << 19)
+@pytest.mark.parametrize("size", [8, 1 << 19])
+def test_a_gradient_may_take_the_place_of_a_slope_and_of_nothing_else(size):
+    x = leaf(size)
     y = silu(x)
     slope, data, value, g = y.grad_fn.values[2], x.data.copy(), y.data.copy(), np.full(x.shape, 0.5, x.dtype)
     y.backward(g, retain_graph=True)

@@ -535,6 +535,28 @@ def test_windows_that_are_copied_once_give_the_products_of_all(monkeypatch, step
     np.testing.assert_allclose(runtime.contract("ngcijpq,ngijo->gocpq", seen, y), dweight, rtol=1e-12)
 
 
+@pytest.mark.parametrize("small", [10, 30, 60, 10_000])
+@pytest.mark.parametrize("step", [(1, 1), (1, 2), (2, 1), (2, 3)])
+@pytest.mark.parametrize("dilation", [(1, 1), (2, 1), (1, 2)])
+def test_cotangents_of_windows_are_summed_by_products_where_windows_move_by_one(monkeypatch, step, dilation, small):
+    monkeypatch.setattr(runtime, "LONG_RUN", 16)
+    monkeypatch.setattr(runtime, "SMALL", small)
+    rng = np.random.default_rng(9)
+    g, weight = rng.normal(size=(4, 2, 5, 6, 3)), rng.normal(size=(2, 3, 2, 3, 2))
+    shape = (4, 2, 2, 4 * step[0] + 2 * dilation[0] + 1, 5 * step[1] + dilation[1] + 1)
+    expected = np.zeros(shape)
+    for p, q in np.ndindex(3, 2):
+        rows = slice(p * dilation[0], p * dilation[0] + step[0] * 4 + 1, step[0])
+        columns = slice(q * dilation[1], q * dilation[1] + step[1] * 5 + 1, step[1])
+        expected[..., rows, columns] += np.einsum("ngijo,goc->ngcij", g, weight[..., p, q])
+    if (1, 1) in zip(step, dilation, strict=True):
+        monkeypatch.setattr(runtime, "contract", None)  # it is not called
+    windowed = dict(axes=(-2, -1), size=(3, 2), step=step, dilation=dilation)
+    for laid in (g, runtime.examples_last(g), np.asfortranarray(g)):
+        dx = runtime.contract_onto_windows("gocpq,ngijo->ngcijpq", weight, laid, shape=shape, **windowed)
+        np.testing.assert_allclose(dx, expected, rtol=1e-12, atol=1e-12)
+
+
 @pytest.mark.parametrize(
     "shapes", [((2, 3, 19), (2, 19, 4)), ((2, 3, 5), (2, 5, 19)), ((3, 8), (8, 4)), ((2, 30), (30, 9))]
 )

@@ -255,3 +255,10 @@ def test_windows_and_their_adjoint(shape, params):
     np.testing.assert_allclose(add_windows(Tensor(u, dtype=float), shape=shape, **params).data, expected, atol=1e-13)
     nngrad.check_grads(lambda x: (windows(x * x, **params) ** 2).sum(), (v,), order=2)
     nngrad.check_grads(lambda u: (add_windows(u * u, shape=shape, **params) ** 2).sum(), (u,), order=2)
+
+
+def test_padding_lies_in_memory_as_what_it_surrounds():
+    x = np.arange(24.0).reshape(3, 2, 4).transpose(1, 2, 0)
+    y = nngrad.pad(Tensor(x, dtype=float), ((0, 0), (1, 2), (0, 0)), constant_values=-1).data
+    assert np.argsort(y.strides).tolist() == np.argsort(x.strides).tolist()
+    np.testing.assert_array_equal(y, np.pad(x, ((0, 0), (1, 2), (0, 0)), constant_values=-1))

@@ -340,6 +340,19 @@ def test_clip():
 # --- Python's protocols ----------------------------------------------------------------------------------------------
 
 
+def test_gradients_of_rows_are_joined():
+    base = np.arange(12.0).reshape(2, 3, 2)
+    x = Tensor(base, dtype=float, requires_grad=True)
+    first, _, third = x.transpose((1, 0, 2))
+    assert third.shape == (2, 2) and np.shares_memory(third.data, x.data)
+    (first * third).sum().backward()
+    expected = np.zeros_like(base)
+    expected[:, 0], expected[:, 2] = base[:, 2], base[:, 0]
+    np.testing.assert_array_equal(x.grad, expected)
+    nngrad.check_grads(lambda x: sum((row**3).sum() * i for i, row in enumerate(x)), (base,), order=2)
+    assert list(Tensor(np.zeros((0, 3)), requires_grad=True)) == []
+
+
 def test_python_protocols():
     x = Tensor([[1, 2], [3, 4]])
     assert len(x) == 2 and [row.tolist() for row in x] == [[1, 2], [3, 4]]

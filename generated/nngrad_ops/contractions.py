@@ -315,8 +315,10 @@ def correlate1d_vjp(g, x, weight, needs, step=1, dilation=1):
     """Cotangents of `correlate1d`'s inputs."""
     dx = dweight = None
     if needs[0]:
-        dx = runtime.add_windows(
-            runtime.contract("gocp,ngio->ngcip", weight, g),
+        dx = runtime.contract_onto_windows(
+            "gocp,ngio->ngcip",
+            weight,
+            g,
             shape=x.shape,
             axes=(-1,),
             size=(weight.shape[-1],),
@@ -393,8 +395,10 @@ def correlate2d_vjp(g, x, weight, needs, step1=1, step2=1, dilation1=1, dilation
     """Cotangents of `correlate2d`'s inputs."""
     dx = dweight = None
     if needs[0]:
-        dx = runtime.add_windows(
-            runtime.contract("gocpq,ngijo->ngcijpq", weight, g),
+        dx = runtime.contract_onto_windows(
+            "gocpq,ngijo->ngcijpq",
+            weight,
+            g,
             shape=x.shape,
             axes=(-2, -1),
             size=(weight.shape[-2], weight.shape[-1]),

@@ -146,8 +146,9 @@ def where(condition, a, b, out=...):
     integers = np.dtype(f"i{array.dtype.itemsize}")
     taken = condition if condition.dtype == bool else condition != 0
     if isinstance(a, int) and a == 0:
-        taken, a, b = ~taken, b, a
-    mask = np.negative(taken.view(np.int8), out=...)  # all bits are set where the condition holds
+        mask, a, b = np.subtract(taken.view(np.int8), 1, out=...), b, a  # all bits are set where it does not hold
+    else:
+        mask = np.negative(taken.view(np.int8), out=...)  # all bits are set where the condition holds
     y, bits = out.view(integers), np.asarray(a, array.dtype).view(integers)
     if isinstance(b, int) and b == 0:
         np.copyto(y, mask)
@@ -248,7 +249,7 @@ def sum_rows(x, axis):
     """`np.add.reduce(x, axis, keepdims=True)`; for rows of a usual length as products with ones, which is faster."""
     rows = _rows(x, axis)
     if rows is None:
-        return np.add.reduce(x, axis, keepdims=True)
+        return _reduced(np.add, x, axis)
     if rows.shape[-1] <= SHORT_ROW:
         return np.einsum("...i->...", rows)[..., None]
     return np.vecdot(rows, _tile(1, x.dtype)[: rows.shape[-1]], keepdims=True)
@@ -271,13 +272,37 @@ def max_rows(x, axis):
     """
     rows = _rows(x, axis)
     if rows is None:
-        return np.maximum.reduce(x, axis, keepdims=True)
+        return _reduced(np.maximum, x, axis)
     flat = rows.reshape(-1, rows.shape[-1])
     if rows.shape[-1] <= SHORT_ROW:
         largest = np.maximum.reduce(np.ascontiguousarray(flat.T), 0)
     else:
         largest = flat[np.arange(len(flat)), np.argmax(flat, 1)]
     return largest.reshape(*rows.shape[:-1], 1)
+
+
+def _reduced(ufunc, x, axis):
+    """`ufunc.reduce(x, axis, keepdims=True)`; axis by axis where rows are short and others lie along memory."""
+    if x.size < FEW_ELEMENTS or x.dtype.char not in "fd" or not 1 < count(x.shape, axis) <= SHORT_ROW:
+        return ufunc.reduce(x, axis, keepdims=True)
+    axes = normalized_axes(axis, x.ndim)
+    others = [one for one in range(x.ndim) if one not in axes and x.shape[one] > 1]
+    strides = [x.strides[one] for one in others]
+    if not lies_along_memory(x, others) or max(strides) < min(x.strides[one] for one in axes):
+        return ufunc.reduce(x, axis, keepdims=True)
+    for one in sorted(axes, key=lambda one: -x.strides[one]):
+        if x.shape[one] > 1:
+            before = (slice(None),) * one
+            y = ufunc(x[(*before, slice(0, 1))], x[(*before, slice(1, 2))])
+            for place in range(2, x.shape[one]):
+                ufunc(y, x[(*before, slice(place, place + 1))], out=y)
+            x = y
+    return x
+
+
+def lies_along_memory(x, axes):
+    """Whether one of these axes is the innermost in memory, and longer than a short row."""
+    return any(x.strides[one] == x.itemsize and x.shape[one] > SHORT_ROW for one in axes)
 
 
 def _rows(x, axis):
@@ -619,8 +644,7 @@ def _wide_mean(x, axis):
 
 def contract(subscripts, *operands):
     """np.einsum, as a matrix product for every index that both of two operands and the result have."""
-    inputs, _, result = subscripts.partition("->")
-    left, *others = inputs.split(",")
+    (left, *others), result = _terms(subscripts)
     right = others[0] if others else ""
     if len(others) != 1 or not subscripts.replace(",", "").replace("->", "", 1).isalpha() or _repeats(left, right):
         return np.asarray(np.einsum(subscripts, *operands))
@@ -636,36 +660,107 @@ def contract(subscripts, *operands):
     if not agree or not set(rows + columns) <= set(result):
         return np.asarray(np.einsum(subscripts, *operands))
 
-    def lengths(letters):
-        return [size[letter] for letter in letters]
-
-    def arranged(array, term, first, last):
-        order = [term.index(letter) for letter in [*shared, *first, *last]]
-        return array.transpose(order).reshape(*lengths(shared), math.prod(lengths(first)), math.prod(lengths(last)))
-
     def finished(product, made):
-        return product.reshape(lengths(made)).transpose([made.index(letter) for letter in result])
+        return _named(product, made, size, result)
 
     if pair := _overlapping(b, right, columns, summed):
         place, tap = pair
         others, run = ([one for one in letters if one not in pair] for letters in (summed, columns))
-        if math.prod(lengths(run)) >= LONG_RUN:
+        if math.prod(size[letter] for letter in run) >= LONG_RUN:
             seen = _rolled(b, right, shared, place, tap, others, run)
-            weights = arranged(a, left, rows, [tap, *others])[..., None, :, :]
-            stack, (number, length) = seen.shape[:-3], (seen.shape[-3], seen.shape[-1])
+            weights = _arranged(a, left, *shared, rows, [tap, *others])[..., None, :, :]
+            *stack, number, _, length = seen.shape
             product = np.empty((*stack, weights.shape[-2], number, length), seen.dtype)
-            np.matmul(weights, seen, out=product.swapaxes(-2, -3))
+            _multiply(weights, seen, product.swapaxes(-2, -3))
             return finished(product, [*shared, *rows, place, *run])
     if pair := _overlapping(a, left, summed, rows):
         place, tap = pair
         others, run = ([one for one in letters if one not in pair] for letters in (rows, summed))
-        if math.prod(lengths(run)) >= LONG_RUN:
+        if math.prod(size[letter] for letter in run) >= LONG_RUN:
             seen = _rolled(a, left, shared, place, tap, others, run)
-            order = [right.index(letter) for letter in [*shared, place, *run, *columns]]
-            factors = b.transpose(order).reshape(*seen.shape[:-2], seen.shape[-1], math.prod(lengths(columns)))
+            factors = _arranged(b, right, *shared, place, run, columns)
             return finished(np.add.reduce(np.matmul(seen, factors), len(shared)), [*shared, tap, *others, *columns])
-    product = matrix_product(arranged(a, left, rows, summed), arranged(b, right, summed, columns))
+    product = matrix_product(_arranged(a, left, *shared, rows, summed), _arranged(b, right, *shared, summed, columns))
     return finished(product, [*shared, *rows, *columns])
+
+
+def _arranged(array, term, *groups):
+    """An array whose axes have letters, with one axis for each of these groups of them."""
+    order = [term.index(letter) for letters in groups for letter in letters]
+    lengths = [math.prod(array.shape[term.index(letter)] for letter in letters) for letters in groups]
+    return array.transpose(order).reshape(lengths)
+
+
+def _named(product, made, lengths, result):
+    """A product whose elements are in the order of the letters made, as an array with those of the result."""
+    return product.reshape([lengths[letter] for letter in made]).transpose([made.index(letter) for letter in result])
+
+
+def _multiply(a, b, out):
+    """`np.matmul` into an array, in halves where these are small enough for BLAS's special code."""
+    half, odd = divmod(b.shape[-1], 2)
+    if not odd and SMALL < math.prod(a.shape[-2:]) * b.shape[-1] <= 2 * SMALL:
+        a = a[..., None, :, :]
+        b, out = (one.reshape(*one.shape[:-1], 2, half).swapaxes(-2, -3) for one in (b, out))
+    np.matmul(a, b, out=out)
+
+
+def contract_onto_windows(subscripts, *operands, shape, axes, size, step, dilation):
+    """`add_windows(contract(subscripts, *operands), shape, ...)`: the cotangent of what was seen through windows.
+
+    Windows that move by one show an element to as many places as there are taps. Along one such axis the sum over them
+    is that of a matrix product for each element, and there is less to add up.
+    """
+    windowed = list(zip(axes, size, step, dilation, strict=True))
+    number = _number_of_summable(subscripts, operands, windowed)
+    if number is None:
+        return add_windows(contract(subscripts, *operands), shape, axes, size, step, dilation)
+    (a, b), ((left, right), result) = operands, _terms(subscripts)
+    place, tap = result[axes[number] - len(axes)], result[number - len(axes)]
+    shared = [letter for letter in left if letter in right and letter in result]
+    summed = [letter for letter in left if letter in right and letter not in result]
+    rows = _by_stride([letter for letter in left if letter not in right and letter != tap], left, a)
+    run = _by_stride([letter for letter in right if letter not in left and letter != place], right, b)
+    weights = _arranged(np.flip(a, left.index(tap)), left, *shared, rows, [tap, *summed])
+    cotangents = _arranged(b, right, *shared, [place, *summed], run)
+    lengths = dict(zip(left + right, a.shape + b.shape, strict=True))
+    taps, places, each = lengths[tap], lengths[place], math.prod(lengths[letter] for letter in summed)
+    product = np.empty((*weights.shape[:-1], places + taps - 1, cotangents.shape[-1]), b.dtype)
+    for element, part in enumerate(np.moveaxis(product, -2, 0)):
+        first, last = max(0, element - taps + 1), min(places, element + 1)  # of the places that saw it
+        reverse = taps - 1 - element
+        seen_by = weights[..., (first + reverse) * each : (last + reverse) * each]
+        _multiply(seen_by, cotangents[..., first * each : last * each, :], part)
+    lengths[place] = product.shape[-2]
+    u = _named(product, [*shared, *rows, place, *run], lengths, result.replace(tap, ""))
+    del windowed[number]
+    return add_windows(u, shape, *zip(*windowed, strict=True)) if windowed else u
+
+
+def _terms(subscripts):
+    """The letters of each operand, and those of the result."""
+    inputs, _, result = subscripts.partition("->")
+    return inputs.split(","), result
+
+
+def _number_of_summable(subscripts, operands, windowed):
+    """Which of the windowed axes of a contraction's result had better be summed over by products; None if none.
+
+    Its places are an index of the second operand alone, its taps one of the first alone, and it is the outermost there.
+    """
+    (left, *others), result = _terms(subscripts)
+    if len(others) != 1 or "." in subscripts or _repeats(left, *others):
+        return None
+    (right,) = others
+    lengths = dict(zip(right, operands[1].shape, strict=True))
+    run = math.prod(length for letter, length in lengths.items() if letter not in left)
+    found = []
+    for number, (axis, taps, step, dilation) in enumerate(windowed):
+        place, tap = result[axis - len(windowed)], result[number - len(windowed)]
+        is_apart = place in right and place not in left and tap in left and tap not in right
+        if is_apart and step == dilation == 1 and 1 < taps <= lengths[place] and run >= LONG_RUN * lengths[place]:
+            found.append((operands[1].strides[right.index(place)], number))
+    return max(found)[1] if found else None
 
 
 def _overlapping(array, term, places, taps):
@@ -689,15 +784,16 @@ def _rolled(array, term, shared, place, tap, others, run):
     )
     rows = math.prod(shape[len(shared) + 1 : len(axes) - len(run)])
     length, size = math.prod(shape[len(axes) - len(run) :]), copy.itemsize
-    return np.lib.stride_tricks.as_strided(
-        copy,
+    return np.ndarray(
         (*shape[: len(shared)], array.shape[places], taps * rows, length),
-        (*copy.strides[: len(shared)], rows * length * size, length * size, size),
-        writeable=False,
+        copy.dtype,
+        copy,
+        strides=(*copy.strides[: len(shared)], rows * length * size, length * size, size),
     )
 
 
 FEW, LONG, PIECE = 512, 8192, 512  # numbers of elements, measured with OpenBLAS
+SMALL = 1_000_000  # multiplications in a product for which it has special code
 
 
 def matrix_product(a, b):
@@ -762,11 +858,36 @@ def copy_like(x, other):
     return y
 
 
-def taps_apart(x, count):
-    """A copy in which what each of the taps, on the last `count` axes, shows lies in one piece."""
-    places = x.ndim - count
-    order = [*range(places, x.ndim), *_memory_order(x, places)]
-    return np.ascontiguousarray(x.transpose(order)).transpose(np.argsort(order))
+def windows_apart(x, axes, size, step, dilation):
+    """`windows` as a copy in which what each of the taps shows lies in one piece.
+
+    Windows side by side, which show each element once, are x in another shape; where others lie along memory that will
+    do.
+    """
+    axes = [axis % x.ndim for axis in axes]
+    others = [axis for axis in range(x.ndim) if axis not in axes]
+    if lies_along_memory(x, others) and _are_side_by_side(x.shape, axes, size, step, dilation):
+        cut = [[length] for length in x.shape]
+        for axis, taps in zip(axes, size, strict=True):
+            cut[axis] = [x.shape[axis] // taps, taps]
+        return x.reshape([length for lengths in cut for length in lengths]).transpose(_taps_last(axes, x.ndim))
+    seen = windows(x, axes, size, step, dilation)
+    order = [*range(x.ndim, seen.ndim), *_memory_order(seen, x.ndim)]
+    return np.ascontiguousarray(seen.transpose(order)).transpose(np.argsort(order))
+
+
+def _are_side_by_side(shape, axes, size, step, dilation):
+    """Whether windows show each element of an array of a shape once, in order."""
+    return all(
+        0 < taps == by and apart == 1 and shape[axis] > 0 == shape[axis] % taps
+        for axis, taps, by, apart in zip(axes, size, step, dilation, strict=True)
+    )
+
+
+def _taps_last(axes, ndim):
+    """The order of axes that brings taps to the end, each of which stood behind the axis of its places."""
+    before = [axis + sum(other < axis for other in axes) for axis in range(ndim)]
+    return [*before, *(before[axis] + 1 for axis in axes)]
 
 
 def _memory_order(x, count):
@@ -786,7 +907,12 @@ def windows_along(length, size, step, dilation):
 
 
 def add_windows(x, shape, axes, size, step, dilation):
-    """The adjoint of `windows`: what it showed is added up, in zeros of a shape."""
+    """The adjoint of `windows`: what it showed is added up, in zeros of a shape; a view of what is all there."""
+    axes = [axis % len(shape) for axis in axes]
+    if _are_side_by_side(shape, axes, size, step, dilation) and all(
+        x.strides[axis] == size[number] * x.strides[len(shape) + number] for number, axis in enumerate(axes)
+    ):
+        return x.transpose(np.argsort(_taps_last(axes, len(shape)))).reshape(shape)
     order = _memory_order(x, len(shape))
     y = np.zeros([shape[axis] for axis in order], x.dtype).transpose(np.argsort(order))
     overlap = any(by < apart * (taps - 1) + 1 for taps, by, apart in zip(size, step, dilation, strict=True))
@@ -794,7 +920,6 @@ def add_windows(x, shape, axes, size, step, dilation):
     for taps in np.ndindex(*size):
         index = [slice(None)] * y.ndim
         for axis, tap, by, apart in zip(axes, taps, step, dilation, strict=True):
-            axis %= y.ndim
             index[axis] = slice(tap * apart, tap * apart + by * (x.shape[axis] - 1) + 1, by)
         parts.append((y[tuple(index)], x[(..., *taps)]))
     with buffers_for(run_length(*parts[0])):

@@ -198,8 +198,8 @@ def split(x, sections, axis=0):
 
 
 def split_vjp(g, x, sections, axis=0):
-    """Adjoint of `split`: joined again."""
-    return np.concatenate(g, axis)
+    """Adjoint of `split`: joined again, to lie in memory as x does."""
+    return np.concatenate(g, axis, out=np.empty_like(x, g[0].dtype))
 
 
 def pad(x, pad_width, value=0.0):
@@ -208,7 +208,7 @@ def pad(x, pad_width, value=0.0):
     if (widths < 0).any():
         raise ValueError(f"pad: pad_width must be at least 0, got {pad_width}")
     shape = [size + before + after for size, (before, after) in zip(x.shape, widths.tolist(), strict=True)]
-    y = np.full(shape, value, x.dtype)
+    y = np.full_like(x, value, shape=shape)  # which lies in memory as x does
     y[inside_of(x.shape, pad_width)] = x
     return y
 
@@ -231,7 +231,7 @@ def inside_of(shape, pad_width):
 
 def windows(x, axes, size, step, dilation):
     """x seen through windows: x[i] becomes x[step i + dilation p], the taps p on axes at the end."""
-    return runtime.taps_apart(runtime.windows(x, axes, size, step, dilation), len(axes))
+    return runtime.windows_apart(x, axes, size, step, dilation)
 
 
 def windows_vjp(g, x, axes, size, step, dilation):
@@ -246,7 +246,7 @@ def add_windows(x, shape, axes, size, step, dilation):
 
 def add_windows_vjp(g, x, shape, axes, size, step, dilation):
     """Adjoint of `add_windows`."""
-    return runtime.taps_apart(runtime.windows(g, axes, size, step, dilation), len(axes))
+    return runtime.windows_apart(g, axes, size, step, dilation)
 
 
 def cumsum(x, axis):

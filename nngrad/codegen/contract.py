@@ -105,6 +105,13 @@ class Contraction:
         apart = self._with_taps_apart()
         return product or apart._einsum("runtime.contract({1}, {0})", "runtime.windows", "runtime.examples_last({})")
 
+    def onto_windows(self, windows: Windows, name: str) -> str:
+        """NumPy code for the cotangent of an operand, which may be seen through windows."""
+        if not windows.axes:
+            return self.source(like=name)
+        call = f"runtime.contract_onto_windows({{1}}, {{0}}, {', '.join((f'shape={name}.shape', *windows.arguments))})"
+        return self._with_taps_apart()._einsum(call, "runtime.windows", "runtime.examples_last({})")
+
     def _einsum(self, call: str, windows: str, operand: str = "{}") -> str:
         seen = [
             each.source(windows, operand.format(name)) if each.axes else name
@@ -249,7 +256,7 @@ def _assembled(op: Op, contraction: Contraction) -> Code:
         for place in places:  # an input that is there twice is moved in each place
             cotangent, windows = contraction.cotangent_of(place), contraction.windows[place]
             assign = f"{indent}d{name} = " + (f"d{name} + " if place != places[0] else "")
-            source = windows.source("runtime.add_windows", cotangent.source(like=name), f"shape={name}.shape")
+            source = cotangent.onto_windows(windows, name)
             rows.append(assign + fitted(source, f"runtime.unbroadcast({{}}, {name}.shape)"))
             source = windows.source("ops.add_windows", cotangent.tensor_source(), f"shape={name}.shape")
             pulled.append(assign + fitted(source, f"ops.unbroadcast({{}}, shape={name}.shape)"))

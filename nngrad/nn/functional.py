@@ -2,11 +2,9 @@
 
 Every activation, loss and norm of the spec is here by its name: `F.gelu`, `F.mse_loss`. They are made when they are
 first asked for, so a new formula in the spec needs no line in this file. Written out are the functions whose arguments
-PyTorch arranges in another way, or that are made of others; those of
-losses and distances, convolutions, pooling and normalisation stand in files of their own.
+PyTorch arranges in another way, or that are made of others; those of losses and distances, convolutions, pooling and
+normalisation stand in files of their own.
 """
-
-from __future__ import annotations  # np.random, which they name, is imported when something is drawn
 
 import math
 from collections.abc import Callable, Sequence
@@ -109,7 +107,9 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Tensor:
     return apply(OPS["reshape"], y, shape=(*shape[:-1], outputs)) if len(shape) > 2 else y
 
 
-def dropout(input: Any, p: float = 0.5, training: bool = True, generator: np.random.Generator | None = None) -> Tensor:
+def dropout(
+    input: Any, p: float = 0.5, training: bool = True, generator: "np.random.Generator | None" = None
+) -> Tensor:
     """Set elements to zero with probability p and divide the others by 1 - p (Srivastava et al. 2014).
 
     The mean stays what it was, so that nothing is left to do when `training` is False: the input is returned.
@@ -130,21 +130,21 @@ def dropout(input: Any, p: float = 0.5, training: bool = True, generator: np.ran
 
 
 def dropout1d(
-    input: Any, p: float = 0.5, training: bool = True, generator: np.random.Generator | None = None
+    input: Any, p: float = 0.5, training: bool = True, generator: "np.random.Generator | None" = None
 ) -> Tensor:
     """`dropout` of whole channels of signals: input of shape (N, C, L) or (C, L)."""
     return _dropped_channels("dropout1d", 1, input, p, training, generator)
 
 
 def dropout2d(
-    input: Any, p: float = 0.5, training: bool = True, generator: np.random.Generator | None = None
+    input: Any, p: float = 0.5, training: bool = True, generator: "np.random.Generator | None" = None
 ) -> Tensor:
     """`dropout` of whole channels of images (Tompson et al. 2015): input of shape (N, C, H, W) or (C, H, W)."""
     return _dropped_channels("dropout2d", 2, input, p, training, generator)
 
 
 def alpha_dropout(
-    input: Any, p: float = 0.5, training: bool = False, generator: np.random.Generator | None = None
+    input: Any, p: float = 0.5, training: bool = False, generator: "np.random.Generator | None" = None
 ) -> Tensor:
     """`dropout` that keeps mean 0 and variance 1, for networks of `selu` (Klambauer et al. 2017).
 
@@ -392,7 +392,7 @@ def rrelu(
     lower: float = 1 / 8,
     upper: float = 1 / 3,
     training: bool = False,
-    generator: np.random.Generator | None = None,
+    generator: "np.random.Generator | None" = None,
 ) -> Tensor:
     """Randomised leaky rectified linear unit (Xu et al. 2015): x where x > 0, slope * x elsewhere.
 

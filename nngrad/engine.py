@@ -192,24 +192,29 @@ def pull_arrays(node, g, needs, retain_graph=True):
     if op.many:
         g = tuple(g[i] if i in g else np.zeros_like(y) for i, y in enumerate(node.output))
     elif op.vjp_cost and op.vjp_cost * (node.values[0] if op.axis else g).size > WORTH_TILES:
+        place = None if retain_graph else spent(node)
         if op.axis:
-            found = rows().vjp_by_rows(op, g, node.values, needs, **node.params)
+            found = rows().vjp_by_rows(op, g, node.values, needs, place, **node.params)
         else:
             options = {"needs": needs, **node.params} if op.needs else node.params
-            place = None if retain_graph else spent_slope(node)
             found = by_tiles(op.vjp, [g, *op.residuals_of(node.values)], place, **options)
         return found if isinstance(found, tuple) else (found,)
-    elif op.residuals == SLOPE and not retain_graph and (place := spent_slope(node)) is not None:
+    elif op.residuals == SLOPE and not (retain_graph or op.axis) and (place := spent(node)) is not None:
         return (op.vjp(g, place, out=place, **node.params),)
     return op.pull(g, node.values, needs, node.params)
 
 
-def spent_slope(node):
-    """The slope that forward kept for one multiplication, whose result may take its place; None if there is none."""
-    if node.op.residuals != SLOPE or node.op.axis or len(node.op.inputs) > 1:
+def spent(node):
+    """What forward kept for backward alone, where a cotangent may take its place; None if there is nothing.
+
+    That is a slope, for one multiplication, or what an op on rows `spends`.
+    """
+    op, values = node.op, node.values
+    position = op.spends if op.axis else 2 if op.residuals == SLOPE and len(op.inputs) == 1 else 0
+    kept = values[position] if position else None
+    if kept is None or kept.base is not None or kept.dtype != values[0].dtype:
         return None
-    x, y, slope = node.values
-    return None if slope is x or slope is y or slope.base is not None or slope.dtype != y.dtype else slope
+    return None if any(kept is value for value in values[:position]) else kept
 
 
 def push_arrays(node, tangents):

@@ -578,6 +578,20 @@ def test_a_gradient_may_take_the_place_of_a_slope_and_of_nothing_else(size):
     assert np.all(g == 0.5)
 
 
+def test_a_gradient_may_take_the_place_of_what_is_kept_for_it_alone():
+    x = Tensor(np.random.default_rng(1).normal(size=(2500, 400)).astype(np.float32), requires_grad=True)
+    y = nngrad.logsumexp(x, axis=-1)
+    kept, data, g = y.grad_fn.values[OPS["logsumexp"].spends], x.data.copy(), np.full(2500, 0.5, np.float32)
+    y.backward(g, retain_graph=True)
+    assert not np.shares_memory(x.grad, kept)
+    first = x.grad
+    x.reset_grad()
+    y.backward(g)
+    assert x.grad is kept
+    np.testing.assert_array_equal(x.grad, first)
+    np.testing.assert_array_equal(x.data, data)
+
+
 @pytest.mark.parametrize("op", [op for op in OPS.values() if op.ufunc is not None], ids=lambda op: op.name)
 def test_an_op_that_is_one_ufunc_is_that_ufunc(op):
     arrays = [np.linspace(0.25, 0.75, 4, dtype=np.float32)] * len(op.inputs)

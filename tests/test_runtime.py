@@ -327,6 +327,95 @@ def test_log_excess_keeps_what_one_term_outweighs(dtype, axis):
         np.testing.assert_allclose(excess, np.log1p(others), rtol=1e-6)
 
 
+def logarithmic_rows(dtype):
+    """Usual rows, and such as one element outweighs, whose exponentials leave the range, or whose sum is near 1."""
+    random = np.random.default_rng(11)
+    rows = [random.normal(size=12) * size for size in (1e-3, 1, 4, 20, 90, 800)]
+    rows += [row + offset for row in rows[:4] for offset in (-300, -40, 60, 300)]
+    rows += [
+        np.log(random.dirichlet(np.ones(12))),
+        [30, *[0.1] * 11],
+        [1e-3, *[-30] * 11],
+        [7] * 12,
+        [-0.7, 0, *[-50] * 10],
+    ]
+    return np.array([row for row in rows for _ in range(3)], dtype)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("axis", [-1, 0])
+@pytest.mark.parametrize("few, tile", [(10**4, 10**5), (10, 10**5), (10, 10)], ids=["few", "some", "many"])
+def test_logarithms_of_sums_of_exponentials(dtype, axis, few, tile, monkeypatch):
+    monkeypatch.setattr(runtime, "FEW_ELEMENTS", few)
+    monkeypatch.setattr(runtime, "TILE", tile)
+    rows = logarithmic_rows(dtype)
+    exact = [mpmath.log(mpmath.fsum(map(mpmath.exp, map(float, row)))) for row in rows]
+    exact_rows = [[float(one) - total for one in row] for row, total in zip(rows, exact, strict=True)]
+    x = np.ascontiguousarray(rows if axis == -1 else rows.T)
+    usual = slice(0, 12) if axis == -1 else (slice(None), slice(0, 12))  # alone they are taken the short way
+    with warnings.catch_warnings(action="error"):
+        short = runtime.log_sum_parts(x[usual].copy(), *runtime.exponentials(x[usual].copy(), axis), axis)
+        made = runtime.exponentials(x, axis)
+        nearly, rest = runtime.log_sum_parts(x, *made, axis)
+        total = runtime.log_sum(x, *made, axis)
+    assert {one.dtype for one in (*made, nearly, rest, total)} == {np.dtype(dtype)}
+    away = np.array([abs(one) > 1e-2 for one in exact])
+    assert ulps(total.ravel()[away], np.array(exact)[away], dtype) <= 2
+    y = x - nearly - rest
+    alone = x[usual] - short[0] - short[1]
+    got = [*y, *alone] if axis == -1 else [*y.T, *alone.T]
+    exact_rows += exact_rows[:12]
+    assert max(ulps(one, truths, dtype) for one, truths in zip(got, exact_rows, strict=True)) <= 3
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_usual_exponentials_are_not_shifted_and_others_are(dtype):
+    top = float(np.log(np.finfo(dtype).max))
+    usual = np.array([[0, 1, 0.5], [-0.5, -1, -2], [-2, 0.1, -2 * top]], dtype)
+    e, total, shift = runtime.exponentials(usual, -1)
+    assert not shift.any() and e.dtype == total.dtype == dtype
+    np.testing.assert_array_equal(e, np.exp(usual))
+    np.testing.assert_array_equal(total, np.add.reduce(e, -1, keepdims=True))
+    x = np.array([[2 * top, 0, -top], [-3 * top, -2 * top, -2 * top], [0, -0.5, -9 * top], [np.nan, 0, 1]], dtype)
+    with warnings.catch_warnings(action="error"):
+        e, total, shift = runtime.exponentials(x, -1)
+    np.testing.assert_array_equal(shift, runtime.shift(x, -1))
+    np.testing.assert_allclose(total.ravel(), [1, 2, 1 + np.exp(-0.5), np.nan], rtol=2 * np.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("size", [1, 1e-30, 1e30, 0])
+def test_what_comes_together_is_what_it_is_alone(dtype, size):
+    x = (size * np.random.default_rng(12).normal(size=(70, 90))).astype(dtype)
+    x = np.concatenate([x, x[:1] / 2**60])
+    scale, scaled, squares = runtime.scaled_squares(x, 0, -1)
+    np.testing.assert_array_equal(scale, runtime.scale(x, 2, 0, -1))
+    np.testing.assert_array_equal(scaled, x / scale)
+    np.testing.assert_array_equal(squares, runtime.sum_products(scaled, scaled, -1))
+    mean, error = runtime.mean_and_error(x, -1)
+    np.testing.assert_array_equal(error, runtime.mean_error(x, mean, -1))
+    np.testing.assert_allclose(mean, x.mean(-1, keepdims=True, dtype=np.float64), rtol=1e-4, atol=size * 1e-7)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("constant", [0, 1e-5])
+@pytest.mark.parametrize("size, mean", [(1, 0), (1, 1e3), (1e-30, 0), (1e30, 0), (0, 5), (0, 0)])
+def test_rows_about_their_mean_and_their_squares(dtype, constant, size, mean):
+    x = (size * np.random.default_rng(13).normal(size=(70, 90)) + mean).astype(dtype)
+    x = np.concatenate([x, x[:1] / 2**60])
+    given = x.copy()
+    with warnings.catch_warnings(action="error"):
+        scale, centred, squares = runtime.centred_squares(x, constant, -1, out=np.empty_like(x))
+    np.testing.assert_array_equal(scale, runtime.scale(x, 2, constant, -1))
+    np.testing.assert_array_equal(x, given)
+    for row, by, got, total in list(zip(x, scale.ravel(), centred, squares.ravel(), strict=True))[::10]:
+        row = [Fraction(float(one)) / Fraction(float(by)) for one in row]
+        middle = sum(row) / len(row)
+        exact = [one - middle for one in row]
+        assert ulps(got, [mpmath.mpf(one.numerator) / one.denominator for one in exact], dtype) <= 2
+        assert total == pytest.approx(float(sum(one**2 for one in exact)), rel=1e-5)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("axis", [-1, 0])
 def test_the_log_of_a_share_is_exact_where_it_is_nearly_all_or_nothing(dtype, axis):
@@ -486,6 +575,11 @@ def test_tiles_of_rows_give_what_whole_arrays_give(op, shape, axis, monkeypatch)
         if one is not None:
             assert one.shape == other.shape and one.dtype == other.dtype
             np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-14)
+    if op.spends:
+        place, (_, *exact) = values[op.spends], whole[-len(arrays) :]
+        dx, *others = listed(rows.vjp_by_rows(op, g, values, op.differentiable, place, axis=axis))
+        assert dx is place and all(one is other is None for one, other in zip(exact, others, strict=True))
+        np.testing.assert_allclose(dx, whole[-len(arrays)], rtol=1e-12, atol=1e-14)
 
 
 # --- products ---------------------------------------------------------------------------------------------------------

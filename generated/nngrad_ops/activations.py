@@ -1236,9 +1236,7 @@ def softmax(x, axis=-1, out=...):
     Shapes: x of any shape; y of the shape of x.
     Residuals: y.
     """
-    shift_x = runtime.shift(x, axis)
-    e = runtime.exp_shifted(x, shift_x, out=out)
-    sum_e = runtime.sum_rows(e, axis)
+    e, sum_e, _ = runtime.exponentials(x, axis, out=out)
     return np.divide(e, sum_e, out=e)
 
 
@@ -1256,13 +1254,10 @@ softmax_jvp = softmax_vjp  # the Jacobian is symmetric
 
 def log_softmax_and_residuals(x, axis=-1, out=(..., ..., ...)):
     """`log_softmax` with what its derivatives reuse."""
-    max_x = runtime.max_rows(x, axis)
-    below_max = np.subtract(x, max_x, out=out[0])
-    shift_x = runtime.shift(x, axis, max_x)
-    exp_x = runtime.exp_shifted(x, shift_x, out=out[1])
-    sum_exp_x = runtime.sum_rows(exp_x, axis)
-    log_sum_exp_x = runtime.log_excess(sum_exp_x, exp_x, runtime.exp_shifted(max_x, shift_x), axis)
-    y = np.subtract(below_max, log_sum_exp_x, out=below_max)
+    exp_x, sum_exp_x, shift_x = runtime.exponentials(x, axis, out=out[1])
+    log_sum, log_rest = runtime.log_sum_parts(x, exp_x, sum_exp_x, shift_x, axis)
+    less_log_sum = np.subtract(x, log_sum, out=out[0])
+    y = np.subtract(less_log_sum, log_rest, out=less_log_sum)
     return y, exp_x, sum_exp_x
 
 

@@ -1136,9 +1136,7 @@ def nll_loss_jvp(dinput, dtarget, input, target, axis=-1, reduction="mean"):
 def cross_entropy_and_residuals(input, target, axis=-1, reduction="mean", out=(..., ..., ...)):
     """`cross_entropy` with what its derivatives reuse."""
     target = runtime.places(target, input.shape, axis)
-    shift_input = runtime.shift(input, axis)
-    exp_input = runtime.exp_shifted(input, shift_input, out=out[1])
-    sum_exp_input = runtime.sum_rows(exp_input, axis)
+    exp_input, sum_exp_input, shift_input = runtime.exponentials(input, axis, out=out[1])
     log_softmax_input_at_target = runtime.log_share(sum_exp_input, exp_input, input, shift_input, target, axis)
     y = -log_softmax_input_at_target
     return runtime.reduced(y, reduction, axis), exp_input, sum_exp_input
@@ -1165,9 +1163,8 @@ def cross_entropy_vjp(g, input, target, exp_input, sum_exp_input, needs, axis=-1
     target = runtime.places(target, input.shape, axis)
     dinput = None
     if needs[0]:
-        t = np.divide(exp_input, sum_exp_input, out=out[0])
-        t = runtime.minus_one_hot(t, target)
-        dinput = np.multiply(t, g, out=t)
+        t = np.multiply(exp_input, g / sum_exp_input, out=out[0])
+        dinput = runtime.minus_one_hot(t, target, g)
     return dinput, None
 
 

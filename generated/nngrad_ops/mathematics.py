@@ -2542,14 +2542,11 @@ def mean_jvp(dx, x, axis=None, keepdims=False):
 
 def var_and_residuals(x, axis=None, ddof=0, keepdims=False):
     """`var` with what its derivatives reuse."""
-    sum_x = runtime.sum_rows(x, axis)
-    n = runtime.count(x.shape, axis)
-    mean_x = sum_x / n
-    error_centred = runtime.mean_error(x, mean_x, axis)
+    mean_x, error_centred = runtime.mean_and_error(x, axis)
     nearly_centred = np.subtract(x, mean_x, out=...)
     centred = np.subtract(nearly_centred, error_centred, out=nearly_centred)
     sum_centred = runtime.sum_products(centred, centred, axis)
-    y = sum_centred / (n - ddof)
+    y = sum_centred / (runtime.count(x.shape, axis) - ddof)
     return runtime.drop_axis(y, axis, keepdims), mean_x, error_centred
 
 
@@ -2590,16 +2587,8 @@ def var_jvp(dx, x, mean_x, error_centred, axis=None, ddof=0, keepdims=False):
 
 def std_and_residuals(x, axis=None, ddof=0, keepdims=False, out=(..., ..., ..., ...)):
     """`std` with what its derivatives reuse."""
-    scale_x = runtime.scale(x, 2, 0, axis)
-    scaled_x = runtime.scaled(x, scale_x)
-    sum_x = runtime.sum_rows(scaled_x, axis)
-    n = runtime.count(x.shape, axis)
-    mean_x = sum_x / n
-    error_centred = runtime.mean_error(scaled_x, mean_x, axis)
-    nearly_centred = np.subtract(scaled_x, mean_x, out=out[1])
-    centred = np.subtract(nearly_centred, error_centred, out=nearly_centred)
-    sum_centred = runtime.sum_products(centred, centred, axis)
-    var_x = sum_centred / (n - ddof)
+    scale_x, centred, sum_centred = runtime.centred_squares(x, 0, axis, out=out[1])
+    var_x = sum_centred / (runtime.count(x.shape, axis) - ddof)
     y1 = np.sqrt(var_x)
     y = scale_x * y1
     return runtime.drop_axis(y, axis, keepdims), centred, var_x, y1
@@ -2643,12 +2632,8 @@ def std_jvp(dx, x, centred, var_x, y1, axis=None, ddof=0, keepdims=False):
 
 def logsumexp_and_residuals(x, axis=None, keepdims=False, out=(..., ..., ...)):
     """`logsumexp` with what its derivatives reuse."""
-    max_x = runtime.max_rows(x, axis)
-    shift_x = runtime.shift(x, axis, max_x)
-    exp_x = runtime.exp_shifted(x, shift_x, out=out[1])
-    sum_exp_x = runtime.sum_rows(exp_x, axis)
-    y1 = runtime.log_excess(sum_exp_x, exp_x, runtime.exp_shifted(max_x, shift_x), axis)
-    y = max_x + y1
+    exp_x, sum_exp_x, shift_x = runtime.exponentials(x, axis, out=out[1])
+    y = runtime.log_sum(x, exp_x, sum_exp_x, shift_x, axis)
     return runtime.drop_axis(y, axis, keepdims), exp_x, sum_exp_x
 
 
@@ -2768,9 +2753,7 @@ def nanvar_jvp(dx, x, n, centred, axis=None, ddof=0, keepdims=False):
 
 def norm_2_and_residuals(x, p=2.0, axis=None, keepdims=False):
     """`norm` where ord == "2" with what its derivatives reuse."""
-    scale_x = runtime.scale(x, 2, 0, axis)
-    scaled_x = runtime.scaled(x, scale_x)
-    total = runtime.sum_products(scaled_x, scaled_x, axis)
+    scale_x, _, total = runtime.scaled_squares(x, 0, axis)
     y1 = np.sqrt(total)
     y = scale_x * y1
     return runtime.drop_axis(y, axis, keepdims), scale_x, total, y1

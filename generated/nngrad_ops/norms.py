@@ -13,16 +13,8 @@ from . import runtime
 def layer_norm_weight_bias_and_residuals(x, weight, bias, axis=-1, eps=1e-05, out=(..., ..., ..., ...)):
     """`layer_norm` where weight is not None and bias is not None with what its derivatives reuse."""
     shape = np.broadcast_shapes(x.shape, weight.shape, bias.shape)
-    scale_x = runtime.scale(runtime.broadcast_to(x, shape), 2, eps, axis)
-    scaled_x = runtime.scaled(x, scale_x)
-    sum_x = runtime.sum_rows(scaled_x, axis)
-    n = runtime.count(shape, axis)
-    mean_x = sum_x / n
-    error_centred = runtime.mean_error(scaled_x, mean_x, axis)
-    nearly_centred = np.subtract(scaled_x, mean_x, out=out[3])
-    centred = np.subtract(nearly_centred, error_centred, out=nearly_centred)
-    sum_centred = runtime.sum_products(centred, centred, axis)
-    mean_centred = sum_centred / n
+    scale_x, centred, sum_centred = runtime.centred_squares(runtime.broadcast_to(x, shape), eps, axis, out=out[3])
+    mean_centred = sum_centred / runtime.count(shape, axis)
     scale = 1 / np.sqrt(eps / scale_x / scale_x + mean_centred)
     y1 = np.multiply(centred, scale, out=centred)
     y2 = np.multiply(weight, y1, out=out[0])
@@ -72,16 +64,8 @@ def layer_norm_weight_bias_jvp(dx, dweight, dbias, x, weight, bias, scale_x, sca
 def layer_norm_weight_and_residuals(x, weight, axis=-1, eps=1e-05, out=(..., ..., ..., ...)):
     """`layer_norm` where weight is not None and bias is None with what its derivatives reuse."""
     shape = np.broadcast_shapes(x.shape, weight.shape)
-    scale_x = runtime.scale(runtime.broadcast_to(x, shape), 2, eps, axis)
-    scaled_x = runtime.scaled(x, scale_x)
-    sum_x = runtime.sum_rows(scaled_x, axis)
-    n = runtime.count(shape, axis)
-    mean_x = sum_x / n
-    error_centred = runtime.mean_error(scaled_x, mean_x, axis)
-    nearly_centred = np.subtract(scaled_x, mean_x, out=out[3])
-    centred = np.subtract(nearly_centred, error_centred, out=nearly_centred)
-    sum_centred = runtime.sum_products(centred, centred, axis)
-    mean_centred = sum_centred / n
+    scale_x, centred, sum_centred = runtime.centred_squares(runtime.broadcast_to(x, shape), eps, axis, out=out[3])
+    mean_centred = sum_centred / runtime.count(shape, axis)
     scale = 1 / np.sqrt(eps / scale_x / scale_x + mean_centred)
     y1 = np.multiply(centred, scale, out=centred)
     y = np.multiply(weight, y1, out=out[0])
@@ -124,16 +108,8 @@ def layer_norm_weight_jvp(dx, dweight, x, weight, y, scale_x, scale, y1, axis=-1
 def layer_norm_bias_and_residuals(x, bias, axis=-1, eps=1e-05, out=(..., ..., ..., ...)):
     """`layer_norm` where weight is None and bias is not None with what its derivatives reuse."""
     shape = np.broadcast_shapes(x.shape, bias.shape)
-    scale_x = runtime.scale(runtime.broadcast_to(x, shape), 2, eps, axis)
-    scaled_x = runtime.scaled(x, scale_x)
-    sum_x = runtime.sum_rows(scaled_x, axis)
-    n = runtime.count(shape, axis)
-    mean_x = sum_x / n
-    error_centred = runtime.mean_error(scaled_x, mean_x, axis)
-    nearly_centred = np.subtract(scaled_x, mean_x, out=out[3])
-    centred = np.subtract(nearly_centred, error_centred, out=nearly_centred)
-    sum_centred = runtime.sum_products(centred, centred, axis)
-    mean_centred = sum_centred / n
+    scale_x, centred, sum_centred = runtime.centred_squares(runtime.broadcast_to(x, shape), eps, axis, out=out[3])
+    mean_centred = sum_centred / runtime.count(shape, axis)
     scale = 1 / np.sqrt(eps / scale_x / scale_x + mean_centred)
     y1 = np.multiply(centred, scale, out=centred)
     y = np.add(bias, y1, out=out[0])
@@ -175,16 +151,8 @@ def layer_norm_bias_jvp(dx, dbias, x, bias, scale_x, scale, y1, axis=-1, eps=1e-
 
 def layer_norm_plain_and_residuals(x, axis=-1, eps=1e-05, out=(..., ..., ..., ...)):
     """`layer_norm` where weight is None and bias is None with what its derivatives reuse."""
-    scale_x = runtime.scale(x, 2, eps, axis)
-    scaled_x = runtime.scaled(x, scale_x)
-    sum_x = runtime.sum_rows(scaled_x, axis)
-    n = runtime.count(x.shape, axis)
-    mean_x = sum_x / n
-    error_centred = runtime.mean_error(scaled_x, mean_x, axis)
-    nearly_centred = np.subtract(scaled_x, mean_x, out=out[0])
-    centred = np.subtract(nearly_centred, error_centred, out=nearly_centred)
-    sum_centred = runtime.sum_products(centred, centred, axis)
-    mean_centred = sum_centred / n
+    scale_x, centred, sum_centred = runtime.centred_squares(x, eps, axis, out=out[0])
+    mean_centred = sum_centred / runtime.count(x.shape, axis)
     scale = 1 / np.sqrt(eps / scale_x / scale_x + mean_centred)
     y = np.multiply(centred, scale, out=centred)
     return y, scale_x, scale, None
@@ -285,9 +253,7 @@ def layer_norm_jvp(dx, dweight, dbias, x, weight, bias, y, scale_x, scale, y1, a
 def rms_norm_weight_and_residuals(x, weight, axis=-1, eps=1e-05, out=(..., ..., ...)):
     """`rms_norm` where weight is not None with what its derivatives reuse."""
     shape = np.broadcast_shapes(x.shape, weight.shape)
-    scale_x = runtime.scale(runtime.broadcast_to(x, shape), 2, eps, axis)
-    scaled_x = runtime.scaled(x, scale_x)
-    sum_x = runtime.sum_products(scaled_x, scaled_x, axis)
+    scale_x, scaled_x, sum_x = runtime.scaled_squares(runtime.broadcast_to(x, shape), eps, axis)
     mean_x = sum_x / runtime.count(shape, axis)
     root_mean_x = 1 / np.sqrt(eps / scale_x / scale_x + mean_x)
     y1 = np.multiply(scaled_x, root_mean_x, out=out[0])
@@ -330,9 +296,7 @@ def rms_norm_weight_jvp(dx, dweight, x, weight, y, scale_x, root_mean_x, axis=-1
 
 def rms_norm_plain_and_residuals(x, axis=-1, eps=1e-05, out=(..., ..., ...)):
     """`rms_norm` where weight is None with what its derivatives reuse."""
-    scale_x = runtime.scale(x, 2, eps, axis)
-    scaled_x = runtime.scaled(x, scale_x)
-    sum_x = runtime.sum_products(scaled_x, scaled_x, axis)
+    scale_x, scaled_x, sum_x = runtime.scaled_squares(x, eps, axis)
     mean_x = sum_x / runtime.count(x.shape, axis)
     root_mean_x = 1 / np.sqrt(eps / scale_x / scale_x + mean_x)
     y = np.multiply(scaled_x, root_mean_x, out=out[0])

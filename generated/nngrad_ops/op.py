@@ -45,6 +45,8 @@ class Op:
         axis: the parameter that says along which axis rows lie; '' for an op that is not one on rows.
         ufunc: the function of NumPy that is all of the kernel, or None.
         fills: of an op on rows, those of forward's results that are like the first input and can go where `out` says.
+        spends: of an op on rows, the position of what forward saves for vjp alone, which may put the first input's
+            cotangent into its place; 0 if there is none.
         takes_any_number: whether one of the inputs stands for any number of tensors.
         needs: whether vjp returns a tuple of cotangents, and is told which of them are wanted.
         all_differentiable: whether every input carries a gradient.
@@ -57,14 +59,14 @@ class Op:
     __slots__ = (
         "all_differentiable", "axis", "cost", "defaults", "differentiable", "family", "fills", "forward", "home",
         "inputs", "jvp", "keeps_integers", "kernel", "many", "module", "name", "needs", "package", "params", "pull",
-        "pullback", "pushforward", "reads_values", "residuals", "residuals_of", "saves", "takes_any_number", "ufunc",
-        "vjp", "vjp_cost",
+        "pullback", "pushforward", "reads_values", "residuals", "residuals_of", "saves", "spends", "takes_any_number",
+        "ufunc", "vjp", "vjp_cost",
     )  # fmt: skip
 
     def __init__(
         self, name, home, family, inputs, module="", defaults=None, params=None, differentiable=None,
         keeps_integers=False, saves=0, many=False, residuals=(), reads_values=(), cost=0, vjp_cost=0, axis="",
-        fills=(), ufunc="",
+        fills=(), spends=0, ufunc="",
     ):  # fmt: skip
         self.name = name
         self.home = home
@@ -83,6 +85,7 @@ class Op:
         self.vjp_cost = vjp_cost
         self.axis = axis
         self.fills = fills
+        self.spends = spends
         self.ufunc = getattr(np, ufunc) if ufunc else None
         self.takes_any_number = any(name[0] == "*" for name in inputs)
         self.needs = len(inputs) > 1 or self.takes_any_number

@@ -12,7 +12,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from .tiles import in_tiles
+from .tiles import TILE, in_tiles
 
 FEW_ELEMENTS = 4096  # below, a call costs more than its elements
 
@@ -325,6 +325,22 @@ def _picked_rows(x, axis, numbers):
     return rows[places].reshape(len(numbers), -1)
 
 
+def _put_rows(x, axis, numbers, rows):
+    """Put what `_picked_rows` gave back."""
+    if axis == -1 and x.flags.c_contiguous:
+        x.reshape(-1, x.shape[-1])[numbers] = rows
+    else:
+        last, places = _rows_last(x, axis, numbers)
+        last[places] = rows.reshape(last[places].shape)
+
+
+def _of_rows(x, axis, numbers, places):
+    """For each of the rows with these numbers its element at a place."""
+    if axis == -1 and x.flags.c_contiguous:
+        return x.reshape(-1, x.shape[-1])[numbers, places]
+    return _picked_rows(x, axis, numbers)[np.arange(len(numbers)), places]
+
+
 def _rows_last(x, axis, numbers):
     """A view of x with its rows along the last axes, and the places there of those with these numbers."""
     axes = normalized_axes(axis, x.ndim)
@@ -381,6 +397,23 @@ def _is_between(low, x, high):
     return x is not None and np.minimum.reduce(x, None) >= low and np.maximum.reduce(x, None) < high
 
 
+def exponentials(x, axis, out=...):
+    """exp(x - shift), its sums along the axis, and each row's shift, as `shift` has it.
+
+    Rows that need none are told by their sums: from 1 on, what is lost of small exponentials does not count.
+    """
+    with np.errstate(over="ignore"):
+        made = np.exp(x, out=out)
+        total = sum_rows(made, axis)
+    if total.size and _is_between(1, total, float(np.finfo(made.dtype).max) ** 0.25):
+        return made, total, np.zeros((), total.dtype)
+    row_shift = shift(x, axis)
+    if row_shift.ndim:
+        made = exp_shifted(x, row_shift)
+        total = sum_rows(made, axis)
+    return made, total, row_shift
+
+
 def exp_shifted(x, shift, out=...):
     """exp(x - shift) for each row's shift."""
     return np.exp(x, out=out) if shift.ndim == 0 and shift == 0 else exp_difference(x, shift)
@@ -403,11 +436,57 @@ def log_excess(total, x, largest, axis):
     excess = np.log(ratio, out=...)
     numbers = np.flatnonzero((ratio < 2) & usual)
     if len(numbers):
-        few = _picked_rows(x, axis, numbers)
-        few[np.arange(len(few)), np.argmax(few, 1)] = 0
-        others = np.add.reduce(few, 1) / largest.reshape(-1)[numbers]
-        excess.reshape(-1)[numbers] = np.log1p(others, out=others)
+        excess.reshape(-1)[numbers], _ = _log_excess_of_others(_picked_rows(x, axis, numbers))
     return excess
+
+
+def _log_excess_of_others(rows):
+    """For each row log(sum / largest), from the sum of the others, and the place of the largest, which is set to 0."""
+    numbers, places = np.arange(len(rows)), np.argmax(rows, 1)
+    largest = rows[numbers, places]
+    rows[numbers, places] = 0
+    others = np.add.reduce(rows, 1) / largest
+    return np.log1p(others, out=others), places
+
+
+def log_sum_parts(x, exponentials, total, shift, axis):
+    """log(sum(exp(x))) as `nearly` and the rest, so that x - nearly - rest is exact in every row.
+
+    `exponentials` are exp(x - shift), and `total` their sum. `nearly` is the row's largest element. In many usual rows
+    of float32 that takes longer to find than the logarithm in float64, which will do where no exponential outweighs
+    the others.
+    """
+    limits = np.finfo(total.dtype)
+    is_usual = total.size and _is_between(limits.eps, total, np.inf)
+    if is_usual and x.size < FEW_ELEMENTS and type(axis) is int:
+        chosen = places(np.argmax(x, axis), x.shape, axis)
+        return x[chosen], -log_share(total, exponentials, x, shift, chosen, axis)
+    if not is_usual or x.size <= TILE or limits.dtype != np.float32:
+        largest = max_rows(x, axis)
+        return largest, log_excess(total, exponentials, exp_shifted(largest, shift), axis)
+    logarithm = total.astype(np.float64)
+    np.log(logarithm, out=logarithm)
+    logarithm += shift
+    nearly = logarithm.astype(limits.dtype)
+    logarithm -= nearly
+    rest = logarithm.astype(limits.dtype)
+    squares = sum_products(exponentials, exponentials, axis)
+    numbers = np.flatnonzero(squares > np.square(OUTWEIGHING * total))  # all where one is OUTWEIGHING
+    if len(numbers):
+        rest.reshape(-1)[numbers], largest = _log_excess_of_others(_picked_rows(exponentials, axis, numbers))
+        nearly.reshape(-1)[numbers] = _of_rows(x, axis, numbers, largest)
+    return nearly, rest
+
+
+def log_sum(x, exponentials, total, shift, axis):
+    """log(sum(exp(x))), with what `log_sum_parts` is given. Near 0 the parts are needed for all its digits."""
+    if total.size and _is_between(np.finfo(total.dtype).smallest_normal, total, np.inf):
+        y = np.log(total, out=...)
+        y += shift
+        if np.minimum.reduce(np.abs(y), None) >= 1:
+            return y
+    nearly, rest = log_sum_parts(x, exponentials, total, shift, axis)
+    return np.add(nearly, rest, out=...)
 
 
 def log_share(total, terms, x, shift, chosen, axis):
@@ -437,8 +516,7 @@ def deviation(x, weights, axis, out=...):
         few, few_weights = _picked_rows(x, axis, numbers), _picked_rows(weights, axis, numbers)
         few -= few[np.arange(len(few)), np.argmax(few_weights, 1)][:, None]
         few -= np.vecdot(few, few_weights)[:, None]
-        rows, places = _rows_last(y, axis, numbers)
-        rows[places] = few.reshape(rows[places].shape)
+        _put_rows(y, axis, numbers, few)
     return y
 
 
@@ -449,16 +527,14 @@ def scale(x, degree, constant, axis):
     powers vanish beside the constant, unless they are too near to zero to have all their digits. Others are brought
     near 1, as far as the constant over the scale's power is in range.
     """
-    info = np.finfo(x.dtype)
-    degree = max(degree, 1)  # lower powers are always in range
-    limit = 2.0 ** (info.maxexp // (2 * degree) / 2)
-    root = abs(constant) ** (1 / degree)
-    least = info.smallest_normal / info.eps if root > 1 / limit**2 else 1 / limit**2
     if x.size >= FEW_ELEMENTS:
         with np.errstate(over="ignore", under="ignore"):
             squares = sum_products(x, x, axis)
-        if _is_between(max(least**2 * count(x.shape, axis), info.smallest_normal / info.eps), squares, limit**2):
+        if _are_in_range(squares, count(x.shape, axis), degree, constant):
             return np.ones_like(squares)
+    info = np.finfo(x.dtype)
+    least, limit, root = _range_of_powers(info, degree, constant)
+    degree = max(degree, 1)
     largest = np.maximum.reduce(x, axis, keepdims=True, initial=0)
     largest = np.maximum(largest, -np.minimum.reduce(x, axis, keepdims=True, initial=0), out=...)
     usual = ((least < largest) & (largest < limit)) | (largest == 0) | ~np.isfinite(largest)
@@ -468,21 +544,65 @@ def scale(x, degree, constant, axis):
     return np.where(usual, 1, np.ldexp(np.ones_like(largest), np.frexp(largest)[1] - 1))
 
 
+def _range_of_powers(info, degree, constant):
+    """Between which sizes the scale is 1, and the size of an element whose power is as large as the constant."""
+    degree = max(degree, 1)  # lower powers are always in range
+    limit = 2.0 ** (info.maxexp // (2 * degree) / 2)
+    root = abs(constant) ** (1 / degree)
+    return info.smallest_normal / info.eps if root > 1 / limit**2 else 1 / limit**2, limit, root
+
+
+def _are_in_range(squares, n, degree, constant):
+    """Whether every row's scale is 1, told by its sum of n squares."""
+    info = np.finfo(squares.dtype)
+    least, limit, _ = _range_of_powers(info, degree, constant)
+    low = max(least**2 * n, info.smallest_normal / info.eps)
+    return squares.size > 0 and _is_between(low, squares, limit**2)
+
+
 def scaled(x, scale):
     """x / scale; x itself where the scale is 1."""
     return x if (scale == 1).all() else np.divide(x, scale, out=...)
+
+
+def scaled_squares(x, constant, axis):
+    """Each row's scale for squares beside a constant, x / scale, and the sums of its squares."""
+    with np.errstate(over="ignore", under="ignore"):
+        squares = sum_products(x, x, axis)
+    if _are_in_range(squares, count(x.shape, axis), 2, constant):
+        return np.ones_like(squares), x, squares
+    row_scale = scale(x, 2, constant, axis)
+    scaled_x = scaled(x, row_scale)
+    return row_scale, scaled_x, sum_products(scaled_x, scaled_x, axis)
+
+
+def centred_squares(x, constant, axis, out=...):
+    """Each row's scale for squares beside a constant, x / scale less its mean, and the sums of the squares of that.
+
+    That rows need no scale is seen afterwards: sum(x**2) is the sum about the mean and n mean**2.
+    """
+    n = count(x.shape, axis)
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        mean, centred, squares = _about_mean(x, axis, out)
+        if _are_in_range(squares + n * mean * mean, n, 2, constant):
+            return np.ones_like(squares), centred, squares
+    row_scale = scale(x, 2, constant, axis)
+    return row_scale, *_about_mean(scaled(x, row_scale), axis, out)[1:]
+
+
+def _about_mean(x, axis, out):
+    """The mean along the axis, x less this, and the sums of the squares of that."""
+    mean, error = mean_and_error(x, axis)
+    centred = np.subtract(x, mean, out=out)
+    centred = np.subtract(centred, error, out=centred)
+    return mean, centred, sum_products(centred, centred, axis)
 
 
 def mean_error(x, mean, axis):
     """For each row the mean of x less the mean given, which is near it, from a sum that has twice the digits."""
     n = count(x.shape, axis)
     if x.dtype != np.float64:
-        rows = _rows(x, axis)
-        if rows is None:
-            total = np.add.reduce(x, axis, dtype=np.float64, keepdims=True)
-        else:
-            total = np.einsum("...i->...", rows, dtype=np.float64)[..., None]
-        return (total / n - mean).astype(x.dtype)
+        return (_wide_mean(x, axis) - mean).astype(x.dtype)
     # In units this small all elements are below 2**52 / n, so that sums of their whole parts are exact.
     largest = np.maximum.reduce(np.abs(x), axis, keepdims=True, initial=0)
     unit = np.ldexp(1.0, np.frexp(largest)[1] + n.bit_length() - 52)
@@ -492,6 +612,26 @@ def mean_error(x, mean, axis):
     error = np.add.reduce(whole, axis, keepdims=True) - n * whole_mean
     error = error + np.add.reduce(fractions, axis, keepdims=True) - n * (mean - whole_mean)
     return error * unit / n
+
+
+def mean_and_error(x, axis):
+    """The mean along the axis, and what `mean_error` says of it."""
+    if x.dtype == np.float64:
+        mean = sum_rows(x, axis) / count(x.shape, axis)
+        return mean, mean_error(x, mean, axis)
+    wide = _wide_mean(x, axis)
+    mean = wide.astype(x.dtype)
+    return mean, (wide - mean).astype(x.dtype)
+
+
+def _wide_mean(x, axis):
+    """The mean of short floats, as float64."""
+    rows = _rows(x, axis)
+    if rows is None:
+        total = np.add.reduce(x, axis, dtype=np.float64, keepdims=True)
+    else:
+        total = np.einsum("...i->...", rows, dtype=np.float64)[..., None]
+    return total / count(x.shape, axis)
 
 
 # --- contractions -----------------------------------------------------------------------------------------------------
@@ -806,9 +946,9 @@ def one_hot(chosen, shape, dtype=float):
     return result
 
 
-def minus_one_hot(x, chosen):
-    """x less 1 at the places chosen, in x itself."""
-    x[chosen] -= 1
+def minus_one_hot(x, chosen, height=1):
+    """x less a height at the places chosen, in x itself."""
+    x[chosen] -= height
     return x
 
 

@@ -40,8 +40,9 @@ class Code:
     """Everything emitted for one op, and what the engine must know of it.
 
     `residuals` are positions in [*inputs, y, *saved]; `reads_values` those of them whose values matter, not their shape
-    alone. `forward` names the kernel that returns y and the `saves` intermediates, `costs` what it and
-    vjp cost in multiplications, `fills` which of y and the saved of an op on rows can be put into given arrays like x.
+    alone. `forward` names the kernel that returns y and the `saves` intermediates, `costs` what it and vjp cost in
+    multiplications, `fills` which of y and the saved of an op on rows can be put into given arrays like x, `spends` the
+    position of what is saved for a vjp on rows that may put the first cotangent there, or 0.
     """
 
     op: Op
@@ -55,6 +56,7 @@ class Code:
     chosen: tuple[Chosen, ...] = ()
     costs: tuple[int, int] = (0, 0)
     fills: tuple[int, ...] = ()
+    spends: int = 0
 
     @property
     def series(self) -> dict[str, Series]:
@@ -83,7 +85,14 @@ def assemble(op: Op, chosen: Iterable[Chosen]) -> Code:
         tuple(variant.chosen for variant in variants),
         costs_of(op, variants),
         tuple(sorted(frozenset().union(*(variant.filled for variant in variants)))),
+        _spent(op, variants, order, saved),
     )
+
+
+def _spent(op: Op, variants: list[Variant], order: list[str], saved: list[str]) -> int:
+    """The position of what all of an op's formulas keep for backward, and are done with where dx is begun; or 0."""
+    spent = {variant.spent for variant in variants} if op.row_axis else set()
+    return order.index(*spent) if len(spent) == 1 and spent <= set(saved) else 0
 
 
 def costs_of(op: Op, variants: list[Variant]) -> tuple[int, int]:

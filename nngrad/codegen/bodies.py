@@ -68,7 +68,7 @@ class Bodies:
 class Variant:
     """One formula of an op on its way to code. `used` and `read` collect the residuals that its derivatives take,
     `cost` and `vjp_cost` what its kernels cost, in multiplications of an array, `filled` which of forward's results can
-    go into given arrays.
+    go into given arrays, and `spent` the residual whose place the first input's cotangent may take.
 
     `chosen` and `slopes` are as `slopes.with_slopes` gives them.
     """
@@ -82,6 +82,7 @@ class Variant:
     cost: int = 0
     vjp_cost: int = 0
     filled: set[int] = field(default_factory=set)
+    spent: str = ""
 
     @property
     def derivatives(self) -> Derivatives:
@@ -130,7 +131,7 @@ class Variant:
         graph = self._bare_graph({})
         always = used_always(graph, [graph.build(self.chosen.value)])
         stages = [stage.value for stage in self.formula.stages if stage.value in wanted]
-        return tuple(value for value in stages if graph.build(value) in always)
+        return tuple(value for value in stages if graph.whole(graph.build(value)) in always)
 
     @cached_property
     def saved_sources(self) -> dict[str, frozenset[str]]:
@@ -256,7 +257,7 @@ class Variant:
 
     def _index_lines(self, graph: Graph, shape: str, attribute: str = "") -> list[str]:
         """An index becomes what picks its elements from an array of the shape."""
-        indices = [(graph.nodes[node.args[-1]].detail, node.axis) for node in graph.nodes if node.op in INDEXING]
+        indices = [(graph.nodes[_index_of(node)].detail, node.axis) for node in graph.nodes if node.op in INDEXING]
         return [f"{name} = runtime.places({name}{attribute}, {shape}, {axis})" for name, axis in dict.fromkeys(indices)]
 
     def _kept_lines(self, graph: Graph, shape: str, names: set[str]) -> list[str]:
@@ -311,6 +312,7 @@ class Variant:
             return self._cotangent(graph, node, name, product, fitted, "np.zeros_like(%s)")
 
         body = self._cotangent_statements(writer, outputs, result)
+        self.spent = writer.spent(nodes[0])
         kept = self._kept_lines(graph, shape, {self.cotangent, self.output.name})
         lines = [*kept, *self._index_lines(graph, shape), *body]
         lines = [*self._shape_line(lines), *lines]
@@ -426,6 +428,11 @@ class Variant:
         kept = self._kept_lines(graph, shape, {self.output.name})
         lines = [*kept, *self._index_lines(graph, shape, ".data"), *body]
         return [*self._shape_line(lines), *lines]
+
+
+def _index_of(node) -> int:
+    """The index among what a node is made of."""
+    return node.args[1] if node.op == "minus_one_hot" else node.args[-1]
 
 
 def _keeps_integers(node) -> bool:

@@ -16,7 +16,13 @@ CALL_COSTS = {word.numpy: word.cost for word in WORD_OF.values() if word.numpy} 
     "runtime.near_zero": SERIES_COST,
     "runtime.exp_shifted": WORD_OF[sympy.exp].cost,
 }
-READING_ROWS = ("reduce", "shift", "scale", "mean_error", "log_share")
+ROW_COSTS = dict.fromkeys(("reduce", "shift", "scale", "mean_error", "log_sum", "log_share"), 1.0) | {
+    "exponentials": WORD_OF[sympy.exp].cost + 1.0,
+    "log_sum_parts": 1.0,
+    "scaled_squares": 1.0,
+    "centred_squares": 4.0,
+    "mean_and_error": 1.0,
+}
 MASK_COST, DIVISION_COST = 0.5, 2.0
 MEMORY_COST = 3.0  # reading a large array and writing another, which are in no cache
 
@@ -34,9 +40,9 @@ def graph_cost(graph: Graph, outputs: list[int]) -> float:
 
 def _node_cost(node: Node) -> float:
     """Time of one operation. Of those on rows only such count as read arrays of full size."""
-    if node.op in READING_ROWS:
-        return 1.0
-    if not node.is_full or node.op in ("argument", "broadcast"):
+    if node.op in ROW_COSTS:
+        return ROW_COSTS[node.op]
+    if not node.is_full or node.op in ("argument", "broadcast", "part"):
         return 0.0
     if node.is_bool:
         return MASK_COST

@@ -261,6 +261,7 @@ def entry_of(code: Code, builtin: bool) -> str:
         code.keeps_integers,
         code.costs,
         code.fills,
+        code.spends,
         _ufunc_of(code),
     )
 
@@ -280,7 +281,9 @@ def record_of(op: Op) -> str:
     return _record(op, "structural", 0, residuals, (), True)
 
 
-def _record(op: Op, module: str, saves: int, residuals, reads, keeps: bool, costs=(0, 0), fills=(), ufunc="") -> str:
+def _record(
+    op: Op, module: str, saves: int, residuals, reads, keeps: bool, costs=(0, 0), fills=(), spends=0, ufunc=""
+) -> str:
     params = {
         param.name: default_source(param.default) if param.default is not REQUIRED else "..." for param in op.params
     }
@@ -302,6 +305,7 @@ def _record(op: Op, module: str, saves: int, residuals, reads, keeps: bool, cost
     fields += [f"{key}={value}" for key, value in others.items() if value not in ("{}", 0, "()")]
     if op.row_axis:
         fields += [f"axis={quoted(op.row_axis)}", f"fills={_tuple(map(str, fills))}"]
+        fields += [f"spends={spends}"] * bool(spends)
     if ufunc:
         fields.append(f"ufunc={quoted(ufunc)}")
     return "Op(\n" + "".join(f"    {one},\n" for one in fields) + ")"

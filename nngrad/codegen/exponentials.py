@@ -23,6 +23,7 @@ from nngrad.codegen.symbols import Decayed, Subgradient, Value, Where
 
 LARGEST_DEGREE = 8
 LARGEST_TERMS = 400  # of an expression that is still brought to a fraction
+LARGEST_EXPONENT = 1000  # exp(-1000) is 0 in every dtype
 E = sympy.Dummy("E", positive=True)
 _ONE = sympy.S.One
 
@@ -297,3 +298,16 @@ def with_tails(form, tails):
     for factor, exponent in tails:
         form = Decayed(form, factor, exponent)
     return form
+
+
+def bell_within_range(expr):
+    """exp(c u**2) for c < 0, and sigmoid_slope(c u), of a u that is kept to where they are not 0 in any dtype."""
+    coefficient, rest = expr.args[0].as_coeff_Mul()
+    if isinstance(expr, sympy.exp):
+        if not (rest.is_Pow and rest.exp == 2 and coefficient.is_negative):
+            return expr
+        limit = sympy.ceiling(sympy.sqrt(LARGEST_EXPONENT / -coefficient))
+        return expr.func(coefficient * words.clip(rest.base, -limit, limit) ** 2)
+    if sympy.Abs(coefficient) <= 1:
+        return expr
+    return expr.func(coefficient * words.clip(rest, -LARGEST_EXPONENT, LARGEST_EXPONENT))

@@ -31,7 +31,7 @@ def guarded(graph: Graph, outputs: list[int]) -> tuple[Graph, list[int]]:
         if context != _ALWAYS:
             args = _guard_arguments(made, node, args, context, moved)
         shape = {"reduced": node.reduced} if node.axis else {}  # a guard may have made an elementwise node larger
-        if node.op in ("argument", "take", "one_hot", "minus_one_hot", "broadcast"):
+        if node.op in ("argument", "take", "one_hot", "minus_one_hot", "broadcast", "part"):
             shape = {"reduced": node.reduced, "sources": node.sources}
         moved[position] = made.node(node.op, *args, detail=node.detail, axis=node.axis, frozen=node.frozen, **shape)
         if position in graph.names:

@@ -13,13 +13,15 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import sympy
 from sympy.core.relational import Relational
 from sympy.logic.boolalg import And, Not, Or
 
 from nngrad.codegen import words
+from nngrad.codegen.exponentials import LARGEST_EXPONENT, bell_within_range
+from nngrad.codegen.joint import Part, parts_of, shift_of
 from nngrad.codegen.symbols import (
     AxisSum,
     Count,
@@ -50,7 +52,7 @@ REDUCTIONS = {"sum": "np.add", "prod": "np.multiply", "max": "np.maximum", "min"
 MAX_POWER_BY_PRODUCTS = 8
 LARGEST_INTEGER = 10**16  # written as such
 LARGEST_SHARED = 16  # the denominator of a factor that terms share
-LARGEST_EXPONENT = 1000  # exp(-1000) is 0 in every dtype
+JOINT = {"exponentials": 3, "log_sum_parts": 2, "scaled_squares": 3, "centred_squares": 3, "mean_and_error": 2}
 
 
 @dataclass(frozen=True)
@@ -60,9 +62,10 @@ class Node:
     `op` is 'argument', 'number', 'parameter', 'constant', 'count', 'call' (of `detail`, a ufunc or helper), 'add',
     'subtract', 'multiply', 'divide', 'negative', 'compare' and 'logic' (`detail` is the operator), 'where', 'reduce'
     (`detail` is the kind), 'test' (of `detail`, a ufunc that gives truth values), 'take', 'one_hot', 'minus_one_hot',
-    'others', 'broadcast', 'as_float', or a function of rows: 'shift',
-    'scale', 'scaled' (an array divided by its scale), 'mean_error', 'log_excess' (of a sum, its terms and the largest),
-    'log_share' (of a sum, its terms, what `runtime.exp_shifted` made them of, and an index) and 'deviation'.
+    'others', 'broadcast', 'as_float', or a function of rows: 'shift', 'scale', 'scaled' (an array divided by its
+    scale), 'mean_error', 'log_excess' (of a sum, its terms and the largest), 'log_sum', 'log_share' (of a sum, its
+    terms, what `runtime.exp_shifted` made them of, and an index) and 'deviation', or one of those that return several
+    values (JOINT), of which 'part' is one (`detail` is its number).
     """
 
     op: str
@@ -122,6 +125,10 @@ class Graph:
         """Whether a node is computed here, and has the shape and dtype of the inputs."""
         made = self.nodes[node]
         return made.op != "argument" and made.is_full and not made.is_bool and made.sources >= self.all_sources
+
+    def whole(self, node: int) -> int:
+        """The node, or what it is a part of, with which it is computed."""
+        return self.nodes[node].args[0] if self.nodes[node].op == "part" else node
 
     # --- nodes --------------------------------------------------------------------------------------------------------
 
@@ -193,6 +200,8 @@ class Graph:
             return self.node("one_hot", index, axis=axis, sources=self.all_sources, reduced=frozenset())
         if isinstance(expr, RowShift | RowScale | MeanError):
             return self._of_rows(expr)
+        if expr in self._parts:
+            return self._part(self._parts[expr])
         if isinstance(expr, LogExcess):
             return self._log_excess(*expr.args)
         if isinstance(expr, LogShare):
@@ -214,9 +223,22 @@ class Graph:
             sources = self.sources_of.get(name, frozenset([name]) if value in self.formula.inputs else self.all_sources)
             reduced = frozenset(axis for axis in self.formula.axes if is_constant_along(value, axis))
             return self.node("argument", detail=name, sources=sources, reduced=reduced)
-        made = self._stage(stage)
+        made = self._part(self._parts[value]) if value in self._parts else self._stage(stage)
         self.names.setdefault(made, value.name)
         return made
+
+    @cached_property
+    def _parts(self) -> dict[sympy.Expr, Part]:
+        return {} if self.smooth else parts_of(self.formula, frozenset(self.arguments))
+
+    def _part(self, part: Part) -> int:
+        """One of the values that are computed together."""
+        x, *others = map(self.build, part.args)
+        x = self.full(x)
+        rows = {"sources": self.nodes[x].sources, "reduced": self.nodes[x].reduced | {part.axis}}
+        joint = self.node(part.op, x, *others, axis=part.axis, **rows)
+        shape = rows if part.is_row else {"sources": self.nodes[x].sources, "reduced": self.nodes[x].reduced}
+        return self.node("part", joint, detail=str(part.number), **shape)
 
     def _stage(self, stage: Stage) -> int:
         if stage.kind == "map":
@@ -256,11 +278,16 @@ class Graph:
     def _log_share(self, total, axis, terms, index, exponent) -> int:
         """Of terms that are there already, or are to be differentiated again, by their exponents."""
         made = self.nodes[self.build(terms)]
-        if self.smooth or made.detail != "runtime.exp_shifted":
+        if terms in self._parts:
+            x, shift = shift_of(terms, self._parts)
+            given = self.full(self.build(x)), self.build(shift)
+        elif made.detail == "runtime.exp_shifted" and not self.smooth:
+            given = made.args
+        else:
             return self.build(exponent - sympy.log(total))
         total, terms, index = (self.build(one) for one in (total, terms, index))
         reduced = self.nodes[total].reduced
-        return self.node("log_share", total, terms, *made.args, index, axis=axis.name, reduced=reduced)
+        return self.node("log_share", total, terms, *given, index, axis=axis.name, reduced=reduced)
 
     def full(self, node: int) -> int:
         """The node broadcast against all inputs, so that a reduction sees every element."""
@@ -298,20 +325,37 @@ class Graph:
     def _chain(self, terms) -> int:
         total = terms[0][1]
         for negative, node in terms[1:]:
-            if negative and self.nodes[node].op == "one_hot" and self.is_like_inputs(total) and not self.smooth:
-                index, axis = self.nodes[node].args[0], self.nodes[node].axis
+            if negative and (pick := self._pick_in(node)) and self.is_like_inputs(total) and not self.smooth:
+                index, axis = self.nodes[pick[0]].args[0], self.nodes[pick[0]].axis
                 shape = {"sources": self.all_sources, "reduced": frozenset()}
-                total = self.node("minus_one_hot", total, index, axis=axis, **shape)
+                total = self.node("minus_one_hot", total, index, *pick[1:], axis=axis, **shape)
+            elif not negative and (whole := self._whole_logarithm(total, node)) is not None:
+                total = whole
             else:
                 total = self.node("subtract" if negative else "add", total, node)
         return total
+
+    def _pick_in(self, node: int) -> tuple[int, ...]:
+        """The node of a pick, and of the row or number that it is multiplied by, if this is one."""
+        args = self.nodes[node].args if self.nodes[node].op == "multiply" else (node,)
+        picks = [arg for arg in args if self.nodes[arg].op == "one_hot"]
+        others = [arg for arg in args if arg not in picks]
+        return (*picks, *others) if len(picks) == 1 and not any(self.nodes[arg].is_full for arg in others) else ()
+
+    def _whole_logarithm(self, *terms: int) -> int | None:
+        """The logarithm of a sum of exponentials whose two parts are added."""
+        parts = [self.nodes[term] for term in terms]
+        joint = self.nodes[parts[0].args[0]] if parts[0].op == "part" else None
+        if joint is None or joint.op != "log_sum_parts" or parts[0].args != parts[1].args or len(set(terms)) == 1:
+            return None
+        return self.node("log_sum", *joint.args, axis=joint.axis, sources=joint.sources, reduced=joint.reduced)
 
     def _product(self, expr) -> int:
         """Numbers and rows are combined first. Factors and denominators take turns, and the cotangent comes last, so
         that nothing overflows on the way to a finite result; a number below 1 comes early for the same reason, one
         above 1 late.
         """
-        expr = self._with_signs(expr) if self.smooth else expr
+        expr = self._with_signs(expr) if self.smooth else self._with_picks_apart(expr)
         if not expr.is_Mul and not expr.is_Pow:
             return self.build(expr)
         constant, factors = sympy.S.One, []
@@ -348,6 +392,14 @@ class Graph:
         result = self._full_product(above[2], below[2], early)
         result = self._scaled(result, self._multiplied(small_above), self._multiplied(small_below), negative)
         return self._times(result, late)
+
+    def _with_picks_apart(self, product):
+        """r (u - pick) for what each row has one of, r, as r u - r pick: the pick changes one element of each row."""
+        factors = sympy.Mul.make_args(product)
+        sums = [factor for factor in factors if factor.is_Add and any(isinstance(-term, Pick) for term in factor.args)]
+        if len(sums) != 1 or not all(is_constant_along(product / sums[0], axis) for axis in self.formula.axes):
+            return product
+        return sympy.Add(*(product / sums[0] * term for term in sums[0].args))
 
     def _with_signs(self, product):
         """|u| sign(u) is u, which has a slope at 0 too."""
@@ -448,7 +500,7 @@ class Graph:
         if isinstance(expr, sympy.exp) and not self.smooth:
             return self._exponential(*expr.args)
         if self.smooth and isinstance(expr, sympy.exp | words.sigmoid_slope.build):
-            expr = _bell_within_range(expr)
+            expr = bell_within_range(expr)
         if word.smooth and self.smooth:
             return self.build(word.smooth(*expr.args))
         if word.expansion and not self.smooth:
@@ -516,19 +568,6 @@ class Graph:
 @lru_cache(4096)
 def _text(expr) -> str:
     return str(expr)  # which takes SymPy long
-
-
-def _bell_within_range(expr):
-    """exp(c u**2) for c < 0, and sigmoid_slope(c u), of a u that is kept to where they are not 0 in any dtype."""
-    coefficient, rest = expr.args[0].as_coeff_Mul()
-    if isinstance(expr, sympy.exp):
-        if not (rest.is_Pow and rest.exp == 2 and coefficient.is_negative):
-            return expr
-        limit = sympy.ceiling(sympy.sqrt(LARGEST_EXPONENT / -coefficient))
-        return expr.func(coefficient * words.clip(rest.base, -limit, limit) ** 2)
-    if sympy.Abs(coefficient) <= 1:
-        return expr
-    return expr.func(coefficient * words.clip(rest, -LARGEST_EXPONENT, LARGEST_EXPONENT))
 
 
 def _extremum(condition, a, b) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from nngrad.codegen.infix import INFIX, LONGEST_EXPRESSION, NAMES, Writer, blocks_of, uses_of
-from nngrad.codegen.lower import REDUCTIONS, Node
+from nngrad.codegen.lower import JOINT, REDUCTIONS, Node
 
 EXTREMA = ("np.maximum", "np.minimum")
 
@@ -31,6 +31,7 @@ def ufunc_name(node: Node) -> str:
 
 TAKING_OUT = (
     "runtime.exp_shifted", "runtime.times_normal_cdf", "runtime.times_normal_density", "deviation", "as_float", "where",
+    "exponentials", "centred_squares",
 )  # fmt: skip
 ROW_REDUCTIONS = {"sum": "runtime.sum_rows", "max": "runtime.max_rows"}
 
@@ -91,6 +92,17 @@ class NumpyWriter(Writer):
             self.becomes[node], node = min(dying), min(dying)
         self.places[node] = place
 
+    def spent(self, node: int) -> str:
+        """The argument in whose place the kernel may put a result: it is read only where that place is first written
+        to, and has its shape. '' if there is none.
+        """
+        while node in self.becomes:
+            node = self.becomes[node]
+        made = self.graph.nodes[node]
+        read = [self.graph.nodes[arg] for arg in made.args if self.uses[arg] == 1]
+        like = [one.detail for one in read if one.op == "argument" and one.is_full and one.sources == made.sources]
+        return like[0] if like and self.is_statement(made) and node in self.places else ""
+
     def _may_become(self, operand: int, node: int, made: Node) -> bool:
         """Whether an operand is an array like the result `made`, and is used by the node for the last time."""
         one = self.graph.nodes[operand]
@@ -117,6 +129,8 @@ class NumpyWriter(Writer):
     def is_inline(self, position: int) -> bool:
         """Whether a node is written where it is used instead of getting a variable."""
         node = self.graph.nodes[position]
+        if node.op == "part" or node.op in JOINT:
+            return False
         if position in self.products or node.op in ("number", "parameter", "constant", "argument", "broadcast"):
             return True
         if self.uses.get(position, 0) > 1 or self.sizes[position] > LONGEST_EXPRESSION:
@@ -129,7 +143,9 @@ class NumpyWriter(Writer):
         """Write the statements of a block."""
         self.free = []
         for node in block:
-            if not self.is_inline(node):
+            if self.graph.nodes[node].op in JOINT:
+                self._joint_statement(node, indent)
+            elif not self.is_inline(node) and node not in self.variables:
                 self._statement(node, indent)
 
     def _statement(self, position: int, indent: str) -> None:
@@ -144,6 +160,20 @@ class NumpyWriter(Writer):
         for operand in self._operands(position):
             if self.last_use[operand] == self.position[position] and operand != buffer and self._owns(operand):
                 self.free.append(operand)
+
+    def _joint_statement(self, position: int, indent: str) -> None:
+        """A call that returns several values; those that nobody needs are called `_`."""
+        node = self.graph.nodes[position]
+        self.here = self.position[position]
+        parts = [other for other in self.position if self._is_part(other, position)]
+        names = ["_"] * JOINT[node.op]
+        for part in parts:
+            self.variables[part] = names[int(self.graph.nodes[part].detail)] = self._name(part, None)
+        place = next((f", out={self.places[part]}" for part in parts if part in self.places), "")
+        self.lines.append(f"{indent}{', '.join(names)} = {self.call(node)[:-1]}{place})")
+
+    def _is_part(self, position: int, joint: int) -> bool:
+        return self.graph.nodes[position].op == "part" and self.graph.nodes[position].args == (joint,)
 
     def expression(self, position: int, buffer: int | None = None) -> str:
         """The right-hand side of a node's statement."""
@@ -229,7 +259,7 @@ class NumpyWriter(Writer):
             and node.is_full
             and not node.is_bool
             and not self._is_of_numbers(node)
-            and node.op not in ("argument", "broadcast", "scaled")
+            and (node.op not in ("argument", "broadcast", "scaled", "part") or self.takes_out(node))
             and node.detail != "runtime.clamped"  # which may be its argument
         )
 
@@ -255,7 +285,8 @@ class NumpyWriter(Writer):
 
     def takes_out(self, node: Node) -> bool:
         """Whether a node's result can be put into a given array, perhaps as that of its operand."""
-        takes = is_ufunc(node) or is_amendment(node) or node.op in TAKING_OUT or node.detail in TAKING_OUT
+        made = self.graph.nodes[node.args[0]] if node.op == "part" else node
+        takes = is_ufunc(made) or is_amendment(made) or made.op in TAKING_OUT or made.detail in TAKING_OUT
         return node.is_full and takes
 
     def call(self, node: Node) -> str:
@@ -283,7 +314,7 @@ class NumpyWriter(Writer):
             return f"runtime.shift({', '.join([args[0], node.axis, *self._maxima_of(node)])})"
         if node.op == "minus_one_hot":
             return f"runtime.minus_one_hot({', '.join(args)})"
-        if node.op in ("scale", "scaled", "mean_error", "log_excess", "log_share", "deviation"):
+        if node.op in (*JOINT, "scale", "scaled", "mean_error", "log_excess", "log_sum", "log_share", "deviation"):
             return f"runtime.{node.op}({', '.join([*args, *([node.axis] if node.axis else [])])})"
         if node.op == "others":
             return f"runtime.product_of_others({args[0]}, {node.axis})"

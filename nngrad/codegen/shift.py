@@ -6,12 +6,13 @@ symbol; the rule is applied only where it drops out of the result. Two logarithm
 
 - of a product that has exponentials among its factors, or of what is taken from one: log(exp(u) / s) is u - log(s);
 - of a sum of exponentials: log(s) is max(u) + `LogExcess`, the logarithm of what the sum is above its largest term. It
-  is exact also where one term outweighs all others, so that (u - max(u)) - LogExcess is, too.
+  is exact also where one term outweighs all others, so that (u - max(u)) - LogExcess is, too. Kernels may take another
+  number near log(s) for max(u), and the rest for the excess (`runtime.log_sum_parts`), so the stages are called so.
 
 Worked example, log_softmax: from `y = x - log(sum(exp(x)))`,
 
     shift = RowShift(x); e = exp(x - shift); s = sum(e)
-    top = max(x); excess = LogExcess(s, e); y = (x - top) - excess
+    log_sum = max(x); log_rest = LogExcess(s, e); y = (x - log_sum) - log_rest
 """
 
 from __future__ import annotations
@@ -130,8 +131,9 @@ def _shifted(formula: Formula, exponential: Stage, axis: str, beside_constants: 
         if expr is None or (power and stage.kind != "map" and (stage.kind, stage.axis) != ("sum", axis)):
             return None
         offset = row.offset(expr) if isinstance(stage.expr, _LOGARITHMS) else 0
-        expr = recorder.hoist(expr - offset, stage.value.name if stage.kind == "map" else "")
-        value = recorder.stage(expr, stage.kind, stage.axis, stage.value.name)
+        name = "log_rest" if isinstance(expr - offset, LogExcess) else stage.value.name
+        expr = recorder.hoist(expr - offset, name if stage.kind == "map" else "")
+        value = recorder.stage(expr, stage.kind, stage.axis, name)
         renamed[stage.value] = _SCALE**power * value + offset
     output = renamed[formula.output]
     if output.has(_SCALE):
@@ -155,7 +157,7 @@ class _Row:
         shift = words.maximum(shift, 0) if beside_constants else shift
         self.shift = recorder.stage(shift, "map", axis, f"shift_{label}", frozen=True)
         self.exponential = recorder.stage(sympy.exp(self.above - self.shift), "map", "", name)
-        self.top = recorder.stage(self.above, "max", axis, f"max_{label}", frozen=True)
+        self.top = recorder.stage(self.above, "max", axis, "log_sum", frozen=True)
         self.offsets = (self.shift, self.top)
 
     def logarithm(self, logarithm):
@@ -208,7 +210,7 @@ class _Row:
                 solution = (below + self.top - (self.above - slope * atom)) / slope
                 candidate = sympy.expand(expr.xreplace({atom: solution}))
                 if not candidate.has(self.top):
-                    stage = self.recorder.stage(self.above - self.top, "map", "", "below_max")
+                    stage = self.recorder.stage(self.above - self.top, "map", "", "less_log_sum")
                     return candidate.xreplace({below: stage})
         return expr
 

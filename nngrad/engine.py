@@ -142,7 +142,7 @@ def parents_of(op, inputs):
                 parent = x._node or x
         parents.append(parent)
         needs.append(parent is not None)
-    return (parents, needs) if True in needs else (None, None)
+    return (parents, tuple(needs)) if True in needs else (None, None)
 
 
 def several(outputs, inputs, whole):
@@ -241,7 +241,7 @@ def pull_back(root, g, targets=None, pull=pull_arrays, retain_graph=False):
             if node.retained is not None or (targets is not None and node in targets):
                 cotangents[node] = g
             if wanted is not None:
-                needs = [parent in wanted for parent in parents]
+                needs = tuple([parent in wanted for parent in parents])
             if node.index is not None:
                 cotangents.setdefault(parents[0], {})[node.index] = g
             elif wanted is None or True in needs:

@@ -124,14 +124,13 @@ def in_tiles(function):
         if x.size <= TILE:
             return function(x, *args)
         arrays = [x, *(arg for arg in args if isinstance(arg, np.ndarray))]
-        numbers = args[len(arrays) - 1 :]
-        return by_tiles(lambda *tiles: function(*tiles, *numbers), arrays)
+        return by_tiles(function, arrays, numbers=args[len(arrays) - 1 :])
 
     return tiled
 
 
-def by_tiles(kernel, arrays, place=None, **options):
-    """kernel(*arrays, **options) for an elementwise kernel, tile by tile where the arrays are of one shape.
+def by_tiles(kernel, arrays, place=None, numbers=(), **options):
+    """kernel(*arrays, *numbers, **options) for an elementwise kernel, by tiles where the arrays are of one shape.
 
     The only result goes to `place` if it is given and is of its dtype: one of the arrays, say, that nobody needs again.
     Numbers (0-d arrays) go to every tile; the parts of their cotangents are added in the order of the tiles.
@@ -139,20 +138,21 @@ def by_tiles(kernel, arrays, place=None, **options):
     shape = arrays[0].shape
     is_cut = [x is not None and x.ndim > 0 for x in arrays]
     if not all(x.shape == shape and x.flags.c_contiguous for x, cut in zip(arrays, is_cut, strict=True) if cut):
-        return kernel(*arrays, **options)
+        return kernel(*arrays, *numbers, **options)
     flat = [x.reshape(-1) if cut else x for x, cut in zip(arrays, is_cut, strict=True)]
 
     def results_of(tile, **out):
-        result = kernel(*[x[tile] if cut else x for x, cut in zip(flat, is_cut, strict=True)], **options, **out)
-        return result if isinstance(result, tuple) else (result,)
+        parts = [x[tile] if cut else x for x, cut in zip(flat, is_cut, strict=True)]
+        return _listed(kernel(*parts, *numbers, **options, **out))
 
-    samples = results_of(slice(0))  # of no elements: they tell dtypes
+    kinds = tuple([None if x is None else (x.dtype, x.ndim > 0) for x in arrays])
+    samples = _samples(kernel, kinds, numbers, tuple(options.items()))
     is_whole = [one is not None and one.ndim > 0 for one in samples]
     results = [np.empty(shape, one.dtype) if whole else one for one, whole in zip(samples, is_whole, strict=True)]
     if place is not None and place.shape == shape and [place.dtype] == [one.dtype for one in samples]:
         results = [place]
     flat_results = [y.reshape(-1) if whole else y for y, whole in zip(results, is_whole, strict=True)]
-    tiles = _tiles(arrays[0].size, results[0] if all(is_whole) else None)
+    tiles = _tiles(arrays[0].size, _until_line(results[0]) if all(is_whole) else 0)
     sums = {i: [None] * len(tiles) for i, one in enumerate(samples) if one is not None and one.ndim == 0}
     takes_out = "out" in kernel.__code__.co_varnames
 
@@ -172,8 +172,25 @@ def by_tiles(kernel, arrays, place=None, **options):
     return results[0] if len(results) == 1 else tuple(results)
 
 
-def _tiles(size, result):
-    """Slices of TILE elements. Where a result is given they begin at its cache lines, after a short first one."""
-    first = 0 if result is None else -result.ctypes.data % LINE // result.itemsize
+def _listed(results):
+    return results if isinstance(results, tuple) else (results,)
+
+
+@functools.lru_cache(256)
+def _samples(kernel, kinds, numbers, options):
+    """Results for arrays of these dtypes without elements, and for ones in place of 0-d arrays: they tell dtypes."""
+    arrays = [kind and (np.empty(0, kind[0]) if kind[1] else np.ones((), kind[0])) for kind in kinds]
+    with np.errstate(all="ignore"):
+        return _listed(kernel(*arrays, *numbers, **dict(options)))
+
+
+def _until_line(x):
+    """How many elements of an array lie before its first cache line that is whole."""
+    return -x.__array_interface__["data"][0] % LINE // x.itemsize
+
+
+@functools.lru_cache(256)
+def _tiles(size, first):
+    """Slices of TILE elements, after a first one that is short, unless it has none."""
     bounds = [0, *range(first or TILE, size, TILE), size]
     return [slice(start, stop) for start, stop in itertools.pairwise(bounds)]

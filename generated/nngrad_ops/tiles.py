@@ -135,10 +135,12 @@ def by_tiles(kernel, arrays, place=None, numbers=(), **options):
     The only result goes to `place` if it is given and is of its dtype: one of the arrays, say, that nobody needs again.
     Numbers (0-d arrays) go to every tile; the parts of their cotangents are added in the order of the tiles.
     """
-    shape = arrays[0].shape
+    shape, size = arrays[0].shape, arrays[0].size
     is_cut = [x is not None and x.ndim > 0 for x in arrays]
-    if not all(x.shape == shape and x.flags.c_contiguous for x, cut in zip(arrays, is_cut, strict=True) if cut):
-        return kernel(*arrays, *numbers, **options)
+    alike = all(x.shape == shape and x.flags.c_contiguous for x, cut in zip(arrays, is_cut, strict=True) if cut)
+    if size <= TILE or not alike:
+        out = {} if place is None else {"out": place}
+        return kernel(*arrays, *numbers, **options, **out)
     flat = [x.reshape(-1) if cut else x for x, cut in zip(arrays, is_cut, strict=True)]
 
     def results_of(tile, **out):
@@ -152,7 +154,7 @@ def by_tiles(kernel, arrays, place=None, numbers=(), **options):
     if place is not None and place.shape == shape and [place.dtype] == [one.dtype for one in samples]:
         results = [place]
     flat_results = [y.reshape(-1) if whole else y for y, whole in zip(results, is_whole, strict=True)]
-    tiles = _tiles(arrays[0].size, _until_line(results[0]) if all(is_whole) else 0)
+    tiles = _tiles(size, _until_line(results[0]) if all(is_whole) else 0)
     sums = {i: [None] * len(tiles) for i, one in enumerate(samples) if one is not None and one.ndim == 0}
     takes_out = "out" in kernel.__code__.co_varnames
 

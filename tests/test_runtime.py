@@ -8,7 +8,7 @@ from fractions import Fraction
 import mpmath
 import numpy as np
 import pytest
-from nngrad_ops import OPS, rows, runtime, tiles
+from nngrad_ops import OPS, products, rows, runtime, tiles
 
 import nngrad
 from nngrad.codegen import approximate
@@ -588,22 +588,22 @@ def test_tiles_of_rows_give_what_whole_arrays_give(op, shape, axis, monkeypatch)
 @pytest.mark.parametrize("step", [1, 2])
 @pytest.mark.parametrize("dilation", [1, 2])
 def test_windows_that_are_copied_once_give_the_products_of_all(monkeypatch, step, dilation):
-    monkeypatch.setattr(runtime, "LONG_RUN", 1)
+    monkeypatch.setattr(products, "LONG_RUN", 1)
     rng = np.random.default_rng(7)
     x, weight = rng.normal(size=(3, 2, 2, 9, 8)), rng.normal(size=(2, 3, 2, 3, 2))
-    seen = runtime.windows(runtime.examples_last(x), (-2, -1), (3, 2), (step, step), (dilation, dilation))
+    seen = products.windows(products.examples_last(x), (-2, -1), (3, 2), (step, step), (dilation, dilation))
     y = np.einsum("gocpq,ngcijpq->ngijo", weight, seen)
-    np.testing.assert_allclose(runtime.contract("gocpq,ngcijpq->ngijo", weight, seen), y, rtol=1e-12)
+    np.testing.assert_allclose(products.contract("gocpq,ngcijpq->ngijo", weight, seen), y, rtol=1e-12)
     dweight = np.einsum("ngcijpq,ngijo->gocpq", seen, y)
-    np.testing.assert_allclose(runtime.contract("ngcijpq,ngijo->gocpq", seen, y), dweight, rtol=1e-12)
+    np.testing.assert_allclose(products.contract("ngcijpq,ngijo->gocpq", seen, y), dweight, rtol=1e-12)
 
 
 @pytest.mark.parametrize("small", [10, 30, 60, 10_000])
 @pytest.mark.parametrize("step", [(1, 1), (1, 2), (2, 1), (2, 3)])
 @pytest.mark.parametrize("dilation", [(1, 1), (2, 1), (1, 2)])
 def test_cotangents_of_windows_are_summed_by_products_where_windows_move_by_one(monkeypatch, step, dilation, small):
-    monkeypatch.setattr(runtime, "LONG_RUN", 16)
-    monkeypatch.setattr(runtime, "SMALL", small)
+    monkeypatch.setattr(products, "LONG_RUN", 16)
+    monkeypatch.setattr(products, "SMALL", small)
     rng = np.random.default_rng(9)
     g, weight = rng.normal(size=(4, 2, 5, 6, 3)), rng.normal(size=(2, 3, 2, 3, 2))
     shape = (4, 2, 2, 4 * step[0] + 2 * dilation[0] + 1, 5 * step[1] + dilation[1] + 1)
@@ -613,10 +613,10 @@ def test_cotangents_of_windows_are_summed_by_products_where_windows_move_by_one(
         columns = slice(q * dilation[1], q * dilation[1] + step[1] * 5 + 1, step[1])
         expected[..., rows, columns] += np.einsum("ngijo,goc->ngcij", g, weight[..., p, q])
     if (1, 1) in zip(step, dilation, strict=True):
-        monkeypatch.setattr(runtime, "contract", None)  # it is not called
+        monkeypatch.setattr(products, "contract", None)  # it is not called
     windowed = dict(axes=(-2, -1), size=(3, 2), step=step, dilation=dilation)
-    for laid in (g, runtime.examples_last(g), np.asfortranarray(g)):
-        dx = runtime.contract_onto_windows("gocpq,ngijo->ngcijpq", weight, laid, shape=shape, **windowed)
+    for laid in (g, products.examples_last(g), np.asfortranarray(g)):
+        dx = products.contract_onto_windows("gocpq,ngijo->ngcijpq", weight, laid, shape=shape, **windowed)
         np.testing.assert_allclose(dx, expected, rtol=1e-12, atol=1e-12)
 
 
@@ -625,6 +625,6 @@ def test_cotangents_of_windows_are_summed_by_products_where_windows_move_by_one(
 )
 def test_products_in_pieces_are_products(monkeypatch, shapes):
     for name, value in (("FEW", 15), ("LONG", 8), ("PIECE", 4)):
-        monkeypatch.setattr(runtime, name, value)
+        monkeypatch.setattr(products, name, value)
     a, b = (np.random.default_rng(8).normal(size=shape) for shape in shapes)
-    np.testing.assert_allclose(runtime.matrix_product(a, b), np.matmul(a, b), rtol=1e-12)
+    np.testing.assert_allclose(products.matrix_product(a, b), np.matmul(a, b), rtol=1e-12)

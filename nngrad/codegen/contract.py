@@ -28,8 +28,8 @@ class Windows:
     """How an operand is seen where its indices are affine maps: for each such axis, counted from the last, the places
     `step * letter + dilation * tap` for the taps of the window, whose number is `size`.
 
-    >>> Windows((-1,), ("w.shape[1]",), ("stride",), ("1",)).source("runtime.windows", "x")
-    'runtime.windows(x, axes=(-1,), size=(w.shape[1],), step=(stride,), dilation=(1,))'
+    >>> Windows((-1,), ("w.shape[1]",), ("stride",), ("1",)).source("products.windows", "x")
+    'products.windows(x, axes=(-1,), size=(w.shape[1],), step=(stride,), dilation=(1,))'
     """
 
     axes: tuple[int, ...] = ()
@@ -103,14 +103,14 @@ class Contraction:
         """
         product = self._matrix_product("" if self.batch else like)
         apart = self._with_taps_apart()
-        return product or apart._einsum("runtime.contract({1}, {0})", "runtime.windows", "runtime.examples_last({})")
+        return product or apart._einsum("products.contract({1}, {0})", "products.windows", "products.examples_last({})")
 
     def onto_windows(self, windows: Windows, name: str) -> str:
         """NumPy code for the cotangent of an operand, which may be seen through windows."""
         if not windows.axes:
             return self.source(like=name)
-        call = f"runtime.contract_onto_windows({{1}}, {{0}}, {', '.join((f'shape={name}.shape', *windows.arguments))})"
-        return self._with_taps_apart()._einsum(call, "runtime.windows", "runtime.examples_last({})")
+        call = f"products.contract_onto_windows({{1}}, {{0}}, {', '.join((f'shape={name}.shape', *windows.arguments))})"
+        return self._with_taps_apart()._einsum(call, "products.windows", "products.examples_last({})")
 
     def _einsum(self, call: str, windows: str, operand: str = "{}") -> str:
         seen = [
@@ -120,7 +120,7 @@ class Contraction:
         return call.format(", ".join(seen), f'"{self.subscripts}"')
 
     def _with_taps_apart(self) -> Contraction:
-        """The operands in the order in which `runtime.contract` makes taps the rows of a matrix and places its columns.
+        """The operands in the order in which `products.contract` makes taps rows of a matrix and places its columns.
 
         Taps are few: copying along them would be slow. An operand that alone has taps comes first; of two that have
         them, the one seen through windows comes last.

@@ -92,8 +92,8 @@ def render(package: Package) -> dict[str, str]:
         "rules_use_numpy": lambda codes: any(
             "np." in line for code in codes for function in code.rules for line in function.lines
         ),
-        "runtime_import": lambda codes: _runtime_import(function for code in codes for function in code.kernels),
-        "runtime_import_of_rules": lambda codes: _runtime_import(function for code in codes for function in code.rules),
+        "helpers_import": lambda codes: _helpers_import(function for code in codes for function in code.kernels),
+        "helpers_import_of_rules": lambda codes: _helpers_import(function for code in codes for function in code.rules),
     }
     files = {}
 
@@ -109,6 +109,8 @@ def render(package: Package) -> dict[str, str]:
 
     codes = sorted(package.codes, key=lambda code: code.op.name)
     write("tiles.py", "tiles.py.j2")
+    if package.builtin or "products" in _helpers(kernel for code in codes for kernel in code.kernels):
+        write("products.py", "products.py.j2")
     write("runtime.py", "runtime.py.j2", approximations=approximate.source())
     if package.builtin:
         write("rows.py", "rows.py.j2")
@@ -207,10 +209,15 @@ def _folded(line: str) -> str:
     return textwrap.fill(line.lstrip(), LINE_LENGTH, initial_indent=indent, subsequent_indent=indent + "    ") or ""
 
 
-def _runtime_import(functions) -> str:
-    """The import of runtime.py, where the code calls it."""
-    calls = any("runtime." in line for function in functions for line in function.lines)
-    return "from . import runtime" if calls else ""
+def _helpers(functions) -> list[str]:
+    """The modules of helpers that the code calls."""
+    lines = [line for function in functions for line in function.lines]
+    return [module for module in ("products", "runtime") if any(re.search(rf"\b{module}\.", line) for line in lines)]
+
+
+def _helpers_import(functions) -> str:
+    called = _helpers(functions)
+    return f"from . import {', '.join(called)}" if called else ""
 
 
 def param_source(op: Op, param) -> str:

@@ -536,6 +536,19 @@ def test_tiles_give_what_whole_arrays_give(op, monkeypatch):
             np.testing.assert_allclose(x, y, rtol=1e-14) if x is not None else None
 
 
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("op", ELEMENTWISE_OPS, ids=lambda op: op.name)
+def test_the_sign_of_zero_does_not_depend_on_how_many_there_are(op, dtype, monkeypatch):
+    monkeypatch.setattr(tiles, "TILE", 1 << 13)  # whose first one is short
+    signs = set()
+    for size in (1, 17, 5000, 3 * tiles.TILE + 17):
+        arrays = [np.full(size, one, dtype) for one in (-0.0, 1, 2)[: len(op.inputs)]]
+        with np.errstate(all="ignore"):
+            results = tiles.by_tiles(op.forward, arrays)
+        signs.add(str([np.unique(np.signbit(x)) for x in (results if op.saves else [results]) if x is not None]))
+    assert len(signs) == 1
+
+
 def test_tiles_of_an_array_and_a_number(monkeypatch):
     monkeypatch.setattr(tiles, "TILE", 64)
     x, c = np.linspace(0, 1, 221).reshape(13, 17), np.asarray(3.0)

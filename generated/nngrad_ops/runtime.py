@@ -167,13 +167,20 @@ def as_float(x, dtype=None, out=...):
 
 
 def maximum(x, bound, out=...):
-    """`np.maximum` of an array and a number; the vector instructions for these are in NumPy's `clip`."""
-    return np.clip(x, bound, math.inf, out=out) if _is_large(x) else np.maximum(x, bound, out=out)
+    """`np.maximum` of an array and a number, and of x = -0.0 and 0 always x, however many elements there are.
+
+    The vector instructions for these are in NumPy's `clip`.
+    """
+    if _is_large(x) or x.dtype == np.float16:
+        return np.clip(x, bound, math.inf, out=out)
+    return np.maximum(bound, x, out=out)
 
 
 def minimum(x, bound, out=...):
-    """`np.minimum` of an array and a number."""
-    return np.clip(x, -math.inf, bound, out=out) if _is_large(x) else np.minimum(x, bound, out=out)
+    """`np.minimum` of an array and a number, as `maximum`."""
+    if _is_large(x) or x.dtype == np.float16:
+        return np.clip(x, -math.inf, bound, out=out)
+    return np.minimum(bound, x, out=out)
 
 
 def _is_large(x):

@@ -457,7 +457,7 @@ OPS = {
         saves=1,
         residuals=(2,),
         reads_values=(2,),
-        cost=22,
+        cost=23,
         vjp_cost=4,
     ),
     "hardshrink": Op(

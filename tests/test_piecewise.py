@@ -71,7 +71,38 @@ def test_limits_that_do_nothing_are_left_out():
     assert piecewise.arithmetic(words.maximum(x, -2) * words.clip(ramp, 0, 1)).has(words.maximum.build)
 
 
-@pytest.mark.parametrize(("name", "params"), [("elu", {}), ("elu", {"alpha": 0.5}), ("celu", {}), ("hardswish", {})])
+SIMPLER = {
+    Where(x <= -3, 0, Where(x >= 3, 1, ramp)): words.clip(ramp, 0, 1),
+    Where(x >= 3, 1, Where(x <= -3, 0, ramp)): words.clip(ramp, 0, 1),
+    Where(x >= 3, 0, Where(x <= -3, 1, 1 - ramp)): words.clip(1 - ramp, 0, 1),
+    Where(x <= -3, 0, words.maximum(x, -3)): Where(x <= -3, 0, x),
+    Where(x <= -3, 0, Where(x >= 3, 2, ramp)): None,
+    Where(x >= -3, 0, Where(x >= 3, 1, ramp)): None,
+    Where(x > 3, x, words.maximum(x, 3)): None,  # NaN takes the other branch, and stays NaN
+    Where(x <= -3, a, Where(x >= 3, 1, ramp)): None,
+}
+
+
+@pytest.mark.parametrize("choice", SIMPLER, ids=str)
+def test_simpler_choices_are_the_same(choice):
+    made = piecewise.simplified(choice)
+    assert made == (SIMPLER[choice] or choice)
+    for at in POINTS:
+        assert value_of(made, at) == value_of(choice, at), f"x = {at}: {made}"
+
+
+@pytest.mark.parametrize("size", [7, 10_000])
+def test_hardswish_has_the_slopes_of_its_outer_branches_at_the_edges(size):
+    x = np.resize(np.array([-5, -3, -1, 0, 1, 3, 5], np.float32), size)
+    op = OPS["hardswish"]
+    np.testing.assert_allclose(op.kernel(x), x * np.clip((x + 3) / 6, 0, 1), rtol=3e-7)
+    slopes = np.where(x <= -3, 0, np.where(x >= 3, 1, x / 3 + 0.5))
+    np.testing.assert_allclose(op.vjp(np.ones(size, np.float32), x), slopes, rtol=3e-7)
+    infinite = op.vjp(np.full(size, np.inf, np.float32), x)
+    np.testing.assert_array_equal(infinite, np.where(x <= -3, 0, np.copysign(np.inf, slopes)))
+
+
+@pytest.mark.parametrize(("name", "params"), [("elu", {}), ("elu", {"alpha": 0.5}), ("celu", {})])
 @pytest.mark.parametrize("size", [7, 10_000])
 def test_edges_and_cotangents_that_are_not_finite(name, params, size):
     """The values that conventions give: at an edge the branch that the forward takes."""
@@ -79,15 +110,10 @@ def test_edges_and_cotangents_that_are_not_finite(name, params, size):
     x = np.resize(np.array([-5, -3, -1, 0, 1, 3, 5], np.float32), size)
     y, slope = op.forward(x, **params)
     alpha = params.get("alpha", 1.0)
-    if name == "hardswish":
-        expected, slopes = x * np.clip((x + 3) / 6, 0, 1), np.where(x < -3, 0, np.where(x > 3, 1, x / 3 + 0.5))
-    else:
-        inner = x / alpha if name == "celu" else x
-        expected = np.where(x > 0, x, alpha * np.expm1(np.minimum(inner, 0)))
-        slopes = np.where(x > 0, 1, (alpha if name == "elu" else 1) * np.exp(np.minimum(inner, 0)))
+    inner = x / alpha if name == "celu" else x
+    expected = np.where(x > 0, x, alpha * np.expm1(np.minimum(inner, 0)))
+    slopes = np.where(x > 0, 1, (alpha if name == "elu" else 1) * np.exp(np.minimum(inner, 0)))
     np.testing.assert_allclose(y, expected, rtol=5e-7)
     np.testing.assert_allclose(slope, slopes, rtol=5e-7)
-    g = np.full(size, np.inf, np.float32)
-    if name != "hardswish":
-        assert np.all(np.isposinf(op.vjp(g, slope, **params)))
+    assert np.all(np.isposinf(op.vjp(np.full(size, np.inf, np.float32), slope, **params)))
     assert np.all(np.isnan(op.vjp(np.full(size, np.nan, np.float32), slope, **params)))

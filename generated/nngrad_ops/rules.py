@@ -896,21 +896,17 @@ def hardsigmoid_pushforward(ops, tangents, inputs, y):
 
 def hardswish_pullback(ops, g, inputs, y, needs):
     (x,) = inputs
-    t = x / 6 + 0.5
     maximum_x = ops.maximum(x, -3)
-    u = ops.where((t <= 1) & (t >= 0), g / 6 * maximum_x, 0)
-    clip_x = ops.clip(t, 0, 1)
-    return (u + ops.where(x <= -3, 0, g * clip_x),)
+    t = ops.where(x >= 3, g, g / 6 * (maximum_x + x + 3))
+    return (ops.where(x <= -3, 0, t),)
 
 
 def hardswish_pushforward(ops, tangents, inputs, y):
     (x,) = inputs
     (dx,) = tangents
-    t = x / 6 + 0.5
     maximum_x = ops.maximum(x, -3)
-    u = ops.where((t <= 1) & (t >= 0), dx / 6 * maximum_x, 0)
-    clip_x = ops.clip(t, 0, 1)
-    return u + ops.where(x <= -3, 0, dx * clip_x)
+    t = ops.where(x >= 3, dx, dx / 6 * (maximum_x + x + 3))
+    return ops.where(x <= -3, 0, t)
 
 
 def hardtanh_pullback(ops, g, inputs, y, needs, min_val=-1.0, max_val=1.0):

@@ -49,6 +49,24 @@ def arithmetic(expr):
     return _without_guards(expr) if expr.is_Mul else expr
 
 
+def simplified(expr):
+    """The same for all inputs, NaN included: without limits that hold in a branch anyway, and a choice between two
+    bounds and what lies between them as that, limited.
+    """
+    if not isinstance(expr, sympy.Expr) or expr.is_Atom:
+        return expr
+    expr = expr.func(*map(simplified, expr.args))
+    if not isinstance(expr, Where):
+        return expr
+    condition, a, b = expr.args
+    inside, outside = interval_of(condition), interval_of(sympy.Not(condition))
+    if inside is not None:
+        a = _within(a, inside)
+    if outside is not None and (within := _within(b, outside)).has(outside.value):  # b is for NaN too
+        b = within
+    return _limited(Where(condition, a, b))
+
+
 def by_limits(expr):
     """The expression with `low <= u <= high` asked by comparing u with its limited value, where it has that."""
 
@@ -91,6 +109,24 @@ def _without_choice(choice):
         if branch.has(x)
     ]
     return sympy.Add(*parts, -ends[0] * (len(parts) - 1))
+
+
+def _limited(choice):
+    """A choice between two bounds and a linear function that reaches them as that, limited; others as they are."""
+    condition, first, rest = choice.args
+    if not isinstance(rest, Where):
+        return choice
+    other, second, between = rest.args
+    ends = [interval_of(condition), interval_of(other)]
+    if None in ends or len({end.value for end in ends}) > 1 or not (first.is_number and second.is_number):
+        return choice
+    below = next((end for end in ends if end.low == -sympy.oo), None)
+    above = next((end for end in ends if end.high == sympy.oo), None)
+    if below is None or above is None or not below.high < above.low:
+        return choice
+    x, bounds = below.value, Interval(below.value, below.high, above.low).bounds(between)
+    reached = [between.subs(x, _edge(end)[1]) for end in ends]
+    return choice if bounds is None or reached != [first, second] else words.clip(between, *bounds)
 
 
 def _without_guards(product):

@@ -17,7 +17,7 @@ from math import inf
 import sympy
 from sympy.core.symbol import Str
 
-from nngrad.codegen import exponentials, identities, words
+from nngrad.codegen import exponentials, identities, piecewise, words
 from nngrad.codegen.derive import Derivatives
 from nngrad.codegen.forms import FEW_FORMS, LARGEST_GROWTH, Search
 from nngrad.codegen.ordinary import Ordinariness, Ordinary
@@ -126,14 +126,16 @@ class _Selection:
     def chosen(self) -> tuple[Chosen, list[Tried]]:
         output, cotangent = self.formula.output, self.smooth.cotangent
         whole = inlined(output, self.formula.stages)
-        (value, *_) = self._accurate("y", [output], [whole], sympy.S.One, self.judge.value())
+        wholes = [*dict.fromkeys((whole, piecewise.simplified(whole)))]
+        (value, *_) = self._accurate("y", [output], wholes, sympy.S.One, self.judge.value())
         candidates = []
         for source, raw in self.raw.vjp.items():
             known = self.search.forms(raw)[: 2 * FEW_FORMS]
             plain = [form.xreplace({cotangent: sympy.S.One}) for form in (raw, self.smooth.vjp[source])]
             wholes = [inlined(form, self.formula.stages) for form in plain]
             truth = self.judge.derivative(source.name)
-            candidates.append(self._accurate(f"d{source.name}", known, wholes, cotangent, truth))
+            inside = [piecewise.simplified(inlined(form, self.formula.stages)) for form in known if form.has(Where)]
+            candidates.append(self._accurate(f"d{source.name}", [*known, *inside], wholes, cotangent, truth))
             self._keep_smooth_form_in_range(source, cotangent, truth)
         vjp = dict(zip(self.smooth.vjp, self.search.cheapest_together([*map(_forms, candidates)]), strict=True))
         jvp = {source: form.xreplace({cotangent: self.smooth.tangents[source]}) for source, form in vjp.items()}

@@ -3,7 +3,6 @@
 from nngrad.codegen.language import (
     abs,
     activation,
-    clip,
     erf,
     exp,
     expm1,
@@ -129,8 +128,8 @@ def hardsigmoid(x):
 
 @activation
 def hardswish(x):
-    """x times hardsigmoid(x), and 0 at minus infinity (Howard et al. 2019)."""
-    return maximum(x, -3) * clip((x + 3) / 6, 0, 1)
+    """x times hardsigmoid(x), and 0 at minus infinity (Howard et al. 2019); its derivative is 0 at -3, 1 at 3."""
+    return maximum(x, -3) * where(x <= -3, 0, where(x >= 3, 1, (x + 3) / 6))
 
 
 @activation

@@ -15,6 +15,8 @@ x, u, v = rng.normal(0, 2, (3, 6, 5))
 p, t = rng.uniform(0.05, 0.95, (2, 6, 5))
 signs, sign_of_row = rng.choice([-1.0, 1.0], (6, 5)), rng.choice([-1.0, 1.0], 6)
 weight, classes = rng.uniform(0.5, 2, 5), rng.integers(0, 5, 6)
+grid = np.broadcast_to(np.arange(-2, 3) / 2, (6, 5))  # with every edge of losses among its differences
+corners = np.eye(5)[[0, 1, 2, 0, 1, 2]]
 image, pixels = rng.normal(size=(2, 5, 3, 4)), rng.integers(0, 5, (2, 3, 4))
 labels = np.array(
     [[0, 3, -1, 1, 1], [2, -1, 0, 0, 0], [-1, 4, 1, 0, 2], [4, 3, 2, 1, 0], [1, 1, -1, 2, 2], [3, 0, 4, -1, 1]]
@@ -29,14 +31,20 @@ ELEMENTWISE = {
     ],
     "multilabel_soft_margin_loss": [(x, t.round()), (x, t.round(), dict(weight=weight)), (x[0], t[0])],
     "soft_margin_loss": [(x, signs), (100 * x, signs)],
-    "hinge_embedding_loss": [(x, signs), (x, signs, dict(margin=0.3)), (x, 0 * signs)],
-    "margin_ranking_loss": [(x, u, signs), (x, u, signs, dict(margin=0.5))],
+    "hinge_embedding_loss": [(x, signs), (x, signs, dict(margin=0.3)), (x, 0 * signs), (grid, signs)],
+    "margin_ranking_loss": [(x, u, signs), (x, u, signs, dict(margin=0.5)), (grid, 0 * grid, signs, dict(margin=0.5))],
     "poisson_nll_loss": [(x, t), (x, 5 * t, dict(full=True)), (p, t, dict(log_input=False, eps=1e-3))],
     "gaussian_nll_loss": [(x, u, t), (x, u, t, dict(full=True)), (x, u, t[:, 0]), (x, u, t[:, :1]), (x[0], u[0], t[0])],
-    "smooth_l1_loss": [(x, u, dict(beta=0.5))],
-    "huber_loss": [(x, u, dict(delta=0.5))],
-    "cosine_embedding_loss": [(x, u, sign_of_row), (x, u, sign_of_row, dict(margin=0.2)), (x[0], u[0], np.array(-1.0))],
+    "smooth_l1_loss": [(x, u, dict(beta=0.5)), (grid, 0 * grid)],
+    "huber_loss": [(x, u, dict(delta=0.5)), (grid, 0 * grid)],
+    "cosine_embedding_loss": [
+        (x, u, sign_of_row),
+        (x, u, sign_of_row, dict(margin=0.2)),
+        (x[0], u[0], np.array(-1.0)),
+        (corners, np.roll(corners, 1, 1), -np.ones(6)),
+    ],
     "triplet_margin_loss": [
+        (0 * x, 3 * corners, 4 * corners, dict(eps=0.0)),
         (x, u, v),
         (x, u, v, dict(margin=3.0, p=1.0)),
         (x, u, v, dict(swap=True, eps=0.1)),

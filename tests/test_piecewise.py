@@ -75,7 +75,8 @@ SIMPLER = {
     Where(x <= -3, 0, Where(x >= 3, 1, ramp)): words.clip(ramp, 0, 1),
     Where(x >= 3, 1, Where(x <= -3, 0, ramp)): words.clip(ramp, 0, 1),
     Where(x >= 3, 0, Where(x <= -3, 1, 1 - ramp)): words.clip(1 - ramp, 0, 1),
-    Where(x <= -3, 0, words.maximum(x, -3)): Where(x <= -3, 0, x),
+    Where(x <= -3, 0, a * (words.maximum(x, -3) + x)): Where(x <= -3, 0, 2 * a * x),
+    Where(x <= -3, 0, words.maximum(x, -3)): None,  # which keeps a product with it from overflow
     Where(x <= -3, 0, Where(x >= 3, 2, ramp)): None,
     Where(x >= -3, 0, Where(x >= 3, 1, ramp)): None,
     Where(x > 3, x, words.maximum(x, 3)): None,  # NaN takes the other branch, and stays NaN

@@ -743,10 +743,10 @@ def hinge_embedding_loss(input, target, margin=1.0, reduction="mean"):
     """A distance where the target is 1, what it lacks of the margin where it is -1 (Hadsell et al. 2006).
 
     Formula:
-        return where(target == -1, 0, input) + where(target == 1, 0, maximum(margin - input, 0))
+        return where(target == -1, 0, input) + where(target == 1, 0, where(input > margin, 0, margin - input))
 
     Derivative:
-        dinput = where(target == -1, 0, g) + where(target == 1, 0, where(margin - input <= 0, 0, -g))
+        dinput = g*(where(target == -1, 0, 1) + where(target == 1, 0, where(input > margin, 0, -1)))
 
     Shapes: input, target broadcast together; y a number, or with reduction 'none' of their common shape.
     Residuals: input, target.
@@ -754,9 +754,9 @@ def hinge_embedding_loss(input, target, margin=1.0, reduction="mean"):
     """
     t = runtime.where(target == -1, 0, input)
     u = np.subtract(margin, input, out=...)
-    maximum_input = runtime.maximum(u, 0, out=u)
-    u = runtime.where(target == 1, 0, maximum_input)
-    return runtime.reduced(np.add(t, u, out=t), reduction)
+    u = runtime.where(input > margin, 0, u, out=u)
+    v = runtime.where(target == 1, 0, u)
+    return runtime.reduced(np.add(t, v, out=t), reduction)
 
 
 def hinge_embedding_loss_vjp(g, input, target, needs, margin=1.0, reduction="mean"):
@@ -765,12 +765,13 @@ def hinge_embedding_loss_vjp(g, input, target, needs, margin=1.0, reduction="mea
     g = runtime.spread(g, reduction, shape)
     dinput = None
     if needs[0]:
-        t = runtime.where(target == -1, 0, g)
-        u = np.subtract(margin, input, out=...)
-        v = np.negative(g, out=...)
-        w = runtime.where(u <= 0, 0, v)
-        u = runtime.where(target == 1, 0, w)
-        dinput = np.add(t, u, out=u)
+        t = runtime.where(target == -1, 0, 1)
+        u = runtime.as_float(t, g.dtype)
+        t = runtime.where(input > margin, 0, -1)
+        v = runtime.as_float(t, g.dtype)
+        t = runtime.where(target == 1, 0, v)
+        t = np.add(u, t, out=t)
+        dinput = np.multiply(g, t, out=...)
         if dinput.shape != input.shape:
             dinput = runtime.unbroadcast(dinput, input.shape)
     return dinput, None
@@ -779,12 +780,13 @@ def hinge_embedding_loss_vjp(g, input, target, needs, margin=1.0, reduction="mea
 def hinge_embedding_loss_jvp(dinput, dtarget, input, target, margin=1.0, reduction="mean"):
     """Tangent of `hinge_embedding_loss`'s output."""
     shape = np.broadcast_shapes(input.shape, target.shape)
-    t = runtime.where(target == -1, 0, dinput)
-    u = np.subtract(margin, input, out=...)
-    v = np.negative(dinput, out=...)
-    v = runtime.where(u <= 0, 0, v, out=v)
-    u = runtime.where(target == 1, 0, v)
-    terms = [np.add(t, u, out=t)]
+    t = runtime.where(target == -1, 0, 1)
+    u = runtime.as_float(t, dinput.dtype)
+    t = runtime.where(input > margin, 0, -1)
+    v = runtime.as_float(t, dinput.dtype)
+    t = runtime.where(target == 1, 0, v)
+    t = np.add(u, t, out=t)
+    terms = [np.multiply(dinput, t, out=t)]
     dy = runtime.total(terms, shape)
     return runtime.reduced(dy, reduction)
 

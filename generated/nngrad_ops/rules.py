@@ -952,8 +952,8 @@ def hinge_embedding_loss_pullback(ops, g, inputs, y, needs, margin=1.0, reductio
     g = runtime.spread(g, reduction, shape)
     dinput = None
     if needs[0]:
-        t = ops.where(margin - input <= 0, 0, -g)
-        dinput = ops.unbroadcast(ops.where(target == -1, 0, g) + ops.where(target == 1, 0, t), shape=input.shape)
+        t = ops.where(target == 1, 0, ops.where(input > margin, 0, -1))
+        dinput = ops.unbroadcast(g * (ops.where(target == -1, 0, 1) + t), shape=input.shape)
     return dinput, None
 
 
@@ -961,8 +961,8 @@ def hinge_embedding_loss_pushforward(ops, tangents, inputs, y, margin=1.0, reduc
     input, target = inputs
     dinput, _ = tangents
     shape = np.broadcast_shapes(input.shape, target.shape)
-    t = ops.where(margin - input <= 0, 0, -dinput)
-    terms = [ops.where(target == -1, 0, dinput) + ops.where(target == 1, 0, t)]
+    t = ops.where(target == 1, 0, ops.where(input > margin, 0, -1))
+    terms = [dinput * (ops.where(target == -1, 0, 1) + t)]
     dy = ops.broadcast(runtime.summed(terms), shape=shape)
     return runtime.reduced(dy, reduction)
 

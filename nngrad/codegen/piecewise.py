@@ -50,8 +50,8 @@ def arithmetic(expr):
 
 
 def simplified(expr):
-    """The same for all inputs, NaN included: without limits that hold in a branch anyway, and a choice between two
-    bounds and what lies between them as that, limited.
+    """The same for all inputs, NaN included: without limits that hold in a branch anyway, if they do not keep it from
+    overflow outside, and a choice between two bounds and what lies between them as that, limited.
     """
     if not isinstance(expr, sympy.Expr) or expr.is_Atom:
         return expr
@@ -60,11 +60,16 @@ def simplified(expr):
         return expr
     condition, a, b = expr.args
     inside, outside = interval_of(condition), interval_of(sympy.Not(condition))
-    if inside is not None:
+    if inside is not None and _is_unlimited(a, inside.value):
         a = _within(a, inside)
-    if outside is not None and (within := _within(b, outside)).has(outside.value):  # b is for NaN too
-        b = within
+    if outside is not None and _is_unlimited(b, outside.value):
+        b = _within(b, outside)
     return _limited(Where(condition, a, b))
+
+
+def _is_unlimited(expr, x) -> bool:
+    """Whether the input is in the expression as it is, also for NaN, and not only limited."""
+    return expr.replace(lambda part: isinstance(part, (*EXTREMA, words.clip.build)), lambda _: sympy.Dummy()).has(x)
 
 
 def by_limits(expr):

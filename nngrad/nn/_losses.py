@@ -191,7 +191,7 @@ def margin_ranking_loss(input1: Any, input2: Any, target: Any, margin: float = 0
         ValueError: the shapes are not equal, or the reduction is unknown.
     """
     _check_equal_shapes("margin_ranking_loss", input1=input1, input2=input2, target=target)
-    return reduced(ops.relu(margin - ops.multiply(target, ops.subtract(input1, input2))), reduction)
+    return reduced(ops.clip(margin - ops.multiply(target, ops.subtract(input1, input2)), min=0), reduction)
 
 
 def kl_div(input: Any, target: Any, reduction: str = "mean", log_target: bool = False) -> Tensor:
@@ -332,7 +332,9 @@ def cosine_embedding_loss(
             f"{shape_of(input1)[:-1]}, got {labels.shape}"
         )
     cosine = cosine_similarity(input1, input2, axis=-1)
-    return reduced(ops.where(labels == 1, 1 - cosine, ops.where(labels == -1, ops.relu(cosine - margin), 0)), reduction)
+    return reduced(
+        ops.where(labels == 1, 1 - cosine, ops.where(labels == -1, ops.clip(cosine - margin, min=0), 0)), reduction
+    )
 
 
 def triplet_margin_loss(
@@ -364,7 +366,7 @@ def triplet_margin_loss(
     far = pairwise_distance(anchor, negative, p, eps)
     if swap:
         far = ops.minimum(far, pairwise_distance(positive, negative, p, eps))
-    return reduced(ops.relu(pairwise_distance(anchor, positive, p, eps) - far + margin), reduction)
+    return reduced(ops.clip(pairwise_distance(anchor, positive, p, eps) - far + margin, min=0), reduction)
 
 
 # ---- classes

@@ -58,7 +58,7 @@ def binary_cross_entropy_with_logits(input, target, pos_weight=None):
 @loss
 def hinge_embedding_loss(input, target, *, margin=1.0):
     """A distance where the target is 1, what it lacks of the margin where it is -1 (Hadsell et al. 2006)."""
-    return where(target == -1, 0, input) + where(target == 1, 0, maximum(margin - input, 0))
+    return where(target == -1, 0, input) + where(target == 1, 0, where(input > margin, 0, margin - input))
 
 
 @loss

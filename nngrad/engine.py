@@ -30,7 +30,6 @@ except ModuleNotFoundError as error:
 
 NEEDS_FIRST, NEEDS_SECOND = (True, False), (False, True)
 NO_PARAMS = {}
-SLOPE = (2,)  # the residuals of an op on elements whose backward is one multiplication: what stands after x and y
 NUMBER = attrgetter("number")
 
 # --- recording -------------------------------------------------------------------------------------------------------
@@ -199,18 +198,14 @@ def pull_arrays(node, g, needs, retain_graph=True):
             options = {"needs": needs, **node.params} if op.needs else node.params
             found = by_tiles(op.vjp, [g, *op.residuals_of(node.values)], place, **options)
         return found if isinstance(found, tuple) else (found,)
-    elif op.residuals == SLOPE and not (retain_graph or op.axis) and (place := spent(node)) is not None:
-        return (op.vjp(g, place, out=place, **node.params),)
+    elif op.spends and not (retain_graph or op.axis) and (place := spent(node)) is not None:
+        return (op.vjp(g, *op.residuals_of(node.values), out=place, **node.params),)
     return op.pull(g, node.values, needs, node.params)
 
 
 def spent(node):
-    """What forward kept for backward alone, where a cotangent may take its place; None if there is nothing.
-
-    That is a slope, for one multiplication, or what an op on rows `spends`.
-    """
-    op, values = node.op, node.values
-    position = op.spends if op.axis else 2 if op.residuals == SLOPE and len(op.inputs) == 1 else 0
+    """What forward kept for backward alone, where a cotangent may take its place; None if there is nothing."""
+    position, values = node.op.spends, node.values
     kept = values[position] if position else None
     if kept is None or kept.base is not None or kept.dtype != values[0].dtype:
         return None

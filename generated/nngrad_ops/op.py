@@ -45,8 +45,8 @@ class Op:
         axis: the parameter that says along which axis rows lie; '' for an op that is not one on rows.
         ufunc: the function of NumPy that is all of the kernel, or None.
         fills: of an op on rows, those of forward's results that are like the first input and can go where `out` says.
-        spends: of an op on rows, the position of what forward saves for vjp alone, which may put the first input's
-            cotangent into its place; 0 if there is none.
+        spends: the position of what forward saves for vjp alone, which may put the first input's cotangent into its
+            place; 0 if there is none.
         takes_any_number: whether one of the inputs stands for any number of tensors.
         needs: whether vjp returns a tuple of cotangents, and is told which of them are wanted.
         all_differentiable: whether every input carries a gradient.

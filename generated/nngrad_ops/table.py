@@ -180,6 +180,7 @@ OPS = {
         reads_values=(2,),
         cost=16,
         vjp_cost=4,
+        spends=2,
     ),
     "clip": Op(
         name="clip",
@@ -312,6 +313,7 @@ OPS = {
         reads_values=(2,),
         cost=16,
         vjp_cost=4,
+        spends=2,
     ),
     "erf": Op(
         name="erf",
@@ -459,6 +461,7 @@ OPS = {
         reads_values=(2,),
         cost=23,
         vjp_cost=4,
+        spends=2,
     ),
     "hardshrink": Op(
         name="hardshrink",
@@ -714,6 +717,7 @@ OPS = {
         reads_values=(2,),
         cost=16,
         vjp_cost=4,
+        spends=2,
     ),
     "logsumexp": Op(
         name="logsumexp",
@@ -854,6 +858,7 @@ OPS = {
         reads_values=(2,),
         cost=21,
         vjp_cost=4,
+        spends=2,
     ),
     "mse_loss": Op(
         name="mse_loss",
@@ -960,6 +965,7 @@ OPS = {
         reads_values=(2,),
         cost=23,
         vjp_cost=4,
+        spends=2,
     ),
     "negative": Op(
         name="negative",
@@ -1236,6 +1242,7 @@ OPS = {
         reads_values=(2,),
         cost=12,
         vjp_cost=4,
+        spends=2,
     ),
     "sigmoid_slope": Op(
         name="sigmoid_slope",
@@ -1270,6 +1277,7 @@ OPS = {
         reads_values=(2,),
         cost=15,
         vjp_cost=4,
+        spends=2,
     ),
     "sin": Op(
         name="sin",
@@ -1353,6 +1361,7 @@ OPS = {
         reads_values=(2,),
         cost=17,
         vjp_cost=4,
+        spends=2,
     ),
     "softshrink": Op(
         name="softshrink",

@@ -42,7 +42,7 @@ class Code:
     `residuals` are positions in [*inputs, y, *saved]; `reads_values` those of them whose values matter, not their shape
     alone. `forward` names the kernel that returns y and the `saves` intermediates, `costs` what it and vjp cost in
     multiplications, `fills` which of y and the saved of an op on rows can be put into given arrays like x, `spends` the
-    position of what is saved for a vjp on rows that may put the first cotangent there, or 0.
+    position of what is saved for a vjp that may put the first cotangent there, or 0.
     """
 
     op: Op
@@ -91,8 +91,10 @@ def assemble(op: Op, chosen: Iterable[Chosen]) -> Code:
 
 def _spent(op: Op, variants: list[Variant], order: list[str], saved: list[str]) -> int:
     """The position of what all of an op's formulas keep for backward, and are done with where dx is begun; or 0."""
-    spent = {variant.spent for variant in variants} if op.row_axis else set()
-    return order.index(*spent) if len(spent) == 1 and spent <= set(saved) else 0
+    if not op.row_axis and len(op.inputs) > 1:
+        return 0
+    spent = frozenset.intersection(*(variant.spent for variant in variants))
+    return min((order.index(name) for name in spent.intersection(saved)), default=0)
 
 
 def costs_of(op: Op, variants: list[Variant]) -> tuple[int, int]:

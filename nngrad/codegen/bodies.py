@@ -68,7 +68,7 @@ class Bodies:
 class Variant:
     """One formula of an op on its way to code. `used` and `read` collect the residuals that its derivatives take,
     `cost` and `vjp_cost` what its kernels cost, in multiplications of an array, `filled` which of forward's results can
-    go into given arrays, and `spent` the residual whose place the first input's cotangent may take.
+    go into given arrays, and `spent` the arguments of vjp whose place the first input's cotangent may take.
 
     `chosen` and `slopes` are as `slopes.with_slopes` gives them.
     """
@@ -82,7 +82,7 @@ class Variant:
     cost: int = 0
     vjp_cost: int = 0
     filled: set[int] = field(default_factory=set)
-    spent: str = ""
+    spent: frozenset[str] = frozenset()
 
     @property
     def derivatives(self) -> Derivatives:

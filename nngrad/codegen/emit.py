@@ -312,7 +312,8 @@ def _record(
     fields += [f"{key}={value}" for key, value in others.items() if value not in ("{}", 0, "()")]
     if op.row_axis:
         fields += [f"axis={quoted(op.row_axis)}", f"fills={_tuple(map(str, fills))}"]
-        fields += [f"spends={spends}"] * bool(spends)
+    if spends:
+        fields.append(f"spends={spends}")
     if ufunc:
         fields.append(f"ufunc={quoted(ufunc)}")
     return "Op(\n" + "".join(f"    {one},\n" for one in fields) + ")"

@@ -92,16 +92,19 @@ class NumpyWriter(Writer):
             self.becomes[node], node = min(dying), min(dying)
         self.places[node] = place
 
-    def spent(self, node: int) -> str:
-        """The argument in whose place the kernel may put a result: it is read only where that place is first written
-        to, and has its shape. '' if there is none.
+    def spent(self, node: int) -> frozenset[str]:
+        """The arguments in whose place the kernel may put a result: they are read only where that place is first
+        written to, and have its shape.
         """
         while node in self.becomes:
             node = self.becomes[node]
         made = self.graph.nodes[node]
+        if node not in self.places or not self.is_statement(made):
+            return frozenset()
         read = [self.graph.nodes[arg] for arg in made.args if self.uses[arg] == 1]
-        like = [one.detail for one in read if one.op == "argument" and one.is_full and one.sources == made.sources]
-        return like[0] if like and self.is_statement(made) and node in self.places else ""
+        return frozenset(
+            one.detail for one in read if one.op == "argument" and one.is_full and one.sources == made.sources
+        )
 
     def _may_become(self, operand: int, node: int, made: Node) -> bool:
         """Whether an operand is an array like the result `made`, and is used by the node for the last time."""

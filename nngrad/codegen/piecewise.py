@@ -41,24 +41,26 @@ class Interval:
 
 def arithmetic(expr):
     """The expression with as few choices as rules allow."""
-    if not isinstance(expr, sympy.Expr) or expr.is_Atom:
-        return expr
-    expr = expr.func(*map(arithmetic, expr.args))
-    if isinstance(expr, Where):
-        return _without_choice(expr)
-    return _without_guards(expr) if expr.is_Mul else expr
+    return _bottom_up(expr, {Where: _without_choice, sympy.Mul: _without_guards})
 
 
 def simplified(expr):
     """The same for all inputs, NaN included: without limits that hold in a branch anyway, if they do not keep it from
     overflow outside, and a choice between two bounds and what lies between them as that, limited.
     """
+    return _bottom_up(expr, {Where: _simpler_choice})
+
+
+def _bottom_up(expr, rules):
+    """The expression with the rule for its head applied to every part, inner ones first; conditions stay."""
     if not isinstance(expr, sympy.Expr) or expr.is_Atom:
         return expr
-    expr = expr.func(*map(simplified, expr.args))
-    if not isinstance(expr, Where):
-        return expr
-    condition, a, b = expr.args
+    expr = expr.func(*(_bottom_up(arg, rules) for arg in expr.args))
+    return rules[expr.func](expr) if expr.func in rules else expr
+
+
+def _simpler_choice(choice):
+    condition, a, b = choice.args
     inside, outside = interval_of(condition), interval_of(sympy.Not(condition))
     if inside is not None and _is_unlimited(a, inside.value):
         a = _within(a, inside)

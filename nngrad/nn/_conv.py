@@ -5,8 +5,8 @@ from typing import Any
 
 from nngrad.nn import functional
 from nngrad.nn._convolution import Lengths, lengths
+from nngrad.nn._linear import uniform
 from nngrad.nn.module import Module
-from nngrad.random import default_generator
 from nngrad.tensor import Tensor
 
 
@@ -31,9 +31,8 @@ class _Convolution(Module):
         shape = (first, second // groups, *self.kernel_size)
         fan_in = math.prod(shape[1:])
         bound = 1 / math.sqrt(fan_in) if fan_in else 0.0
-        draw = default_generator().uniform
-        self.weight = Tensor(draw(-bound, bound, shape), requires_grad=True)
-        self.bias = Tensor(draw(-bound, bound, out_channels), requires_grad=True) if bias else None
+        self.weight = uniform(bound, shape)
+        self.bias = uniform(bound, (out_channels,)) if bias else None
 
     def extra_repr(self) -> str:
         """The constructor's arguments."""

@@ -34,8 +34,8 @@ class Linear(Module):
         if self.in_features < 0 or self.out_features < 0:
             raise ValueError(f"Linear: lengths must not be negative, got {in_features} and {out_features}")
         bound = 1 / math.sqrt(self.in_features) if self.in_features else 0.0
-        self.weight = _uniform(bound, (self.out_features, self.in_features))
-        self.bias = _uniform(bound, (self.out_features,)) if use_bias else None
+        self.weight = uniform(bound, (self.out_features, self.in_features))
+        self.bias = uniform(bound, (self.out_features,)) if use_bias else None
 
     def forward(self, x: Any) -> Tensor:
         """x of shape (..., in_features) -> (..., out_features)."""
@@ -71,8 +71,8 @@ class Bilinear(Module):
                 f"Bilinear: lengths must be at least 1, got {in1_features}, {in2_features} and {out_features}"
             )
         bound = 1 / math.sqrt(self.in1_features)
-        self.weight = _uniform(bound, (self.out_features, self.in1_features, self.in2_features))
-        self.bias = _uniform(bound, (self.out_features,)) if bias else None
+        self.weight = uniform(bound, (self.out_features, self.in1_features, self.in2_features))
+        self.bias = uniform(bound, (self.out_features,)) if bias else None
 
     def forward(self, x1: Any, x2: Any) -> Tensor:
         """x1 of shape (..., in1_features) and x2 of shape (..., in2_features) -> (..., out_features)."""
@@ -83,7 +83,8 @@ class Bilinear(Module):
         return f"{self.in1_features}, {self.in2_features}, {self.out_features}, bias={self.bias is not None}"
 
 
-def _uniform(bound: float, shape: tuple[int, ...]) -> Tensor:
+def uniform(bound: float, shape: tuple[int, ...]) -> Tensor:
+    """A parameter that starts uniform in (-bound, bound), in the default dtype."""
     array = default_generator().uniform(-bound, bound, shape)
     if len(shape) == 2 and shape[0] <= shape[1]:  # as many rows as columns in memory: products with it are faster
         array = np.asfortranarray(array)

@@ -20,7 +20,7 @@ try:  # the only door to the generated package, so that its absence is explained
     from nngrad_ops import OPS as OPS
     from nngrad_ops.op import Op as Op
     from nngrad_ops.tensor_methods import TensorMethods as TensorMethods
-    from nngrad_ops.tiles import WORTH_TILES, by_tiles
+    from nngrad_ops.tiles import WORTH_TILES, by_tiles, listed
     from nngrad_ops.tiles import threads as threads
 except ModuleNotFoundError as error:
     if error.name != "nngrad_ops":
@@ -197,7 +197,7 @@ def pull_arrays(node, g, needs, retain_graph=True):
         else:
             options = {"needs": needs, **node.params} if op.needs else node.params
             found = by_tiles(op.vjp, [g, *op.residuals_of(node.values)], place, **options)
-        return found if isinstance(found, tuple) else (found,)
+        return listed(found)
     elif op.spends and not (retain_graph or op.axis) and (place := spent(node)) is not None:
         return (op.vjp(g, *op.residuals_of(node.values), out=place, **node.params),)
     return op.pull(g, node.values, needs, node.params)

@@ -16,8 +16,7 @@ def contract(subscripts, *operands):
     right = others[0] if others else ""
     if len(others) != 1 or not subscripts.replace(",", "").replace("->", "", 1).isalpha() or _repeats(left, right):
         return np.asarray(np.einsum(subscripts, *operands))
-    shared = [letter for letter in left if letter in right and letter in result]
-    summed = [letter for letter in left if letter in right and letter not in result]
+    shared, summed = _in_both(left, right, result)
     rows = [letter for letter in left if letter not in right]
     columns = [letter for letter in right if letter not in left]
     a, b = operands
@@ -28,9 +27,6 @@ def contract(subscripts, *operands):
     if not agree or not set(rows + columns) <= set(result):
         return np.asarray(np.einsum(subscripts, *operands))
 
-    def finished(product, made):
-        return _named(product, made, size, result)
-
     if pair := _overlapping(b, right, columns, summed):
         place, tap = pair
         others, run = ([one for one in letters if one not in pair] for letters in (summed, columns))
@@ -40,16 +36,17 @@ def contract(subscripts, *operands):
             *stack, number, _, length = seen.shape
             product = np.empty((*stack, weights.shape[-2], number, length), seen.dtype)
             _multiply(weights, seen, product.swapaxes(-2, -3))
-            return finished(product, [*shared, *rows, place, *run])
+            return _named(product, [*shared, *rows, place, *run], size, result)
     if pair := _overlapping(a, left, summed, rows):
         place, tap = pair
         others, run = ([one for one in letters if one not in pair] for letters in (rows, summed))
         if math.prod(size[letter] for letter in run) >= LONG_RUN:
             seen = _rolled(a, left, shared, place, tap, others, run)
             factors = _arranged(b, right, *shared, place, run, columns)
-            return finished(np.add.reduce(np.matmul(seen, factors), len(shared)), [*shared, tap, *others, *columns])
+            product = np.add.reduce(np.matmul(seen, factors), len(shared))
+            return _named(product, [*shared, tap, *others, *columns], size, result)
     product = matrix_product(_arranged(a, left, *shared, rows, summed), _arranged(b, right, *shared, summed, columns))
-    return finished(product, [*shared, *rows, *columns])
+    return _named(product, [*shared, *rows, *columns], size, result)
 
 
 def _arranged(array, term, *groups):
@@ -85,8 +82,7 @@ def contract_onto_windows(subscripts, *operands, shape, axes, size, step, dilati
         return add_windows(contract(subscripts, *operands), shape, axes, size, step, dilation)
     (a, b), ((left, right), result) = operands, _terms(subscripts)
     place, tap = result[axes[number] - len(axes)], result[number - len(axes)]
-    shared = [letter for letter in left if letter in right and letter in result]
-    summed = [letter for letter in left if letter in right and letter not in result]
+    shared, summed = _in_both(left, right, result)
     rows = _by_stride([letter for letter in left if letter not in right and letter != tap], left, a)
     run = _by_stride([letter for letter in right if letter not in left and letter != place], right, b)
     weights = _arranged(np.flip(a, left.index(tap)), left, *shared, rows, [tap, *summed])
@@ -109,6 +105,12 @@ def _terms(subscripts):
     """The letters of each operand, and those of the result."""
     inputs, _, result = subscripts.partition("->")
     return inputs.split(","), result
+
+
+def _in_both(left, right, result):
+    """The letters that two operands share: those that the result has too, and those that are summed over."""
+    both = [letter for letter in left if letter in right]
+    return [letter for letter in both if letter in result], [letter for letter in both if letter not in result]
 
 
 def _number_of_summable(subscripts, operands, windowed):

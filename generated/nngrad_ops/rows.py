@@ -130,8 +130,7 @@ def forward_by_rows(op, kernel, inputs, **params):
         tile = rows.tiles[number]
         places = [... if whole is None else rows.part(whole, tile) for whole in wholes]
         parts = [rows.part(x, tile, not is_full) for x, is_full in zip(inputs, op.differentiable, strict=True)]
-        made = kernel(*parts, **params, **given(kernel, places))
-        made = made if isinstance(made, tuple) else (made,)
+        made = tiles.listed(kernel(*parts, **params, **given(kernel, places)))
         terms[number] = made[0]
         with lock:
             for i, one in enumerate(made):
@@ -179,8 +178,8 @@ def vjp_by_rows(op, g, values, needs, place=None, **params):
         if results[0] is not None:
             places[0] = rows.part(results[0], tile)
         parts = [rows.part(array, tile, lacks) for array, lacks in zip(arrays, lack_rows, strict=True)]
-        made = op.vjp(*parts, **options, **params, **given(op.vjp, places))
-        for i, dx in enumerate(made if isinstance(made, tuple) else (made,)):
+        made = tiles.listed(op.vjp(*parts, **options, **params, **given(op.vjp, places)))
+        for i, dx in enumerate(made):
             if results[i] is None:
                 terms[i][number] = dx
             elif dx is not places[i]:

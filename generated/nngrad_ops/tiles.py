@@ -145,7 +145,7 @@ def by_tiles(kernel, arrays, place=None, numbers=(), **options):
 
     def results_of(tile, **out):
         parts = [x[tile] if cut else x for x, cut in zip(flat, is_cut, strict=True)]
-        return _listed(kernel(*parts, *numbers, **options, **out))
+        return listed(kernel(*parts, *numbers, **options, **out))
 
     kinds = tuple([None if x is None else (x.dtype, x.ndim > 0) for x in arrays])
     samples = _samples(kernel, kinds, numbers, tuple(options.items()))
@@ -174,7 +174,8 @@ def by_tiles(kernel, arrays, place=None, numbers=(), **options):
     return results[0] if len(results) == 1 else tuple(results)
 
 
-def _listed(results):
+def listed(results):
+    """What a kernel returned as a tuple, also where it is one result."""
     return results if isinstance(results, tuple) else (results,)
 
 
@@ -183,7 +184,7 @@ def _samples(kernel, kinds, numbers, options):
     """Results for arrays of these dtypes without elements, and for ones in place of 0-d arrays: they tell dtypes."""
     arrays = [kind and (np.empty(0, kind[0]) if kind[1] else np.ones((), kind[0])) for kind in kinds]
     with np.errstate(all="ignore"):
-        return _listed(kernel(*arrays, *numbers, **dict(options)))
+        return listed(kernel(*arrays, *numbers, **dict(options)))
 
 
 def _until_line(x):

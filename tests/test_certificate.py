@@ -211,6 +211,21 @@ def test_the_command_measures_what_is_asked_for(checkout, tmp_path):
     assert outcome.returncode == 1 and "float64: 0 of 1 good, 1 broken" in outcome.stdout
 
 
+def test_the_command_measures_formulas_of_ones_own(checkout, tmp_path):
+    spec = tmp_path / "own.py"
+    head = "from nngrad.codegen.language import exp, log, op\n\n\n@op\n"
+    spec.write_text(
+        head + "def better(x):\n    return log(1 + exp(x))\n\n\n@op\ndef worse(x):\n    return exp(exp(x))\n"
+    )
+    outcome = checkout.codegen("--spec", spec, "--certify", "better")
+    assert outcome.returncode == 0, outcome.stderr
+    assert "float32: 1 of 1 good, 0 broken\nfloat64: 1 of 1 good, 0 broken" in outcome.stdout
+    outcome = checkout.codegen("--spec", spec, "--certify")
+    assert outcome.returncode == 1 and "float64: 1 of 2 good, 1 broken" in outcome.stdout
+    outcome = checkout.codegen("--spec", spec, "--certify", "beter")
+    assert outcome.returncode == 2 and "did you mean better?" in outcome.stderr
+
+
 def test_the_command_knows_its_ops(checkout):
     for name, word in (("exps", "did you mean exp?"), ("reshape", "reshape is structural")):
         outcome = checkout.codegen("--certify", name)

@@ -722,8 +722,9 @@ def logaddexp(a, b):
 
 def over_hypot(a, b):
     """a / hypot(a, b), exact for subnormal and huge numbers too; 0 at the origin."""
-    limits = np.finfo(np.result_type(a, b))
-    a, b = (np.clip(x, limits.min, limits.max, out=...) for x in (a, b))
+    dtype = np.result_type(a, b)
+    limits = np.finfo(dtype)
+    a, b = (np.clip(np.asarray(x, dtype), limits.min, limits.max, out=...) for x in (a, b))
     half = np.hypot(np.multiply(a, 0.5, out=...), np.multiply(b, 0.5, out=...), out=...)
     small = half < limits.tiny / limits.eps
     if small.any():  # all the digits of subnormal numbers count
@@ -739,7 +740,7 @@ def over_square(a, b):
     """a / (a**2 + b**2), without overflow or underflow on the way; 0 at the origin and at infinity."""
     dtype = np.result_type(a, b)
     limits = np.finfo(dtype)
-    a, b = (np.clip(x, limits.min, limits.max, out=...) for x in (a, b))
+    a, b = (np.clip(np.asarray(x, dtype), limits.min, limits.max, out=...) for x in (a, b))
     if dtype in WIDER:
         a, b = (x.astype(WIDER[dtype]) for x in (a, b))
     if dtype != np.float32:
@@ -781,13 +782,27 @@ def cospi(x):
     return np.sin(size, out=size)
 
 
+POWERS_SETTLE = 2.0**60  # a limit from here on is one of powers, not of exponentials
+
+
 def clamped(x, limit):
     """x within [-limit, limit], for kernels that may forget how large x is; NaN stays. x itself if it is.
 
     The limit is that of float32. float64's exponents have eight times the range, so exponentials settle eight times as
-    far out.
+    far out, and powers at the eighth power of the limit.
     """
-    limit = 8 * limit if x.dtype == np.float64 else min(limit, float(np.finfo(x.dtype).max))
+    if x.dtype == np.float64:
+        limit = limit**8 if limit >= POWERS_SETTLE else 8 * limit
+    return within(x, min(limit, float(np.finfo(x.dtype).max)))
+
+
+def finite(x):
+    """x with the largest number of its dtype in place of infinity; NaN stays. x itself if it is finite."""
+    return within(x, float(np.finfo(x.dtype).max))
+
+
+def within(x, limit):
+    """x limited to [-limit, limit], x itself if it is; NaN stays."""
     if np.maximum.reduce(x, None, initial=0) <= limit and np.minimum.reduce(x, None, initial=0) >= -limit:
         return x
     return np.clip(x, -limit, limit, out=...)

@@ -461,9 +461,9 @@ def _warning(subject, inputs, what) -> str:
 # --- nngrad's own kernels ---------------------------------------------------------------------------------------------
 
 
-def kernel(op: Op, called: dict[str, object]) -> Subject:
-    """The generated kernel of an op as a subject."""
-    own = importlib.import_module("nngrad_ops").OPS[op.name]
+def kernel(op: Op, called: dict[str, object], package: str = "nngrad_ops") -> Subject:
+    """The kernel of an op in a generated package as a subject."""
+    own = importlib.import_module(f"{package}.table").OPS[op.name]
 
     def subject(inputs):
         arrays = [inputs.get(one.name) for one in op.inputs]
@@ -485,10 +485,10 @@ def kernel(op: Op, called: dict[str, object]) -> Subject:
     return subject
 
 
-def certify(op: Op, dtype, thin: int = 1) -> list[Entry]:
-    """Measure an op's generated kernel in one dtype: one entry for each of its formulas."""
+def certify(op: Op, dtype, thin: int = 1, package: str = "nngrad_ops") -> list[Entry]:
+    """Measure an op's kernel in a generated package, in one dtype: one entry for each of its formulas."""
     found = [Exam(op, formula, dtype, thin) for formula in op.formulas]
-    return [exam.mark(kernel(op, exam.called)) for exam in found]
+    return [exam.mark(kernel(op, exam.called, package)) for exam in found]
 
 
 def table(entries: list[Entry]) -> str:

@@ -6,6 +6,7 @@ import argparse
 import keyword
 import os
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -28,6 +29,7 @@ from nngrad.codegen.trace import Op, trace
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 COMMAND = "python -m nngrad.codegen"
+MEASURED = "nngrad_measured"  # the name of a package that is made to be measured
 
 
 def run(arguments: list[str]) -> int:
@@ -44,7 +46,7 @@ def run(arguments: list[str]) -> int:
         if options.explain:
             return _explain(options.spec or SPEC, options.explain)
         if options.certify is not None:
-            return _certify(options.certify)
+            return _certify(options)
         if options.gallery is not None:
             return _gallery(options)
         if options.spec is None and options.out is None and not (CHECKOUT / "pyproject.toml").exists():
@@ -212,30 +214,45 @@ def _list(path: Path) -> int:
     return 0
 
 
-def _certify(names: list[str]) -> int:
-    ops = _ops()
+def _certify(options: argparse.Namespace) -> int:
+    path, names = options.spec or SPEC, options.certify
+    ops = _ops(path)
     for name in names:
-        op = find_op(list(ops.values()), name, SPEC)
+        op = find_op(list(ops.values()), name, path)
         if not op.formulas:
             raise SpecError(f"{name} is {op.family}", "name ops that have a formula to measure by")
     names = names or [op.name for op in ops.values() if op.formulas]
-    tasks = [(name, dtype) for name in names for dtype in certificate.DTYPES]
-    entries = []
-    with ProcessPoolExecutor(min(os.cpu_count() or 1, len(tasks))) as pool:
-        for found in tqdm(
-            pool.map(_measure, *zip(*tasks, strict=True)),
-            desc="measuring", unit="op", total=len(tasks), leave=False, file=sys.stderr,
-        ):  # fmt: skip
-            entries += found
+    with tempfile.TemporaryDirectory() as folder:
+        if options.spec is not None:
+            _generate_for_measuring(options, Path(folder) / MEASURED)
+        tasks = [(path, folder, name, dtype) for name in names for dtype in certificate.DTYPES]
+        entries = []
+        with ProcessPoolExecutor(min(os.cpu_count() or 1, len(tasks))) as pool:
+            for found in tqdm(
+                pool.map(_measure, *zip(*tasks, strict=True)),
+                desc="measuring", unit="op", total=len(tasks), leave=False, file=sys.stderr,
+            ):  # fmt: skip
+                entries += found
     entries.sort(key=lambda entry: entry.dtype.itemsize)
     print(certificate.table(entries), flush=True)
     return 1 if any(entry.grade == "broken" for entry in entries) else 0
 
 
+def _generate_for_measuring(options: argparse.Namespace, package: Path) -> None:
+    """Write the package of a spec of the user's own, for as long as it is measured."""
+    with _progress("deriving") as over:
+        made = compile_spec(options.spec, f"{COMMAND} --spec", False, Choices(None), over, options.budget)
+    emit.write(emit.render(made), package, emit.smoke_test(package.name), True)
+
+
 @cache  # each process traces the spec once
-def _ops() -> dict[str, Op]:
-    return {op.name: op for op in map(trace, load_spec(SPEC))}
+def _ops(path: Path) -> dict[str, Op]:
+    return {op.name: op for op in map(trace, load_spec(path))}
 
 
-def _measure(name: str, dtype) -> list[certificate.Entry]:
-    return certificate.certify(_ops()[name], dtype)
+def _measure(path: Path, folder: str, name: str, dtype) -> list[certificate.Entry]:
+    if path == SPEC:
+        return certificate.certify(_ops(path)[name], dtype)
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    return certificate.certify(_ops(path)[name], dtype, package=MEASURED)

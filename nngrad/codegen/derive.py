@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import sympy
 from sympy.core.symbol import Str
 
+from nngrad.codegen import words
 from nngrad.codegen.identities import rationalised, with_hypot, with_roots_apart
 from nngrad.codegen.recognise import recognised
 from nngrad.codegen.symbols import AxisSum, Indicator, ProductOfOthers, Value, Where, is_constant_along
@@ -42,12 +43,13 @@ def derive(formula: Formula, differentiable: frozenset[str]) -> Derivatives:
     cotangent = Value("dy" if "g" in used else "g", formula.output.constant_along)
     vjp = _cotangents(formula, cotangent)
     tangents = {value: Value(f"d{value.name}") for value in inputs}
+    jvp = {value: _tangent(formula, value, tangents[value]) for value in inputs}
     return Derivatives(
         formula,
         cotangent,
-        {value: lift_where(vjp.get(value, sympy.S.Zero)) for value in inputs},
+        {value: lift_where(_without_squared_signs(vjp.get(value, sympy.S.Zero), formula)) for value in inputs},
         tangents,
-        {value: lift_where(_tangent(formula, value, tangents[value])) for value in inputs},
+        {value: lift_where(_without_squared_signs(expr, formula)) for value, expr in jvp.items()},
     )
 
 
@@ -79,6 +81,16 @@ def _tangent(formula: Formula, moved: Value, tangent: Value) -> sympy.Expr:
         if total != 0:
             moving[stage.value] = lift_where(total)
     return moving.get(formula.output, sympy.S.Zero)
+
+
+def _without_squared_signs(expr, formula: Formula) -> sympy.Expr:
+    """sign(u)**2 as 1, also at u = 0: sign(u) f(|u|), where it is continuous, has the slope f'(0) there, not 0."""
+    signs = {stage.value: stage.expr for stage in formula.stages if isinstance(stage.expr, words.sign.build)}
+    spelled = expr.xreplace(signs)
+    smooth = spelled.replace(
+        lambda part: part.is_Pow and isinstance(part.base, words.sign.build) and part.exp.is_even, lambda _: sympy.S.One
+    )
+    return expr if smooth == spelled else smooth
 
 
 def _slope(stage: Stage, source: Value) -> sympy.Expr:

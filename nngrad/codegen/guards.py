@@ -23,19 +23,25 @@ def guarded(graph: Graph, outputs: list[int]) -> tuple[Graph, list[int]]:
     contexts = _contexts(graph, outputs)
     made = Graph(graph.formula, graph.arguments, graph.smooth, graph.sources_of, graph.directions)
     moved: dict[int, int] = {}
-    for position, node in enumerate(graph.nodes):
-        if position not in contexts:
-            continue
-        args = [moved[arg] for arg in node.args]
-        context = contexts[position]
-        if context != _ALWAYS:
-            args = _guard_arguments(made, node, args, context, moved)
+
+    def move(position: int) -> int:
+        """Where a node of the graph is in the new one. A condition may stand behind what it guards, and moves first."""
+        if position in moved:
+            return moved[position]
+        node = graph.nodes[position]
+        args = [move(arg) for arg in node.args]
+        if contexts[position] != _ALWAYS:
+            args = _guard_arguments(made, node, args, contexts[position], move)
         shape = {"reduced": node.reduced} if node.axis else {}  # a guard may have made an elementwise node larger
         if node.op in ("argument", "take", "one_hot", "minus_one_hot", "broadcast", "part"):
             shape = {"reduced": node.reduced, "sources": node.sources}
         moved[position] = made.node(node.op, *args, detail=node.detail, axis=node.axis, frozen=node.frozen, **shape)
         if position in graph.names:
             made.names.setdefault(moved[position], graph.names[position])
+        return moved[position]
+
+    for position in sorted(contexts):
+        move(position)
     return made, [moved[output] for output in outputs]
 
 
@@ -82,28 +88,28 @@ def _joined(first, second):
     return frozenset(one for one in conjunctions if not any(other < one for other in conjunctions))
 
 
-def _guard_arguments(made: Graph, node: Node, args: list[int], context, moved) -> list[int]:
+def _guard_arguments(made: Graph, node: Node, args: list[int], context, move) -> list[int]:
     if node.op == "divide" and not made.nodes[args[1]].is_scalar:
-        return [args[0], _safe(made, args[1], 1, context, moved)]
+        return [args[0], _safe(made, args[1], 1, context, move)]
     if node.op == "multiply" and args[0] == args[1]:
-        return [_safe(made, args[0], 1, context, moved)] * 2
+        return [_safe(made, args[0], 1, context, move)] * 2
     name = node.detail if node.op == "call" else ""
     name = name if "." in name else f"np.{name}"
     if node.op == "call" and name in SAFE_ARGUMENT:
-        clamped = _clamped(made, args[0], context, moved) if name in OVERFLOWING and not made.smooth else None
+        clamped = _clamped(made, args[0], context, move) if name in OVERFLOWING and not made.smooth else None
         return [
-            clamped if clamped is not None else _safe(made, args[0], SAFE_ARGUMENT[name], context, moved),
+            clamped if clamped is not None else _safe(made, args[0], SAFE_ARGUMENT[name], context, move),
             *args[1:],
         ]
     return args
 
 
-def _clamped(made: Graph, arg: int, context, moved) -> int | None:
+def _clamped(made: Graph, arg: int, context, move) -> int | None:
     """The argument limited at the edge of its branch, where the branch says `x < c` of this very argument."""
     if len(context) != 1 or len(next(iter(context))) != 1:
         return None
     ((condition, truth),) = next(iter(context))
-    comparison = made.nodes[moved[condition]]
+    comparison = made.nodes[move(condition)]
     if comparison.op != "compare" or comparison.args[0] != arg or not made.nodes[comparison.args[1]].is_scalar:
         return None
     if comparison.detail not in (">", ">=", "<", "<="):
@@ -112,7 +118,7 @@ def _clamped(made: Graph, arg: int, context, moved) -> int | None:
     return made.node("call", arg, comparison.args[1], detail="np.maximum" if above else "np.minimum")
 
 
-def _safe(made: Graph, arg: int, value: int, context, moved) -> int:
+def _safe(made: Graph, arg: int, value: int, context, move) -> int:
     """`where(context, arg, value)`."""
     if made.nodes[arg].is_scalar:
         return arg
@@ -120,12 +126,12 @@ def _safe(made: Graph, arg: int, value: int, context, moved) -> int:
     if len(context) == 1:
         for condition, truth in sorted(next(iter(context))):
             branches = (arg, safe) if truth else (safe, arg)
-            arg = made.node("where", moved[condition], *branches)
+            arg = made.node("where", move(condition), *branches)
         return arg
     conjunctions = []
     for conjunction in sorted(context, key=sorted):
         literals = [
-            moved[condition] if truth else made.node("logic", moved[condition], detail="~")
+            move(condition) if truth else made.node("logic", move(condition), detail="~")
             for condition, truth in sorted(conjunction)
         ]
         total = literals[0]

@@ -9,7 +9,7 @@ import sympy
 from nngrad.codegen import words
 from nngrad.codegen.exponentials import LARGEST_TERMS
 from nngrad.codegen.restage import inlined
-from nngrad.codegen.symbols import Decayed, Where
+from nngrad.codegen.symbols import Decayed, Value, Where
 from nngrad.codegen.trace import Formula
 from nngrad.codegen.vocabulary import WORD_OF
 
@@ -56,7 +56,7 @@ def as_quotient(expr):
         return expr
     plain = _in_roots(expr)
     top, bottom = sympy.fraction(sympy.together(plain))
-    return (sympy.factor_terms(sympy.expand(top)) / bottom).replace(sympy.Abs, words.abs)
+    return words.in_words(sympy.factor_terms(sympy.expand(top)) / bottom)
 
 
 def with_roots_apart(expr):
@@ -144,13 +144,17 @@ def _square(term):
     return None
 
 
-def clamped(form, formula: Formula, limit: int) -> Iterator[sympy.Expr]:
+def clamped(form, formula: Formula, limit) -> Iterator[sympy.Expr]:
     """The form with its inputs kept within a limit: everywhere, everywhere but in functions that settle by themselves,
-    in the arguments of words, in branches not linear, on one side.
+    in what is not divided by, in the arguments of words, in branches not linear, on one side.
+
+    A limit of infinity keeps them finite.
     """
     form = inlined(form, formula.stages)
-    swaps = {value: words.clamped(value, limit) for value in formula.inputs}
+    is_infinite = limit == sympy.oo
+    swaps = {value: words.finite(value) if is_infinite else words.clamped(value, limit) for value in formula.inputs}
     yield form.xreplace(swaps)
+    yield _in_numerators(form, swaps)
     yield _outside_settling(form, swaps)
     yield _in_arguments(form, swaps)
 
@@ -171,14 +175,14 @@ def logarithm_in_range(expr, limit: int):
     """The logarithm of 1 + c u**2 as 2 log|u| + log c, where the square would overflow."""
 
     def in_range(part):
-        number, square = part.args[0].as_coeff_Mul()
-        factors = [factor.as_base_exp() for factor in sympy.Mul.make_args(square)]
-        if number <= 0 or any(exponent % 2 != 0 for _, exponent in factors):
+        factor, square = part.args[0].as_independent(Value, as_Add=False)
+        powers = [one.as_base_exp() for one in sympy.Mul.make_args(square)]
+        if factor.is_nonpositive or any(exponent % 2 != 0 for _, exponent in powers):
             return part
-        root = sympy.Mul(*(base ** (exponent / 2) for base, exponent in factors))
+        root = sympy.Mul(*(base ** (exponent / 2) for base, exponent in powers))
         size = words.abs(root)
-        near = words.log1p(number * words.clamped(root, limit) ** 2)
-        return Where(size < limit, near, 2 * sympy.log(size) + sympy.log(number))
+        near = words.log1p(factor * words.clamped(root, limit) ** 2)
+        return Where(size < limit, near, 2 * sympy.log(size) + sympy.log(factor))
 
     return expr.replace(lambda part: isinstance(part, words.log1p.build), in_range)
 
@@ -192,6 +196,13 @@ def _outside_settling(expr, swaps):
     if isinstance(expr, SETTLING):
         return expr
     return expr.func(*(_outside_settling(arg, swaps) for arg in expr.args)) if expr.args else expr.xreplace(swaps)
+
+
+def _in_numerators(expr, swaps):
+    """The expression swapped but for what is divided by, which may be infinite."""
+    if expr.is_Pow and expr.exp.is_negative:
+        return expr
+    return expr.func(*(_in_numerators(arg, swaps) for arg in expr.args)) if expr.args else expr.xreplace(swaps)
 
 
 def _in_arguments(expr, swaps):

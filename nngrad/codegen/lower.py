@@ -382,7 +382,7 @@ class Graph:
         early = late = 1
         if not small_above and not small_below and above[2]:
             early, late = (constant, 1) if constant < 1 else (1, constant)
-        elif _is_unit_fraction(constant):
+        elif _is_unit_fraction(constant) and not small_below:  # q times what else is below might overflow
             small_below.insert(0, self.number(1 / constant))
         elif constant != 1:
             small_above.insert(0, self.number(constant))

@@ -41,6 +41,7 @@ PLAIN = {  # words that keep digits, or a range, as mathematics writes them
     "logaddexp": lambda a, b: sympy.log(sympy.exp(a) + sympy.exp(b)),
     "hypot": lambda a, b: sympy.sqrt(a**2 + b**2),
     "clamped": lambda x, *_: x,
+    "finite": lambda x: x,
     "sigmoid_slope": lambda x: words.sigmoid(x) * words.sigmoid(-x),
     "power_slope": lambda a, b: b * a ** (b - 1),
     "over_square": lambda a, b: a / (a**2 + b**2),

@@ -263,7 +263,7 @@ class NumpyWriter(Writer):
             and not node.is_bool
             and not self._is_of_numbers(node)
             and (node.op not in ("argument", "broadcast", "scaled", "part") or self.takes_out(node))
-            and node.detail != "runtime.clamped"  # which may be its argument
+            and node.detail not in ("runtime.clamped", "runtime.finite")  # which may be its argument
         )
 
     def _name(self, position: int, buffer: int | None) -> str:

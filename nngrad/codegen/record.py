@@ -44,7 +44,7 @@ class Recorder:
             return self.contracted(value, name)
         if not isinstance(value, sympy.Expr) or isinstance(value, Value):
             return value
-        value = real(exact(value))
+        value = words.in_words(real(exact(value)))
         return self.stage(self.hoist(value, name), "map", "", name) if value.atoms(Value) else value
 
     def contracted(self, indexed: Indexed, name: str = "") -> Value:
@@ -100,7 +100,7 @@ class Recorder:
 
     def output(self, result: sympy.Expr) -> Value:
         """The result as the value of a stage, which is called y where the author gave it no name."""
-        value = self.hoist(real(exact(result)), "y")
+        value = self.hoist(words.in_words(real(exact(result))), "y")
         if value in self.inputs or value in self.contractions or not value.atoms(Value):
             self.stages.append(Stage(Value(self.fresh("y")), "map", value))
             value = self.stages[-1].value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from nngrad.codegen import words
 from nngrad.codegen.symbols import Value
 from nngrad.codegen.trace import Formula, Recorder, Stage, alive
 
@@ -30,7 +31,7 @@ def inlined(expr, stages):
     for stage in reversed(stages):
         if stage.kind == "map":
             expr = expr.xreplace({stage.value: stage.expr})
-    return expr
+    return words.in_words(expr)
 
 
 def restated(formula: Formula, expr) -> Formula:

@@ -4,6 +4,7 @@ Rules, none of which knows an op:
 
 - words: `1 / (1 + exp(-x))` is `sigmoid(x)`, `log(1 + exp(x))` is `softplus(x)`, `exp(x) - 1` is `expm1(x)`, ...
 - shift and rescale, which have files of their own: exponentials and powers are summed without leaving the range.
+- roots: the root of a sum of squares has the slope 0 where it is 0, not 0 / 0.
 - centring: where a mean is subtracted, the mean's rounding error is subtracted too.
 - take: an element picked from an elementwise expression is that expression of the picked elements; one picked from the
   logarithms of shares in a sum is `LogShare`, which the other elements tell exactly where it is nearly 0.
@@ -20,7 +21,7 @@ from nngrad.codegen.recognise import recognised
 from nngrad.codegen.rescale import rescale_powers
 from nngrad.codegen.restage import again, inlined, rebuilt, recorder_of
 from nngrad.codegen.shift import as_share, shift_exponentials
-from nngrad.codegen.symbols import AxisSum, LogShare, MeanError, Pick, Value, is_constant_along
+from nngrad.codegen.symbols import AxisSum, LogShare, MeanError, Pick, Subgradient, Value, is_constant_along
 from nngrad.codegen.trace import Formula, Stage
 from nngrad.codegen.vocabulary import WORD_OF
 
@@ -55,6 +56,38 @@ _OPPOSITE = {"max": "min", "min": "max"}
 def _is_negated(expr) -> bool:
     """Whether an expression is minus a value: no stage is needed for that."""
     return isinstance(-expr, Value)
+
+
+# --- roots ------------------------------------------------------------------------------------------------------------
+
+
+def with_slopes_of_lengths(formula: Formula) -> Formula:
+    """The length of a vector, sqrt(sum(x**2)), gets the slope 0 at the origin, unless it is divided by, which has no
+    value there."""
+    recorder = recorder_of(formula)
+    renamed: dict[Value, sympy.Expr] = {}
+    powers = {part for stage in formula.stages for part in stage.expr.atoms(sympy.Pow)}
+    divided_by = {part.base for part in powers if part.exp.is_negative}
+    for stage in formula.stages:
+        base, exponent = stage.expr.as_base_exp()
+        expr = stage.expr.xreplace(renamed)
+        is_length = exponent == sympy.S.Half and _is_sum_of_squares(base, formula)
+        if is_length and not {base, stage.value} & divided_by:
+            expr = Subgradient(expr, sympy.Eq(renamed[base], 0), sympy.S.Zero)
+        renamed[stage.value] = again(recorder, stage, expr)
+    return rebuilt(formula, recorder, renamed[formula.output])
+
+
+def _is_sum_of_squares(expr, formula: Formula) -> bool:
+    """Whether the expression is a multiple of a sum of even powers along an axis."""
+    factors = [factor for factor in sympy.Mul.make_args(expr) if factor.atoms(Value)]
+    stage = formula.definition(factors[0]) if len(factors) == 1 and isinstance(factors[0], Value) else None
+    if stage is None:
+        return False
+    if stage.kind == "map":
+        return _is_sum_of_squares(stage.expr, formula)
+    powers = [factor.as_base_exp() for factor in sympy.Mul.make_args(stage.expr) if factor.atoms(Value)]
+    return stage.kind == "sum" and all(exponent.is_even for _, exponent in powers)
 
 
 # --- centring ---------------------------------------------------------------------------------------------------------
@@ -171,5 +204,5 @@ def rewrite(formula: Formula) -> Formula:
     """All rules."""
     if isinstance(formula.stages[-1].expr, Value) and len(formula.stages) == 1:
         return formula
-    rewritten = rescale_powers(shift_exponentials(recognise_words(formula)))
+    rewritten = rescale_powers(shift_exponentials(with_slopes_of_lengths(recognise_words(formula))))
     return differentiate_as_written(name_output(push_takes(centre_exactly(rewritten))), formula)

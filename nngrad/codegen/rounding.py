@@ -246,11 +246,14 @@ class Judge:
         return inlined(self.formula.output, self.formula.stages).has(*PERIODIC, Test)
 
     @cached_property
+    def has_parameters(self) -> bool:
+        """Whether the formula is one of many, so that numbers found for it are not all there is to know."""
+        return bool(inlined(self.formula.output, self.formula.stages).atoms(Parameter))
+
+    @cached_property
     def argument(self) -> sympy.Expr | None:
         """The one expression, linear in the inputs, that the formula is a function of: an input, or a difference."""
         whole = inlined(self.formula.output, self.formula.stages)
-        if whole.atoms(Parameter):
-            return None
         for candidate in (*self.formula.inputs, *sorted(whole.atoms(sympy.Add), key=str)):
             slopes = [candidate.diff(value) for value in self.formula.inputs]
             rest = whole.xreplace({candidate: sympy.Dummy(), -candidate: sympy.Dummy()})
@@ -460,3 +463,4 @@ def _near_zero(series: Series, x):
 
 _HELPERS["runtime.near_zero"] = _near_zero
 _HELPERS["runtime.clamped"] = lambda x, limit: np.clip(x, -min(limit, LARGEST), min(limit, LARGEST))
+_HELPERS["runtime.finite"] = lambda x: np.clip(x, -LARGEST, LARGEST)

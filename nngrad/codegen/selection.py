@@ -24,7 +24,7 @@ from nngrad.codegen.ordinary import Ordinariness, Ordinary
 from nngrad.codegen.recognise import recognised
 from nngrad.codegen.restage import inlined
 from nngrad.codegen.rounding import ACCURATE, REACHES, Error, Judge, Truth
-from nngrad.codegen.series import Series
+from nngrad.codegen.series import Series, leading_terms_of_rational
 from nngrad.codegen.symbols import NearZero, Value, Where
 from nngrad.codegen.trace import Formula
 
@@ -236,17 +236,25 @@ class _Selection:
         far = [one for one in tried if one.error.overflow > SETTLED[0]]
         for one in sorted(far, key=lambda one: (one.error.bad, self._key(one.form)))[:ENOUGH_FORMS]:
             whole = inlined(one.form, self.formula.stages)
-            for limit in (*SETTLED, FAR) if whole.has(*exponentials.MADE_OF_EXPONENTIALS) else (FAR,):
+            limits = (*SETTLED, FAR) if whole.has(*exponentials.MADE_OF_EXPONENTIALS) else (FAR,)
+            if one.error.overflow == inf:
+                limits = (*limits, sympy.oo)
+            for limit in limits:
                 yield from identities.clamped(one.form, self.formula, limit)
             yield identities.logarithm_in_range(whole, FAR)
 
     def _with_leading_terms(self, of: str, tried: list[Tried], cotangent) -> Iterator[sympy.Expr]:
         """The forms whose powers overflow far from zero, replaced there by the leading term."""
         argument = self.judge.argument
-        plain = [one.form for one in tried if one.error.overflow > FAR and not one.form.has(words.clamped.build)]
+        limited = (words.clamped.build, words.finite.build)
+        plain = [one.form for one in tried if one.error.overflow > FAR and not one.form.has(*limited)]
         if argument is None or self.judge.is_periodic or not plain:
             return
-        right, left = self.judge.leading_terms(of.removeprefix("y").removeprefix("d"))
+        if self.judge.has_parameters:
+            wholes = [inlined(form, self.formula.stages).xreplace({cotangent: sympy.S.One}) for form in plain]
+            right, left = next(filter(None, (leading_terms_of_rational(one, argument) for one in wholes)), (None, None))
+        else:
+            right, left = self.judge.leading_terms(of.removeprefix("y").removeprefix("d"))
         if right is None or left is None:
             return
         (a, power), (b, other) = right, left
@@ -265,7 +273,7 @@ class _Selection:
     def _with_series(self, of: str, tried: list[Tried], cotangent) -> Iterator[sympy.Expr]:
         """The form that is accurate nearest to zero, replaced there by a series."""
         argument, name = self.judge.argument, f"{self.name}_{of}_near_zero".upper()
-        if argument is None:
+        if argument is None or self.judge.has_parameters:
             return
         for level in range(len(REACHES)):
             nearest = min(tried, key=lambda one: (one.error.reach[level], self._key(one.form)))

@@ -83,6 +83,18 @@ def leading_term(function: Callable[[list], list]) -> tuple[sympy.Rational, int]
     return (simple if abs(simple - factor) < sympy.Rational(10) ** (2 - FAR_DIGITS) else factor), power
 
 
+def leading_terms_of_rational(expr, x) -> tuple[tuple, tuple] | None:
+    """(c, k) where a quotient of polynomials in x is c x**k far from zero, and c times a sign for negative x in |x|."""
+    try:
+        top, bottom = (sympy.Poly(part, x) for part in sympy.fraction(sympy.together(expr)))
+    except sympy.PolynomialError:
+        return None
+    if top.is_zero or any(one.has(x) for poly in (top, bottom) for one in poly.coeffs()):
+        return None
+    c, power = top.LC() / bottom.LC(), top.degree() - bottom.degree()
+    return (c, power), (c * (-1) ** power, power)
+
+
 def _leading_power(function) -> int | None:
     small = [mpmath.mpf(10) ** -10, mpmath.mpf(10) ** -11]
     larger, smaller = map(abs, function(small))

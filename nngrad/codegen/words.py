@@ -13,7 +13,7 @@ import sympy
 
 from nngrad.codegen import exact
 from nngrad.codegen.symbols import Indicator, IsNan, SignBit, Where
-from nngrad.codegen.vocabulary import enter, is_tensor
+from nngrad.codegen.vocabulary import WORD_OF, enter, is_tensor
 
 
 def _slope_of_maximum(mine, other):
@@ -69,6 +69,15 @@ sign = enter(
     derivatives=lambda x: [0],
     definition=lambda u: Where(sympy.Eq(u, 0), 0, Where(SignBit(u), -1, 1)),
 )
+# SymPy makes |u| of the root of u**2 by itself, with a class of its own
+WORD_OF[sympy.Abs], WORD_OF[sympy.sign] = abs, sign
+
+
+def in_words(expr):
+    """The expression with words in place of SymPy's own |u| and sign."""
+    return expr.replace(sympy.Abs, abs).replace(sympy.sign, sign) if expr.has(sympy.Abs, sympy.sign) else expr
+
+
 floor = enter("floor", "np.floor", mpmath.floor, 1, "Largest integer not above x.", derivatives=lambda x: [0])
 ceil = enter(
     "ceil",
@@ -520,6 +529,15 @@ clamped = enter(
     arity=2,
     derivatives=lambda x, limit: [1, 0],
     smooth=lambda x, limit: clip(x, -limit, limit),
+)
+finite = enter(
+    "finite",
+    "runtime.finite",
+    lambda x: x,
+    2,
+    "x, and the largest number there is in place of infinity.",
+    derivatives=lambda x: [1],
+    smooth=lambda x: x,
 )
 power = enter(
     "power", "runtime.power", mpmath.power, 30, "x1 to the power x2.", arity=2, derivatives=_power_derivatives, safe=1

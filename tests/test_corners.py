@@ -1,0 +1,52 @@
+"""Formulas as the literature has them are certified good at every magnitude, at 0, at infinity, on rows of zeros."""
+
+import importlib
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sympy")
+
+from nngrad import Tensor
+from nngrad.codegen import certificate
+from nngrad.codegen.command import run
+from nngrad.codegen.pipeline import load_spec
+from nngrad.codegen.trace import trace
+
+SPEC = Path(__file__).parent / "specs" / "corners.py"
+OPS = {declaration.name: trace(declaration) for declaration in load_spec(SPEC)}
+
+
+@pytest.fixture(scope="module", name="package")
+def fixture_package(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("corners")
+    assert run(["--spec", str(SPEC), "--out", str(folder / "corner_ops")]) == 0
+    sys.path.insert(0, str(folder))
+    yield importlib.import_module("corner_ops")
+    sys.path.remove(str(folder))
+
+
+@pytest.mark.parametrize("dtype", certificate.DTYPES, ids=lambda dtype: np.dtype(dtype).name)
+@pytest.mark.parametrize("name", OPS)
+def test_formula_is_good_everywhere(package, name, dtype):
+    (entry,) = certificate.certify(OPS[name], dtype, thin=4, package=package.__name__)
+    assert entry.grade == "good", (entry.forward, entry.gradient, entry.faults)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("name", OPS)
+def test_gradients_keep_the_dtype(package, name, dtype):
+    x = Tensor(np.array([[0, 0, 0], [0.5, -1, 2]]), dtype=dtype, requires_grad=True)
+    y = getattr(package, name)(x)
+    y.backward(np.ones(y.shape, dtype))
+    assert y.dtype == x.grad.dtype == dtype and np.isfinite(x.grad).all()
+
+
+def test_what_was_found_for_one_parameter_holds_for_others(package):
+    """Far from zero student's slope is a multiple of 1 / x, whatever nu is."""
+    x = Tensor(np.array([3e30, -3e30]), dtype=np.float32, requires_grad=True)
+    package.student(x, nu=7.0).backward(np.ones(2, np.float32))
+    np.testing.assert_allclose(x.grad, -8 / x.data, rtol=1e-6)
+    assert np.isclose(package.student(x, nu=7.0).data, -8 * np.log(3e30 / 7**0.5), rtol=1e-6).all()

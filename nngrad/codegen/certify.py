@@ -280,15 +280,18 @@ def _moved(inputs, direction, step):
 
 
 def _far(inputs: dict[str, np.ndarray]) -> int:
-    """The digits that the inputs' squares have before the point: as many more are needed to see what stands beside."""
+    """The digits that the inputs' squares have before the point, or zeros behind it: as many more are needed to see
+    what stands beside."""
     return 2 * max((_decades(array.flat) for array in inputs.values()), default=0)
 
 
 def _decades(numbers) -> int:
-    """How many digits the largest of some numbers has before its point, where that is many."""
-    largest = max((abs(x if isinstance(x, mpmath.mpf) else float(x)) for x in numbers), default=0)
-    decades = int(mpmath.log10(largest)) + 1 if largest > 1 else 0
-    return decades if decades > 12 else 0
+    """How many digits the largest of some numbers has before its point, or zeros the smallest behind it, if many."""
+    sizes = [abs(x if isinstance(x, mpmath.mpf) else float(x)) for x in numbers]
+    sizes = [size for size in sizes if size and mpmath.isfinite(size)]
+    above = int(mpmath.log10(max(sizes, default=1))) + 1
+    behind = -int(mpmath.log10(min(sizes, default=1)))
+    return max(above if above > 12 else 0, behind if behind > 45 else 0)
 
 
 def _step_digits(digits: int, order: int) -> int:

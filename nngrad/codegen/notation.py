@@ -39,6 +39,8 @@ PLAIN = {  # words that keep digits, or a range, as mathematics writes them
     "log1p": lambda x: sympy.log(1 + x),
     "softplus": lambda x: sympy.log(1 + sympy.exp(x)),
     "logaddexp": lambda a, b: sympy.log(sympy.exp(a) + sympy.exp(b)),
+    "log1mexp": lambda x: sympy.log(1 - sympy.exp(x)),
+    "logit": lambda x: sympy.log(x / (1 - x)),
     "hypot": lambda a, b: sympy.sqrt(a**2 + b**2),
     "clamped": lambda x, *_: x,
     "finite": lambda x: x,

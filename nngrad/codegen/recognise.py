@@ -23,7 +23,7 @@ _ONE, _HALF = sympy.S.One, sympy.S.Half
 
 
 def _log_rule(expr):
-    """log(1 + exp u) and log(1 + u), log of a sigmoid, log(exp a + exp b)."""
+    """log(1 + exp u) and log(1 + u), log of a sigmoid, log(exp a + exp b), log(exp a - exp b)."""
     if not isinstance(expr, sympy.log):
         return expr
     (inside,) = expr.args
@@ -35,6 +35,10 @@ def _log_rule(expr):
     if inside.is_Add and len(inside.args) == 2 and all(isinstance(term, sympy.exp) for term in inside.args):
         a, b = (term.args[0] for term in inside.args)
         return expr if (a / b).is_number else words.logaddexp(a, b)
+    for plus in (term for term in sympy.Add.make_args(inside) if isinstance(term, sympy.exp)):
+        minus = plus - inside
+        if isinstance(minus, sympy.exp):
+            return plus.args[0] + words.log1mexp(minus.args[0] - plus.args[0])
     return expr
 
 

@@ -432,6 +432,27 @@ logaddexp = enter(
     arity=2,
     derivatives=lambda a, b: [sigmoid_of_difference(a, b), sigmoid_of_difference(b, a)],
 )
+# log(1 - exp x) and log(x / (1 - x)) each have two forms, exact on either side of a number (Maechler 2012)
+log1mexp = enter(
+    "log1mexp",
+    "",
+    lambda x: mpmath.log(-mpmath.expm1(x)),
+    20,
+    "log(1 - exp(x)).",
+    derivatives=lambda x: [exp(x) / expm1(x)],
+    definition=lambda u: log(1 - exp(u)),
+    expansion=lambda x: Where(x > -log(2), log(-expm1(x)), log1p(-exp(x))),
+)
+logit = enter(
+    "logit",
+    "",
+    lambda x: mpmath.log(x / (1 - x)),
+    20,
+    "log(x / (1 - x)).",
+    derivatives=lambda x: [1 / (x * (1 - x))],
+    definition=lambda u: log(u / (1 - u)),
+    expansion=lambda x: Where(abs(x - half) < half / 2, log1p((2 * x - 1) / (1 - x)), log(x / (1 - x))),
+)
 logaddexp2 = enter(
     "logaddexp2",
     "np.logaddexp2",

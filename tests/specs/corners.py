@@ -46,3 +46,18 @@ def unit_vector(x, *, axis=-1):
 @op
 def length(x, *, axis=-1):
     return sqrt(sum(x**2, axis))
+
+
+@op
+def logit(p):
+    return log(p / (1 - p))
+
+
+@op
+def binary_entropy(p):
+    return -p * log(p) - (1 - p) * log(1 - p)
+
+
+@op
+def log_of_difference(x, y):
+    return log(exp(x) - exp(y))

@@ -159,7 +159,7 @@ def several(outputs, inputs, whole):
 
 def history(root):
     """The Nodes behind a vertex, newest first, after every check that can fail: freed, changed, cyclic."""
-    nodes, forged, seen, stack = [], False, {root}, [root]
+    nodes, forged, seen, stack = [], False, {None, root}, [root]
     last_change = memory.last_change
     while stack:
         at = stack.pop()
@@ -176,7 +176,7 @@ def history(root):
             check_unchanged(at)
         nodes.append(at)
         for parent in at.parents:
-            if parent is not None and parent not in seen:
+            if parent not in seen:
                 seen.add(parent)
                 stack.append(parent)
     if forged:
@@ -242,12 +242,13 @@ def pull_back(root, g, targets=None, pull=pull_arrays, retain_graph=False):
             elif wanted is None or True in needs:
                 for i, dx in enumerate(pull(node, g, needs, retain_graph)):
                     if dx is not None and (parent := parents[i]) is not None:
-                        if parent not in cotangents:
+                        total = cotangents.get(parent)
+                        if total is None:
                             cotangents[parent] = dx
                         elif parent in sums:
-                            np.add(cotangents[parent], dx, out=cotangents[parent])
+                            total += dx
                         else:
-                            cotangents[parent] = sum_of(cotangents[parent], dx)
+                            cotangents[parent] = sum_of(total, dx)
                             if type(dx) is np.ndarray:
                                 sums.add(parent)
         if not retain_graph:  # let go of every array, and of the graph behind

@@ -560,7 +560,7 @@ def test_an_op_finds_its_functions_when_one_is_asked_for():
     op = Op("exp", "op", "elementwise", ("x",), "mathematics", residuals=(1,))
     op.look_up_in("nngrad_ops")
     with pytest.raises(AttributeError, match="no attribute 'inverse'"):
-        op.inverse
+        op.inverse()
     assert type(op) is not Op
     assert op.vjp is OPS["exp"].vjp
     assert (op.kernel, op.forward, op.jvp) == (OPS["exp"].kernel, OPS["exp"].forward, OPS["exp"].jvp)

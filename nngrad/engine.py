@@ -113,7 +113,8 @@ def apply_two(op, a, b):
     if x1.dtype is not x2.dtype or op.cost * x1.size > WORTH_TILES:
         return apply(op, a, b)
     try:
-        y = op.forward(x1, x2) if op.ufunc is None else op.ufunc(x1, x2)
+        forward = op.ufunc or op.forward
+        y = forward(x1, x2)
     except ValueError as error:
         raise misfit(op.name, [x1, x2], {}, error) from error
     if type(y) is not np.ndarray:  # what a ufunc gives for 0-d arrays
@@ -200,7 +201,8 @@ def pull_arrays(node, g, needs, retain_graph=True):
         return listed(found)
     elif op.spends and not (retain_graph or op.axis) and (place := spent(node)) is not None:
         return (op.vjp(g, *op.residuals_of(node.values), out=place, **node.params),)
-    return op.pull(g, node.values, needs, node.params)
+    pull = op.pull  # called as `op.pull(...)`, Python would look for a method first
+    return pull(g, node.values, needs, node.params)
 
 
 def spent(node):

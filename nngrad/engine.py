@@ -113,7 +113,8 @@ def apply_two(op, a, b):
     if x1.dtype is not x2.dtype or op.cost * x1.size > WORTH_TILES:
         return apply(op, a, b)
     try:
-        y = op.forward(x1, x2) if op.ufunc is None else op.ufunc(x1, x2)
+        forward = op.ufunc or op.forward
+        y = forward(x1, x2)
     except ValueError as error:
         raise misfit(op.name, [x1, x2], {}, error) from error
     if type(y) is not np.ndarray:  # what a ufunc gives for 0-d arrays
@@ -159,7 +160,7 @@ def several(outputs, inputs, whole):
 
 def history(root):
     """The Nodes behind a vertex, newest first, after every check that can fail: freed, changed, cyclic."""
-    nodes, forged, seen, stack = [], False, {root}, [root]
+    nodes, forged, seen, stack = [], False, {None, root}, [root]
     last_change = memory.last_change
     while stack:
         at = stack.pop()
@@ -176,7 +177,7 @@ def history(root):
             check_unchanged(at)
         nodes.append(at)
         for parent in at.parents:
-            if parent is not None and parent not in seen:
+            if parent not in seen:
                 seen.add(parent)
                 stack.append(parent)
     if forged:
@@ -200,7 +201,8 @@ def pull_arrays(node, g, needs, retain_graph=True):
         return listed(found)
     elif op.spends and not (retain_graph or op.axis) and (place := spent(node)) is not None:
         return (op.vjp(g, *op.residuals_of(node.values), out=place, **node.params),)
-    return op.pull(g, node.values, needs, node.params)
+    pull = op.pull  # called as `op.pull(...)`, Python would look for a method first
+    return pull(g, node.values, needs, node.params)
 
 
 def spent(node):
@@ -242,12 +244,13 @@ def pull_back(root, g, targets=None, pull=pull_arrays, retain_graph=False):
             elif wanted is None or True in needs:
                 for i, dx in enumerate(pull(node, g, needs, retain_graph)):
                     if dx is not None and (parent := parents[i]) is not None:
-                        if parent not in cotangents:
+                        total = cotangents.get(parent)
+                        if total is None:
                             cotangents[parent] = dx
                         elif parent in sums:
-                            np.add(cotangents[parent], dx, out=cotangents[parent])
+                            total += dx
                         else:
-                            cotangents[parent] = sum_of(cotangents[parent], dx)
+                            cotangents[parent] = sum_of(total, dx)
                             if type(dx) is np.ndarray:
                                 sums.add(parent)
         if not retain_graph:  # let go of every array, and of the graph behind

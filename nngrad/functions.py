@@ -24,6 +24,7 @@ def without_formula(name, forward, vjp, pullback, params):
     op = Op(name, "structural", "structural", ("x",), params=params, keeps_integers=True)
     op.kernel = op.forward = forward
     op.vjp, op.pullback = vjp, pullback
+    op.pull = op.compiled_pull()
     op.jvp = lambda t, **params: t
     op.pushforward = lambda ops, tangents, inputs, y, **params: tangents[0]
     return op

@@ -47,12 +47,12 @@ class Node:
         return f"<{name}Backward {'freed' if self.values is None else f'shape={self.output.shape}'}>"
 
 
-new = object.__new__  # both are made by the thousand: a class that is called takes twice as long
+new = object.__new__  # Tensors are made by the thousand: their class, when called, would make much of it
 
 
 def node_of(op, params, inputs, parents, needs, values, arguments=None, index=None):
     """A new Node; the arguments are its attributes."""
-    node = new(Node)
+    node = Node()
     node.op = op
     node.params = params
     node.inputs = inputs

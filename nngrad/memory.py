@@ -66,7 +66,8 @@ def share_with_inputs(out, inputs):
 def note_change(tensor):
     """Note that a Tensor's memory was just written to, and return when."""
     global last_change
-    memory_of(tensor).changed = last_change = tick()
+    memory = tensor._memory or memory_of(tensor)
+    memory.changed = last_change = tick()
     return last_change
 
 

@@ -14,7 +14,7 @@ import pytest
 
 import nngrad
 from nngrad import Tensor, no_grad
-from nngrad.engine import OPS, history
+from nngrad.engine import OPS, Op, history
 from nngrad.nn.functional import silu
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -554,6 +554,18 @@ def test_rooms_import_earlier_rooms(room):
 def test_functions_work_before_anything_else_is_imported():
     source = "from nngrad.functions import OPS, function; print(function(OPS['exp'])(0.0).item())"
     assert subprocess.run([sys.executable, "-c", source], check=True, capture_output=True).stdout.strip() == b"1.0"
+
+
+def test_an_op_finds_its_functions_when_one_is_asked_for():
+    op = Op("exp", "op", "elementwise", ("x",), "mathematics", residuals=(1,))
+    op.look_up_in("nngrad_ops")
+    with pytest.raises(AttributeError, match="no attribute 'inverse'"):
+        op.inverse()
+    assert type(op) is not Op
+    assert op.vjp is OPS["exp"].vjp
+    assert (op.kernel, op.forward, op.jvp) == (OPS["exp"].kernel, OPS["exp"].forward, OPS["exp"].jvp)
+    assert op.pullback(nngrad, 2.0, (None,), 3.0, (True,)) == (6.0,)
+    assert type(op) is Op and not hasattr(Op, "__getattr__"), "it would make every attribute slow"
 
 
 def test_integer_results_are_not_recorded():

@@ -641,3 +641,17 @@ def test_products_in_pieces_are_products(monkeypatch, shapes):
         monkeypatch.setattr(products, name, value)
     a, b = (np.random.default_rng(8).normal(size=shape) for shape in shapes)
     np.testing.assert_allclose(products.matrix_product(a, b), np.matmul(a, b), rtol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(3,), (4, 5), (runtime.FEW_ELEMENTS,), (70, 80)])
+@pytest.mark.parametrize("special", [-3.0, 7.0, np.inf, -np.inf, np.nan])
+def test_extremes_are_those_of_all_elements(shape, special):
+    x = np.random.default_rng(0).uniform(-2, 2, shape).astype(np.float32)
+    for array in (x, -x, x[..., ::2], x.T):
+        array[(1,) * array.ndim] = special
+        np.testing.assert_equal(float(runtime.highest(array)), float(array.max()))
+        np.testing.assert_equal(float(runtime.lowest(array)), float(array.min()))
+
+
+def test_extremes_of_nothing():
+    assert runtime.highest(np.empty((0, 3))) == runtime.lowest(np.empty(0)) == 0

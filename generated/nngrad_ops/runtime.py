@@ -190,12 +190,21 @@ def _is_large(x):
 
 def are_within(limit, *arrays) -> bool:
     """Whether shorter formulas will do: no element is larger than the limit, none is NaN, none of float16's range."""
-    return all(
-        x.dtype.itemsize > 2
-        and np.maximum.reduce(x, None, initial=0) <= limit
-        and np.minimum.reduce(x, None, initial=0) >= -limit
-        for x in arrays
-    )
+    return all(x.dtype.itemsize > 2 and highest(x) <= limit and lowest(x) >= -limit for x in arrays)
+
+
+def highest(x):
+    """The largest element, NaN if there is one; 0 if there are none. Of few, NumPy finds the place sooner."""
+    if x.size >= FEW_ELEMENTS:
+        return np.maximum.reduce(x, None)
+    return x.item(x.argmax()) if x.size else 0
+
+
+def lowest(x):
+    """The smallest element, as `highest`."""
+    if x.size >= FEW_ELEMENTS:
+        return np.minimum.reduce(x, None)
+    return x.item(x.argmin()) if x.size else 0
 
 
 # --- exponentials of differences --------------------------------------------------------------------------------------
@@ -212,7 +221,7 @@ def exp_difference(a, b):
     """
     dtype = np.result_type(a, b)
     limit = float(np.finfo(dtype).max) / 4
-    if not (np.minimum.reduce(a, None, initial=0) > -limit and np.maximum.reduce(b, None, initial=0) < limit):
+    if not (lowest(a) > -limit and highest(b) < limit):
         a, b = _without_overflow(a, b, limit)
     if dtype in WIDER:
         wide = np.subtract(a, b, out=..., dtype=WIDER[dtype])
@@ -387,6 +396,13 @@ def buffers_for(run):
 # --- rows whose exponentials or powers are summed ---------------------------------------------------------------------
 
 
+@lru_cache
+def _exponents(dtype):
+    """Between which exponents exponentials can be summed: those that lose no digits, and whose sums don't overflow."""
+    limits = np.finfo(dtype)
+    return math.log(limits.tiny), math.log(limits.max) / 4
+
+
 def shift(x, axis, largest=None):
     """What to subtract from each row before exp, so that the exponentials can be summed: 0 wherever it can be.
 
@@ -394,9 +410,8 @@ def shift(x, axis, largest=None):
     whose largest element is, and is not below 0. Others have it subtracted. The result is one number if there are none.
     The largest ones may be known.
     """
-    limits = np.finfo(x.dtype)
-    low, high = math.log(limits.tiny), math.log(limits.max) / 4
-    if x.size == 0 or _is_between(0, largest, high) or _is_between(low, x, high):
+    low, high = _exponents(x.dtype)
+    if x.size == 0 or _is_between(0, high, largest) or _is_between(low, high, x):
         return np.zeros((), x.dtype)
     if largest is None:
         largest = max_rows(x, axis)
@@ -404,20 +419,23 @@ def shift(x, axis, largest=None):
     return shift if shift.any() else np.zeros((), x.dtype)
 
 
-def _is_between(low, x, high):
+def _is_between(low, high, x):
     """Whether all elements, of which there are some, are."""
-    return x is not None and np.minimum.reduce(x, None) >= low and np.maximum.reduce(x, None) < high
+    return x is not None and lowest(x) >= low and highest(x) < high
 
 
 def exponentials(x, axis, out=...):
     """exp(x - shift), its sums along the axis, and each row's shift, as `shift` has it.
 
-    Rows that need none are told by their sums: from 1 on, what is lost of small exponentials does not count.
+    Of many rows those that need none are told by their sums: from 1 on, what small exponentials lose does not count.
     """
+    if 0 < x.size < FEW_ELEMENTS and _is_between(*_exponents(x.dtype), x):
+        made = np.exp(x, out=out)
+        return made, sum_rows(made, axis), np.zeros((), x.dtype)
     with np.errstate(over="ignore"):
         made = np.exp(x, out=out)
         total = sum_rows(made, axis)
-    if total.size and _is_between(1, total, float(np.finfo(made.dtype).max) ** 0.25):
+    if total.size and _is_between(1, float(np.finfo(made.dtype).max) ** 0.25, total):
         return made, total, np.zeros((), total.dtype)
     row_shift = shift(x, axis)
     if row_shift.ndim:
@@ -440,7 +458,7 @@ def log_excess(total, x, largest, axis):
     There the others are summed without it.
     """
     usual = True
-    if total.size and _is_between(np.finfo(largest.dtype).smallest_subnormal, largest, np.inf):
+    if total.size and _is_between(np.finfo(largest.dtype).smallest_subnormal, np.inf, largest):
         ratio = np.divide(total, largest, out=...)
     else:
         usual = (largest > 0) & (largest < np.inf)
@@ -469,7 +487,7 @@ def log_sum_parts(x, exponentials, total, shift, axis):
     the others.
     """
     limits = np.finfo(total.dtype)
-    is_usual = total.size and _is_between(limits.eps, total, np.inf)
+    is_usual = total.size and _is_between(limits.eps, np.inf, total)
     if is_usual and x.size < FEW_ELEMENTS and type(axis) is int:
         chosen = places(np.argmax(x, axis), x.shape, axis)
         return x[chosen], -log_share(total, exponentials, x, shift, chosen, axis)
@@ -492,10 +510,10 @@ def log_sum_parts(x, exponentials, total, shift, axis):
 
 def log_sum(x, exponentials, total, shift, axis):
     """log(sum(exp(x))), with what `log_sum_parts` is given. Near 0 the parts are needed for all its digits."""
-    if total.size and _is_between(np.finfo(total.dtype).smallest_normal, total, np.inf):
+    if total.size and _is_between(np.finfo(total.dtype).smallest_normal, np.inf, total):
         y = np.log(total, out=...)
         y += shift
-        if np.minimum.reduce(np.abs(y), None) >= 1:
+        if lowest(np.abs(y)) >= 1:
             return y
     nearly, rest = log_sum_parts(x, exponentials, total, shift, axis)
     return np.add(nearly, rest, out=...)
@@ -510,9 +528,10 @@ def log_share(total, terms, x, shift, chosen, axis):
     terms[chosen] = 0
     others = sum_rows(terms, axis)
     terms[chosen] = own
-    usual = total < own * np.finfo(terms.dtype).max ** 0.5
-    if usual.all():
+    root = float(np.finfo(terms.dtype).max) ** 0.5
+    if highest(total) < lowest(own) * root:
         return -np.log1p(others / own)
+    usual = total < own * root
     ratio = np.divide(others, own, out=np.zeros_like(own), where=usual)
     return np.where(usual, -np.log1p(ratio), x[chosen] - shift - np.log(total))
 
@@ -569,7 +588,7 @@ def _are_in_range(squares, n, degree, constant):
     info = np.finfo(squares.dtype)
     least, limit, _ = _range_of_powers(info, degree, constant)
     low = max(least**2 * n, info.smallest_normal / info.eps)
-    return squares.size > 0 and _is_between(low, squares, limit**2)
+    return squares.size > 0 and _is_between(low, limit**2, squares)
 
 
 def scaled(x, scale):
@@ -653,10 +672,9 @@ def places(index, shape, axis):
     """What picks the row's element at its index from an array of the shape; the axis stays, with length 1."""
     (axis,) = normalized_axes(axis, len(shape))
     last = len(shape) - 1
-    index = index[..., None] if axis == last else np.expand_dims(index, axis)
-    return tuple(
-        index if one == axis else np.arange(size).reshape(size, *(1,) * (last - one)) for one, size in enumerate(shape)
-    )
+    chosen = [np.arange(size).reshape(size, *(1,) * (last - one)) for one, size in enumerate(shape) if one != axis]
+    chosen.insert(axis, index[..., None] if axis == last else np.expand_dims(index, axis))
+    return tuple(chosen)
 
 
 def one_hot(chosen, shape, dtype=float):
@@ -803,7 +821,7 @@ def finite(x):
 
 def within(x, limit):
     """x limited to [-limit, limit], x itself if it is; NaN stays."""
-    if np.maximum.reduce(x, None, initial=0) <= limit and np.minimum.reduce(x, None, initial=0) >= -limit:
+    if highest(x) <= limit and lowest(x) >= -limit:
         return x
     return np.clip(x, -limit, limit, out=...)
 
@@ -813,7 +831,7 @@ TAIL, TAIL_SHIFT = -80, 64  # exp(-80) is still a normal float32, exp(x + 64) on
 
 def decayed(y, factor, exponent):
     """y, which is factor * exp(exponent) where that exponential is too small to hold its digits."""
-    if np.minimum.reduce(exponent, None, initial=0) >= TAIL:
+    if lowest(exponent) >= TAIL:
         return y
     tail = exponent < TAIL
     largest = np.finfo(y.dtype).max

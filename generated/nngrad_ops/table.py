@@ -1743,4 +1743,4 @@ OPS = {
 }
 
 for op in OPS.values():
-    op.package = __package__
+    op.look_up_in(__package__)

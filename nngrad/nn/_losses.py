@@ -483,8 +483,8 @@ def _classes(name: str, input: Any, target: Any, ignore_index: int) -> tuple[int
     if indices.shape != expected:
         raise ValueError(f"{name}: input of shape {shape} needs a target of shape {expected}, got {indices.shape}")
     if not 0 <= ignore_index < classes and indices.dtype == np.intp:
-        largest = np.maximum.reduce(indices.view(np.uintp), None, initial=0)  # no sign: what is negative is huge
-        if largest < classes:
+        unsigned = indices.view(np.uintp)  # what is negative is huge
+        if not unsigned.size or unsigned.item(unsigned.argmax()) < classes:  # few have their place found sooner
             return axis, indices, None
     ignored = indices == ignore_index
     wrong = ((indices < 0) | (indices >= classes)) & ~ignored

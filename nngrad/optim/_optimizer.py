@@ -121,9 +121,7 @@ class Optimizer:
             for p in group["params"]:
                 g = p.grad
                 if g is not None:
-                    if p not in self.state:
-                        self.state[p] = {}
-                    self._update(p.data, g, self.state[p], group)
+                    self._update(p.data, g, self.state.setdefault(p, {}), group)
                     note_change(p)  # for graphs that have saved it
 
     def _update(self, x: np.ndarray, g: np.ndarray, state: dict[str, Any], group: dict[str, Any]) -> None:

@@ -1311,7 +1311,7 @@ OPS = {
         residuals=(0,),
         reads_values=(0,),
         cost=28,
-        vjp_cost=134,
+        vjp_cost=116,
     ),
     "sinh": Op(
         name="sinh",

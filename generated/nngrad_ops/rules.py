@@ -47,14 +47,14 @@ def add_pushforward(ops, tangents, inputs, y):
 
 
 def affine_pullback(ops, g, inputs, y, needs):
-    x, weight, bias = inputs
+    x, weight, _ = inputs
     dx = dweight = dbias = None
     if needs[0]:
         dx = ops.einsum(g, weight, subscripts="no,oi->ni")
     if needs[1]:
         dweight = ops.einsum(g, x, subscripts="no,ni->oi")
     if needs[2]:
-        dbias = ops.unbroadcast(g, shape=bias.shape)
+        dbias = ops.einsum(g, subscripts="no->o")
     return dx, dweight, dbias
 
 
@@ -68,7 +68,121 @@ def affine_pushforward(ops, tangents, inputs, y):
         terms.append(ops.einsum(x, dweight, subscripts="ni,oi->no"))
     if dbias is not None:
         terms.append(dbias)
-    return ops.broadcast(runtime.summed(terms), shape=(x.shape[0], weight.shape[0]))
+    return ops.broadcast(runtime.summed(terms), shape=y.shape)
+
+
+def affine_correlate1d_pullback(ops, g, inputs, y, needs, step=1, dilation=1):
+    x, weight, _ = inputs
+    dx = dweight = dbias = None
+    if needs[0]:
+        dx = ops.add_windows(
+            ops.einsum(g, weight, subscripts="ngio,gocp->ngcip"),
+            shape=x.shape,
+            axes=(-1,),
+            size=(weight.shape[-1],),
+            step=(step,),
+            dilation=(dilation,),
+        )
+    if needs[1]:
+        dweight = ops.einsum(
+            g,
+            ops.windows(x, axes=(-1,), size=(weight.shape[-1],), step=(step,), dilation=(dilation,)),
+            subscripts="ngio,ngcip->gocp",
+        )
+    if needs[2]:
+        dbias = ops.einsum(g, subscripts="ngio->go")
+    return dx, dweight, dbias
+
+
+def affine_correlate1d_pushforward(ops, tangents, inputs, y, step=1, dilation=1):
+    x, weight, _ = inputs
+    dx, dweight, dbias = tangents
+    terms = []
+    if dx is not None:
+        terms.append(
+            ops.einsum(
+                ops.windows(dx, axes=(-1,), size=(weight.shape[-1],), step=(step,), dilation=(dilation,)),
+                weight,
+                subscripts="ngcip,gocp->ngio",
+            ),
+        )
+    if dweight is not None:
+        terms.append(
+            ops.einsum(
+                ops.windows(x, axes=(-1,), size=(weight.shape[-1],), step=(step,), dilation=(dilation,)),
+                dweight,
+                subscripts="ngcip,gocp->ngio",
+            ),
+        )
+    if dbias is not None:
+        terms.append(dbias[:, None, :])
+    return ops.broadcast(runtime.summed(terms), shape=y.shape)
+
+
+def affine_correlate2d_pullback(ops, g, inputs, y, needs, step1=1, step2=1, dilation1=1, dilation2=1):
+    x, weight, _ = inputs
+    dx = dweight = dbias = None
+    if needs[0]:
+        dx = ops.add_windows(
+            ops.einsum(g, weight, subscripts="ngijo,gocpq->ngcijpq"),
+            shape=x.shape,
+            axes=(-2, -1),
+            size=(weight.shape[-2], weight.shape[-1]),
+            step=(step1, step2),
+            dilation=(dilation1, dilation2),
+        )
+    if needs[1]:
+        dweight = ops.einsum(
+            g,
+            ops.windows(
+                x,
+                axes=(-2, -1),
+                size=(weight.shape[-2], weight.shape[-1]),
+                step=(step1, step2),
+                dilation=(dilation1, dilation2),
+            ),
+            subscripts="ngijo,ngcijpq->gocpq",
+        )
+    if needs[2]:
+        dbias = ops.einsum(g, subscripts="ngijo->go")
+    return dx, dweight, dbias
+
+
+def affine_correlate2d_pushforward(ops, tangents, inputs, y, step1=1, step2=1, dilation1=1, dilation2=1):
+    x, weight, _ = inputs
+    dx, dweight, dbias = tangents
+    terms = []
+    if dx is not None:
+        terms.append(
+            ops.einsum(
+                ops.windows(
+                    dx,
+                    axes=(-2, -1),
+                    size=(weight.shape[-2], weight.shape[-1]),
+                    step=(step1, step2),
+                    dilation=(dilation1, dilation2),
+                ),
+                weight,
+                subscripts="ngcijpq,gocpq->ngijo",
+            ),
+        )
+    if dweight is not None:
+        terms.append(
+            ops.einsum(
+                ops.windows(
+                    x,
+                    axes=(-2, -1),
+                    size=(weight.shape[-2], weight.shape[-1]),
+                    step=(step1, step2),
+                    dilation=(dilation1, dilation2),
+                ),
+                dweight,
+                subscripts="ngcijpq,gocpq->ngijo",
+            ),
+        )
+    if dbias is not None:
+        terms.append(dbias[:, None, None, :])
+    return ops.broadcast(runtime.summed(terms), shape=y.shape)
 
 
 def arccos_pullback(ops, g, inputs, y, needs):

@@ -83,12 +83,30 @@ def unbroadcast(x, shape):
         axes = tuple(one for one, size in enumerate(common) if one < extra or (size != 1 and shape[one - extra] == 1))
         if not axes:
             return x.reshape(shape)
-    # Not by BLAS: its threads would stay awake for a while, in the way of others.
-    if x.size >= FEW_ELEMENTS and axes == tuple(range(len(axes))) and x.flags.c_contiguous and x.dtype.char in "fd":
-        y = np.einsum("ij->j", x.reshape(math.prod(x.shape[: len(axes)]), math.prod(shape)))
-    else:
+    y = _sum_of_many(x, axes) if x.size >= FEW_ELEMENTS and x.dtype.char in "fd" else None
+    if y is None:
         y = np.add.reduce(x, axes, out=...)
     return y if y.shape == shape else y.reshape(shape)
+
+
+def _sum_of_many(x, axes):
+    """`np.add.reduce(x, axes)` in less time, where the axes are the outermost or the innermost in memory; else None.
+
+    Not by BLAS: its threads would stay awake for a while, in the way of others.
+    """
+    order = memory_order(x, x.ndim)
+    lying = x.transpose(order)
+    kept = [axis for axis in order if axis not in axes]
+    if not lying.flags.c_contiguous or kept != sorted(kept):
+        return None
+    if order[len(axes) :] == kept:
+        return np.einsum("ij->j", lying.reshape(-1, math.prod(x.shape[axis] for axis in kept)))
+    if order[: len(kept)] != kept:
+        return None
+    rows = lying.reshape(math.prod(x.shape[axis] for axis in kept), -1)
+    whole = rows.shape[-1] // LONGEST_ROW * LONGEST_ROW
+    pieces = rows[:, :whole].reshape(len(rows), -1, LONGEST_ROW)  # one long sum would lose more to rounding
+    return np.add.reduce(np.einsum("ijk->ij", pieces), 1) + np.einsum("ij->i", rows[:, whole:])
 
 
 def unbroadcast_product(a, b, shape):

@@ -195,7 +195,8 @@ def test_affine(n, i, o):
     "formula, problem",
     [
         ("sum(x[n, i] * w[o, i] + b[o], i)", "are not the same"),
-        ("sum(x[n, i] * w[o, i], i) + b[n]", "are not the same"),
+        ("sum(x[n, i] * w[o, i], i) + b[i]", "are not the same"),
+        ("sum(x[n, i] * w[o, i], i) + b[o, n]", "are not the same"),
         ("sum(x[n, i] * w[o, i], i) + w[o]", "are not the same"),
         ("b[o] + sum(x[n, i] * w[o, i], i)", "are not the same"),
         ("(sum(x[n, i] * w[o, i], i) + b[o]) * x[n, i]", "inside a contraction"),

@@ -351,8 +351,8 @@ class Indexed:
     """Tensors under index letters, multiplied, and the letters summed over: the formula of a contraction.
 
     A leading `...` stands for batch axes, which broadcast and are never summed. One tensor may be added to the sums,
-    under some of their letters, in the same order: the `bias`. Where it all meets what has no indices, it is the tensor of its sums:
-    a step of its own in the formula.
+    under some of their letters, in the same order: the `bias`. Where it all meets what has no indices, it is the
+    tensor of its sums: a step of its own in the formula.
     """
 
     factors: tuple[tuple[Value, tuple], ...]

@@ -47,6 +47,8 @@ class Op:
         fills: of an op on rows, those of forward's results that are like the first input and can go where `out` says.
         spends: the position of what forward saves for vjp alone, which may put the first input's cotangent into its
             place; 0 if there is none.
+        spends_g: whether vjp of an op on elements may put the cotangent of its only input into the place of g.
+        makes_array: whether the cotangent of the only input is a new array, or what `out` says.
         takes_any_number: whether one of the inputs stands for any number of tensors.
         needs: whether vjp returns a tuple of cotangents, and is told which of them are wanted.
         all_differentiable: whether every input carries a gradient.
@@ -58,15 +60,15 @@ class Op:
 
     __slots__ = (
         "all_differentiable", "axis", "cost", "defaults", "differentiable", "family", "fills", "forward", "home",
-        "inputs", "jvp", "keeps_integers", "kernel", "many", "module", "name", "needs", "package", "params", "pull",
-        "pullback", "pushforward", "reads_values", "residuals", "residuals_of", "saves", "spends", "takes_any_number",
-        "ufunc", "vjp", "vjp_cost",
+        "inputs", "jvp", "keeps_integers", "kernel", "makes_array", "many", "module", "name", "needs", "package",
+        "params", "pull", "pullback", "pushforward", "reads_values", "residuals", "residuals_of", "saves", "spends",
+        "spends_g", "takes_any_number", "ufunc", "vjp", "vjp_cost",
     )  # fmt: skip
 
     def __init__(
         self, name, home, family, inputs, module="", defaults=None, params=None, differentiable=None,
         keeps_integers=False, saves=0, many=False, residuals=(), reads_values=(), cost=0, vjp_cost=0, axis="",
-        fills=(), spends=0, ufunc="",
+        fills=(), spends=0, spends_g=False, ufunc="",
     ):  # fmt: skip
         self.name = name
         self.home = home
@@ -86,6 +88,7 @@ class Op:
         self.axis = axis
         self.fills = fills
         self.spends = spends
+        self.spends_g = spends_g
         self.ufunc = getattr(np, ufunc) if ufunc else None
         self.takes_any_number = any(name[0] == "*" for name in inputs)
         self.needs = len(inputs) > 1 or self.takes_any_number
@@ -96,6 +99,8 @@ class Op:
         """A function that was not asked for before."""
         if attribute == "pull":
             function = self._compiled_pull()
+        elif attribute == "makes_array":
+            function = not self.needs and "out" in self.vjp.__code__.co_varnames
         elif attribute == "forward" and not self.saves:
             function = self.kernel
         elif attribute in FUNCTIONS:

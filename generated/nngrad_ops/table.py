@@ -178,6 +178,7 @@ OPS = {
         reads_values=(0, 1),
         cost=23,
         vjp_cost=10,
+        spends_g=True,
         ufunc="cbrt",
     ),
     "ceil": Op(
@@ -203,6 +204,7 @@ OPS = {
         cost=16,
         vjp_cost=4,
         spends=2,
+        spends_g=True,
     ),
     "clip": Op(
         name="clip",
@@ -299,6 +301,7 @@ OPS = {
         inputs=("x",),
         cost=4,
         vjp_cost=4,
+        spends_g=True,
     ),
     "divide": Op(
         name="divide",
@@ -336,6 +339,7 @@ OPS = {
         cost=16,
         vjp_cost=4,
         spends=2,
+        spends_g=True,
     ),
     "erf": Op(
         name="erf",
@@ -347,6 +351,7 @@ OPS = {
         reads_values=(0,),
         cost=18,
         vjp_cost=6,
+        spends_g=True,
     ),
     "erfc": Op(
         name="erfc",
@@ -358,6 +363,7 @@ OPS = {
         reads_values=(0,),
         cost=18,
         vjp_cost=6,
+        spends_g=True,
     ),
     "exp": Op(
         name="exp",
@@ -369,6 +375,7 @@ OPS = {
         reads_values=(1,),
         cost=7,
         vjp_cost=4,
+        spends_g=True,
         ufunc="exp",
     ),
     "exp2": Op(
@@ -381,6 +388,7 @@ OPS = {
         reads_values=(1,),
         cost=7,
         vjp_cost=5,
+        spends_g=True,
         ufunc="exp2",
     ),
     "expm1": Op(
@@ -484,6 +492,7 @@ OPS = {
         cost=23,
         vjp_cost=4,
         spends=2,
+        spends_g=True,
     ),
     "hardshrink": Op(
         name="hardshrink",
@@ -497,6 +506,7 @@ OPS = {
         reads_values=(0,),
         cost=8,
         vjp_cost=8,
+        spends_g=True,
     ),
     "hardsigmoid": Op(
         name="hardsigmoid",
@@ -650,6 +660,7 @@ OPS = {
         reads_values=(0,),
         cost=7,
         vjp_cost=5,
+        spends_g=True,
         ufunc="log",
     ),
     "log10": Op(
@@ -662,6 +673,7 @@ OPS = {
         reads_values=(0,),
         cost=11,
         vjp_cost=6,
+        spends_g=True,
         ufunc="log10",
     ),
     "log1p": Op(
@@ -686,6 +698,7 @@ OPS = {
         reads_values=(0,),
         cost=7,
         vjp_cost=6,
+        spends_g=True,
         ufunc="log2",
     ),
     "log_softmax": Op(
@@ -740,6 +753,7 @@ OPS = {
         cost=16,
         vjp_cost=4,
         spends=2,
+        spends_g=True,
     ),
     "logsumexp": Op(
         name="logsumexp",
@@ -881,6 +895,7 @@ OPS = {
         cost=21,
         vjp_cost=4,
         spends=2,
+        spends_g=True,
     ),
     "mse_loss": Op(
         name="mse_loss",
@@ -988,6 +1003,7 @@ OPS = {
         cost=23,
         vjp_cost=4,
         spends=2,
+        spends_g=True,
     ),
     "negative": Op(
         name="negative",
@@ -998,6 +1014,7 @@ OPS = {
         keeps_integers=True,
         cost=4,
         vjp_cost=4,
+        spends_g=True,
         ufunc="negative",
     ),
     "nll_loss": Op(
@@ -1146,6 +1163,7 @@ OPS = {
         inputs=("x",),
         cost=4,
         vjp_cost=4,
+        spends_g=True,
     ),
     "reciprocal": Op(
         name="reciprocal",
@@ -1157,6 +1175,7 @@ OPS = {
         reads_values=(0,),
         cost=5,
         vjp_cost=8,
+        spends_g=True,
     ),
     "relu": Op(
         name="relu",
@@ -1169,6 +1188,7 @@ OPS = {
         reads_values=(0,),
         cost=5,
         vjp_cost=8,
+        spends_g=True,
     ),
     "relu6": Op(
         name="relu6",
@@ -1265,6 +1285,7 @@ OPS = {
         cost=12,
         vjp_cost=4,
         spends=2,
+        spends_g=True,
     ),
     "sigmoid_slope": Op(
         name="sigmoid_slope",
@@ -1300,6 +1321,7 @@ OPS = {
         cost=15,
         vjp_cost=4,
         spends=2,
+        spends_g=True,
     ),
     "sin": Op(
         name="sin",
@@ -1323,6 +1345,7 @@ OPS = {
         reads_values=(0,),
         cost=15,
         vjp_cost=29,
+        spends_g=True,
     ),
     "sinc_slope": Op(
         name="sinc_slope",
@@ -1384,6 +1407,7 @@ OPS = {
         cost=17,
         vjp_cost=4,
         spends=2,
+        spends_g=True,
     ),
     "softshrink": Op(
         name="softshrink",
@@ -1397,6 +1421,7 @@ OPS = {
         reads_values=(0,),
         cost=14,
         vjp_cost=8,
+        spends_g=True,
     ),
     "softsign": Op(
         name="softsign",
@@ -1419,6 +1444,7 @@ OPS = {
         reads_values=(1,),
         cost=4,
         vjp_cost=6,
+        spends_g=True,
         ufunc="sqrt",
     ),
     "square": Op(
@@ -1432,6 +1458,7 @@ OPS = {
         reads_values=(0,),
         cost=4,
         vjp_cost=5,
+        spends_g=True,
     ),
     "std": Op(
         name="std",
@@ -1520,6 +1547,7 @@ OPS = {
         reads_values=(0,),
         cost=8,
         vjp_cost=8,
+        spends_g=True,
     ),
     "trunc": Op(
         name="trunc",

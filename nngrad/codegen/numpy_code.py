@@ -99,7 +99,7 @@ class NumpyWriter(Writer):
         while node in self.becomes:
             node = self.becomes[node]
         made = self.graph.nodes[node]
-        if node not in self.places or not self.is_statement(made):
+        if node not in self.places or not (self.is_statement(made) or self._chooses_or_0(made)):
             return frozenset()
         read = [self.graph.nodes[arg] for arg in made.args if self.uses[arg] == 1]
         return frozenset(
@@ -285,6 +285,11 @@ class NumpyWriter(Writer):
     def is_statement(self, node: Node) -> bool:
         """Whether a node's operation is called with `out=`, not written infix."""
         return node.is_full and is_ufunc(node)
+
+    def _chooses_or_0(self, node: Node) -> bool:
+        """Whether a node is a choice between something and 0, which `runtime.where` may make in place."""
+        branches = [self.graph.nodes[arg] for arg in node.args[1:]] if node.op == "where" else []
+        return node.is_full and any((one.op, one.detail) == ("number", "0") for one in branches)
 
     def takes_out(self, node: Node) -> bool:
         """Whether a node's result can be put into a given array, perhaps as that of its operand."""

@@ -3150,6 +3150,10 @@ def transpose_pullback(ops, g, inputs, y, needs, axes=None):
     return (ops.transpose(g, axes=inverse_axes(axes, len(g.shape))),)
 
 
+def examples_last_pullback(ops, g, inputs, y, needs):
+    return (g,)
+
+
 def broadcast_pullback(ops, g, inputs, y, needs, shape):
     return (ops.unbroadcast(g, shape=inputs[0].shape),)
 
@@ -3244,6 +3248,10 @@ def reshape_pushforward(ops, tangents, inputs, y, shape):
 
 def transpose_pushforward(ops, tangents, inputs, y, axes=None):
     return ops.transpose(tangents[0], axes=axes)
+
+
+def examples_last_pushforward(ops, tangents, inputs, y):
+    return ops.examples_last(tangents[0])
 
 
 def broadcast_pushforward(ops, tangents, inputs, y, shape):

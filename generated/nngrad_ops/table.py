@@ -1639,6 +1639,15 @@ OPS = {
         keeps_integers=True,
         residuals=(0,),
     ),
+    "examples_last": Op(
+        name="examples_last",
+        home="structural",
+        family="structural",
+        module="structural",
+        inputs=("x",),
+        keeps_integers=True,
+        residuals=(0,),
+    ),
     "broadcast": Op(
         name="broadcast",
         home="structural",

@@ -478,6 +478,10 @@ class TensorMethods:
         """Axes permuted; reversed when `axes` is None."""
         return self._apply(OPS["transpose"], self, axes=axes)
 
+    def examples_last(self):
+        """x itself, copied so that its first axis is innermost in memory, unless it is."""
+        return self._apply(OPS["examples_last"], self)
+
     def broadcast(self, shape):
         """x repeated to a larger shape."""
         return self._apply(OPS["broadcast"], self, shape=shape)

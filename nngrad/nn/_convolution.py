@@ -138,6 +138,7 @@ def _convolved(name, axes, input, weight, bias, stride, padding, dilation, group
             f"{name}: weight of shape {kernel} in {groups} groups needs {kernel[1] * groups} channels, input has shape "
             f"{shape_of(input)}"
         )
+    x = ops.examples_last(x)  # as correlations want it, forward and backward, with what it is padded with
     x = _padded(name, x, padding, stride, dilation, kernel[2:])
     for place, (size, apart) in enumerate(zip(kernel[2:], dilation, strict=True)):
         if apart * (size - 1) >= x.shape[2 + place]:

@@ -223,9 +223,11 @@ def is_nobody_elses(dx, op, g, is_own):
 
     Those of index maps are a part of g or new; where elements are repeated, NumPy lets nobody write.
     """
+    if op.needs or type(dx) is not np.ndarray:
+        return False
     if op.makes_array and dx is not g:
         return True
-    return is_own and (dx is g or op.family == "structural") and not op.needs and dx.flags.writeable
+    return is_own and (dx is g or op.family == "structural") and dx.flags.writeable
 
 
 def spent(node):
@@ -270,7 +272,7 @@ def pull_back(root, g, targets=None, pull=pull_arrays, retain_graph=False):
                     if dx is not None and (parent := parents[i]) is not None:
                         if parent not in cotangents:
                             cotangents[parent] = dx
-                            if type(dx) is np.ndarray and is_nobody_elses(dx, op, g, is_own):
+                            if (is_own or op.makes_array) and is_nobody_elses(dx, op, g, is_own):
                                 own.add(parent)
                         elif parent in own:
                             np.add(cotangents[parent], dx, out=cotangents[parent])

@@ -31,7 +31,7 @@ def ufunc_name(node: Node) -> str:
 
 TAKING_OUT = (
     "runtime.exp_shifted", "runtime.times_normal_cdf", "runtime.times_normal_density", "deviation", "as_float", "where",
-    "exponentials", "centred_squares",
+    "exponentials", "centred_squares", "counted",
 )  # fmt: skip
 ROW_REDUCTIONS = {"sum": "runtime.sum_rows", "max": "runtime.max_rows"}
 
@@ -322,6 +322,8 @@ class NumpyWriter(Writer):
             return f"runtime.shift({', '.join([args[0], node.axis, *self._maxima_of(node)])})"
         if node.op == "minus_one_hot":
             return f"runtime.minus_one_hot({', '.join(args)})"
+        if node.op == "counted":
+            return f"runtime.counted({args[0]}, {node.axis}, {self.dtype})"
         if node.op in (*JOINT, "scale", "scaled", "mean_error", "log_excess", "log_sum", "log_share", "deviation"):
             return f"runtime.{node.op}({', '.join([*args, *([node.axis] if node.axis else [])])})"
         if node.op == "others":

@@ -219,11 +219,11 @@ def place_for_cotangent(node, g, retain_graph, is_own):
 
 
 def is_nobody_elses(dx, op, g, is_own):
-    """Whether a cotangent shares memory with nothing but the output's cotangent g, which is nobody else's if `is_own`.
+    """Whether the cotangent of an op's only input is an array nobody else has, as g, the output's, is if `is_own`.
 
     Those of index maps are a part of g or new; where elements are repeated, NumPy lets nobody write.
     """
-    if op.needs or type(dx) is not np.ndarray:
+    if type(dx) is not np.ndarray:
         return False
     if op.makes_array and dx is not g:
         return True
@@ -268,11 +268,12 @@ def pull_back(root, g, targets=None, pull=pull_arrays, retain_graph=False):
                 cotangents.setdefault(parents[0], {})[node.index] = g
             elif wanted is None or True in needs:
                 op = node.op
+                may_give_own = not op.needs and (is_own or op.makes_array)
                 for i, dx in enumerate(pull(node, g, needs, retain_graph, is_own)):
                     if dx is not None and (parent := parents[i]) is not None:
                         if parent not in cotangents:
                             cotangents[parent] = dx
-                            if (is_own or op.makes_array) and is_nobody_elses(dx, op, g, is_own):
+                            if may_give_own and is_nobody_elses(dx, op, g, is_own):
                                 own.add(parent)
                         elif parent in own:
                             np.add(cotangents[parent], dx, out=cotangents[parent])

@@ -109,24 +109,24 @@ def affine(x, weight, bias):
 def affine_vjp(g, x, weight, bias, needs):
     """Cotangents of `affine`'s inputs."""
     dx = dweight = dbias = None
+    if needs[2]:
+        dbias = runtime.sum_over(g, (0,))
     if needs[0]:
         dx = np.matmul(g, weight, order=runtime.order_of(x))
     if needs[1]:
         dweight = np.matmul(g.swapaxes(-1, -2), x, order=runtime.order_of(weight))
-    if needs[2]:
-        dbias = runtime.unbroadcast(g, bias.shape)
     return dx, dweight, dbias
 
 
 def affine_jvp(dx, dweight, dbias, x, weight, bias):
     """Tangent of `affine`'s output."""
     terms = []
+    if dbias is not None:
+        terms.append(dbias)
     if dx is not None:
         terms.append(np.matmul(dx, weight.swapaxes(-1, -2)))
     if dweight is not None:
         terms.append(np.matmul(x, dweight.swapaxes(-1, -2)))
-    if dbias is not None:
-        terms.append(dbias)
     return runtime.total(terms, (x.shape[0], weight.shape[0]))
 
 
@@ -484,6 +484,8 @@ def affine_correlate1d(x, weight, bias, step=1, dilation=1):
 def affine_correlate1d_vjp(g, x, weight, bias, needs, step=1, dilation=1):
     """Cotangents of `affine_correlate1d`'s inputs."""
     dx = dweight = dbias = None
+    if needs[2]:
+        dbias = runtime.sum_over(g, (0, 2))
     if needs[0]:
         dx = products.contract_onto_windows(
             "gocp,ngio->ngcip",
@@ -503,14 +505,14 @@ def affine_correlate1d_vjp(g, x, weight, bias, needs, step=1, dilation=1):
             ),
             g,
         )
-    if needs[2]:
-        dbias = runtime.unbroadcast(g, bias[:, None, :].shape).reshape(bias.shape)
     return dx, dweight, dbias
 
 
 def affine_correlate1d_jvp(dx, dweight, dbias, x, weight, bias, step=1, dilation=1):
     """Tangent of `affine_correlate1d`'s output."""
     terms = []
+    if dbias is not None:
+        terms.append(dbias[:, None, :])
     if dx is not None:
         terms.append(
             products.contract(
@@ -531,8 +533,6 @@ def affine_correlate1d_jvp(dx, dweight, dbias, x, weight, bias, step=1, dilation
                 ),
             ),
         )
-    if dbias is not None:
-        terms.append(dbias[:, None, :])
     return runtime.total(
         terms,
         (x.shape[0], x.shape[1], products.windows_along(x.shape[3], weight.shape[-1], step, dilation), weight.shape[1]),
@@ -577,6 +577,8 @@ def affine_correlate2d(x, weight, bias, step1=1, step2=1, dilation1=1, dilation2
 def affine_correlate2d_vjp(g, x, weight, bias, needs, step1=1, step2=1, dilation1=1, dilation2=1):
     """Cotangents of `affine_correlate2d`'s inputs."""
     dx = dweight = dbias = None
+    if needs[2]:
+        dbias = runtime.sum_over(g, (0, 2, 3))
     if needs[0]:
         dx = products.contract_onto_windows(
             "gocpq,ngijo->ngcijpq",
@@ -600,14 +602,14 @@ def affine_correlate2d_vjp(g, x, weight, bias, needs, step1=1, step2=1, dilation
             ),
             g,
         )
-    if needs[2]:
-        dbias = runtime.unbroadcast(g, bias[:, None, None, :].shape).reshape(bias.shape)
     return dx, dweight, dbias
 
 
 def affine_correlate2d_jvp(dx, dweight, dbias, x, weight, bias, step1=1, step2=1, dilation1=1, dilation2=1):
     """Tangent of `affine_correlate2d`'s output."""
     terms = []
+    if dbias is not None:
+        terms.append(dbias[:, None, None, :])
     if dx is not None:
         terms.append(
             products.contract(
@@ -636,8 +638,6 @@ def affine_correlate2d_jvp(dx, dweight, dbias, x, weight, bias, step1=1, step2=1
                 ),
             ),
         )
-    if dbias is not None:
-        terms.append(dbias[:, None, None, :])
     return runtime.total(
         terms,
         (

@@ -49,12 +49,12 @@ def add_pushforward(ops, tangents, inputs, y):
 def affine_pullback(ops, g, inputs, y, needs):
     x, weight, _ = inputs
     dx = dweight = dbias = None
+    if needs[2]:
+        dbias = ops.einsum(g, subscripts="no->o")
     if needs[0]:
         dx = ops.einsum(g, weight, subscripts="no,oi->ni")
     if needs[1]:
         dweight = ops.einsum(g, x, subscripts="no,ni->oi")
-    if needs[2]:
-        dbias = ops.einsum(g, subscripts="no->o")
     return dx, dweight, dbias
 
 
@@ -62,18 +62,20 @@ def affine_pushforward(ops, tangents, inputs, y):
     x, weight, _ = inputs
     dx, dweight, dbias = tangents
     terms = []
+    if dbias is not None:
+        terms.append(dbias)
     if dx is not None:
         terms.append(ops.einsum(dx, weight, subscripts="ni,oi->no"))
     if dweight is not None:
         terms.append(ops.einsum(x, dweight, subscripts="ni,oi->no"))
-    if dbias is not None:
-        terms.append(dbias)
     return ops.broadcast(runtime.summed(terms), shape=y.shape)
 
 
 def affine_correlate1d_pullback(ops, g, inputs, y, needs, step=1, dilation=1):
     x, weight, _ = inputs
     dx = dweight = dbias = None
+    if needs[2]:
+        dbias = ops.einsum(g, subscripts="ngio->go")
     if needs[0]:
         dx = ops.add_windows(
             ops.einsum(g, weight, subscripts="ngio,gocp->ngcip"),
@@ -89,8 +91,6 @@ def affine_correlate1d_pullback(ops, g, inputs, y, needs, step=1, dilation=1):
             ops.windows(x, axes=(-1,), size=(weight.shape[-1],), step=(step,), dilation=(dilation,)),
             subscripts="ngio,ngcip->gocp",
         )
-    if needs[2]:
-        dbias = ops.einsum(g, subscripts="ngio->go")
     return dx, dweight, dbias
 
 
@@ -98,6 +98,8 @@ def affine_correlate1d_pushforward(ops, tangents, inputs, y, step=1, dilation=1)
     x, weight, _ = inputs
     dx, dweight, dbias = tangents
     terms = []
+    if dbias is not None:
+        terms.append(dbias[:, None, :])
     if dx is not None:
         terms.append(
             ops.einsum(
@@ -114,14 +116,14 @@ def affine_correlate1d_pushforward(ops, tangents, inputs, y, step=1, dilation=1)
                 subscripts="ngcip,gocp->ngio",
             ),
         )
-    if dbias is not None:
-        terms.append(dbias[:, None, :])
     return ops.broadcast(runtime.summed(terms), shape=y.shape)
 
 
 def affine_correlate2d_pullback(ops, g, inputs, y, needs, step1=1, step2=1, dilation1=1, dilation2=1):
     x, weight, _ = inputs
     dx = dweight = dbias = None
+    if needs[2]:
+        dbias = ops.einsum(g, subscripts="ngijo->go")
     if needs[0]:
         dx = ops.add_windows(
             ops.einsum(g, weight, subscripts="ngijo,gocpq->ngcijpq"),
@@ -143,8 +145,6 @@ def affine_correlate2d_pullback(ops, g, inputs, y, needs, step1=1, step2=1, dila
             ),
             subscripts="ngijo,ngcijpq->gocpq",
         )
-    if needs[2]:
-        dbias = ops.einsum(g, subscripts="ngijo->go")
     return dx, dweight, dbias
 
 
@@ -152,6 +152,8 @@ def affine_correlate2d_pushforward(ops, tangents, inputs, y, step1=1, step2=1, d
     x, weight, _ = inputs
     dx, dweight, dbias = tangents
     terms = []
+    if dbias is not None:
+        terms.append(dbias[:, None, None, :])
     if dx is not None:
         terms.append(
             ops.einsum(
@@ -180,8 +182,6 @@ def affine_correlate2d_pushforward(ops, tangents, inputs, y, step1=1, step2=1, d
                 subscripts="ngcijpq,gocpq->ngijo",
             ),
         )
-    if dbias is not None:
-        terms.append(dbias[:, None, None, :])
     return ops.broadcast(runtime.summed(terms), shape=y.shape)
 
 

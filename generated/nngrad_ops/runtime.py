@@ -83,30 +83,30 @@ def unbroadcast(x, shape):
         axes = tuple(one for one, size in enumerate(common) if one < extra or (size != 1 and shape[one - extra] == 1))
         if not axes:
             return x.reshape(shape)
-    y = _sum_of_many(x, axes) if x.size >= FEW_ELEMENTS and x.dtype.char in "fd" else None
-    if y is None:
-        y = np.add.reduce(x, axes, out=...)
+    y = sum_over(x, axes)
     return y if y.shape == shape else y.reshape(shape)
 
 
-def _sum_of_many(x, axes):
-    """`np.add.reduce(x, axes)` in less time, where the axes are the outermost or the innermost in memory; else None.
+def sum_over(x, axes):
+    """`np.add.reduce(x, axes)`, in less time where the axes are the first ones, or the innermost in memory.
 
     Not by BLAS: its threads would stay awake for a while, in the way of others.
     """
+    if x.size < FEW_ELEMENTS or x.dtype.char not in "fd":
+        return np.add.reduce(x, axes, out=...)
+    kept = [axis for axis in range(x.ndim) if axis not in axes]
+    shape = [x.shape[axis] for axis in kept]
+    if x.flags.c_contiguous and axes == tuple(range(len(axes))):
+        return np.einsum("ij->j", x.reshape(-1, math.prod(shape))).reshape(shape)
     order = memory_order(x, x.ndim)
     lying = x.transpose(order)
-    kept = [axis for axis in order if axis not in axes]
-    if not lying.flags.c_contiguous or kept != sorted(kept):
-        return None
-    if order[len(axes) :] == kept:
-        return np.einsum("ij->j", lying.reshape(-1, math.prod(x.shape[axis] for axis in kept)))
-    if order[: len(kept)] != kept:
-        return None
-    rows = lying.reshape(math.prod(x.shape[axis] for axis in kept), -1)
+    if not lying.flags.c_contiguous or order[: len(kept)] != kept:
+        return np.add.reduce(x, axes, out=...)
+    rows = lying.reshape(math.prod(shape), -1)
     whole = rows.shape[-1] // LONGEST_ROW * LONGEST_ROW
     pieces = rows[:, :whole].reshape(len(rows), -1, LONGEST_ROW)  # one long sum would lose more to rounding
-    return np.add.reduce(np.einsum("ijk->ij", pieces), 1) + np.einsum("ij->i", rows[:, whole:])
+    y = np.add.reduce(np.einsum("ijk->ij", pieces), 1) + np.einsum("ij->i", rows[:, whole:])
+    return y.reshape(shape)
 
 
 def unbroadcast_product(a, b, shape):

@@ -253,7 +253,7 @@ def _assembled(op: Op, contraction: Contraction) -> Code:
         return fit.format(source) if contraction.batch else source
 
     rows, pulled, terms, pushed = [], [], ["terms = []"], ["terms = []"]
-    for number, name in enumerate(names):
+    for number, name in sorted(enumerate(names), key=lambda one: one[1] != bias):  # while g is in the cache
         needed = [] if single else [f"if needs[{number}]:"]
         indent = "" if single else "    "
         rows += needed
@@ -261,8 +261,9 @@ def _assembled(op: Op, contraction: Contraction) -> Code:
         terms.append(f"if d{name} is not None:")
         pushed.append(f"if d{name} is not None:")
         if name == bias:
-            fit = "" if spread == bias else f".reshape({name}.shape)"
-            rows.append(f"{indent}d{name} = runtime.unbroadcast(g, {spread}.shape){fit}")
+            letters = enumerate(contraction.result)
+            others = tuple(place for place, letter in letters if letter not in contraction.bias_letters)
+            rows.append(f"{indent}d{name} = runtime.sum_over(g, {others})")
             letters = f"{contraction.result}->{contraction.bias_letters}"
             pulled.append(f'{indent}d{name} = ops.einsum(g, subscripts="{letters}")')
             terms.append(f"    terms.append(d{spread})")

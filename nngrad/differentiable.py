@@ -11,8 +11,11 @@ from nngrad.memory import OUTDATED, is_changed, memory_of, share_memory
 from nngrad.tensor import Tensor
 
 
-def pull_tensors(node, g, needs, retain_graph=True):
-    """From the cotangent of a Node's output those of its inputs; `needs`: which of them are wanted."""
+def pull_tensors(node, g, needs, retain_graph=True, is_own=False):
+    """From the cotangent of a Node's output those of its inputs; `needs`: which of them are wanted.
+
+    Whatever the two other arguments allow to overwrite, stays: it belongs to the graph that is made.
+    """
     inputs, y = values_in_graph(node)
     if node.op.many:
         g = tuple(g[i] if i in g else wrap(np.zeros_like(y)) for i, y in enumerate(node.output))

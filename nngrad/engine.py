@@ -186,23 +186,50 @@ def history(root):
     return nodes
 
 
-def pull_arrays(node, g, needs, retain_graph=True):
-    """From the cotangent of a Node's output those of its inputs, by its kernel; `needs`: which of them are wanted."""
+def pull_arrays(node, g, needs, retain_graph=True, is_own=False):
+    """From the cotangent of a Node's output those of its inputs, by its kernel.
+
+    needs: which of them are wanted.
+    retain_graph: whether what the Node keeps must stay as it is.
+    is_own: whether the array g is nobody else's, so that a cotangent may take its place.
+    """
     op = node.op
     if op.many:
         g = tuple(g[i] if i in g else np.zeros_like(y) for i, y in enumerate(node.output))
     elif op.vjp_cost and op.vjp_cost * (node.values[0] if op.axis else g).size > WORTH_TILES:
-        place = None if retain_graph else spent(node)
+        place = place_for_cotangent(node, g, retain_graph, is_own)
         if op.axis:
             found = rows().vjp_by_rows(op, g, node.values, needs, place, **node.params)
         else:
             options = {"needs": needs, **node.params} if op.needs else node.params
             found = by_tiles(op.vjp, [g, *op.residuals_of(node.values)], place, **options)
         return listed(found)
-    elif op.spends and not (retain_graph or op.axis) and (place := spent(node)) is not None:
-        return (op.vjp(g, *op.residuals_of(node.values), out=place, **node.params),)
+    elif (op.spends or (is_own and op.spends_g)) and not op.axis:
+        place = place_for_cotangent(node, g, retain_graph, is_own)
+        if place is not None:
+            return (op.vjp(g, *op.residuals_of(node.values), out=place, **node.params),)
     pull = op.pull  # called as `op.pull(...)`, Python would look for a method first
     return pull(g, node.values, needs, node.params)
+
+
+def place_for_cotangent(node, g, retain_graph, is_own):
+    """An array that nobody needs once the first input's cotangent is known, so that it may go there; None if none."""
+    place = None if retain_graph else spent(node)
+    if place is None and is_own and node.op.spends_g and g.dtype == node.values[0].dtype:
+        return g
+    return place
+
+
+def is_nobody_elses(dx, op, g, is_own):
+    """Whether the cotangent of an op's only input is an array nobody else has, as g, the output's, is if `is_own`.
+
+    Those of index maps are a part of g or new; where elements are repeated, NumPy lets nobody write.
+    """
+    if type(dx) is not np.ndarray:
+        return False
+    if op.makes_array and dx is not g:
+        return True
+    return is_own and (dx is g or op.family == "structural") and dx.flags.writeable
 
 
 def spent(node):
@@ -230,29 +257,33 @@ def pull_back(root, g, targets=None, pull=pull_arrays, retain_graph=False):
     nodes = history(root)
     wanted = None if targets is None else leading_to(targets, nodes)
     cotangents = {root: g}
-    sums = set()  # vertices whose cotangent is an array made here by adding, so nobody else's: it is added to in place
+    own = set()  # vertices whose cotangent is an array that is nobody else's: it is added to in place, or overwritten
     for node in nodes:
         g = cotangents.pop(node, None)
         if g is not None:
-            parents, needs = node.parents, node.needs
+            parents, needs, is_own = node.parents, node.needs, node in own
             if node.retained is not None or (targets is not None and node in targets):
-                cotangents[node] = g
+                cotangents[node], is_own = g, False
             if wanted is not None:
                 needs = tuple([parent in wanted for parent in parents])
             if node.index is not None:
                 cotangents.setdefault(parents[0], {})[node.index] = g
             elif wanted is None or True in needs:
-                for i, dx in enumerate(pull(node, g, needs, retain_graph)):
+                op = node.op
+                may_give_own = not op.needs and (is_own or op.makes_array)
+                for i, dx in enumerate(pull(node, g, needs, retain_graph, is_own)):
                     if dx is not None and (parent := parents[i]) is not None:
                         total = cotangents.get(parent)
                         if total is None:
                             cotangents[parent] = dx
-                        elif parent in sums:
+                            if may_give_own and is_nobody_elses(dx, op, g, is_own):
+                                own.add(parent)
+                        elif parent in own:
                             total += dx
                         else:
                             cotangents[parent] = sum_of(total, dx)
                             if type(dx) is np.ndarray:
-                                sums.add(parent)
+                                own.add(parent)
         if not retain_graph:  # let go of every array, and of the graph behind
             node.values = node.arguments = None
             node.inputs = node.parents = ()

@@ -15,6 +15,7 @@ import pytest
 import nngrad
 from nngrad import Tensor, no_grad
 from nngrad.engine import OPS, Op, history
+from nngrad.nn import functional as F
 from nngrad.nn.functional import silu
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -602,6 +603,65 @@ def test_a_gradient_may_take_the_place_of_what_is_kept_for_it_alone():
     assert x.grad is kept
     np.testing.assert_array_equal(x.grad, first)
     np.testing.assert_array_equal(x.data, data)
+
+
+def forward_and_vjp(op, x, rng):
+    """[x, y, *saved] of an op with one input, a cotangent of y, and vjp(g, **out) for it."""
+    params = {name: 0.5 if value is ... else value for name, value in op.params.items()}
+    result = op.forward(x, **params)
+    values = [x, *(result if op.saves else (result,))]
+    g = rng.normal(size=values[1].shape).astype(x.dtype)
+    return values, g, lambda g, **out: op.vjp(g, *op.residuals_of(values), **params, **out)
+
+
+@pytest.mark.parametrize("size", [7, 5000])
+@pytest.mark.parametrize("op", [op for op in OPS.values() if op.spends_g], ids=lambda op: op.name)
+def test_a_kernel_may_put_a_cotangent_over_the_one_it_is_given(op, size):
+    rng = np.random.default_rng(3)
+    x = rng.uniform(0.1, 2, size).astype(np.float32)
+    x[::2] *= 1 if op.name.startswith(("log", "sqrt")) else -1
+    _, g, vjp = forward_and_vjp(op, x, rng)
+    expected = vjp(g)
+    assert vjp(g, out=g) is g
+    np.testing.assert_array_equal(g, expected)
+
+
+@pytest.mark.parametrize("op", [op for op in OPS.values() if op.makes_array], ids=lambda op: op.name)
+def test_the_only_cotangent_is_a_new_array_or_the_one_given(op):
+    x = np.linspace(0.25, 0.75, 12, dtype=np.float32).reshape(3, 4) + (op.name == "arccosh")
+    values, g, vjp = forward_and_vjp(op, x, np.random.default_rng(3))
+    dx = vjp(g)
+    assert dx is g or not any(np.may_share_memory(dx, array) for array in [g, *values])
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        lambda x: F.relu(x * 2),
+        lambda x: F.relu(F.relu(x * 2).reshape((4, 3)).T() + 1),
+        lambda x: F.relu(nngrad.broadcast(F.relu((x * 2)[:1]), (3, 4))),
+        lambda x: nngrad.exp(F.relu(x * 2).clip()),
+        lambda x: (lambda y: F.relu(y) + nngrad.exp(y) + y)(F.relu(nngrad.exp(x))),
+        lambda x: (lambda y: nngrad.concat([F.relu(y), F.relu(y.reshape((12,))).reshape((3, 4))], axis=0))(x * 2),
+        lambda x: nngrad.concat([F.relu(part) for part in nngrad.split(nngrad.exp(x), 2, axis=1)], axis=1),
+        lambda x: F.relu(nngrad.max(nngrad.exp(x), axis=1).reshape((3, 1)) * x),
+        lambda x: F.max_pool2d(F.relu(x.reshape((1, 1, 3, 4)) * 2), 2),
+    ],
+)
+def test_cotangents_that_others_have_are_not_overwritten(program):
+    """Gradients with a graph of their own, which are compared with, are never put over each other."""
+    x = leaf(3, 4, seed=5)
+    middle = x + 0
+    middle.retain_grad()
+    y = program(middle)
+    g = np.random.default_rng(6).normal(size=y.shape)
+    given, value = g.copy(), y.data.copy()
+    (expected,) = nngrad.gradients(y, [x], g, create_graph=True)
+    y.backward(g)
+    np.testing.assert_array_equal(x.grad, expected.data)
+    np.testing.assert_array_equal(middle.grad, expected.data)
+    np.testing.assert_array_equal(g, given)
+    np.testing.assert_array_equal(y.data, value)
 
 
 @pytest.mark.parametrize("op", [op for op in OPS.values() if op.ufunc is not None], ids=lambda op: op.name)

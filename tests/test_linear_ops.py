@@ -16,6 +16,7 @@ STRUCTURAL = {
         ((0, 3), dict(shape=(3, 0))),
     ],
     "transpose": [((2, 3, 4), dict(axes=None)), ((2, 3, 4), dict(axes=(1, 2, 0))), ((2, 3, 4), dict(axes=(-1, 0, 1)))],
+    "examples_last": [((2, 3, 4), {}), ((1, 3), {}), ((0, 3), {})],
     "broadcast": [((3, 1), dict(shape=(2, 3, 4))), ((), dict(shape=(2, 2))), ((2, 0), dict(shape=(3, 2, 0)))],
     "unbroadcast": [((2, 3, 4), dict(shape=(3, 1))), ((2, 3), dict(shape=())), ((4,), dict(shape=(2, 4)))],
     "squeeze": [((1, 3, 1), dict(axis=None)), ((1, 3, 1), dict(axis=-1)), ((1, 3, 1), dict(axis=(0, 2)))],
@@ -195,7 +196,8 @@ def test_affine(n, i, o):
     "formula, problem",
     [
         ("sum(x[n, i] * w[o, i] + b[o], i)", "are not the same"),
-        ("sum(x[n, i] * w[o, i], i) + b[n]", "are not the same"),
+        ("sum(x[n, i] * w[o, i], i) + b[i]", "are not the same"),
+        ("sum(x[n, i] * w[o, i], i) + b[o, n]", "are not the same"),
         ("sum(x[n, i] * w[o, i], i) + w[o]", "are not the same"),
         ("b[o] + sum(x[n, i] * w[o, i], i)", "are not the same"),
         ("(sum(x[n, i] * w[o, i], i) + b[o]) * x[n, i]", "inside a contraction"),

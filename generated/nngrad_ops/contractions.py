@@ -109,24 +109,24 @@ def affine(x, weight, bias):
 def affine_vjp(g, x, weight, bias, needs):
     """Cotangents of `affine`'s inputs."""
     dx = dweight = dbias = None
+    if needs[2]:
+        dbias = runtime.sum_over(g, (0,))
     if needs[0]:
         dx = np.matmul(g, weight, order=runtime.order_of(x))
     if needs[1]:
         dweight = np.matmul(g.swapaxes(-1, -2), x, order=runtime.order_of(weight))
-    if needs[2]:
-        dbias = runtime.unbroadcast(g, bias.shape)
     return dx, dweight, dbias
 
 
 def affine_jvp(dx, dweight, dbias, x, weight, bias):
     """Tangent of `affine`'s output."""
     terms = []
+    if dbias is not None:
+        terms.append(dbias)
     if dx is not None:
         terms.append(np.matmul(dx, weight.swapaxes(-1, -2)))
     if dweight is not None:
         terms.append(np.matmul(x, dweight.swapaxes(-1, -2)))
-    if dbias is not None:
-        terms.append(dbias)
     return runtime.total(terms, (x.shape[0], weight.shape[0]))
 
 
@@ -452,6 +452,202 @@ def correlate2d_jvp(dx, dweight, x, weight, step1=1, step2=1, dilation1=1, dilat
             ),
         )
     return runtime.summed(terms)
+
+
+# --- affine_correlate1d ---
+
+
+def affine_correlate1d(x, weight, bias, step=1, dilation=1):
+    """Cross-correlation of signals with kernels, as `correlate1d`, and a bias for each channel of the result.
+
+    Formula:
+        return sum(x[n, g, c, step * i + dilation * p] * weight[g, o, c, p], (c, p)) + bias[g, o]
+
+    Derivative:
+        dx: ngio,gocp->ngcip, added up where windows overlap
+        dweight: ngio,ngcip->gocp
+        dbias: ngio->go
+
+    Shapes: x (n, g, c, dilation*p + step*i), weight (g, o, c, p), bias (g, o) -> (n, g, i, o).
+    Residuals: x, weight, bias.
+    """
+    y = products.contract(
+        "gocp,ngcip->ngio",
+        weight,
+        products.windows(
+            products.examples_last(x), axes=(-1,), size=(weight.shape[-1],), step=(step,), dilation=(dilation,)
+        ),
+    )
+    return np.add(y, bias[:, None, :], out=y)
+
+
+def affine_correlate1d_vjp(g, x, weight, bias, needs, step=1, dilation=1):
+    """Cotangents of `affine_correlate1d`'s inputs."""
+    dx = dweight = dbias = None
+    if needs[2]:
+        dbias = runtime.sum_over(g, (0, 2))
+    if needs[0]:
+        dx = products.contract_onto_windows(
+            "gocp,ngio->ngcip",
+            weight,
+            g,
+            shape=x.shape,
+            axes=(-1,),
+            size=(weight.shape[-1],),
+            step=(step,),
+            dilation=(dilation,),
+        )
+    if needs[1]:
+        dweight = products.contract(
+            "ngcip,ngio->gocp",
+            products.windows(
+                products.examples_last(x), axes=(-1,), size=(weight.shape[-1],), step=(step,), dilation=(dilation,)
+            ),
+            g,
+        )
+    return dx, dweight, dbias
+
+
+def affine_correlate1d_jvp(dx, dweight, dbias, x, weight, bias, step=1, dilation=1):
+    """Tangent of `affine_correlate1d`'s output."""
+    terms = []
+    if dbias is not None:
+        terms.append(dbias[:, None, :])
+    if dx is not None:
+        terms.append(
+            products.contract(
+                "gocp,ngcip->ngio",
+                weight,
+                products.windows(
+                    products.examples_last(dx), axes=(-1,), size=(weight.shape[-1],), step=(step,), dilation=(dilation,)
+                ),
+            ),
+        )
+    if dweight is not None:
+        terms.append(
+            products.contract(
+                "gocp,ngcip->ngio",
+                dweight,
+                products.windows(
+                    products.examples_last(x), axes=(-1,), size=(weight.shape[-1],), step=(step,), dilation=(dilation,)
+                ),
+            ),
+        )
+    return runtime.total(
+        terms,
+        (x.shape[0], x.shape[1], products.windows_along(x.shape[3], weight.shape[-1], step, dilation), weight.shape[1]),
+    )
+
+
+# --- affine_correlate2d ---
+
+
+def affine_correlate2d(x, weight, bias, step1=1, step2=1, dilation1=1, dilation2=1):
+    """Cross-correlation of images with kernels, as `correlate2d`, and a bias for each channel of the result.
+
+    Formula:
+        return (
+            sum(x[n, g, c, step1 * i + dilation1 * p, step2 * j + dilation2 * q] * weight[g, o, c, p, q], (c, p, q))
+            + bias[g, o]
+        )
+
+    Derivative:
+        dx: ngijo,gocpq->ngcijpq, added up where windows overlap
+        dweight: ngijo,ngcijpq->gocpq
+        dbias: ngijo->go
+
+    Shapes: x (n, g, c, dilation1*p + step1*i, dilation2*q + step2*j), weight (g, o, c, p, q), bias (g, o) -> (n, g, i,
+        j, o).
+    Residuals: x, weight, bias.
+    """
+    y = products.contract(
+        "gocpq,ngcijpq->ngijo",
+        weight,
+        products.windows(
+            products.examples_last(x),
+            axes=(-2, -1),
+            size=(weight.shape[-2], weight.shape[-1]),
+            step=(step1, step2),
+            dilation=(dilation1, dilation2),
+        ),
+    )
+    return np.add(y, bias[:, None, None, :], out=y)
+
+
+def affine_correlate2d_vjp(g, x, weight, bias, needs, step1=1, step2=1, dilation1=1, dilation2=1):
+    """Cotangents of `affine_correlate2d`'s inputs."""
+    dx = dweight = dbias = None
+    if needs[2]:
+        dbias = runtime.sum_over(g, (0, 2, 3))
+    if needs[0]:
+        dx = products.contract_onto_windows(
+            "gocpq,ngijo->ngcijpq",
+            weight,
+            g,
+            shape=x.shape,
+            axes=(-2, -1),
+            size=(weight.shape[-2], weight.shape[-1]),
+            step=(step1, step2),
+            dilation=(dilation1, dilation2),
+        )
+    if needs[1]:
+        dweight = products.contract(
+            "ngcijpq,ngijo->gocpq",
+            products.windows(
+                products.examples_last(x),
+                axes=(-2, -1),
+                size=(weight.shape[-2], weight.shape[-1]),
+                step=(step1, step2),
+                dilation=(dilation1, dilation2),
+            ),
+            g,
+        )
+    return dx, dweight, dbias
+
+
+def affine_correlate2d_jvp(dx, dweight, dbias, x, weight, bias, step1=1, step2=1, dilation1=1, dilation2=1):
+    """Tangent of `affine_correlate2d`'s output."""
+    terms = []
+    if dbias is not None:
+        terms.append(dbias[:, None, None, :])
+    if dx is not None:
+        terms.append(
+            products.contract(
+                "gocpq,ngcijpq->ngijo",
+                weight,
+                products.windows(
+                    products.examples_last(dx),
+                    axes=(-2, -1),
+                    size=(weight.shape[-2], weight.shape[-1]),
+                    step=(step1, step2),
+                    dilation=(dilation1, dilation2),
+                ),
+            ),
+        )
+    if dweight is not None:
+        terms.append(
+            products.contract(
+                "gocpq,ngcijpq->ngijo",
+                dweight,
+                products.windows(
+                    products.examples_last(x),
+                    axes=(-2, -1),
+                    size=(weight.shape[-2], weight.shape[-1]),
+                    step=(step1, step2),
+                    dilation=(dilation1, dilation2),
+                ),
+            ),
+        )
+    return runtime.total(
+        terms,
+        (
+            x.shape[0],
+            x.shape[1],
+            products.windows_along(x.shape[3], weight.shape[-2], step1, dilation1),
+            products.windows_along(x.shape[4], weight.shape[-1], step2, dilation2),
+            weight.shape[1],
+        ),
+    )
 
 
 # --- einsum: the same permutation of indices, with an index notation that is known only when it is called ---

@@ -2460,15 +2460,15 @@ def max_vjp(g, x, y, axis=None, keepdims=False, out=...):
     """Cotangent of `max`'s input."""
     g = g.reshape(runtime.kept_shape(x.shape, axis))
     y = y.reshape(runtime.kept_shape(x.shape, axis))
-    t = runtime.as_float(x == y, g.dtype, out=out)
-    return np.multiply(t, g / runtime.sum_rows(t, axis), out=t)
+    t, u = runtime.counted(x == y, axis, g.dtype, out=out)
+    return np.multiply(t, g / u, out=t)
 
 
 def max_jvp(dx, x, y, axis=None, keepdims=False):
     """Tangent of `max`'s output."""
     y = y.reshape(runtime.kept_shape(x.shape, axis))
-    t = runtime.as_float(x == y, dx.dtype)
-    dy = runtime.sum_products(dx, t, axis) / runtime.sum_rows(t, axis)
+    t, u = runtime.counted(x == y, axis, dx.dtype)
+    dy = runtime.sum_products(dx, t, axis) / u
     return runtime.drop_axis(dy, axis, keepdims)
 
 
@@ -2494,15 +2494,15 @@ def min_vjp(g, x, y, axis=None, keepdims=False, out=...):
     """Cotangent of `min`'s input."""
     g = g.reshape(runtime.kept_shape(x.shape, axis))
     y = y.reshape(runtime.kept_shape(x.shape, axis))
-    t = runtime.as_float(x == y, g.dtype, out=out)
-    return np.multiply(t, g / runtime.sum_rows(t, axis), out=t)
+    t, u = runtime.counted(x == y, axis, g.dtype, out=out)
+    return np.multiply(t, g / u, out=t)
 
 
 def min_jvp(dx, x, y, axis=None, keepdims=False):
     """Tangent of `min`'s output."""
     y = y.reshape(runtime.kept_shape(x.shape, axis))
-    t = runtime.as_float(x == y, dx.dtype)
-    dy = runtime.sum_products(dx, t, axis) / runtime.sum_rows(t, axis)
+    t, u = runtime.counted(x == y, axis, dx.dtype)
+    dy = runtime.sum_products(dx, t, axis) / u
     return runtime.drop_axis(dy, axis, keepdims)
 
 
@@ -2808,20 +2808,20 @@ def norm_inf_vjp(g, x, y, p=2.0, axis=None, keepdims=False, out=...):
     g = g.reshape(runtime.kept_shape(x.shape, axis))
     y = y.reshape(runtime.kept_shape(x.shape, axis))
     abs_x = np.abs(x, out=...)
-    t = runtime.as_float(abs_x == y, g.dtype)
-    u = np.sign(x, out=out)
-    u = np.multiply(t, u, out=u)
-    return np.multiply(u, g / runtime.sum_rows(t, axis), out=u)
+    t, u = runtime.counted(abs_x == y, axis, g.dtype, out=out)
+    v = np.sign(x, out=...)
+    t = np.multiply(t, v, out=t)
+    return np.multiply(t, g / u, out=t)
 
 
 def norm_inf_jvp(dx, x, y, p=2.0, axis=None, keepdims=False):
     """Tangent of `norm_inf`'s output."""
     y = y.reshape(runtime.kept_shape(x.shape, axis))
     abs_x = np.abs(x, out=...)
-    t = runtime.as_float(abs_x == y, dx.dtype)
-    u = np.sign(x, out=abs_x)
-    v = np.multiply(dx, t, out=...)
-    dy = runtime.sum_products(v, u, axis) / runtime.sum_rows(t, axis)
+    t, u = runtime.counted(abs_x == y, axis, dx.dtype)
+    v = np.sign(x, out=...)
+    t = np.multiply(dx, t, out=t)
+    dy = runtime.sum_products(t, v, axis) / u
     return runtime.drop_axis(dy, axis, keepdims)
 
 
@@ -2967,20 +2967,18 @@ def ptp(x, axis=None, keepdims=False):
 def ptp_vjp(g, x, max_x, max_x2, axis=None, keepdims=False, out=...):
     """Cotangent of `ptp`'s input."""
     g = g.reshape(runtime.kept_shape(x.shape, axis))
-    t = runtime.as_float(x == max_x2, g.dtype, out=out)
-    t = np.multiply(t, g / runtime.sum_rows(t, axis), out=t)
-    u = runtime.as_float(x == max_x, g.dtype)
-    u = np.multiply(u, g / runtime.sum_rows(u, axis), out=u)
+    t, u = runtime.counted(x == max_x2, axis, g.dtype, out=out)
+    t = np.multiply(t, g / u, out=t)
+    u, v = runtime.counted(x == max_x, axis, g.dtype)
+    u = np.multiply(u, g / v, out=u)
     return np.subtract(t, u, out=t)
 
 
 def ptp_jvp(dx, x, max_x, max_x2, axis=None, keepdims=False):
     """Tangent of `ptp`'s output."""
-    t = runtime.as_float(x == max_x, dx.dtype)
-    u = runtime.sum_products(dx, t, axis) / runtime.sum_rows(t, axis)
-    t = runtime.as_float(x == max_x2, dx.dtype)
-    v = runtime.sum_products(dx, t, axis) / runtime.sum_rows(t, axis)
-    dy = v - u
+    t, u = runtime.counted(x == max_x, axis, dx.dtype)
+    v, w = runtime.counted(x == max_x2, axis, dx.dtype)
+    dy = runtime.sum_products(dx, v, axis) / w - runtime.sum_products(dx, t, axis) / u
     return runtime.drop_axis(dy, axis, keepdims)
 
 

@@ -38,6 +38,8 @@ class Op:
         fills: of an op on rows, those of forward's results that are like the first input and can go where `out` says.
         spends: the position of what forward saves for vjp alone, which may put the first input's cotangent into its
             place; 0 if there is none.
+        spends_g: whether vjp of an op on elements may put the cotangent of its only input into the place of g.
+        makes_array: whether the cotangent of the only input is a new array, or what `out` says.
         takes_any_number: whether one of the inputs stands for any number of tensors.
         needs: whether vjp returns a tuple of cotangents, and is told which of them are wanted.
         all_differentiable: whether every input carries a gradient.
@@ -49,15 +51,15 @@ class Op:
 
     __slots__ = (
         "all_differentiable", "axis", "cost", "defaults", "differentiable", "family", "fills", "forward", "home",
-        "inputs", "jvp", "keeps_integers", "kernel", "many", "module", "name", "needs", "package", "params", "pull",
-        "pullback", "pushforward", "reads_values", "residuals", "residuals_of", "saves", "spends", "takes_any_number",
-        "ufunc", "vjp", "vjp_cost",
+        "inputs", "jvp", "keeps_integers", "kernel", "makes_array", "many", "module", "name", "needs", "package",
+        "params", "pull", "pullback", "pushforward", "reads_values", "residuals", "residuals_of", "saves", "spends",
+        "spends_g", "takes_any_number", "ufunc", "vjp", "vjp_cost",
     )  # fmt: skip
 
     def __init__(
         self, name, home, family, inputs, module="", defaults=None, params=None, differentiable=None,
         keeps_integers=False, saves=0, many=False, residuals=(), reads_values=(), cost=0, vjp_cost=0, axis="",
-        fills=(), spends=0, ufunc="",
+        fills=(), spends=0, spends_g=False, ufunc="",
     ):  # fmt: skip
         self.name = name
         self.home = home
@@ -77,11 +79,13 @@ class Op:
         self.axis = axis
         self.fills = fills
         self.spends = spends
+        self.spends_g = spends_g
         self.ufunc = getattr(np, ufunc) if ufunc else None
         self.takes_any_number = any(name[0] == "*" for name in inputs)
         self.needs = len(inputs) > 1 or self.takes_any_number
         self.all_differentiable = all(self.differentiable)
         self.residuals_of = _picker(residuals)
+        self.makes_array = False  # until its functions are found
 
     def look_up_in(self, package):
         """Have the functions found in the modules of a package as soon as one of them is asked for."""
@@ -116,6 +120,7 @@ class NewOp(Op):
         self.forward = _found(module, f"{self.name}_and_residuals") if self.saves else self.kernel
         self.vjp = _found(module, f"{self.name}_vjp")
         self.jvp = _found(module, f"{self.name}_jvp")
+        self.makes_array = not self.needs and "out" in self.vjp.__code__.co_varnames
         self.pull = self.compiled_pull()
         self.pullback = _found_when_called(f"{self.package}.rules", f"{self.name}_pullback")
         self.pushforward = _found_when_called(f"{self.package}.rules", f"{self.name}_pushforward")

@@ -47,14 +47,14 @@ def add_pushforward(ops, tangents, inputs, y):
 
 
 def affine_pullback(ops, g, inputs, y, needs):
-    x, weight, bias = inputs
+    x, weight, _ = inputs
     dx = dweight = dbias = None
+    if needs[2]:
+        dbias = ops.einsum(g, subscripts="no->o")
     if needs[0]:
         dx = ops.einsum(g, weight, subscripts="no,oi->ni")
     if needs[1]:
         dweight = ops.einsum(g, x, subscripts="no,ni->oi")
-    if needs[2]:
-        dbias = ops.unbroadcast(g, shape=bias.shape)
     return dx, dweight, dbias
 
 
@@ -62,13 +62,127 @@ def affine_pushforward(ops, tangents, inputs, y):
     x, weight, _ = inputs
     dx, dweight, dbias = tangents
     terms = []
+    if dbias is not None:
+        terms.append(dbias)
     if dx is not None:
         terms.append(ops.einsum(dx, weight, subscripts="ni,oi->no"))
     if dweight is not None:
         terms.append(ops.einsum(x, dweight, subscripts="ni,oi->no"))
+    return ops.broadcast(runtime.summed(terms), shape=y.shape)
+
+
+def affine_correlate1d_pullback(ops, g, inputs, y, needs, step=1, dilation=1):
+    x, weight, _ = inputs
+    dx = dweight = dbias = None
+    if needs[2]:
+        dbias = ops.einsum(g, subscripts="ngio->go")
+    if needs[0]:
+        dx = ops.add_windows(
+            ops.einsum(g, weight, subscripts="ngio,gocp->ngcip"),
+            shape=x.shape,
+            axes=(-1,),
+            size=(weight.shape[-1],),
+            step=(step,),
+            dilation=(dilation,),
+        )
+    if needs[1]:
+        dweight = ops.einsum(
+            g,
+            ops.windows(x, axes=(-1,), size=(weight.shape[-1],), step=(step,), dilation=(dilation,)),
+            subscripts="ngio,ngcip->gocp",
+        )
+    return dx, dweight, dbias
+
+
+def affine_correlate1d_pushforward(ops, tangents, inputs, y, step=1, dilation=1):
+    x, weight, _ = inputs
+    dx, dweight, dbias = tangents
+    terms = []
     if dbias is not None:
-        terms.append(dbias)
-    return ops.broadcast(runtime.summed(terms), shape=(x.shape[0], weight.shape[0]))
+        terms.append(dbias[:, None, :])
+    if dx is not None:
+        terms.append(
+            ops.einsum(
+                ops.windows(dx, axes=(-1,), size=(weight.shape[-1],), step=(step,), dilation=(dilation,)),
+                weight,
+                subscripts="ngcip,gocp->ngio",
+            ),
+        )
+    if dweight is not None:
+        terms.append(
+            ops.einsum(
+                ops.windows(x, axes=(-1,), size=(weight.shape[-1],), step=(step,), dilation=(dilation,)),
+                dweight,
+                subscripts="ngcip,gocp->ngio",
+            ),
+        )
+    return ops.broadcast(runtime.summed(terms), shape=y.shape)
+
+
+def affine_correlate2d_pullback(ops, g, inputs, y, needs, step1=1, step2=1, dilation1=1, dilation2=1):
+    x, weight, _ = inputs
+    dx = dweight = dbias = None
+    if needs[2]:
+        dbias = ops.einsum(g, subscripts="ngijo->go")
+    if needs[0]:
+        dx = ops.add_windows(
+            ops.einsum(g, weight, subscripts="ngijo,gocpq->ngcijpq"),
+            shape=x.shape,
+            axes=(-2, -1),
+            size=(weight.shape[-2], weight.shape[-1]),
+            step=(step1, step2),
+            dilation=(dilation1, dilation2),
+        )
+    if needs[1]:
+        dweight = ops.einsum(
+            g,
+            ops.windows(
+                x,
+                axes=(-2, -1),
+                size=(weight.shape[-2], weight.shape[-1]),
+                step=(step1, step2),
+                dilation=(dilation1, dilation2),
+            ),
+            subscripts="ngijo,ngcijpq->gocpq",
+        )
+    return dx, dweight, dbias
+
+
+def affine_correlate2d_pushforward(ops, tangents, inputs, y, step1=1, step2=1, dilation1=1, dilation2=1):
+    x, weight, _ = inputs
+    dx, dweight, dbias = tangents
+    terms = []
+    if dbias is not None:
+        terms.append(dbias[:, None, None, :])
+    if dx is not None:
+        terms.append(
+            ops.einsum(
+                ops.windows(
+                    dx,
+                    axes=(-2, -1),
+                    size=(weight.shape[-2], weight.shape[-1]),
+                    step=(step1, step2),
+                    dilation=(dilation1, dilation2),
+                ),
+                weight,
+                subscripts="ngcijpq,gocpq->ngijo",
+            ),
+        )
+    if dweight is not None:
+        terms.append(
+            ops.einsum(
+                ops.windows(
+                    x,
+                    axes=(-2, -1),
+                    size=(weight.shape[-2], weight.shape[-1]),
+                    step=(step1, step2),
+                    dilation=(dilation1, dilation2),
+                ),
+                dweight,
+                subscripts="ngcijpq,gocpq->ngijo",
+            ),
+        )
+    return ops.broadcast(runtime.summed(terms), shape=y.shape)
 
 
 def arccos_pullback(ops, g, inputs, y, needs):
@@ -3036,6 +3150,10 @@ def transpose_pullback(ops, g, inputs, y, needs, axes=None):
     return (ops.transpose(g, axes=inverse_axes(axes, len(g.shape))),)
 
 
+def examples_last_pullback(ops, g, inputs, y, needs):
+    return (g,)
+
+
 def broadcast_pullback(ops, g, inputs, y, needs, shape):
     return (ops.unbroadcast(g, shape=inputs[0].shape),)
 
@@ -3130,6 +3248,10 @@ def reshape_pushforward(ops, tangents, inputs, y, shape):
 
 def transpose_pushforward(ops, tangents, inputs, y, axes=None):
     return ops.transpose(tangents[0], axes=axes)
+
+
+def examples_last_pushforward(ops, tangents, inputs, y):
+    return ops.examples_last(tangents[0])
 
 
 def broadcast_pushforward(ops, tangents, inputs, y, shape):

@@ -83,12 +83,30 @@ def unbroadcast(x, shape):
         axes = tuple(one for one, size in enumerate(common) if one < extra or (size != 1 and shape[one - extra] == 1))
         if not axes:
             return x.reshape(shape)
-    # Not by BLAS: its threads would stay awake for a while, in the way of others.
-    if x.size >= FEW_ELEMENTS and axes == tuple(range(len(axes))) and x.flags.c_contiguous and x.dtype.char in "fd":
-        y = np.einsum("ij->j", x.reshape(math.prod(x.shape[: len(axes)]), math.prod(shape)))
-    else:
-        y = np.add.reduce(x, axes, out=...)
+    y = sum_over(x, axes)
     return y if y.shape == shape else y.reshape(shape)
+
+
+def sum_over(x, axes):
+    """`np.add.reduce(x, axes)`, in less time where the axes are the first ones, or the innermost in memory.
+
+    Not by BLAS: its threads would stay awake for a while, in the way of others.
+    """
+    if x.size < FEW_ELEMENTS or x.dtype.char not in "fd":
+        return np.add.reduce(x, axes, out=...)
+    kept = [axis for axis in range(x.ndim) if axis not in axes]
+    shape = [x.shape[axis] for axis in kept]
+    if x.flags.c_contiguous and axes == tuple(range(len(axes))):
+        return np.einsum("ij->j", x.reshape(-1, math.prod(shape))).reshape(shape)
+    order = memory_order(x, x.ndim)
+    lying = x.transpose(order)
+    if not lying.flags.c_contiguous or order[: len(kept)] != kept:
+        return np.add.reduce(x, axes, out=...)
+    rows = lying.reshape(math.prod(shape), -1)
+    whole = rows.shape[-1] // LONGEST_ROW * LONGEST_ROW
+    pieces = rows[:, :whole].reshape(len(rows), -1, LONGEST_ROW)  # one long sum would lose more to rounding
+    y = np.add.reduce(np.einsum("ijk->ij", pieces), 1) + np.einsum("ij->i", rows[:, whole:])
+    return y.reshape(shape)
 
 
 def unbroadcast_product(a, b, shape):
@@ -266,6 +284,17 @@ def sum_rows(x, axis):
     return np.vecdot(rows, _ones(x.dtype)[: rows.shape[-1]], keepdims=True)
 
 
+def counted(condition, axis, dtype, out=...):
+    """A condition in floating point, and for how many elements of each row it holds.
+
+    Truth values take a quarter of the memory and are counted sooner, where columns are added up as wholes.
+    """
+    made = as_float(condition, dtype, out=out)
+    if condition.size < FEW_ELEMENTS or not _is_reduced_by_axes(condition, axis):
+        return made, sum_rows(made, axis)
+    return made, _by_axes(np.add, condition.view(np.uint8), axis).astype(made.dtype)
+
+
 def sum_products(a, b, axis):
     """`sum_rows(a * b, axis)`."""
     rows = _rows(a, axis) if b.shape == a.shape and b.dtype == a.dtype and b.flags.c_contiguous else None
@@ -294,14 +323,24 @@ def max_rows(x, axis):
 
 def _reduced(ufunc, x, axis):
     """`ufunc.reduce(x, axis, keepdims=True)`; axis by axis where rows are short and others lie along memory."""
-    if x.size < FEW_ELEMENTS or x.dtype.char not in "fd" or not 1 < count(x.shape, axis) <= SHORT_ROW:
+    if x.size < FEW_ELEMENTS or x.dtype.char not in "fd" or not _is_reduced_by_axes(x, axis):
         return ufunc.reduce(x, axis, keepdims=True)
+    return _by_axes(ufunc, x, axis)
+
+
+def _is_reduced_by_axes(x, axis):
+    """Whether rows are short and others lie along memory, so that these had better be taken as wholes."""
+    if not 1 < count(x.shape, axis) <= SHORT_ROW:
+        return False
     axes = normalized_axes(axis, x.ndim)
     others = [one for one in range(x.ndim) if one not in axes and x.shape[one] > 1]
-    strides = [x.strides[one] for one in others]
-    if not lies_along_memory(x, others) or max(strides) < min(x.strides[one] for one in axes):
-        return ufunc.reduce(x, axis, keepdims=True)
-    for one in sorted(axes, key=lambda one: -x.strides[one]):
+    least = min(x.strides[one] for one in axes)
+    return lies_along_memory(x, others) and max(x.strides[one] for one in others) >= least
+
+
+def _by_axes(ufunc, x, axis):
+    """`ufunc.reduce(x, axis, keepdims=True)` in the dtype of x, axis by axis."""
+    for one in sorted(normalized_axes(axis, x.ndim), key=lambda one: -x.strides[one]):
         if x.shape[one] > 1:
             before = (slice(None),) * one
             y = ufunc(x[(*before, slice(0, 1))], x[(*before, slice(1, 2))])

@@ -40,6 +40,16 @@ def inverse_axes(axes, ndim):
     return tuple(axes.index(axis) for axis in range(ndim))
 
 
+def examples_last(x):
+    """x itself, copied so that its first axis is innermost in memory, unless it is."""
+    return products.examples_last(x)
+
+
+def examples_last_vjp(g, x):
+    """Adjoint of `examples_last`: nothing moves."""
+    return g
+
+
 def broadcast(x, shape):
     """x repeated to a larger shape, as a read-only view."""
     return np.broadcast_to(x, shape)
@@ -277,6 +287,11 @@ def reshape_jvp(dx, x, shape):
 def transpose_jvp(dx, x, axes=None):
     """Tangent of `transpose`'s output: the op is linear."""
     return transpose(dx, axes)
+
+
+def examples_last_jvp(dx, x):
+    """Tangent of `examples_last`'s output: the op is linear."""
+    return examples_last(dx)
 
 
 def broadcast_jvp(dx, x, shape):

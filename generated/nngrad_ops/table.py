@@ -40,6 +40,28 @@ OPS = {
         residuals=(0, 1, 2),
         reads_values=(0, 1),
     ),
+    "affine_correlate1d": Op(
+        name="affine_correlate1d",
+        home="contraction",
+        family="contraction",
+        module="contractions",
+        inputs=("x", "weight", "bias"),
+        params={"step": 1, "dilation": 1},
+        keeps_integers=True,
+        residuals=(0, 1, 2),
+        reads_values=(0, 1),
+    ),
+    "affine_correlate2d": Op(
+        name="affine_correlate2d",
+        home="contraction",
+        family="contraction",
+        module="contractions",
+        inputs=("x", "weight", "bias"),
+        params={"step1": 1, "step2": 1, "dilation1": 1, "dilation2": 1},
+        keeps_integers=True,
+        residuals=(0, 1, 2),
+        reads_values=(0, 1),
+    ),
     "arccos": Op(
         name="arccos",
         home="op",
@@ -156,6 +178,7 @@ OPS = {
         reads_values=(0, 1),
         cost=23,
         vjp_cost=10,
+        spends_g=True,
         ufunc="cbrt",
     ),
     "ceil": Op(
@@ -181,6 +204,7 @@ OPS = {
         cost=16,
         vjp_cost=4,
         spends=2,
+        spends_g=True,
     ),
     "clip": Op(
         name="clip",
@@ -277,6 +301,7 @@ OPS = {
         inputs=("x",),
         cost=4,
         vjp_cost=4,
+        spends_g=True,
     ),
     "divide": Op(
         name="divide",
@@ -314,6 +339,7 @@ OPS = {
         cost=16,
         vjp_cost=4,
         spends=2,
+        spends_g=True,
     ),
     "erf": Op(
         name="erf",
@@ -325,6 +351,7 @@ OPS = {
         reads_values=(0,),
         cost=18,
         vjp_cost=6,
+        spends_g=True,
     ),
     "erfc": Op(
         name="erfc",
@@ -336,6 +363,7 @@ OPS = {
         reads_values=(0,),
         cost=18,
         vjp_cost=6,
+        spends_g=True,
     ),
     "exp": Op(
         name="exp",
@@ -347,6 +375,7 @@ OPS = {
         reads_values=(1,),
         cost=7,
         vjp_cost=4,
+        spends_g=True,
         ufunc="exp",
     ),
     "exp2": Op(
@@ -359,6 +388,7 @@ OPS = {
         reads_values=(1,),
         cost=7,
         vjp_cost=5,
+        spends_g=True,
         ufunc="exp2",
     ),
     "expm1": Op(
@@ -462,6 +492,7 @@ OPS = {
         cost=23,
         vjp_cost=4,
         spends=2,
+        spends_g=True,
     ),
     "hardshrink": Op(
         name="hardshrink",
@@ -475,6 +506,7 @@ OPS = {
         reads_values=(0,),
         cost=8,
         vjp_cost=8,
+        spends_g=True,
     ),
     "hardsigmoid": Op(
         name="hardsigmoid",
@@ -628,6 +660,7 @@ OPS = {
         reads_values=(0,),
         cost=7,
         vjp_cost=5,
+        spends_g=True,
         ufunc="log",
     ),
     "log10": Op(
@@ -640,6 +673,7 @@ OPS = {
         reads_values=(0,),
         cost=11,
         vjp_cost=6,
+        spends_g=True,
         ufunc="log10",
     ),
     "log1p": Op(
@@ -664,6 +698,7 @@ OPS = {
         reads_values=(0,),
         cost=7,
         vjp_cost=6,
+        spends_g=True,
         ufunc="log2",
     ),
     "log_softmax": Op(
@@ -718,6 +753,7 @@ OPS = {
         cost=16,
         vjp_cost=4,
         spends=2,
+        spends_g=True,
     ),
     "logsumexp": Op(
         name="logsumexp",
@@ -859,6 +895,7 @@ OPS = {
         cost=21,
         vjp_cost=4,
         spends=2,
+        spends_g=True,
     ),
     "mse_loss": Op(
         name="mse_loss",
@@ -966,6 +1003,7 @@ OPS = {
         cost=23,
         vjp_cost=4,
         spends=2,
+        spends_g=True,
     ),
     "negative": Op(
         name="negative",
@@ -976,6 +1014,7 @@ OPS = {
         keeps_integers=True,
         cost=4,
         vjp_cost=4,
+        spends_g=True,
         ufunc="negative",
     ),
     "nll_loss": Op(
@@ -1124,6 +1163,7 @@ OPS = {
         inputs=("x",),
         cost=4,
         vjp_cost=4,
+        spends_g=True,
     ),
     "reciprocal": Op(
         name="reciprocal",
@@ -1135,6 +1175,7 @@ OPS = {
         reads_values=(0,),
         cost=5,
         vjp_cost=8,
+        spends_g=True,
     ),
     "relu": Op(
         name="relu",
@@ -1147,6 +1188,7 @@ OPS = {
         reads_values=(0,),
         cost=5,
         vjp_cost=8,
+        spends_g=True,
     ),
     "relu6": Op(
         name="relu6",
@@ -1243,6 +1285,7 @@ OPS = {
         cost=12,
         vjp_cost=4,
         spends=2,
+        spends_g=True,
     ),
     "sigmoid_slope": Op(
         name="sigmoid_slope",
@@ -1278,6 +1321,7 @@ OPS = {
         cost=15,
         vjp_cost=4,
         spends=2,
+        spends_g=True,
     ),
     "sin": Op(
         name="sin",
@@ -1301,6 +1345,7 @@ OPS = {
         reads_values=(0,),
         cost=15,
         vjp_cost=29,
+        spends_g=True,
     ),
     "sinc_slope": Op(
         name="sinc_slope",
@@ -1362,6 +1407,7 @@ OPS = {
         cost=17,
         vjp_cost=4,
         spends=2,
+        spends_g=True,
     ),
     "softshrink": Op(
         name="softshrink",
@@ -1375,6 +1421,7 @@ OPS = {
         reads_values=(0,),
         cost=14,
         vjp_cost=8,
+        spends_g=True,
     ),
     "softsign": Op(
         name="softsign",
@@ -1397,6 +1444,7 @@ OPS = {
         reads_values=(1,),
         cost=4,
         vjp_cost=6,
+        spends_g=True,
         ufunc="sqrt",
     ),
     "square": Op(
@@ -1410,6 +1458,7 @@ OPS = {
         reads_values=(0,),
         cost=4,
         vjp_cost=5,
+        spends_g=True,
     ),
     "std": Op(
         name="std",
@@ -1498,6 +1547,7 @@ OPS = {
         reads_values=(0,),
         cost=8,
         vjp_cost=8,
+        spends_g=True,
     ),
     "trunc": Op(
         name="trunc",
@@ -1586,6 +1636,15 @@ OPS = {
         module="structural",
         inputs=("x",),
         params={"axes": None},
+        keeps_integers=True,
+        residuals=(0,),
+    ),
+    "examples_last": Op(
+        name="examples_last",
+        home="structural",
+        family="structural",
+        module="structural",
+        inputs=("x",),
         keeps_integers=True,
         residuals=(0,),
     ),

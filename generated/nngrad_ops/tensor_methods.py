@@ -23,6 +23,23 @@ class TensorMethods:
         """Affine map of the rows of x by the rows of weight, as of a linear layer."""
         return self._apply(OPS["affine"], self, weight, bias)
 
+    def affine_correlate1d(self, weight, bias, step=1, dilation=1):
+        """Cross-correlation of signals with kernels, as `correlate1d`, and a bias for each channel of the result."""
+        return self._apply(OPS["affine_correlate1d"], self, weight, bias, step=step, dilation=dilation)
+
+    def affine_correlate2d(self, weight, bias, step1=1, step2=1, dilation1=1, dilation2=1):
+        """Cross-correlation of images with kernels, as `correlate2d`, and a bias for each channel of the result."""
+        return self._apply(
+            OPS["affine_correlate2d"],
+            self,
+            weight,
+            bias,
+            step1=step1,
+            step2=step2,
+            dilation1=dilation1,
+            dilation2=dilation2,
+        )
+
     def arccos(self):
         """Inverse cosine, in radians."""
         return self._apply(OPS["arccos"], self)
@@ -460,6 +477,10 @@ class TensorMethods:
     def transpose(self, axes=None):
         """Axes permuted; reversed when `axes` is None."""
         return self._apply(OPS["transpose"], self, axes=axes)
+
+    def examples_last(self):
+        """x itself, copied so that its first axis is innermost in memory, unless it is."""
+        return self._apply(OPS["examples_last"], self)
 
     def broadcast(self, shape):
         """x repeated to a larger shape."""

@@ -42,7 +42,8 @@ class Code:
     `residuals` are positions in [*inputs, y, *saved]; `reads_values` those of them whose values matter, not their shape
     alone. `forward` names the kernel that returns y and the `saves` intermediates, `costs` what it and vjp cost in
     multiplications, `fills` which of y and the saved of an op on rows can be put into given arrays like x, `spends` the
-    position of what is saved for a vjp that may put the first cotangent there, or 0.
+    position of what is saved for a vjp that may put the first cotangent there, or 0; `spends_g` whether that of an op
+    on elements may go where g is.
     """
 
     op: Op
@@ -57,6 +58,7 @@ class Code:
     costs: tuple[int, int] = (0, 0)
     fills: tuple[int, ...] = ()
     spends: int = 0
+    spends_g: bool = False
 
     @property
     def series(self) -> dict[str, Series]:
@@ -73,10 +75,11 @@ def assemble(op: Op, chosen: Iterable[Chosen]) -> Code:
     order = [*(one.name for one in op.inputs), output, *saved]
     residuals = [name for name in order if any(name in variant.used for variant in variants)]
     functions = Functions(op, variants, saved, residuals)
+    kernels, rules, spent = functions.kernels(bodies), functions.rules(bodies), _spent(op, variants)
     return Code(
         op,
-        tuple(functions.kernels(bodies)),
-        tuple(functions.rules(bodies)),
+        tuple(kernels),
+        tuple(rules),
         tuple(order.index(name) for name in residuals),
         tuple(order.index(name) for name in residuals if any(name in variant.read for variant in variants)),
         len(saved),
@@ -85,16 +88,16 @@ def assemble(op: Op, chosen: Iterable[Chosen]) -> Code:
         tuple(variant.chosen for variant in variants),
         costs_of(op, variants),
         tuple(sorted(frozenset().union(*(variant.filled for variant in variants)))),
-        _spent(op, variants, order, saved),
+        min((order.index(name) for name in spent.intersection(saved)), default=0),
+        "g" in spent and op.maps_elements,
     )
 
 
-def _spent(op: Op, variants: list[Variant], order: list[str], saved: list[str]) -> int:
-    """The position of what all of an op's formulas keep for backward, and are done with where dx is begun; or 0."""
+def _spent(op: Op, variants: list[Variant]) -> frozenset[str]:
+    """The arguments of vjp that all of an op's formulas are done with where the first cotangent is begun."""
     if not op.row_axis and len(op.inputs) > 1:
-        return 0
-    spent = frozenset.intersection(*(variant.spent for variant in variants))
-    return min((order.index(name) for name in spent.intersection(saved)), default=0)
+        return frozenset()
+    return frozenset.intersection(*(variant.spent for variant in variants))
 
 
 def costs_of(op: Op, variants: list[Variant]) -> tuple[int, int]:

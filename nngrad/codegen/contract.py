@@ -8,13 +8,13 @@ An index may be an affine map of two letters, as in a convolution, `out[i] = sum
 through windows, `u[i, p] = x[2*i + p]`, and what is left is a contraction of u and w. Windows are linear too: the
 cotangent of x is that of u, added up where the windows overlap.
 
-A tensor that is added to the contraction, the bias, has the last letters of the result. Its cotangent is summed over
+A tensor that is added to the contraction, the bias, has some of the letters of the result. Its cotangent is summed over
 the others.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 
 import sympy
 
@@ -68,11 +68,23 @@ class Contraction:
     @property
     def shape(self) -> str:
         """Source of the shape of the result, from those of the operands."""
-        places = {}
-        for name, index in zip(self.operands, self.indices, strict=True):
-            for place, letter in enumerate(index):
-                places.setdefault(letter, f"{name}.shape[{place}]")
-        return f"({', '.join(places[letter] for letter in self.result)}{',' if len(self.result) == 1 else ''})"
+        lengths = {}
+        for name, index, windows in zip(self.operands, self.indices, self.windows, strict=True):
+            axes = len(index) - len(windows.axes)
+            windowed = {axis + axes: rest for axis, *rest in zip(*astuple(windows), strict=True)}
+            for place, letter in enumerate(index[:axes]):
+                length = f"{name}.shape[{place}]"
+                if place in windowed:
+                    length = f"products.windows_along({', '.join([length, *windowed[place]])})"
+                lengths.setdefault(letter, length)
+        return f"({', '.join(lengths[letter] for letter in self.result)}{',' if len(self.result) == 1 else ''})"
+
+    @property
+    def bias_along_result(self) -> str:
+        """Source of the bias with axes of length 1 where the result has letters that it lacks, but for leading ones."""
+        letters = self.result[self.result.index(self.bias_letters[0]) :]
+        index = ", ".join(":" if letter in self.bias_letters else "None" for letter in letters)
+        return self.bias if letters == self.bias_letters else f"{self.bias}[{index}]"
 
     @property
     def subscripts(self) -> str:
@@ -231,16 +243,17 @@ def _assembled(op: Op, contraction: Contraction) -> Code:
     if "g" in names:
         raise SpecError("an input is called g, as the cotangent is in the derivative", "call it something else")
     single, bias = len(names) == 1, contraction.bias
+    spread = contraction.bias_along_result if bias else ""
     params = [source for _, source in signature_of(op)]
     product = contraction.source()
-    made = (f"y = {product}", f"return np.add(y, {bias}, out=y)") if bias else (f"return {product}",)
+    made = (f"y = {product}", f"return np.add(y, {spread}, out=y)") if bias else (f"return {product}",)
     forward = Function(op.name, (*names, *params), _doc(op, contraction), made)
 
     def fitted(source: str, fit: str) -> str:
         return fit.format(source) if contraction.batch else source
 
     rows, pulled, terms, pushed = [], [], ["terms = []"], ["terms = []"]
-    for number, name in enumerate(names):
+    for number, name in sorted(enumerate(names), key=lambda one: one[1] != bias):  # while g is in the cache
         needed = [] if single else [f"if needs[{number}]:"]
         indent = "" if single else "    "
         rows += needed
@@ -248,10 +261,13 @@ def _assembled(op: Op, contraction: Contraction) -> Code:
         terms.append(f"if d{name} is not None:")
         pushed.append(f"if d{name} is not None:")
         if name == bias:
-            rows.append(f"{indent}d{name} = runtime.unbroadcast(g, {name}.shape)")
-            pulled.append(f"{indent}d{name} = ops.unbroadcast(g, shape={name}.shape)")
-            terms.append(f"    terms.append(d{name})")
-            pushed.append(f"    terms.append(d{name})")
+            letters = enumerate(contraction.result)
+            others = tuple(place for place, letter in letters if letter not in contraction.bias_letters)
+            rows.append(f"{indent}d{name} = runtime.sum_over(g, {others})")
+            letters = f"{contraction.result}->{contraction.bias_letters}"
+            pulled.append(f'{indent}d{name} = ops.einsum(g, subscripts="{letters}")')
+            terms.append(f"    terms.append(d{spread})")
+            pushed.append(f"    terms.append(d{spread})")
         places = [place for place, operand in enumerate(contraction.operands) if operand == name]
         for place in places:  # an input that is there twice is moved in each place
             cotangent, windows = contraction.cotangent_of(place), contraction.windows[place]
@@ -266,7 +282,7 @@ def _assembled(op: Op, contraction: Contraction) -> Code:
     total, total_of_tensors = "runtime.summed(terms)", "runtime.summed(terms)"
     if bias:
         total = f"runtime.total(terms, {contraction.shape})"
-        total_of_tensors = f"ops.broadcast(runtime.summed(terms), shape={contraction.shape})"
+        total_of_tensors = "ops.broadcast(runtime.summed(terms), shape=y.shape)"
     tangents = [f"d{name}" for name in names]
     nothing = [] if single else [f"{' = '.join(tangents)} = None"]
     returned = f"return {', '.join(tangents)}"

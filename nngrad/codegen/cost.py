@@ -22,6 +22,7 @@ ROW_COSTS = dict.fromkeys(("reduce", "shift", "scale", "mean_error", "log_sum", 
     "scaled_squares": 1.0,
     "centred_squares": 4.0,
     "mean_and_error": 1.0,
+    "counted": 2.0,
 }
 MASK_COST, DIVISION_COST = 0.5, 2.0
 MEMORY_COST = 3.0  # reading a large array and writing another, which are in no cache

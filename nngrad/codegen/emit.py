@@ -269,6 +269,7 @@ def entry_of(code: Code, builtin: bool) -> str:
         code.costs,
         code.fills,
         code.spends,
+        code.spends_g,
         _ufunc_of(code),
     )
 
@@ -289,8 +290,9 @@ def record_of(op: Op) -> str:
 
 
 def _record(
-    op: Op, module: str, saves: int, residuals, reads, keeps: bool, costs=(0, 0), fills=(), spends=0, ufunc=""
-) -> str:
+    op: Op, module: str, saves: int, residuals, reads, keeps: bool, costs=(0, 0), fills=(), spends=0, spends_g=False,
+    ufunc="",
+) -> str:  # fmt: skip
     params = {
         param.name: default_source(param.default) if param.default is not REQUIRED else "..." for param in op.params
     }
@@ -314,6 +316,8 @@ def _record(
         fields += [f"axis={quoted(op.row_axis)}", f"fills={_tuple(map(str, fills))}"]
     if spends:
         fields.append(f"spends={spends}")
+    if spends_g:
+        fields.append("spends_g=True")
     if ufunc:
         fields.append(f"ufunc={quoted(ufunc)}")
     return "Op(\n" + "".join(f"    {one},\n" for one in fields) + ")"

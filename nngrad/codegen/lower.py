@@ -52,7 +52,9 @@ REDUCTIONS = {"sum": "np.add", "prod": "np.multiply", "max": "np.maximum", "min"
 MAX_POWER_BY_PRODUCTS = 8
 LARGEST_INTEGER = 10**16  # written as such
 LARGEST_SHARED = 16  # the denominator of a factor that terms share
-JOINT = {"exponentials": 3, "log_sum_parts": 2, "scaled_squares": 3, "centred_squares": 3, "mean_and_error": 2}
+JOINT = {
+    "exponentials": 3, "log_sum_parts": 2, "scaled_squares": 3, "centred_squares": 3, "mean_and_error": 2, "counted": 2,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -173,6 +175,7 @@ class Graph:
         if expr.is_Add:
             return self._sum(expr)
         if expr.is_Mul:
+            self._count_conditions(expr)
             return self._product(expr)
         if expr.is_Pow:
             return self._power(*expr.args)
@@ -239,6 +242,19 @@ class Graph:
         joint = self.node(part.op, x, *others, axis=part.axis, **rows)
         shape = rows if part.is_row else {"sources": self.nodes[x].sources, "reduced": self.nodes[x].reduced}
         return self.node("part", joint, detail=str(part.number), **shape)
+
+    def _count_conditions(self, expr) -> None:
+        """A condition whose elements are counted along an axis is made a float in the same go."""
+        totals = [] if self.smooth else sorted(expr.atoms(AxisSum), key=_text)
+        for total in totals:
+            indicator, axis = total.args[0], total.args[1].name
+            if isinstance(indicator, Indicator) and self._built.keys().isdisjoint({indicator, total}):
+                condition = self.full(self.condition(indicator.args[0]))
+                full = {"sources": self.nodes[condition].sources, "reduced": self.nodes[condition].reduced}
+                rows = full | {"reduced": full["reduced"] | {axis}}
+                joint = self.node("counted", condition, axis=axis, **rows)
+                self._built[indicator] = self.node("part", joint, detail="0", **full)
+                self._built[total] = self.node("part", joint, detail="1", **rows)
 
     def _stage(self, stage: Stage) -> int:
         if stage.kind == "map":

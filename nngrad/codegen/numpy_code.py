@@ -31,7 +31,7 @@ def ufunc_name(node: Node) -> str:
 
 TAKING_OUT = (
     "runtime.exp_shifted", "runtime.times_normal_cdf", "runtime.times_normal_density", "deviation", "as_float", "where",
-    "exponentials", "centred_squares",
+    "exponentials", "centred_squares", "counted",
 )  # fmt: skip
 ROW_REDUCTIONS = {"sum": "runtime.sum_rows", "max": "runtime.max_rows"}
 
@@ -99,7 +99,7 @@ class NumpyWriter(Writer):
         while node in self.becomes:
             node = self.becomes[node]
         made = self.graph.nodes[node]
-        if node not in self.places or not self.is_statement(made):
+        if node not in self.places or not (self.is_statement(made) or self._chooses_or_0(made)):
             return frozenset()
         read = [self.graph.nodes[arg] for arg in made.args if self.uses[arg] == 1]
         return frozenset(
@@ -286,6 +286,11 @@ class NumpyWriter(Writer):
         """Whether a node's operation is called with `out=`, not written infix."""
         return node.is_full and is_ufunc(node)
 
+    def _chooses_or_0(self, node: Node) -> bool:
+        """Whether a node is a choice between something and 0, which `runtime.where` may make in place."""
+        branches = [self.graph.nodes[arg] for arg in node.args[1:]] if node.op == "where" else []
+        return node.is_full and any((one.op, one.detail) == ("number", "0") for one in branches)
+
     def takes_out(self, node: Node) -> bool:
         """Whether a node's result can be put into a given array, perhaps as that of its operand."""
         made = self.graph.nodes[node.args[0]] if node.op == "part" else node
@@ -317,6 +322,8 @@ class NumpyWriter(Writer):
             return f"runtime.shift({', '.join([args[0], node.axis, *self._maxima_of(node)])})"
         if node.op == "minus_one_hot":
             return f"runtime.minus_one_hot({', '.join(args)})"
+        if node.op == "counted":
+            return f"runtime.counted({args[0]}, {node.axis}, {self.dtype})"
         if node.op in (*JOINT, "scale", "scaled", "mean_error", "log_excess", "log_sum", "log_share", "deviation"):
             return f"runtime.{node.op}({', '.join([*args, *([node.axis] if node.axis else [])])})"
         if node.op == "others":

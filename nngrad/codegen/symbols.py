@@ -351,8 +351,8 @@ class Indexed:
     """Tensors under index letters, multiplied, and the letters summed over: the formula of a contraction.
 
     A leading `...` stands for batch axes, which broadcast and are never summed. One tensor may be added to the sums,
-    under the last of their letters: the `bias`. Where it all meets what has no indices, it is the tensor of its sums:
-    a step of its own in the formula.
+    under some of their letters, in the same order: the `bias`. Where it all meets what has no indices, it is the
+    tensor of its sums: a step of its own in the formula.
     """
 
     factors: tuple[tuple[Value, tuple], ...]
@@ -395,14 +395,15 @@ class Indexed:
     @property
     def takes_bias(self) -> bool:
         """Whether it is a plain sum of products, to which a tensor can be added."""
-        plain = all(getattr(index, "is_Symbol", False) for _, indices in self.factors for index in indices)
+        plain = all(index is not Ellipsis for _, indices in self.factors for index in indices)
         return plain and bool(self.summed) and len(self.factors) > 1 and self.bias is None
 
     def __add__(self, other):
         if isinstance(other, Indexed) and len(other.factors) == 1 and other.letters != self.letters:
             value, indices = other.factors[0]
             is_new = all(value != factor for factor, _ in self.factors)
-            if self.takes_bias and is_new and not other.summed and indices == self.letters[-len(indices) :]:
+            in_order = tuple(letter for letter in self.letters if letter in indices)
+            if self.takes_bias and is_new and not other.summed and indices == in_order:
                 return replace(self, bias=(value, indices))
         return _on_tensors("add")(self, other)
 

@@ -138,6 +138,7 @@ def _convolved(name, axes, input, weight, bias, stride, padding, dilation, group
             f"{name}: weight of shape {kernel} in {groups} groups needs {kernel[1] * groups} channels, input has shape "
             f"{shape_of(input)}"
         )
+    x = ops.examples_last(x)  # as correlations want it, forward and backward, with what it is padded with
     x = _padded(name, x, padding, stride, dilation, kernel[2:])
     for place, (size, apart) in enumerate(zip(kernel[2:], dilation, strict=True)):
         if apart * (size - 1) >= x.shape[2 + place]:
@@ -146,13 +147,19 @@ def _convolved(name, axes, input, weight, bias, stride, padding, dilation, group
                 f"{SPATIAL[axes][place]} {x.shape[2 + place]}; give a larger padding or a smaller kernel"
             )
     x = ops.reshape(x, shape=(shape[0], groups, shape[1] // groups, *x.shape[2:]))
-    weight = ops.reshape(weight, shape=(groups, kernel[0] // groups, *kernel[1:]))
+    outputs = groups, kernel[0] // groups
+    operands = [x, ops.reshape(weight, shape=(*outputs, *kernel[1:]))]
+    if bias is not None:
+        operands.append(ops.reshape(bias, shape=outputs))
     if axes == 1:
-        y = ops.correlate1d(x, weight, step=stride[0], dilation=dilation[0])
+        correlate = ops.correlate1d if bias is None else ops.affine_correlate1d
+        y = correlate(*operands, step=stride[0], dilation=dilation[0])
     else:
-        y = ops.correlate2d(x, weight, step1=stride[0], step2=stride[1], dilation1=dilation[0], dilation2=dilation[1])
+        correlate = ops.correlate2d if bias is None else ops.affine_correlate2d
+        y = correlate(*operands, step1=stride[0], step2=stride[1], dilation1=dilation[0], dilation2=dilation[1])
     y = ops.transpose(y, axes=(0, 1, 2 + axes, *range(2, 2 + axes)))
-    return _finished(ops.reshape(y, shape=(shape[0], kernel[0], *y.shape[3:])), bias, batched)
+    y = ops.reshape(y, shape=(shape[0], kernel[0], *y.shape[3:]))
+    return y if batched else ops.squeeze(y, axis=0)
 
 
 def _spread(name, axes, input, weight, bias, stride, padding, output_padding, groups, dilation) -> Tensor:
@@ -193,7 +200,10 @@ def _spread(name, axes, input, weight, bias, stride, padding, output_padding, gr
     y = y[(..., *(slice(cut, length - cut) for cut, length in zip(padding, y.shape[3:], strict=True)))]
     if 0 in y.shape[3:]:
         raise ValueError(f"{name}: padding {padding} cuts everything off, of an output of {full}")
-    return _finished(ops.reshape(y, shape=(shape[0], outputs, *y.shape[3:])), bias, batched)
+    y = ops.reshape(y, shape=(shape[0], outputs, *y.shape[3:]))
+    if bias is not None:
+        y = y + ops.reshape(bias, shape=(-1,) + (1,) * axes)
+    return y if batched else ops.squeeze(y, axis=0)
 
 
 def lengths(name: str, argument: str, value: Lengths, axes: int, least: int) -> tuple[int, ...]:
@@ -238,9 +248,3 @@ def _padded(name, x, padding, stride, dilation, kernel) -> Tensor:
     else:
         sides = [(one, one) for one in lengths(name, "padding", padding, axes, least=0)]
     return ops.pad(x, pad_width=((0, 0), (0, 0), *sides)) if any(map(any, sides)) else x
-
-
-def _finished(y: Tensor, bias: Any, batched: bool) -> Tensor:
-    if bias is not None:
-        y = y + ops.reshape(bias, shape=(-1,) + (1,) * (y.ndim - 2))
-    return y if batched else ops.squeeze(y, axis=0)

@@ -58,6 +58,21 @@ def correlate2d(x, weight, *, step1=1, step2=1, dilation1=1, dilation2=1):
 
 
 @contraction
+def affine_correlate1d(x, weight, bias, *, step=1, dilation=1):
+    """Cross-correlation of signals with kernels, as `correlate1d`, and a bias for each channel of the result."""
+    return sum(x[n, g, c, step * i + dilation * p] * weight[g, o, c, p], (c, p)) + bias[g, o]
+
+
+@contraction
+def affine_correlate2d(x, weight, bias, *, step1=1, step2=1, dilation1=1, dilation2=1):
+    """Cross-correlation of images with kernels, as `correlate2d`, and a bias for each channel of the result."""
+    return (
+        sum(x[n, g, c, step1 * i + dilation1 * p, step2 * j + dilation2 * q] * weight[g, o, c, p, q], (c, p, q))
+        + bias[g, o]
+    )
+
+
+@contraction
 def einsum(*operands, subscripts):
     """Einstein summation in NumPy's notation: letters, ellipsis, repeated and implicit indices."""
     return contract(subscripts, *operands)

@@ -655,3 +655,31 @@ def test_extremes_are_those_of_all_elements(shape, special):
 
 def test_extremes_of_nothing():
     assert runtime.highest(np.empty((0, 3))) == runtime.lowest(np.empty(0)) == 0
+
+
+@pytest.mark.parametrize(
+    ("shape", "transposed", "laid", "is_copied"),
+    [
+        ((2, 4, 3), (2, 5, 3), np.asarray, True),
+        ((1, 4, 3), (2, 5, 3), np.asarray, True),
+        ((4, 3), (2, 5, 3), np.asarray, True),
+        ((2, 3, 3), (2, 5, 3), np.asarray, False),  # few rows
+        ((2, 4, 3), (2, 3, 3), np.asarray, False),  # few columns
+        ((2, 4, 9), (2, 5, 9), np.asarray, False),  # a large product
+        ((2, 4, 3), (9, 2, 5, 3), np.asarray, False),  # out of cache
+        ((2, 4, 3), (5, 3), np.asarray, False),  # no stack
+        ((3,), (2, 5, 3), np.asarray, False),
+        ((2, 4, 3), (2, 5, 3), np.asfortranarray, False),
+    ],
+)
+def test_small_matrices_that_lie_transposed_are_copied_where_that_is_sooner(
+    monkeypatch, shape, transposed, laid, is_copied
+):
+    for name, value in (("MANY", 4), ("SMALL", 100), ("TILE", 200)):
+        monkeypatch.setattr(products, name, value)
+    rng, copied, copy = np.random.default_rng(10), [], np.ascontiguousarray
+    a, b = laid(rng.normal(size=shape)), rng.normal(size=transposed).swapaxes(-1, -2)
+    expected = np.einsum("...ik,...kj->...ij", a, b) if len(shape) > 1 else np.einsum("k,...kj->...j", a, b)
+    monkeypatch.setattr(np, "ascontiguousarray", lambda x: copied.append(x) or copy(x))
+    np.testing.assert_allclose(products.stacked_product(a, b), expected, rtol=1e-12)
+    assert bool(copied) == is_copied

@@ -23,16 +23,16 @@ def matmul(a, b):
     Shapes: a (..., i, k), b (..., k, j) -> (..., i, j).
     Residuals: a, b.
     """
-    return np.matmul(a, b)
+    return products.stacked_product(a, b)
 
 
 def matmul_vjp(g, a, b, needs):
     """Cotangents of `matmul`'s inputs."""
     da = db = None
     if needs[0]:
-        da = runtime.unbroadcast(np.matmul(g, b.swapaxes(-1, -2)), a.shape)
+        da = runtime.unbroadcast(products.stacked_product(g, b.swapaxes(-1, -2)), a.shape)
     if needs[1]:
-        db = runtime.unbroadcast(np.matmul(a.swapaxes(-1, -2), g), b.shape)
+        db = runtime.unbroadcast(products.stacked_product(a.swapaxes(-1, -2), g), b.shape)
     return da, db
 
 
@@ -40,9 +40,9 @@ def matmul_jvp(da, db, a, b):
     """Tangent of `matmul`'s output."""
     terms = []
     if da is not None:
-        terms.append(np.matmul(da, b))
+        terms.append(products.stacked_product(da, b))
     if db is not None:
-        terms.append(np.matmul(a, db))
+        terms.append(products.stacked_product(a, db))
     return runtime.summed(terms)
 
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .runtime import LONG_RUN, buffers_for, lies_along_memory, memory_order, run_length
+from .tiles import TILE
 
 # Letters, orders and lengths are the same in each step of a training, and to find them takes as long as many products.
 # So a function of arrays, made for their shapes and strides, is kept for the next arrays that lie in memory as they do.
@@ -232,7 +233,7 @@ def _number_of_summable(a, b, result, windowed):
     return max(found)[1] if found else None
 
 
-FEW, LONG, PIECE = 512, 8192, 512  # numbers of elements, measured with OpenBLAS
+MANY, FEW, LONG, PIECE = 32, 512, 8192, 512  # numbers of elements, measured with OpenBLAS
 SMALL = 1_000_000  # multiplications in a product for which it has special code
 
 
@@ -259,6 +260,17 @@ def matrix_product(a, b):
         return product
     if rows < columns < summed:
         return np.matmul(b.swapaxes(-1, -2), a.swapaxes(-1, -2)).swapaxes(-1, -2)
+    return stacked_product(a, b)
+
+
+def stacked_product(a, b):
+    """np.matmul of stacks of matrices. BLAS takes its time for many small ones of which the second lie transposed, and
+    the first do not: the second are copied, if they fit in cache, and there are rows enough for which to do so.
+    """
+    if a.ndim > 1 and b.ndim > 2 and b.strides[-1] != b.itemsize and a.strides[-1] == a.itemsize:
+        rows, columns = a.shape[-2], b.shape[-1]
+        if min(rows, columns) >= MANY and rows * b.shape[-2] * columns <= SMALL and b.size <= TILE:
+            b = np.ascontiguousarray(b)
     return np.matmul(a, b)
 
 

@@ -951,7 +951,8 @@ def power_slope(base, exponent):
     base. Above, that power could overflow where the slope does not. float32 has room in float64.
     """
     if np.ndim(exponent) == 0 and exponent in (1, 2, 3):
-        return np.multiply(power(base, float(exponent) - 1), exponent, out=...)
+        slope = base if exponent == 2 else power(base, float(exponent) - 1)
+        return np.multiply(slope, exponent, out=...)
     dtype = np.result_type(base, exponent)
     wide = dtype if dtype == np.float64 else np.promote_types(WIDER[dtype], np.float64)
     base, exponent = np.where(exponent == 0, 1, base).astype(wide), np.asarray(exponent, wide)

@@ -113,7 +113,7 @@ class Contraction:
 
         like: the operand as which a product that is no stack of matrices shall lie in memory.
         """
-        product = self._matrix_product("" if self.batch else like)
+        product = self._matrix_product(like)
         apart = self._with_taps_apart()
         return product or apart._einsum("products.contract({1}, {0})", "products.windows", "products.examples_last({})")
 
@@ -163,6 +163,8 @@ class Contraction:
             first += ".swapaxes(-1, -2)"
         if self.indices[1 - left] != shared + column:
             second += ".swapaxes(-1, -2)"
+        if self.batch:
+            return f"products.stacked_product({first}, {second})"
         order = f", order=runtime.order_of({like})" if like else ""
         return f"np.matmul({first}, {second}{order})"
 

@@ -958,6 +958,32 @@ hardsigmoid_jvp = hardsigmoid_vjp  # the Jacobian is symmetric
 # --- hardswish ---
 
 
+def hardswish_and_residuals(x, out=(..., ...)):
+    """`hardswish` with what its derivatives reuse."""
+    if runtime.are_within(64, x):
+        t = np.add(x, 3, out=out[0])
+        t = np.divide(t, 6, out=t)
+        t = np.clip(t, 0, 1, out=t)
+        y = np.multiply(x, t, out=t)
+        t = np.divide(x, 3, out=out[1])
+        t = np.clip(t, -1, 1, out=t)
+        u = np.trunc(t, out=...)
+        u = np.multiply(u, 0.5, out=u)
+        t = np.subtract(t, u, out=t)
+        slope = np.add(t, 0.5, out=t)
+        return y, slope
+    t = np.add(x, 3, out=out[0])
+    t = np.divide(t, 6, out=t)
+    t = np.clip(t, 0, 1, out=t)
+    u = runtime.maximum(x, -3, out=...)
+    y = np.multiply(t, u, out=t)
+    u = np.divide(x, 3, out=u)
+    u = np.add(u, 0.5, out=u)
+    t = runtime.where(x >= 3, 1, u)
+    slope = runtime.where(x <= -3, 0, t, out=out[1])
+    return y, slope
+
+
 def hardswish(x, out=...):
     """x times hardsigmoid(x), and 0 at minus infinity (Howard et al. 2019); its derivative is 0 at -3, 1 at 3.
 
@@ -968,9 +994,14 @@ def hardswish(x, out=...):
         dx = where(x <= -3, 0, where(x >= 3, g, g*(maximum_x + x + 3)/6))
 
     Shapes: x of any shape; y of the shape of x.
-    Residuals: x.
+    Residuals: slope.
     Rounding error in float32, simulated: y 1.3, dx 1.3 ulp.
     """
+    if runtime.are_within(64, x):
+        t = np.add(x, 3, out=out)
+        t = np.divide(t, 6, out=t)
+        t = np.clip(t, 0, 1, out=t)
+        return np.multiply(x, t, out=t)
     t = np.add(x, 3, out=out)
     t = np.divide(t, 6, out=t)
     t = np.clip(t, 0, 1, out=t)
@@ -978,13 +1009,9 @@ def hardswish(x, out=...):
     return np.multiply(t, u, out=t)
 
 
-def hardswish_vjp(g, x, out=...):
+def hardswish_vjp(g, slope, out=...):
     """Cotangent of `hardswish`'s input."""
-    t = np.divide(x, 3, out=...)
-    t = np.add(t, 0.5, out=t)
-    t = np.multiply(g, t, out=t)
-    u = runtime.where(x >= 3, g, t)
-    return runtime.where(x <= -3, 0, u, out=out)
+    return runtime.passed(g, slope, out=out)
 
 
 hardswish_jvp = hardswish_vjp  # the Jacobian is symmetric

@@ -142,8 +142,9 @@ class Ordinariness:
         guards = [one for one in GUARDED if one != Where or not makes_choices]
         plain = [dict.fromkeys(unguarded(self._simpler(form)) for form in forms) for forms in self.plain]
         plain = [[form for form in forms if not form.has(*guards)] for forms in plain]
-        if makes_choices:
+        if wholes != self.wholes:
             yield _Pool({}, plain[0], plain[1:])
+        if makes_choices:
             return
         exprs = [_with_logarithms(expr) for expr in wholes]
         kept = [(), (words.tanh.build,)] if any(expr.has(words.tanh.build) for expr in exprs) else [()]

@@ -521,6 +521,17 @@ clamped = enter(
     derivatives=lambda x, limit: [1, 0],
     smooth=lambda x, limit: clip(x, -limit, limit),
 )
+# What a slope lets through of a cotangent. Branches that drop it are where the slope is 0: it may be infinite there.
+passed = enter(
+    "passed",
+    "runtime.passed",
+    lambda g, slope: g * slope if slope else mpmath.mpf(0),
+    1,
+    "x1 times x2, and 0 where x2 is 0.",
+    arity=2,
+    derivatives=lambda g, slope: [slope, g],
+    smooth=lambda g, slope: g * slope,
+)
 power = enter(
     "power", "runtime.power", mpmath.power, 30, "x1 to the power x2.", arity=2, derivatives=_power_derivatives, safe=1
 )

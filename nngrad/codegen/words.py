@@ -161,7 +161,7 @@ exp2 = enter(
     "exp2",
     "np.exp2",
     lambda x: mpmath.mpf(2) ** x,
-    4,
+    3,
     "2 to the power x.",
     is_positive=True,
     safe=0,

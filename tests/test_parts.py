@@ -4,11 +4,11 @@ import pytest
 
 sympy = pytest.importorskip("sympy")
 
-from nngrad.codegen import parts  # noqa: E402
+from nngrad.codegen import parts, words  # noqa: E402
 from nngrad.codegen.symbols import Value  # noqa: E402
 
 a, b, d, x, y, output = map(Value, [*"abdxy", "output"])
-ROOT = sympy.sqrt(a + 1)
+ROOT, LOG2 = sympy.sqrt(a + 1), sympy.log(2)
 
 
 @pytest.mark.parametrize(
@@ -44,3 +44,28 @@ def test_names_in_use_are_left_alone():
     found, made = parts.with_shared_products({a: p + 1}, [a * b * x, a * b * d], output)
     assert [part.name for part in found] == ["a", "p2"]
     assert made == [x * Value("p2"), d * Value("p2")]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({a: sympy.exp(3 * x), d: a + 1}, {a: words.exp2(3 * x / LOG2), d: a + 1}),
+        ({a: sympy.exp(x * LOG2 - y * LOG2)}, {a: words.exp2(x - y)}),
+        ({b: -(x**2), a: sympy.exp(b)}, {b: -(x**2) / LOG2, a: words.exp2(b)}),
+        ({b: -(x**2), a: sympy.exp(b), d: b + 1}, {b: -(x**2), a: words.exp2(b / LOG2), d: b + 1}),
+        ({d: x + 1}, {d: x + 1}),
+    ],
+)
+def test_exponentials_as_powers_of_two(given, expected):
+    made = parts.with_powers_of_two(given, [a * x])
+    assert made == expected
+    before, after = ([numbers_of(one)[part] for part in one if part != b] for one in (given, made))
+    assert before == pytest.approx(after, rel=1e-14)
+
+
+def numbers_of(made):
+    """What parts are for some inputs."""
+    known = {x: 0.7, y: -0.4}
+    for part, expr in made.items():
+        known[part] = float(expr.replace(words.exp2.build, lambda u: 2**u).subs(known))
+    return known

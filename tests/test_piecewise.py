@@ -13,6 +13,7 @@ from nngrad.codegen.symbols import Value, Where  # noqa: E402
 
 x, a = Value("x"), Value("a")
 ramp = x / 6 + sympy.Rational(1, 2)
+steep = x / 3 + sympy.Rational(1, 2)
 MADE = {  # choice -> whether none is left
     Where(x > 0, x, words.expm1(x)): True,
     Where(x <= 0, words.expm1(x), x): True,
@@ -25,6 +26,14 @@ MADE = {  # choice -> whether none is left
     Where(x <= -3, 0, Where(x >= 3, 1, ramp)): True,
     Where(x <= -3, 0, words.clip(ramp, 0, 1)): True,
     Where(x <= -2, 0, words.clip(ramp, 0, 1)): False,
+    Where(x <= -3, 0, Where(x >= 3, 1, steep)): True,
+    Where(x >= 3, 1, Where(x <= -3, 0, steep)): True,
+    Where(x <= -3, 2, Where(x >= 3, -1, 4 - x)): True,
+    Where(x < -3, 0, Where(x >= 3, 1, steep)): False,  # at -3 the slope is that of the line
+    Where(x <= -3, 0, Where(x > 3, 1, steep)): False,
+    Where(x <= -2, 0, Where(x >= 3, 1, steep)): False,
+    Where(x <= -3, 0, Where(x >= 3, sympy.Rational(1, 3), steep)): False,  # 1/3 would be rounded more than once
+    Where(x <= -3, 0, Where(x >= 3, 1, x**2)): False,
     Where(words.abs(x) <= 1, 0, x): False,
     words.maximum(x, -3) * words.clip(ramp, 0, 1): True,
     words.maximum(x, -2) * words.clip(ramp, 0, 1): True,
@@ -48,6 +57,7 @@ def value_of(expr, at):
         words.clip.build: lambda u, low, high: min(max(u, low), high),
         words.expm1.build: lambda u: sympy.exp(u) - 1,
         words.abs.build: abs,
+        words.trunc.build: int,
     }
     return meanings.get(expr.func, expr.func)(*args)
 
@@ -98,9 +108,23 @@ def test_hardswish_has_the_slopes_of_its_outer_branches_at_the_edges(size):
     op = OPS["hardswish"]
     np.testing.assert_allclose(op.kernel(x), x * np.clip((x + 3) / 6, 0, 1), rtol=3e-7)
     slopes = np.where(x <= -3, 0, np.where(x >= 3, 1, x / 3 + 0.5))
-    np.testing.assert_allclose(op.vjp(np.ones(size, np.float32), x), slopes, rtol=3e-7)
-    infinite = op.vjp(np.full(size, np.inf, np.float32), x)
+    y, slope = op.forward(x)
+    np.testing.assert_allclose(y, op.kernel(x), rtol=3e-7)
+    np.testing.assert_allclose(op.vjp(np.ones(size, np.float32), slope), slopes, rtol=3e-7)
+    infinite = op.vjp(np.full(size, np.inf, np.float32), slope)
     np.testing.assert_array_equal(infinite, np.where(x <= -3, 0, np.copysign(np.inf, slopes)))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("far", [1.0, 100.0])  # of another input, which makes the kernel take the form for all inputs
+def test_hardswish_jumps_where_its_edges_are(dtype, far):
+    """Beside an edge the slope is that of the line, on it and beyond that of the outer branch."""
+    edge = dtype(3)
+    x = np.array([-edge, np.nextafter(-edge, dtype(0)), np.nextafter(edge, dtype(0)), edge, far], dtype)
+    slope = OPS["hardswish"].forward(x)[1]
+    np.testing.assert_allclose(slope[:4], [0, -0.5, 1.5, 1], atol=4 * np.finfo(dtype).eps)
+    assert slope[0] == 0
+    assert slope[3] == 1
 
 
 @pytest.mark.parametrize(("name", "params"), [("elu", {}), ("elu", {"alpha": 0.5}), ("celu", {})])

@@ -37,6 +37,23 @@ def test_where_is_numpys(dtype, size):
         a[...] = b
 
 
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("size", [0, 5, 5000])
+@pytest.mark.parametrize("in_place", [False, True])
+def test_a_slope_of_0_lets_nothing_pass(dtype, size, in_place):
+    random = np.random.default_rng(0)
+    g, slope = random.standard_normal((2, size)).astype(dtype)
+    slope[::2] = 0
+    for worst in ([], [np.inf, np.inf, -np.inf, np.nan, np.nan]):
+        g[: len(worst)] = worst[:size]
+        with np.errstate(invalid="ignore"):
+            expected = np.where(slope == 0, 0, g * slope)
+        taken = slope.copy()
+        found = runtime.passed(g, taken, out=taken) if in_place else runtime.passed(g, taken)
+        assert found.dtype == dtype
+        np.testing.assert_array_equal(found, expected)
+
+
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.int64])
 @pytest.mark.parametrize("size", [0, 5, LARGE])
 def test_extrema_with_a_number_are_numpys(dtype, size):

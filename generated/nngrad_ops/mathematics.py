@@ -1365,27 +1365,25 @@ def logaddexp_jvp(dx1, dx2, x1, x2):
 def logaddexp2_and_residuals(x1, x2, out=(..., ..., ...)):
     """`logaddexp2` with what its derivatives reuse."""
     if runtime.are_within(32, x1, x2):
-        t = np.multiply(x1, 0.6931471805599453, out=...)
-        u = np.multiply(x2, 0.6931471805599453, out=...)
-        v = np.subtract(t, u, out=out[1])
-        e = np.exp(v, out=v)
+        y = np.logaddexp2(x1, x2, out=out[0])
+        t = np.subtract(x1, x2, out=out[1])
+        e = np.exp2(t, out=t)
         t = np.add(e, 1, out=out[2])
         r = np.divide(1, t, out=t)
-        y = np.logaddexp2(x1, x2, out=out[0])
         slope_x1 = np.multiply(e, r, out=e)
         return y, slope_x1, r
     y = np.logaddexp2(x1, x2, out=out[0])
     t = np.subtract(x1, x2, out=...)
     t = np.multiply(t, 0.6931471805599453, out=t)
-    u = np.abs(t, out=...)
-    u = np.negative(u, out=u)
-    u = np.exp(u, out=u)
-    v = np.add(u, 1, out=out[2])
     mask = t > 0
-    t = runtime.where(mask, 1, u, out=out[1])
-    slope_x1 = np.divide(t, v, out=t)
-    t = runtime.where(mask, u, 1)
-    slope_x2 = np.divide(t, v, out=v)
+    t = np.abs(t, out=t)
+    t = np.negative(t, out=t)
+    t = np.exp(t, out=t)
+    u = np.add(t, 1, out=out[2])
+    v = runtime.where(mask, 1, t, out=out[1])
+    slope_x1 = np.divide(v, u, out=v)
+    v = runtime.where(mask, t, 1)
+    slope_x2 = np.divide(v, u, out=u)
     return y, slope_x1, slope_x2
 
 

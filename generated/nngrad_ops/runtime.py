@@ -201,6 +201,14 @@ def minimum(x, bound, out=...):
     return np.minimum(bound, x, out=out)
 
 
+def passed(g, slope, out=...):
+    """g times the slope, and 0 where the slope is 0, even if g is infinite or NaN there."""
+    if np.maximum.reduce(g, None, initial=0) < math.inf and np.minimum.reduce(g, None, initial=0) > -math.inf:
+        return np.multiply(g, slope, out=out)
+    is_dropped = slope == 0
+    return where(is_dropped, 0, np.multiply(g, where(is_dropped, 1, slope), out=...), out=out)
+
+
 def _is_large(x):
     """Whether x has so many floats that its elements count, not the calls."""
     return x.size >= FEW_ELEMENTS and x.dtype.kind == "f"

@@ -21,6 +21,7 @@ from nngrad.codegen.infix import ancestors
 from nngrad.codegen.lower import Graph
 from nngrad.codegen.numpy_code import NumpyWriter
 from nngrad.codegen.rewrite import rewrite
+from nngrad.codegen.schedule import with_few_arrays
 from nngrad.codegen.selection import Chosen
 from nngrad.codegen.symbols import Value
 from nngrad.codegen.tensor_code import TensorWriter
@@ -189,7 +190,6 @@ class Variant:
         order = ["y", *saved]
         self.cost = kernel_cost(graph, nodes)
         writer = self._forward_writer(graph, nodes, ["y", *(value.name for value in kept)], order)
-        writer.write([node for node in sorted(ancestors(graph, *nodes)) if kept or node != nodes[0]])
         result = writer.final(nodes[0])
         if self.axis and not self.is_loss and not kept and "keepdims=True" in result:
             result = result.replace("keepdims=True", "keepdims=keepdims, out=...")
@@ -212,7 +212,6 @@ class Variant:
         graph, nodes = guarded(graph, nodes)
         self.cost = min(self.cost, kernel_cost(graph, nodes))
         writer = self._forward_writer(graph, nodes, ["y", *(value.name for value in kept)], order)
-        writer.write([node for node in sorted(ancestors(graph, *nodes)) if kept or node != nodes[0]])
         made = {label: writer.final(node) for label, node in writer.outputs}
         results = ", ".join(made.get(name, "None") for name in order)
         conditions = [*ordinary.conditions, f"runtime.are_within({ordinary.limit}, {', '.join(self.broadcasting)})"]
@@ -220,14 +219,18 @@ class Variant:
         return [f"if {' and '.join(conditions)}:", *(f"    {line}" for line in lines)] if lines != full else []
 
     def _forward_writer(self, graph: Graph, nodes: list[int], labels: list[str], order: list[str]) -> NumpyWriter:
-        """What writes the forward kernel; its results have the labels, and are returned in the order."""
+        """What has written the forward kernel, but for the last step of one with a single result. The results have the
+        labels, and are returned in the order.
+        """
         carrier = next(one.name for one in self.op.inputs if one.differentiable)
         positions = [order.index(label) for label in labels]
         places = self._places(graph, nodes, positions, len(order))
         self.filled |= {place for node, place in zip(nodes, positions, strict=True) if node in places}
         outputs = list(zip(labels, nodes, strict=True))
         writer = NumpyWriter(graph, outputs, self.input_shape, f"{carrier}.dtype", self._taken(graph), places=places)
-        writer.plan([(None, sorted(ancestors(graph, *nodes)))])
+        block = with_few_arrays(graph, nodes) if self.op.maps_elements else sorted(ancestors(graph, *nodes))
+        writer.plan([(None, block)])
+        writer.write([node for node in block if len(nodes) > 1 or node != nodes[0]])
         return writer
 
     def _places(self, graph: Graph, nodes: list[int], positions: Iterable[int], count: int) -> dict[int, str]:

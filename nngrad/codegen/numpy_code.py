@@ -30,8 +30,8 @@ def ufunc_name(node: Node) -> str:
 
 
 TAKING_OUT = (
-    "runtime.exp_shifted", "runtime.times_normal_cdf", "runtime.times_normal_density", "deviation", "as_float", "where",
-    "exponentials", "centred_squares", "counted",
+    "runtime.exp_shifted", "runtime.passed", "runtime.times_normal_cdf", "runtime.times_normal_density", "deviation",
+    "as_float", "where", "exponentials", "centred_squares", "counted",
 )  # fmt: skip
 ROW_REDUCTIONS = {"sum": "runtime.sum_rows", "max": "runtime.max_rows"}
 
@@ -99,7 +99,8 @@ class NumpyWriter(Writer):
         while node in self.becomes:
             node = self.becomes[node]
         made = self.graph.nodes[node]
-        if node not in self.places or not (self.is_statement(made) or self._chooses_or_0(made)):
+        in_place = self.is_statement(made) or self._chooses_or_0(made) or made.detail == "runtime.passed"
+        if node not in self.places or not in_place:
             return frozenset()
         read = [self.graph.nodes[arg] for arg in made.args if self.uses[arg] == 1]
         return frozenset(

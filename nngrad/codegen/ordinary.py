@@ -25,7 +25,7 @@ import sympy
 from nngrad.codegen import exponentials, piecewise, words
 from nngrad.codegen.cost import apart_and_together, graph_cost, kept_cost
 from nngrad.codegen.lower import Graph
-from nngrad.codegen.parts import Algebra, bases_of, with_shared_products
+from nngrad.codegen.parts import Algebra, bases_of, with_powers_of_two, with_shared_products
 from nngrad.codegen.rounding import ACCURATE, Error, Judge, Profile, Truth, ordinary_points
 from nngrad.codegen.symbols import Decayed, NearZero, Parameter, Subgradient, Value, Where
 from nngrad.codegen.trace import Formula
@@ -123,7 +123,8 @@ class Ordinariness:
         else:
             return None
         least = min(cost for cost, _ in best)
-        _, ordinary = next(one for one in best if one[0] <= SIMILAR * least)
+        cost, ordinary = next(one for one in best if one[0] <= SIMILAR * least)
+        ordinary = self._with_powers_of_two(level, cost, ordinary)
         added = CHECK_COST * len(self.formula.inputs) + kept_cost(self.sources)
         value, *slopes = self.full
         return ordinary if least + added < min(apart_and_together(self.formula, value, slopes)) else None
@@ -142,8 +143,10 @@ class Ordinariness:
         guards = [one for one in GUARDED if one != Where or not makes_choices]
         plain = [dict.fromkeys(unguarded(self._simpler(form)) for form in forms) for forms in self.plain]
         plain = [[form for form in forms if not form.has(*guards)] for forms in plain]
-        if makes_choices:
+        is_of_exponentials = any(expr.has(*exponentials.MADE_OF_EXPONENTIALS) for expr in wholes)
+        if makes_choices or (wholes != self.wholes and not is_of_exponentials):
             yield _Pool({}, plain[0], plain[1:])
+        if makes_choices:
             return
         exprs = [_with_logarithms(expr) for expr in wholes]
         kept = [(), (words.tanh.build,)] if any(expr.has(words.tanh.build) for expr in exprs) else [()]
@@ -209,6 +212,15 @@ class Ordinariness:
                 if parts != pool.parts and self._are_accurate(level, limit, parts, whole, others):
                     shared = self._weighed(level, limit, parts, whole, others)
                     yield from [shared] if shared[0] < made[0] else []
+
+    def _with_powers_of_two(self, level: float, cost: float, ordinary: Ordinary) -> Ordinary:
+        """The forms with powers of 2 instead of e, if these are accurate, and if that is no multiplication more."""
+        slopes = list(ordinary.slopes.values())
+        parts = with_powers_of_two(ordinary.parts, [ordinary.value, *slopes])
+        if parts == ordinary.parts or not self._are_accurate(level, ordinary.limit, parts, ordinary.value, slopes):
+            return ordinary
+        sooner, _, made = self._weighed(level, ordinary.limit, parts, ordinary.value, slopes)
+        return made if sooner < cost else ordinary
 
     def _are_accurate(self, level: float, limit: int, parts, value, slopes) -> bool:
         """Whether all forms are, made of these parts."""

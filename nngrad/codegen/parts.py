@@ -22,7 +22,7 @@ LARGEST_EXPRESSION = 250  # operations of a derivative that is still brought to 
 
 def part_of(name: str, expr) -> Value:
     """The value that stands for an expression."""
-    return Value(name, positive=True) if isinstance(expr, sympy.exp) else Value(name)
+    return Value(name, positive=True) if isinstance(expr, (sympy.exp, words.exp2.build)) else Value(name)
 
 
 def nested(expr):
@@ -86,6 +86,25 @@ def _common(first, second):
             common *= base ** (min(power, others[base], key=abs))
     numbers = {sympy.Mul(*(one for one in product.args if one.is_number)) for product in (first, second)}
     return common * numbers.pop() if len(numbers) == 1 else common
+
+
+# --- powers of 2 ------------------------------------------------------------------------------------------------------
+
+
+def with_powers_of_two(parts: dict[Value, sympy.Expr], forms: list) -> dict[Value, sympy.Expr]:
+    """The parts of the forms, with powers of 2 for exponentials, which NumPy has sooner: exp(c u) is 2**(c u / log(2)),
+    and where c is rounded anyway, so may be c / log(2).
+    """
+    made = dict(parts)
+    for part, expr in parts.items():
+        if not isinstance(expr, sympy.exp):
+            continue
+        exponent = expr.args[0]
+        if exponent in parts and not any(one.has(exponent) for one in (*parts.values(), *forms) if one != expr):
+            made[exponent], made[part] = parts[exponent] / sympy.log(2), words.exp2(exponent)
+        else:
+            made[part] = words.exp2(sympy.expand(exponent / sympy.log(2)))
+    return made
 
 
 # --- polynomials in exponentials --------------------------------------------------------------------------------------

@@ -108,7 +108,7 @@ def _without_choice(choice):
     at_edge = (exponentials.in_exponentials(_within(branch, Interval(x, edge, edge))) for branch in (a, b))
     ends = [sympy.expand(branch.subs(x, edge)) for branch in at_edge]
     if ends[0] != ends[1]:
-        return Where(condition, a, b)
+        return _with_jumps(Where(condition, a, b))
     above, below = (a, b) if upper else (b, a)
     parts = [
         branch.xreplace({x: limit(x, edge)})
@@ -118,22 +118,72 @@ def _without_choice(choice):
     return sympy.Add(*parts, -ends[0] * (len(parts) - 1))
 
 
-def _limited(choice):
-    """A choice between two bounds and a linear function that reaches them as that, limited; others as they are."""
+@dataclass(frozen=True)
+class _Ramp:
+    """A choice between two numbers and a linear function between their half-lines, which own their edges or do not."""
+
+    inside: Interval
+    below: sympy.Expr
+    between: sympy.Expr
+    above: sympy.Expr
+    has_edges: bool
+
+    @property
+    def jumps(self) -> list[sympy.Expr]:
+        """By how much the function between is above the numbers where it meets their half-lines."""
+        ends = (self.inside.low, self.below), (self.inside.high, self.above)
+        return [self.between.subs(self.inside.value, edge) - number for edge, number in ends]
+
+
+def _ramp(choice) -> _Ramp | None:
+    """The choice as a ramp, if it is one."""
     condition, first, rest = choice.args
     if not isinstance(rest, Where):
-        return choice
+        return None
     other, second, between = rest.args
-    ends = [interval_of(condition), interval_of(other)]
-    if None in ends or len({end.value for end in ends}) > 1 or not (first.is_number and second.is_number):
+    ends = [(interval_of(condition), first), (interval_of(other), second)]
+    if None in (ends[0][0], ends[1][0]) or not (first.is_number and second.is_number):
+        return None
+    if ends[0][0].high == sympy.oo:
+        ends.reverse()
+    (low, below), (high, above) = ends
+    if low.value != high.value or (low.low, high.high) != (-sympy.oo, sympy.oo) or not low.high < high.low:
+        return None
+    inside = Interval(low.value, low.high, high.low)
+    if inside.bounds(between) is None:
+        return None
+    return _Ramp(
+        inside, below, between, above, all(isinstance(one, (sympy.Ge, sympy.Le)) for one in (condition, other))
+    )
+
+
+def _limited(choice):
+    """A choice between two bounds and a linear function that reaches them as that, limited; others as they are."""
+    ramp = _ramp(choice)
+    if ramp is None or any(ramp.jumps):
         return choice
-    below = next((end for end in ends if end.low == -sympy.oo), None)
-    above = next((end for end in ends if end.high == sympy.oo), None)
-    if below is None or above is None or not below.high < above.low:
+    return words.clip(ramp.between, *ramp.inside.bounds(ramp.between))
+
+
+def _with_jumps(choice):
+    """A choice between numbers from -c and from c on and a linear function between as that of the limited input, less
+    what it is too large by at the edges: there, and only there, is x / c, limited to [-1, 1], a whole number but for 0.
+    """
+    ramp = _ramp(choice)
+    if ramp is None or not ramp.has_edges or ramp.inside.low != -ramp.inside.high:
         return choice
-    x, bounds = below.value, Interval(below.value, below.high, above.low).bounds(between)
-    reached = [between.subs(x, _edge(end)[1]) for end in ends]
-    return choice if bounds is None or reached != [first, second] else words.clip(between, *bounds)
+    x, edge = ramp.inside.value, ramp.inside.high
+    limited = words.clip(x / edge, -1, 1)
+    between, end = sympy.expand(ramp.between.subs(x, edge * limited)), words.trunc(limited)
+    low, high = ramp.jumps
+    if not all(map(_is_exact, (low, high, *between.as_coefficients_dict().values()))):
+        return choice
+    return between - (high - low) / 2 * end - (high + low) / 2 * end**2
+
+
+def _is_exact(number) -> bool:
+    """Whether a small number has no rounding error in floating point."""
+    return number.is_Rational and number.q in (1, 2, 4, 8, 16)
 
 
 def _without_guards(product):

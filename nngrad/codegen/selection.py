@@ -63,17 +63,25 @@ class Chosen:
 
 
 def slopes_of(vjp: dict[Value, sympy.Expr], cotangent: Value) -> dict[Value, sympy.Expr]:
-    """What the cotangent is multiplied by for each input; nothing if that is not all there is to one of them."""
+    """What the cotangent is multiplied by for each input, 0 in branches that drop it; nothing if that is not all there
+    is to one of them.
+    """
     if not all(_is_multiple(form, cotangent) for form in vjp.values()):
         return {}
     return {value: form.xreplace({cotangent: sympy.S.One}) for value, form in vjp.items()}
 
 
 def _is_multiple(form, cotangent: Value) -> bool:
-    """Whether a form is the cotangent times something. A branch that drops it is not 0 times it, for it may be inf."""
+    """Whether a form is the cotangent times something, at least in one branch, and 0 or that in the others."""
     if isinstance(form, Where):
-        return all(_is_multiple(branch, cotangent) for branch in form.args[1:])
+        branches = [branch for branch in form.args[1:] if branch != 0]
+        return bool(branches) and all(_is_multiple(branch, cotangent) for branch in branches)
     return cotangent in sympy.Mul.make_args(form)
+
+
+def drops(form) -> bool:
+    """Whether a branch drops the cotangent, which is not 0 times it: it may be infinite."""
+    return isinstance(form, Where) and any(branch == 0 or drops(branch) for branch in form.args[1:])
 
 
 def choose_forms(

@@ -7,11 +7,13 @@ and keeping the slope costs less than computing those parts twice, a cotangent h
 from __future__ import annotations
 
 from dataclasses import replace
+from operator import mul
 
 import sympy
 
+from nngrad.codegen import words
 from nngrad.codegen.cost import apart_and_together
-from nngrad.codegen.selection import Chosen, slopes_of
+from nngrad.codegen.selection import Chosen, drops, slopes_of
 from nngrad.codegen.symbols import Value
 
 
@@ -26,10 +28,12 @@ def with_slopes(op, chosen: Chosen) -> tuple[Chosen, dict[Value, sympy.Expr]]:
     if not op.maps_elements or not slopes:
         return replace(chosen, ordinary=None), {}
     apart, together = apart_and_together(formula, chosen.value, slopes.values())
-    if together >= apart and chosen.ordinary is None:
+    has_choice = any(map(drops, chosen.vjp.values()))  # beside which the slope may overflow: not for forward to warn of
+    if chosen.ordinary is None and (together >= apart or has_choice):
         return chosen, {}
     kept = {value: Value("slope" if len(slopes) == 1 else f"slope_{value.name}") for value in slopes}
-    vjp = {value: cotangent * slope for value, slope in kept.items()}
-    jvp = {value: derivatives.tangents[value] * slope for value, slope in kept.items()}
+    products = {value: words.passed if drops(form) else mul for value, form in chosen.vjp.items()}
+    vjp = {value: products[value](cotangent, slope) for value, slope in kept.items()}
+    jvp = {value: products[value](derivatives.tangents[value], slope) for value, slope in kept.items()}
     made = {formula.output: chosen.value}
     return replace(chosen, vjp=vjp, jvp=jvp), {kept[value]: form.xreplace(made) for value, form in slopes.items()}

@@ -170,7 +170,7 @@ exp2 = enter(
     "exp2",
     "np.exp2",
     lambda x: mpmath.mpf(2) ** x,
-    4,
+    3,
     "2 to the power x.",
     is_positive=True,
     safe=0,
@@ -559,6 +559,17 @@ finite = enter(
     "x, and the largest number there is in place of infinity.",
     derivatives=lambda x: [1],
     smooth=lambda x: x,
+)
+# What a slope lets through of a cotangent. Branches that drop it are where the slope is 0: it may be infinite there.
+passed = enter(
+    "passed",
+    "runtime.passed",
+    lambda g, slope: g * slope if slope else mpmath.mpf(0),
+    1,
+    "x1 times x2, and 0 where x2 is 0.",
+    arity=2,
+    derivatives=lambda g, slope: [slope, g],
+    smooth=lambda g, slope: g * slope,
 )
 power = enter(
     "power", "runtime.power", mpmath.power, 30, "x1 to the power x2.", arity=2, derivatives=_power_derivatives, safe=1

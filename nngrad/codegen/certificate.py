@@ -22,7 +22,7 @@ import importlib
 import itertools
 import math
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 
@@ -461,9 +461,9 @@ def _warning(subject, inputs, what) -> str:
 # --- nngrad's own kernels ---------------------------------------------------------------------------------------------
 
 
-def kernel(op: Op, called: dict[str, object], package: str = "nngrad_ops") -> Subject:
-    """The kernel of an op in a generated package as a subject."""
-    own = importlib.import_module(f"{package}.table").OPS[op.name]
+def kernel(op: Op, called: dict[str, object], ops: Mapping | None = None) -> Subject:
+    """The generated kernel of an op as a subject; `ops` are those of another package."""
+    own = (importlib.import_module("nngrad_ops").OPS if ops is None else ops)[op.name]
 
     def subject(inputs):
         arrays = [inputs.get(one.name) for one in op.inputs]
@@ -485,10 +485,10 @@ def kernel(op: Op, called: dict[str, object], package: str = "nngrad_ops") -> Su
     return subject
 
 
-def certify(op: Op, dtype, thin: int = 1, package: str = "nngrad_ops") -> list[Entry]:
-    """Measure an op's kernel in a generated package, in one dtype: one entry for each of its formulas."""
+def certify(op: Op, dtype, thin: int = 1, ops: Mapping | None = None) -> list[Entry]:
+    """Measure an op's generated kernel, one of `ops`, in one dtype: one entry for each of its formulas."""
     found = [Exam(op, formula, dtype, thin) for formula in op.formulas]
-    return [exam.mark(kernel(op, exam.called, package)) for exam in found]
+    return [exam.mark(kernel(op, exam.called, ops)) for exam in found]
 
 
 def table(entries: list[Entry]) -> str:

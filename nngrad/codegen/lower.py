@@ -22,6 +22,7 @@ from sympy.logic.boolalg import And, Not, Or
 from nngrad.codegen import words
 from nngrad.codegen.exponentials import LARGEST_EXPONENT, bell_within_range
 from nngrad.codegen.joint import Part, parts_of, shift_of
+from nngrad.codegen.literals import is_unit_fraction, literal
 from nngrad.codegen.symbols import (
     AxisSum,
     Count,
@@ -50,7 +51,6 @@ from nngrad.codegen.vocabulary import WORD_OF
 COMPARISONS = {sympy.Gt: ">", sympy.Ge: ">=", sympy.Lt: "<", sympy.Le: "<=", sympy.Eq: "==", sympy.Ne: "!="}
 REDUCTIONS = {"sum": "np.add", "prod": "np.multiply", "max": "np.maximum", "min": "np.minimum"}
 MAX_POWER_BY_PRODUCTS = 8
-LARGEST_INTEGER = 10**16  # written as such
 LARGEST_SHARED = 16  # the denominator of a factor that terms share
 JOINT = {
     "exponentials": 3, "log_sum_parts": 2, "scaled_squares": 3, "centred_squares": 3, "mean_and_error": 2, "counted": 2,
@@ -149,7 +149,7 @@ class Graph:
         return self._ids[made]
 
     def number(self, value) -> int:
-        return self.node("number", detail=_literal(sympy.sympify(value)))
+        return self.node("number", detail=literal(sympy.sympify(value)))
 
     def build(self, expr) -> int:
         """The node of an expression."""
@@ -398,7 +398,7 @@ class Graph:
         early = late = 1
         if not small_above and not small_below and above[2]:
             early, late = (constant, 1) if constant < 1 else (1, constant)
-        elif _is_unit_fraction(constant) and not small_below:  # q times what else is below might overflow
+        elif is_unit_fraction(constant) and not small_below:  # q times what else is below might overflow
             small_below.insert(0, self.number(1 / constant))
         elif constant != 1:
             small_above.insert(0, self.number(constant))
@@ -453,7 +453,7 @@ class Graph:
     def _times(self, node: int, number) -> int:
         if number == 1:
             return node
-        if _is_unit_fraction(number):
+        if is_unit_fraction(number):
             return self.node("divide", node, self.number(1 / number))
         return self.node("multiply", node, self.number(number))
 
@@ -599,14 +599,3 @@ def _is_denominator(factor) -> bool:
         return False
     exponent = factor.as_base_exp()[1]
     return bool(exponent.is_number and exponent.is_negative)
-
-
-def _is_unit_fraction(number) -> bool:
-    """Whether it is 1/q with q no power of two: dividing by q is exact where multiplying by the rounded 1/q is not."""
-    return bool(number.is_Rational and number.p == 1 and number.q & (number.q - 1))
-
-
-def _literal(value) -> str:
-    if value.is_Integer and abs(value) < LARGEST_INTEGER:
-        return str(int(value))
-    return repr(float(sympy.N(value, 30))).replace("e+", "e")

@@ -123,8 +123,8 @@ class Ordinariness:
         else:
             return None
         least = min(cost for cost, _ in best)
-        cost, ordinary = next(one for one in best if one[0] <= SIMILAR * least)
-        ordinary = self._with_powers_of_two(level, cost, ordinary)
+        _, ordinary = next(one for one in best if one[0] <= SIMILAR * least)
+        ordinary = self._with_powers_of_two(level, ordinary)
         added = CHECK_COST * len(self.formula.inputs) + kept_cost(self.sources)
         value, *slopes = self.full
         return ordinary if least + added < min(apart_and_together(self.formula, value, slopes)) else None
@@ -193,7 +193,7 @@ class Ordinariness:
     def _cheapest(self, level: float, limit: int, pools: list[_Pool]) -> tuple[float, Ordinary] | None:
         """The best forms that are accurate within the limit, by cost and error, and what they cost."""
         found = [one for pool in pools for one in self._accurate(level, limit, pool)]
-        best = min(found, key=lambda one: (one[0] + WEIGHT * one[1], str(one[2])), default=None)
+        best = min(found, key=lambda one: (_badness(one), str(one[2])), default=None)
         return best and (best[0], best[2])
 
     def _accurate(self, level: float, limit: int, pool: _Pool) -> Iterator[tuple[float, float, Ordinary]]:
@@ -213,14 +213,14 @@ class Ordinariness:
                     shared = self._weighed(level, limit, parts, whole, others)
                     yield from [shared] if shared[0] < made[0] else []
 
-    def _with_powers_of_two(self, level: float, cost: float, ordinary: Ordinary) -> Ordinary:
-        """The forms with powers of 2 instead of e, if these are accurate, and if that is no multiplication more."""
-        slopes = list(ordinary.slopes.values())
-        parts = with_powers_of_two(ordinary.parts, [ordinary.value, *slopes])
-        if parts == ordinary.parts or not self._are_accurate(level, ordinary.limit, parts, ordinary.value, slopes):
+    def _with_powers_of_two(self, level: float, ordinary: Ordinary) -> Ordinary:
+        """The forms with powers of 2 instead of e, if these are accurate, and better by cost and error."""
+        value, slopes = ordinary.value, list(ordinary.slopes.values())
+        parts = with_powers_of_two(ordinary.parts, [value, *slopes])
+        if parts == ordinary.parts or not self._are_accurate(level, ordinary.limit, parts, value, slopes):
             return ordinary
-        sooner, _, made = self._weighed(level, ordinary.limit, parts, ordinary.value, slopes)
-        return made if sooner < cost else ordinary
+        made = [self._weighed(level, ordinary.limit, each, value, slopes) for each in (ordinary.parts, parts)]
+        return ordinary if _badness(made[0]) <= _badness(made[1]) else made[1][2]
 
     def _are_accurate(self, level: float, limit: int, parts, value, slopes) -> bool:
         """Whether all forms are, made of these parts."""
@@ -272,6 +272,12 @@ class Ordinariness:
         if key not in self.judged:
             self.judged[key] = self.near.profile(form, self.truths[place], {}, definitions)
         return self.judged[key].within(limit)
+
+
+def _badness(weighed: tuple[float, float, Ordinary]) -> float:
+    """By which forms are compared that have been weighed."""
+    cost, error, _ = weighed
+    return cost + WEIGHT * error
 
 
 def _literal(number) -> str:

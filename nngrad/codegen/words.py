@@ -79,14 +79,7 @@ def in_words(expr):
 
 
 floor = enter("floor", "np.floor", mpmath.floor, 1, "Largest integer not above x.", derivatives=lambda x: [0])
-ceil = enter(
-    "ceil",
-    "np.ceil",
-    mpmath.ceil,
-    1,
-    "Smallest integer not below x.",
-    definition=lambda u: -floor(-u),
-)
+ceil = enter("ceil", "np.ceil", mpmath.ceil, 1, "Smallest integer not below x.", definition=lambda u: -floor(-u))
 trunc = enter(
     "trunc",
     "np.trunc",

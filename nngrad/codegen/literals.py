@@ -1,0 +1,19 @@
+"""How numbers are written in code."""
+
+from __future__ import annotations
+
+import sympy
+
+LARGEST_INTEGER = 10**16  # written as such
+
+
+def is_unit_fraction(number) -> bool:
+    """Whether it is 1/q with q no power of two: dividing by q is exact where multiplying by the rounded 1/q is not."""
+    return bool(number.is_Rational and number.p == 1 and number.q & (number.q - 1))
+
+
+def literal(value) -> str:
+    """A number as Python has it: short integers as such, others as the nearest float."""
+    if value.is_Integer and abs(value) < LARGEST_INTEGER:
+        return str(int(value))
+    return repr(float(sympy.N(value, 30))).replace("e+", "e")

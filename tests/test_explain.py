@@ -115,11 +115,13 @@ def test_mathematics(name, equations):
 def test_plain_words_mean_the_same(name):
     """How a word is written for the eye, against what it means to mpmath."""
     word = WORDS[name]
-    for x in (0.3, 1.7):
-        args = (x, 2.6)[: word.arity]
-        shown = sympy.N(sympy.sympify(notation.PLAIN[name](*map(sympy.Rational, map(str, args)))), 20)
+    points = [(x, 2.6)[: word.arity] for x in (0.3, 1.7, -0.7)]
+    shown = [sympy.N(sympy.sympify(notation.PLAIN[name](*map(sympy.Rational, map(str, args)))), 20) for args in points]
+    real = [(number, args) for number, args in zip(shown, points, strict=True) if number.is_real]
+    assert real
+    for number, args in real:
         with mpmath.workdps(20):
-            assert mpmath.almosteq(mpmath.mpf(str(shown)), word.oracle(*map(mpmath.mpf, map(str, args))), 1e-15)
+            assert mpmath.almosteq(mpmath.mpf(str(number)), word.oracle(*map(mpmath.mpf, map(str, args))), 1e-15)
 
 
 def test_forms_are_weighed_and_one_is_taken():

@@ -10,9 +10,9 @@ from conftest import ROOT
 STAGES = (
     "symbols", "exact", "vocabulary", "words", "gaussians", "exponentials", "language", "budget", "readable",
     "formula", "mistakes", "instrument", "record", "steps", "trace", "notation", "restage", "identities", "recognise",
-    "shift", "rescale", "rewrite", "derive", "certify", "joint", "lower", "guards", "series", "rounding", "forms",
-    "infix", "schedule", "cost", "piecewise", "parts", "ordinary", "selection", "choices", "slopes", "numpy_code",
-    "tensor_code", "bodies", "assemble", "contract", "latex", "approximate", "emit", "stamp", "pipeline", "samples",
+    "shift", "rescale", "rewrite", "derive", "certify", "joint", "literals", "lower", "guards", "series", "rounding",
+    "forms", "infix", "schedule", "cost", "piecewise", "parts", "ordinary", "selection", "choices", "slopes",
+    "numpy_code", "tensor_code", "bodies", "assemble", "contract", "latex", "approximate", "emit", "stamp", "pipeline", "samples",
     "certificate", "records", "kinks", "explain", "plots", "terminal", "page", "gallery", "ask", "define",
     "documents", "command", "__main__",
 )  # fmt: skip
@@ -81,7 +81,7 @@ def test_stages_import_earlier_stages(path):
             if path.stem == "explain" and stage in ("terminal", "page"):
                 continue  # an explanation asks them to show it
             assert stage in earlier, f"{path.stem} comes before {stage}"
-    measured = {"nngrad_ops"} if path.stem == "certificate" else set()
+    measured = {"certificate": {"nngrad_ops"}, "command": {"nngrad_measured"}}.get(path.stem, set())
     shown = {"pygments", "latex2mathml", "markupsafe", "matplotlib"} if path.stem in SHOWN else set()
     needed = {"nngrad", "numpy", "sympy", "mpmath", "jinja2", "tqdm", *sys.stdlib_module_names}
     assert roots(path) <= needed | measured | shown

@@ -192,6 +192,24 @@ def test_affine(n, i, o):
     np.testing.assert_array_equal(tangent.data, np.broadcast_to(np.arange(1.0, o + 1), (n, o)))
 
 
+OWN = "from nngrad.codegen.language import contraction, i, n, o, sum", "", "@contraction", "def own(x, w, b):"
+
+
+def test_a_bias_may_have_any_letters_of_the_result(tmp_path, monkeypatch):
+    command = pytest.importorskip("nngrad.codegen.command")
+    lines = [*OWN, '    """An affine map."""', "    return sum(x[n, i] * w[o, i], i) + b[n]", ""]
+    (tmp_path / "own.py").write_text("\n".join(lines))
+    assert command.run(["--spec", str(tmp_path / "own.py"), "--out", str(tmp_path / "own_rows")]) == 0
+    monkeypatch.syspath_prepend(tmp_path)
+    from own_rows import own
+
+    x, weight, bias = draw((4, 3), (2, 3), (4,))
+    np.testing.assert_allclose(own(*tensors([x, weight, bias])).data, x @ weight.T + bias[:, None], rtol=1e-12)
+    assert_adjoint(own, [(4, 3), (2, 3), (4,)])
+    _, tangent = nngrad.jvp(lambda bias: own(x, weight, bias), (bias,), (bias,))
+    np.testing.assert_array_equal(tangent.data, np.broadcast_to(bias[:, None], (4, 2)))
+
+
 @pytest.mark.parametrize(
     "formula, problem",
     [
@@ -206,8 +224,7 @@ def test_affine(n, i, o):
 )
 def test_what_may_be_added_to_a_contraction(tmp_path, capsys, formula, problem):
     command = pytest.importorskip("nngrad.codegen.command")
-    lines = "from nngrad.codegen.language import contraction, i, n, o, sum", "", "@contraction", "def own(x, w, b):"
-    (tmp_path / "own.py").write_text("\n".join([*lines, '    """An affine map."""', f"    return {formula}", ""]))
+    (tmp_path / "own.py").write_text("\n".join([*OWN, '    """An affine map."""', f"    return {formula}", ""]))
     assert command.run(["--spec", str(tmp_path / "own.py"), "--out", str(tmp_path / "own_affine")]) == 2
     told = capsys.readouterr().err
     assert "own.py:" in told and problem in told and not (tmp_path / "own_affine").exists()

@@ -612,6 +612,42 @@ def test_tiles_of_rows_give_what_whole_arrays_give(op, shape, axis, monkeypatch)
         np.testing.assert_allclose(dx, whole[-len(arrays)], rtol=1e-12, atol=1e-14)
 
 
+# --- sums over axes, and counts ---
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2, 3), (1, 2, 3, 0), (3, 1, 0, 2), (2, 3, 0, 1)])
+@pytest.mark.parametrize("axes", [(0,), (0, 1), (0, 2, 3), (1, 3), (0, 1, 2, 3)])
+def test_sums_over_axes_in_any_layout(order, axes):
+    x = np.random.default_rng(1).normal(1, 1, (9, 5, 11, 23)).astype(np.float32)
+    x = np.ascontiguousarray(x.transpose(order)).transpose(np.argsort(order))
+    for part in (x, x[:, :, :5], x[:1], x[:3, :2, :2, :2]):
+        exact = np.add.reduce(part, axes, dtype=np.float64)
+        total = runtime.sum_over(part, axes)
+        assert total.dtype == np.float32 and total.shape == exact.shape
+        np.testing.assert_allclose(total, exact, rtol=2e-6, atol=2e-5)
+
+
+def test_long_sums_lose_little_to_rounding():
+    x = np.random.default_rng(1).uniform(size=(3, 1 << 20)).astype(np.float32).T
+    np.testing.assert_allclose(runtime.sum_over(x, (0,)), np.add.reduce(x, 0, dtype=np.float64), rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("axis", [-1, (-2, -1), (0, 2), None])
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
+@pytest.mark.parametrize("shape", [(0, 3, 2), (4, 3, 2), (500, 3, 5), (500, 40, 5)])
+def test_conditions_are_counted(shape, order, axis, dtype):
+    condition = np.random.default_rng(2).random([shape[i] for i in order]) < 0.5
+    condition = condition.transpose(np.argsort(order))
+    place = np.empty(condition.shape, dtype)
+    made, number = runtime.counted(condition, axis, dtype, out=place)
+    assert made is place and number.dtype == dtype
+    np.testing.assert_array_equal(made, condition)
+    expected = np.count_nonzero(condition, axis, keepdims=True)
+    if expected.max(initial=0) <= np.finfo(dtype).max / 16:
+        np.testing.assert_array_equal(number, expected.astype(dtype))
+
+
 # --- products ---------------------------------------------------------------------------------------------------------
 
 

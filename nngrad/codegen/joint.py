@@ -14,6 +14,11 @@ import sympy
 from nngrad.codegen.formula import Formula, Stage
 from nngrad.codegen.symbols import Count, LogExcess, MeanError, RowScale, RowShift, Value, is_constant_along
 
+# kernels that return several values of a row, and how many
+JOINT = {
+    "exponentials": 3, "log_sum_parts": 2, "scaled_squares": 3, "centred_squares": 3, "mean_and_error": 2, "counted": 2,
+}  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Part:

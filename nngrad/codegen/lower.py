@@ -52,9 +52,6 @@ COMPARISONS = {sympy.Gt: ">", sympy.Ge: ">=", sympy.Lt: "<", sympy.Le: "<=", sym
 REDUCTIONS = {"sum": "np.add", "prod": "np.multiply", "max": "np.maximum", "min": "np.minimum"}
 MAX_POWER_BY_PRODUCTS = 8
 LARGEST_SHARED = 16  # the denominator of a factor that terms share
-JOINT = {
-    "exponentials": 3, "log_sum_parts": 2, "scaled_squares": 3, "centred_squares": 3, "mean_and_error": 2, "counted": 2,
-}  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from nngrad.codegen.infix import INFIX, LONGEST_EXPRESSION, NAMES, Writer, blocks_of, uses_of
-from nngrad.codegen.lower import JOINT, REDUCTIONS, Node
+from nngrad.codegen.joint import JOINT
+from nngrad.codegen.lower import REDUCTIONS, Node
 
 EXTREMA = ("np.maximum", "np.minimum")
 

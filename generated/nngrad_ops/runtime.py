@@ -203,7 +203,7 @@ def minimum(x, bound, out=...):
 
 def passed(g, slope, out=...):
     """g times the slope, and 0 where the slope is 0, even if g is infinite or NaN there."""
-    if np.maximum.reduce(g, None, initial=0) < math.inf and np.minimum.reduce(g, None, initial=0) > -math.inf:
+    if highest(g) < math.inf and lowest(g) > -math.inf:
         return np.multiply(g, slope, out=out)
     is_dropped = slope == 0
     return where(is_dropped, 0, np.multiply(g, where(is_dropped, 1, slope), out=...), out=out)

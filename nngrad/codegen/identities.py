@@ -154,8 +154,8 @@ def clamped(form, formula: Formula, limit) -> Iterator[sympy.Expr]:
     is_infinite = limit == sympy.oo
     swaps = {value: words.finite(value) if is_infinite else words.clamped(value, limit) for value in formula.inputs}
     yield form.xreplace(swaps)
-    yield _in_numerators(form, swaps)
-    yield _outside_settling(form, swaps)
+    yield _swapped(form, swaps, but=_is_denominator)
+    yield _swapped(form, swaps, but=lambda part: isinstance(part, SETTLING))
     yield _in_arguments(form, swaps)
 
     def in_branches(where):
@@ -191,18 +191,15 @@ def _is_linear(expr, inputs) -> bool:
     return sympy.count_ops(expr) <= LARGEST_LINE and all(expr.diff(value, 2) == 0 for value in inputs)
 
 
-def _outside_settling(expr, swaps):
-    """The expression swapped but for the arguments of functions that are constant far from zero."""
-    if isinstance(expr, SETTLING):
-        return expr
-    return expr.func(*(_outside_settling(arg, swaps) for arg in expr.args)) if expr.args else expr.xreplace(swaps)
+def _is_denominator(expr) -> bool:
+    return bool(expr.is_Pow and expr.exp.is_negative)
 
 
-def _in_numerators(expr, swaps):
-    """The expression swapped but for what is divided by, which may be infinite."""
-    if expr.is_Pow and expr.exp.is_negative:
+def _swapped(expr, swaps, but):
+    """The expression swapped but for the parts of which `but` is true."""
+    if but(expr):
         return expr
-    return expr.func(*(_in_numerators(arg, swaps) for arg in expr.args)) if expr.args else expr.xreplace(swaps)
+    return expr.func(*(_swapped(arg, swaps, but) for arg in expr.args)) if expr.args else expr.xreplace(swaps)
 
 
 def _in_arguments(expr, swaps):

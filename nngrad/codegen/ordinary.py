@@ -24,6 +24,7 @@ import sympy
 
 from nngrad.codegen import exponentials, piecewise, words
 from nngrad.codegen.cost import apart_and_together, graph_cost, kept_cost
+from nngrad.codegen.literals import literal
 from nngrad.codegen.lower import Graph
 from nngrad.codegen.parts import Algebra, bases_of, with_powers_of_two, with_shared_products
 from nngrad.codegen.rounding import ACCURATE, Error, Judge, Profile, Truth, ordinary_points
@@ -233,7 +234,7 @@ class Ordinariness:
         output = self.formula.output
         used = _used(parts, (value, *slopes))
         params = sorted({param.name for expr in used.values() for param in expr.atoms(Parameter)})
-        conditions = [f"{param} == {_literal(number)}" for param, number in self.given.items()]
+        conditions = [f"{param} == {literal(number)}" for param, number in self.given.items()]
         conditions += [f"-1 <= {name} <= 1" for name in params]
         made = Ordinary(limit, used, value, dict(zip(self.sources, slopes, strict=True)), tuple(conditions))
         graph = self._graph({})
@@ -278,10 +279,6 @@ def _badness(weighed: tuple[float, float, Ordinary]) -> float:
     """By which forms are compared that have been weighed."""
     cost, error, _ = weighed
     return cost + WEIGHT * error
-
-
-def _literal(number) -> str:
-    return str(number if number.is_Integer else float(number))
 
 
 def _used(parts: dict[Value, sympy.Expr], forms) -> dict[Value, sympy.Expr]:

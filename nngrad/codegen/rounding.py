@@ -241,22 +241,26 @@ class Judge:
         return _floats(self.oracle.slope({name: np.ones_like(inputs[name])}, inputs))
 
     @cached_property
+    def whole(self) -> sympy.Expr:
+        """The formula in terms of its inputs alone."""
+        return inlined(self.formula.output, self.formula.stages)
+
+    @cached_property
     def is_periodic(self) -> bool:
         """Whether the formula has parts without a limit at infinity, or with another value there."""
-        return inlined(self.formula.output, self.formula.stages).has(*PERIODIC, Test)
+        return self.whole.has(*PERIODIC, Test)
 
     @cached_property
     def has_parameters(self) -> bool:
         """Whether the formula is one of many, so that numbers found for it are not all there is to know."""
-        return bool(inlined(self.formula.output, self.formula.stages).atoms(Parameter))
+        return bool(self.whole.atoms(Parameter))
 
     @cached_property
     def argument(self) -> sympy.Expr | None:
         """The one expression, linear in the inputs, that the formula is a function of: an input, or a difference."""
-        whole = inlined(self.formula.output, self.formula.stages)
-        for candidate in (*self.formula.inputs, *sorted(whole.atoms(sympy.Add), key=str)):
+        for candidate in (*self.formula.inputs, *sorted(self.whole.atoms(sympy.Add), key=str)):
             slopes = [candidate.diff(value) for value in self.formula.inputs]
-            rest = whole.xreplace({candidate: sympy.Dummy(), -candidate: sympy.Dummy()})
+            rest = self.whole.xreplace({candidate: sympy.Dummy(), -candidate: sympy.Dummy()})
             if set(slopes) <= {0, 1, -1} and 1 in slopes and not rest.atoms(Value):
                 return candidate
         return None

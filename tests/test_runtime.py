@@ -1,5 +1,6 @@
 """What the generated kernels call, against NumPy and mpmath."""
 
+import contextlib
 import multiprocessing
 import os
 import warnings
@@ -458,6 +459,46 @@ def test_the_log_of_a_share_is_exact_where_it_is_nearly_all_or_nothing(dtype, ax
         assert y.shape == total.shape and y.dtype == dtype
         assert ulps(y.reshape(-1), np.array(truth)[part], dtype) <= 4
         np.testing.assert_array_equal(exps, before, "the terms are left as they are")
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("axis", [-1, 0])
+@pytest.mark.parametrize("large", [0, 3, 40], ids="{} large shares".format)
+def test_the_log_of_a_share_of_many_rows(dtype, axis, large):
+    random = np.random.default_rng(3)
+    x = random.normal(size=(100, 60)).astype(dtype)
+    label = random.integers(0, 60, 100)
+    x[np.arange(large), label[:large]] += np.linspace(4, 30, large).astype(dtype)
+    with mpmath.workdps(60):
+        exps = [[mpmath.exp(mpmath.mpf(float(one))) for one in row] for row in x]
+        truth = [mpmath.log(row[i] / mpmath.fsum(row)) for row, i in zip(exps, label, strict=True)]
+    given = x if axis == -1 else np.ascontiguousarray(x.T)
+    chosen, exps = runtime.places(label, given.shape, axis), np.exp(given)
+    before, total = exps.copy(), runtime.sum_rows(exps, axis)
+    y = runtime.log_share(total, exps, given, np.zeros((), dtype), chosen, axis)
+    assert y.shape == total.shape and y.dtype == dtype
+    assert ulps(y.reshape(-1), np.array(truth), dtype) <= 5
+    np.testing.assert_array_equal(exps, before, "the terms are left as they are")
+
+
+@pytest.mark.parametrize("shape", [(4,), (5, 4), (2, 3, 4), (2, 3, 0, 4)], ids=str)
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_places_are_those_of_take_along_axis(shape, order):
+    x = np.arange(np.prod(shape), dtype=np.float64).reshape(shape).copy(order)
+    for axis in range(-len(shape), len(shape)):
+        kept = tuple(1 if one == axis % len(shape) else n for one, n in enumerate(shape))
+        if x.shape[axis]:
+            for index in np.random.default_rng(0).integers(-x.shape[axis], x.shape[axis], (2, *kept)).astype("i2"):
+                chosen = runtime.places(np.squeeze(index, axis), shape, axis)
+                taken = np.take_along_axis(x, index.astype(np.intp), axis)
+                np.testing.assert_array_equal(x.take(chosen), taken)
+                np.testing.assert_array_equal(runtime.flattened(x)[chosen], taken)
+                less = runtime.minus_one_hot(x.copy(order), chosen, 2.5)
+                np.testing.assert_array_equal(x - less, runtime.one_hot(chosen, shape) * 2.5)
+            for wrong in (x.shape[axis], -x.shape[axis] - 1):
+                index = np.full(np.squeeze(np.empty(kept), axis).shape, wrong)
+                with pytest.raises(IndexError, match="must be below") if index.size else contextlib.nullcontext():
+                    runtime.places(index, shape, axis)
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])

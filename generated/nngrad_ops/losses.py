@@ -1110,7 +1110,7 @@ def nll_loss(input, target, axis=-1, reduction="mean"):
     Residuals: input, target.
     """
     target = runtime.places(target, input.shape, axis)
-    input_at_target = input[target]
+    input_at_target = input.take(target)
     return runtime.reduced(-input_at_target, reduction, axis)
 
 
@@ -1128,7 +1128,7 @@ def nll_loss_vjp(g, input, target, needs, axis=-1, reduction="mean", out=(..., .
 def nll_loss_jvp(dinput, dtarget, input, target, axis=-1, reduction="mean"):
     """Tangent of `nll_loss`'s output."""
     target = runtime.places(target, input.shape, axis)
-    dy = -dinput[target]
+    dy = -dinput.take(target)
     return runtime.reduced(dy, reduction, axis)
 
 
@@ -1173,5 +1173,5 @@ def cross_entropy_vjp(g, input, target, exp_input, sum_exp_input, needs, axis=-1
 def cross_entropy_jvp(dinput, dtarget, input, target, exp_input, sum_exp_input, axis=-1, reduction="mean"):
     """Tangent of `cross_entropy`'s output."""
     target = runtime.places(target, input.shape, axis)
-    dy = runtime.sum_products(dinput, exp_input, axis) / sum_exp_input - dinput[target]
+    dy = runtime.sum_products(dinput, exp_input, axis) / sum_exp_input - dinput.take(target)
     return runtime.reduced(dy, reduction, axis)

@@ -282,8 +282,16 @@ def _ones(dtype):
     return ones
 
 
+@lru_cache(4)
+def _column_of_ones(dtype):
+    return _ones(dtype)[:, None]
+
+
 def sum_rows(x, axis):
     """`np.add.reduce(x, axis, keepdims=True)`; for rows of a usual length as products with ones, which is faster."""
+    rows = _few_rows(x, axis)
+    if rows is not None:
+        return rows.dot(_column_of_ones(x.dtype)[: rows.shape[-1]])
     rows = _rows(x, axis)
     if rows is None:
         return _reduced(np.add, x, axis)
@@ -378,6 +386,14 @@ def _rows(x, axis):
             return None
         rows = x.reshape(*x.shape[:first], *(1,) * (len(axes) - 1), -1)
     return rows if 1 < rows.shape[-1] <= LONGEST_ROW else None
+
+
+def _few_rows(x, axis):
+    """x if it has few elements, and its last axis, reduced alone, is short enough for BLAS; else None."""
+    is_last = x.ndim and (axis == -1 or axis == x.ndim - 1)
+    if x.size < FEW_ELEMENTS and is_last and x.dtype.char in "fd" and x.flags.c_contiguous:
+        return x if 1 < x.shape[-1] <= LONGEST_ROW else None
+    return None
 
 
 def _picked_rows(x, axis, numbers):
@@ -537,7 +553,7 @@ def log_sum_parts(x, exponentials, total, shift, axis):
     is_usual = total.size and _is_between(limits.eps, np.inf, total)
     if is_usual and x.size < FEW_ELEMENTS and type(axis) is int:
         chosen = places(np.argmax(x, axis), x.shape, axis)
-        return x[chosen], -log_share(total, exponentials, x, shift, chosen, axis)
+        return x.take(chosen), -log_share(total, exponentials, x, shift, chosen, axis)
     if not is_usual or x.size <= TILE or limits.dtype != np.float32:
         largest = max_rows(x, axis)
         return largest, log_excess(total, exponentials, exp_shifted(largest, shift), axis)
@@ -569,18 +585,38 @@ def log_sum(x, exponentials, total, shift, axis):
 def log_share(total, terms, x, shift, chosen, axis):
     """log(terms / total) at the place chosen in each row, the terms being exp(x - shift) and the total their sum.
 
-    The others are summed without it, so that the result is exact also where it is nearly all of the sum.
+    Where a term is much of the total, that is log1p(others / term) with the others summed without it, which is exact
+    also where the term is nearly all of the total. Of many rows those are looked for first.
     """
-    own = terms[chosen]
-    terms[chosen] = 0
-    others = sum_rows(terms, axis)
-    terms[chosen] = own
+    flat = flattened(terms)
+    own = flat[chosen]
     root = float(np.finfo(terms.dtype).max) ** 0.5
-    if highest(total) < lowest(own) * root:
+    is_usual = own.size and highest(total) < lowest(own) * root
+    if is_usual and terms.size >= FEW_ELEMENTS:
+        share = own / total
+        numbers = np.flatnonzero(share > 0.25)
+        if len(numbers) < share.size / 8:
+            y = np.log(share, out=share)
+            if len(numbers):
+                few = chosen.reshape(-1)[numbers]
+                others = _without(flat, few, lambda: sum_rows(_picked_rows(terms, axis, numbers), -1)).reshape(-1)
+                y.reshape(-1)[numbers] = -np.log1p(others / flat[few])
+            return y
+    others = _without(flat, chosen, lambda: sum_rows(terms, axis))
+    if is_usual:
         return -np.log1p(others / own)
     usual = total < own * root
     ratio = np.divide(others, own, out=np.zeros_like(own), where=usual)
-    return np.where(usual, -np.log1p(ratio), x[chosen] - shift - np.log(total))
+    return np.where(usual, -np.log1p(ratio), x.take(chosen) - shift - np.log(total))
+
+
+def _without(flat, places, reduced):
+    """What is found while the elements at the places are 0."""
+    kept = flat[places]
+    flat[places] = 0
+    found = reduced()
+    flat[places] = kept
+    return found
 
 
 def deviation(x, weights, axis, out=...):
@@ -716,24 +752,45 @@ def _wide_mean(x, axis):
 
 
 def places(index, shape, axis):
-    """What picks the row's element at its index from an array of the shape; the axis stays, with length 1."""
+    """Where the row's element at its index lies in an array of the shape, counted as `take` and `flattened` count.
+
+    The axis stays, with length 1. A negative index counts from the end; IndexError for one that is out of range.
+    """
+    find = _starts_of_rows if math.prod(shape) < FEW_ELEMENTS else _starts_of_rows.__wrapped__
+    starts, step, length = find(shape, axis)
+    index = index.reshape(starts.shape)
+    if index.size and (index.dtype != np.intp or highest(index.view(np.uintp)) >= length):  # what is negative is huge
+        index = np.where(index < 0, index + length, index).astype(np.intp)
+        if lowest(index) < 0 or highest(index) >= length:
+            raise IndexError(f"an index along axis {axis} of an array of shape {shape} must be below {length}")
+    return starts + (index if step == 1 else index * step)
+
+
+@lru_cache(16)
+def _starts_of_rows(shape, axis):
+    """Where the rows along the axis start, how far apart their elements are, and how many they are."""
     (axis,) = normalized_axes(axis, len(shape))
-    last = len(shape) - 1
-    chosen = [np.arange(size).reshape(size, *(1,) * (last - one)) for one, size in enumerate(shape) if one != axis]
-    chosen.insert(axis, index[..., None] if axis == last else np.expand_dims(index, axis))
-    return tuple(chosen)
+    length, step = shape[axis], math.prod(shape[axis + 1 :])
+    starts = np.arange(math.prod(shape[:axis]))[:, None] * (length * step) + np.arange(step)
+    return starts.reshape(*shape[:axis], 1, *shape[axis + 1 :]), step, length
+
+
+def flattened(x):
+    """The elements of x in a row, to be read and written there."""
+    return x.reshape(-1) if x.flags.c_contiguous else x.flat
 
 
 def one_hot(chosen, shape, dtype=float):
     """1 at the places chosen, else 0."""
     result = np.zeros(shape, dtype)
-    result[chosen] = 1
+    result.reshape(-1)[chosen] = 1
     return result
 
 
 def minus_one_hot(x, chosen, height=1):
     """x less a height at the places chosen, in x itself."""
-    x[chosen] -= height
+    flat = flattened(x)
+    flat[chosen] -= height
     return x
 
 

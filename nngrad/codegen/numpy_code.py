@@ -317,7 +317,7 @@ class NumpyWriter(Writer):
                 return f"{ROW_REDUCTIONS[node.detail]}({args[0]}, {node.axis})"
             return f"{REDUCTIONS[node.detail]}.reduce({args[0]}, {node.axis}, keepdims=True{dtype})"
         if node.op == "take":
-            return f"{args[0]}[{args[1]}]"
+            return f"{args[0]}.take({args[1]})"
         if node.op == "one_hot":
             return f"runtime.one_hot({args[0]}, {self.shape}, {self.dtype})"
         if node.op == "shift":

@@ -1365,6 +1365,8 @@ def logaddexp_jvp(dx1, dx2, x1, x2):
 def logaddexp2_and_residuals(x1, x2, out=(..., ..., ...)):
     """`logaddexp2` with what its derivatives reuse."""
     if runtime.are_within(32, x1, x2):
+        if x1.shape != x2.shape:
+            x1, x2 = np.broadcast_arrays(x1, x2)
         y = np.logaddexp2(x1, x2, out=out[0])
         t = np.subtract(x1, x2, out=out[1])
         e = np.exp2(t, out=t)

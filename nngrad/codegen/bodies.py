@@ -207,7 +207,8 @@ class Variant:
         ordinary = self.chosen.ordinary
         if ordinary is None:
             return []
-        graph = self._bare_graph({})
+        inputs = frozenset(self.broadcasting)
+        graph = self._bare_graph({}, **dict.fromkeys(inputs, inputs))  # they are made alike first
         nodes = ordinary.built(graph, self.output)[: None if kept else 1]
         graph, nodes = guarded(graph, nodes)
         self.cost = min(self.cost, kernel_cost(graph, nodes))
@@ -216,7 +217,17 @@ class Variant:
         results = ", ".join(made.get(name, "None") for name in order)
         conditions = [*ordinary.conditions, f"runtime.are_within({ordinary.limit}, {', '.join(self.broadcasting)})"]
         lines = [*writer.lines, f"return {results}"]
-        return [f"if {' and '.join(conditions)}:", *(f"    {line}" for line in lines)] if lines != full else []
+        if lines == full:
+            return []
+        return [f"if {' and '.join(conditions)}:", *(f"    {line}" for line in [*self._alike_lines(), *lines])]
+
+    def _alike_lines(self) -> list[str]:
+        """Several inputs are broadcast, unless they are of one shape, so that every array may be overwritten."""
+        if len(self.broadcasting) == 1:
+            return []
+        names, shapes = ", ".join(self.broadcasting), [f"{name}.shape" for name in self.broadcasting]
+        differ = " != ".join(shapes) if len(shapes) == 2 else f"not {' == '.join(shapes)}"
+        return [f"if {differ}:", f"    {names} = np.broadcast_arrays({names})"]
 
     def _forward_writer(self, graph: Graph, nodes: list[int], labels: list[str], order: list[str]) -> NumpyWriter:
         """What has written the forward kernel, but for the last step of one with a single result. The results have the

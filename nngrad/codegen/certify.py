@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from functools import lru_cache
 
 import mpmath
 import numpy as np
@@ -26,6 +27,7 @@ LADDER = (40, 80, 160, 280, 400, 560, 800, 1600)
 AGREE = mpmath.mpf(10) ** -24  # relative: a hundred-millionth of a float64's last digit
 LENGTH = "length of the direction"
 SMALLEST = mpmath.mpf(2) ** -1074
+FEW_DECADES = 1e-44, 1e11  # numbers between these have no more decimals than are carried anyway
 _COMPARE = {
     sympy.Gt: lambda a, b: a > b, sympy.Ge: lambda a, b: a >= b, sympy.Lt: lambda a, b: a < b,
     sympy.Le: lambda a, b: a <= b, sympy.Eq: lambda a, b: a == b, sympy.Ne: lambda a, b: a != b,
@@ -211,7 +213,7 @@ class Oracle:
             axes = np.atleast_1d(self._axis(expr.args[0].name))
             return mpmath.mpf(int(np.prod([self.shape[axis] for axis in axes])))
         if expr.is_number:
-            return mpmath.mpmathify(sympy.N(expr, mpmath.mp.dps + 10))
+            return _number(expr, mpmath.mp.dps)
         if isinstance(expr, Subgradient):
             return self._value(expr.args[0], values)
         if isinstance(expr, Where):
@@ -246,6 +248,11 @@ class Oracle:
             )(total, part)
         assert isinstance(condition, And | Or)
         return total
+
+
+@lru_cache(1000)
+def _number(expr, digits: int) -> mpmath.mpf:
+    return mpmath.mpmathify(sympy.N(expr, digits + 10))
 
 
 _choose = np.frompyfunc(lambda truth, a, b: a if truth else b, 3, 1)
@@ -289,8 +296,10 @@ def _decades(numbers) -> int:
     """How many digits the largest of some numbers has before its point, or zeros the smallest behind it, if many."""
     sizes = [abs(x if isinstance(x, mpmath.mpf) else float(x)) for x in numbers]
     sizes = [size for size in sizes if size and mpmath.isfinite(size)]
-    above = int(mpmath.log10(max(sizes, default=1))) + 1
-    behind = -int(mpmath.log10(min(sizes, default=1)))
+    largest, smallest = max(sizes, default=1), min(sizes, default=1)
+    if FEW_DECADES[0] < smallest and largest < FEW_DECADES[1]:
+        return 0
+    above, behind = int(mpmath.log10(largest)) + 1, -int(mpmath.log10(smallest))
     return max(above if above > 12 else 0, behind if behind > 45 else 0)
 
 

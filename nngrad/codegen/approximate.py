@@ -20,6 +20,8 @@ from functools import cache
 import mpmath
 
 DIGITS = 50
+BITS = 400
+ONE = 1 << BITS
 SAMPLES_PER_UNKNOWN = 9
 EXCHANGES = 20
 CONVERGED = 1.02  # the largest error over the levelled one
@@ -156,21 +158,24 @@ def _minimax(sample: Callable, low, high, degree: int, below: int = 0) -> tuple[
     """
     count = degree + below + 2
     size = SAMPLES_PER_UNKNOWN * count
-    points = [sample((low + high - (high - low) * mpmath.cospi((k + 0.5) / size)) / 2) for k in range(size)]
+    ts = ((low + high - (high - low) * mpmath.cospi((k + 0.5) / size)) / 2 for k in range(size))
+    points = [tuple(int(mpmath.ldexp(one, BITS)) for one in sample(t)) for t in ts]
     places = [round((size - 1) * (1 - mpmath.cospi(mpmath.mpf(k) / (count - 1))) / 2) for k in range(count)]
-    divisor = [0] * below + [1]
+    divisor = [0] * below + [ONE]
     for _ in range(EXCHANGES):
         dividend, divisor, level = _levelled([points[place] for place in places], degree, divisor)
         errors = [
-            (value - mpmath.polyval(dividend, x) / mpmath.polyval(divisor, x)) * weight for x, value, weight in points
+            _times(value - _over(_polynomial(dividend, x), _polynomial(divisor, x)), weight)
+            for x, value, weight in points
         ]
         places = _extrema(errors, count)
         if max(abs(errors[place]) for place in places) < CONVERGED * level:
-            return tuple(map(float, dividend)), tuple(map(float, divisor))
+            dividend, divisor = ([one / ONE for one in coefficients] for coefficients in (dividend, divisor))
+            return tuple(dividend), tuple(divisor)
     raise ArithmeticError("the fitted function's error is not level: sample it more finely")
 
 
-def _levelled(points, degree: int, divisor: list):
+def _levelled(points, degree: int, divisor: list[int]) -> tuple[list[int], list[int], int]:
     """N and D such that the weighted errors of N / D at the points are equal and of alternating sign, and their size.
 
     N(x) - value D(x) = error D(x) is linear in the coefficients and the error, with the D that was found before on the
@@ -178,11 +183,44 @@ def _levelled(points, degree: int, divisor: list):
     """
     rows = []
     for place, (x, value, weight) in enumerate(points):
-        above = [x**power for power in range(degree, -1, -1)]
-        under = [-value * x**power for power in range(len(divisor) - 1, 0, -1)]
-        rows.append([*above, *under, (-1) ** place / weight * mpmath.polyval(divisor, x)])
-    *solved, level = mpmath.lu_solve(mpmath.matrix(rows), mpmath.matrix([value for _, value, _ in points]))
-    return solved[: degree + 1], [*solved[degree + 1 :], 1], abs(level)
+        powers = [ONE]
+        while len(powers) < max(degree + 1, len(divisor)):
+            powers.append(_times(powers[-1], x))
+        under = [-_times(value, power) for power in powers[1 : len(divisor)]]
+        error = (-1) ** place * _over(_polynomial(divisor, x), weight)
+        rows.append([*powers[degree::-1], *reversed(under), error, value])
+    *solved, level = _solved(rows)
+    return solved[: degree + 1], [*solved[degree + 1 :], ONE], abs(level)
+
+
+def _solved(rows: list[list[int]]) -> list[int]:
+    """The solution of linear equations, whose right sides stand last, by Gauss's and Jordan's elimination."""
+    for place in range(len(rows)):
+        pivot = max(range(place, len(rows)), key=lambda row: abs(rows[row][place]))
+        rows[place], rows[pivot] = rows[pivot], rows[place]
+        first = rows[place] = [_over(one, rows[place][place]) for one in rows[place]]
+        for row in (*range(place), *range(place + 1, len(rows))):
+            factor = rows[row][place]
+            rows[row] = [one - _times(factor, other) for one, other in zip(rows[row], first, strict=True)]
+    return [row[-1] for row in rows]
+
+
+# Numbers with many digits, as whole numbers of units of 2**-BITS, which Python has ten times as fast as mpmath.
+
+
+def _times(a: int, b: int) -> int:
+    return a * b >> BITS
+
+
+def _over(a: int, b: int) -> int:
+    return (a << BITS) // b
+
+
+def _polynomial(coefficients: list[int], x: int) -> int:
+    total = 0
+    for coefficient in coefficients:
+        total = _times(total, x) + coefficient
+    return total
 
 
 def _extrema(errors, count: int) -> list[int]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from functools import lru_cache
 
 import mpmath
 import numpy as np
@@ -26,6 +27,7 @@ LADDER = (40, 80, 160, 280, 400, 560, 800, 1600)
 AGREE = mpmath.mpf(10) ** -24  # relative: a hundred-millionth of a float64's last digit
 LENGTH = "length of the direction"
 SMALLEST = mpmath.mpf(2) ** -1074
+SMALL, LARGE = mpmath.mpf(1e-44), mpmath.mpf(1e11)  # between these numbers need no more digits than there are anyway
 _COMPARE = {
     sympy.Gt: lambda a, b: a > b, sympy.Ge: lambda a, b: a >= b, sympy.Lt: lambda a, b: a < b,
     sympy.Le: lambda a, b: a <= b, sympy.Eq: lambda a, b: a == b, sympy.Ne: lambda a, b: a != b,
@@ -75,7 +77,7 @@ class Oracle:
 
         Elements, or rows, are evaluated again only if they have not settled, and far ones apart from near ones.
         """
-        inputs = {name: np.asarray(array) for name, array in inputs.items()}
+        inputs = {name: _as_mpf(array) for name, array in inputs.items()}
         if not self.formula.axes:
             shape = np.broadcast_shapes(*(array.shape for array in inputs.values()))
             flat = {name: np.broadcast_to(array, shape).reshape(-1) for name, array in inputs.items()}
@@ -211,7 +213,7 @@ class Oracle:
             axes = np.atleast_1d(self._axis(expr.args[0].name))
             return mpmath.mpf(int(np.prod([self.shape[axis] for axis in axes])))
         if expr.is_number:
-            return mpmath.mpmathify(sympy.N(expr, mpmath.mp.dps + 10))
+            return _number(expr, mpmath.mp.dps)
         if isinstance(expr, Subgradient):
             return self._value(expr.args[0], values)
         if isinstance(expr, Where):
@@ -248,6 +250,11 @@ class Oracle:
         return total
 
 
+@lru_cache(1000)
+def _number(expr, digits: int) -> mpmath.mpf:
+    return mpmath.mpmathify(sympy.N(expr, digits + 10))
+
+
 _choose = np.frompyfunc(lambda truth, a, b: a if truth else b, 3, 1)
 
 
@@ -264,7 +271,13 @@ def _real(function: Callable) -> Callable:
     return value
 
 
+def _as_mpf(array) -> np.ndarray:
+    """The array, its floats as mpf once and for all; what is mpf keeps the digits that it has."""
+    return np.asarray(np.frompyfunc(lambda x: x if isinstance(x, mpmath.mpf) else mpmath.mpf(x), 1, 1)(_objects(array)))
+
+
 def _exact(array) -> np.ndarray:
+    """The array as mpf of the digits that are worked with."""
     return np.asarray(np.frompyfunc(mpmath.mpf, 1, 1)(np.asarray(array, dtype=object)), dtype=object)
 
 
@@ -287,10 +300,11 @@ def _far(inputs: dict[str, np.ndarray]) -> int:
 
 def _decades(numbers) -> int:
     """How many digits the largest of some numbers has before its point, or zeros the smallest behind it, if many."""
-    sizes = [abs(x if isinstance(x, mpmath.mpf) else float(x)) for x in numbers]
-    sizes = [size for size in sizes if size and mpmath.isfinite(size)]
-    above = int(mpmath.log10(max(sizes, default=1))) + 1
-    behind = -int(mpmath.log10(min(sizes, default=1)))
+    sizes = [size for size in map(abs, numbers) if size and size < mpmath.inf]
+    largest, smallest = max(sizes, default=1), min(sizes, default=1)
+    if smallest > SMALL and largest < LARGE:
+        return 0
+    above, behind = int(mpmath.log10(largest)) + 1, -int(mpmath.log10(smallest))
     return max(above if above > 12 else 0, behind if behind > 45 else 0)
 
 

@@ -136,6 +136,15 @@ _WORDS = [
 ]
 
 
+def _ends(top: sympy.Poly, bottom: sympy.Poly) -> tuple[int, int]:
+    """The powers of E that a fraction is about a multiple of, where E is large and where it is small."""
+    above, below = ([power for (power,) in poly.monoms()] for poly in (top, bottom))
+    return max(above) - max(below), min(above) - min(below)
+
+
+_ENDS = [_ends(sympy.Poly(top, E), sympy.Poly(bottom, E)) for top, bottom, _ in _WORDS]
+
+
 def as_word(expr):
     """A number times a word that the expression equals, or None."""
     found = fraction(expr)
@@ -145,8 +154,11 @@ def as_word(expr):
     if (top.free_symbols | bottom.free_symbols) != {E}:
         return None
     roots = {multiple: E**multiple for multiple in (1, 2)}
-    for numerator, denominator, word in _WORDS:
+    ends = _ends(found.numerator, found.denominator)
+    for (numerator, denominator, word), (large, small) in zip(_WORDS, _ENDS, strict=True):
         for multiple, power in roots.items():
+            if ends != (multiple * large, multiple * small):
+                continue
             ratio = sympy.cancel(top * denominator.subs(E, power) / (bottom * numerator.subs(E, power)))
             if ratio.is_number:
                 return ratio * word(multiple * found.exponent)

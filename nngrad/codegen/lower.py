@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 import sympy
 from sympy.core.relational import Relational
@@ -44,6 +44,8 @@ from nngrad.codegen.symbols import (
     Value,
     Where,
     is_constant_along,
+    ordered_terms,
+    text,
 )
 from nngrad.codegen.trace import Formula, Stage
 from nngrad.codegen.vocabulary import WORD_OF
@@ -242,7 +244,7 @@ class Graph:
 
     def _count_conditions(self, expr) -> None:
         """A condition whose elements are counted along an axis is made a float in the same go."""
-        totals = [] if self.smooth else sorted(expr.atoms(AxisSum), key=_text)
+        totals = [] if self.smooth else sorted(expr.atoms(AxisSum), key=text)
         for total in totals:
             indicator, axis = total.args[0], total.args[1].name
             if isinstance(indicator, Indicator) and self._built.keys().isdisjoint({indicator, total}):
@@ -323,7 +325,7 @@ class Graph:
         if content != 1 and content.q <= LARGEST_SHARED and plain and not self.smooth:
             return self._times(self.build(primitive), content)
         terms = []
-        for term in expr.as_ordered_terms():
+        for term in ordered_terms(expr):
             negative = term.as_coeff_Mul()[0].is_negative
             node = self.build(-term if negative else term)
             terms.append((-self._rank(node), bool(negative), node))
@@ -478,7 +480,7 @@ class Graph:
     def _reading_order(self, factor) -> tuple:
         """Cotangents and tangents first, so that products with them are shared; then symbols, then the rest."""
         direction = getattr(factor, "name", "") in self.directions
-        return not direction, not factor.is_Symbol, _text(factor)
+        return not direction, not factor.is_Symbol, text(factor)
 
     def _multiplied(self, nodes: list[int]) -> int | None:
         if not nodes:
@@ -576,11 +578,6 @@ class Graph:
         if self.nodes[self.build(a)].is_scalar and self.nodes[self.build(b)].is_scalar and not self.smooth:
             return self.node("as_float", made)
         return made
-
-
-@lru_cache(4096)
-def _text(expr) -> str:
-    return str(expr)  # which takes SymPy long
 
 
 def _extremum(condition, a, b) -> str:

@@ -15,7 +15,7 @@ A form counts as accurate by the same simulated rounding as all others, over the
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import inf
@@ -88,8 +88,7 @@ class Ordinariness:
     plain: list[list[sympy.Expr]]
     sources: tuple[Value, ...]
     given: dict[Parameter, sympy.Expr] = field(default_factory=dict)
-    judged: dict = field(default_factory=dict)
-    ranks: dict = field(default_factory=dict)
+    known: dict = field(default_factory=dict)
 
     @property
     def formula(self) -> Formula:
@@ -194,7 +193,8 @@ class Ordinariness:
     def _cheapest(self, level: float, limit: int, pools: list[_Pool]) -> tuple[float, Ordinary] | None:
         """The best forms that are accurate within the limit, by cost and error, and what they cost."""
         found = [one for pool in pools for one in self._accurate(level, limit, pool)]
-        best = min(found, key=lambda one: (_badness(one), str(one[2])), default=None)
+        least = min(map(_badness, found), default=None)
+        best = min((one for one in found if _badness(one) == least), key=lambda one: str(one[2]), default=None)
         return best and (best[0], best[2])
 
     def _accurate(self, level: float, limit: int, pool: _Pool) -> Iterator[tuple[float, float, Ordinary]]:
@@ -209,10 +209,15 @@ class Ordinariness:
             for forms in itertools.product(*slopes):
                 made = self._weighed(level, limit, pool.parts, value, forms)
                 yield made
-                parts, (whole, *others) = with_shared_products(pool.parts, [value, *forms], output)
+                parts, (whole, *others) = self._shared(pool.parts, (value, *forms))
                 if parts != pool.parts and self._are_accurate(level, limit, parts, whole, others):
                     shared = self._weighed(level, limit, parts, whole, others)
                     yield from [shared] if shared[0] < made[0] else []
+
+    def _shared(self, parts: dict[Value, sympy.Expr], forms: tuple) -> tuple[dict, list]:
+        """The forms, where what several of their products share is a part of its own, and the parts."""
+        output = self.formula.output
+        return self._once(("shared", *parts.items(), *forms), lambda: with_shared_products(parts, forms, output))
 
     def _with_powers_of_two(self, level: float, ordinary: Ordinary) -> Ordinary:
         """The forms with powers of 2 instead of e, if these are accurate, and better by cost and error."""
@@ -237,11 +242,17 @@ class Ordinariness:
         conditions = [f"{param} == {literal(number)}" for param, number in self.given.items()]
         conditions += [f"-1 <= {name} <= 1" for name in params]
         made = Ordinary(limit, used, value, dict(zip(self.sources, slopes, strict=True)), tuple(conditions))
-        graph = self._graph({})
         errors = [self._error(limit, 0, parts, value)]
         errors += [self._error(limit, place, parts | {output: value}, form) for place, form in enumerate(slopes, 1)]
         worst = max(error.beyond if level == inf else error.ulp for error in errors)
-        return round(graph_cost(graph, made.built(graph, output)), 6), round(worst, 2), made
+        return self._cost(made), round(worst, 2), made
+
+    def _cost(self, made: Ordinary) -> float:
+        def found() -> float:
+            graph = self._graph({})
+            return round(graph_cost(graph, made.built(graph, self.formula.output)), 6)
+
+        return self._once(("cost", *made.parts.items(), made.value, *made.slopes.values()), found)
 
     def _few(self, level: float, limit: int, place: int, definitions, forms) -> list[sympy.Expr]:
         """The few cheapest of the forms that are accurate within the limit."""
@@ -249,11 +260,17 @@ class Ordinariness:
         return [form for form in ranked if self._is_accurate(level, limit, place, definitions, form)][:FEW]
 
     def _rank(self, definitions, form) -> tuple:
-        key = form, tuple(definitions)
-        if key not in self.ranks:
+        def found() -> tuple:
             graph = self._graph(definitions)
-            self.ranks[key] = round(graph_cost(graph, [graph.build(form)]), 6), sympy.count_ops(form), str(form)
-        return self.ranks[key]
+            return round(graph_cost(graph, [graph.build(form)]), 6), sympy.count_ops(form), str(form)
+
+        return self._once(("rank", form, *definitions), found)
+
+    def _once(self, key: tuple, found: Callable):
+        """What is found for a key, kept: every limit asks for the same things."""
+        if key not in self.known:
+            self.known[key] = found()
+        return self.known[key]
 
     def _graph(self, definitions) -> Graph:
         graph = Graph(self.formula, {value: value.name for value in self.formula.inputs})
@@ -269,10 +286,11 @@ class Ordinariness:
         return here.ulp <= level
 
     def _error(self, limit: int, place: int, definitions, form) -> Error:
-        key = place, form, tuple(definitions.items())
-        if key not in self.judged:
-            self.judged[key] = self.near.profile(form, self.truths[place], {}, definitions)
-        return self.judged[key].within(limit)
+        profile = self._once(
+            ("profile", place, form, *definitions.items()),
+            lambda: self.near.profile(form, self.truths[place], {}, definitions),
+        )
+        return profile.within(limit)
 
 
 def _badness(weighed: tuple[float, float, Ordinary]) -> float:

@@ -65,27 +65,39 @@ def _in_terms_of(form, part: Value, product):
 
 def _largest_shared(forms, output: Value):
     """What two products in the forms share, of at least two factors but for numbers; the one with most of them."""
-    products = {part for form in forms for part in sympy.preorder_traversal(form) if part.is_Mul}
-    shared = {_common(*pair) for pair in itertools.combinations(sorted(products, key=str), 2)}
-    sizes = {one: sum(abs(power) for _, power in _powers(one)) for one in shared if not one.has(output)}
+    products = dict.fromkeys(part for form in forms for part in sympy.preorder_traversal(form) if part.is_Mul)
+    pairs = itertools.combinations([(_powers(one), _number(one)) for one in products], 2)
+    shared = {_product(*common) for common in {_common_factors(*pair) for pair in pairs}}
+    sizes = {one: sum(map(abs, _powers(one).values())) for one in shared if not one.has(output)}
     return min((one for one, size in sizes.items() if size > 1), key=lambda one: (-sizes[one], str(one)), default=None)
 
 
-def _powers(product) -> list[tuple]:
+def _powers(product) -> dict[sympy.Expr, int]:
     """The factors of a product that are no numbers, with their powers, as far as these are whole numbers."""
     powers = (factor.as_base_exp() for factor in sympy.Mul.make_args(product) if not factor.is_number)
-    return [(base, int(power)) if power.is_Integer else (base**power, 1) for base, power in powers]
+    return dict((base, int(power)) if power.is_Integer else (base**power, 1) for base, power in powers)
+
+
+def _number(product) -> sympy.Expr:
+    """What a product has of numbers."""
+    return sympy.Mul(*(one for one in product.args if one.is_number))
 
 
 def _common(first, second):
     """What two products share, their number too if it is the same."""
-    others = dict(_powers(second))
-    common = sympy.S.One
-    for base, power in _powers(first):
-        if others.get(base, 0) * power > 0:
-            common *= base ** (min(power, others[base], key=abs))
-    numbers = {sympy.Mul(*(one for one in product.args if one.is_number)) for product in (first, second)}
-    return common * numbers.pop() if len(numbers) == 1 else common
+    return _product(*_common_factors(*((_powers(one), _number(one)) for one in (first, second))))
+
+
+def _common_factors(first, second) -> tuple[frozenset, sympy.Expr]:
+    """What two products share, each given by its powers and its number."""
+    (powers, number), (others, other) = first, second
+    shared = ((base, min(powers[base], others[base], key=abs)) for base in powers.keys() & others.keys())
+    same_side = frozenset((base, power) for base, power in shared if powers[base] * others[base] > 0)
+    return same_side, number if number == other else sympy.S.One
+
+
+def _product(factors: frozenset, number):
+    return sympy.Mul(*(base**power for base, power in factors), number)
 
 
 # --- powers of 2 ------------------------------------------------------------------------------------------------------

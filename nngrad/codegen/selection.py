@@ -210,7 +210,7 @@ class _Selection:
             """The forms up to the first few that are accurate, most accurate last."""
             done, accurate = [], 0
             for form in sorted(filter(is_short, dict.fromkeys(forms)), key=self._key):
-                one = Tried(of, form, self._cost(form), self.judge.error(form, truth, directions))
+                one = Tried(of, form, self._key(form)[0], self.judge.error(form, truth, directions))
                 done.append(one)
                 accurate += one.error.ulp <= ACCURATE
                 if accurate >= ENOUGH_FORMS:

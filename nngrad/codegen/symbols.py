@@ -10,6 +10,7 @@ import operator
 import textwrap
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import sympy
@@ -37,6 +38,16 @@ class SpecError(Exception):
 
 
 RECORDER: ContextVar[Any] = ContextVar("recorder")  # of the formula that is being traced
+
+
+@lru_cache(4096)
+def text(expr) -> str:
+    return str(expr)  # which takes SymPy long
+
+
+@lru_cache(4096)
+def ordered_terms(total) -> tuple[sympy.Expr, ...]:
+    return tuple(total.as_ordered_terms())  # as long
 
 
 # --- symbols ----------------------------------------------------------------------------------------------------------

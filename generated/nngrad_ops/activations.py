@@ -454,6 +454,8 @@ def gelu_tanh_and_residuals(x, out=(..., ...)):
         v = np.add(v, 1, out=v)
         slope = np.divide(v, d, out=d)
         return p, slope
+    dtype = x.dtype
+    x = x.astype(np.float64, copy=False)
     t = runtime.clamped(x, 1024)
     u = np.multiply(t, t, out=...)
     u = np.multiply(u, t, out=u)
@@ -469,17 +471,17 @@ def gelu_tanh_and_residuals(x, out=(..., ...)):
     w = np.exp(w, out=w)
     v = np.multiply(v, 1.5957691216057308, out=v)
     t = np.add(w, 1, out=...)
-    p = np.maximum(w, v >= 0, out=out[1])
+    p = np.maximum(w, v >= 0, out=...)
     p = np.divide(p, t, out=p)
     w = np.divide(w, t, out=w)
     w = np.divide(w, t, out=w)
-    t = np.multiply(x, p, out=out[0])
+    t = np.multiply(x, p, out=t)
     y = runtime.decayed(t, x, v)
     w = np.multiply(u, w, out=w)
-    p = np.add(w, p, out=p)
+    w = np.add(w, p, out=w)
     u = np.add(u, 1, out=u)
-    slope = runtime.decayed(p, u, v)
-    return y, slope
+    slope = runtime.decayed(w, u, v)
+    return runtime.shortened(y, dtype), runtime.shortened(slope, dtype)
 
 
 def gelu_tanh(x, out=...):
@@ -493,6 +495,8 @@ def gelu_tanh(x, out=...):
         e = np.exp(u, out=u)
         d = np.add(e, 1, out=e)
         return np.divide(x, d, out=d)
+    dtype = x.dtype
+    x = x.astype(np.float64, copy=False)
     t = runtime.clamped(x, 1024)
     u = np.multiply(t, t, out=...)
     u = np.multiply(u, t, out=u)
@@ -504,11 +508,11 @@ def gelu_tanh(x, out=...):
     t = np.multiply(t, -2, out=t)
     t = np.exp(t, out=t)
     u = np.multiply(u, 1.5957691216057308, out=u)
-    v = np.add(t, 1, out=out)
+    v = np.add(t, 1, out=...)
     t = np.maximum(t, u >= 0, out=t)
-    v = np.divide(t, v, out=v)
-    v = np.multiply(x, v, out=v)
-    return runtime.decayed(v, x, u)
+    t = np.divide(t, v, out=t)
+    t = np.multiply(x, t, out=t)
+    return runtime.shortened(runtime.decayed(t, x, u), dtype)
 
 
 def gelu_tanh_vjp(g, slope, out=...):

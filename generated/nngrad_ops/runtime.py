@@ -176,6 +176,12 @@ def where(condition, a, b, out=...):
     return out
 
 
+def shortened(x, dtype):
+    """x in a shorter dtype; what is beyond its range becomes infinite."""
+    with np.errstate(over="ignore"):
+        return np.asarray(x, dtype)
+
+
 def as_float(x, dtype=None, out=...):
     """x, such as a condition, in floating point."""
     if out is ...:

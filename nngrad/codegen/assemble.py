@@ -312,7 +312,8 @@ class Functions:
 def _accuracy(variant: Variant) -> str:
     """What simulated rounding says of a formula's kernels."""
     figures = ", ".join(f"{name} {error.ulp:.2g}" for name, error in variant.chosen.errors.items())
-    return f"Rounding error in float32, simulated: {figures} ulp."
+    remedy = ", so it is computed in float64" if variant.op.maps_elements and variant.chosen.is_wide else ""
+    return f"Rounding error in float32, simulated: {figures} ulp{remedy}."
 
 
 def with_unpacked(names: list[str], source: str, lines: Iterable[str]) -> list[str]:

@@ -153,7 +153,7 @@ class Variant:
 
     def _taken(self, graph: Graph) -> set[str]:
         names = {symbol.name for symbol in graph.arguments} | {param.name for param in self.op.params}
-        return names | {self.cotangent, "shape", "needs", "out", "np", "ops", "inputs", "tangents", "terms"}
+        return names | {self.cotangent, "dtype", "shape", "needs", "out", "np", "ops", "inputs", "tangents", "terms"}
 
     def _residuals(self) -> dict[Value, str]:
         known = [*self.kept, *([self.output] if output_is_residual(self.op) else [])]
@@ -189,7 +189,9 @@ class Variant:
         self.keeps_integers = all(_keeps_integers(node) for node in graph.nodes)
         order = ["y", *saved]
         self.cost = kernel_cost(graph, nodes)
-        writer = self._forward_writer(graph, nodes, ["y", *(value.name for value in kept)], order)
+        is_wide = self.op.maps_elements and self.chosen.is_wide
+        labels = ["y", *(value.name for value in kept)]
+        writer = self._forward_writer(graph, nodes, labels, order, takes_places=not is_wide)
         result = writer.final(nodes[0])
         if self.axis and not self.is_loss and not kept and "keepdims=True" in result:
             result = result.replace("keepdims=True", "keepdims=keepdims, out=...")
@@ -197,10 +199,20 @@ class Variant:
             result = f"{result}.copy()"
         else:
             result = self._finished(result)
-        made = {label: writer.final(node) for label, node in writer.outputs[1:]}
-        results = ", ".join([result, *(made.get(name, "None") for name in saved)])
+        made = {"y": result} | {label: writer.final(node) for label, node in writer.outputs[1:]}
+        if is_wide:
+            made = {label: f"runtime.shortened({source}, dtype)" for label, source in made.items()}
+        results = ", ".join(made.get(name, "None") for name in order)
         lines = [*self._index_lines(graph, self.input_shape), *writer.lines, f"return {results}"]
+        if is_wide:
+            lines = [*self._widening_lines(), *lines]
         return [*self._ordinary_lines(kept, order, lines), *self._shape_line(lines), *lines]
+
+    def _widening_lines(self) -> Iterator[str]:
+        """Short floats are made float64, to be computed in, and what they were is remembered."""
+        yield f"dtype = {self.broadcasting[0]}.dtype"
+        for name in self.broadcasting:
+            yield f"{name} = {name}.astype(np.float64, copy=False)"
 
     def _ordinary_lines(self, kept: dict[Value, sympy.Expr], order: list[str], full: list[str]) -> list[str]:
         """The lines for inputs of ordinary size, which come before the full ones for all; none if they are the same."""
@@ -229,13 +241,15 @@ class Variant:
         differ = " != ".join(shapes) if len(shapes) == 2 else f"not {' == '.join(shapes)}"
         return [f"if {differ}:", f"    {names} = np.broadcast_arrays({names})"]
 
-    def _forward_writer(self, graph: Graph, nodes: list[int], labels: list[str], order: list[str]) -> NumpyWriter:
+    def _forward_writer(
+        self, graph: Graph, nodes: list[int], labels: list[str], order: list[str], takes_places: bool = True
+    ) -> NumpyWriter:
         """What has written the forward kernel, but for the last step of one with a single result. The results have the
         labels, and are returned in the order.
         """
         carrier = next(one.name for one in self.op.inputs if one.differentiable)
         positions = [order.index(label) for label in labels]
-        places = self._places(graph, nodes, positions, len(order))
+        places = self._places(graph, nodes, positions, len(order)) if takes_places else {}
         self.filled |= {place for node, place in zip(nodes, positions, strict=True) if node in places}
         outputs = list(zip(labels, nodes, strict=True))
         writer = NumpyWriter(graph, outputs, self.input_shape, f"{carrier}.dtype", self._taken(graph), places=places)

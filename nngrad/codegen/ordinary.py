@@ -34,6 +34,7 @@ from nngrad.codegen.trace import Formula
 LIMITS = (64, 32, 16, 10, 6)  # of the size of inputs
 LEVELS = (4.2, inf)  # of the largest error in units of the last place: the first that can be had
 NO_WORSE = 2.0  # times the error of the form for all inputs
+TOLERABLE = 16.0  # units, however much worse that form is
 SLACK = 0.5  # of NumPy's functions, in units of the last place
 WEIGHT = 2.0  # of a unit of error, in multiplications
 SIMILAR = 1.15  # a larger limit is worth so much
@@ -282,7 +283,8 @@ class Ordinariness:
         """Whether the form is accurate within the limit, or no worse there than the one for all inputs."""
         here, there = self._error(limit, place, definitions, form), self.profiles[place].within(limit)
         if level == inf:  # near a root, say
-            return here.beyond <= max(ACCURATE, NO_WORSE * there.beyond) and here.ulp <= NO_WORSE * there.ulp
+            bound = min(TOLERABLE, NO_WORSE * there.ulp)
+            return here.beyond <= max(ACCURATE, NO_WORSE * there.beyond) and here.ulp <= bound
         return here.ulp <= level
 
     def _error(self, limit: int, place: int, definitions, form) -> Error:

@@ -32,6 +32,7 @@ SETTLED = (2**6, 2**10)  # where exponentials, or those of a fraction of x, have
 FAR = 2**60  # where powers have, and their squares do not overflow
 SIMILAR = 1.25  # times the bad points of another form: no better
 ENOUGH_FORMS = 4  # accurate ones to weigh against the forms of other derivatives
+TOO_LARGE = 5.0  # units in the last place, for float32 to be computed in
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,11 @@ class Chosen:
     errors: dict[str, Error] = field(default_factory=dict)
     series: dict[str, Series] = field(default_factory=dict)
     ordinary: Ordinary | None = None
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether short floats are computed in float64, since their own rounding errors would be too large."""
+        return any(error.ulp > TOO_LARGE for error in self.errors.values())
 
 
 def slopes_of(vjp: dict[Value, sympy.Expr], cotangent: Value) -> dict[Value, sympy.Expr]:

@@ -20,7 +20,8 @@ from nngrad.codegen.symbols import Value
 def with_slopes(op, chosen: Chosen) -> tuple[Chosen, dict[Value, sympy.Expr]]:
     """The forms with the slopes that are worth keeping as values of their own, and the forms of these slopes.
 
-    Where there are ordinary forms, these compute the slopes with the value, so they are kept.
+    Where there are ordinary forms, these compute the slopes with the value, so they are kept; and where short floats
+    are computed in float64, so that it is done once.
     """
     derivatives, formula = chosen.derivatives, chosen.derivatives.formula
     cotangent = derivatives.cotangent
@@ -29,7 +30,7 @@ def with_slopes(op, chosen: Chosen) -> tuple[Chosen, dict[Value, sympy.Expr]]:
         return replace(chosen, ordinary=None), {}
     apart, together = apart_and_together(formula, chosen.value, slopes.values())
     has_choice = any(map(drops, chosen.vjp.values()))  # beside which the slope may overflow: not for forward to warn of
-    if chosen.ordinary is None and (together >= apart or has_choice):
+    if chosen.ordinary is None and (has_choice or together >= apart and not chosen.is_wide):
         return chosen, {}
     kept = {value: Value("slope" if len(slopes) == 1 else f"slope_{value.name}") for value in slopes}
     products = {value: words.passed if drops(form) else mul for value, form in chosen.vjp.items()}

@@ -1,0 +1,65 @@
+"""Short floats are computed in float64 where no form is accurate in float32, as far as inputs are not ordinary."""
+
+import importlib
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sympy")
+
+from nngrad import Tensor, autodiff
+from nngrad.codegen import certificate
+from nngrad.codegen.command import run
+from nngrad.codegen.pipeline import load_spec
+from nngrad.codegen.trace import trace
+
+SPEC = Path(__file__).parent / "specs" / "wide.py"
+OPS = {declaration.name: trace(declaration) for declaration in load_spec(SPEC)}
+
+
+@pytest.fixture(scope="module", name="package")
+def fixture_package(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("wide")
+    assert run(["--spec", str(SPEC), "--out", str(folder / "wide_ops")]) == 0
+    sys.path.insert(0, str(folder))
+    yield importlib.import_module("wide_ops")
+    sys.path.remove(str(folder))
+
+
+@pytest.mark.parametrize("name", [name for name, op in OPS.items() if len(op.inputs) == 1])
+def test_float32_is_exact_everywhere(package, name):
+    (entry,) = certificate.certify(OPS[name], np.float32, thin=4, ops=package.table.OPS)
+    assert entry.grade == "good", (entry.forward, entry.gradient, entry.faults)
+
+
+@pytest.mark.parametrize("name", OPS)
+def test_it_says_so(package, name):
+    assert "float64" in package.table.OPS[name].kernel.__doc__
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(), (0,), (3, 5), (400, 500)], ids=str)
+@pytest.mark.parametrize("name", OPS)
+def test_dtypes_and_shapes_stay(package, name, dtype, shape):
+    random = np.random.default_rng(0)
+    inputs = [Tensor(random.normal(size=shape) * 9, dtype=dtype, requires_grad=True) for _ in OPS[name].inputs]
+    y = getattr(package, name)(*inputs)
+    y.backward(np.ones(shape, dtype))
+    assert y.dtype == dtype and y.shape == shape
+    assert all(x.grad.dtype == dtype and x.grad.shape == shape for x in inputs)
+    wide = [Tensor(x.data, dtype=np.float64, requires_grad=True) for x in inputs]
+    exact = getattr(package, name)(*wide)
+    exact.backward(np.ones(shape))
+    tolerance = {"rtol": 20 * np.finfo(dtype).eps, "atol": np.finfo(dtype).smallest_subnormal}
+    with np.errstate(over="ignore"):
+        np.testing.assert_allclose(y.data, exact.data.astype(dtype), **tolerance)
+        for x, other in zip(inputs, wide, strict=True):
+            np.testing.assert_allclose(x.grad, other.grad.astype(dtype), **tolerance)
+
+
+@pytest.mark.parametrize("name", OPS)
+def test_derivatives_of_derivatives(package, name):
+    inputs = [np.array([-3.0, -0.5, 0.25, 2.0]) * (1 - 1.5 * place) for place in range(len(OPS[name].inputs))]
+    autodiff.check_grads(getattr(package, name), tuple(inputs))

@@ -30,7 +30,7 @@ def with_slopes(op, chosen: Chosen) -> tuple[Chosen, dict[Value, sympy.Expr]]:
         return replace(chosen, ordinary=None), {}
     apart, together = apart_and_together(formula, chosen.value, slopes.values())
     has_choice = any(map(drops, chosen.vjp.values()))  # beside which the slope may overflow: not for forward to warn of
-    if chosen.ordinary is None and (has_choice or together >= apart and not chosen.is_wide):
+    if chosen.ordinary is None and (has_choice or (together >= apart and not chosen.is_wide)):
         return chosen, {}
     kept = {value: Value("slope" if len(slopes) == 1 else f"slope_{value.name}") for value in slopes}
     products = {value: words.passed if drops(form) else mul for value, form in chosen.vjp.items()}

@@ -305,6 +305,7 @@ def _why(tried: list[Tried], taken: int | None) -> str:
 
 def warnings_of(op: Op, chosen: Chosen) -> Iterator[str]:
     """What to say of forms that are not accurate."""
+    is_wide = op.maps_elements and chosen.is_wide
     for of, error in chosen.errors.items():
         if error.beyond > TOO_INACCURATE:
             names = (value.name for value in chosen.derivatives.formula.inputs)
@@ -315,7 +316,9 @@ def warnings_of(op: Op, chosen: Chosen) -> Iterator[str]:
                 if error.ulp == float("inf")
                 else f"is {error.ulp:.2g} units in the last place off"
             )
+            remedy = "; float32 is computed in float64 instead, which itself is as far off" if is_wide else ""
             yield (
-                f"{op.file}:{op.line}: in {op.name}: no accurate form was found; in float32 {what} {how} at {point}\n"
+                f"{op.file}:{op.line}: in {op.name}: no accurate form was found; in float32 {what} {how} at {point}"
+                f"{remedy}\n"
                 f"  what to do: write the formula in other words, or see what was tried: --explain {op.name}"
             )

@@ -107,9 +107,14 @@ class _Attempt:
         return rebuilt(self.formula, self.recorder, output)
 
     def _is_better_put_back(self, stage: Stage) -> bool:
-        """Whether the output would be a multiple of the scale though it can be made of what is in range itself."""
+        """Whether the output would be a multiple of the scale though it can be made of what is in range itself.
+
+        What is made of one value alone, such as a length over a number, may be in range where this value is not.
+        """
+        if stage.value != self.formula.output or len(stage.expr.atoms(Value)) == 1:
+            return False
         split = self._split(stage.expr.xreplace(self.renamed))
-        return stage.value == self.formula.output and bool(split and split[0] != 0) and self._can_stand(stage.expr)
+        return bool(split and split[0] != 0) and self._can_stand(stage.expr)
 
     def _plain(self) -> dict[Value, sympy.Expr]:
         return {value: expr for value, expr in self.renamed.items() if not expr.has(_SCALE)}

@@ -17,6 +17,8 @@ from dataclasses import replace
 import sympy
 from sympy.core.symbol import Str
 
+from nngrad.codegen.deviations import sum_deviations
+from nngrad.codegen.record import name_after
 from nngrad.codegen.recognise import recognised
 from nngrad.codegen.rescale import rescale_powers
 from nngrad.codegen.restage import again, inlined, rebuilt, recorder_of
@@ -108,9 +110,12 @@ def centre_exactly(formula: Formula) -> Formula:
             if axis:
                 name = stage.value.name if part == expr and stage.kind == "map" else "centred"
                 mean = -sympy.Add(*(term for term in part.args if is_constant_along(term, axis)))
-                error = MeanError(part + mean, Str(axis), mean)
-                error = recorder.stage(error, "map", axis, f"error_{name}", frozen=True)
-                rough = recorder.stage(part, "map", "", f"nearly_{name}")
+                centred = part + mean
+                mean = recorder.stage(mean, "map", "", name_after("mean", centred))
+                error = recorder.stage(
+                    MeanError(centred, Str(axis), mean), "map", axis, f"error_{name}", frozen=True
+                )
+                rough = recorder.stage(centred - mean, "map", "", f"nearly_{name}")
                 expr = expr.xreplace({part: recorder.stage(rough - error, "map", "", name)})
         renamed[stage.value] = again(recorder, stage, expr)
     output = renamed[formula.output]
@@ -204,5 +209,6 @@ def rewrite(formula: Formula) -> Formula:
     """All rules."""
     if isinstance(formula.stages[-1].expr, Value) and len(formula.stages) == 1:
         return formula
-    rewritten = rescale_powers(shift_exponentials(with_slopes_of_lengths(recognise_words(formula))))
+    recognised_sums = sum_deviations(recognise_words(formula))
+    rewritten = rescale_powers(shift_exponentials(with_slopes_of_lengths(recognised_sums)))
     return differentiate_as_written(name_output(push_takes(centre_exactly(rewritten))), formula)

@@ -401,10 +401,22 @@ class Graph:
             small_above.insert(0, self.number(constant))
         if negative and late != 1:
             negative, late = False, -late
+        small_above, small_below, scales = self._with_scales_apart(small_above, small_below)
         small_above, small_below = self._divided_by_repeated(small_above, small_below)
         result = self._full_product(above[2], below[2], early)
         result = self._scaled(result, self._multiplied(small_above), self._multiplied(small_below), negative)
+        for node in scales:
+            result = self._scaled(result, None, node, negative=False)
         return self._times(result, late)
+
+    def _with_scales_apart(self, above: list[int], below: list[int]) -> tuple[list[int], list[int], list[int]]:
+        """What else rows are multiplied with and divided by, and their scales, if these stand below beside others.
+
+        The product of both may leave the range. To divide by a power of two last is exact.
+        """
+        scales = [node for node in below if node in self.scales]
+        others = [node for node in below if node not in scales]
+        return (above, others, scales) if others and not self.smooth else (above, below, [])
 
     def _with_picks_apart(self, product):
         """r (u - pick) for what each row has one of, r, as r u - r pick: the pick changes one element of each row."""

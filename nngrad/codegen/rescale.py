@@ -89,8 +89,9 @@ class _Attempt:
         if self.source in self.formula.inputs:
             self._introduce(self.source)
         for stage in self.formula.stages:
-            expr = stage.expr.xreplace(self.renamed)
+            expr = stage.expr.xreplace(self.renamed).replace(_is_log_of_scaled, self._logarithm)
             if not expr.has(_SCALE):
+                expr = self.recorder.hoist(expr, stage.value.name if stage.kind == "map" else "")
                 self.renamed[stage.value] = again(self.recorder, stage, expr)
                 if stage.value == self.source:
                     self._introduce(self.renamed[stage.value])
@@ -125,6 +126,17 @@ class _Attempt:
         self.scale = self.recorder.stage(made, "map", self.axis, f"scale_{value}", frozen=True)
         unit = self.recorder.stage(value / self.scale, "map", "", f"scaled_{value}")
         self.renamed[self.source], self.actual[self.source] = _SCALE * unit, value
+
+    def _logarithm(self, logarithm):
+        """log(scale**k * rest) is k log(scale) + log(rest); 1 + scale**k * rest is scale**k * (scale**-k + rest)."""
+        split = self._split(logarithm.args[0])
+        if split is None:
+            return logarithm
+        power, rest = split
+        if isinstance(logarithm, words.log1p.build):
+            self.beside[sympy.S.One] = power
+            return power * sympy.log(self.scale) + words.log1p(rest - (1 - self.scale**-power))
+        return power * logarithm.func(self.scale) + logarithm.func(rest)
 
     def _carry(self, stage: Stage, expr) -> bool:
         """Record a stage that is a power of the scale times something free of it."""
@@ -212,4 +224,9 @@ class _Attempt:
         return power, sympy.Add(*alike[1], words.power(constant ** (1 / power) / self.scale, power))
 
 
+def _is_log_of_scaled(part) -> bool:
+    return isinstance(part, _LOGARITHMS) and part.has(_SCALE)
+
+
+_LOGARITHMS = (sympy.log, words.log1p.build, words.log2.build, words.log10.build)
 _HOMOGENEOUS = (words.abs.build, words.hypot.build, words.maximum.build, words.minimum.build)

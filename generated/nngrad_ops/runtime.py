@@ -634,6 +634,25 @@ def deviation(x, weights, axis, out=...):
     return y
 
 
+def balanced(dx, parts, power, axis):
+    """dx, for which the sum of parts**power dx along the axis is 0, in dx itself.
+
+    Where one part outweighs the others, the element there is made of the others'.
+    """
+    parts = broadcast_to(parts, dx.shape)
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        squares = sum_products(parts, parts, axis)
+        largest = max_rows(np.abs(parts), axis)
+        numbers = np.flatnonzero(2 * largest * largest > squares)
+    if len(numbers):
+        few, few_parts = _picked_rows(dx, axis, numbers), _picked_rows(parts, axis, numbers)
+        rows, places = np.arange(len(few)), np.argmax(np.abs(few_parts), 1)
+        few[rows, places] = 0
+        few[rows, places] = -np.vecdot(few, (few_parts / few_parts[rows, places][:, None]) ** power)
+        _put_rows(dx, axis, numbers, few)
+    return dx
+
+
 def scale(x, degree, constant, axis):
     """For each row the power of two to divide it by, so that its elements to the power `degree` can be summed.
 

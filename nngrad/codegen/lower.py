@@ -27,6 +27,7 @@ from nngrad.codegen.symbols import (
     AxisSum,
     Count,
     Decayed,
+    Balanced,
     Deviation,
     Indicator,
     LogExcess,
@@ -63,7 +64,7 @@ class Node:
     (`detail` is the kind), 'test' (of `detail`, a ufunc that gives truth values), 'take', 'one_hot', 'minus_one_hot',
     'others', 'broadcast', 'as_float', or a function of rows: 'shift', 'scale', 'scaled' (an array divided by its
     scale), 'mean_error', 'log_excess' (of a sum, its terms and the largest), 'log_sum', 'log_share' (of a sum, its
-    terms, what `runtime.exp_shifted` made them of, and an index) and 'deviation', or one of those that return several
+    terms, what `runtime.exp_shifted` made them of, and an index) 'deviation' and 'balanced', or one of those that return several
     values (JOINT), of which 'part' is one (`detail` is its number).
     """
 
@@ -193,6 +194,9 @@ class Graph:
         if isinstance(expr, Deviation):
             term, weights = (self.full(self.build(arg)) for arg in expr.args[:2])
             return self.node("deviation", term, weights, axis=expr.args[2].name)
+        if isinstance(expr, Balanced):
+            form, parts = (self.full(self.build(arg)) for arg in expr.args[:2])
+            return self.node("balanced", form, parts, self.build(expr.args[2]), axis=expr.args[3].name)
         if isinstance(expr, ProductOfOthers):
             return self.node("others", self.full(self.build(expr.args[0])), axis=expr.args[1].name)
         if isinstance(expr, Pick):
@@ -279,9 +283,17 @@ class Graph:
         return self.node(op, inside, *numbers, axis=axis, reduced=self.nodes[inside].reduced | {axis})
 
     def _log_excess(self, total, axis, exponential) -> int:
-        """The largest exponential is that of the largest exponent, which is known where they were computed."""
+        """The largest exponential is that of the largest exponent, which is known where they were computed, and the
+        one of powers is the power of the largest."""
+        stage = self.formula.definition(exponential)
+        base, exponent = stage.expr.args if isinstance(stage.expr, sympy.Pow | words.power.build) else (exponential, 1)
         total, elements = self.build(total), self.full(self.build(exponential))
         made, reduced = self.nodes[elements], self.nodes[total].reduced
+        if exponent != 1:
+            bases = self.full(self.build(base))
+            largest = self.node("reduce", bases, detail="max", axis=axis.name, reduced=reduced, frozen=True)
+            largest = self._function("runtime.power", largest, self.build(exponent))
+            return self.node("log_excess", total, elements, largest, axis=axis.name, reduced=reduced)
         inside = made.args[0] if made.detail == "runtime.exp_shifted" else elements
         largest = self.node("reduce", inside, detail="max", axis=axis.name, reduced=reduced, frozen=True)
         if inside != elements:

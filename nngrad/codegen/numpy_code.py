@@ -23,7 +23,7 @@ def is_ufunc(node: Node) -> bool:
 
 def is_amendment(node: Node) -> bool:
     """Whether a node's result may be its first operand's array."""
-    return node.detail == "runtime.decayed" or node.op == "minus_one_hot"
+    return node.detail == "runtime.decayed" or node.op in ("minus_one_hot", "balanced")
 
 
 def ufunc_name(node: Node) -> str:
@@ -326,7 +326,7 @@ class NumpyWriter(Writer):
             return f"runtime.minus_one_hot({', '.join(args)})"
         if node.op == "counted":
             return f"runtime.counted({args[0]}, {node.axis}, {self.dtype})"
-        if node.op in (*JOINT, "scale", "scaled", "mean_error", "log_excess", "log_sum", "log_share", "deviation"):
+        if node.op in (*JOINT, "scale", "scaled", "mean_error", "log_excess", "log_sum", "log_share", "deviation", "balanced"):
             return f"runtime.{node.op}({', '.join([*args, *([node.axis] if node.axis else [])])})"
         if node.op == "others":
             return f"runtime.product_of_others({args[0]}, {node.axis})"

@@ -61,6 +61,13 @@ def _rescaled(formula: Formula, source: Value, axis: str) -> Formula | None:
     return _Attempt(formula, source, axis, trial.summed, constant).run()
 
 
+def is_scale_free(formula: Formula, source: Value, axis: str) -> bool:
+    """Whether the formula gives the same where all elements of an input are multiplied by a positive number."""
+    attempt = _Attempt(formula, source, axis)
+    is_carried = attempt.run() is not None and not attempt.beside and not attempt.is_put_back
+    return is_carried and formula.output not in attempt.actual
+
+
 @dataclass
 class _Attempt:
     """One attempt to carry a scale through the stages of a formula.
@@ -71,6 +78,7 @@ class _Attempt:
         beside: the constants found beside powers, each with the power it stands beside.
         renamed: each stage as a power of the symbol times a stage recorded anew.
         actual: the same with the scale in place of the symbol.
+        is_put_back: whether a stage could not do without the scale.
     """
 
     formula: Formula
@@ -82,6 +90,7 @@ class _Attempt:
     beside: dict[sympy.Expr, sympy.Expr] = field(default_factory=dict)
     renamed: dict[Value, sympy.Expr] = field(default_factory=dict)
     actual: dict[Value, sympy.Expr] = field(default_factory=dict)
+    is_put_back: bool = False
 
     def run(self) -> Formula | None:
         """The formula with the scale; None where a power of it above the first would be left."""
@@ -98,6 +107,7 @@ class _Attempt:
             elif self._is_better_put_back(stage) or not self._carry(stage, expr):
                 if not self._can_stand(stage.expr):
                     return None
+                self.is_put_back = True
                 self.renamed[stage.value] = again(
                     self.recorder, stage, stage.expr.xreplace(self.actual | self._plain())
                 )
@@ -133,6 +143,7 @@ class _Attempt:
         if split is None:
             return logarithm
         power, rest = split
+        self.is_put_back |= power != 0
         if isinstance(logarithm, words.log1p.build):
             self.beside[sympy.S.One] = power
             return power * sympy.log(self.scale) + words.log1p(rest - (1 - self.scale**-power))

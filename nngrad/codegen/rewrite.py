@@ -22,6 +22,7 @@ from nngrad.codegen.record import name_after
 from nngrad.codegen.recognise import recognised
 from nngrad.codegen.rescale import rescale_powers
 from nngrad.codegen.restage import again, inlined, rebuilt, recorder_of
+from nngrad.codegen.shares import open_shares
 from nngrad.codegen.shift import as_share, shift_exponentials
 from nngrad.codegen.symbols import AxisSum, LogShare, MeanError, Pick, Subgradient, Value, is_constant_along
 from nngrad.codegen.trace import Formula, Stage
@@ -103,6 +104,7 @@ def centre_exactly(formula: Formula) -> Formula:
     """
     recorder = recorder_of(formula)
     renamed: dict[Value, sympy.Expr] = {}
+    exact: dict[Value, Value] = {}  # means with their errors
     for stage in formula.stages:
         expr = stage.expr.xreplace(renamed)
         for part in sorted((part for part in expr.atoms(sympy.Add) if part.atoms(Value)), key=str):
@@ -117,7 +119,8 @@ def centre_exactly(formula: Formula) -> Formula:
                 )
                 rough = recorder.stage(centred - mean, "map", "", f"nearly_{name}")
                 expr = expr.xreplace({part: recorder.stage(rough - error, "map", "", name)})
-        renamed[stage.value] = again(recorder, stage, expr)
+                exact[mean] = recorder.stage(mean + error, "map", "", f"exact_{mean}")
+        renamed[stage.value] = again(recorder, stage, expr.xreplace(exact))
     output = renamed[formula.output]
     return rebuilt(formula, recorder, output)
 
@@ -210,5 +213,5 @@ def rewrite(formula: Formula) -> Formula:
     if isinstance(formula.stages[-1].expr, Value) and len(formula.stages) == 1:
         return formula
     recognised_sums = sum_deviations(recognise_words(formula))
-    rewritten = rescale_powers(shift_exponentials(with_slopes_of_lengths(recognised_sums)))
+    rewritten = rescale_powers(open_shares(shift_exponentials(with_slopes_of_lengths(recognised_sums))))
     return differentiate_as_written(name_output(push_takes(centre_exactly(rewritten))), formula)

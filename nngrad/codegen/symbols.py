@@ -274,6 +274,15 @@ class Deviation(sympy.Function):
     is_real = True
 
 
+class Balanced(sympy.Function):
+    """`Balanced(dx, parts, power, axis)`: dx, of which the sum of `parts**power * dx` along the axis is 0, with the element
+    where one of the parts outweighs the others made of the others'.
+    """
+
+    nargs = 4
+    is_real = True
+
+
 class Decayed(sympy.Function):
     """`y`, a form of something that approaches `factor * exp(exponent)` as the exponential vanishes. Below the smallest
     normal number an exponential has few digits, or none, so that there the factor must come first.

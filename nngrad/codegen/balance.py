@@ -13,7 +13,7 @@ from sympy.core.symbol import Str
 
 from nngrad.codegen.rescale import is_scale_free
 from nngrad.codegen.symbols import Balanced, Count, RowScale, RowShift, Value, is_constant_along, split_constants
-from nngrad.codegen.trace import Formula
+from nngrad.codegen.trace import Formula, Stage
 
 _ADDED = sympy.Symbol("added", real=True)
 _FACTOR = sympy.Symbol("factor", positive=True)  # exp(added)
@@ -71,16 +71,15 @@ def is_shift_free(formula: Formula, source: Value) -> bool:
     return formula.output not in moved
 
 
-def _moved(stage, expr):
-    """The stage's value in terms of that before; None where it is no multiple of that by a power of exp(added), and no
-    multiple of what was added is to be added to it."""
+def _moved(stage: Stage, expr):
+    """The stage's value after the addition; None where that neither adds to it nor multiplies it by one number."""
     added = sympy.cancel((expr - stage.expr) / _ADDED)
-    if not added.free_symbols - added.atoms(Count) and stage.kind != "prod":
-        return stage.value + _ADDED * (added * Count(Str(stage.axis)) if stage.kind == "sum" else added)
     factor = sympy.powsimp(expr / stage.expr)
-    if not factor.free_symbols - {_FACTOR} and stage.kind == "map" or stage.kind == "sum":
-        return stage.value * factor if factor.free_symbols <= {_FACTOR} else None
-    return None
+    if stage.kind == "prod":
+        return None
+    if not added.has(_ADDED, _FACTOR, Value):
+        return stage.value + _ADDED * added * (Count(Str(stage.axis)) if stage.kind == "sum" else 1)
+    return None if factor.has(_ADDED, Value) else stage.value * factor
 
 
 def _spread(expr):
@@ -91,7 +90,8 @@ def _spread(expr):
         times = exponent.coeff(_ADDED)
         return sympy.exp(exponent - times * _ADDED) * _FACTOR**times
 
-    expr = expr.replace(sympy.exp, exponential)
-    return expr.replace(
-        lambda part: part.is_Add and part.has(_ADDED), lambda part: sympy.expand(part) if not sympy.expand(part).has(_ADDED) else part
-    )
+    def total(*terms):
+        expanded = sympy.expand(sympy.Add(*terms))
+        return sympy.Add(*terms) if expanded.has(_ADDED) else expanded
+
+    return expr.replace(sympy.exp, exponential).replace(sympy.Add, total)

@@ -34,8 +34,7 @@ def sum_deviations(formula: Formula) -> Formula:
     for stage in formula.stages:
         expr = before = stage.expr.xreplace(renamed)
         for axis in sorted(formula.axes):
-            row = _Row(recorder, axis)
-            expr = expr.replace(lambda part: part.is_Add and is_constant_along(part, row.axis), row.summed)
+            expr = expr.replace(sympy.Add, _Row(recorder, axis).added)
         if expr != before:
             expr = recorder.hoist(expr, stage.value.name if stage.kind == "map" else "")
         renamed[stage.value] = again(recorder, stage, expr)
@@ -49,12 +48,13 @@ class _Row:
     recorder: Recorder
     axis: str
 
-    def summed(self, total):
-        """A sum of terms, all constant along the axis, where as many pairs of terms as can be are one term."""
-        for one, other in permutations(total.args, 2):
+    def added(self, *terms):
+        """The sum of terms, where as many pairs as can be are one term if all are constant along the axis."""
+        total = sympy.Add(*terms)
+        for one, other in permutations(total.args if is_constant_along(total, self.axis) else (), 2):
             made = self.moment(one, other) or self.excess(one, other) or self.angle(one, other)
             if made:
-                return self.summed(total - one - other + made)
+                return self.added(total - one - other, made)
         return total
 
     def moment(self, one, other):

@@ -25,9 +25,9 @@ from nngrad.codegen.joint import Part, parts_of, shift_of
 from nngrad.codegen.literals import is_unit_fraction, literal
 from nngrad.codegen.symbols import (
     AxisSum,
+    Balanced,
     Count,
     Decayed,
-    Balanced,
     Deviation,
     Indicator,
     LogExcess,
@@ -64,8 +64,8 @@ class Node:
     (`detail` is the kind), 'test' (of `detail`, a ufunc that gives truth values), 'take', 'one_hot', 'minus_one_hot',
     'others', 'broadcast', 'as_float', or a function of rows: 'shift', 'scale', 'scaled' (an array divided by its
     scale), 'mean_error', 'log_excess' (of a sum, its terms and the largest), 'log_sum', 'log_share' (of a sum, its
-    terms, what `runtime.exp_shifted` made them of, and an index) 'deviation' and 'balanced', or one of those that return several
-    values (JOINT), of which 'part' is one (`detail` is its number).
+    terms, what `runtime.exp_shifted` made them of, and an index), 'deviation' and 'balanced', or one of those that
+    return several values (JOINT), of which 'part' is one (`detail` is its number).
     """
 
     op: str

@@ -34,6 +34,7 @@ TAKING_OUT = (
     "runtime.exp_shifted", "runtime.passed", "runtime.times_normal_cdf", "runtime.times_normal_density", "deviation",
     "as_float", "where", "exponentials", "centred_squares", "counted",
 )  # fmt: skip
+OF_ROWS = ("scale", "scaled", "mean_error", "log_excess", "log_sum", "log_share", "deviation", "balanced")
 ROW_REDUCTIONS = {"sum": "runtime.sum_rows", "max": "runtime.max_rows"}
 
 
@@ -326,7 +327,7 @@ class NumpyWriter(Writer):
             return f"runtime.minus_one_hot({', '.join(args)})"
         if node.op == "counted":
             return f"runtime.counted({args[0]}, {node.axis}, {self.dtype})"
-        if node.op in (*JOINT, "scale", "scaled", "mean_error", "log_excess", "log_sum", "log_share", "deviation", "balanced"):
+        if node.op in (*JOINT, *OF_ROWS):
             return f"runtime.{node.op}({', '.join([*args, *([node.axis] if node.axis else [])])})"
         if node.op == "others":
             return f"runtime.product_of_others({args[0]}, {node.axis})"

@@ -275,8 +275,8 @@ class Deviation(sympy.Function):
 
 
 class Balanced(sympy.Function):
-    """`Balanced(dx, parts, power, axis)`: dx, of which the sum of `parts**power * dx` along the axis is 0, with the element
-    where one of the parts outweighs the others made of the others'.
+    """`Balanced(dx, parts, power, axis)`: dx, for which the sum of `parts**power * dx` along the axis is 0. Where one
+    of the parts outweighs the others, the element there is made of theirs.
     """
 
     nargs = 4

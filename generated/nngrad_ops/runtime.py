@@ -238,6 +238,17 @@ def lowest(x):
 WIDER = {np.dtype("f2"): np.dtype("f4"), np.dtype("f4"): np.dtype("f8")}
 
 
+def widened(x):
+    """x in the next wider dtype: float64 in the machine's longest, which on some is float64 itself."""
+    return x.astype(WIDER.get(x.dtype, np.longdouble))
+
+
+def exp_narrowed(x, dtype):
+    """exp(x) in a shorter dtype than x has."""
+    with np.errstate(under="ignore"):
+        return np.exp(x).astype(dtype)
+
+
 def exp_difference(a, b):
     """exp(a - b) for a <= b, as if the difference were exact; 1 where both are the same infinity.
 

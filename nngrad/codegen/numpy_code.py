@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 
 from nngrad.codegen.infix import INFIX, LONGEST_EXPRESSION, NAMES, Writer, blocks_of, uses_of
 from nngrad.codegen.joint import JOINT
-from nngrad.codegen.lower import REDUCTIONS, Node
+from nngrad.codegen.lower import REDUCTIONS
+from nngrad.codegen.node import Node
 
 EXTREMA = ("np.maximum", "np.minimum")
 
@@ -232,7 +233,8 @@ class NumpyWriter(Writer):
             return self.becomes[position]
         for candidate in (*dying, *self.free):
             other = self.graph.nodes[candidate]
-            if other.sources == node.sources and other.reduced == node.reduced:
+            is_alike = (candidate in self.graph.wide) == (position in self.graph.wide)
+            if is_alike and other.sources == node.sources and other.reduced == node.reduced:
                 if candidate in self.free:
                     self.free.remove(candidate)
                 return candidate
@@ -335,6 +337,8 @@ class NumpyWriter(Writer):
             return f"runtime.broadcast_to({args[0]}, {self.shape})"
         if node.op == "test":
             return f"{node.detail}({args[0]})"
+        if node.op == "exp_narrowed":
+            return f"runtime.exp_narrowed({args[0]}, {self.dtype})"
         if node.op == "as_float":
             return f"runtime.as_float({args[0]}, {self.dtype})"
         name = ufunc_name(node)

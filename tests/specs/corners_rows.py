@@ -1,6 +1,6 @@
-"""Formulas over rows as the literature has them: textbook variances, logarithms of sums of powers."""
+"""Formulas over rows as the literature has them: textbook variances, logarithms of sums of powers, kernels."""
 
-from nngrad.codegen.language import count, log, log10, mean, op, sqrt, sum
+from nngrad.codegen.language import abs, count, exp, log, log10, mean, op, sqrt, sum
 
 
 @op
@@ -33,3 +33,13 @@ def decibels(x, *, axis=-1):
 @op
 def log_fourth(x, *, axis=-1):
     return log(mean(x**4, axis))
+
+
+@op
+def gaussian_kernel(x, y, *, axis=-1):
+    return exp(-sum((x - y) ** 2, axis) / 2)
+
+
+@op
+def laplace_kernel(x, y, *, axis=-1, width=1.5):
+    return exp(-sum(abs(x - y), axis) / width)

@@ -9,7 +9,7 @@ pytest.importorskip("sympy")
 import nngrad
 from nngrad import Tensor
 from nngrad.codegen.balance import is_shift_free
-from nngrad.codegen.language import Declaration, count, exp, log, max, mean, sqrt, sum
+from nngrad.codegen.language import Declaration, count, exp, log, max, mean, sqrt, sum, tanh
 from nngrad.codegen.rescale import is_scale_free
 from nngrad.codegen.trace import trace
 
@@ -119,3 +119,18 @@ def test_a_cosine_near_1_is_told_from_1(dtype):
     x, y = np.array([1, 0], dtype), np.array([1, turned], dtype)
     made = nngrad.define(angle)(Tensor(x, dtype=dtype), Tensor(y, dtype=dtype)).data
     np.testing.assert_allclose(made, 2.0**-37, rtol=1e-6)
+
+
+def log_energy_of_tanh(x, *, axis=-1):
+    return log(sum(tanh(x) ** 2, axis))
+
+
+@pytest.mark.parametrize("count", [3, 20000])
+def test_what_is_scaled_may_be_made_of_the_input_and_kept(count):
+    x = Tensor(np.random.default_rng(0).normal(size=(count, 40)), dtype=np.float64, requires_grad=True)
+    y = nngrad.define(log_energy_of_tanh)(x)
+    y.backward(np.ones(y.shape))
+    t = np.tanh(x.data)
+    squares = (t**2).sum(-1, keepdims=True)
+    np.testing.assert_allclose(y.data, np.log(squares[:, 0]), rtol=1e-13)
+    np.testing.assert_allclose(x.grad, 2 * t * (1 - t**2) / squares, rtol=1e-11, atol=1e-14)

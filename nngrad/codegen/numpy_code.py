@@ -176,7 +176,8 @@ class NumpyWriter(Writer):
         names = ["_"] * JOINT[node.op]
         for part in parts:
             self.variables[part] = names[int(self.graph.nodes[part].detail)] = self._name(part, None)
-        place = next((f", out={self.places[part]}" for part in parts if part in self.places), "")
+        placed = [part for part in parts if part in self.places and self.takes_out(self.graph.nodes[part])]
+        place = next((f", out={self.places[part]}" for part in placed), "")
         self.lines.append(f"{indent}{', '.join(names)} = {self.call(node)[:-1]}{place})")
 
     def _is_part(self, position: int, joint: int) -> bool:

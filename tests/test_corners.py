@@ -3,6 +3,7 @@
 import importlib
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import mpmath
 import numpy as np
@@ -15,18 +16,31 @@ from nngrad.codegen import certificate
 from nngrad.codegen.command import run
 from nngrad.codegen.pipeline import load_spec
 from nngrad.codegen.trace import trace
+from nngrad.nn.functional import layer_norm
 
-SPEC = Path(__file__).parent / "specs" / "corners.py"
-OPS = {declaration.name: trace(declaration) for declaration in load_spec(SPEC)}
+SPECS = [Path(__file__).parent / "specs" / name for name in ("corners.py", "corners_rows.py")]
+OPS = {declaration.name: trace(declaration) for spec in SPECS for declaration in load_spec(spec)}
+
+INFINITE_AT_0 = ("log_energy", "decibels", "log_fourth")
+OF_X = [name for name, op in OPS.items() if [one.name for one in op.inputs] == ["x"] and name not in INFINITE_AT_0]
 
 
-@pytest.fixture(scope="module", name="package")
-def fixture_package(tmp_path_factory):
+@pytest.fixture(scope="module", name="packages")
+def fixture_packages(tmp_path_factory):
     folder = tmp_path_factory.mktemp("corners")
-    assert run(["--spec", str(SPEC), "--out", str(folder / "corner_ops")]) == 0
+    for spec in SPECS:
+        assert run(["--spec", str(spec), "--out", str(folder / f"{spec.stem}_ops")]) == 0
     sys.path.insert(0, str(folder))
-    yield importlib.import_module("corner_ops")
+    yield [importlib.import_module(f"{spec.stem}_ops") for spec in SPECS]
     sys.path.remove(str(folder))
+
+
+@pytest.fixture(name="package")
+def fixture_package(packages):
+    """Every op of all specs."""
+    tables = {name: op for package in packages for name, op in package.table.OPS.items()}
+    functions = {name: getattr(package, name) for package in packages for name in package.table.OPS}
+    return SimpleNamespace(table=SimpleNamespace(OPS=tables), **functions)
 
 
 @pytest.mark.parametrize("dtype", certificate.DTYPES, ids=lambda dtype: np.dtype(dtype).name)
@@ -37,7 +51,7 @@ def test_formula_is_good_everywhere(package, name, dtype):
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-@pytest.mark.parametrize("name", [name for name, op in OPS.items() if len(op.inputs) == 1 and op.inputs[0].name == "x"])
+@pytest.mark.parametrize("name", OF_X)
 def test_gradients_keep_the_dtype(package, name, dtype):
     x = Tensor(np.array([[0, 0, 0], [0.5, -1, 2]]), dtype=dtype, requires_grad=True)
     y = getattr(package, name)(x)
@@ -64,3 +78,18 @@ def test_a_difference_of_exponentials_keeps_its_digits(package, dtype):
     np.testing.assert_allclose(package.log_of_difference(x, y).data, exact, rtol=8 * np.finfo(dtype).eps)
     tail = package.log_of_difference(np.array([0], dtype), np.array([-40], dtype)).data
     np.testing.assert_allclose(tail, -np.exp(dtype(-40)), rtol=8 * np.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_variance_by_squares_keeps_its_digits_far_from_zero(package, dtype):
+    x = (1000 + np.array([[0.5, -0.25, 0.125], [3, 3, 3]])).astype(dtype)
+    exact = np.var(x.astype(np.float64), axis=-1)
+    np.testing.assert_allclose(package.variance_by_squares(x).data, exact, rtol=4 * np.finfo(dtype).eps)
+    assert package.variance_by_squares(x).data[1] == 0
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_normalisation_has_one_formula_however_its_variance_is_written(package, dtype):
+    x = Tensor(np.random.default_rng(0).normal(100, 1e-3, (4, 9)), dtype=dtype)
+    written = package.layer_norm_by_squares(x).data
+    np.testing.assert_allclose(written, layer_norm(x, 9).data, rtol=0, atol=4 * np.finfo(dtype).eps)

@@ -244,6 +244,17 @@ def lowest(x):
 WIDER = {np.dtype("f2"): np.dtype("f4"), np.dtype("f4"): np.dtype("f8")}
 
 
+def widened(x):
+    """x in the next wider dtype: float64 in the machine's longest, which on some is float64 itself."""
+    return x.astype(WIDER.get(x.dtype, np.longdouble))
+
+
+def exp_narrowed(x, dtype):
+    """exp(x) in a shorter dtype than x has."""
+    with np.errstate(under="ignore"):
+        return np.exp(x).astype(dtype)
+
+
 def exp_difference(a, b):
     """exp(a - b) for a <= b, as if the difference were exact; 1 where both are the same infinity.
 
@@ -638,6 +649,25 @@ def deviation(x, weights, axis, out=...):
         few -= np.vecdot(few, few_weights)[:, None]
         _put_rows(y, axis, numbers, few)
     return y
+
+
+def balanced(dx, parts, power, axis):
+    """dx, for which the sum of parts**power dx along the axis is 0, in dx itself.
+
+    Where one part outweighs the others, the element there is made of the others'.
+    """
+    parts = broadcast_to(parts, dx.shape)
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        squares = sum_products(parts, parts, axis)
+        largest = max_rows(np.abs(parts), axis)
+        numbers = np.flatnonzero(2 * largest * largest > squares)
+    if len(numbers):
+        few, few_parts = _picked_rows(dx, axis, numbers), _picked_rows(parts, axis, numbers)
+        rows, places = np.arange(len(few)), np.argmax(np.abs(few_parts), 1)
+        few[rows, places] = 0
+        few[rows, places] = -np.vecdot(few, (few_parts / few_parts[rows, places][:, None]) ** power)
+        _put_rows(dx, axis, numbers, few)
+    return dx
 
 
 def scale(x, degree, constant, axis):

@@ -19,6 +19,7 @@ from nngrad.codegen.selection import Chosen
 from nngrad.codegen.series import Series
 from nngrad.codegen.symbols import (
     AxisSum,
+    Balanced,
     Count,
     Decayed,
     Deviation,
@@ -154,5 +155,6 @@ def _with_axis(head, place: int = -1):
 _NAMES = {word.name: word.build for word in WORDS.values()}
 _NAMES |= {head.__name__: head for head in (Decayed, Indicator, Where, Subgradient)}
 _NAMES |= {"isnan": IsNan, "isinf": IsInf, "signbit": SignBit}
-_NAMES |= {head.__name__: _with_axis(head) for head in (AxisSum, Count, Deviation, NearZero, Pick, ProductOfOthers)}
+_WITH_AXIS_LAST = (AxisSum, Balanced, Count, Deviation, NearZero, Pick, ProductOfOthers)
+_NAMES |= {head.__name__: _with_axis(head) for head in _WITH_AXIS_LAST}
 _NAMES |= {head.__name__: _with_axis(head, 1) for head in (RowShift, RowScale, MeanError, LogExcess, LogShare)}

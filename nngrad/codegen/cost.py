@@ -7,7 +7,8 @@ import sympy
 from nngrad.codegen.forms import DECAYED_COST, SAVED_COST, SERIES_COST, WHERE_COST
 from nngrad.codegen.guards import guarded
 from nngrad.codegen.infix import ancestors
-from nngrad.codegen.lower import Graph, Node
+from nngrad.codegen.lower import Graph
+from nngrad.codegen.node import Node
 from nngrad.codegen.trace import Formula
 from nngrad.codegen.vocabulary import WORD_OF
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import sympy
 
-from nngrad.codegen.lower import Graph, Node
+from nngrad.codegen.lower import Graph
+from nngrad.codegen.node import Node
 from nngrad.codegen.vocabulary import WORD_OF
 
 # Functions that overflow at one end but are defined everywhere: clamping their argument at a branch's edge is a guard.

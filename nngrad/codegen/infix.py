@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from nngrad.codegen.lower import Graph, Node
+from nngrad.codegen.lower import Graph
+from nngrad.codegen.node import Node
 
 INFIX = {"add": ("+", 1), "subtract": ("-", 1), "multiply": ("*", 2), "divide": ("/", 2)}
 ATOM = 9

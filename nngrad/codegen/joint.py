@@ -12,12 +12,25 @@ from dataclasses import dataclass, replace
 import sympy
 
 from nngrad.codegen.formula import Formula, Stage
-from nngrad.codegen.symbols import Count, LogExcess, MeanError, RowScale, RowShift, Value, is_constant_along
+from nngrad.codegen.symbols import (
+    Count,
+    LogExcess,
+    LogShare,
+    MeanError,
+    Pick,
+    RowScale,
+    RowShift,
+    Value,
+    is_constant_along,
+)
 
 # kernels that return several values of a row, and how many
 JOINT = {
     "exponentials": 3, "log_sum_parts": 2, "scaled_squares": 3, "centred_squares": 3, "mean_and_error": 2, "counted": 2,
 }  # fmt: skip
+
+
+_MADE_FOR_ROWS = (RowShift, RowScale, MeanError, LogExcess, LogShare, Pick)
 
 
 @dataclass(frozen=True)
@@ -47,6 +60,21 @@ def parts_of(formula: Formula, given: frozenset[Value]) -> dict[sympy.Expr, Part
         if values and given.isdisjoint(values | extra):
             found |= values | extra
     return found
+
+
+def is_of_sums(exponent, formula: Formula, given) -> bool:
+    """Whether an exponent is a number for each row that is made of sums, and these of inputs by plain mathematics;
+    `given` are known already, so that they can't be computed anew."""
+    stages, todo = [], list(exponent.atoms(Value))
+    while todo:
+        value = todo.pop()
+        stage = formula.definition(value)
+        if stage is not None and (value in given or stage.expr.has(*_MADE_FOR_ROWS)):
+            return False
+        stages += [stage] if stage else []
+        todo += stage.expr.atoms(Value) if stage else []
+    is_row = any(is_constant_along(exponent, axis) for axis in formula.axes)
+    return is_row and any(stage.kind == "sum" for stage in stages)
 
 
 def shift_of(exponentials: Value, parts: dict[sympy.Expr, Part]) -> tuple[sympy.Expr, sympy.Expr]:

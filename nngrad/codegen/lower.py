@@ -21,10 +21,12 @@ from sympy.logic.boolalg import And, Not, Or
 
 from nngrad.codegen import words
 from nngrad.codegen.exponentials import LARGEST_EXPONENT, bell_within_range
-from nngrad.codegen.joint import Part, parts_of, shift_of
+from nngrad.codegen.joint import Part, is_of_sums, parts_of, shift_of
 from nngrad.codegen.literals import is_unit_fraction, literal
+from nngrad.codegen.node import Node
 from nngrad.codegen.symbols import (
     AxisSum,
+    Balanced,
     Count,
     Decayed,
     Deviation,
@@ -56,44 +58,6 @@ MAX_POWER_BY_PRODUCTS = 8
 LARGEST_SHARED = 16  # the denominator of a factor that terms share
 
 
-@dataclass(frozen=True)
-class Node:
-    """One operation.
-
-    `op` is 'argument', 'number', 'parameter', 'constant', 'count', 'call' (of `detail`, a ufunc or helper), 'add',
-    'subtract', 'multiply', 'divide', 'negative', 'compare' and 'logic' (`detail` is the operator), 'where', 'reduce'
-    (`detail` is the kind), 'test' (of `detail`, a ufunc that gives truth values), 'take', 'one_hot', 'minus_one_hot',
-    'others', 'broadcast', 'as_float', or a function of rows: 'shift', 'scale', 'scaled' (an array divided by its
-    scale), 'mean_error', 'log_excess' (of a sum, its terms and the largest), 'log_sum', 'log_share' (of a sum, its
-    terms, what `runtime.exp_shifted` made them of, and an index) and 'deviation', or one of those that return several
-    values (JOINT), of which 'part' is one (`detail` is its number).
-    """
-
-    op: str
-    args: tuple[int, ...] = ()
-    detail: str = ""
-    axis: str = ""
-    sources: frozenset[str] = frozenset()
-    reduced: frozenset[str] = frozenset()
-    frozen: bool = False
-
-    @property
-    def is_scalar(self) -> bool:
-        return not self.sources
-
-    @property
-    def is_row(self) -> bool:
-        return bool(self.sources and self.reduced)
-
-    @property
-    def is_full(self) -> bool:
-        return bool(self.sources and not self.reduced)
-
-    @property
-    def is_bool(self) -> bool:
-        return self.op in ("compare", "logic", "test")
-
-
 @dataclass
 class Graph:
     """Builds nodes from expressions over a formula.
@@ -103,6 +67,9 @@ class Graph:
         arguments: the values that the kernel is given, by symbol.
         smooth: keep the language's words, for code that will be differentiated again.
         directions: which arguments are cotangents or tangents.
+        scales: the nodes that are scales of rows.
+        wide: the nodes that have the next wider dtype.
+        is_widening: whether the inputs are taken in that one.
         sources_of: for arguments other than inputs, the tensors whose shape they have (by default all).
     """
 
@@ -114,6 +81,8 @@ class Graph:
     nodes: list[Node] = field(default_factory=list)
     names: dict[int, str] = field(default_factory=dict)
     scales: set[int] = field(default_factory=set)
+    wide: set[int] = field(default_factory=set)
+    is_widening: bool = False
     _ids: dict[Node, int] = field(default_factory=dict)
     _built: dict[sympy.Basic, int] = field(default_factory=dict)
 
@@ -145,6 +114,8 @@ class Graph:
         if made not in self._ids:
             self._ids[made] = len(self.nodes)
             self.nodes.append(made)
+            if detail == "runtime.widened" or (op != "exp_narrowed" and not self.wide.isdisjoint(args)):
+                self.wide.add(self._ids[made])
         return self._ids[made]
 
     def number(self, value) -> int:
@@ -195,6 +166,9 @@ class Graph:
         if isinstance(expr, Deviation):
             term, weights = (self.full(self.build(arg)) for arg in expr.args[:2])
             return self.node("deviation", term, weights, axis=expr.args[2].name)
+        if isinstance(expr, Balanced):
+            form, parts = (self.full(self.build(arg)) for arg in expr.args[:2])
+            return self.node("balanced", form, parts, self.build(expr.args[2]), axis=expr.args[3].name)
         if isinstance(expr, ProductOfOthers):
             return self.node("others", self.full(self.build(expr.args[0])), axis=expr.args[1].name)
         if isinstance(expr, Pick):
@@ -224,7 +198,8 @@ class Graph:
             name = self.arguments[value]
             sources = self.sources_of.get(name, frozenset([name]) if value in self.formula.inputs else self.all_sources)
             reduced = frozenset(axis for axis in self.formula.axes if is_constant_along(value, axis))
-            return self.node("argument", detail=name, sources=sources, reduced=reduced)
+            made = self.node("argument", detail=name, sources=sources, reduced=reduced)
+            return self.node("call", made, detail="runtime.widened") if self.is_widening else made
         made = self._part(self._parts[value]) if value in self._parts else self._stage(stage)
         self.names.setdefault(made, value.name)
         return made
@@ -281,12 +256,17 @@ class Graph:
         return self.node(op, inside, *numbers, axis=axis, reduced=self.nodes[inside].reduced | {axis})
 
     def _log_excess(self, total, axis, exponential) -> int:
-        """The largest exponential is that of the largest exponent, which is known where they were computed."""
+        """The largest exponential is that of the largest exponent, which is known where they were computed, and the
+        one of powers is the power of the largest."""
+        stage = self.formula.definition(exponential)
+        base, exponent = stage.expr.args if isinstance(stage.expr, sympy.Pow | words.power.build) else (exponential, 1)
         total, elements = self.build(total), self.full(self.build(exponential))
         made, reduced = self.nodes[elements], self.nodes[total].reduced
-        inside = made.args[0] if made.detail == "runtime.exp_shifted" else elements
+        inside = made.args[0] if made.detail == "runtime.exp_shifted" else self.full(self.build(base))
         largest = self.node("reduce", inside, detail="max", axis=axis.name, reduced=reduced, frozen=True)
-        if inside != elements:
+        if exponent != 1:
+            largest = self._function("runtime.power", largest, self.build(exponent))
+        elif inside != elements:
             largest = self.node("call", largest, made.args[1], detail="runtime.exp_shifted")
         return self.node("log_excess", total, elements, largest, axis=axis.name, reduced=reduced)
 
@@ -403,10 +383,22 @@ class Graph:
             small_above.insert(0, self.number(constant))
         if negative and late != 1:
             negative, late = False, -late
+        small_above, small_below, scales = self._with_scales_apart(small_above, small_below)
         small_above, small_below = self._divided_by_repeated(small_above, small_below)
         result = self._full_product(above[2], below[2], early)
         result = self._scaled(result, self._multiplied(small_above), self._multiplied(small_below), negative)
+        for node in scales:
+            result = self._scaled(result, None, node, negative=False)
         return self._times(result, late)
+
+    def _with_scales_apart(self, above: list[int], below: list[int]) -> tuple[list[int], list[int], list[int]]:
+        """What else rows are multiplied with and divided by, and their scales, if these stand below beside others.
+
+        The product of both may leave the range. To divide by a power of two last is exact.
+        """
+        scales = [node for node in below if node in self.scales]
+        others = [node for node in below if node not in scales]
+        return (above, others, scales) if others and not self.smooth else (above, below, [])
 
     def _with_picks_apart(self, product):
         """r (u - pick) for what each row has one of, r, as r u - r pick: the pick changes one element of each row."""
@@ -530,8 +522,10 @@ class Graph:
 
     def _exponential(self, exponent) -> int:
         """exp. Of c u**2 the rounding error of u**2 would be magnified, and c |u| and c u**2 overflow before exp
-        is 0.
+        is 0. It would magnify that of a sum, too.
         """
+        if is_of_sums(exponent, self.formula, self.arguments.keys()):
+            return self._exponential_of_sums(exponent)
         shift = next((term for term in exponent.args if exponent.is_Add and self._is_shift(-term)), None)
         if shift is not None:
             above = self.build(exponent - shift)
@@ -543,6 +537,13 @@ class Graph:
         if isinstance(rest, words.abs.build) and coefficient < -1:
             exponent = coefficient * words.minimum(rest, LARGEST_EXPONENT)
         return self.node("call", self.build(exponent), detail="np.exp")
+
+    def _exponential_of_sums(self, exponent) -> int:
+        """exp of what is computed from the inputs in the next wider dtype, where it does not overflow either."""
+        built, self._built, self.is_widening = self._built, {}, True
+        wide = self.build(exponent)
+        self._built, self.is_widening = built, False
+        return self.node("exp_narrowed", wide)
 
     def _is_shift(self, expr) -> bool:
         stage = self.formula.definition(expr) if isinstance(expr, Value) else None

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 
 from nngrad.codegen.infix import INFIX, LONGEST_EXPRESSION, NAMES, Writer, blocks_of, uses_of
 from nngrad.codegen.joint import JOINT
-from nngrad.codegen.lower import REDUCTIONS, Node
+from nngrad.codegen.lower import REDUCTIONS
+from nngrad.codegen.node import Node
 
 EXTREMA = ("np.maximum", "np.minimum")
 
@@ -23,7 +24,7 @@ def is_ufunc(node: Node) -> bool:
 
 def is_amendment(node: Node) -> bool:
     """Whether a node's result may be its first operand's array."""
-    return node.detail == "runtime.decayed" or node.op == "minus_one_hot"
+    return node.detail == "runtime.decayed" or node.op in ("minus_one_hot", "balanced")
 
 
 def ufunc_name(node: Node) -> str:
@@ -34,6 +35,7 @@ TAKING_OUT = (
     "runtime.exp_shifted", "runtime.passed", "runtime.times_normal_cdf", "runtime.times_normal_density", "deviation",
     "as_float", "where", "exponentials", "centred_squares", "counted",
 )  # fmt: skip
+OF_ROWS = ("scale", "scaled", "mean_error", "log_excess", "log_sum", "log_share", "deviation", "balanced")
 ROW_REDUCTIONS = {"sum": "runtime.sum_rows", "max": "runtime.max_rows"}
 
 
@@ -174,7 +176,8 @@ class NumpyWriter(Writer):
         names = ["_"] * JOINT[node.op]
         for part in parts:
             self.variables[part] = names[int(self.graph.nodes[part].detail)] = self._name(part, None)
-        place = next((f", out={self.places[part]}" for part in parts if part in self.places), "")
+        placed = [part for part in parts if part in self.places and self.takes_out(self.graph.nodes[part])]
+        place = next((f", out={self.places[part]}" for part in placed), "")
         self.lines.append(f"{indent}{', '.join(names)} = {self.call(node)[:-1]}{place})")
 
     def _is_part(self, position: int, joint: int) -> bool:
@@ -231,7 +234,8 @@ class NumpyWriter(Writer):
             return self.becomes[position]
         for candidate in (*dying, *self.free):
             other = self.graph.nodes[candidate]
-            if other.sources == node.sources and other.reduced == node.reduced:
+            is_alike = (candidate in self.graph.wide) == (position in self.graph.wide)
+            if is_alike and other.sources == node.sources and other.reduced == node.reduced:
                 if candidate in self.free:
                     self.free.remove(candidate)
                 return candidate
@@ -326,7 +330,7 @@ class NumpyWriter(Writer):
             return f"runtime.minus_one_hot({', '.join(args)})"
         if node.op == "counted":
             return f"runtime.counted({args[0]}, {node.axis}, {self.dtype})"
-        if node.op in (*JOINT, "scale", "scaled", "mean_error", "log_excess", "log_sum", "log_share", "deviation"):
+        if node.op in (*JOINT, *OF_ROWS):
             return f"runtime.{node.op}({', '.join([*args, *([node.axis] if node.axis else [])])})"
         if node.op == "others":
             return f"runtime.product_of_others({args[0]}, {node.axis})"
@@ -334,6 +338,8 @@ class NumpyWriter(Writer):
             return f"runtime.broadcast_to({args[0]}, {self.shape})"
         if node.op == "test":
             return f"{node.detail}({args[0]})"
+        if node.op == "exp_narrowed":
+            return f"runtime.exp_narrowed({args[0]}, {self.dtype})"
         if node.op == "as_float":
             return f"runtime.as_float({args[0]}, {self.dtype})"
         name = ufunc_name(node)

@@ -1,4 +1,4 @@
-"""Stage 2c: where powers are summed along an axis, they are kept from over- and underflowing.
+"""Stage 2d: where powers are summed along an axis, they are kept from over- and underflowing.
 
 x is divided by a power of two near the row's largest |x|, the scale, before x**2 is summed. That is exact, and rows
 whose squares are in range have the scale 1. The scale is carried through the later stages as a symbol, and multiplied
@@ -61,6 +61,13 @@ def _rescaled(formula: Formula, source: Value, axis: str) -> Formula | None:
     return _Attempt(formula, source, axis, trial.summed, constant).run()
 
 
+def is_scale_free(formula: Formula, source: Value, axis: str) -> bool:
+    """Whether the formula gives the same where all elements of an input are multiplied by a positive number."""
+    attempt = _Attempt(formula, source, axis)
+    is_carried = attempt.run() is not None and not attempt.beside and not attempt.is_put_back
+    return is_carried and formula.output not in attempt.actual
+
+
 @dataclass
 class _Attempt:
     """One attempt to carry a scale through the stages of a formula.
@@ -71,6 +78,7 @@ class _Attempt:
         beside: the constants found beside powers, each with the power it stands beside.
         renamed: each stage as a power of the symbol times a stage recorded anew.
         actual: the same with the scale in place of the symbol.
+        is_put_back: whether a stage could not do without the scale.
     """
 
     formula: Formula
@@ -82,6 +90,7 @@ class _Attempt:
     beside: dict[sympy.Expr, sympy.Expr] = field(default_factory=dict)
     renamed: dict[Value, sympy.Expr] = field(default_factory=dict)
     actual: dict[Value, sympy.Expr] = field(default_factory=dict)
+    is_put_back: bool = False
 
     def run(self) -> Formula | None:
         """The formula with the scale; None where a power of it above the first would be left."""
@@ -89,14 +98,16 @@ class _Attempt:
         if self.source in self.formula.inputs:
             self._introduce(self.source)
         for stage in self.formula.stages:
-            expr = stage.expr.xreplace(self.renamed)
+            expr = stage.expr.xreplace(self.renamed).replace(_is_log_of_scaled, self._logarithm)
             if not expr.has(_SCALE):
+                expr = self.recorder.hoist(expr, stage.value.name if stage.kind == "map" else "")
                 self.renamed[stage.value] = again(self.recorder, stage, expr)
                 if stage.value == self.source:
                     self._introduce(self.renamed[stage.value])
             elif self._is_better_put_back(stage) or not self._carry(stage, expr):
                 if not self._can_stand(stage.expr):
                     return None
+                self.is_put_back = True
                 self.renamed[stage.value] = again(
                     self.recorder, stage, stage.expr.xreplace(self.actual | self._plain())
                 )
@@ -107,9 +118,14 @@ class _Attempt:
         return rebuilt(self.formula, self.recorder, output)
 
     def _is_better_put_back(self, stage: Stage) -> bool:
-        """Whether the output would be a multiple of the scale though it can be made of what is in range itself."""
+        """Whether the output would be a multiple of the scale though it can be made of what is in range itself.
+
+        What is made of one value alone, such as a length over a number, may be in range where this value is not.
+        """
+        if stage.value != self.formula.output or len(stage.expr.atoms(Value)) == 1:
+            return False
         split = self._split(stage.expr.xreplace(self.renamed))
-        return stage.value == self.formula.output and bool(split and split[0] != 0) and self._can_stand(stage.expr)
+        return bool(split and split[0] != 0) and self._can_stand(stage.expr)
 
     def _plain(self) -> dict[Value, sympy.Expr]:
         return {value: expr for value, expr in self.renamed.items() if not expr.has(_SCALE)}
@@ -120,6 +136,18 @@ class _Attempt:
         self.scale = self.recorder.stage(made, "map", self.axis, f"scale_{value}", frozen=True)
         unit = self.recorder.stage(value / self.scale, "map", "", f"scaled_{value}")
         self.renamed[self.source], self.actual[self.source] = _SCALE * unit, value
+
+    def _logarithm(self, logarithm):
+        """log(scale**k * rest) is k log(scale) + log(rest); 1 + scale**k * rest is scale**k * (scale**-k + rest)."""
+        split = self._split(logarithm.args[0])
+        if split is None:
+            return logarithm
+        power, rest = split
+        self.is_put_back |= power != 0
+        if isinstance(logarithm, words.log1p.build):
+            self.beside[sympy.S.One] = power
+            return power * sympy.log(self.scale) + words.log1p(rest - (1 - self.scale**-power))
+        return power * logarithm.func(self.scale) + logarithm.func(rest)
 
     def _carry(self, stage: Stage, expr) -> bool:
         """Record a stage that is a power of the scale times something free of it."""
@@ -207,4 +235,9 @@ class _Attempt:
         return power, sympy.Add(*alike[1], words.power(constant ** (1 / power) / self.scale, power))
 
 
+def _is_log_of_scaled(part) -> bool:
+    return isinstance(part, _LOGARITHMS) and part.has(_SCALE)
+
+
+_LOGARITHMS = (sympy.log, words.log1p.build, words.log2.build, words.log10.build)
 _HOMOGENEOUS = (words.abs.build, words.hypot.build, words.maximum.build, words.minimum.build)

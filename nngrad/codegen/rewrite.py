@@ -3,7 +3,8 @@
 Rules, none of which knows an op:
 
 - words: `1 / (1 + exp(-x))` is `sigmoid(x)`, `log(1 + exp(x))` is `softplus(x)`, `exp(x) - 1` is `expm1(x)`, ...
-- shift and rescale, which have files of their own: exponentials and powers are summed without leaving the range.
+- deviations and shares, which have files of their own: what cancels in differences of sums is left out of these.
+- shift and rescale, which have too: exponentials and powers are summed without leaving the range.
 - roots: the root of a sum of squares has the slope 0 where it is 0, not 0 / 0.
 - centring: where a mean is subtracted, the mean's rounding error is subtracted too.
 - take: an element picked from an elementwise expression is that expression of the picked elements; one picked from the
@@ -17,9 +18,12 @@ from dataclasses import replace
 import sympy
 from sympy.core.symbol import Str
 
+from nngrad.codegen.deviations import sum_deviations
 from nngrad.codegen.recognise import recognised
+from nngrad.codegen.record import name_after
 from nngrad.codegen.rescale import rescale_powers
 from nngrad.codegen.restage import again, inlined, rebuilt, recorder_of
+from nngrad.codegen.shares import open_shares
 from nngrad.codegen.shift import as_share, shift_exponentials
 from nngrad.codegen.symbols import AxisSum, LogShare, MeanError, Pick, Subgradient, Value, is_constant_along
 from nngrad.codegen.trace import Formula, Stage
@@ -101,6 +105,7 @@ def centre_exactly(formula: Formula) -> Formula:
     """
     recorder = recorder_of(formula)
     renamed: dict[Value, sympy.Expr] = {}
+    exact: dict[Value, Value] = {}  # means with their errors
     for stage in formula.stages:
         expr = stage.expr.xreplace(renamed)
         for part in sorted((part for part in expr.atoms(sympy.Add) if part.atoms(Value)), key=str):
@@ -108,11 +113,13 @@ def centre_exactly(formula: Formula) -> Formula:
             if axis:
                 name = stage.value.name if part == expr and stage.kind == "map" else "centred"
                 mean = -sympy.Add(*(term for term in part.args if is_constant_along(term, axis)))
-                error = MeanError(part + mean, Str(axis), mean)
-                error = recorder.stage(error, "map", axis, f"error_{name}", frozen=True)
-                rough = recorder.stage(part, "map", "", f"nearly_{name}")
+                centred = part + mean
+                mean = recorder.stage(mean, "map", "", name_after("mean", centred))
+                error = recorder.stage(MeanError(centred, Str(axis), mean), "map", axis, f"error_{name}", frozen=True)
+                rough = recorder.stage(centred - mean, "map", "", f"nearly_{name}")
                 expr = expr.xreplace({part: recorder.stage(rough - error, "map", "", name)})
-        renamed[stage.value] = again(recorder, stage, expr)
+                exact[mean] = recorder.stage(mean + error, "map", "", f"exact_{mean}")
+        renamed[stage.value] = again(recorder, stage, expr.xreplace(exact))
     output = renamed[formula.output]
     return rebuilt(formula, recorder, output)
 
@@ -204,5 +211,6 @@ def rewrite(formula: Formula) -> Formula:
     """All rules."""
     if isinstance(formula.stages[-1].expr, Value) and len(formula.stages) == 1:
         return formula
-    rewritten = rescale_powers(shift_exponentials(with_slopes_of_lengths(recognise_words(formula))))
+    summed = with_slopes_of_lengths(sum_deviations(recognise_words(formula)))
+    rewritten = rescale_powers(open_shares(shift_exponentials(summed)))
     return differentiate_as_written(name_output(push_takes(centre_exactly(rewritten))), formula)

@@ -18,6 +18,7 @@ import sympy
 from sympy.core.symbol import Str
 
 from nngrad.codegen import exponentials, identities, piecewise, words
+from nngrad.codegen.balance import balanced
 from nngrad.codegen.derive import Derivatives
 from nngrad.codegen.forms import FEW_FORMS, LARGEST_GROWTH, Search
 from nngrad.codegen.ordinary import Ordinariness, Ordinary
@@ -117,7 +118,7 @@ def choose_forms(
         vjp, jvp = (
             {value: search.with_deviations(form) for value, form in forms.items()} for forms in (smooth.vjp, smooth.jvp)
         )
-        return Chosen(smooth, derivatives.formula.output, vjp, jvp), tried
+        return Chosen(smooth, derivatives.formula.output, balanced(vjp, written, derivatives.formula), jvp), tried
     return _Selection(smooth, derivatives, search, Judge(written, derivatives.formula, params), name).chosen()
 
 

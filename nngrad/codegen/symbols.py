@@ -285,6 +285,15 @@ class Deviation(sympy.Function):
     is_real = True
 
 
+class Balanced(sympy.Function):
+    """`Balanced(dx, parts, power, axis)`: dx, for which the sum of `parts**power * dx` along the axis is 0. Where one
+    of the parts outweighs the others, the element there is made of theirs.
+    """
+
+    nargs = 4
+    is_real = True
+
+
 class Decayed(sympy.Function):
     """`y`, a form of something that approaches `factor * exp(exponent)` as the exponential vanishes. Below the smallest
     normal number an exponential has few digits, or none, so that there the factor must come first.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nngrad.codegen.infix import ATOM, LONGEST_EXPRESSION, NAMES, Writer, blocks_of, uses_of
-from nngrad.codegen.lower import Node
+from nngrad.codegen.node import Node
 
 
 @dataclass

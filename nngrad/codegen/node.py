@@ -1,0 +1,43 @@
+"""What kernels are made of: primitive operations on arrays, rows and numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Node:
+    """One operation.
+
+    `op` is 'argument', 'number', 'parameter', 'constant', 'count', 'call' (of `detail`, a ufunc or helper), 'add',
+    'subtract', 'multiply', 'divide', 'negative', 'compare' and 'logic' (`detail` is the operator), 'where', 'reduce'
+    (`detail` is the kind), 'test' (of `detail`, a ufunc that gives truth values), 'take', 'one_hot', 'minus_one_hot',
+    'others', 'broadcast', 'as_float', 'exp_narrowed' (exp of what is wide), or a function of rows: 'shift', 'scale',
+    'scaled' (an array divided by its scale), 'mean_error', 'log_excess' (of a sum, its terms and the largest),
+    'log_sum', 'log_share' (of a sum, its terms, what `runtime.exp_shifted` made them of, and an index), 'deviation' and
+    'balanced', or one of those that return several values (JOINT), of which 'part' is one (`detail` is its number).
+    """
+
+    op: str
+    args: tuple[int, ...] = ()
+    detail: str = ""
+    axis: str = ""
+    sources: frozenset[str] = frozenset()
+    reduced: frozenset[str] = frozenset()
+    frozen: bool = False
+
+    @property
+    def is_scalar(self) -> bool:
+        return not self.sources
+
+    @property
+    def is_row(self) -> bool:
+        return bool(self.sources and self.reduced)
+
+    @property
+    def is_full(self) -> bool:
+        return bool(self.sources and not self.reduced)
+
+    @property
+    def is_bool(self) -> bool:
+        return self.op in ("compare", "logic", "test")

@@ -2,7 +2,9 @@
 
 import importlib
 import sys
+from collections import ChainMap
 from pathlib import Path
+from types import SimpleNamespace
 
 import mpmath
 import numpy as np
@@ -16,16 +18,20 @@ from nngrad.codegen.command import run
 from nngrad.codegen.pipeline import load_spec
 from nngrad.codegen.trace import trace
 
-SPEC = Path(__file__).parent / "specs" / "corners.py"
-OPS = {declaration.name: trace(declaration) for declaration in load_spec(SPEC)}
+SPECS = [Path(__file__).parent / "specs" / name for name in ("corners.py", "corners_roots.py")]
+OPS = {declaration.name: trace(declaration) for spec in SPECS for declaration in load_spec(spec)}
 
 
 @pytest.fixture(scope="module", name="package")
 def fixture_package(tmp_path_factory):
     folder = tmp_path_factory.mktemp("corners")
-    assert run(["--spec", str(SPEC), "--out", str(folder / "corner_ops")]) == 0
     sys.path.insert(0, str(folder))
-    yield importlib.import_module("corner_ops")
+    made = []
+    for spec in SPECS:
+        assert run(["--spec", str(spec), "--out", str(folder / f"{spec.stem}_ops")]) == 0
+        made.append(importlib.import_module(f"{spec.stem}_ops"))
+    functions = {name: getattr(one, name) for one in made for name in one.table.OPS}
+    yield SimpleNamespace(**functions, table=SimpleNamespace(OPS=ChainMap(*(one.table.OPS for one in made))))
     sys.path.remove(str(folder))
 
 

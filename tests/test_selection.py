@@ -14,10 +14,11 @@ from sympy import exp, log, sqrt
 from nngrad.codegen import gaussians, words
 from nngrad.codegen.command import run
 from nngrad.codegen.exponentials import as_word, stable, tails
-from nngrad.codegen.identities import as_quotient, one_signed, without_difference_of_roots
+from nngrad.codegen.identities import as_quotient, in_roots, one_signed, without_difference_of_roots
 from nngrad.codegen.pipeline import load_spec, selections
 from nngrad.codegen.recognise import recognised
 from nngrad.codegen.restage import inlined
+from nngrad.codegen.roots import without_cancelling_roots
 from nngrad.codegen.rounding import ACCURATE, Judge
 from nngrad.codegen.series import fitted, leading_term
 from nngrad.codegen.symbols import Value, Where
@@ -135,6 +136,47 @@ def test_identities():
     assert as_quotient(1 - x**2 / (1 + x**2)) == 1 / (1 + x**2)
     assert without_difference_of_roots(sqrt(1 + x**2) - 1) == x**2 / (sqrt(1 + x**2) + 1)
     assert without_difference_of_roots(words.hypot(1, x) - 1) == x**2 / (words.hypot(1, x) + 1)
+
+
+@pytest.mark.parametrize(
+    "expr",
+    [
+        sqrt(1 + x**2) - x,
+        x / sqrt(4 + x**2) + 1,
+        (x * (1 + x / sqrt(1 + x**2)) / 2).diff(x),
+        x**2 / (sqrt(9 + x**2) - x) ** 3,
+        sqrt(x + 1) - sqrt(x),
+        1 / sqrt(x) - 1 / sqrt(x + 2),
+        2 * sqrt(x**2 + x) - 2 * x,
+        x / (1 + words.abs(x)) + 1,
+        (x * (1 + x / (1 + words.abs(x)))).diff(x),
+    ],
+    ids=str,
+)
+def test_forms_without_cancelling_roots_are_equal(expr):
+    numeric = {words.abs.build: sympy.Abs, words.maximum.build: sympy.Max, words.minimum.build: sympy.Min}
+
+    def at(number, form):
+        form = in_roots(form).xreplace({x: number})
+        for word, function in numeric.items():
+            form = form.replace(word, function)
+        return form.evalf(30)
+
+    forms = list(without_cancelling_roots(expr))
+    assert forms
+    for number in map(sympy.Rational, (5, "1/3", -2 if expr.subs(x, -2).is_real else 2)):
+        for form in forms:
+            assert abs(at(number, form) - at(number, expr.replace(words.sign.build, sympy.sign))) < 1e-25, form
+
+
+def test_a_slope_that_jumps_is_not_taken_by_sides():
+    assert not list(without_cancelling_roots(words.sign(x) / (1 + words.abs(x))))
+
+
+def test_an_angle_and_what_it_approaches_are_one_angle():
+    assert recognised(words.arctan(3 * x) / sympy.pi + sympy.Rational(1, 2)) == words.arctan2(1, -3 * x) / sympy.pi
+    assert recognised(sympy.pi - 2 * words.arctan(x) + x) == 2 * words.arctan2(1, x) + x
+    assert recognised(words.arctan(x) + 1) == words.arctan(x) + 1
 
 
 # --- the judge --------------------------------------------------------------------------------------------------------

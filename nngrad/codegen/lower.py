@@ -438,7 +438,7 @@ class Graph:
         if not above and not below:
             return None
         last = [node for node in above if self._is_direction(node)] if below and len(above) > 1 else []
-        first = [node for node in above if node not in last]
+        first, below = self._with_quotients_of_powers([node for node in above if node not in last], below)
         result = self._times(first[0], early) if first else self.number(1)
         for factor, divisor in itertools.zip_longest(first[1:], below):
             result = result if divisor is None else self.node("divide", result, divisor)
@@ -446,6 +446,20 @@ class Graph:
         for node in last:
             result = self.node("multiply", result, node)
         return result
+
+    def _with_quotients_of_powers(self, above: list[int], below: list[int]) -> tuple[list[int], list[int]]:
+        """f**2 / g**2 as (f / g)**2, which is in range where the squares may not be."""
+        f, g = (next((node for node in nodes if nodes.count(node) > 1), None) for nodes in (above, below))
+        if f is None or g is None:
+            return above, below
+        power = min(above.count(f), below.count(g))
+        quotients = [self.node("divide", f, g)] * power
+        return self._without(above, f, power) + quotients, self._without(below, g, power)
+
+    def _without(self, nodes: list[int], node: int, count: int) -> list[int]:
+        """The nodes but for the last `count` of those equal to the given one."""
+        kept = nodes.count(node) - count
+        return [node] * kept + [other for other in nodes if other != node]
 
     def _times(self, node: int, number) -> int:
         if number == 1:

@@ -36,7 +36,8 @@ from nngrad.codegen.words import PERIODIC
 
 HUGE, LARGEST = 1e36, float(np.finfo(np.float32).max)
 GOLDEN = (np.sqrt(5) - 1) / 2
-SMALLEST_EXPONENT, LARGEST_EXPONENT = -149, 120  # nearer to the largest float a factor of 2 may overflow
+SMALLEST_EXPONENT, LARGEST_EXPONENT = -149, 120
+NEARLY_LARGEST = 0.875 * LARGEST  # where 2 x overflows
 INFINITIES = np.array([np.inf, -np.inf])
 FAR = 2.0 ** np.arange(60, LARGEST_EXPONENT + 1, 12)  # where a limit at infinity is looked for
 MANTISSA, SMALLEST_NORMAL = 23, -126
@@ -57,7 +58,7 @@ _INFIX = {"add": np.add, "subtract": np.subtract, "multiply": np.multiply, "divi
 def points() -> np.ndarray:
     """Float32 numbers of every magnitude and, more densely, of the sizes that data have."""
     exponents = np.arange(SMALLEST_EXPONENT, LARGEST_EXPONENT + 1, 4)
-    sizes = np.ldexp(1 + _spread(len(exponents)), exponents)
+    sizes = np.append(np.ldexp(1 + _spread(len(exponents)), exponents), NEARLY_LARGEST)
     edges = 1 - 0.5 ** np.arange(3, MANTISSA, 3)
     ranges = [(2 * _spread(count) - 1) * limit for limit, count in ((1, 24), (12, 60), (110, 66), (1000, 10))]
     return np.concatenate([sizes, -sizes, edges, -edges, 1 / edges, *ranges]).astype(np.float32).astype(np.float64)

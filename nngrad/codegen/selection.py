@@ -23,6 +23,7 @@ from nngrad.codegen.forms import FEW_FORMS, LARGEST_GROWTH, Search
 from nngrad.codegen.ordinary import Ordinariness, Ordinary
 from nngrad.codegen.recognise import recognised
 from nngrad.codegen.restage import inlined
+from nngrad.codegen.roots import without_cancelling_roots
 from nngrad.codegen.rounding import ACCURATE, REACHES, Error, Judge, Truth
 from nngrad.codegen.series import Series, leading_terms_of_rational
 from nngrad.codegen.symbols import NearZero, Value, Where
@@ -276,7 +277,7 @@ class _Selection:
         for form in plain:
             near = inlined(form, self.formula.stages).xreplace({cotangent: sympy.S.One})
             near = near.xreplace({argument: words.clamped(argument, FAR)})
-            yield cotangent * Where(size < FAR, near, far)
+            yield cotangent * Where(size >= FAR, far, near)  # NaN is not far
 
     def _with_series(self, of: str, tried: list[Tried], cotangent) -> Iterator[sympy.Expr]:
         """The form that is accurate nearest to zero, replaced there by a series."""
@@ -317,6 +318,7 @@ def _rewritten(expr) -> Iterator[sympy.Expr]:
         yield identities.with_hypot(recognised(one))
         yield identities.with_roots_apart(one)
         yield identities.without_difference_of_roots(recognised(one))
+        yield from without_cancelling_roots(one)
         stable = exponentials.stable(one)
         if stable is not None:
             yield stable

@@ -23,6 +23,7 @@ from nngrad.codegen.trace import Formula, Stage
 from nngrad.codegen.vocabulary import WORD_OF
 
 LADDER = (40, 80, 160, 280, 400, 560, 800, 1600)
+MANY_ZEROS = 36  # behind the point of a number whose square is not seen beside 1 by the second rung
 AGREE = mpmath.mpf(10) ** -24  # relative: a hundred-millionth of a float64's last digit
 LENGTH = "length of the direction"
 SMALLEST = mpmath.mpf(2) ** -1074
@@ -291,7 +292,7 @@ def _decades(numbers) -> int:
     sizes = [size for size in sizes if size and mpmath.isfinite(size)]
     above = int(mpmath.log10(max(sizes, default=1))) + 1
     behind = -int(mpmath.log10(min(sizes, default=1)))
-    return max(above if above > 12 else 0, behind if behind > 45 else 0)
+    return max(above if above > 12 else 0, behind if behind > MANY_ZEROS else 0)
 
 
 def _step_digits(digits: int, order: int) -> int:

@@ -240,13 +240,14 @@ class _Selection:
 
     def _clamped(self, tried: list[Tried]) -> Iterator[sympy.Expr]:
         """The forms that only overflow, with inputs kept to where the result has long settled."""
-        if self.judge.is_periodic:
-            return
-        far = [one for one in tried if one.error.overflow > SETTLED[0]]
+        nearest = 0 if self.judge.is_periodic else SETTLED[0]
+        far = [one for one in tried if one.error.overflow > nearest]
         for one in sorted(far, key=lambda one: (one.error.bad, self._key(one.form)))[:ENOUGH_FORMS]:
             whole = inlined(one.form, self.formula.stages)
             limits = (*SETTLED, FAR) if whole.has(*exponentials.MADE_OF_EXPONENTIALS) else (FAR,)
-            if one.error.overflow == inf:
+            if self.judge.is_periodic:
+                limits = (sympy.oo,)
+            elif one.error.overflow == inf:
                 limits = (*limits, sympy.oo)
             for limit in limits:
                 yield from identities.clamped(one.form, self.formula, limit)

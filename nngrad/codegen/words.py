@@ -594,4 +594,5 @@ power_times_log = enter(
     safe=1,
 )
 
-PERIODIC = tuple(word.build for word in (sin, cos, tan, sinpi, cospi))
+PERIODIC_IN_WHOLE_NUMBERS = (sinpi.build, cospi.build)
+PERIODIC = (sin.build, cos.build, tan.build, *PERIODIC_IN_WHOLE_NUMBERS)

@@ -13,7 +13,7 @@ from sympy import exp, log, sqrt
 
 from nngrad.codegen import gaussians, words
 from nngrad.codegen.command import run
-from nngrad.codegen.exponentials import as_word, stable, tails
+from nngrad.codegen.exponentials import as_word, growths, stable, tails
 from nngrad.codegen.identities import as_quotient, in_roots, one_signed, without_difference_of_roots
 from nngrad.codegen.pipeline import load_spec, selections
 from nngrad.codegen.recognise import recognised
@@ -167,6 +167,13 @@ def test_forms_without_cancelling_roots_are_equal(expr):
     for number in map(sympy.Rational, (5, "1/3", -2 if expr.subs(x, -2).is_real else 2)):
         for form in forms:
             assert abs(at(number, form) - at(number, expr.replace(words.sign.build, sympy.sign))) < 1e-25, form
+
+
+def test_what_an_exponential_is_a_multiple_of_far_from_zero():
+    assert list(growths((1 - exp(-x)) / x)) == [(-1 / x, -x)]
+    assert list(growths((exp(x) - 1 - x) / x**2)) == [(1 / x**2, x)]
+    assert list(growths(x * (exp(2 * x) + exp(-x)))) == [(x, 2 * x), (x, -x)]
+    assert not list(growths(x / (1 + exp(x)) + 1)) and not list(growths(exp(x)))
 
 
 def test_a_slope_that_jumps_is_not_taken_by_sides():

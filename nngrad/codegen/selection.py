@@ -226,6 +226,8 @@ class _Selection:
             plain = [one.form.xreplace({cotangent: sympy.S.One}) for one in best]
             tails = next(filter(None, (list(exponentials.tails(expr)) for expr in wholes)), [])
             tried += judged(cotangent * exponentials.with_tails(form, tails) for form in plain if tails)
+            growths = next(filter(None, (list(exponentials.growths(expr)) for expr in wholes)), [])
+            tried += judged(cotangent * exponentials.with_growths(form, growths) for form in plain if growths)
         if all(one.error.ulp > ACCURATE for one in tried):
             tried += judged(self._clamped(tried))
         if all(one.error.ulp > ACCURATE for one in tried):

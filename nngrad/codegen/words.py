@@ -481,6 +481,17 @@ exp_difference = enter(
     smooth=lambda a, b: exp(a - b),
 )
 
+times_exp = enter(
+    "times_exp",
+    "runtime.times_exp",
+    lambda factor, x: factor * exact.exp(x),
+    7,
+    "x1 exp(x2), where exp(x2) may overflow.",
+    arity=2,
+    derivatives=lambda factor, x: [exp(x), times_exp(factor, x)],
+    smooth=lambda factor, x: factor * exp(x),
+)
+
 
 def _exp_of_distance(a, b):
     """exp(-|a - b|), the same expression for a, b and b, a."""
@@ -543,7 +554,7 @@ clamped = enter(
     arity=2,
     derivatives=lambda x, limit: [1, 0],
     smooth=lambda x, limit: clip(x, -limit, limit),
-    eval=classmethod(lambda cls, x, limit: builtins.min(builtins.max(x, -limit), limit) if x.is_number else None),
+    eval=classmethod(lambda cls, x, limit: builtins.min(builtins.max(x, -limit), limit) if x.is_Number else None),
 )
 finite = enter(
     "finite",
@@ -553,7 +564,7 @@ finite = enter(
     "x, and the largest number there is in place of infinity.",
     derivatives=lambda x: [1],
     smooth=lambda x: x,
-    eval=classmethod(lambda cls, x: x if x.is_number else None),
+    eval=classmethod(lambda cls, x: x if x.is_Number else None),
 )
 # What a slope lets through of a cotangent. Branches that drop it are where the slope is 0: it may be infinite there.
 passed = enter(

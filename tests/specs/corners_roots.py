@@ -1,6 +1,6 @@
 """Formulas whose terms cancel: a root, |x| or an arctan and what it approaches; and squares of quotients."""
 
-from nngrad.codegen.language import abs, arctan, op, pi, sqrt
+from nngrad.codegen.language import abs, arctan, cos, exp, op, pi, sqrt
 
 
 @op
@@ -21,3 +21,13 @@ def softsign_gate(x):
 @op
 def cauchy_cdf(x):
     return arctan(x) / pi + 1 / 2
+
+
+@op
+def one_minus_cos_over(x):
+    return (1 - cos(x)) / x**2
+
+
+@op
+def mean_exp(x):
+    return (1 - exp(-x)) / x

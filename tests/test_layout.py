@@ -9,12 +9,12 @@ from conftest import ROOT
 
 STAGES = (
     "symbols", "exact", "vocabulary", "words", "gaussians", "exponentials", "language", "budget", "readable",
-    "formula", "mistakes", "instrument", "record", "steps", "trace", "notation", "restage", "identities", "recognise",
-    "shift", "rescale", "rewrite", "derive", "certify", "joint", "literals", "lower", "guards", "series", "rounding",
-    "forms", "infix", "schedule", "cost", "piecewise", "parts", "ordinary", "selection", "choices", "slopes",
-    "numpy_code", "tensor_code", "bodies", "assemble", "contract", "latex", "approximate", "emit", "stamp", "pipeline",
-    "samples", "certificate", "records", "kinks", "explain", "plots", "terminal", "page", "gallery", "ask", "define",
-    "documents", "command", "__main__",
+    "formula", "mistakes", "instrument", "record", "steps", "trace", "notation", "restage", "identities", "roots",
+    "recognise", "shift", "rescale", "rewrite", "derive", "certify", "joint", "literals", "quotients", "lower",
+    "guards", "series", "rounding", "forms", "infix", "schedule", "cost", "piecewise", "parts", "ordinary",
+    "selection", "choices", "slopes", "numpy_code", "tensor_code", "bodies", "assemble", "contract", "latex",
+    "approximate", "emit", "stamp", "pipeline", "samples", "certificate", "records", "kinks", "explain", "plots",
+    "terminal", "page", "gallery", "ask", "define", "documents", "command", "__main__",
 )  # fmt: skip
 SHOWN = {"plots", "terminal", "page", "gallery"}  # what makes an explanation visible
 JUDGES = {"certify", "rounding", "series", "samples", "certificate", "kinks", "plots"}  # they know floats

@@ -18,8 +18,9 @@ from functools import cache, reduce
 
 import sympy
 
-from nngrad.codegen import words
+from nngrad.codegen import exact, words
 from nngrad.codegen.symbols import Decayed, Subgradient, Value, Where
+from nngrad.codegen.vocabulary import enter
 
 LARGEST_DEGREE = 8
 LARGEST_TERMS = 400  # of an expression that is still brought to a fraction
@@ -27,6 +28,18 @@ LARGEST_EXPONENT = 1000  # exp(-1000) is 0 in every dtype
 FAR_GROWN = 80  # an exponent from where on the exponential is all there is
 E = sympy.Dummy("E", positive=True)
 _ONE = sympy.S.One
+
+# Where an exponential overflows and its multiple does not. It is not for specs to write.
+times_exp = enter(
+    "times_exp",
+    "runtime.times_exp",
+    lambda factor, x: factor * exact.exp(x),
+    7,
+    "x1 exp(x2), where exp(x2) may overflow.",
+    arity=2,
+    derivatives=lambda factor, x: [sympy.exp(x), times_exp(factor, x)],
+    smooth=lambda factor, x: factor * sympy.exp(x),
+)
 
 
 def _exp(argument):
@@ -311,7 +324,7 @@ def with_growths(form, growths):
     """The form, in range also where the exponential that it is a multiple of is not."""
     for factor, exponent in growths:
         limited = {value: words.clamped(value, LARGEST_EXPONENT) for value in factor.atoms(Value)}
-        form = Where(exponent > FAR_GROWN, words.times_exp(factor.xreplace(limited), exponent), form)
+        form = Where(exponent > FAR_GROWN, times_exp(factor.xreplace(limited), exponent), form)
     return form
 
 

@@ -23,6 +23,7 @@ from nngrad.codegen import words
 from nngrad.codegen.exponentials import LARGEST_EXPONENT, bell_within_range
 from nngrad.codegen.joint import Part, parts_of, shift_of
 from nngrad.codegen.literals import is_unit_fraction, literal
+from nngrad.codegen.quotients import is_denominator, power_of_quotient, without
 from nngrad.codegen.symbols import (
     AxisSum,
     Count,
@@ -372,7 +373,7 @@ class Graph:
         if not expr.is_Mul and not expr.is_Pow:
             return self.build(expr)
         constant, factors = sympy.S.One, []
-        is_quotient = any(_is_denominator(factor) for factor in sympy.Mul.make_args(expr))
+        is_quotient = any(is_denominator(factor) for factor in sympy.Mul.make_args(expr))
         for factor in sympy.Mul.make_args(expr):
             if factor.is_number:
                 constant *= factor
@@ -382,7 +383,7 @@ class Graph:
         below: list[list[int]] = [[], [], []]
         for factor in sorted(factors, key=self._reading_order):
             base, exponent = factor.as_base_exp()
-            if _is_denominator(factor):
+            if is_denominator(factor):
                 times = int(-exponent) if exponent.is_Integer and exponent >= -3 else 1
                 node = self.build(base if exponent.is_Integer and exponent >= -3 else base**-exponent)
                 below[self._rank(node)] += [node] * times
@@ -438,7 +439,11 @@ class Graph:
         if not above and not below:
             return None
         last = [node for node in above if self._is_direction(node)] if below and len(above) > 1 else []
-        first, below = self._with_quotients_of_powers([node for node in above if node not in last], below)
+        first = [node for node in above if node not in last]
+        f, g, power = power_of_quotient(first, below)
+        if power:
+            quotients = [self.node("divide", f, g)] * power
+            first, below = without(first, f, power) + quotients, without(below, g, power)
         result = self._times(first[0], early) if first else self.number(1)
         for factor, divisor in itertools.zip_longest(first[1:], below):
             result = result if divisor is None else self.node("divide", result, divisor)
@@ -446,20 +451,6 @@ class Graph:
         for node in last:
             result = self.node("multiply", result, node)
         return result
-
-    def _with_quotients_of_powers(self, above: list[int], below: list[int]) -> tuple[list[int], list[int]]:
-        """f**2 / g**2 as (f / g)**2, which is in range where the squares may not be."""
-        f, g = (next((node for node in nodes if nodes.count(node) > 1), None) for nodes in (above, below))
-        if f is None or g is None:
-            return above, below
-        power = min(above.count(f), below.count(g))
-        quotients = [self.node("divide", f, g)] * power
-        return self._without(above, f, power) + quotients, self._without(below, g, power)
-
-    def _without(self, nodes: list[int], node: int, count: int) -> list[int]:
-        """The nodes but for the last `count` of those equal to the given one."""
-        kept = nodes.count(node) - count
-        return [node] * kept + [other for other in nodes if other != node]
 
     def _times(self, node: int, number) -> int:
         if number == 1:
@@ -603,10 +594,3 @@ def _extremum(condition, a, b) -> str:
         return ""
     larger_first = isinstance(condition, sympy.Gt | sympy.Ge) == (a == condition.lhs)
     return "np.maximum" if larger_first else "np.minimum"
-
-
-def _is_denominator(factor) -> bool:
-    if isinstance(factor, sympy.exp) or factor.is_number:
-        return False
-    exponent = factor.as_base_exp()[1]
-    return bool(exponent.is_number and exponent.is_negative)

@@ -481,17 +481,6 @@ exp_difference = enter(
     smooth=lambda a, b: exp(a - b),
 )
 
-times_exp = enter(
-    "times_exp",
-    "runtime.times_exp",
-    lambda factor, x: factor * exact.exp(x),
-    7,
-    "x1 exp(x2), where exp(x2) may overflow.",
-    arity=2,
-    derivatives=lambda factor, x: [exp(x), times_exp(factor, x)],
-    smooth=lambda factor, x: factor * exp(x),
-)
-
 
 def _exp_of_distance(a, b):
     """exp(-|a - b|), the same expression for a, b and b, a."""

@@ -251,3 +251,25 @@ def test_the_choice_is_the_same_each_time(tmp_path):
     assert all(error.ulp <= ACCURATE for error in chosen.errors.values())
     best = {of: min(one.cost for one in tried if one.of == of and one.error.ulp <= ACCURATE) for of in ("y", "dx")}
     assert best["y"] == next(one.cost for one in tried if one.of == "y" and one.form == chosen.value)
+
+
+def test_what_oscillates_and_shrinks_has_a_limit(tmp_path):
+    def limits(formula):
+        written = traced(tmp_path, formula).formulas[0]
+        return Judge(written, written, {}).value().limits
+
+    np.testing.assert_array_equal(limits("sin(x) / x"), [0, 0])
+    np.testing.assert_array_equal(limits("x - sin(x)"), [np.inf, -np.inf])
+    for formula in ("sin(x)", "cos(x)", "x * sin(x)", "1 / cos(x)"):
+        assert np.isnan(limits(formula)).all(), formula
+
+
+def test_a_quotient_of_squares_near_zero_is_known(tmp_path):
+    """1 - cos(x) is x**2 / 2, of which 80 digits show nothing where x is 1e-41."""
+    written = traced(tmp_path, "(1 - cos(x)) / x**2").formulas[0]
+    small = 10.0 ** -np.arange(30, 45)
+    np.testing.assert_allclose(Judge(written, written, {}, [small]).value().exact, 0.5, rtol=1e-12)
+
+
+def test_what_overflows_next_to_the_largest_number_is_seen(tmp_path):
+    assert judged(tmp_path, "x / (1 + abs(x))", lambda x: 2 * x / (2 + 2 * words.abs(x))).ulp == np.inf

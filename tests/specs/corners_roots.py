@@ -29,5 +29,5 @@ def one_minus_cos_over(x):
 
 
 @op
-def mean_exp(x):
-    return (1 - exp(-x)) / x
+def mean_exp(t):  # 0 / 0 at 0, as it is written
+    return (1 - exp(-t)) / t

@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+from collections import ChainMap
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,29 +19,24 @@ from nngrad.codegen.pipeline import load_spec
 from nngrad.codegen.trace import trace
 from nngrad.nn.functional import layer_norm
 
-SPECS = [Path(__file__).parent / "specs" / name for name in ("corners.py", "corners_rows.py")]
+SPECS = [Path(__file__).parent / "specs" / name for name in ("corners.py", "corners_roots.py", "corners_rows.py")]
 OPS = {declaration.name: trace(declaration) for spec in SPECS for declaration in load_spec(spec)}
 
 INFINITE_AT_0 = ("log_energy", "decibels", "log_fourth")
 OF_X = [name for name, op in OPS.items() if [one.name for one in op.inputs] == ["x"] and name not in INFINITE_AT_0]
 
 
-@pytest.fixture(scope="module", name="packages")
-def fixture_packages(tmp_path_factory):
+@pytest.fixture(scope="module", name="package")
+def fixture_package(tmp_path_factory):
     folder = tmp_path_factory.mktemp("corners")
+    sys.path.insert(0, str(folder))
+    made = []
     for spec in SPECS:
         assert run(["--spec", str(spec), "--out", str(folder / f"{spec.stem}_ops")]) == 0
-    sys.path.insert(0, str(folder))
-    yield [importlib.import_module(f"{spec.stem}_ops") for spec in SPECS]
+        made.append(importlib.import_module(f"{spec.stem}_ops"))
+    functions = {name: getattr(one, name) for one in made for name in one.table.OPS}
+    yield SimpleNamespace(**functions, table=SimpleNamespace(OPS=ChainMap(*(one.table.OPS for one in made))))
     sys.path.remove(str(folder))
-
-
-@pytest.fixture(name="package")
-def fixture_package(packages):
-    """Every op of all specs."""
-    tables = {name: op for package in packages for name, op in package.table.OPS.items()}
-    functions = {name: getattr(package, name) for package in packages for name in package.table.OPS}
-    return SimpleNamespace(table=SimpleNamespace(OPS=tables), **functions)
 
 
 @pytest.mark.parametrize("dtype", certificate.DTYPES, ids=lambda dtype: np.dtype(dtype).name)

@@ -777,3 +777,15 @@ def test_small_matrices_that_lie_transposed_are_copied_where_that_is_sooner(
     monkeypatch.setattr(np, "ascontiguousarray", lambda x: copied.append(x) or copy(x))
     np.testing.assert_allclose(products.stacked_product(a, b), expected, rtol=1e-12)
     assert bool(copied) == is_copied
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_times_exp_is_in_range_where_the_exponential_is_not(dtype):
+    top = float(np.log(float(np.finfo(dtype).max)))
+    x = np.array([0, -3.5, 20, top + 1, top + 5, -2 * top], dtype)
+    factor = np.array([2, -0.7, 1e-3, -1e-2, 1e-4, 3], dtype)
+    exact = [mpmath.mpf(float(a)) * mpmath.exp(mpmath.mpf(float(b))) for a, b in zip(factor, x, strict=True)]
+    with np.errstate(over="raise"):
+        got = runtime.times_exp(factor, x)
+    np.testing.assert_allclose(got, np.array(exact, float).astype(dtype), rtol=4 * np.finfo(dtype).eps)
+    assert runtime.times_exp(dtype(0.5), dtype(np.inf)) == np.inf

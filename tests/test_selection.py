@@ -13,11 +13,12 @@ from sympy import exp, log, sqrt
 
 from nngrad.codegen import gaussians, words
 from nngrad.codegen.command import run
-from nngrad.codegen.exponentials import as_word, stable, tails
-from nngrad.codegen.identities import as_quotient, one_signed, without_difference_of_roots
+from nngrad.codegen.exponentials import as_word, growths, stable, tails
+from nngrad.codegen.identities import as_quotient, in_roots, one_signed, without_difference_of_roots
 from nngrad.codegen.pipeline import load_spec, selections
 from nngrad.codegen.recognise import recognised
 from nngrad.codegen.restage import inlined
+from nngrad.codegen.roots import without_cancelling_roots
 from nngrad.codegen.rounding import ACCURATE, Judge
 from nngrad.codegen.series import fitted, leading_term
 from nngrad.codegen.symbols import Value, Where
@@ -137,6 +138,54 @@ def test_identities():
     assert without_difference_of_roots(words.hypot(1, x) - 1) == x**2 / (words.hypot(1, x) + 1)
 
 
+@pytest.mark.parametrize(
+    "expr",
+    [
+        sqrt(1 + x**2) - x,
+        x / sqrt(4 + x**2) + 1,
+        (x * (1 + x / sqrt(1 + x**2)) / 2).diff(x),
+        x**2 / (sqrt(9 + x**2) - x) ** 3,
+        sqrt(x + 1) - sqrt(x),
+        1 / sqrt(x) - 1 / sqrt(x + 2),
+        2 * sqrt(x**2 + x) - 2 * x,
+        x / (1 + words.abs(x)) + 1,
+        (x * (1 + x / (1 + words.abs(x)))).diff(x),
+    ],
+    ids=str,
+)
+def test_forms_without_cancelling_roots_are_equal(expr):
+    numeric = {words.abs.build: sympy.Abs, words.maximum.build: sympy.Max, words.minimum.build: sympy.Min}
+
+    def at(number, form):
+        form = in_roots(form).xreplace({x: number})
+        for word, function in numeric.items():
+            form = form.replace(word, function)
+        return form.evalf(30)
+
+    forms = list(without_cancelling_roots(expr))
+    assert forms
+    for number in map(sympy.Rational, (5, "1/3", -2 if expr.subs(x, -2).is_real else 2)):
+        for form in forms:
+            assert abs(at(number, form) - at(number, expr.replace(words.sign.build, sympy.sign))) < 1e-25, form
+
+
+def test_what_an_exponential_is_a_multiple_of_far_from_zero():
+    assert list(growths((1 - exp(-x)) / x)) == [(-1 / x, -x)]
+    assert list(growths((exp(x) - 1 - x) / x**2)) == [(1 / x**2, x)]
+    assert list(growths(x * (exp(2 * x) + exp(-x)))) == [(x, 2 * x), (x, -x)]
+    assert not list(growths(x / (1 + exp(x)) + 1)) and not list(growths(exp(x)))
+
+
+def test_a_slope_that_jumps_is_not_taken_by_sides():
+    assert not list(without_cancelling_roots(words.sign(x) / (1 + words.abs(x))))
+
+
+def test_an_angle_and_what_it_approaches_are_one_angle():
+    assert recognised(words.arctan(3 * x) / sympy.pi + sympy.Rational(1, 2)) == words.arctan2(1, -3 * x) / sympy.pi
+    assert recognised(sympy.pi - 2 * words.arctan(x) + x) == 2 * words.arctan2(1, x) + x
+    assert recognised(words.arctan(x) + 1) == words.arctan(x) + 1
+
+
 # --- the judge --------------------------------------------------------------------------------------------------------
 
 
@@ -202,3 +251,25 @@ def test_the_choice_is_the_same_each_time(tmp_path):
     assert all(error.ulp <= ACCURATE for error in chosen.errors.values())
     best = {of: min(one.cost for one in tried if one.of == of and one.error.ulp <= ACCURATE) for of in ("y", "dx")}
     assert best["y"] == next(one.cost for one in tried if one.of == "y" and one.form == chosen.value)
+
+
+def test_what_oscillates_and_shrinks_has_a_limit(tmp_path):
+    def limits(formula):
+        written = traced(tmp_path, formula).formulas[0]
+        return Judge(written, written, {}).value().limits
+
+    np.testing.assert_array_equal(limits("sin(x) / x"), [0, 0])
+    np.testing.assert_array_equal(limits("x - sin(x)"), [np.inf, -np.inf])
+    for formula in ("sin(x)", "cos(x)", "x * sin(x)", "1 / cos(x)"):
+        assert np.isnan(limits(formula)).all(), formula
+
+
+def test_a_quotient_of_squares_near_zero_is_known(tmp_path):
+    """1 - cos(x) is x**2 / 2, of which 80 digits show nothing where x is 1e-41."""
+    written = traced(tmp_path, "(1 - cos(x)) / x**2").formulas[0]
+    small = 10.0 ** -np.arange(30, 45)
+    np.testing.assert_allclose(Judge(written, written, {}, [small]).value().exact, 0.5, rtol=1e-12)
+
+
+def test_what_overflows_next_to_the_largest_number_is_seen(tmp_path):
+    assert judged(tmp_path, "x / (1 + abs(x))", lambda x: 2 * x / (2 + 2 * words.abs(x))).ulp == np.inf

@@ -912,6 +912,13 @@ def over_square(a, b):
     return np.divide(above, square, out=square).astype(dtype)
 
 
+def times_exp(factor, x):
+    """factor * exp(x), also where exp(x) alone would overflow."""
+    half = np.exp(np.multiply(x, 0.5, out=...), out=...)
+    y = np.multiply(factor, half, out=...)
+    return np.multiply(y, half, out=y)
+
+
 SMALLEST_ANGLE = 1e-10  # sinc is 1 up to here
 
 

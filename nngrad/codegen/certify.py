@@ -24,10 +24,11 @@ from nngrad.codegen.trace import Formula, Stage
 from nngrad.codegen.vocabulary import WORD_OF
 
 LADDER = (40, 80, 160, 280, 400, 560, 800, 1600)
+MANY_ZEROS = 36  # behind the point of a number whose square is not seen beside 1 by the second rung
 AGREE = mpmath.mpf(10) ** -24  # relative: a hundred-millionth of a float64's last digit
 LENGTH = "length of the direction"
 SMALLEST = mpmath.mpf(2) ** -1074
-SMALL, LARGE = mpmath.mpf(1e-44), mpmath.mpf(1e11)  # between these numbers need no more digits than there are anyway
+SMALL, LARGE = mpmath.mpf(1e-36), mpmath.mpf(1e11)  # between these numbers need no more digits than there are anyway
 _COMPARE = {
     sympy.Gt: lambda a, b: a > b, sympy.Ge: lambda a, b: a >= b, sympy.Lt: lambda a, b: a < b,
     sympy.Le: lambda a, b: a <= b, sympy.Eq: lambda a, b: a == b, sympy.Ne: lambda a, b: a != b,
@@ -305,7 +306,7 @@ def _decades(numbers) -> int:
     if smallest > SMALL and largest < LARGE:
         return 0
     above, behind = int(mpmath.log10(largest)) + 1, -int(mpmath.log10(smallest))
-    return max(above if above > 12 else 0, behind if behind > 45 else 0)
+    return max(above if above > 12 else 0, behind if behind > MANY_ZEROS else 0)
 
 
 def _step_digits(digits: int, order: int) -> int:

@@ -18,14 +18,28 @@ from functools import cache, reduce
 
 import sympy
 
-from nngrad.codegen import words
+from nngrad.codegen import exact, words
 from nngrad.codegen.symbols import Decayed, Subgradient, Value, Where
+from nngrad.codegen.vocabulary import enter
 
 LARGEST_DEGREE = 8
 LARGEST_TERMS = 400  # of an expression that is still brought to a fraction
 LARGEST_EXPONENT = 1000  # exp(-1000) is 0 in every dtype
+FAR_GROWN = 80  # an exponent from where on the exponential is all there is
 E = sympy.Dummy("E", positive=True)
 _ONE = sympy.S.One
+
+# Where an exponential overflows and its multiple does not. It is not for specs to write.
+times_exp = enter(
+    "times_exp",
+    "runtime.times_exp",
+    lambda factor, x: factor * exact.exp(x),
+    7,
+    "x1 exp(x2), where exp(x2) may overflow.",
+    arity=2,
+    derivatives=lambda factor, x: [sympy.exp(x), times_exp(factor, x)],
+    smooth=lambda factor, x: factor * sympy.exp(x),
+)
 
 
 def _exp(argument):
@@ -303,6 +317,27 @@ def tails(expr) -> Iterator[tuple[sympy.Expr, sympy.Expr]]:
         factor = sympy.factor_terms(first[0] / first[1])
         if power > 0 and factor.atoms(Value):
             yield factor, direction * power * found.exponent
+
+
+def growths(expr) -> Iterator[tuple[sympy.Expr, sympy.Expr]]:
+    """(c, v) where the expression approaches c exp(v) as exp(v) grows, c not a number."""
+    found = fraction(expr)
+    if found is None:
+        return
+    top, bottom = (poly.terms() for poly in (found.numerator, found.denominator))  # highest power first
+    for end, direction in ((0, 1), (-1, -1)):
+        ((power,), first), ((other,), second) = top[end], bottom[end]
+        factor = sympy.factor_terms(first / second)
+        if direction * (power - other) > 0 and factor.atoms(Value):
+            yield factor, (power - other) * found.exponent
+
+
+def with_growths(form, growths):
+    """The form, in range also where the exponential that it is a multiple of is not."""
+    for factor, exponent in growths:
+        limited = {value: words.clamped(value, LARGEST_EXPONENT) for value in factor.atoms(Value)}
+        form = Where(exponent > FAR_GROWN, times_exp(factor.xreplace(limited), exponent), form)
+    return form
 
 
 def with_tails(form, tails):

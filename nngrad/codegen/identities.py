@@ -54,7 +54,7 @@ def as_quotient(expr):
         return expr
     if not expr.is_Add:
         return expr
-    plain = _in_roots(expr)
+    plain = in_roots(expr)
     top, bottom = sympy.fraction(sympy.together(plain))
     return words.in_words(sympy.factor_terms(sympy.expand(top)) / bottom)
 
@@ -79,14 +79,14 @@ def rationalised(expr):
     roots = [part for part in expr.atoms(sympy.Pow) if part.exp.is_Rational and part.exp.q == 2]
     if not roots or sympy.count_ops(expr) > LARGEST_TERMS // 4 or expr.has(Where):
         return expr
-    plain = _in_roots(expr)
+    plain = in_roots(expr)
     square = max(roots, key=sympy.default_sort_key).base
     rational = sympy.radsimp(sympy.together(plain))
     over_root = sympy.cancel(rational * square / sympy.sqrt(square)) / sympy.sqrt(square)
     return min(sympy.factor_terms(sympy.factor(rational)), over_root, key=sympy.count_ops)
 
 
-def _in_roots(expr):
+def in_roots(expr):
     """The expression with words written out as the roots that they are."""
     return expr.replace(lambda part: type(part) in _IN_ROOTS, lambda part: _IN_ROOTS[type(part)](*part.args))
 
@@ -118,12 +118,14 @@ def _root_of_square(term):
 
 
 def without_difference_of_roots(expr):
-    """h - c as (h**2 - c**2) / (h + c) where h is a root or a hypotenuse; as it stands where c is negative."""
+    """h - c as (h**2 - c**2) / (h + c) where h is a root or a hypotenuse; as it stands where c is negative, or h + c
+    may overflow."""
 
     def quotient(part):
-        roots = [term for term in part.args if _square(term) is not None]
-        root = roots[0]
+        (root,) = (term for term in part.args if _square(term) is not None)
         rest = root - part  # root - rest
+        if root.has(words.hypot.build) and rest.atoms(Value):
+            return part
         numerator = sympy.factor_terms(sympy.expand(_square(root) - rest**2))
         better = numerator / (root + rest)
         return better if rest.is_nonnegative else Where(rest >= 0, better, part)

@@ -24,6 +24,7 @@ from nngrad.codegen.exponentials import LARGEST_EXPONENT, bell_within_range
 from nngrad.codegen.joint import Part, is_of_sums, parts_of, shift_of
 from nngrad.codegen.literals import is_unit_fraction, literal
 from nngrad.codegen.node import Node
+from nngrad.codegen.quotients import is_denominator, power_of_quotient, without
 from nngrad.codegen.symbols import (
     AxisSum,
     Balanced,
@@ -354,7 +355,7 @@ class Graph:
         if not expr.is_Mul and not expr.is_Pow:
             return self.build(expr)
         constant, factors = sympy.S.One, []
-        is_quotient = any(_is_denominator(factor) for factor in sympy.Mul.make_args(expr))
+        is_quotient = any(is_denominator(factor) for factor in sympy.Mul.make_args(expr))
         for factor in sympy.Mul.make_args(expr):
             if factor.is_number:
                 constant *= factor
@@ -364,7 +365,7 @@ class Graph:
         below: list[list[int]] = [[], [], []]
         for factor in sorted(factors, key=self._reading_order):
             base, exponent = factor.as_base_exp()
-            if _is_denominator(factor):
+            if is_denominator(factor):
                 times = int(-exponent) if exponent.is_Integer and exponent >= -3 else 1
                 node = self.build(base if exponent.is_Integer and exponent >= -3 else base**-exponent)
                 below[self._rank(node)] += [node] * times
@@ -433,6 +434,10 @@ class Graph:
             return None
         last = [node for node in above if self._is_direction(node)] if below and len(above) > 1 else []
         first = [node for node in above if node not in last]
+        f, g, power = power_of_quotient(first, below)
+        if power:
+            quotients = [self.node("divide", f, g)] * power
+            first, below = without(first, f, power) + quotients, without(below, g, power)
         result = self._times(first[0], early) if first else self.number(1)
         for factor, divisor in itertools.zip_longest(first[1:], below):
             result = result if divisor is None else self.node("divide", result, divisor)
@@ -587,10 +592,3 @@ def _extremum(condition, a, b) -> str:
         return ""
     larger_first = isinstance(condition, sympy.Gt | sympy.Ge) == (a == condition.lhs)
     return "np.maximum" if larger_first else "np.minimum"
-
-
-def _is_denominator(factor) -> bool:
-    if isinstance(factor, sympy.exp) or factor.is_number:
-        return False
-    exponent = factor.as_base_exp()[1]
-    return bool(exponent.is_number and exponent.is_negative)

@@ -236,6 +236,8 @@ def _half_line(relation) -> Interval | None:
     if len(values) != 1 or not isinstance(x, Value) or not (slope := difference.diff(x)).is_number or slope == 0:
         return None
     edge = x - sympy.expand(difference / slope)
+    if edge.has(x):  # of `clamped` the slope is 1 everywhere
+        return None
     return Interval(x, low=edge) if isinstance(relation, ABOVE) == bool(slope > 0) else Interval(x, high=edge)
 
 

@@ -72,6 +72,18 @@ def _complement_rule(expr):
     return expr
 
 
+def _angle_rule(expr):
+    """pi / 2 + arctan u, which cancels for negative u, is the angle of the point (-u, 1)."""
+    if expr.is_Add:
+        number = sympy.Add(*(term for term in expr.args if term.is_number))
+        for atom in (part for term in expr.args for part in sympy.Mul.make_args(term)):
+            factor = expr.coeff(atom) if isinstance(atom, words.arctan.build) else sympy.S.Zero
+            if factor.is_number and factor != 0 and (quarter := factor * sympy.pi / 2) in (number, -number):
+                sign = sympy.sign(number / quarter)
+                return expr - number - factor * atom + sign * factor * words.arctan2(1, -sign * atom.args[0])
+    return expr
+
+
 def _normal_rule(expr):
     """erfc(c u) with c**2 = 1/2 is the normal distribution function: the rounding of c u must not reach the tail.
 
@@ -220,7 +232,7 @@ def _is_pole(product, u) -> bool:
 _SIGN_KEEPING = (words.expm1.build, words.sinh.build)
 _DEFINITIONS: dict[Word, tuple[tuple, sympy.Expr]] = {}  # of words: their arguments, and what is made of these
 _RULES = (
-    _log_rule, _fraction_rule, _complement_rule, _normal_rule, _hypot_rule, _argument_rule, _extremum_rule,
+    _log_rule, _fraction_rule, _complement_rule, _angle_rule, _normal_rule, _hypot_rule, _argument_rule, _extremum_rule,
     _origin_rule, _definition_rule, _power_rule, _sign_rule,
 )  # fmt: skip
 

@@ -32,12 +32,14 @@ from nngrad.codegen.series import Series, fitted, leading_term
 from nngrad.codegen.symbols import Indicator, Parameter, Test, Value, Where
 from nngrad.codegen.trace import Formula
 from nngrad.codegen.vocabulary import WORD_OF
-from nngrad.codegen.words import PERIODIC
+from nngrad.codegen.words import PERIODIC, PERIODIC_IN_WHOLE_NUMBERS
 
 HUGE, LARGEST = 1e36, float(np.finfo(np.float32).max)
 GOLDEN = (np.sqrt(5) - 1) / 2
-SMALLEST_EXPONENT, LARGEST_EXPONENT = -149, 120  # nearer to the largest float a factor of 2 may overflow
+SMALLEST_EXPONENT, LARGEST_EXPONENT = -149, 120
+NEARLY_LARGEST = 0.875 * LARGEST  # where 2 x overflows
 INFINITIES = np.array([np.inf, -np.inf])
+LEAST_SHRINKING = 1 / 16  # from one of these to the next of what oscillates and tends to 0
 FAR = 2.0 ** np.arange(60, LARGEST_EXPONENT + 1, 12)  # where a limit at infinity is looked for
 MANTISSA, SMALLEST_NORMAL = 23, -126
 CONDITION_WEIGHT = 0.25  # the part of the change by the inputs' last units that may be forgiven
@@ -57,7 +59,7 @@ _INFIX = {"add": np.add, "subtract": np.subtract, "multiply": np.multiply, "divi
 def points() -> np.ndarray:
     """Float32 numbers of every magnitude and, more densely, of the sizes that data have."""
     exponents = np.arange(SMALLEST_EXPONENT, LARGEST_EXPONENT + 1, 4)
-    sizes = np.ldexp(1 + _spread(len(exponents)), exponents)
+    sizes = np.append(np.ldexp(1 + _spread(len(exponents)), exponents), NEARLY_LARGEST)
     edges = 1 - 0.5 ** np.arange(3, MANTISSA, 3)
     ranges = [(2 * _spread(count) - 1) * limit for limit, count in ((1, 24), (12, 60), (110, 66), (1000, 10))]
     return np.concatenate([sizes, -sizes, edges, -edges, 1 / edges, *ranges]).astype(np.float32).astype(np.float64)
@@ -218,7 +220,7 @@ class Judge:
         return Truth(exact, unit, _finite(change), self._limits(lambda inputs: self._slope(name, inputs)))
 
     def _limits(self, function: Callable[[dict], np.ndarray]) -> np.ndarray:
-        if len(self.inputs) > 1 or self.is_periodic:
+        if len(self.inputs) > 1 or self.whole.has(*PERIODIC_IN_WHOLE_NUMBERS, Test):  # FAR are whole numbers
             return np.zeros(0)
         return np.array([_limit(function({name: side * FAR for name in self.inputs})) for side in (1, -1)])
 
@@ -347,7 +349,8 @@ def _limit(values: np.ndarray) -> float:
         return float(values[-1])
     if np.all(ratios > 1.05):
         return float(np.copysign(np.inf, values[-1]))
-    return 0.0 if np.all((ratios >= 0) & (ratios < 0.95) | (values[1:] == 0)) else float("nan")
+    shrinks = (ratios >= 0) & (ratios < 0.95) | (np.abs(ratios) < LEAST_SHRINKING) | (values[1:] == 0)
+    return 0.0 if np.all(shrinks) else float("nan")
 
 
 def _finite(change: np.ndarray) -> np.ndarray:

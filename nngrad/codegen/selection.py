@@ -24,6 +24,7 @@ from nngrad.codegen.forms import FEW_FORMS, LARGEST_GROWTH, Search
 from nngrad.codegen.ordinary import Ordinariness, Ordinary
 from nngrad.codegen.recognise import recognised
 from nngrad.codegen.restage import inlined
+from nngrad.codegen.roots import without_cancelling_roots
 from nngrad.codegen.rounding import ACCURATE, REACHES, Error, Judge, Truth
 from nngrad.codegen.series import Series, leading_terms_of_rational
 from nngrad.codegen.symbols import NearZero, Value, Where
@@ -232,6 +233,8 @@ class _Selection:
             plain = [one.form.xreplace({cotangent: sympy.S.One}) for one in best]
             tails = next(filter(None, (list(exponentials.tails(expr)) for expr in wholes)), [])
             tried += judged(cotangent * exponentials.with_tails(form, tails) for form in plain if tails)
+            growths = next(filter(None, (list(exponentials.growths(expr)) for expr in wholes)), [])
+            tried += judged(cotangent * exponentials.with_growths(form, growths) for form in plain if growths)
         if all(one.error.ulp > ACCURATE for one in tried):
             tried += judged(self._clamped(tried))
         if all(one.error.ulp > ACCURATE for one in tried):
@@ -246,13 +249,14 @@ class _Selection:
 
     def _clamped(self, tried: list[Tried]) -> Iterator[sympy.Expr]:
         """The forms that only overflow, with inputs kept to where the result has long settled."""
-        if self.judge.is_periodic:
-            return
-        far = [one for one in tried if one.error.overflow > SETTLED[0]]
+        nearest = 0 if self.judge.is_periodic else SETTLED[0]
+        far = [one for one in tried if one.error.overflow > nearest]
         for one in sorted(far, key=lambda one: (one.error.bad, self._key(one.form)))[:ENOUGH_FORMS]:
             whole = inlined(one.form, self.formula.stages)
             limits = (*SETTLED, FAR) if whole.has(*exponentials.MADE_OF_EXPONENTIALS) else (FAR,)
-            if one.error.overflow == inf:
+            if self.judge.is_periodic:
+                limits = (sympy.oo,)
+            elif one.error.overflow == inf:
                 limits = (*limits, sympy.oo)
             for limit in limits:
                 yield from identities.clamped(one.form, self.formula, limit)
@@ -283,7 +287,7 @@ class _Selection:
         for form in plain:
             near = inlined(form, self.formula.stages).xreplace({cotangent: sympy.S.One})
             near = near.xreplace({argument: words.clamped(argument, FAR)})
-            yield cotangent * Where(size < FAR, near, far)
+            yield cotangent * Where(size >= FAR, far, near)  # NaN is not far
 
     def _with_series(self, of: str, tried: list[Tried], cotangent) -> Iterator[sympy.Expr]:
         """The form that is accurate nearest to zero, replaced there by a series."""
@@ -324,6 +328,7 @@ def _rewritten(expr) -> Iterator[sympy.Expr]:
         yield identities.with_hypot(recognised(one))
         yield identities.with_roots_apart(one)
         yield identities.without_difference_of_roots(recognised(one))
+        yield from without_cancelling_roots(one)
         stable = exponentials.stable(one)
         if stable is not None:
             yield stable

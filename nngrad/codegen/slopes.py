@@ -29,8 +29,9 @@ def with_slopes(op, chosen: Chosen) -> tuple[Chosen, dict[Value, sympy.Expr]]:
     if not op.maps_elements or not slopes:
         return replace(chosen, ordinary=None), {}
     apart, together = apart_and_together(formula, chosen.value, slopes.values())
-    has_choice = any(map(drops, chosen.vjp.values()))  # beside which the slope may overflow: not for forward to warn of
-    if chosen.ordinary is None and (has_choice or (together >= apart and not chosen.is_wide)):
+    # beside a choice the slope may overflow, or have a pole where the value has none: not for forward to warn of
+    may_warn = any(drops(form) or _has_pole_of_root(form) for form in chosen.vjp.values())
+    if chosen.ordinary is None and (may_warn or (together >= apart and not chosen.is_wide)):
         return chosen, {}
     kept = {value: Value("slope" if len(slopes) == 1 else f"slope_{value.name}") for value in slopes}
     products = {value: words.passed if drops(form) else mul for value, form in chosen.vjp.items()}
@@ -38,3 +39,11 @@ def with_slopes(op, chosen: Chosen) -> tuple[Chosen, dict[Value, sympy.Expr]]:
     jvp = {value: products[value](derivatives.tangents[value], slope) for value, slope in kept.items()}
     made = {formula.output: chosen.value}
     return replace(chosen, vjp=vjp, jvp=jvp), {kept[value]: form.xreplace(made) for value, form in slopes.items()}
+
+
+def _has_pole_of_root(slope) -> bool:
+    """Whether the slope is divided by a root that may be 0."""
+    roots = (
+        part for part in slope.atoms(sympy.Pow) if part.exp.is_Rational and part.exp.is_negative and part.exp.q == 2
+    )
+    return any(root.base.atoms(Value) and not root.base.is_positive for root in roots)

@@ -543,6 +543,7 @@ clamped = enter(
     arity=2,
     derivatives=lambda x, limit: [1, 0],
     smooth=lambda x, limit: clip(x, -limit, limit),
+    eval=classmethod(lambda cls, x, limit: builtins.min(builtins.max(x, -limit), limit) if x.is_Number else None),
 )
 finite = enter(
     "finite",
@@ -552,6 +553,7 @@ finite = enter(
     "x, and the largest number there is in place of infinity.",
     derivatives=lambda x: [1],
     smooth=lambda x: x,
+    eval=classmethod(lambda cls, x: x if x.is_Number else None),
 )
 # What a slope lets through of a cotangent. Branches that drop it are where the slope is 0: it may be infinite there.
 passed = enter(
@@ -592,4 +594,5 @@ power_times_log = enter(
     safe=1,
 )
 
-PERIODIC = tuple(word.build for word in (sin, cos, tan, sinpi, cospi))
+PERIODIC_IN_WHOLE_NUMBERS = (sinpi.build, cospi.build)
+PERIODIC = (sin.build, cos.build, tan.build, *PERIODIC_IN_WHOLE_NUMBERS)

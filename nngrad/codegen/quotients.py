@@ -1,0 +1,27 @@
+"""Quotients of products: what their divisors are, and what had better be divided before it is multiplied."""
+
+from __future__ import annotations
+
+import sympy
+
+
+def is_denominator(factor) -> bool:
+    """Whether the factor of a product divides it."""
+    if isinstance(factor, sympy.exp) or factor.is_number:
+        return False
+    exponent = factor.as_base_exp()[1]
+    return bool(exponent.is_number and exponent.is_negative)
+
+
+def power_of_quotient(above: list[int], below: list[int]) -> tuple[int, int, int]:
+    """(f, g, n) for the first factors f and g that are n > 1 times above and below; n is 0 where there are none.
+
+    f**2 / g**2 as (f / g)**2 is in range where the squares may not be.
+    """
+    f, g = (next((node for node in nodes if nodes.count(node) > 1), -1) for nodes in (above, below))
+    return f, g, min(above.count(f), below.count(g))
+
+
+def without(nodes: list[int], node: int, count: int) -> list[int]:
+    """The nodes with so many fewer of one."""
+    return [node] * (nodes.count(node) - count) + [other for other in nodes if other != node]

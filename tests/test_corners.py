@@ -2,7 +2,9 @@
 
 import importlib
 import sys
+from collections import ChainMap
 from pathlib import Path
+from types import SimpleNamespace
 
 import mpmath
 import numpy as np
@@ -10,22 +12,28 @@ import pytest
 
 pytest.importorskip("sympy")
 
+import nngrad
 from nngrad import Tensor
 from nngrad.codegen import certificate
+from nngrad.codegen.certify import Oracle
 from nngrad.codegen.command import run
 from nngrad.codegen.pipeline import load_spec
 from nngrad.codegen.trace import trace
 
-SPEC = Path(__file__).parent / "specs" / "corners.py"
-OPS = {declaration.name: trace(declaration) for declaration in load_spec(SPEC)}
+SPECS = [Path(__file__).parent / "specs" / name for name in ("corners.py", "corners_logs.py")]
+OPS = {declaration.name: trace(declaration) for spec in SPECS for declaration in load_spec(spec)}
 
 
 @pytest.fixture(scope="module", name="package")
 def fixture_package(tmp_path_factory):
     folder = tmp_path_factory.mktemp("corners")
-    assert run(["--spec", str(SPEC), "--out", str(folder / "corner_ops")]) == 0
     sys.path.insert(0, str(folder))
-    yield importlib.import_module("corner_ops")
+    made = []
+    for spec in SPECS:
+        assert run(["--spec", str(spec), "--out", str(folder / f"{spec.stem}_ops")]) == 0
+        made.append(importlib.import_module(f"{spec.stem}_ops"))
+    functions = {name: getattr(one, name) for one in made for name in one.table.OPS}
+    yield SimpleNamespace(**functions, table=SimpleNamespace(OPS=ChainMap(*(one.table.OPS for one in made))))
     sys.path.remove(str(folder))
 
 
@@ -64,3 +72,29 @@ def test_a_difference_of_exponentials_keeps_its_digits(package, dtype):
     np.testing.assert_allclose(package.log_of_difference(x, y).data, exact, rtol=8 * np.finfo(dtype).eps)
     tail = package.log_of_difference(np.array([0], dtype), np.array([-40], dtype)).data
     np.testing.assert_allclose(tail, -np.exp(dtype(-40)), rtol=8 * np.finfo(dtype).eps)
+
+
+def test_a_tail_that_is_0_has_a_logarithm_and_its_slopes(package):
+    """Far out the distribution function is 0 in floats; its logarithm is about -x**2 / 2, with the slopes -x and -1."""
+    x = Tensor(np.array([-1e3, -60, -20, -6, -3, 0, 2.5]))
+    y = package.log_normal_cdf(x)
+    slope = nngrad.grad(lambda x: package.log_normal_cdf(x).sum())(x)
+    bend = nngrad.hvp(lambda x: package.log_normal_cdf(x).sum(), x, np.ones(7))
+    with mpmath.workdps(40):
+        ratios = [
+            mpmath.npdf(one) / (mpmath.erfc(-one / mpmath.sqrt(2)) / 2) for one in map(mpmath.mpf, x.data.tolist())
+        ]
+        logs = [mpmath.log(mpmath.erfc(-one / mpmath.sqrt(2)) / 2) for one in map(mpmath.mpf, x.data.tolist())]
+        bends = [-ratio * (one + ratio) for one, ratio in zip(map(mpmath.mpf, x.data.tolist()), ratios, strict=True)]
+    np.testing.assert_allclose(y.data, [float(one) for one in logs], rtol=1e-15)
+    np.testing.assert_allclose(slope.data, [float(one) for one in ratios], rtol=1e-14)
+    np.testing.assert_allclose(np.asarray(bend.data), [float(one) for one in bends], rtol=1e-10)
+
+
+def test_the_oracle_does_not_take_lost_digits_for_nothing():
+    """1 + erf(-40) is 0 in a few hundred digits, and 1 + erf(-200) in all that there are; 1 - exp(0) is 0."""
+    (formula,) = OPS["log_normal_cdf"].formulas
+    near, far = Oracle(formula, {})(x=np.array([-40.0, -200.0]))
+    with mpmath.workdps(40):
+        assert mpmath.almosteq(near, mpmath.log(mpmath.erfc(40 / mpmath.sqrt(2)) / 2), rel_eps=1e-20)
+    assert mpmath.isnan(far)

@@ -127,7 +127,7 @@ tail_excess = enter(
     exact.tail_excess,
     15,
     "exp(-x**2) / erfc(x) / sqrt(pi) - x, for |x|.",
-    derivatives=lambda x: [words.sign(x) * (2 * (words.abs(x) + tail_excess(x)) * tail_excess(x) - 1)],
+    derivatives=lambda x: [Where(x < 0, -1, 1) * (2 * (words.abs(x) + tail_excess(x)) * tail_excess(x) - 1)],
     is_positive=True,
     smooth=_tail_excess_in_words,
 )
@@ -147,12 +147,12 @@ def _log_erfc_exactly(x):
 def _log_normal_cdf(x):
     """Far out the logarithm of the scaled tail, and - x**2 / 2."""
     scaled = 1 / sympy.sqrt(2 * sympy.pi) / (words.abs(x) + _ROOT_TWO * tail_excess(x / _ROOT_TWO))
-    return Where(x > 0, words.log1p(-normal_cdf(-x)), sympy.log(scaled) - 2 * words.maximum(-x / 2, 0) ** 2)
+    return Where(x >= 0, words.log1p(-normal_cdf(-x)), sympy.log(scaled) - 2 * words.maximum(-x / 2, 0) ** 2)
 
 
 def _log_normal_cdf_slope(x):
     above = words.maximum(x, 0)
-    return Where(x > 0, normal_density(above) / normal_cdf(above), _ROOT_TWO * tail_excess(x / _ROOT_TWO) - x)
+    return Where(x >= 0, normal_density(above) / normal_cdf(above), _ROOT_TWO * tail_excess(x / _ROOT_TWO) - x)
 
 
 def _log_erfc(x):
@@ -191,7 +191,7 @@ log_normal_cdf_slope = enter(
     25,
     "normal_density(x) / normal_cdf(x), the inverse of Mills's ratio.",
     derivatives=lambda x: [
-        -log_normal_cdf_slope(x) * Where(x > 0, x + log_normal_cdf_slope(x), _ROOT_TWO * tail_excess(x / _ROOT_TWO))
+        -log_normal_cdf_slope(x) * Where(x >= 0, x + log_normal_cdf_slope(x), _ROOT_TWO * tail_excess(x / _ROOT_TWO))
     ],
     is_positive=True,
     expansion=_log_normal_cdf_slope,

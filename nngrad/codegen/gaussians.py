@@ -114,7 +114,7 @@ x_exp_square = enter(
 def _tail_excess_in_words(x):
     """The definition near 0, a continued fraction far out."""
     size = words.abs(x)
-    near, far = words.minimum(size, _FAR), words.maximum(size, _FAR)
+    near, far = words.minimum(size, _FAR + 1), words.maximum(size, _FAR - 1)
     total = far
     for number in range(_FRACTIONS, 1, -1):
         total = far + number / total / 2
@@ -151,7 +151,7 @@ def _log_normal_cdf(x):
 
 
 def _log_normal_cdf_slope(x):
-    above = words.maximum(x, 0)
+    above = words.maximum(x, -1)  # beyond the edge, at which an extremum has no slope
     return Where(x >= 0, normal_density(above) / normal_cdf(above), _ROOT_TWO * tail_excess(x / _ROOT_TWO) - x)
 
 
@@ -160,7 +160,7 @@ def _log_erfc(x):
 
 
 def _erfc_hazard(x):
-    below = words.minimum(x, 0)
+    below = words.minimum(x, 1)
     return Where(x < 0, sympy.exp(-(below**2)) / _ROOT_PI / erfc(below), x + tail_excess(x))
 
 

@@ -12,14 +12,16 @@ import pytest
 
 pytest.importorskip("sympy")
 
+import nngrad
 from nngrad import Tensor
 from nngrad.codegen import certificate
+from nngrad.codegen.certify import Oracle
 from nngrad.codegen.command import run
 from nngrad.codegen.pipeline import load_spec
 from nngrad.codegen.trace import trace
 from nngrad.nn.functional import layer_norm
 
-SPECS = [Path(__file__).parent / "specs" / name for name in ("corners.py", "corners_roots.py", "corners_rows.py")]
+SPECS = [Path(__file__).parent / "specs" / f"corners{kind}.py" for kind in ("", "_logs", "_roots", "_rows")]
 OPS = {declaration.name: trace(declaration) for spec in SPECS for declaration in load_spec(spec)}
 
 INFINITE_AT_0 = ("log_energy", "decibels", "log_fourth")
@@ -89,3 +91,28 @@ def test_a_normalisation_has_one_formula_however_its_variance_is_written(package
     x = Tensor(np.random.default_rng(0).normal(100, 1e-3, (4, 9)), dtype=dtype)
     written = package.layer_norm_by_squares(x).data
     np.testing.assert_allclose(written, layer_norm(x, 9).data, rtol=0, atol=4 * np.finfo(dtype).eps)
+
+
+def test_a_tail_that_is_0_has_a_logarithm_and_its_slopes(package):
+    """Far out the distribution function is 0 in floats; its logarithm is about -x**2 / 2, with the slopes -x and -1."""
+    points = [-1e3, -60.0, -20.0, -6.0, -3.0, 0.0, 2.5]
+    x = Tensor(np.array(points), dtype=np.float64)
+    y = package.log_normal_cdf(x)
+    slope = nngrad.grad(lambda x: package.log_normal_cdf(x).sum())(x)
+    bend = nngrad.hvp(lambda x: package.log_normal_cdf(x).sum(), x, Tensor(np.ones(7), dtype=np.float64))
+    with mpmath.workdps(40):
+        ratios = [mpmath.npdf(one) / (mpmath.erfc(-one / mpmath.sqrt(2)) / 2) for one in map(mpmath.mpf, points)]
+        logs = [mpmath.log(mpmath.erfc(-one / mpmath.sqrt(2)) / 2) for one in map(mpmath.mpf, points)]
+        bends = [-ratio * (one + ratio) for one, ratio in zip(map(mpmath.mpf, points), ratios, strict=True)]
+    np.testing.assert_allclose(y.data, [float(one) for one in logs], rtol=2e-15)
+    np.testing.assert_allclose(slope.data, [float(one) for one in ratios], rtol=1e-14)
+    np.testing.assert_allclose(np.asarray(bend.data), [float(one) for one in bends], rtol=1e-10)
+
+
+def test_the_oracle_does_not_take_lost_digits_for_nothing():
+    """1 + erf(-40) is 0 in a few hundred digits, and 1 + erf(-200) in all that there are; 1 - exp(0) is 0."""
+    (formula,) = OPS["log_normal_cdf"].formulas
+    near, far = Oracle(formula, {})(x=np.array([-40.0, -200.0]))
+    with mpmath.workdps(40):
+        assert mpmath.almosteq(near, mpmath.log(mpmath.erfc(40 / mpmath.sqrt(2)) / 2), rel_eps=1e-20)
+    assert mpmath.isnan(far)

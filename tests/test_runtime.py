@@ -133,6 +133,12 @@ def exact_normal_density(x):
     return mpmath.exp(-x * x / 2) / mpmath.sqrt(2 * mpmath.pi)
 
 
+def exact_tail_excess(x):
+    size = abs(x)
+    with mpmath.workdps(80):
+        return mpmath.exp(-size * size) / mpmath.erfc(size) / mpmath.sqrt(mpmath.pi) - size
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize(
     "function, exact, limits, largest_error",
@@ -141,6 +147,8 @@ def exact_normal_density(x):
         (runtime.erfc, mpmath.erfc, (10.06, 27.2), 3.5),
         (normal_cdf, exact_normal_cdf, (14.2, 38.5), 3.5),
         (runtime.normal_density, exact_normal_density, (14.4, 38.6), 2),
+        (runtime.tail_excess, exact_tail_excess, (30, 60), 2),
+        (lambda x: runtime.exp_square(x, 1), lambda x: mpmath.exp(x * x), (9.4, 26.6), 2.5),
     ],
 )
 def test_error_functions(function, exact, limits, largest_error, dtype):
@@ -164,6 +172,10 @@ def test_error_functions_at_the_ends(dtype):
     p = runtime.normal_cdf(x, density)
     np.testing.assert_array_equal(p, [0, 0, 0.5, 0.5, 1, 1, np.nan])
     np.testing.assert_array_equal(runtime.times_normal_cdf(x, p), [0, 0, 0, 0, largest, np.inf, np.nan])
+    np.testing.assert_array_equal(runtime.tail_excess(x)[[0, 5, 6]], [0, 0, np.nan])
+    far = np.array([1e4, 1e9, 1e30])
+    if dtype != np.float16:
+        np.testing.assert_allclose(runtime.tail_excess(far.astype(dtype)), 0.5 / far, rtol=1e-6)
     np.testing.assert_array_equal(runtime.exp_square(x, -0.5), [0, 0, 1, 1, 0, 0, np.nan])
     np.testing.assert_array_equal(runtime.x_exp_square(x, -0.5), [0, 0, 0, 0, 0, 0, np.nan])
     for function in (runtime.erf, runtime.erfc, normal_cdf):

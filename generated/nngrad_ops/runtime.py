@@ -1242,6 +1242,61 @@ NORMAL_LINE = {
 
 NORMAL_START, NORMAL_BELL = 0.796875, (-0.5, (-1.32568359375, -6.447098615939903e-05))
 
+EXCESS_LINE = {
+    "float32": (
+        32768.0,
+        (
+            0.006188377812617456,
+            0.04940472732426322,
+            0.19162938293046944,
+            0.41084086809771375,
+            0.4346648031786899,
+            0.004398074547241986,
+        ),
+        (
+            0.006948346804571321,
+            0.06327443215208525,
+            0.2861776763064883,
+            0.7714702690441008,
+            1.2416794569356506,
+            1.0,
+        ),
+    ),
+    "float64": (
+        536870912.0,
+        (
+            1.425554047720967e-06,
+            3.3748499154695776e-05,
+            0.0004001969558920803,
+            0.0030802645983500393,
+            0.0169010088814198,
+            0.06879481674783666,
+            0.2101857516561298,
+            0.4768996075941299,
+            0.7732700913047433,
+            0.8178876185296204,
+            0.43876298582364415,
+            0.004398074547241986,
+        ),
+        (
+            1.6006220886691504e-06,
+            3.969024139606149e-05,
+            0.0004939084320423517,
+            0.004010410775915435,
+            0.023412642013060706,
+            0.10270877133638762,
+            0.3447997507358838,
+            0.886043006574983,
+            1.712591426620512,
+            2.3844828100417876,
+            2.1735221892805883,
+            1.0,
+        ),
+    ),
+}
+
+EXCESS_START, EXCESS_BELL = 0.890625, 0.5
+
 SINC_SLOPE = {
     "float32": (
         0.5,
@@ -1326,7 +1381,7 @@ def split_rate(c):
 
 @in_tiles
 def exp_square(x, c, offset=(0.0, 0.0)):
-    """2**offset exp(c x**2) for c < 0, at most 2 ulp off; the offset is a number of few bits and a rest.
+    """2**offset exp(c x**2), at most 2 ulp off; the offset is a number of few bits and a rest, 0 for c > 0.
 
     The exponential magnifies the rounding error of its exponent. So that is computed in float64, and there as a sum: of
     the exact product of few bits of x**2 and few of c, and of the rest. Powers of 2 are faster than those of e.
@@ -1338,6 +1393,8 @@ def exp_square(x, c, offset=(0.0, 0.0)):
         if offset[0]:
             y = np.add(y, sum(offset), out=y)
         return np.exp2(y, out=y).astype(x.dtype)
+    if c > 0:  # the reciprocal of what falls, which is not subnormal where this is finite
+        return 2.0**SHIFT / exp_square(x, -c, (float(SHIFT), 0.0))
     limit, rounder, short, rest = split_rate(c)
     x = np.clip(x, -limit, limit, out=...)
     head = np.add(x, rounder, out=...)
@@ -1383,11 +1440,11 @@ def x_exp_square(x, c):
 def gaussian_tail(x, bell, start, table):
     """A function of |x| that falls like bell / |x| for bell = k exp(c x**2): bell / (|x| + start - N(|x|) / D(|x|))."""
     limit, dividend, divisor = table[x.dtype.name]
-    size = np.abs(x, out=...)
-    if not np.maximum.reduce(size, None, initial=0) <= limit:  # where the bell is 0
-        size = np.clip(size, None, limit, out=size)
-    bend = polynomial(dividend, size)
-    bend = np.divide(bend, polynomial(divisor, size), out=bend)
+    size = near = np.abs(x, out=...)
+    if not np.maximum.reduce(size, None, initial=0) <= limit:  # where the fraction has come to its limit, or the bell
+        near = np.minimum(size, limit, out=...)
+    bend = polynomial(dividend, near)
+    bend = np.divide(bend, polynomial(divisor, near), out=bend)
     line = np.subtract(start, bend, out=bend)
     line = np.add(line, size, out=line)
     return np.divide(bell, line, out=line)
@@ -1428,6 +1485,14 @@ def times_normal_cdf(x, p, out=...):
 def times_normal_density(x, density, out=...):
     """x times its normal density, also where that is subnormal; 0 at infinity."""
     return times_small(x, density, enlarged_density, out)
+
+
+@in_tiles
+def tail_excess(x):
+    """exp(-x**2) / erfc(x) / sqrt(pi) - x, for |x|, at most 2 ulp off."""
+    if x.dtype == np.float16:
+        return tail_excess(x.astype(np.float32)).astype(np.float16)
+    return gaussian_tail(x, EXCESS_BELL, EXCESS_START, EXCESS_LINE)
 
 
 def enlarged_density(x):

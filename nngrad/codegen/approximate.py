@@ -7,6 +7,8 @@ Smooth functions are fitted, for each dtype by the polynomial or fraction of lea
 - k exp(c x**2) / tail(x) - x, where tail is erfc or the normal distribution's: it falls from k / tail(0) like 1 / x. By
   how much is a fraction of polynomials in x, after Cody, "Rational Chebyshev approximations for the error function",
   Math. Comp. 23 (1969). All their coefficients but the last of the first are positive, so that nothing cancels.
+- exp(-x**2) / erfc(x) / sqrt(pi) - x, which falls like 1 / x itself, in the same way. It tells the tail's logarithm,
+  and what the tail is beside the bell, where both are 0.
 - sinc'(x) / x by a polynomial in x**2, near 0.
 """
 
@@ -19,7 +21,9 @@ from functools import cache
 
 import mpmath
 
-DIGITS = 50
+from nngrad.codegen import exact
+
+DIGITS = 80
 BITS = 400
 ONE = 1 << BITS
 SAMPLES_PER_UNKNOWN = 9
@@ -45,7 +49,8 @@ class Fit:
 class Tail:
     """A function that falls like k exp(c x**2) / x, computed as k exp(c x**2), the bell, over x + start - N(x) / D(x).
 
-    `start` is about k / tail(0), a number of few bits; `pivot` is where half of the points lie below.
+    `start` is about k / tail(0), a number of few bits; `pivot` is where half of the points lie below, and beyond
+    `fitted` the fraction is close to its limit.
     """
 
     name: str
@@ -55,6 +60,7 @@ class Tail:
     start: float
     pivot: float
     fits: dict[str, Fit]
+    fitted: float = math.inf
 
     @property
     def offset(self) -> tuple[float, float]:
@@ -93,6 +99,18 @@ TAILS = (
 )
 
 
+EXCESS = Tail(
+    "EXCESS",
+    lambda x: 2 * exact.tail_excess(x),
+    0.0,
+    lambda: 1,
+    0.890625,
+    1.4,
+    {"float32": Fit(2.0**15, 5), "float64": Fit(2.0**29, 11)},
+    2.0**8,
+)
+
+
 @cache
 def erf_coefficients(dtype: str) -> tuple[float, ...]:
     """The polynomial in x**2 / (x**2 + c), highest power first."""
@@ -125,7 +143,7 @@ def tail_coefficients(tail: Tail, dtype: str) -> tuple[tuple[float, ...], tuple[
         return x, 1 - (line(x) - line(0)) / x, x / line(x)
 
     with mpmath.workdps(DIGITS):
-        limit = mpmath.mpf(fit.limit)
+        limit = mpmath.mpf(min(fit.limit, tail.fitted))
         middle, divisor = _minimax(sample, 0, limit / (limit + tail.pivot), fit.degree - 1, fit.degree)
         first = tail.start - line(0)
         dividend = (first * under + above for under, above in zip(divisor, (*middle, 0), strict=True))
@@ -243,10 +261,11 @@ def source() -> str:
     """The Python source of the functions in CODE, with their tables."""
     erf = {dtype: ((ERF[dtype].limit, ERF_PIVOTS[dtype]), erf_coefficients(dtype)) for dtype in DTYPES}
     tables = [_table("ERF", erf)]
-    for tail in TAILS:
+    for tail in (*TAILS, EXCESS):
         rows = {dtype: ((tail.fits[dtype].limit,), *tail_coefficients(tail, dtype)) for dtype in DTYPES}
         tables.append(_table(f"{tail.name}_LINE", rows))
-        tables.append(f"{tail.name}_START, {tail.name}_BELL = {tail.start}, ({tail.c}, {tail.offset})\n")
+        bell = (tail.c, tail.offset) if tail.c else tail.factor() / 2
+        tables.append(f"{tail.name}_START, {tail.name}_BELL = {tail.start}, {bell}\n")
     slope = {dtype: ((SINC_SLOPE_LIMIT,), sinc_slope_coefficients(dtype)) for dtype in DTYPES}
     tables.append(_table("SINC_SLOPE", slope))
     with mpmath.workdps(DIGITS):
@@ -319,7 +338,7 @@ def split_rate(c):
 
 @in_tiles
 def exp_square(x, c, offset=(0.0, 0.0)):
-    """2**offset exp(c x**2) for c < 0, at most 2 ulp off; the offset is a number of few bits and a rest.
+    """2**offset exp(c x**2), at most 2 ulp off; the offset is a number of few bits and a rest, 0 for c > 0.
 
     The exponential magnifies the rounding error of its exponent. So that is computed in float64, and there as a sum: of
     the exact product of few bits of x**2 and few of c, and of the rest. Powers of 2 are faster than those of e.
@@ -331,6 +350,8 @@ def exp_square(x, c, offset=(0.0, 0.0)):
         if offset[0]:
             y = np.add(y, sum(offset), out=y)
         return np.exp2(y, out=y).astype(x.dtype)
+    if c > 0:  # the reciprocal of what falls, which is not subnormal where this is finite
+        return 2.0**SHIFT / exp_square(x, -c, (float(SHIFT), 0.0))
     limit, rounder, short, rest = split_rate(c)
     x = np.clip(x, -limit, limit, out=...)
     head = np.add(x, rounder, out=...)
@@ -376,11 +397,11 @@ def x_exp_square(x, c):
 def gaussian_tail(x, bell, start, table):
     """A function of |x| that falls like bell / |x| for bell = k exp(c x**2): bell / (|x| + start - N(|x|) / D(|x|))."""
     limit, dividend, divisor = table[x.dtype.name]
-    size = np.abs(x, out=...)
-    if not np.maximum.reduce(size, None, initial=0) <= limit:  # where the bell is 0
-        size = np.clip(size, None, limit, out=size)
-    bend = polynomial(dividend, size)
-    bend = np.divide(bend, polynomial(divisor, size), out=bend)
+    size = near = np.abs(x, out=...)
+    if not np.maximum.reduce(size, None, initial=0) <= limit:  # where the fraction has come to its limit, or the bell
+        near = np.minimum(size, limit, out=...)
+    bend = polynomial(dividend, near)
+    bend = np.divide(bend, polynomial(divisor, near), out=bend)
     line = np.subtract(start, bend, out=bend)
     line = np.add(line, size, out=line)
     return np.divide(bell, line, out=line)
@@ -421,6 +442,14 @@ def times_normal_cdf(x, p, out=...):
 def times_normal_density(x, density, out=...):
     """x times its normal density, also where that is subnormal; 0 at infinity."""
     return times_small(x, density, enlarged_density, out)
+
+
+@in_tiles
+def tail_excess(x):
+    """exp(-x**2) / erfc(x) / sqrt(pi) - x, for |x|, at most 2 ulp off."""
+    if x.dtype == np.float16:
+        return tail_excess(x.astype(np.float32)).astype(np.float16)
+    return gaussian_tail(x, EXCESS_BELL, EXCESS_START, EXCESS_LINE)
 
 
 def enlarged_density(x):

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, reduce
 
 import mpmath
 import numpy as np
@@ -29,6 +29,7 @@ AGREE = mpmath.mpf(10) ** -24  # relative: a hundred-millionth of a float64's la
 LENGTH = "length of the direction"
 SMALLEST = mpmath.mpf(2) ** -1074
 SMALL, LARGE = mpmath.mpf(1e-36), mpmath.mpf(1e11)  # between these numbers need no more digits than there are anyway
+_EXACT = {"abs", "sign", "floor", "ceil", "trunc", "rint"}  # words that round nothing
 _COMPARE = {
     sympy.Gt: lambda a, b: a > b, sympy.Ge: lambda a, b: a >= b, sympy.Lt: lambda a, b: a < b,
     sympy.Le: lambda a, b: a <= b, sympy.Eq: lambda a, b: a == b, sympy.Ne: lambda a, b: a != b,
@@ -46,6 +47,7 @@ class Oracle:
     def __init__(self, formula: Formula, params: dict[str, object], smallest=SMALLEST):
         self.formula, self.params = formula, params
         self.negligible = smallest / 1000
+        self.turn = 0  # so that no two of a sum's roundings are the same
 
     def __call__(self, **inputs) -> np.ndarray:
         """The formula's value, reduced axes dropped."""
@@ -226,9 +228,22 @@ class Oracle:
             total, *rest = sorted(args, key=lambda arg: not isinstance(arg, np.ndarray))
             for arg in rest:
                 total = total + arg if expr.is_Add else total * arg
-            return total
+            return self._with_noise(expr, args, total, values) if expr.is_Add and np.any(total == 0) else total
         function = mpmath.power if expr.is_Pow else WORD_OF[type(expr)].oracle
         return np.asarray(np.frompyfunc(_real(function), len(args), 1)(*args), dtype=object)
+
+    def _with_noise(self, expr, terms, total, values):
+        """A sum in which functions cancel to nothing as what rounding would have left: it must not settle as 0."""
+        for stage in reversed(self.formula.stages):
+            expr = expr.xreplace({stage.value: stage.expr}) if stage.kind == "map" else expr
+        words = {one: WORD_OF.get(type(one)) for one in sorted(expr.atoms(sympy.Function), key=str)}
+        rounded = [one for one, word in words.items() if word and word.arity == 1 and word.name not in _EXACT]
+        lost = reduce(np.logical_or, (self._value(one.args[0], values) != 0 for one in rounded), False) & (total == 0)
+        if not np.any(lost):
+            return total
+        self.turn += 1
+        unit = (self.turn % 7 + 1) * mpmath.mpf(10) ** -mpmath.mp.dps
+        return _choose(lost, reduce(np.add, map(np.abs, terms)) * unit, total)
 
     def _condition(self, condition, values):
         if isinstance(condition, Value):

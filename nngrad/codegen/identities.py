@@ -59,6 +59,39 @@ def as_quotient(expr):
     return words.in_words(sympy.factor_terms(sympy.expand(top)) / bottom)
 
 
+def with_differences_of_logarithms(expr):
+    """log a - log b and log(a / b) as log(1 + (a - b) / b) where a and b are near each other."""
+
+    def near(a, b, elsewhere):
+        difference = sympy.expand(a - b)
+        return Where(words.abs(difference) <= words.abs(b) / 2, words.log1p(difference / b), elsewhere)
+
+    def in_sum(total):
+        found = {(number, inside): term for term in total.args for number, inside in _logarithms(term)}
+        for number, a in found:
+            b = next((inside for other, inside in found if other == -number), None)
+            if number.is_positive and b is not None:
+                pair = found[number, a] + found[-number, b]
+                return total - pair + number * Where(b > 0, near(a, b, pair / number), pair / number)
+        return total
+
+    def of_quotient(log):
+        a, b = sympy.fraction(log.args[0])
+        return near(a, b, log) if b.free_symbols and not log.has(Where) else log
+
+    expr = expr.replace(lambda part: part.is_Add, in_sum)
+    return expr.replace(lambda part: isinstance(part, sympy.log), of_quotient)
+
+
+def _logarithms(term) -> Iterator[tuple[sympy.Expr, sympy.Expr]]:
+    """(c, u) where the term is c log u."""
+    number, logarithm = term.as_coeff_Mul()
+    if isinstance(logarithm, sympy.log):
+        yield number, logarithm.args[0]
+    elif isinstance(logarithm, words.log1p.build):
+        yield number, 1 + logarithm.args[0]
+
+
 def with_roots_apart(expr):
     """The root of a product as a product of roots, which does not overflow. Two negative factors have none."""
 

@@ -537,7 +537,7 @@ class Graph:
             above = above if self.nodes[above].is_row else self.full(above)
             return self.node("call", above, self.build(-shift), detail="runtime.exp_shifted")
         coefficient, rest = exponent.as_coeff_Mul()
-        if rest.is_Pow and rest.exp == 2 and coefficient.is_negative:
+        if rest.is_Pow and rest.exp == 2:
             return self.node("call", self.build(rest.base), self.number(coefficient), detail="runtime.exp_square")
         if isinstance(rest, words.abs.build) and coefficient < -1:
             exponent = coefficient * words.minimum(rest, LARGEST_EXPONENT)

@@ -19,7 +19,7 @@ from nngrad.codegen.symbols import Value, Where
 from nngrad.codegen.vocabulary import WORDS, Word
 
 LARGEST_SEARCH = 12  # parts of an expression that are tried as the argument of a word
-_ONE, _HALF = sympy.S.One, sympy.S.Half
+_ONE, _HALF, _ROOT_TWO = sympy.S.One, sympy.S.Half, sympy.sqrt(2)
 
 
 def _log_rule(expr):
@@ -105,6 +105,41 @@ def _normal_rule(expr):
                 word = gaussians.times_normal_density if square.base in rest else gaussians.normal_density
                 known = gaussian * square.base if square.base in rest else gaussian
                 return expr * root / known * word(square.base)
+    return expr
+
+
+def _gaussian_tail_rule(expr):
+    """A tail's logarithm, and a tail beside exp(u**2), which are in range where the tail itself is 0."""
+    if isinstance(expr, sympy.log):
+        number, tail = expr.args[0].as_coeff_Mul()
+        tail = _normal_rule(tail)
+        number, tail = number * tail.as_coeff_Mul()[0], tail.as_coeff_Mul()[1]
+        if isinstance(tail, gaussians.normal_cdf.build):
+            (u,) = tail.args
+            if number == 2:
+                return gaussians.log_erfc(-u / _ROOT_TWO)
+            return words.log(number) + gaussians.log_normal_cdf(u)
+        return gaussians.log_erfc(*tail.args) if number == 1 and isinstance(tail, gaussians.erfc.build) else expr
+    if not expr.is_Mul:
+        return expr
+    for tail, exponent in (factor.as_base_exp() for factor in expr.args):
+        if not isinstance(tail, gaussians.erfc.build | gaussians.normal_cdf.build) or abs(exponent) != 1:
+            continue
+        (u,) = tail.args
+        is_normal = isinstance(tail, gaussians.normal_cdf.build)
+        square = u**2 / 2 if is_normal else u**2
+        bell = sympy.exp(square * exponent)
+        if is_normal and exponent == -1 and gaussians.normal_density(u) in expr.args:
+            return recognised(expr * tail / gaussians.normal_density(u) * gaussians.log_normal_cdf_slope(u))
+        if bell not in expr.args:
+            continue
+        if exponent == 1:
+            word = gaussians.erfcx(-u / _ROOT_TWO) / 2 if is_normal else gaussians.erfcx(u)
+        elif is_normal:
+            word = sympy.sqrt(2 * sympy.pi) * gaussians.log_normal_cdf_slope(u)
+        else:
+            word = sympy.sqrt(sympy.pi) * gaussians.erfc_hazard(u)
+        return expr / (bell * tail**exponent) * word
     return expr
 
 
@@ -232,8 +267,8 @@ def _is_pole(product, u) -> bool:
 _SIGN_KEEPING = (words.expm1.build, words.sinh.build)
 _DEFINITIONS: dict[Word, tuple[tuple, sympy.Expr]] = {}  # of words: their arguments, and what is made of these
 _RULES = (
-    _log_rule, _fraction_rule, _complement_rule, _angle_rule, _normal_rule, _hypot_rule, _argument_rule, _extremum_rule,
-    _origin_rule, _definition_rule, _power_rule, _sign_rule,
+    _log_rule, _fraction_rule, _complement_rule, _angle_rule, _normal_rule, _gaussian_tail_rule, _hypot_rule,
+    _argument_rule, _extremum_rule, _origin_rule, _definition_rule, _power_rule, _sign_rule,
 )  # fmt: skip
 
 

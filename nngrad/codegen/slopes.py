@@ -29,8 +29,7 @@ def with_slopes(op, chosen: Chosen) -> tuple[Chosen, dict[Value, sympy.Expr]]:
     if not op.maps_elements or not slopes:
         return replace(chosen, ordinary=None), {}
     apart, together = apart_and_together(formula, chosen.value, slopes.values())
-    # beside a choice the slope may overflow, or have a pole where the value has none: not for forward to warn of
-    may_warn = any(drops(form) or _has_pole_of_root(form) for form in chosen.vjp.values())
+    may_warn = any(drops(form) or _has_pole(form, chosen.value) for form in chosen.vjp.values())  # but not forward
     if chosen.ordinary is None and (may_warn or (together >= apart and not chosen.is_wide)):
         return chosen, {}
     kept = {value: Value("slope" if len(slopes) == 1 else f"slope_{value.name}") for value in slopes}
@@ -41,9 +40,11 @@ def with_slopes(op, chosen: Chosen) -> tuple[Chosen, dict[Value, sympy.Expr]]:
     return replace(chosen, vjp=vjp, jvp=jvp), {kept[value]: form.xreplace(made) for value, form in slopes.items()}
 
 
-def _has_pole_of_root(slope) -> bool:
-    """Whether the slope is divided by a root that may be 0."""
-    roots = (
-        part for part in slope.atoms(sympy.Pow) if part.exp.is_Rational and part.exp.is_negative and part.exp.q == 2
-    )
-    return any(root.base.atoms(Value) and not root.base.is_positive for root in roots)
+def _has_pole(slope, value) -> bool:
+    """Whether the slope may be infinite or have no value where the formula's value is finite: it has a logarithm that
+    this lacks, or is divided by what may be 0.
+    """
+    divisors = (part.base for part in slope.atoms(sympy.Pow) if part.exp.is_negative)
+    if any(base.atoms(Value) and not base.is_positive for base in divisors):
+        return True
+    return bool(slope.atoms(sympy.log) - value.atoms(sympy.log))

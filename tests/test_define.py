@@ -174,7 +174,7 @@ def test_without_the_extra_it_is_named(tmp_path):
 
 def test_an_inaccurate_formula_warns_each_time(monkeypatch):
     def cancelling(x):
-        return sqrt(x**2 + 1) - x
+        return sin(x + 1) - sin(x)
 
     for _ in range(2):
         definition._defined.clear()

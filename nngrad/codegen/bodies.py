@@ -199,10 +199,11 @@ class Variant:
             result = f"{result}.copy()"
         else:
             result = self._finished(result)
-        made = {"y": result} | {label: writer.final(node) for label, node in writer.outputs[1:]}
+        made = {label: writer.final(node) for label, node in writer.outputs[1:]}
+        returned = [result, *(made.get(name, "None") for name in saved)]
         if is_wide:
-            made = {label: f"runtime.shortened({source}, dtype)" for label, source in made.items()}
-        results = ", ".join(made.get(name, "None") for name in order)
+            returned = [source if source == "None" else f"runtime.shortened({source}, dtype)" for source in returned]
+        results = ", ".join(returned)
         lines = [*self._index_lines(graph, self.input_shape), *writer.lines, f"return {results}"]
         if is_wide:
             lines = [*self._widening_lines(), *lines]

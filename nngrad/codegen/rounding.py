@@ -36,9 +36,9 @@ from nngrad.codegen.words import PERIODIC, PERIODIC_IN_WHOLE_NUMBERS
 
 HUGE, LARGEST = 1e36, float(np.finfo(np.float32).max)
 GOLDEN = (np.sqrt(5) - 1) / 2
-SMALLEST_EXPONENT, LARGEST_EXPONENT = -149, 120
-NEARLY_LARGEST = 0.875 * LARGEST  # where 2 x overflows
+SMALLEST_EXPONENT, LARGEST_EXPONENT = -149, 120  # nearer to the largest float a factor of 2 may overflow
 INFINITIES = np.array([np.inf, -np.inf])
+NEGLIGIBLE = 2.0 ** (SMALLEST_EXPONENT - 20)  # which the oracle may leave for what it knows to be no more than that
 LEAST_SHRINKING = 1 / 16  # from one of these to the next of what oscillates and tends to 0
 FAR = 2.0 ** np.arange(60, LARGEST_EXPONENT + 1, 12)  # where a limit at infinity is looked for
 MANTISSA, SMALLEST_NORMAL = 23, -126
@@ -59,7 +59,7 @@ _INFIX = {"add": np.add, "subtract": np.subtract, "multiply": np.multiply, "divi
 def points() -> np.ndarray:
     """Float32 numbers of every magnitude and, more densely, of the sizes that data have."""
     exponents = np.arange(SMALLEST_EXPONENT, LARGEST_EXPONENT + 1, 4)
-    sizes = np.append(np.ldexp(1 + _spread(len(exponents)), exponents), NEARLY_LARGEST)
+    sizes = np.ldexp(1 + _spread(len(exponents)), exponents)
     edges = 1 - 0.5 ** np.arange(3, MANTISSA, 3)
     ranges = [(2 * _spread(count) - 1) * limit for limit, count in ((1, 24), (12, 60), (110, 66), (1000, 10))]
     return np.concatenate([sizes, -sizes, edges, -edges, 1 / edges, *ranges]).astype(np.float32).astype(np.float64)
@@ -343,6 +343,7 @@ def _ulp(numbers: np.ndarray) -> np.ndarray:
 
 def _limit(values: np.ndarray) -> float:
     """What values at ever larger arguments tend to; nan where they do not settle."""
+    values = np.where(np.abs(values) < NEGLIGIBLE, 0, values)
     with np.errstate(all="ignore"):
         ratios = values[1:] / values[:-1]
     if np.all(values == 0) or np.all(np.abs(ratios - 1) < 1e-6):

@@ -1,6 +1,6 @@
 """Formulas whose terms cancel: a root, |x| or an arctan and what it approaches; and squares of quotients."""
 
-from nngrad.codegen.language import abs, arctan, cos, exp, op, pi, sqrt
+from nngrad.codegen.language import arctan, cos, exp, op, pi, sqrt
 
 
 @op
@@ -11,11 +11,6 @@ def conjugate_root(x):
 @op
 def root_difference(p):
     return sqrt(p + 1) - sqrt(p)
-
-
-@op
-def softsign_gate(x):
-    return x * (1 + x / (1 + abs(x))) / 2
 
 
 @op

@@ -1,5 +1,6 @@
 """A user's spec outside the project: formulas never seen before, against PyTorch in value and every derivative."""
 
+import functools
 import importlib
 import sys
 from pathlib import Path
@@ -15,8 +16,10 @@ import torch.nn.functional as F  # noqa: E402
 import nngrad  # noqa: E402
 from nngrad import Tensor  # noqa: E402
 from nngrad.codegen.command import run  # noqa: E402
+from nngrad.codegen.pipeline import load_spec  # noqa: E402
 
-SPEC = Path(__file__).parent / "specs" / "unseen.py"
+SPECS = {name: Path(__file__).parent / "specs" / f"{name}.py" for name in ("unseen", "unseen_more")}
+SLOW = {declaration.name for declaration in load_spec(SPECS["unseen_more"])}
 random = np.random.default_rng(0)
 X, T = random.normal(size=(5, 7)) * 1.5, random.normal(size=(5, 7))
 P, W = random.random((5, 7)), random.normal(size=7)
@@ -154,20 +157,29 @@ CASES = {
 }
 
 
-@pytest.fixture(scope="module", name="package")
-def fixture_package(tmp_path_factory):
+NAMES = [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in CASES]
+
+
+@pytest.fixture(scope="module", name="package_of")
+def fixture_package_of(tmp_path_factory):
+    """A function that generates the package of one of the specs."""
     folder = tmp_path_factory.mktemp("user")
-    assert run(["--spec", str(SPEC), "--out", str(folder / "unseen_package")]) == 0
+
+    @functools.cache
+    def package_of(spec):
+        assert run(["--spec", str(SPECS[spec]), "--out", str(folder / f"{spec}_package")]) == 0
+        return importlib.import_module(f"{spec}_package")
+
     sys.path.insert(0, str(folder))
-    yield importlib.import_module("unseen_package")
+    yield package_of
     sys.path.remove(str(folder))
 
 
-def case(package, name):
+def case(package_of, name):
     """The op (its parameters bound), the reference, and the inputs of a case."""
     reference, *arrays = CASES[name]
     params = arrays.pop() if isinstance(arrays[-1], dict) else {}
-    op = getattr(package, name.partition(" ")[0])
+    op = getattr(package_of("unseen_more" if name in SLOW else "unseen"), name.partition(" ")[0])
     return (lambda *inputs: op(*inputs, **params)), reference, arrays
 
 
@@ -182,14 +194,14 @@ def operands(arrays, dtype):
     return ours, theirs, moving
 
 
-def test_every_formula_is_compared(package):
-    assert set(package.OPS) == {name.partition(" ")[0] for name in CASES}
+def test_every_formula_is_compared(package_of):
+    assert set(package_of("unseen").OPS) | SLOW == {name.partition(" ")[0] for name in CASES}
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("name", CASES)
-def test_value_and_gradient(package, name, dtype):
-    op, reference, arrays = case(package, name)
+@pytest.mark.parametrize("name", NAMES)
+def test_value_and_gradient(package_of, name, dtype):
+    op, reference, arrays = case(package_of, name)
     ours, theirs, moving = operands(arrays, dtype)
     y, expected = op(*ours), reference(*theirs)
     g = np.random.default_rng(1).normal(size=expected.shape).astype(dtype)
@@ -202,9 +214,9 @@ def test_value_and_gradient(package, name, dtype):
         np.testing.assert_allclose(ours[place].grad, theirs[place].grad.numpy(), rtol=tolerance, atol=tolerance)
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_second_order_and_forward_mode(package, name):
-    op, reference, arrays = case(package, name)
+@pytest.mark.parametrize("name", NAMES)
+def test_second_order_and_forward_mode(package_of, name):
+    op, reference, arrays = case(package_of, name)
     ours, theirs, moving = operands(arrays, "float64")
     random = np.random.default_rng(2)
     v = [random.normal(size=arrays[place].shape) for place in moving]
@@ -232,7 +244,8 @@ def test_second_order_and_forward_mode(package, name):
     np.testing.assert_allclose(curved.data, expected.numpy(), rtol=1e-6, atol=1e-8)
 
 
-def test_arrays_and_scalars_are_taken(package):
+def test_arrays_and_scalars_are_taken(package_of):
+    package = package_of("unseen")
     assert isinstance(package.mish(1.0), Tensor) and package.mish(1.0).shape == ()
     assert package.swish(X, beta=0.5).dtype == X.dtype
     assert isinstance(package.kernels.mish(X), np.ndarray)

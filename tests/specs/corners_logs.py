@@ -9,11 +9,6 @@ def log_normal_cdf(x):
 
 
 @op
-def log_erfc(x):
-    return log(1 - erf(x))
-
-
-@op
 def exp_of_square(x):
     return exp(x**2)
 

@@ -47,11 +47,6 @@ def swish(x):
 
 
 @op
-def swish_scaled(x, *, beta=1.702):
-    return x / (1 + exp(-beta * x))
-
-
-@op
 def logistic_nested(x):
     return 1 / (1 + exp(-1 / (1 + exp(-x))))
 
@@ -107,16 +102,6 @@ def minus_log_logistic_of_exp(x):
 @op
 def log_complement(x):
     return -log(1 - 1 / (1 + exp(-x)))
-
-
-@op
-def mish_of_logs(x):
-    return x * tanh(log(1 + exp(x)))
-
-
-@op
-def mish_scaled(x):
-    return x * tanh(log(1 + exp(2 * x)) / 2)
 
 
 @op

@@ -226,3 +226,23 @@ def cauchy(x):
 @op
 def wiggle(x):
     return x * tanh(log(1 + exp(x))) + sin(x) ** 2 / 10
+
+
+@op
+def log_erfc(x):
+    return log(1 - erf(x))
+
+
+@op
+def mish_of_logs(x):
+    return x * tanh(log(1 + exp(x)))
+
+
+@op
+def mish_scaled(x):
+    return x * tanh(log(1 + exp(2 * x)) / 2)
+
+
+@op
+def swish_scaled(x, *, beta=1.702):
+    return x / (1 + exp(-beta * x))

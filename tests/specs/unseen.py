@@ -9,8 +9,6 @@ from nngrad.codegen.language import (
     cos,
     cosh,
     count,
-    e,
-    erf,
     exp,
     floor,
     hypot,
@@ -37,11 +35,6 @@ from nngrad.codegen.language import (
     var,
     where,
 )
-
-
-@activation
-def mish(x):
-    return x * tanh(log(1 + exp(x)))
 
 
 @activation
@@ -268,12 +261,6 @@ def helped(x):
 
 
 @activation
-def powers(x):
-    u = abs(x) + 0.5
-    return u**1.5 + u**-2 + 2**x + u**0.5 + u ** (1 / 3) + e**x
-
-
-@activation
 def threeway(x, *, mode="a", flip=False):
     if mode == "a":
         y = sin(x)
@@ -392,26 +379,6 @@ def squareplus(x, *, b=4.0):
 @activation
 def smelu(x, *, beta=1.1):
     return where(abs(x) <= beta, (x + beta) ** 2 / (4 * beta), maximum(x, 0))
-
-
-@activation
-def gelu_quick(x):
-    return x * sigmoid(1.702 * x)
-
-
-@activation
-def phish(x):
-    return x * tanh(x * (1 + erf(x / sqrt(2))) / 2)
-
-
-@activation
-def serf(x):
-    return x * erf(log(1 + exp(x)))
-
-
-@activation
-def sinlu(x, *, a=1.0, b=1.0):
-    return (x + a * sin(b * x)) * sigmoid(x)
 
 
 @activation

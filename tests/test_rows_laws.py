@@ -134,3 +134,18 @@ def test_what_is_scaled_may_be_made_of_the_input_and_kept(count):
     squares = (t**2).sum(-1, keepdims=True)
     np.testing.assert_allclose(y.data, np.log(squares[:, 0]), rtol=1e-13)
     np.testing.assert_allclose(x.grad, 2 * t * (1 - t**2) / squares, rtol=1e-11, atol=1e-14)
+
+
+def log_of_one_and_squares(x, *, axis=-1):
+    return log(1 + sum(x**2, axis))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_sum_beside_one_keeps_its_digits(dtype):
+    """Whether the squares vanish beside 1, or 1 beside the squares, or they overflow."""
+    x = np.array(
+        [[3e-4, -1e-4, 2e-4], [1e-9, 2e-9, 0], [0, 0, 0], [0.5, 2, 1], [1e12, 1, 3e11], [1e25, -2e25, 1]], dtype
+    )
+    with mpmath.workdps(60):
+        exact = [float(mpmath.log1p(mpmath.fsum(mpmath.mpf(float(one)) ** 2 for one in row))) for row in x]
+    np.testing.assert_allclose(nngrad.define(log_of_one_and_squares)(x).data, exact, rtol=4 * np.finfo(dtype).eps)

@@ -299,16 +299,11 @@ def _ones(dtype):
     return ones
 
 
-@lru_cache(4)
-def _column_of_ones(dtype):
-    return _ones(dtype)[:, None]
-
-
 def sum_rows(x, axis):
     """`np.add.reduce(x, axis, keepdims=True)`; for rows of a usual length as products with ones, which is faster."""
     rows = _few_rows(x, axis)
     if rows is not None:
-        return rows.dot(_column_of_ones(x.dtype)[: rows.shape[-1]])
+        return np.vecdot(rows, _ones(x.dtype)[: rows.shape[-1]], keepdims=True)
     rows = _rows(x, axis)
     if rows is None:
         return _reduced(np.add, x, axis)

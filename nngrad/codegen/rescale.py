@@ -146,7 +146,8 @@ class _Attempt:
         self.is_put_back |= power != 0
         if isinstance(logarithm, words.log1p.build):
             self.beside[sympy.S.One] = power
-            return power * sympy.log(self.scale) + words.log1p(rest - (1 - self.scale**-power))
+            logarithm = power * sympy.log(self.scale)
+            return logarithm + words.log1p(rest + words.expm1(-logarithm))  # exactly the rest where the scale is 1
         return power * logarithm.func(self.scale) + logarithm.func(rest)
 
     def _carry(self, stage: Stage, expr) -> bool:

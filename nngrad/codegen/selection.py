@@ -27,7 +27,7 @@ from nngrad.codegen.restage import inlined
 from nngrad.codegen.roots import without_cancelling_roots
 from nngrad.codegen.rounding import ACCURATE, REACHES, Error, Judge, Truth
 from nngrad.codegen.series import Series, leading_terms_of_rational
-from nngrad.codegen.symbols import NearZero, Value, Where
+from nngrad.codegen.symbols import NearZero, Value, Where, text
 from nngrad.codegen.trace import Formula
 
 SETTLED = (2**6, 2**10)  # where exponentials, or those of a fraction of x, have long settled, but do not overflow
@@ -229,12 +229,16 @@ class _Selection:
         stable = [cotangent * form for expr in wholes for form in _rewritten(expr)]
         tried = judged([*known, *stable])
         if all(one.error.ulp > ACCURATE for one in tried):
-            best = sorted(tried, key=lambda one: (one.error.bad, self._key(one.form)))[:ENOUGH_FORMS]
-            plain = [one.form.xreplace({cotangent: sympy.S.One}) for one in best]
+            best = sorted(tried, key=lambda one: (one.error.bad, self._key(one.form)))
+            distinct: dict[str, sympy.Expr] = {}
+            for form in (one.form.xreplace({cotangent: sympy.S.One}) for one in best):
+                distinct.setdefault(text(form), form)
+            plain = [*distinct.values()][:ENOUGH_FORMS]
             tails = next(filter(None, (list(exponentials.tails(expr)) for expr in wholes)), [])
             tried += judged(cotangent * exponentials.with_tails(form, tails) for form in plain if tails)
             growths = next(filter(None, (list(exponentials.growths(expr)) for expr in wholes)), [])
-            tried += judged(cotangent * exponentials.with_growths(form, growths) for form in plain if growths)
+            grown = [(form, exponentials.with_growths(form, growths)) for form in plain]
+            tried += judged(cotangent * made for form, made in grown if made != form)
         if all(one.error.ulp > ACCURATE for one in tried):
             tried += judged(self._clamped(tried))
         if all(one.error.ulp > ACCURATE for one in tried):

@@ -212,7 +212,7 @@ def logarithm_in_range(expr, limit: int):
     def in_range(part):
         factor, square = part.args[0].as_independent(Value, as_Add=False)
         powers = [one.as_base_exp() for one in sympy.Mul.make_args(square)]
-        if factor.is_nonpositive or any(exponent % 2 != 0 for _, exponent in powers):
+        if factor.is_nonpositive or not all(exponent.is_Integer and exponent.is_even for _, exponent in powers):
             return part
         root = sympy.Mul(*(base ** (exponent / 2) for base, exponent in powers))
         size = words.abs(root)

@@ -222,7 +222,8 @@ class Judge:
     def _limits(self, function: Callable[[dict], np.ndarray]) -> np.ndarray:
         if len(self.inputs) > 1 or self.whole.has(*PERIODIC_IN_WHOLE_NUMBERS, Test):  # FAR are whole numbers
             return np.zeros(0)
-        return np.array([_limit(function({name: side * FAR for name in self.inputs})) for side in (1, -1)])
+        limits = np.array([_limit(function({name: side * FAR for name in self.inputs})) for side in (1, -1)])
+        return np.where(np.isinf(limits), np.nan, limits) if self.is_periodic else limits  # sin(inf) is nan
 
     def _steps(self) -> dict[str, np.ndarray]:
         """The last unit of every input that is a number."""

@@ -437,7 +437,7 @@ gelu_none_jvp = gelu_none_vjp  # the Jacobian is symmetric
 
 def gelu_tanh_and_residuals(x, out=(..., ...)):
     """`gelu` where approximate == "tanh" with what its derivatives reuse."""
-    if runtime.are_within(6, x):
+    if runtime.are_within(10, x):
         t = np.multiply(x, x, out=...)
         v = np.multiply(t, x, out=...)
         v = np.multiply(v, 0.044715, out=v)
@@ -486,7 +486,7 @@ def gelu_tanh_and_residuals(x, out=(..., ...)):
 
 def gelu_tanh(x, out=...):
     """`gelu` where approximate == "tanh"."""
-    if runtime.are_within(6, x):
+    if runtime.are_within(10, x):
         t = np.multiply(x, x, out=out)
         t = np.multiply(t, x, out=t)
         t = np.multiply(t, 0.044715, out=t)

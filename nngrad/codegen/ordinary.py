@@ -34,7 +34,7 @@ from nngrad.codegen.trace import Formula
 LIMITS = (64, 32, 16, 10, 6)  # of the size of inputs
 LEVELS = (4.2, inf)  # of the largest error in units of the last place: the first that can be had
 NO_WORSE = 2.0  # times the error of the form for all inputs
-TOLERABLE = 32.0  # units, however much worse that form is
+TOLERABLE = 48.0  # units, however much worse that form is
 SLACK = 0.5  # of NumPy's functions, in units of the last place
 WEIGHT = 2.0  # of a unit of error, in multiplications
 SIMILAR = 1.15  # a larger limit is worth so much

@@ -312,7 +312,7 @@ class Functions:
 def _accuracy(variant: Variant) -> str:
     """What simulated rounding says of a formula's kernels."""
     figures = ", ".join(f"{name} {error.ulp:.2g}" for name, error in variant.chosen.errors.items())
-    remedy = ", so it is computed in float64" if variant.op.maps_elements and variant.chosen.is_wide else ""
+    remedy = ", so it is computed in float64" if variant.is_wide else ""
     return f"Rounding error in float32, simulated: {figures} ulp{remedy}."
 
 

@@ -98,6 +98,11 @@ class Variant:
         return self.formula.output
 
     @property
+    def is_wide(self) -> bool:
+        """Whether forward computes short floats in float64."""
+        return self.op.maps_elements and self.chosen.is_wide
+
+    @property
     def cotangent(self) -> str:
         """The name of the output's cotangent."""
         return self.derivatives.cotangent.name
@@ -189,9 +194,8 @@ class Variant:
         self.keeps_integers = all(_keeps_integers(node) for node in graph.nodes)
         order = ["y", *saved]
         self.cost = kernel_cost(graph, nodes)
-        is_wide = self.op.maps_elements and self.chosen.is_wide
         labels = ["y", *(value.name for value in kept)]
-        writer = self._forward_writer(graph, nodes, labels, order, takes_places=not is_wide)
+        writer = self._forward_writer(graph, nodes, labels, order, takes_places=not self.is_wide)
         result = writer.final(nodes[0])
         if self.axis and not self.is_loss and not kept and "keepdims=True" in result:
             result = result.replace("keepdims=True", "keepdims=keepdims, out=...")
@@ -201,11 +205,11 @@ class Variant:
             result = self._finished(result)
         made = {label: writer.final(node) for label, node in writer.outputs[1:]}
         returned = [result, *(made.get(name, "None") for name in saved)]
-        if is_wide:
+        if self.is_wide:
             returned = [source if source == "None" else f"runtime.shortened({source}, dtype)" for source in returned]
         results = ", ".join(returned)
         lines = [*self._index_lines(graph, self.input_shape), *writer.lines, f"return {results}"]
-        if is_wide:
+        if self.is_wide:
             lines = [*self._widening_lines(), *lines]
         return [*self._ordinary_lines(kept, order, lines), *self._shape_line(lines), *lines]
 

@@ -29,7 +29,8 @@ def with_slopes(op, chosen: Chosen) -> tuple[Chosen, dict[Value, sympy.Expr]]:
     if not op.maps_elements or not slopes:
         return replace(chosen, ordinary=None), {}
     apart, together = apart_and_together(formula, chosen.value, slopes.values())
-    may_warn = any(drops(form) or _has_pole(form, chosen.value) for form in chosen.vjp.values())  # but not forward
+    # beside a choice the slope may overflow, at a pole it has no value: not for forward to warn of
+    may_warn = any(drops(form) or _has_pole(form, chosen.value) for form in chosen.vjp.values())
     if chosen.ordinary is None and (may_warn or (together >= apart and not chosen.is_wide)):
         return chosen, {}
     kept = {value: Value("slope" if len(slopes) == 1 else f"slope_{value.name}") for value in slopes}

@@ -324,24 +324,62 @@ def erf(x):
 
 
 @lru_cache
-def split_rate(c):
-    """For 2**(rate x**2) with rate = c / ln 2: an |x| where it is 0, times 2**SHIFT too, a number that leaves
-    13 bits of such x if it is added and taken away, and the rate as 27 bits and a rest.
-    """
-    limit = math.sqrt(1200 / -c / LOG2_E)
-    rounder = math.ldexp(1.5, math.frexp(limit)[1] + 39)
+def in_base_two(c, rest=0.0):
+    """(c + rest) / ln 2 as a number of 27 bits and what is left of it."""
     bits = 27 - math.frexp(c * LOG2_E)[1]
     short = math.ldexp(round(math.ldexp(c * LOG2_E, bits)), -bits)
-    (n, d), (p, q) = c.as_integer_ratio(), short.as_integer_ratio()
-    return limit, rounder, short, (n * q * LOG2_E_BITS - p * d * 2**128) / (d * q * 2**128)
+    (n, d), (m, e), (p, q) = (one.as_integer_ratio() for one in (c, rest, short))
+    return short, ((n * e + m * d) * q * LOG2_E_BITS - p * d * e * 2**128) / (d * e * q * 2**128)
+
+
+def leading_bits(x, count, limit):
+    """The first so many bits of numbers of at most that size, counted from where the largest begin."""
+    rounder = math.ldexp(1.5, math.frexp(limit)[1] + 52 - count)
+    head = np.add(x, rounder, out=...)
+    return np.subtract(head, rounder, out=head)
+
+
+def exp2_of_sum(head, tail):
+    """2**(head + tail) without rounding the sum first, for a small tail, in the memory of both."""
+    exponent = np.add(head, tail, out=...)
+    head = np.subtract(head, exponent, out=head)
+    tail = np.add(head, tail, out=tail)  # what rounding took from the exponent
+    y = np.exp2(exponent, out=exponent)
+    tail = np.multiply(tail, minimum(y, np.finfo(y.dtype).max, out=head), out=tail)
+    tail = np.multiply(tail, LN_2, out=tail)
+    return np.add(y, tail, out=y)
+
+
+@in_tiles
+def exp_multiple(x, c, rest=0.0):
+    """exp((c + rest) x) for a number c and what is too small for it, at most 2 ulp off.
+
+    The exponential magnifies the rounding error of its exponent. So that is computed in float64, and there as a sum: of
+    the exact product of few bits of x and few of c, and of what is left. Powers of 2 are faster than those of e.
+    """
+    if abs(math.frexp(c)[0]) == 0.5 or not 2.0**-512 < abs(c) < 2.0**512:  # nothing is rounded, or no matter
+        y = np.multiply(x, c, out=...)
+        return np.exp(y, out=y)
+    if x.dtype != np.float64:
+        y = x.astype(np.float64)
+        y = np.multiply(y, c * LOG2_E, out=y)
+        return np.exp2(y, out=y).astype(x.dtype)
+    short, remainder = in_base_two(c, rest)
+    limit = 1200 / abs(short)  # where the result is 0 or infinite
+    x = np.clip(x, -limit, limit, out=...)
+    head = leading_bits(x, 26, limit)
+    x = np.subtract(x, head, out=x)
+    tail = np.multiply(x, short + remainder, out=x)
+    tail = np.add(tail, np.multiply(head, remainder, out=...), out=tail)
+    head = np.multiply(head, short, out=head)
+    return exp2_of_sum(head, tail)
 
 
 @in_tiles
 def exp_square(x, c, offset=(0.0, 0.0)):
     """2**offset exp(c x**2), at most 2 ulp off; the offset is a number of few bits and a rest, 0 for c > 0.
 
-    The exponential magnifies the rounding error of its exponent. So that is computed in float64, and there as a sum: of
-    the exact product of few bits of x**2 and few of c, and of the rest. Powers of 2 are faster than those of e.
+    The exponent is computed as that of `exp_multiple`.
     """
     if x.dtype != np.float64:
         y = x.astype(np.float64)
@@ -352,28 +390,22 @@ def exp_square(x, c, offset=(0.0, 0.0)):
         return np.exp2(y, out=y).astype(x.dtype)
     if c > 0:  # the reciprocal of what falls, which is not subnormal where this is finite
         return 2.0**SHIFT / exp_square(x, -c, (float(SHIFT), 0.0))
-    limit, rounder, short, rest = split_rate(c)
+    short, remainder = in_base_two(c)
+    limit = math.sqrt(1200 / -short)  # where the result is 0, times 2**SHIFT too
     x = np.clip(x, -limit, limit, out=...)
-    head = np.add(x, rounder, out=...)
-    head = np.subtract(head, rounder, out=head)
+    head = leading_bits(x, 13, limit)
     tail = np.add(x, head, out=...)
     x = np.subtract(x, head, out=x)
     tail = np.multiply(tail, x, out=tail)
-    tail = np.multiply(tail, short + rest, out=tail)
+    tail = np.multiply(tail, short + remainder, out=tail)
     head = np.multiply(head, head, out=head)
-    x = np.multiply(head, rest, out=x)
+    x = np.multiply(head, remainder, out=x)
     tail = np.add(tail, x, out=tail)
     head = np.multiply(head, short, out=head)
     if offset[0]:
         head = np.add(head, offset[0], out=head)
         tail = np.add(tail, offset[1], out=tail)
-    exponent = np.add(head, tail, out=x)
-    head = np.subtract(head, exponent, out=head)
-    tail = np.add(head, tail, out=tail)  # what rounding took from the exponent
-    y = np.exp2(exponent, out=exponent)
-    tail = np.multiply(tail, y, out=tail)
-    tail = np.multiply(tail, LN_2, out=tail)
-    return np.add(y, tail, out=y)
+    return exp2_of_sum(head, tail)
 
 
 def times_small(x, y, enlarged, out=...):

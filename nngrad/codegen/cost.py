@@ -15,6 +15,7 @@ from nngrad.codegen.vocabulary import WORD_OF
 CALL_COSTS = {word.numpy: word.cost for word in WORD_OF.values() if word.numpy} | {
     "runtime.decayed": DECAYED_COST,
     "runtime.near_zero": SERIES_COST,
+    "runtime.exp_multiple": 10.0,
     "runtime.exp_shifted": WORD_OF[sympy.exp].cost,
 }
 ROW_COSTS = dict.fromkeys(("reduce", "shift", "scale", "mean_error", "log_sum", "log_share"), 1.0) | {
@@ -37,7 +38,7 @@ def kernel_cost(graph: Graph, outputs: list[int]) -> int:
 
 def graph_cost(graph: Graph, outputs: list[int]) -> float:
     """Time of computing nodes of a graph, in multiplications."""
-    return sum(_node_cost(graph.nodes[node]) for node in ancestors(graph, *outputs))
+    return sum(_node_cost(graph.nodes[node]) * (2 if node in graph.wide else 1) for node in ancestors(graph, *outputs))
 
 
 def _node_cost(node: Node) -> float:

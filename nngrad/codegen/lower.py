@@ -21,6 +21,7 @@ from sympy.logic.boolalg import And, Not, Or
 
 from nngrad.codegen import words
 from nngrad.codegen.exponentials import LARGEST_EXPONENT, bell_within_range
+from nngrad.codegen.exponents import as_multiple, nodes_of
 from nngrad.codegen.joint import Part, is_of_sums, parts_of, shift_of
 from nngrad.codegen.literals import is_unit_fraction, literal
 from nngrad.codegen.node import Node
@@ -55,6 +56,7 @@ from nngrad.codegen.vocabulary import WORD_OF
 
 COMPARISONS = {sympy.Gt: ">", sympy.Ge: ">=", sympy.Lt: "<", sympy.Le: "<=", sympy.Eq: "==", sympy.Ne: "!="}
 REDUCTIONS = {"sum": "np.add", "prod": "np.multiply", "max": "np.maximum", "min": "np.minimum"}
+WIDENING, NARROWING = ("runtime.widened", "runtime.as_float64"), ("exp_narrowed", "shortened")
 MAX_POWER_BY_PRODUCTS = 8
 LARGEST_SHARED = 16  # the denominator of a factor that terms share
 
@@ -70,7 +72,7 @@ class Graph:
         directions: which arguments are cotangents or tangents.
         scales: the nodes that are scales of rows.
         wide: the nodes that have the next wider dtype.
-        is_widening: whether the inputs are taken in that one.
+        widening: what makes the inputs wider as they are taken, if anything.
         sources_of: for arguments other than inputs, the tensors whose shape they have (by default all).
     """
 
@@ -83,7 +85,7 @@ class Graph:
     names: dict[int, str] = field(default_factory=dict)
     scales: set[int] = field(default_factory=set)
     wide: set[int] = field(default_factory=set)
-    is_widening: bool = False
+    widening: str = ""
     _ids: dict[Node, int] = field(default_factory=dict)
     _built: dict[sympy.Basic, int] = field(default_factory=dict)
 
@@ -115,7 +117,7 @@ class Graph:
         if made not in self._ids:
             self._ids[made] = len(self.nodes)
             self.nodes.append(made)
-            if detail == "runtime.widened" or (op != "exp_narrowed" and not self.wide.isdisjoint(args)):
+            if detail in WIDENING or (op not in NARROWING and not self.wide.isdisjoint(args)):
                 self.wide.add(self._ids[made])
         return self._ids[made]
 
@@ -155,7 +157,9 @@ class Graph:
         if isinstance(expr, Subgradient) or (isinstance(expr, Decayed) and self.smooth):
             return self.build(expr.args[0])
         if isinstance(expr, Decayed):
-            return self.node("call", *map(self.build, expr.args), detail="runtime.decayed")
+            y, factor, exponent = expr.args
+            of = as_multiple(exponent, self.formula.inputs) or (sympy.S.One, exponent)
+            return self.node("call", self.build(y), self.build(factor), *nodes_of(self, *of), detail="runtime.decayed")
         if isinstance(expr, Indicator):
             condition = self.condition(expr.args[0])
             return self.node("as_float", condition) if self.smooth or self.formula.axes else condition
@@ -200,7 +204,7 @@ class Graph:
             sources = self.sources_of.get(name, frozenset([name]) if value in self.formula.inputs else self.all_sources)
             reduced = frozenset(axis for axis in self.formula.axes if is_constant_along(value, axis))
             made = self.node("argument", detail=name, sources=sources, reduced=reduced)
-            return self.node("call", made, detail="runtime.widened") if self.is_widening else made
+            return self.node("call", made, detail=self.widening) if self.widening else made
         made = self._part(self._parts[value]) if value in self._parts else self._stage(stage)
         self.names.setdefault(made, value.name)
         return made
@@ -513,6 +517,8 @@ class Graph:
             return self._exponential(*expr.args)
         if self.smooth and isinstance(expr, sympy.exp | words.sigmoid_slope.build):
             expr = bell_within_range(expr)
+        if isinstance(expr, words.exp_in_float64.build) and not self.smooth:
+            return self._exponential_in_float64(*expr.args)
         if word.smooth and self.smooth:
             return self.build(word.smooth(*expr.args))
         if word.expansion and not self.smooth:
@@ -526,8 +532,8 @@ class Graph:
         return self.node("call", *args, detail=name)
 
     def _exponential(self, exponent) -> int:
-        """exp. Of c u**2 the rounding error of u**2 would be magnified, and c |u| and c u**2 overflow before exp
-        is 0. It would magnify that of a sum, too.
+        """exp. Of c u and c u**2 the rounding error would be magnified, and c |u| and c u**2 overflow before exp is 0.
+        It would magnify that of a sum, too.
         """
         if is_of_sums(exponent, self.formula, self.arguments.keys()):
             return self._exponential_of_sums(exponent)
@@ -539,16 +545,26 @@ class Graph:
         coefficient, rest = exponent.as_coeff_Mul()
         if rest.is_Pow and rest.exp == 2:
             return self.node("call", self.build(rest.base), self.number(coefficient), detail="runtime.exp_square")
+        if of := as_multiple(exponent, self.formula.inputs):
+            return self.node("call", *nodes_of(self, *of), detail="runtime.exp_multiple")
         if isinstance(rest, words.abs.build) and coefficient < -1:
             exponent = coefficient * words.minimum(rest, LARGEST_EXPONENT)
         return self.node("call", self.build(exponent), detail="np.exp")
 
     def _exponential_of_sums(self, exponent) -> int:
         """exp of what is computed from the inputs in the next wider dtype, where it does not overflow either."""
-        built, self._built, self.is_widening = self._built, {}, True
-        wide = self.build(exponent)
-        self._built, self.is_widening = built, False
-        return self.node("exp_narrowed", wide)
+        return self.node("exp_narrowed", self._in_wider("runtime.widened", exponent))
+
+    def _exponential_in_float64(self, exponent) -> int:
+        wide = self._in_wider("runtime.as_float64", sympy.expand(exponent / sympy.log(2)))
+        return self.node("shortened", self.node("call", wide, detail="np.exp2"))
+
+    def _in_wider(self, widening: str, expr) -> int:
+        """An expression computed from inputs that were made wider."""
+        built, self._built, self.widening = self._built, {}, widening
+        wide = self.build(expr)
+        self._built, self.widening = built, ""
+        return wide
 
     def _is_shift(self, expr) -> bool:
         stage = self.formula.definition(expr) if isinstance(expr, Value) else None
@@ -561,6 +577,9 @@ class Graph:
         if isinstance(condition, Value):
             return self.build(condition)
         if isinstance(condition, Relational):
+            factor, rest = condition.lhs.as_coeff_Mul()
+            if condition.rhs == 0 and factor > 0:
+                condition = condition.func(rest, 0)
             left, right = (self.build(arg) for arg in condition.args)
             return self.node("compare", left, right, detail=COMPARISONS[condition.func])
         if isinstance(condition, And | Or):

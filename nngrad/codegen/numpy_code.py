@@ -338,8 +338,8 @@ class NumpyWriter(Writer):
             return f"runtime.broadcast_to({args[0]}, {self.shape})"
         if node.op == "test":
             return f"{node.detail}({args[0]})"
-        if node.op == "exp_narrowed":
-            return f"runtime.exp_narrowed({args[0]}, {self.dtype})"
+        if node.op in ("exp_narrowed", "shortened"):
+            return f"runtime.{node.op}({args[0]}, {self.dtype})"
         if node.op == "as_float":
             return f"runtime.as_float({args[0]}, {self.dtype})"
         name = ufunc_name(node)

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import inf
 
@@ -26,7 +26,13 @@ from nngrad.codegen import exponentials, piecewise, words
 from nngrad.codegen.cost import apart_and_together, graph_cost, kept_cost
 from nngrad.codegen.literals import literal
 from nngrad.codegen.lower import Graph
-from nngrad.codegen.parts import Algebra, bases_of, with_powers_of_two, with_shared_products
+from nngrad.codegen.parts import (
+    Algebra,
+    bases_of,
+    with_exponents_in_float64,
+    with_powers_of_two,
+    with_shared_products,
+)
 from nngrad.codegen.rounding import ACCURATE, Error, Judge, Profile, Truth, ordinary_points
 from nngrad.codegen.symbols import Decayed, NearZero, Parameter, Subgradient, Value, Where
 from nngrad.codegen.trace import Formula
@@ -117,6 +123,8 @@ class Ordinariness:
         if any(expr.has(Subgradient, NearZero) for expr in self.wholes):
             return None
         pools = list(self._pools())
+        exact = [(pool, with_exponents_in_float64(pool.parts, self.formula.inputs)) for pool in pools]
+        pools += [replace(pool, parts=parts) for pool, parts in exact if parts != pool.parts]
         for level in LEVELS:
             best = [one for limit in LIMITS if (one := self._cheapest(level, limit, pools)) is not None]
             if best:

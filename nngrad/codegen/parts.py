@@ -8,21 +8,24 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from collections.abc import Iterable
 from functools import reduce
 
 import sympy
 
 from nngrad.codegen import exponentials, words
+from nngrad.codegen.exponents import is_rounded
 from nngrad.codegen.forms import shapes
 from nngrad.codegen.symbols import Value
 from nngrad.codegen.trace import Formula
 
+EXPONENTIALS = (sympy.exp, words.exp2.build, words.exp_in_float64.build)
 LARGEST_EXPRESSION = 250  # operations of a derivative that is still brought to parts
 
 
 def part_of(name: str, expr) -> Value:
     """The value that stands for an expression."""
-    return Value(name, positive=True) if isinstance(expr, (sympy.exp, words.exp2.build)) else Value(name)
+    return Value(name, positive=True) if isinstance(expr, EXPONENTIALS) else Value(name)
 
 
 def nested(expr):
@@ -98,6 +101,20 @@ def _common_factors(first, second) -> tuple[frozenset, sympy.Expr]:
 
 def _product(factors: frozenset, number):
     return sympy.Mul(*(base**power for base, power in factors), number)
+
+
+# --- exponents --------------------------------------------------------------------------------------------------------
+
+
+def with_exponents_in_float64(parts: dict[Value, sympy.Expr], inputs: Iterable[Value]) -> dict[Value, sympy.Expr]:
+    """The parts, with exponents in float64 where the exponential would magnify what is lost by rounding them."""
+    made = dict(parts)
+    for part, expr in parts.items():
+        if isinstance(expr, sympy.exp):
+            exponent = parts.get(expr.args[0], expr.args[0])
+            if is_rounded(exponent, inputs):
+                made[part] = words.exp_in_float64(exponent)
+    return made
 
 
 # --- powers of 2 ------------------------------------------------------------------------------------------------------

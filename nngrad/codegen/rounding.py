@@ -26,7 +26,7 @@ from sympy.logic.boolalg import And, Not, Or
 
 from nngrad.codegen.certify import Oracle
 from nngrad.codegen.guards import guarded
-from nngrad.codegen.lower import Graph
+from nngrad.codegen.lower import WIDENING, Graph
 from nngrad.codegen.restage import inlined, restated
 from nngrad.codegen.series import Series, fitted, leading_term
 from nngrad.codegen.symbols import Indicator, Parameter, Test, Value, Where
@@ -45,6 +45,7 @@ MANTISSA, SMALLEST_NORMAL = 23, -126
 CONDITION_WEIGHT = 0.25  # the part of the change by the inputs' last units that may be forgiven
 DIP = 0.5  # how far to the sides of a point, relative to it, a derivative is compared
 ACCURATE = 3.5  # a good error, with every function correctly rounded
+TAKES_NUMBERS = {"runtime.exp_multiple", "runtime.exp_square", "runtime.decayed"}  # as float64, for arrays of all kinds
 INEXACT = {"np.exp", "np.exp2", "np.expm1", "np.log", "np.log1p", "np.tanh", "np.sin", "np.cos"}
 UP_AND_DOWN = np.array([1, -1, -1, 1, -1])  # of a period that no grid of points has
 REACHES = (1.0, 2.0, ACCURATE)
@@ -372,11 +373,13 @@ def simulated(graph: Graph, output: int, arguments: dict[str, np.ndarray], param
     with np.errstate(all="ignore"):
         for position in sorted(_needed(graph, output)):
             node = graph.nodes[position]
-            args = [_as_array(values[arg]) if node.sources else values[arg] for arg in node.args]
+            takes_arrays = node.sources and node.detail not in TAKES_NUMBERS
+            args = [_as_array(values[arg]) if takes_arrays else values[arg] for arg in node.args]
             result = series[node.detail] if node.op == "constant" else _evaluated(node, args, arguments, params)
-            if slack and node.detail in INEXACT:
+            is_rounded = node.sources and position not in graph.wide
+            if slack and is_rounded and node.detail in INEXACT:
                 result = result * (1 + slack * 2.0**-MANTISSA * np.resize(UP_AND_DOWN, warned.shape))
-            if node.sources and node.op not in ("argument", "compare", "logic", "test"):
+            if is_rounded and node.op not in ("argument", "compare", "logic", "test"):
                 result = _rounded(result)
                 finite = reduce(np.logical_and, (np.isfinite(arg) for arg in args if not isinstance(arg, Series)))
                 warned |= ~np.isfinite(result) & finite
@@ -420,6 +423,8 @@ def _evaluated(node, args, arguments, params):
         return ~args[0] if node.detail == "~" else args[0] & args[1] if node.detail == "&" else args[0] | args[1]
     if node.op == "where":
         return np.where(*args)
+    if node.op == "shortened" or node.detail in WIDENING:
+        return args[0]
     if node.op == "as_float":
         return np.asarray(args[0], np.float64)
     module, _, name = node.detail.partition(".")
@@ -451,9 +456,10 @@ def _by_oracle(word):
 
 
 _HELPERS = {word.numpy: _by_oracle(word) for word in WORD_OF.values() if word.numpy.startswith("runtime.")}
+_HELPERS["runtime.exp_multiple"] = lambda x, c, rest=0.0: np.exp(c * x)
 _HELPERS["runtime.exp_square"] = lambda x, c: np.exp(c * x * x)
-_HELPERS["runtime.decayed"] = lambda y, factor, exponent: np.where(
-    exponent < -80, np.clip(factor, -1e300, 1e300) * np.exp(exponent), y
+_HELPERS["runtime.decayed"] = lambda y, factor, x, rate=1.0, rest=0.0: np.where(
+    rate * x < -80, np.clip(factor, -1e300, 1e300) * np.exp(rate * x), y
 )
 
 

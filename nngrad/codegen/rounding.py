@@ -373,10 +373,10 @@ def simulated(graph: Graph, output: int, arguments: dict[str, np.ndarray], param
     with np.errstate(all="ignore"):
         for position in sorted(_needed(graph, output)):
             node = graph.nodes[position]
-            takes_arrays = node.sources and node.detail not in TAKES_NUMBERS
-            args = [_as_array(values[arg]) if takes_arrays else values[arg] for arg in node.args]
-            result = series[node.detail] if node.op == "constant" else _evaluated(node, args, arguments, params)
             is_rounded = node.sources and position not in graph.wide
+            takes_numbers = not is_rounded or node.detail in TAKES_NUMBERS
+            args = [values[arg] if takes_numbers else _as_array(values[arg]) for arg in node.args]
+            result = series[node.detail] if node.op == "constant" else _evaluated(node, args, arguments, params)
             if slack and is_rounded and node.detail in INEXACT:
                 result = result * (1 + slack * 2.0**-MANTISSA * np.resize(UP_AND_DOWN, warned.shape))
             if is_rounded and node.op not in ("argument", "compare", "logic", "test"):

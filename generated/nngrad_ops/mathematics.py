@@ -1368,12 +1368,15 @@ def logaddexp2_and_residuals(x1, x2, out=(..., ..., ...)):
         if x1.shape != x2.shape:
             x1, x2 = np.broadcast_arrays(x1, x2)
         y = np.logaddexp2(x1, x2, out=out[0])
-        t = np.subtract(x1, x2, out=out[1])
-        e = np.exp2(t, out=t)
-        t = np.add(e, 1, out=out[2])
+        t = runtime.as_float64(x1)
+        u = runtime.as_float64(x2)
+        u = np.subtract(u, t, out=u)
+        u = np.exp2(u, out=u)
+        e = runtime.shortened(u, x1.dtype)
+        t = np.add(e, 1, out=out[1])
         r = np.divide(1, t, out=t)
-        slope_x1 = np.multiply(e, r, out=e)
-        return y, slope_x1, r
+        slope_x2 = np.multiply(e, r, out=out[2])
+        return y, r, slope_x2
     dtype = x1.dtype
     x1 = x1.astype(np.float64, copy=False)
     x2 = x2.astype(np.float64, copy=False)

@@ -182,6 +182,11 @@ def shortened(x, dtype):
         return np.asarray(x, dtype)
 
 
+def as_float64(x):
+    """A copy of x in float64."""
+    return x.astype(np.float64)
+
+
 def as_float(x, dtype=None, out=...):
     """x, such as a condition, in floating point."""
     if out is ...:

@@ -489,7 +489,7 @@ OPS = {
         saves=1,
         residuals=(2,),
         reads_values=(2,),
-        cost=23,
+        cost=28,
         vjp_cost=4,
         spends=2,
         spends_g=True,
@@ -740,7 +740,7 @@ OPS = {
         saves=2,
         residuals=(0, 1, 3, 4),
         reads_values=(3, 4),
-        cost=31,
+        cost=40,
         vjp_cost=5,
     ),
     "logsigmoid": Op(

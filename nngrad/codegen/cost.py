@@ -27,6 +27,7 @@ ROW_COSTS = dict.fromkeys(("reduce", "shift", "scale", "mean_error", "log_sum", 
     "counted": 2.0,
 }
 MASK_COST, DIVISION_COST = 0.5, 2.0
+WIDE_COST = 2.0  # times that of an operation in float32
 MEMORY_COST = 3.0  # reading a large array and writing another, which are in no cache
 
 
@@ -38,7 +39,9 @@ def kernel_cost(graph: Graph, outputs: list[int]) -> int:
 
 def graph_cost(graph: Graph, outputs: list[int]) -> float:
     """Time of computing nodes of a graph, in multiplications."""
-    return sum(_node_cost(graph.nodes[node]) * (2 if node in graph.wide else 1) for node in ancestors(graph, *outputs))
+    return sum(
+        _node_cost(graph.nodes[node]) * (WIDE_COST if node in graph.wide else 1) for node in ancestors(graph, *outputs)
+    )
 
 
 def _node_cost(node: Node) -> float:

@@ -13,7 +13,10 @@ from nngrad.codegen.vocabulary import WORD_OF
 
 # Functions that overflow at one end but are defined everywhere: clamping their argument at a branch's edge is a guard.
 OVERFLOWING = {"np.exp", "np.exp2", "runtime.exp_multiple", "np.expm1", "np.sinh", "np.cosh"}
-SAFE_ARGUMENT = {word.numpy: word.safe for word in WORD_OF.values() if word.safe is not None} | {"np.sqrt": 1, "runtime.exp_multiple": 0}
+SAFE_ARGUMENT = {word.numpy: word.safe for word in WORD_OF.values() if word.safe is not None} | {
+    "np.sqrt": 1,
+    "runtime.exp_multiple": 0,
+}
 
 
 _ALWAYS = frozenset([frozenset()])

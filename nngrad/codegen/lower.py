@@ -20,9 +20,9 @@ from sympy.core.relational import Relational
 from sympy.logic.boolalg import And, Not, Or
 
 from nngrad.codegen import words
-from nngrad.codegen.exponentials import LARGEST_EXPONENT, bell_within_range
-from nngrad.codegen.exponents import as_multiple, nodes_of
-from nngrad.codegen.joint import Part, is_of_sums, parts_of, shift_of
+from nngrad.codegen.exponentials import bell_within_range
+from nngrad.codegen.exponents import as_multiple, exp_in_float64, exponential, exponential_in_float64, nodes_of
+from nngrad.codegen.joint import Part, parts_of, shift_of
 from nngrad.codegen.literals import is_unit_fraction, literal
 from nngrad.codegen.node import Node
 from nngrad.codegen.quotients import is_denominator, power_of_quotient, without
@@ -514,11 +514,11 @@ class Graph:
     def _word(self, expr) -> int:
         word = WORD_OF[type(expr)]
         if isinstance(expr, sympy.exp) and not self.smooth:
-            return self._exponential(*expr.args)
+            return exponential(self, *expr.args)
         if self.smooth and isinstance(expr, sympy.exp | words.sigmoid_slope.build):
             expr = bell_within_range(expr)
-        if isinstance(expr, words.exp_in_float64.build) and not self.smooth:
-            return self._exponential_in_float64(*expr.args)
+        if isinstance(expr, exp_in_float64.build) and not self.smooth:
+            return exponential_in_float64(self, *expr.args)
         if word.smooth and self.smooth:
             return self.build(word.smooth(*expr.args))
         if word.expansion and not self.smooth:
@@ -531,42 +531,14 @@ class Graph:
             name = "np.power"
         return self.node("call", *args, detail=name)
 
-    def _exponential(self, exponent) -> int:
-        """exp. Of c u and c u**2 the rounding error would be magnified, and c |u| and c u**2 overflow before exp is 0.
-        It would magnify that of a sum, too.
-        """
-        if is_of_sums(exponent, self.formula, self.arguments.keys()):
-            return self._exponential_of_sums(exponent)
-        shift = next((term for term in exponent.args if exponent.is_Add and self._is_shift(-term)), None)
-        if shift is not None:
-            above = self.build(exponent - shift)
-            above = above if self.nodes[above].is_row else self.full(above)
-            return self.node("call", above, self.build(-shift), detail="runtime.exp_shifted")
-        coefficient, rest = exponent.as_coeff_Mul()
-        if rest.is_Pow and rest.exp == 2:
-            return self.node("call", self.build(rest.base), self.number(coefficient), detail="runtime.exp_square")
-        if of := as_multiple(exponent, self.formula.inputs):
-            return self.node("call", *nodes_of(self, *of), detail="runtime.exp_multiple")
-        if isinstance(rest, words.abs.build) and coefficient < -1:
-            exponent = coefficient * words.minimum(rest, LARGEST_EXPONENT)
-        return self.node("call", self.build(exponent), detail="np.exp")
-
-    def _exponential_of_sums(self, exponent) -> int:
-        """exp of what is computed from the inputs in the next wider dtype, where it does not overflow either."""
-        return self.node("exp_narrowed", self._in_wider("runtime.widened", exponent))
-
-    def _exponential_in_float64(self, exponent) -> int:
-        wide = self._in_wider("runtime.as_float64", sympy.expand(exponent / sympy.log(2)))
-        return self.node("shortened", self.node("call", wide, detail="np.exp2"))
-
-    def _in_wider(self, widening: str, expr) -> int:
+    def in_wider(self, widening: str, expr) -> int:
         """An expression computed from inputs that were made wider."""
         built, self._built, self.widening = self._built, {}, widening
         wide = self.build(expr)
         self._built, self.widening = built, ""
         return wide
 
-    def _is_shift(self, expr) -> bool:
+    def is_shift(self, expr) -> bool:
         stage = self.formula.definition(expr) if isinstance(expr, Value) else None
         return stage is not None and stage.expr.has(RowShift)
 

@@ -23,7 +23,8 @@ from math import inf
 import sympy
 
 from nngrad.codegen import exponentials, piecewise, words
-from nngrad.codegen.cost import apart_and_together, graph_cost, kept_cost
+from nngrad.codegen.cost import WIDE_COST, apart_and_together, graph_cost, kept_cost
+from nngrad.codegen.exponents import exp_in_float64
 from nngrad.codegen.literals import literal
 from nngrad.codegen.lower import Graph
 from nngrad.codegen.parts import (
@@ -33,7 +34,7 @@ from nngrad.codegen.parts import (
     with_powers_of_two,
     with_shared_products,
 )
-from nngrad.codegen.rounding import ACCURATE, Error, Judge, Profile, Truth, ordinary_points
+from nngrad.codegen.rounding import ACCURATE, TOO_LARGE, Error, Judge, Profile, Truth, ordinary_points
 from nngrad.codegen.symbols import Decayed, NearZero, Parameter, Subgradient, Value, Where
 from nngrad.codegen.trace import Formula
 
@@ -136,7 +137,10 @@ class Ordinariness:
         ordinary = self._with_powers_of_two(level, ordinary)
         added = CHECK_COST * len(self.formula.inputs) + kept_cost(self.sources)
         value, *slopes = self.full
-        return ordinary if least + added < min(apart_and_together(self.formula, value, slopes)) else None
+        full = min(apart_and_together(self.formula, value, slopes))
+        if any(profile.within(inf).ulp > TOO_LARGE for profile in self.profiles):
+            full *= WIDE_COST
+        return ordinary if least + added < full else None
 
     # --- candidates ---------------------------------------------------------------------------------------------------
 
@@ -210,6 +214,8 @@ class Ordinariness:
         """A pool's few cheapest forms of everything that are accurate within the limit: their cost, and their worst
         error.
         """
+        if not self._keeps_digits(limit, pool.parts):
+            return
         output = self.formula.output
         values = self._few(level, limit, 0, pool.parts, pool.values)
         for value in values[:2]:
@@ -236,6 +242,13 @@ class Ordinariness:
             return ordinary
         made = [self._weighed(level, ordinary.limit, each, value, slopes) for each in (ordinary.parts, parts)]
         return ordinary if _badness(made[0]) <= _badness(made[1]) else made[1][2]
+
+    def _keeps_digits(self, limit: int, parts) -> bool:
+        """Whether exponentials of steep exponents are normal numbers within the limit. Others are short of digits,
+        which the few inputs there that are tried may not show.
+        """
+        made = [expr for expr in parts.values() if isinstance(expr, exp_in_float64.build)]
+        return all(self.near.is_normal(expr, limit) for expr in made)
 
     def _are_accurate(self, level: float, limit: int, parts, value, slopes) -> bool:
         """Whether all forms are, made of these parts."""

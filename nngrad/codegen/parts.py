@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterable
 from functools import reduce
 
 import sympy
 
 from nngrad.codegen import exponentials, words
-from nngrad.codegen.exponents import is_rounded
+from nngrad.codegen.exponents import exp_in_float64, is_rounded
 from nngrad.codegen.forms import shapes
 from nngrad.codegen.symbols import Value
 from nngrad.codegen.trace import Formula
 
-EXPONENTIALS = (sympy.exp, words.exp2.build, words.exp_in_float64.build)
+EXPONENTIALS = (sympy.exp, words.exp2.build, exp_in_float64.build)
 LARGEST_EXPRESSION = 250  # operations of a derivative that is still brought to parts
 
 
@@ -106,14 +105,14 @@ def _product(factors: frozenset, number):
 # --- exponents --------------------------------------------------------------------------------------------------------
 
 
-def with_exponents_in_float64(parts: dict[Value, sympy.Expr], inputs: Iterable[Value]) -> dict[Value, sympy.Expr]:
+def with_exponents_in_float64(parts: dict[Value, sympy.Expr], inputs: tuple[Value, ...]) -> dict[Value, sympy.Expr]:
     """The parts, with exponents in float64 where the exponential would magnify what is lost by rounding them."""
     made = dict(parts)
     for part, expr in parts.items():
         if isinstance(expr, sympy.exp):
             exponent = parts.get(expr.args[0], expr.args[0])
             if is_rounded(exponent, inputs):
-                made[part] = words.exp_in_float64(exponent)
+                made[part] = exp_in_float64(exponent)
     return made
 
 

@@ -45,6 +45,7 @@ MANTISSA, SMALLEST_NORMAL = 23, -126
 CONDITION_WEIGHT = 0.25  # the part of the change by the inputs' last units that may be forgiven
 DIP = 0.5  # how far to the sides of a point, relative to it, a derivative is compared
 ACCURATE = 3.5  # a good error, with every function correctly rounded
+TOO_LARGE = 5.0  # for float32 to be computed in
 TAKES_NUMBERS = {"runtime.exp_multiple", "runtime.exp_square", "runtime.decayed"}  # as float64, for arrays of all kinds
 INEXACT = {"np.exp", "np.exp2", "np.expm1", "np.log", "np.log1p", "np.tanh", "np.sin", "np.cos"}
 UP_AND_DOWN = np.array([1, -1, -1, 1, -1])  # of a period that no grid of points has
@@ -296,6 +297,13 @@ class Judge:
     def error(self, form, truth: Truth, directions: dict[Value, float]) -> Error:
         """The worst error of a form; cotangents and tangents have the values given."""
         return self.profile(form, truth, directions).within(inf)
+
+    def is_normal(self, form, limit: float) -> bool:
+        """Whether a positive form of the inputs is a normal number wherever none of these is larger than the limit."""
+        graph = Graph(self.formula, {value: value.name for value in self.formula.inputs})
+        values, _ = simulated(graph, graph.build(form), self.inputs, self.params, self.series)
+        sizes = np.max([np.abs(column.astype(float)) for column in self.inputs.values()], axis=0)
+        return bool(values[sizes <= limit].min() >= 2.0**SMALLEST_NORMAL)
 
     def profile(self, form, truth: Truth, directions: dict[Value, float], definitions=MappingProxyType({})) -> Profile:
         """The errors of a form at every point. `definitions` says what values in it stand for."""

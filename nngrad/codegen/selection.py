@@ -25,7 +25,7 @@ from nngrad.codegen.ordinary import Ordinariness, Ordinary
 from nngrad.codegen.recognise import recognised
 from nngrad.codegen.restage import inlined
 from nngrad.codegen.roots import without_cancelling_roots
-from nngrad.codegen.rounding import ACCURATE, REACHES, Error, Judge, Truth
+from nngrad.codegen.rounding import ACCURATE, REACHES, TOO_LARGE, Error, Judge, Truth
 from nngrad.codegen.series import Series, leading_terms_of_rational
 from nngrad.codegen.symbols import NearZero, Value, Where, text
 from nngrad.codegen.trace import Formula
@@ -34,7 +34,6 @@ SETTLED = (2**6, 2**10)  # where exponentials, or those of a fraction of x, have
 FAR = 2**60  # where powers have, and their squares do not overflow
 SIMILAR = 1.25  # times the bad points of another form: no better
 ENOUGH_FORMS = 4  # accurate ones to weigh against the forms of other derivatives
-TOO_LARGE = 5.0  # units in the last place, for float32 to be computed in
 
 
 @dataclass(frozen=True)

@@ -169,17 +169,6 @@ exp2 = enter(
     safe=0,
     definition=lambda u: sympy.Integer(2) ** u,
 )
-# exp(x), x being computed in float64 whatever the dtype of the inputs is. It is not for specs to write.
-exp_in_float64 = enter(
-    "exp_in_float64",
-    "",
-    exact.exp,
-    12,
-    "exp(x), the exponent computed in float64.",
-    is_positive=True,
-    safe=0,
-    smooth=lambda x: exp(x),
-)
 expm1 = enter(
     "expm1",
     "np.expm1",

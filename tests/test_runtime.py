@@ -213,6 +213,49 @@ def test_gaussians_of_any_width(c):
     assert ulps(runtime.exp_square(x, c), exactly(lambda x: mpmath.exp(c * x * x), x), np.float32) <= 1
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("c", [-1.702, 3, -1 / 3, 0.7e-30, -5e20, 2, -0.125])
+def test_exponentials_of_multiples(c, dtype):
+    """As if the product were exact; with what the float next to the rate lacks, too, in one tile and in many."""
+    limit = {np.float32: 87, np.float64: 708}[dtype] / abs(c)
+    x = around(limit, dtype)
+    x = x[np.abs(x) <= limit]
+    assert ulps(runtime.exp_multiple(x, c), exactly(lambda x: mpmath.exp(c * x), x), dtype) <= 2
+    third = exactly(lambda x: mpmath.exp(mpmath.mpf(c) / 3 * x), x)
+    rest = float(mpmath.mpf(c) / 3 - c / 3)
+    assert ulps(runtime.exp_multiple(x, c / 3, rest), third, dtype) <= 2
+    many = np.tile(x, 200)[: tiles.TILE + 4096]
+    np.testing.assert_array_equal(runtime.exp_multiple(many, c)[: x.size], runtime.exp_multiple(x, c))
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("c", [-1.702, -3, -2.0, -1])
+def test_exponentials_of_multiples_at_the_ends(c, dtype):
+    """Without a warning but where a finite number has an infinite exponential."""
+    x = np.array([0.0, np.finfo(dtype).max, np.inf, np.nan], dtype)
+    np.testing.assert_array_equal(runtime.exp_multiple(x, c), [1, 0, 0, np.nan])
+    np.testing.assert_array_equal(runtime.exp_multiple(-x[[0, 2, 3]], c), [1, np.inf, np.nan])
+    with pytest.warns(RuntimeWarning, match="overflow"):
+        np.testing.assert_array_equal(runtime.exp_multiple(-x[1:2], c), np.inf)
+    for one in (x[1].reshape(()), x[:0], x):
+        assert runtime.exp_multiple(np.asarray(one), c).dtype == dtype
+    np.testing.assert_array_equal(runtime.exp_multiple(x, -1e-300)[[0, 2]], [1, 0])
+    np.testing.assert_array_equal(runtime.exp_multiple(x[:2], 0), [1, 1])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("rate", [1.0, 0.7, -1.702, 2.0])
+def test_tails_that_have_decayed(rate, dtype):
+    """factor exp(rate x) where that exponential is subnormal, or 0; elsewhere what is given."""
+    x = np.linspace(70, {np.float32: 110, np.float64: 760}[dtype], 400).astype(dtype) / dtype(-rate)
+    factor = np.full_like(x, 3e4)
+    y = runtime.decayed(np.full_like(x, 7), factor, x, rate)
+    is_tail = rate * x.astype(np.float64) < runtime.TAIL
+    exact = exactly(lambda x: 3e4 * mpmath.exp(rate * x), x[is_tail])
+    assert is_tail.any() and not is_tail.all()
+    assert ulps(y[is_tail], exact, dtype) <= 4 and (y[~is_tail] == 7).all()
+
+
 @pytest.mark.parametrize("degree, below", [(3, 0), (2, 2), (0, 3)])
 def test_fits_are_level(degree, below):
     """The best approximation has an error of equal size and alternating sign, degree + below + 2 times (Chebyshev)."""

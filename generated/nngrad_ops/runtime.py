@@ -1406,13 +1406,19 @@ def exp_multiple(x, c, rest=0.0):
     The exponential magnifies the rounding error of its exponent. So that is computed in float64, and there as a sum: of
     the exact product of few bits of x and few of c, and of what is left. Powers of 2 are faster than those of e.
     """
-    if abs(math.frexp(c)[0]) == 0.5 or not 2.0**-512 < abs(c) < 2.0**512:  # nothing is rounded, or no matter
+    if c in (1, -1):
         y = np.multiply(x, c, out=...)
         return np.exp(y, out=y)
     if x.dtype != np.float64:
         y = x.astype(np.float64)
         y = np.multiply(y, c * LOG2_E, out=y)
         return np.exp2(y, out=y).astype(x.dtype)
+    if not 2.0**-512 < abs(c) < 2.0**512:
+        return np.exp(np.multiply(x, c, out=...), out=...)
+    if (infinite := np.isinf(x)).any():
+        y = exp_multiple(np.where(infinite, 0, x), c, rest)
+        y[infinite] = np.exp(c * x[infinite])
+        return y
     short, remainder = in_base_two(c, rest)
     limit = 1200 / abs(short)  # where the result is 0 or infinite
     x = np.clip(x, -limit, limit, out=...)

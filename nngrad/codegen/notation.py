@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 
 import sympy
@@ -58,7 +58,7 @@ class Equation:
     """One equation, as LaTeX and as text of one or more lines, which is made when it is asked for."""
 
     latex: str
-    write: Callable[[], str]
+    write: Callable[[], str] = field(compare=False)
 
     @cached_property
     def text(self) -> str:

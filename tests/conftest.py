@@ -12,8 +12,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PARTS = ("nngrad", "templates", "generated", "pyproject.toml")
 LONGEST = (
-    "test_command", "test_unseen_specs", "test_naive", "test_new_op", "test_certificate", "test_gallery", "test_define",
-    "test_naive_rows", "test_docs",
+    "test_command", "test_certificate", "test_corners", "test_unseen_specs", "test_naive", "test_new_op",
+    "test_naive_rows", "test_gallery", "test_define", "test_docs",
 )  # fmt: skip
 
 

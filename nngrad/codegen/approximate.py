@@ -140,12 +140,14 @@ def tail_coefficients(tail: Tail, dtype: str) -> tuple[tuple[float, ...], tuple[
 
     def sample(t):
         x = tail.pivot * t / (1 - t)
-        return x, 1 - (line(x) - line(0)) / x, x / line(x)
+        y = line(x)
+        return x, 1 - (y - at_0) / x, x / y
 
     with mpmath.workdps(DIGITS):
+        at_0 = line(0)
         limit = mpmath.mpf(min(fit.limit, tail.fitted))
         middle, divisor = _minimax(sample, 0, limit / (limit + tail.pivot), fit.degree - 1, fit.degree)
-        first = tail.start - line(0)
+        first = tail.start - at_0
         dividend = (first * under + above for under, above in zip(divisor, (*middle, 0), strict=True))
         return tuple(map(float, dividend)), divisor
 
@@ -219,7 +221,7 @@ def _solved(rows: list[list[int]]) -> list[int]:
         first = rows[place] = [_over(one, rows[place][place]) for one in rows[place]]
         for row in (*range(place), *range(place + 1, len(rows))):
             factor = rows[row][place]
-            rows[row] = [one - _times(factor, other) for one, other in zip(rows[row], first, strict=True)]
+            rows[row] = [one - (factor * other >> BITS) for one, other in zip(rows[row], first, strict=True)]
     return [row[-1] for row in rows]
 
 
@@ -237,7 +239,7 @@ def _over(a: int, b: int) -> int:
 def _polynomial(coefficients: list[int], x: int) -> int:
     total = 0
     for coefficient in coefficients:
-        total = _times(total, x) + coefficient
+        total = (total * x >> BITS) + coefficient
     return total
 
 

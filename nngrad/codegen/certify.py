@@ -19,6 +19,7 @@ import sympy
 from sympy.core.relational import Relational
 from sympy.logic.boolalg import And, Not, Or
 
+from nngrad.codegen.exact import bits_before_point
 from nngrad.codegen.symbols import Count, IsInf, IsNan, Parameter, Pick, SignBit, Subgradient, Test, Value, Where
 from nngrad.codegen.trace import Formula, Stage
 from nngrad.codegen.vocabulary import WORD_OF
@@ -28,7 +29,8 @@ MANY_ZEROS = 36  # behind the point of a number whose square is not seen beside 
 AGREE = mpmath.mpf(10) ** -24  # relative: a hundred-millionth of a float64's last digit
 LENGTH = "length of the direction"
 SMALLEST = mpmath.mpf(2) ** -1074
-SMALL, LARGE = mpmath.mpf(1e-36), mpmath.mpf(1e11)  # between these numbers need no more digits than there are anyway
+SMALL, LARGE = -118, 36  # numbers with so many bits before the point need no more digits than there are anyway
+_REAL = (mpmath.mpf, int)
 _EXACT = {"abs", "sign", "floor", "ceil", "trunc", "rint"}  # words that round nothing
 _COMPARE = {
     sympy.Gt: lambda a, b: a > b, sympy.Ge: lambda a, b: a >= b, sympy.Lt: lambda a, b: a < b,
@@ -282,7 +284,7 @@ def _real(function: Callable) -> Callable:
             result = function(*args)
         except (ValueError, ZeroDivisionError, OverflowError, MemoryError):
             return mpmath.nan
-        return result if isinstance(result, mpmath.mpf | int) else mpmath.nan
+        return result if isinstance(result, _REAL) else mpmath.nan
 
     return value
 
@@ -316,10 +318,11 @@ def _far(inputs: dict[str, np.ndarray]) -> int:
 
 def _decades(numbers) -> int:
     """How many digits the largest of some numbers has before its point, or zeros the smallest behind it, if many."""
-    sizes = [size for size in map(abs, numbers) if size and size < mpmath.inf]
-    largest, smallest = max(sizes, default=1), min(sizes, default=1)
-    if smallest > SMALL and largest < LARGE:
+    numbers = [number for number in numbers if number._mpf_[1]]  # neither 0, infinite nor nan
+    bits = [bits_before_point(number) for number in numbers]
+    if max(bits, default=0) <= LARGE and min(bits, default=0) >= SMALL:
         return 0
+    largest, smallest = max(map(abs, numbers)), min(map(abs, numbers))
     above, behind = int(mpmath.log10(largest)) + 1, -int(mpmath.log10(smallest))
     return max(above if above > 12 else 0, behind if behind > MANY_ZEROS else 0)
 
@@ -335,10 +338,10 @@ def _noise(digits: int, value):
 
 
 def _settled_at(before, value, sees_all, negligible) -> bool:
-    if mpmath.isnan(before) or mpmath.isnan(value):
-        return mpmath.isnan(before) and mpmath.isnan(value)
     if before == value != 0 or abs(before - value) < AGREE * abs(value):
         return True
+    if mpmath.isnan(before) or mpmath.isnan(value):
+        return mpmath.isnan(before) and mpmath.isnan(value)
     return bool(sees_all) and abs(before) < negligible and abs(value) < negligible
 
 

@@ -23,7 +23,7 @@ from nngrad.codegen.ask import SPEC, find_op
 from nngrad.codegen.choices import DEFAULT_PATH, Choices
 from nngrad.codegen.documents import origin, refresh_pages, with_counts
 from nngrad.codegen.explain import explain, warnings_of
-from nngrad.codegen.pipeline import BUDGET, compile_spec, load_spec
+from nngrad.codegen.pipeline import BUDGET, compile_ops, compile_spec, load_spec
 from nngrad.codegen.stamp import Stamp
 from nngrad.codegen.symbols import SpecError
 from nngrad.codegen.trace import Op, trace
@@ -224,7 +224,7 @@ def _certify(options: argparse.Namespace) -> int:
     names = names or [op.name for op in ops.values() if op.formulas]
     with tempfile.TemporaryDirectory() as folder:
         if options.spec is not None:
-            _generate_for_measuring(options, Path(folder) / "nngrad_measured")
+            _generate_for_measuring([ops[name] for name in names], options, Path(folder) / "nngrad_measured")
         tasks = [(path, folder, name, dtype) for name in names for dtype in certificate.DTYPES]
         entries = []
         with ProcessPoolExecutor(min(os.cpu_count() or 1, len(tasks))) as pool:
@@ -238,10 +238,10 @@ def _certify(options: argparse.Namespace) -> int:
     return 1 if any(entry.grade == "broken" for entry in entries) else 0
 
 
-def _generate_for_measuring(options: argparse.Namespace, package: Path) -> None:
-    """Write the package of a spec of the user's own, for as long as it is measured."""
+def _generate_for_measuring(ops: list[Op], options: argparse.Namespace, package: Path) -> None:
+    """Write the package of some ops of the user's own, for as long as they are measured."""
     with _progress("deriving") as over:
-        made = compile_spec(options.spec, f"{COMMAND} --spec", False, Choices(None), over, options.budget)
+        made = compile_ops(ops, False, Choices(None), over, options.budget)
     emit.write(emit.render(made), package, emit.smoke_test(package.name), True)
 
 

@@ -7,8 +7,18 @@ from collections.abc import Callable
 
 import mpmath
 
-BEYOND_SQUARES = mpmath.mpf(2) ** 2100
+BITS_BEYOND_SQUARES = 2100
+BEYOND_SQUARES = mpmath.mpf(2) ** BITS_BEYOND_SQUARES
 SETTLED = 1e9  # tanh is 1 from here on, to more digits than are ever asked for
+
+
+def bits_before_point(x: mpmath.mpf) -> int:
+    """The n with 2**(n - 1) <= |x| < 2**n, below 0 where |x| is small; 0 or less for 0, infinity and nan.
+
+    It is read off the number, since to compare numbers takes mpmath longer than to add them.
+    """
+    _, _, exponent, bits = x._mpf_
+    return exponent + bits
 
 
 def exp(x):
@@ -16,9 +26,10 @@ def exp(x):
 
     Of what is no float nor the square of one, only an exponential makes so large a number.
     """
-    if mpmath.fabs(x) > BEYOND_SQUARES:
+    bits = bits_before_point(mpmath.convert(x))
+    if bits > BITS_BEYOND_SQUARES:
         return mpmath.inf if x > 0 else mpmath.mpf(0)
-    whole = mpmath.fabs(x) > 1000 and mpmath.isint(x)
+    whole = bits > 10 and mpmath.isint(x)
     return mpmath.exp(mpmath.fsub(x, 0.5, exact=True)) * mpmath.exp(0.5) if whole else mpmath.exp(x)
 
 

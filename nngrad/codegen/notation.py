@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 
 import sympy
 from sympy.core.symbol import Str
@@ -54,10 +55,14 @@ FUNCTIONS = {"sin", "cos", "tan", "arcsin", "arccos", "arctan", "sinh", "cosh", 
 
 @dataclass(frozen=True)
 class Equation:
-    """One equation, as LaTeX and as text of one or more lines."""
+    """One equation, as LaTeX and as text of one or more lines, which is made when it is asked for."""
 
     latex: str
-    text: str
+    write: Callable[[], str] = field(compare=False)
+
+    @cached_property
+    def text(self) -> str:
+        return self.write()
 
 
 # --- equations of an op -----------------------------------------------------------------------------------------------
@@ -87,7 +92,7 @@ def derivative_equations(
         else:
             left = rf"\overline{{{name_latex(value.name)}}}"
         shown = _without_guards(expr, formula.stages, own).xreplace({formula.output: output})
-        yield Equation(f"{left} = {latex(shown)}", _text(f"d{value.name}", shown))
+        yield Equation(f"{left} = {latex(shown)}", partial(_text, f"d{value.name}", shown))
 
 
 def contraction_equations(
@@ -133,8 +138,8 @@ def _index_equation(name: str, left: str, own, factors, summed: list[str], condi
         value, index = bias
         product += f" + {_with_indices(name_latex(value.name), index)}"
         text += f" + {value.name}[{', '.join(map(_plain_index, index))}]"
-    return Equation(f"{_with_indices(left, own)} = {total}{product}",
-                    f"{name}[{', '.join(map(_plain_index, own))}] = {text}")  # fmt: skip
+    text = f"{name}[{', '.join(map(_plain_index, own))}] = {text}"
+    return Equation(f"{_with_indices(left, own)} = {total}{product}", lambda: text)
 
 
 def _with_indices(name: str, index) -> str:
@@ -166,7 +171,7 @@ def condition_of(op: Op, formula: Formula) -> str:
 
 
 def _equation(left: Value, right) -> Equation:
-    return Equation(f"{name_latex(left.name)} = {latex(right)}", _text(left.name, right))
+    return Equation(f"{name_latex(left.name)} = {latex(right)}", partial(_text, left.name, right))
 
 
 def _text(left: str, right) -> str:

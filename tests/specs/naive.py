@@ -16,16 +16,6 @@ def logistic_of_exp(x):
 
 
 @op
-def logistic_turned(x):
-    return 1 / (exp(-x) + 1)
-
-
-@op
-def logistic_scaled(x):
-    return 3 / (1 + exp(-2 * x))
-
-
-@op
 def logistic_shifted(x):
     return 1 / (1 + exp(-(x - 3)))
 
@@ -60,18 +50,8 @@ def soft_relu(x):
 
 
 @op
-def soft_relu_turned(x):
-    return log(exp(x) + 1)
-
-
-@op
 def soft_relu_scaled(x):
     return log(1 + exp(2 * x)) / 2
-
-
-@op
-def soft_relu_shifted(x):
-    return log(1 + exp(x + 1))
 
 
 @op
@@ -87,11 +67,6 @@ def soft_relu_by_factor(x):
 @op
 def log_logistic(x):
     return log(1 / (1 + exp(-x)))
-
-
-@op
-def minus_log_logistic(x):
-    return -log(1 / (1 + exp(-x)))
 
 
 @op
@@ -123,11 +98,6 @@ def hyperbolic_tangent(x):
 
 
 @op
-def hyperbolic_tangent_of_two(x):
-    return (exp(2 * x) - 1) / (exp(2 * x) + 1)
-
-
-@op
 def hyperbolic_secant_squared(x):
     return 1 - tanh(x) ** 2
 
@@ -135,11 +105,6 @@ def hyperbolic_secant_squared(x):
 @op
 def log_hyperbolic(x):
     return log(cosh(x))
-
-
-@op
-def log_hyperbolic_scaled(x):
-    return log(cosh(2 * x)) / 2
 
 
 @op

@@ -246,3 +246,41 @@ def mish_scaled(x):
 @op
 def swish_scaled(x, *, beta=1.702):
     return x / (1 + exp(-beta * x))
+
+
+# --- functions of naive.py, written in another way --------------------------------------------------------------------
+
+
+@op
+def logistic_turned(x):
+    return 1 / (exp(-x) + 1)
+
+
+@op
+def logistic_scaled(x):
+    return 3 / (1 + exp(-2 * x))
+
+
+@op
+def soft_relu_turned(x):
+    return log(exp(x) + 1)
+
+
+@op
+def soft_relu_shifted(x):
+    return log(1 + exp(x + 1))
+
+
+@op
+def minus_log_logistic(x):
+    return -log(1 / (1 + exp(-x)))
+
+
+@op
+def hyperbolic_tangent_of_two(x):
+    return (exp(2 * x) - 1) / (exp(2 * x) + 1)
+
+
+@op
+def log_hyperbolic_scaled(x):
+    return log(cosh(2 * x)) / 2

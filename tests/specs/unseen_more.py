@@ -1,6 +1,6 @@
 """More formulas that the library has never seen, which take the generator longer."""
 
-from nngrad.codegen.language import abs, activation, e, erf, exp, log, sigmoid, sin, sqrt, tanh
+from nngrad.codegen.language import abs, activation, e, erf, exp, log, op, sigmoid, sin, sqrt, tanh
 
 
 @activation
@@ -32,3 +32,13 @@ def serf(x):
 @activation
 def mish(x):
     return x * tanh(log(1 + exp(x)))
+
+
+@op
+def gated(x, y):
+    return sqrt(x**2 + y**2 + 1e-6) * tanh(x * y)
+
+
+@op
+def bilinear_gate(x, gate):
+    return x * sigmoid(gate) + (1 - sigmoid(gate)) * tanh(x)

@@ -70,3 +70,14 @@ def test_norm_like_numpy():
         nngrad.norm(t, 0)
     with pytest.raises(ValueError, match="got 'nuc'"):
         nngrad.norm(t, "nuc")
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("name", ["var", "std"])
+@pytest.mark.parametrize(("count", "ddof"), [(1, 1), (1, 2), (2, 2), (2, 3), (3, 5), (0, 0), (0, 1)])
+def test_without_degrees_of_freedom(name, count, ddof):
+    """As in NumPy and PyTorch none are left, rather than less than none: infinite, or NaN where all are equal."""
+    x = np.arange(count, dtype=float)
+    np.testing.assert_array_equal(getattr(nngrad, name)(x, ddof=ddof).data, getattr(np, name)(x, ddof=ddof))
+    y, gradient = nngrad.value_and_grad(lambda x: getattr(nngrad, name)(x, ddof=ddof))(x)
+    assert not (y.data < 0).any() and not np.isfinite(gradient.data).any()

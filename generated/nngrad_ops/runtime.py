@@ -1078,11 +1078,14 @@ def cbrt_slope(y, x):
 
 
 def power_times_log(y, base, exponent):
-    """base**exponent log(base) from y = base**exponent, where that lost its digits by half powers; 0 for base 0."""
-    zero = base == 0
+    """base**exponent log(base) from y = base**exponent, where that lost its digits by half powers.
+
+    It is 0 for base 0 where the power is constant, at exponents from 0 on.
+    """
+    zero = (base == 0) & (exponent >= 0)
     limits = np.finfo(y.dtype)
     slope = np.clip(np.log(np.where(zero, 1, base), out=...), None, limits.max)
-    poor = ((y < limits.tiny / limits.eps) | np.isinf(y)) & ~zero
+    poor = ((y < limits.tiny / limits.eps) | np.isinf(y)) & (base != 0)
     if not poor.any():
         return np.multiply(y, slope, out=...)
     base, exponent = np.where(poor, base, 1), np.multiply(exponent, 0.5)

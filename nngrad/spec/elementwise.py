@@ -67,7 +67,7 @@ def negative(x):
 
 @op
 def power(x1, x2):
-    """x1 to the power x2, elementwise. x**0 is constant in x, and 0**y in y."""
+    """x1 to the power x2, elementwise. x**0 is constant in x, and 0**y in y from 0 on."""
     return x1**x2
 
 

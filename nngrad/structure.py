@@ -175,8 +175,8 @@ def median(a, axis=None, keepdims=False):
     axes = _different_axes("median", axis, ndim)
     kept = tuple(1 if i in axes else length for i, length in enumerate(shape_of(a)))
     others = [i for i in range(ndim) if i not in axes]
-    rows = ops.reshape(ops.transpose(a, axes=(*others, *axes)), shape=(*(shape_of(a)[i] for i in others), -1))
-    length = shape_of(rows)[-1]
+    length = math.prod(shape_of(a)[i] for i in axes)
+    rows = ops.reshape(ops.transpose(a, axes=(*others, *axes)), shape=(*(shape_of(a)[i] for i in others), length))
     if not length:
         raise ValueError(f"median: there are no elements along axis {axis} of shape {shape_of(a)}")
     ordered = sort(rows)

@@ -1446,7 +1446,8 @@ def logaddexp2_jvp(dx1, dx2, x1, x2, slope_x1, slope_x2):
 
 def xlogy_and_residuals(x1, x2, out=(..., ...)):
     """`xlogy` with what its derivatives reuse."""
-    t = runtime.where((x1 == 0) & (x2 <= 0), 1, x2, out=out[1])
+    mask = (x1 == 0) & (np.isinf(x2) | (x2 <= 0))
+    t = runtime.where(mask, 1, x2, out=out[1])
     log_ = np.log(t, out=t)
     y = np.multiply(log_, x1, out=out[0])
     return y, log_
@@ -1456,11 +1457,11 @@ def xlogy(x1, x2):
     """x1 times log(x2), and 0 where x1 is 0 and the logarithm is infinite or none.
 
     Formula:
-        return x1 * log(where((x1 == 0) & (x2 <= 0), 1, x2))
+        return x1 * log(where((x1 == 0) & ((x2 <= 0) | isinf(x2)), 1, x2))
 
     Derivative:
         dx1 = g*log_
-        dx2 = where(x1 == 0 & (x2 <= 0), 0, g*x1/x2)
+        dx2 = where(x1 == 0 & (isinf(x2) | (x2 <= 0)), 0, g*x1/x2)
 
     Shapes: x1, x2 broadcast together; y of their common shape.
     Residuals: x1, x2, log_.
@@ -1477,7 +1478,7 @@ def xlogy_vjp(g, x1, x2, log_, needs, out=(..., ...)):
         if dx1.shape != x1.shape:
             dx1 = runtime.unbroadcast(dx1, x1.shape)
     if needs[1]:
-        mask = (x1 == 0) & (x2 <= 0)
+        mask = (x1 == 0) & (np.isinf(x2) | (x2 <= 0))
         t = runtime.where(mask, 1, x2)
         t = np.divide(x1, t, out=t)
         t = np.multiply(t, g, out=t)
@@ -1494,7 +1495,7 @@ def xlogy_jvp(dx1, dx2, x1, x2, log_):
     if dx1 is not None:
         terms.append(np.multiply(dx1, log_, out=...))
     if dx2 is not None:
-        mask = (x1 == 0) & (x2 <= 0)
+        mask = (x1 == 0) & (np.isinf(x2) | (x2 <= 0))
         t = runtime.where(mask, 1, x2)
         t = np.divide(x1, t, out=t)
         t = np.multiply(t, dx2, out=t)

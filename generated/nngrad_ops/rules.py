@@ -3095,7 +3095,7 @@ def where_pushforward(ops, tangents, inputs, y):
 
 def xlogy_pullback(ops, g, inputs, y, needs):
     x1, x2 = inputs
-    t = (x1 == 0) & (x2 <= 0)
+    t = (x1 == 0) & (np.isinf(x2.data) | (x2 <= 0))
     u = ops.where(t, 1, x2)
     dx1 = dx2 = None
     if needs[0]:
@@ -3110,7 +3110,7 @@ def xlogy_pushforward(ops, tangents, inputs, y):
     x1, x2 = inputs
     dx1, dx2 = tangents
     shape = np.broadcast_shapes(x1.shape, x2.shape)
-    t = (x1 == 0) & (x2 <= 0)
+    t = (x1 == 0) & (np.isinf(x2.data) | (x2 <= 0))
     u = ops.where(t, 1, x2)
     terms = []
     if dx1 is not None:

@@ -1630,7 +1630,7 @@ OPS = {
         residuals=(0, 1, 3),
         reads_values=(0, 1, 3),
         cost=14,
-        vjp_cost=16,
+        vjp_cost=18,
     ),
     "reshape": Op(
         name="reshape",

@@ -334,10 +334,10 @@ def test_every_op_with_a_formula_has_latex():
     assert set(LATEX) == {name for name, one in OPS.items() if one.family != "structural" and name != "einsum"}
 
 
-def of_exp(exp, sign):
-    return tanh(exp) * sign + log(1 + exp**2)
+def of_exp(exp, b):
+    return tanh(exp) * b
 
 
-def test_inputs_called_as_words_are():
-    """The forms of this one are written with both, the input exp and the function."""
+def test_an_input_called_as_a_word_is():
+    """The forms of this one name both, the input exp and the function."""
     check_grads(nngrad.define(of_exp), ([0.3, -0.7], [1.0, 2.0]))

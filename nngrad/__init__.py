@@ -71,14 +71,11 @@ def _op(name):
     functions = import_module("nngrad.functions")
     if name in functions.public_names():
         return functions.public(name)
+    hint = ""
     if name in functions.OPS and functions.OPS[name].home in functions.HOMES:
         hint = f"; it is in {functions.HOMES[functions.OPS[name].home]}"
-    else:
-        from difflib import get_close_matches
-
-        close = get_close_matches(name, [*_NAMES, *_TOOLS, *_MODULES, *functions.public_names()], n=2)
-        hint = f"; did you mean {' or '.join(close)}?" if close else ""
-    raise AttributeError(f"module 'nngrad' has no attribute {name!r}{hint}")
+    names = [*_NAMES, *_TOOLS, *_MODULES, *functions.public_names()]
+    raise import_module("nngrad.utils").no_attribute("nngrad", name, names, hint)
 
 
 def __dir__():

@@ -3,7 +3,7 @@
 from nngrad import graph
 from nngrad.engine import OPS
 from nngrad.graph import node_of, vertex, wrap
-from nngrad.inputs import as_array, misfit
+from nngrad.inputs import as_operand, misfit
 from nngrad.memory import memory_of, note_change, refuse_outdated
 
 
@@ -11,7 +11,7 @@ def assign(x, index, value):
     """`x[index] = value` in place; where a gradient is involved, x gets a new history that leads to both sides."""
     op = OPS["setitem"]
     if not isinstance(value, graph.Tensor):
-        value = as_array(value, "setitem: value")
+        value = as_operand(value, "setitem: value")
     elif value.dtype != x.dtype and value._requires_grad:
         value = value.astype(x.dtype)
     tensors = [t for t in (x, value) if isinstance(t, graph.Tensor)]

@@ -16,7 +16,7 @@ from nngrad.differentiable import pull_tensors, push_tensors
 from nngrad.engine import history, pull_arrays, pull_back, push_arrays, push_forward
 from nngrad.functions import CLONE, concat, stack
 from nngrad.graph import node_of, vertex, wrap
-from nngrad.inputs import as_array
+from nngrad.inputs import as_array, as_operand
 from nngrad.memory import refuse_outdated
 from nngrad.modes import GradMode
 from nngrad.tensor import Tensor
@@ -43,12 +43,12 @@ class Trace:
         self.sources = [vertex(x) for x in self.variables]  # now, since f may assign to their items
         with GradMode(True):
             y = f(*args, **(kwargs or {}))
-        self.aux = None
-        if has_aux:
-            if not (isinstance(y, tuple) and len(y) == 2):
-                raise TypeError(f"with has_aux, f must return a pair (output, aux), not {type(y).__name__}")
-            y, self.aux = y
-        self.y = y if isinstance(y, Tensor) else wrap(as_array(y, "the output of f"))
+            self.aux = None
+            if has_aux:
+                if not (isinstance(y, tuple) and len(y) == 2):
+                    raise TypeError(f"with has_aux, f must return a pair (output, aux), not {type(y).__name__}")
+                y, self.aux = y
+            self.y = y if isinstance(y, Tensor) else wrap(as_operand(y, "the output of f"))
         self.differentiable = outer and uses_others(self.y, self.sources)
 
     def value(self):

@@ -187,7 +187,10 @@ def divmod(x1, x2):
 
 def nan_to_num(x, copy=True, nan=0.0, posinf=None, neginf=None):
     """x with a number in place of NaN, and the largest and the lowest number, or others, in place of infinity."""
-    limits = np.finfo(dtype if (dtype := _tensor(x).dtype).kind == "f" else np.float64)
+    x = _tensor(x)
+    if x.dtype.kind != "f":
+        return positive(x)
+    limits = np.finfo(x.dtype)
     largest, lowest = (
         (float(limits.max) if posinf is None else posinf),
         (float(limits.min) if neginf is None else neginf),
@@ -311,6 +314,8 @@ def call_numpy(func, args, kwargs):
         return call(*args, **kwargs)
     parameters = signature(func).parameters
     given = signature(func).bind(*args, **kwargs).arguments
+    if func is np.linalg.norm:
+        refuse_matrix_norm(**given)
     count = 1 if name in WRITTEN_OUT else len(OPS[name].inputs)
     inputs = given.pop("operands", None) or [given.pop(argument) for argument in list(given)[:count]]
     given.update(given.pop("kwargs", {}))
@@ -324,6 +329,16 @@ def call_numpy(func, args, kwargs):
             raise TypeError(f"{path} takes no {argument}= with Tensors; leave it out, or use t.numpy()")
         params[ours] = value
     return call(*inputs, **params)
+
+
+def refuse_matrix_norm(x, ord=None, axis=None, keepdims=False):
+    """TypeError where `numpy.linalg.norm` takes a matrix: apart from Frobenius's, its norms are not its elements'."""
+    axes = x.ndim if axis is None else len(axis) if isinstance(axis, (tuple, list)) else 1
+    if axes != 1 and ord not in (None, "fro"):
+        raise TypeError(
+            f"np.linalg.norm with ord={ord!r} is a norm of matrices, which has no counterpart with a gradient; "
+            "nngrad.norm is that of their elements as one vector"
+        )
 
 
 def without_tensors(value):

@@ -23,6 +23,22 @@ def as_array(data, what="data"):
     return array
 
 
+def as_operand(data, what):
+    """`as_array` for what gradients are to flow from; TypeError for a list of Tensors, which would lose them."""
+    if graph.Tensor.grad_is_enabled and isinstance(data, (list, tuple)) and _has_history(data):
+        raise TypeError(
+            f"{what} is a {type(data).__name__} of Tensors that require grad, and as an array it would lose their "
+            "gradients; join them by nngrad.stack or nngrad.concat, or pass their detach()"
+        )
+    return as_array(data, what)
+
+
+def _has_history(data):
+    if isinstance(data, (list, tuple)):
+        return any(map(_has_history, data))
+    return isinstance(data, graph.Tensor) and data._requires_grad
+
+
 def real_dtype(dtype):
     """A dtype as NumPy's object for it, in native byte order; TypeError unless it is one of real numbers."""
     dtype = np.dtype(dtype).newbyteorder("=")
@@ -82,7 +98,7 @@ def cast(op, inputs):
         elif x is None and op.defaults[declared] is None:
             continue
         else:
-            inputs[i] = array = as_array(x, f"{op.name}: input {op.inputs[declared]}")
+            inputs[i] = array = as_operand(x, f"{op.name}: input {op.inputs[declared]}")
             if wanted and isinstance(x, (list, tuple)):
                 numbers.append({"b": False, "f": 0.0}.get(array.dtype.kind, 0))
             elif wanted:

@@ -1,6 +1,8 @@
 """The two settings that hold everywhere: the default dtype, and whether ops are recorded."""
 
 from contextlib import ContextDecorator
+from functools import wraps
+from inspect import isgeneratorfunction
 
 import numpy as np
 
@@ -36,6 +38,26 @@ class GradMode(ContextDecorator):
 
     def __exit__(self, *exception):
         graph.Tensor.grad_is_enabled = self.before.pop()
+
+    def __call__(self, function):
+        if not isgeneratorfunction(function):
+            return super().__call__(function)
+
+        @wraps(function)
+        def generate(*args, **kwargs):
+            """What runs between two `yield`s is within the block; what the caller does meanwhile is not."""
+            steps = function(*args, **kwargs)
+            try:
+                with self:
+                    item = next(steps)
+                while True:
+                    sent = yield item
+                    with self:
+                        item = steps.send(sent)
+            except StopIteration as end:
+                return end.value
+
+        return generate
 
 
 class no_grad(GradMode):

@@ -8,6 +8,7 @@ import math
 
 import numpy as np
 
+from nngrad import graph
 from nngrad.functions import matmul, ops, shape_of
 
 
@@ -28,9 +29,22 @@ def _axes(name, axis, ndim):
     return tuple(_axis(name, one, ndim) for one in (axis if isinstance(axis, (tuple, list)) else (axis,)))
 
 
+def _different_axes(name, axis, ndim):
+    """`_axes`, of which none may be named twice."""
+    axes = _axes(name, axis, ndim)
+    if len(set(axes)) != len(axes):
+        raise ValueError(f"{name}: axis {axis} names the same axis twice; name each once")
+    return axes
+
+
 def _along(axis, index):
     """The index that reads one axis and leaves those before it."""
     return (slice(None),) * axis + (index,)
+
+
+def _as_tensor(x):
+    """What a function returns that had nothing to do: never the caller's own array."""
+    return x if isinstance(x, graph.Tensor) else ops.getitem(x, index=...)
 
 
 def _gathered(x, places):
@@ -91,7 +105,7 @@ def moveaxis(a, source, destination):
 
 def flip(m, axis=None):
     """The order of elements reversed along axes."""
-    axes = _axes("flip", axis, len(shape_of(m)))
+    axes = _different_axes("flip", axis, len(shape_of(m)))
     backwards, forwards = slice(None, None, -1), slice(None)
     return ops.getitem(m, index=tuple(backwards if i in axes else forwards for i in range(len(shape_of(m)))))
 
@@ -118,7 +132,7 @@ def roll(a, shift, axis=None):
         if cut:
             parts = [ops.getitem(a, index=_along(one, part)) for part in (slice(cut, None), slice(None, cut))]
             a = ops.concat(*parts, axis=one)
-    return a
+    return _as_tensor(a)
 
 
 def rot90(m, k=1, axes=(0, 1)):
@@ -158,11 +172,11 @@ def topk(x, k, axis=-1, largest=True):
 def median(a, axis=None, keepdims=False):
     """The middle element along axes, or the mean of the middle two; NaN where there is one."""
     ndim = len(shape_of(a))
-    axes = _axes("median", axis, ndim)
+    axes = _different_axes("median", axis, ndim)
     kept = tuple(1 if i in axes else length for i, length in enumerate(shape_of(a)))
     others = [i for i in range(ndim) if i not in axes]
-    rows = ops.reshape(ops.transpose(a, axes=(*others, *axes)), shape=(*(shape_of(a)[i] for i in others), -1))
-    length = shape_of(rows)[-1]
+    length = math.prod(shape_of(a)[i] for i in axes)
+    rows = ops.reshape(ops.transpose(a, axes=(*others, *axes)), shape=(*(shape_of(a)[i] for i in others), length))
     if not length:
         raise ValueError(f"median: there are no elements along axis {axis} of shape {shape_of(a)}")
     ordered = sort(rows)
@@ -219,7 +233,7 @@ def pad(array, pad_width, mode="constant", constant_values=0):
         if any(width):
             places = np.pad(np.arange(shape_of(array)[axis]), width, mode)
             array = ops.getitem(array, index=_along(axis, places))
-    return array
+    return _as_tensor(array)
 
 
 def sliding_window_view(x, window_shape, axis=None):
@@ -237,12 +251,12 @@ def sliding_window_view(x, window_shape, axis=None):
 
 def tril(m, k=0):
     """The lower triangle of the last two axes, up to the k-th diagonal; zeros elsewhere."""
-    return ops.where(np.tri(*shape_of(m)[-2:], k=k, dtype=bool), m, 0)
+    return ops.where(np.tri(*shape_of(m)[-2:], k=k, dtype=bool), m, False)
 
 
 def triu(m, k=0):
     """The upper triangle of the last two axes, from the k-th diagonal on; zeros elsewhere."""
-    return ops.where(np.tri(*shape_of(m)[-2:], k=k - 1, dtype=bool), 0, m)
+    return ops.where(np.tri(*shape_of(m)[-2:], k=k - 1, dtype=bool), False, m)
 
 
 def diagonal(a, offset=0, axis1=0, axis2=1):
@@ -411,6 +425,8 @@ def cumprod(a, axis=None):
         a, axis = ravel(a), 0
     axis = _axis("cumprod", axis, len(shape_of(a)))
     y = ops.multiply(a, 1)
+    wide = np.cumprod(np.empty(0, y.dtype)).dtype  # NumPy's, which is longer for short integers
+    y = y if y.dtype == wide else y.astype(wide)
     span = 1
     while span < shape_of(a)[axis]:
         first = ops.getitem(y, index=_along(axis, slice(None, span)))
@@ -427,7 +443,7 @@ def diff(a, n=1, axis=-1):
     for _ in range(n):
         later, earlier = _along(axis, slice(1, None)), _along(axis, slice(None, -1))
         a = ops.subtract(ops.getitem(a, index=later), ops.getitem(a, index=earlier))
-    return a
+    return _as_tensor(a)
 
 
 FUNCTIONS = {

@@ -26,6 +26,7 @@ from nngrad.inputs import as_array, real_dtype
 from nngrad.memory import note_change, share_memory
 
 ADD, SUBTRACT, MULTIPLY, DIVIDE = OPS["add"], OPS["subtract"], OPS["multiply"], OPS["divide"]
+FLOOR_DIVIDE, REMAINDER = OPS["floor_divide"], OPS["remainder"]
 POWER, GETITEM = OPS["power"], OPS["getitem"]
 
 
@@ -281,6 +282,24 @@ class Tensor(TensorMethods):
 
     def __rtruediv__(self, other):
         return apply_two(DIVIDE, other, self)
+
+    def __floordiv__(self, other):
+        return apply_two(FLOOR_DIVIDE, self, other)
+
+    def __rfloordiv__(self, other):
+        return apply_two(FLOOR_DIVIDE, other, self)
+
+    def __mod__(self, other):
+        return apply_two(REMAINDER, self, other)
+
+    def __rmod__(self, other):
+        return apply_two(REMAINDER, other, self)
+
+    def __divmod__(self, other):
+        return self // other, self % other
+
+    def __rdivmod__(self, other):
+        return other // self, other % self
 
     def __pow__(self, other):
         return apply_two(POWER, self, other)

@@ -1,4 +1,4 @@
-"""Small helpers on shapes."""
+"""Small helpers on shapes and names."""
 
 from itertools import zip_longest
 
@@ -21,3 +21,13 @@ def broadcast_axis(shape_a, shape_b):
     axes_a = tuple(axis for axis, (a, b) in enumerate(pairs) if a is None or (a == 1 and b not in (1, None)))
     axes_b = tuple(axis for axis, (a, b) in enumerate(pairs) if b is None or (b == 1 and a not in (1, None)))
     return axes_a, axes_b
+
+
+def no_attribute(module, name, names, hint=""):
+    """The AttributeError for a module, which says which of its `names` come close, or gives a hint of its own."""
+    from difflib import get_close_matches  # only here, where time is of no account
+
+    close = get_close_matches(name, names, n=2)
+    if close and not hint:
+        hint = f"; did you mean {' or '.join(close)}?"
+    return AttributeError(f"module {module!r} has no attribute {name!r}{hint}")

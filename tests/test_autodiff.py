@@ -241,6 +241,12 @@ def test_jacobian_of_nothing():
         (lambda: jvp(lambda x: x, (np.ones(2),), (np.ones(3),)), ValueError, r"tangent 0 has shape \(3,\).*\(2,\)"),
         (lambda: vjp(lambda x: x, np.ones(2))[1](np.ones(3)), ValueError, r"cotangent has shape \(3,\).*\(2,\)"),
         (lambda: jacobian(lambda x: x > 1)(1.0), TypeError, "bool"),
+        (
+            lambda: jacobian(lambda x: (x, 2 * x))(np.ones(2)),
+            TypeError,
+            "output of f is a tuple of Tensors.*nngrad.stack",
+        ),
+        (lambda: vjp(lambda x: nngrad.split(x, 2), np.ones(2)), TypeError, "output of f is a tuple of Tensors"),
         (lambda: gradients(1.0, Tensor(1.0)), TypeError, "float"),
         (lambda: gradients(Tensor(1.0, requires_grad=True), [1.0]), TypeError, "float"),
         (lambda: gradients(Tensor(1.0, requires_grad=True), Tensor(1.0)), RuntimeError, "requires_grad=True"),

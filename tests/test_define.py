@@ -332,3 +332,12 @@ def test_every_op_with_a_formula_has_latex():
     from nngrad_ops.latex import LATEX
 
     assert set(LATEX) == {name for name, one in OPS.items() if one.family != "structural" and name != "einsum"}
+
+
+def of_exp(exp, b):
+    return tanh(exp) * b
+
+
+def test_an_input_called_as_a_word_is():
+    """The forms of this one name both, the input exp and the function."""
+    check_grads(nngrad.define(of_exp), ([0.3, -0.7], [1.0, 2.0]))

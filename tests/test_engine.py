@@ -527,6 +527,26 @@ def test_no_grad_in_all_its_forms():
         Tensor.grad_is_enabled = True
 
 
+def test_no_grad_of_a_generator():
+    """Between two yields nothing is recorded; what the caller computes meanwhile is."""
+    x = leaf(2)
+
+    @no_grad()
+    def generate():
+        """doc"""
+        sent = yield x * 2
+        yield sent * 2
+        return "end"
+
+    def outer():
+        ends.append((yield from generate()))
+
+    ends, steps = [], outer()
+    assert not next(steps).requires_grad and (x * 2).requires_grad and generate.__doc__ == "doc"
+    assert not steps.send(x).requires_grad and Tensor.grad_is_enabled
+    assert list(steps) == [] and ends == ["end"] and Tensor.grad_is_enabled
+
+
 def test_several_outputs():
     x = leaf(6)
     parts = x.split(3)

@@ -437,8 +437,8 @@ def test_activation_arguments_are_checked():
         nn.LeakyReLU(slope=1)
     with pytest.raises(AttributeError, match="did you mean relu"):
         F.rellu  # noqa: B018
-    with pytest.raises(AttributeError, match="Rellu"):
-        nn.Rellu  # noqa: B018
+    with pytest.raises(AttributeError, match="'Linaer'; did you mean Linear"):
+        nn.Linaer  # noqa: B018
 
 
 SPELLINGS = """

@@ -127,6 +127,9 @@ def test_conversion():
         (lambda t: np.fft.fft(t), r"t.numpy\(\)"),
         (lambda t: np.percentile(t, 5), r"t.numpy\(\)"),
         (lambda t: np.einsum("ij->i", t, optimize=True), "optimize="),
+        (lambda t: np.linalg.norm(t, 1), "ord=1 is a norm of matrices.*nngrad.norm"),
+        (lambda t: np.linalg.norm(t, 2), "norm of matrices"),
+        (lambda t: np.linalg.norm(t, np.inf, axis=(0, 1)), "norm of matrices"),
     ],
 )
 def test_refusals_say_what_to_do(call, mend):

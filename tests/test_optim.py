@@ -28,6 +28,8 @@ CASES = [
     *combinations("RMSprop", alpha=[0.9], weight_decay=[0, 0.1], momentum=[0, 0.9], centered=[False, True]),
     *combinations("Adam", betas=[(0.8, 0.9), (0.3, 0.99)], eps=[1e-4], weight_decay=[0, 0.1], amsgrad=[False, True]),
     *combinations("AdamW", lr=[0.05], weight_decay=[0, 0.1], amsgrad=[False, True]),
+    *[case for name in ("SGD", "RMSprop", "Adam", "AdamW") for case in combinations(name, maximize=[True])],
+    *combinations("SGD", momentum=[0.9], dampening=[0], weight_decay=[0.1], nesterov=[True], maximize=[True]),
 ]
 
 
@@ -225,7 +227,7 @@ def test_repr_shows_groups_and_settings():
     optimizer = optim.SGD([p], lr=0.5)
     optimizer.add_param_group({"params": [Tensor([2.0])], "lr": 0.1})
     assert repr(optimizer).splitlines()[2] == (
-        "  params=1 Tensors, lr=0.1, momentum=0.0, dampening=0.0, weight_decay=0.0, nesterov=False"
+        "  params=1 Tensors, lr=0.1, momentum=0.0, dampening=0.0, weight_decay=0.0, nesterov=False, maximize=False"
     )
 
 
@@ -281,3 +283,8 @@ def test_large_parameters_are_updated_alike_however_they_lie(kind, orders):
         by_rows.step()
         at_once.step()
     np.testing.assert_array_equal(whole.data, [row.data for row in rows])
+
+
+def test_a_name_that_comes_close():
+    with pytest.raises(AttributeError, match="'Adma'; did you mean Adam"):
+        optim.Adma  # noqa: B018

@@ -368,6 +368,14 @@ def test_slopes_of_powers(dtype):
     assert ulps(values, np.array(truths)[fits], dtype) <= 4
 
 
+def test_slopes_along_the_exponent_at_0():
+    """0**y is 0 for positive y, and falls without bound below 0; -0.0 to an odd power keeps its sign."""
+    base, exponent = np.array([0.0, 0.0, 0.0, 0.0, 0.0, -0.0]), np.array([2.0, 0.5, 0.0, -0.5, -2.0, -1.0])
+    with np.errstate(divide="ignore"):
+        values = runtime.power_times_log(np.power(base, exponent), base, exponent)
+    np.testing.assert_array_equal(values, [0, 0, 0, -np.inf, -np.inf, np.inf])
+
+
 # --- rows ---
 
 

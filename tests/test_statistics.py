@@ -70,3 +70,53 @@ def test_norm_like_numpy():
         nngrad.norm(t, 0)
     with pytest.raises(ValueError, match="got 'nuc'"):
         nngrad.norm(t, "nuc")
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("name", ["var", "std"])
+@pytest.mark.parametrize(("count", "ddof"), [(1, 1), (1, 2), (2, 2), (2, 3), (3, 5), (0, 0), (0, 1)])
+def test_without_degrees_of_freedom(name, count, ddof):
+    """As in NumPy and PyTorch none are left, rather than less than none: infinite, or NaN where all are equal."""
+    x = np.arange(count, dtype=float)
+    np.testing.assert_array_equal(getattr(nngrad, name)(x, ddof=ddof).data, getattr(np, name)(x, ddof=ddof))
+    y, gradient = nngrad.value_and_grad(lambda x: getattr(nngrad, name)(x, ddof=ddof))(x)
+    assert not (y.data < 0).any() and not np.isfinite(gradient.data).any()
+
+
+@pytest.mark.filterwarnings("ignore:.* encountered in divide")
+@pytest.mark.parametrize("shape", [(3, 0), (0, 3), (2, 0, 3), (0, 0), (0,)])
+@pytest.mark.parametrize("axis", [0, -1])
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("prod", np.prod),
+        ("nanprod", np.nanprod),
+        ("logsumexp", lambda x, axis: np.log(np.exp(x).sum(axis))),
+        ("log_softmax", lambda x, axis: x),
+    ],
+)
+def test_rows_of_nothing(name, expected, shape, axis):
+    """The product of nothing is 1, its sum is 0, and derivatives of every order have its shape."""
+    f = lambda x: getattr(nngrad.nn.functional if name == "log_softmax" else nngrad, name)(x, axis=axis)  # noqa: E731
+    x = Tensor(np.ones(shape), dtype=float, requires_grad=True)
+    y = f(x)
+    with np.errstate(divide="ignore"):
+        np.testing.assert_array_equal(y.data, expected(x.data, axis=axis))
+    (slope,) = nngrad.gradients(y, (x,), np.ones(y.shape), create_graph=True)
+    (slope * slope).sum().backward()
+    y.backward(np.ones(y.shape))
+    assert slope.shape == x.grad.shape == shape
+
+
+def test_median_of_rows_beside_none():
+    assert nngrad.median(np.zeros((0, 3)), -1).shape == (0,)
+    with pytest.raises(ValueError, match="no elements along axis 0"):
+        nngrad.median(np.zeros((0, 3)), 0)
+
+
+def test_xlogy_at_0():
+    x = np.array([0.0, np.inf, -np.inf, -1.0, 2.0])
+    y, pull = nngrad.vjp(lambda t: nngrad.xlogy(0.0, t), x)
+    (slope,) = pull(np.ones(5))
+    assert y.tolist() == slope.tolist() == [0] * 5
+    assert np.isnan(nngrad.xlogy(0.0, np.nan).item())

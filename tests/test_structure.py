@@ -262,3 +262,30 @@ def test_padding_lies_in_memory_as_what_it_surrounds():
     y = nngrad.pad(Tensor(x, dtype=float), ((0, 0), (1, 2), (0, 0)), constant_values=-1).data
     assert np.argsort(y.strides).tolist() == np.argsort(x.strides).tolist()
     np.testing.assert_array_equal(y, np.pad(x, ((0, 0), (1, 2), (0, 0)), constant_values=-1))
+
+
+@pytest.mark.parametrize(
+    "idle",
+    [
+        lambda x: nngrad.roll(x, 0, 0),
+        lambda x: nngrad.roll(x, 4, 1),
+        lambda x: nngrad.diff(x, 0),
+        lambda x: nngrad.pad(x, 0, "edge"),
+        lambda x: nngrad.rot90(x, 0),
+        lambda x: nngrad.flip(x, ()),
+        lambda x: nngrad.tile(x, 1),
+        lambda x: nngrad.array_split(x, 1)[0],
+    ],
+)
+def test_what_has_nothing_to_do_gives_a_tensor_of_its_own(idle):
+    x = X.copy()
+    y = idle(x)
+    x[:] = 0
+    assert isinstance(y, Tensor)
+    np.testing.assert_array_equal(y.data, X)
+
+
+@pytest.mark.parametrize("name", ["flip", "median"])
+def test_an_axis_is_named_once(name):
+    with pytest.raises(ValueError, match=f"{name}: axis .* twice"):
+        getattr(nngrad, name)(X, (0, -2))

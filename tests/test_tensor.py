@@ -243,6 +243,40 @@ def test_unary_and_logical_operators():
     assert (mask ^ True).dtype == bool
 
 
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int64, np.float32])
+def test_quotients_and_remainders(dtype):
+    x = np.array([7, 20, 100], dtype)
+    for other in (3, np.array([2, 7, 3], dtype)):
+        for f in (
+            lambda a, b: a // b,
+            lambda a, b: a % b,
+            lambda a, b: divmod(a, b)[0],
+            lambda a, b: divmod(a, b)[1],
+        ):
+            for a, b in ((x, other), (other, x)):
+                y, expected = f(*(Tensor(one, dtype) if one is x else one for one in (a, b))), f(a, b)
+                assert y.dtype == expected.dtype
+                np.testing.assert_array_equal(y.data, expected)
+
+
+@pytest.mark.parametrize("dtype", [bool, np.uint8, np.int32, np.int64])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ceil", "floor", "trunc", "nan_to_num", "nansum", "nanprod", "tril", "triu", "cumprod", "floor_divide", "fmax",
+        "fmin", "fmod", "remainder",
+    ],
+)  # fmt: skip
+def test_whole_numbers_stay_whole(name, dtype):
+    """float32 holds no integer above 2**24 for certain, so what maps integers to integers computes with them."""
+    top = min(2**24 + 1, int(np.iinfo(dtype).max)) if dtype is not bool else 1
+    x = np.array([[top, 1], [3 % (top + 1), 1]], dtype)
+    args = (np.ones_like(x),) if name in ("floor_divide", "fmax", "fmin", "fmod", "remainder") else ()
+    y, expected = getattr(nngrad, name)(Tensor(x, dtype), *args), getattr(np, name)(x, *args)
+    assert y.dtype == np.result_type(expected)
+    np.testing.assert_array_equal(y.data, expected)
+
+
 def test_augmented_assignment_rebinds():
     x = y = Tensor([1.0], requires_grad=True)
     y += 1
@@ -452,6 +486,12 @@ def test_functions_check_their_arguments():
         (lambda x: x == np.ones(4), ValueError, r"^eq: .*\(2, 3\), \(4,\).*broadcast"),
         (lambda x: x & x, TypeError, r"^and: .*\(2, 3\)"),
         (lambda x: x - [[1], [1, 2]], ValueError, r"^subtract: input x2 must be rows of equal lengths"),
+        (
+            lambda x: nngrad.exp([x, 1.0]),
+            TypeError,
+            r"^exp: input x is a list of Tensors that require grad.*nngrad.stack",
+        ),
+        (lambda x: (x * 1).__setitem__(0, [x[0, 0], 1.0, 2.0]), TypeError, r"^setitem: value is a list of Tensors"),
         (lambda x: x.astype(complex), TypeError, "real numbers, not complex128"),
         (lambda x: nngrad.nn.functional.mse_loss(x, x, "avg"), ValueError, r"^mse_loss: .*'none', not 'avg'.*\(2, 3\)"),
     ],

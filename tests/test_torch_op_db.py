@@ -80,8 +80,6 @@ def var(name):
             dim, unbiased = None, dim
         ddof = (1 if unbiased in (None, True) else 0) if correction is None else correction
         axis = tuple(dim) if isinstance(dim, (list, tuple)) and len(dim) else None if np.ndim(dim) else dim
-        count = x.size if axis is None else np.prod([x.shape[i] for i in np.atleast_1d(axis)]) if x.ndim else 1
-        unlike(count - ddof <= 0, f"{name}: as many degrees of freedom as elements")
         return getattr(nngrad, name)(x, axis=axis, ddof=ddof, keepdims=keepdim)
 
     return call

@@ -567,7 +567,7 @@ negative_jvp = negative_vjp  # the Jacobian is symmetric
 
 
 def power(x1, x2):
-    """x1 to the power x2, elementwise. x**0 is constant in x, and 0**y in y.
+    """x1 to the power x2, elementwise. x**0 is constant in x, and 0**y in y from 0 on.
 
     Formula:
         return x1**x2
@@ -1449,7 +1449,8 @@ def logaddexp2_jvp(dx1, dx2, x1, x2, slope_x1, slope_x2):
 
 def xlogy_and_residuals(x1, x2, out=(..., ...)):
     """`xlogy` with what its derivatives reuse."""
-    t = runtime.where((x1 == 0) & (x2 <= 0), 1, x2, out=out[1])
+    mask = (x1 == 0) & (np.isinf(x2) | (x2 <= 0))
+    t = runtime.where(mask, 1, x2, out=out[1])
     log_ = np.log(t, out=t)
     y = np.multiply(log_, x1, out=out[0])
     return y, log_
@@ -1459,11 +1460,11 @@ def xlogy(x1, x2):
     """x1 times log(x2), and 0 where x1 is 0 and the logarithm is infinite or none.
 
     Formula:
-        return x1 * log(where((x1 == 0) & (x2 <= 0), 1, x2))
+        return x1 * log(where((x1 == 0) & ((x2 <= 0) | isinf(x2)), 1, x2))
 
     Derivative:
         dx1 = g*log_
-        dx2 = where(x1 == 0 & (x2 <= 0), 0, g*x1/x2)
+        dx2 = where(x1 == 0 & (isinf(x2) | (x2 <= 0)), 0, g*x1/x2)
 
     Shapes: x1, x2 broadcast together; y of their common shape.
     Residuals: x1, x2, log_.
@@ -1480,7 +1481,7 @@ def xlogy_vjp(g, x1, x2, log_, needs, out=(..., ...)):
         if dx1.shape != x1.shape:
             dx1 = runtime.unbroadcast(dx1, x1.shape)
     if needs[1]:
-        mask = (x1 == 0) & (x2 <= 0)
+        mask = (x1 == 0) & (np.isinf(x2) | (x2 <= 0))
         t = runtime.where(mask, 1, x2)
         t = np.divide(x1, t, out=t)
         t = np.multiply(t, g, out=t)
@@ -1497,7 +1498,7 @@ def xlogy_jvp(dx1, dx2, x1, x2, log_):
     if dx1 is not None:
         terms.append(np.multiply(dx1, log_, out=...))
     if dx2 is not None:
-        mask = (x1 == 0) & (x2 <= 0)
+        mask = (x1 == 0) & (np.isinf(x2) | (x2 <= 0))
         t = runtime.where(mask, 1, x2)
         t = np.divide(x1, t, out=t)
         t = np.multiply(t, dx2, out=t)
@@ -2559,7 +2560,7 @@ def var_and_residuals(x, axis=None, ddof=0, keepdims=False):
     nearly_centred = np.subtract(x, mean_x, out=...)
     centred = np.subtract(nearly_centred, error_centred, out=nearly_centred)
     sum_centred = runtime.sum_products(centred, centred, axis)
-    y = sum_centred / (runtime.count(x.shape, axis) - ddof)
+    y = sum_centred / float(np.maximum(runtime.count(x.shape, axis) - ddof, 0))
     return runtime.drop_axis(y, axis, keepdims), mean_x, error_centred
 
 
@@ -2568,10 +2569,10 @@ def var(x, axis=None, ddof=0, keepdims=False):
 
     Formula:
         centred = x - mean(x, axis)
-        return sum(centred**2, axis) / (count(x, axis) - ddof)
+        return sum(centred**2, axis) / maximum(count(x, axis) - ddof, 0)
 
     Derivative:
-        dx = 2*centred*g/(-ddof + count(axis))
+        dx = 2*centred*g/maximum(-ddof + count(axis), 0)
 
     Shapes: x of any shape; y without the axis, or with length 1 there for `keepdims`.
     Residuals: x, mean_x, error_centred.
@@ -2584,14 +2585,15 @@ def var_vjp(g, x, mean_x, error_centred, axis=None, ddof=0, keepdims=False, out=
     g = g.reshape(runtime.kept_shape(x.shape, axis))
     nearly_centred = np.subtract(x, mean_x, out=out)
     centred = np.subtract(nearly_centred, error_centred, out=nearly_centred)
-    return np.multiply(centred, 2 * g / (runtime.count(x.shape, axis) - ddof), out=centred)
+    t = 2 * g / float(np.maximum(runtime.count(x.shape, axis) - ddof, 0))
+    return np.multiply(centred, t, out=centred)
 
 
 def var_jvp(dx, x, mean_x, error_centred, axis=None, ddof=0, keepdims=False):
     """Tangent of `var`'s output."""
     nearly_centred = np.subtract(x, mean_x, out=...)
     centred = np.subtract(nearly_centred, error_centred, out=nearly_centred)
-    dy = 2 * runtime.sum_products(dx, centred, axis) / (runtime.count(x.shape, axis) - ddof)
+    dy = 2 * runtime.sum_products(dx, centred, axis) / float(np.maximum(runtime.count(x.shape, axis) - ddof, 0))
     return runtime.drop_axis(dy, axis, keepdims)
 
 
@@ -2601,7 +2603,7 @@ def var_jvp(dx, x, mean_x, error_centred, axis=None, ddof=0, keepdims=False):
 def std_and_residuals(x, axis=None, ddof=0, keepdims=False, out=(..., ..., ..., ...)):
     """`std` with what its derivatives reuse."""
     scale_x, centred, sum_centred = runtime.centred_squares(x, 0, axis, out=out[1])
-    var_x = sum_centred / (runtime.count(x.shape, axis) - ddof)
+    var_x = sum_centred / float(np.maximum(runtime.count(x.shape, axis) - ddof, 0))
     y1 = np.sqrt(var_x)
     y = scale_x * y1
     return runtime.drop_axis(y, axis, keepdims), centred, var_x, y1
@@ -2615,7 +2617,7 @@ def std(x, axis=None, ddof=0, keepdims=False):
         return subgradient(sqrt(variance), variance == 0, 0)
 
     Derivative:
-        dx = where(var_x == 0, 0, centred*g/(y1*(-ddof + count(axis))))
+        dx = where(var_x == 0, 0, centred*g/(y1*maximum(-ddof + count(axis), 0)))
 
     Shapes: x of any shape; y without the axis, or with length 1 there for `keepdims`.
     Residuals: x, centred, var_x, y1.
@@ -2627,16 +2629,16 @@ def std_vjp(g, x, centred, var_x, y1, axis=None, ddof=0, keepdims=False, out=...
     """Cotangent of `std`'s input."""
     g = g.reshape(runtime.kept_shape(x.shape, axis))
     mask = var_x == 0
-    t = g / np.where(mask, 1, (runtime.count(x.shape, axis) - ddof) * y1)
-    u = np.multiply(centred, t, out=...)
+    t = np.where(mask, 1, float(np.maximum(runtime.count(x.shape, axis) - ddof, 0)) * y1)
+    u = np.multiply(centred, g / t, out=...)
     return runtime.where(mask, 0, u, out=out)
 
 
 def std_jvp(dx, x, centred, var_x, y1, axis=None, ddof=0, keepdims=False):
     """Tangent of `std`'s output."""
     mask = var_x == 0
-    t = runtime.sum_products(dx, centred, axis) / np.where(mask, 1, (runtime.count(x.shape, axis) - ddof) * y1)
-    dy = np.where(mask, 0, t)
+    t = np.where(mask, 1, float(np.maximum(runtime.count(x.shape, axis) - ddof, 0)) * y1)
+    dy = np.where(mask, 0, runtime.sum_products(dx, centred, axis) / t)
     return runtime.drop_axis(dy, axis, keepdims)
 
 
@@ -2680,7 +2682,7 @@ def logsumexp_jvp(dx, x, exp_x, sum_exp_x, axis=None, keepdims=False):
 # --- nanvar ---
 
 
-def nanvar_and_residuals(x, axis=None, ddof=0, keepdims=False, out=(..., ..., ...)):
+def nanvar_and_residuals(x, axis=None, ddof=0, keepdims=False, out=(..., ..., ..., ...)):
     """`nanvar` with what its derivatives reuse."""
     mask = np.isnan(x)
     t = runtime.where(mask, 0, x)
@@ -2697,8 +2699,9 @@ def nanvar_and_residuals(x, axis=None, ddof=0, keepdims=False, out=(..., ..., ..
     t = np.subtract(near, u, out=near)
     centred = runtime.where(mask, 0, t, out=out[2])
     sum_centred = runtime.sum_products(centred, centred, axis)
-    y = sum_centred / (n - ddof)
-    return runtime.drop_axis(y, axis, keepdims), n, centred
+    maximum_n = np.maximum(n - ddof, 0)
+    y = sum_centred / maximum_n
+    return runtime.drop_axis(y, axis, keepdims), n, centred, maximum_n
 
 
 def nanvar(x, axis=None, ddof=0, keepdims=False):
@@ -2708,43 +2711,42 @@ def nanvar(x, axis=None, ddof=0, keepdims=False):
         n = sum(where(isnan(x), 0, 1), axis)
         near = where(isnan(x), 0, x - nanmean(x, axis))
         centred = where(isnan(x), 0, near - sum(near, axis) / n)
-        return sum(centred**2, axis) / (n - ddof)
+        return sum(centred**2, axis) / maximum(n - ddof, 0)
 
     Derivative:
-        dx = where(isnan(x), 0, 2*centred*g/(-ddof + n) + sum(where(isnan(x), 0, -2*centred*g/(n*(-ddof + n))), axis) +
-            sum(where(isnan(x), 0, -2*centred*g/(-ddof + n) - sum(where(isnan(x), 0, -2*centred*g/(n*(-ddof + n))),
-            axis)), axis)/n)
+        dx = where(isnan(x), 0, 2*centred*g/maximum_n + sum(where(isnan(x), 0, -2*centred*g/(maximum_n*n)), axis) +
+            sum(where(isnan(x), 0, -2*centred*g/maximum_n - sum(where(isnan(x), 0, -2*centred*g/(maximum_n*n)), axis)),
+            axis)/n)
 
     Shapes: x of any shape; y without the axis, or with length 1 there for `keepdims`.
-    Residuals: x, n, centred.
+    Residuals: x, n, centred, maximum_n.
     """
     return nanvar_and_residuals(x, axis, ddof, keepdims)[0]
 
 
-def nanvar_vjp(g, x, n, centred, axis=None, ddof=0, keepdims=False, out=...):
+def nanvar_vjp(g, x, n, centred, maximum_n, axis=None, ddof=0, keepdims=False, out=...):
     """Cotangent of `nanvar`'s input."""
     g = g.reshape(runtime.kept_shape(x.shape, axis))
     mask = np.isnan(x)
-    t = n - ddof
-    u = 2 * g
-    v = runtime.where(mask, 1, t)
-    v = np.divide(u, v, out=v)
+    t = 2 * g
+    u = runtime.where(mask, 1, maximum_n)
+    u = np.divide(t, u, out=u)
+    u = np.multiply(centred, u, out=u)
+    v = runtime.where(mask, 1, maximum_n * n)
+    v = np.divide(t, v, out=v)
+    v = np.negative(v, out=v)
     v = np.multiply(centred, v, out=v)
-    w = runtime.where(mask, 1, t * n)
-    w = np.divide(u, w, out=w)
-    w = np.negative(w, out=w)
-    w = np.multiply(centred, w, out=w)
-    w = runtime.where(mask, 0, w, out=w)
-    v = np.add(v, runtime.sum_rows(w, axis), out=v)
-    w = np.negative(v, out=w)
-    w = runtime.where(mask, 0, w, out=w)
+    v = runtime.where(mask, 0, v, out=v)
+    u = np.add(u, runtime.sum_rows(v, axis), out=u)
+    v = np.negative(u, out=v)
+    v = runtime.where(mask, 0, v, out=v)
     t = runtime.where(mask, 1, n)
-    t = np.divide(runtime.sum_rows(w, axis), t, out=t)
-    v = np.add(v, t, out=v)
-    return runtime.where(mask, 0, v, out=out)
+    t = np.divide(runtime.sum_rows(v, axis), t, out=t)
+    u = np.add(u, t, out=u)
+    return runtime.where(mask, 0, u, out=out)
 
 
-def nanvar_jvp(dx, x, n, centred, axis=None, ddof=0, keepdims=False):
+def nanvar_jvp(dx, x, n, centred, maximum_n, axis=None, ddof=0, keepdims=False):
     """Tangent of `nanvar`'s output."""
     mask = np.isnan(x)
     t = runtime.where(mask, 0, dx)
@@ -2757,7 +2759,7 @@ def nanvar_jvp(dx, x, n, centred, axis=None, ddof=0, keepdims=False):
     v = np.multiply(centred, v, out=v)
     v = np.multiply(v, 2, out=v)
     v = runtime.where(mask, 0, v, out=v)
-    dy = runtime.sum_rows(v, axis) / (n - ddof)
+    dy = runtime.sum_rows(v, axis) / maximum_n
     return runtime.drop_axis(dy, axis, keepdims)
 
 

@@ -1934,11 +1934,11 @@ def nanvar_pullback(ops, g, inputs, y, needs, axis=None, ddof=0, keepdims=False)
     near = ops.where(t, 0, x - nanmean_x)
     sum_near = ops.sum(near, axis=axis, keepdims=True)
     centred = ops.where(t, 0, near - sum_near / u)
-    v = n - ddof
-    w = 2 * g
-    p = ops.sum(ops.where(t, 0, centred * -(w / ops.where(t, 1, v * n))), axis=axis, keepdims=True)
-    q = centred * w / ops.where(t, 1, v) + p
-    return (ops.where(t, 0, q + ops.sum(ops.where(t, 0, -q), axis=axis, keepdims=True) / u),)
+    maximum_n = ops.maximum(n - ddof, 0)
+    v = 2 * g
+    w = ops.sum(ops.where(t, 0, centred * -(v / ops.where(t, 1, maximum_n * n))), axis=axis, keepdims=True)
+    p = centred * v / ops.where(t, 1, maximum_n) + w
+    return (ops.where(t, 0, p + ops.sum(ops.where(t, 0, -p), axis=axis, keepdims=True) / u),)
 
 
 def nanvar_pushforward(ops, tangents, inputs, y, axis=None, ddof=0, keepdims=False):
@@ -1946,6 +1946,7 @@ def nanvar_pushforward(ops, tangents, inputs, y, axis=None, ddof=0, keepdims=Fal
     (dx,) = tangents
     t = np.isnan(x.data)
     n = ops.sum(ops.where(t, 0, 1), axis=axis, keepdims=True)
+    maximum_n = ops.maximum(n - ddof, 0)
     nansum_x = ops.sum(ops.where(t, 0, x), axis=axis, keepdims=True)
     u = ops.where(t, 1, n)
     nanmean_x = nansum_x / u
@@ -1954,7 +1955,7 @@ def nanvar_pushforward(ops, tangents, inputs, y, axis=None, ddof=0, keepdims=Fal
     centred = ops.where(t, 0, near - sum_near / u)
     v = dx - ops.sum(ops.where(t, 0, dx), axis=axis, keepdims=True) / u
     w = centred * (v - ops.sum(ops.where(t, 0, v), axis=axis, keepdims=True) / u) * 2
-    dy = ops.sum(ops.where(t, 0, w), axis=axis, keepdims=True) / (n - ddof)
+    dy = ops.sum(ops.where(t, 0, w), axis=axis, keepdims=True) / maximum_n
     return runtime.drop_axis(dy, axis, keepdims)
 
 
@@ -2334,7 +2335,9 @@ def power_pullback(ops, g, inputs, y, needs):
         dx1 = ops.unbroadcast(g * ops.power_slope(x1, x2), shape=x1.shape)
     if needs[1]:
         t = x1 == 0
-        dx2 = ops.unbroadcast(g * ops.where(t, 0, y * ops.log(ops.where(t, 1, x1))), shape=x2.shape)
+        u = x2 < 0
+        v = y * ops.log(ops.where((~t) | (t & u), x1, 1))
+        dx2 = ops.unbroadcast(g * ops.where(t, ops.where(u, v, 0), v), shape=x2.shape)
     return dx1, dx2
 
 
@@ -2347,7 +2350,9 @@ def power_pushforward(ops, tangents, inputs, y):
         terms.append(dx1 * ops.power_slope(x1, x2))
     if dx2 is not None:
         t = x1 == 0
-        terms.append(dx2 * ops.where(t, 0, y * ops.log(ops.where(t, 1, x1))))
+        u = x2 < 0
+        v = y * ops.log(ops.where((~t) | (t & u), x1, 1))
+        terms.append(dx2 * ops.where(t, ops.where(u, v, 0), v))
     return ops.broadcast(runtime.summed(terms), shape=shape)
 
 
@@ -2881,7 +2886,7 @@ def std_pullback(ops, g, inputs, y, needs, axis=None, ddof=0, keepdims=False):
     nearly_centred = scaled_x - mean_x
     centred = nearly_centred - error_centred
     sum_centred = ops.sum(centred * centred, axis=axis, keepdims=True)
-    t = n - ddof
+    t = float(np.maximum(n - ddof, 0))
     var_x = sum_centred / t
     u = var_x == 0
     y1 = ops.sqrt(ops.where(u, 1, var_x))
@@ -2900,7 +2905,7 @@ def std_pushforward(ops, tangents, inputs, y, axis=None, ddof=0, keepdims=False)
     nearly_centred = scaled_x - mean_x
     centred = nearly_centred - error_centred
     sum_centred = ops.sum(centred * centred, axis=axis, keepdims=True)
-    t = n - ddof
+    t = float(np.maximum(n - ddof, 0))
     var_x = sum_centred / t
     u = var_x == 0
     y1 = ops.sqrt(ops.where(u, 1, var_x))
@@ -3008,7 +3013,7 @@ def var_pullback(ops, g, inputs, y, needs, axis=None, ddof=0, keepdims=False):
     error_centred = runtime.mean_error(x.data, mean_x.data, axis)
     nearly_centred = x - mean_x
     centred = nearly_centred - error_centred
-    return (centred * 2 * g / (n - ddof),)
+    return (centred * 2 * g / float(np.maximum(n - ddof, 0)),)
 
 
 def var_pushforward(ops, tangents, inputs, y, axis=None, ddof=0, keepdims=False):
@@ -3020,7 +3025,7 @@ def var_pushforward(ops, tangents, inputs, y, axis=None, ddof=0, keepdims=False)
     error_centred = runtime.mean_error(x.data, mean_x.data, axis)
     nearly_centred = x - mean_x
     centred = nearly_centred - error_centred
-    dy = 2 * ops.sum(dx * centred, axis=axis, keepdims=True) / (n - ddof)
+    dy = 2 * ops.sum(dx * centred, axis=axis, keepdims=True) / float(np.maximum(n - ddof, 0))
     return runtime.drop_axis(dy, axis, keepdims)
 
 
@@ -3090,7 +3095,7 @@ def where_pushforward(ops, tangents, inputs, y):
 
 def xlogy_pullback(ops, g, inputs, y, needs):
     x1, x2 = inputs
-    t = (x1 == 0) & (x2 <= 0)
+    t = (x1 == 0) & (np.isinf(x2.data) | (x2 <= 0))
     u = ops.where(t, 1, x2)
     dx1 = dx2 = None
     if needs[0]:
@@ -3105,7 +3110,7 @@ def xlogy_pushforward(ops, tangents, inputs, y):
     x1, x2 = inputs
     dx1, dx2 = tangents
     shape = np.broadcast_shapes(x1.shape, x2.shape)
-    t = (x1 == 0) & (x2 <= 0)
+    t = (x1 == 0) & (np.isinf(x2.data) | (x2 <= 0))
     u = ops.where(t, 1, x2)
     terms = []
     if dx1 is not None:

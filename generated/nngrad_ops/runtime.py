@@ -566,8 +566,10 @@ def log_sum_parts(x, exponentials, total, shift, axis):
     of float32 that takes longer to find than the logarithm in float64, which will do where no exponential outweighs
     the others.
     """
+    if x.size == 0:
+        return np.full_like(total, -np.inf), np.zeros_like(total)  # log(0), that of a sum of nothing
     limits = np.finfo(total.dtype)
-    is_usual = total.size and _is_between(limits.eps, np.inf, total)
+    is_usual = _is_between(limits.eps, np.inf, total)
     if is_usual and x.size < FEW_ELEMENTS and type(axis) is int:
         chosen = places(np.argmax(x, axis), x.shape, axis)
         return x.take(chosen), -log_share(total, exponentials, x, shift, chosen, axis)
@@ -835,7 +837,7 @@ def product_of_others(x, axis):
     axes = normalized_axes(axis, x.ndim)
     rows = np.moveaxis(x, axes, range(-len(axes), 0))
     row_shape = rows.shape
-    rows = rows.reshape((*row_shape[: x.ndim - len(axes)], -1))
+    rows = rows.reshape((*row_shape[: x.ndim - len(axes)], count(x.shape, axis)))  # -1 would not do without elements
     before, after = np.ones_like(rows), np.ones_like(rows)
     np.multiply.accumulate(rows[..., :-1], -1, out=before[..., 1:])
     np.multiply.accumulate(rows[..., :0:-1], -1, out=after[..., -2::-1])
@@ -1089,11 +1091,14 @@ def cbrt_slope(y, x):
 
 
 def power_times_log(y, base, exponent):
-    """base**exponent log(base) from y = base**exponent, where that lost its digits by half powers; 0 for base 0."""
-    zero = base == 0
+    """base**exponent log(base) from y = base**exponent, where that lost its digits by half powers.
+
+    It is 0 for base 0 where the power is constant, at exponents from 0 on.
+    """
+    zero = (base == 0) & (exponent >= 0)
     limits = np.finfo(y.dtype)
     slope = np.clip(np.log(np.where(zero, 1, base), out=...), None, limits.max)
-    poor = ((y < limits.tiny / limits.eps) | np.isinf(y)) & ~zero
+    poor = ((y < limits.tiny / limits.eps) | np.isinf(y)) & (base != 0)
     if not poor.any():
         return np.multiply(y, slope, out=...)
     base, exponent = np.where(poor, base, 1), np.multiply(exponent, 0.5)

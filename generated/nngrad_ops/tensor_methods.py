@@ -323,7 +323,7 @@ class TensorMethods:
         return self._apply(OPS["outer"], self, b)
 
     def power(self, x2):
-        """x1 to the power x2, elementwise. x**0 is constant in x, and 0**y in y."""
+        """x1 to the power x2, elementwise. x**0 is constant in x, and 0**y in y from 0 on."""
         return self._apply(OPS["power"], self, x2)
 
     def prelu(self, weight):

@@ -31,7 +31,10 @@ KEEPING_INTEGERS = {
     "argument", "number", "parameter", "add", "subtract", "multiply", "negative", "where", "compare", "logic", "reduce",
     "broadcast", "count",
 }  # fmt: skip
-KEEPING_INTEGERS_CALLS = {"np.abs", "np.sign", "np.maximum", "np.minimum", "runtime.power"}
+KEEPING_INTEGERS_CALLS = {
+    "np.abs", "np.ceil", "np.floor", "np.floor_divide", "np.fmax", "np.fmin", "np.fmod", "np.isinf", "np.isnan",
+    "np.maximum", "np.minimum", "np.remainder", "np.sign", "np.trunc", "runtime.power",
+}  # fmt: skip
 
 
 INDEXING = ("take", "one_hot", "minus_one_hot", "log_share")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -142,7 +143,11 @@ def _symbols(derivatives: Derivatives) -> dict[str, object]:
 
 
 def _parsed(text: str, symbols: dict[str, object]):
-    return sympy.sympify(text, locals={**_NAMES, **symbols}, rational=True)
+    """An expression from its text, in which a name before a bracket is a word, also if an input is called the same."""
+    both = symbols.keys() & set(_CALLED.findall(text))
+    words = {f"{name}_word": _NAMES.get(name) or getattr(sympy, name) for name in both}
+    text = _CALLED.sub(lambda call: f"{call[1]}_word(" if call[1] in both else call[0], text)
+    return sympy.sympify(text, locals={**_NAMES, **symbols, **words}, rational=True)
 
 
 def _with_axis(head, place: int = -1):
@@ -152,6 +157,7 @@ def _with_axis(head, place: int = -1):
     )
 
 
+_CALLED = re.compile(r"\b(\w+)\(")
 _NAMES = {word.name: word.build for word in WORDS.values()}
 _NAMES |= {head.__name__: head for head in (Decayed, Indicator, Where, Subgradient)}
 _NAMES |= {"isnan": IsNan, "isinf": IsInf, "signbit": SignBit}

@@ -203,6 +203,11 @@ def _signature(declaration: Declaration) -> tuple[tuple[Input, ...], tuple[Param
             )
         else:
             inputs.append(Input(name, optional=default is None))
+    tangents = {f"d{one.name}": one.name for one in inputs}
+    for parameter in inspect.signature(declaration.function).parameters.values():
+        if of := tangents.get(parameter.name):
+            problem = f"the name {parameter.name} is that of the tangent of {of} in the generated code"
+            refuse(parameter, problem, f"call it {parameter.name}_ or the like")
     if declaration.name in RESERVED_NAMES and declaration.home not in ("structural", "contraction"):
         raise SpecError(f"the name {declaration.name} is taken by the generated code", f"call it {declaration.name}_")
     if not inputs:

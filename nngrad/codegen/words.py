@@ -25,7 +25,7 @@ def _slope_of_maximum(mine, other):
 
 
 def _power_derivatives(base, exponent):
-    """x**0 is constant in x, and 0**y is constant in y."""
+    """x**0 is constant in x, and 0**y is constant in y, but for negative y."""
     return power_slope(base, exponent), power_times_log(power(base, exponent), base, exponent)
 
 
@@ -585,12 +585,12 @@ power_slope = enter(
 power_times_log = enter(
     "power_times_log",
     "runtime.power_times_log",
-    lambda p, x, y: p * mpmath.log(x) if x else mpmath.mpf(0),
+    lambda p, x, y: p * mpmath.log(x) if x or y < 0 else mpmath.mpf(0),
     10,
-    "x1 log(x2) for x1 = x2 to the power x3, and 0 for x2 = 0.",
+    "x1 log(x2) for x1 = x2 to the power x3, and 0 for x2 = 0 where x3 is not negative.",
     arity=3,
     derivatives=lambda p, x, y: [Where(sympy.Eq(x, 0), 0, log(x)), p / x, 0],
-    smooth=lambda p, x, y: Where(sympy.Eq(x, 0), 0, p * log(x)),
+    smooth=lambda p, x, y: Where(sympy.Eq(x, 0), Where(y < 0, p * log(x), 0), p * log(x)),
     safe=1,
 )
 

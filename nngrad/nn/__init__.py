@@ -37,6 +37,7 @@ from nngrad.nn.containers import ModuleDict as ModuleDict
 from nngrad.nn.containers import ModuleList as ModuleList
 from nngrad.nn.containers import Sequential as Sequential
 from nngrad.nn.module import Module as Module
+from nngrad.utils import no_attribute
 
 _ACTIVATIONS = [name for name, op in OPS.items() if op.home == "activation"]
 _MODULES = [
@@ -79,7 +80,7 @@ def __getattr__(name: str) -> Any:
     elif name in _ACTIVATIONS:
         value = getattr(functional, name)
     else:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        raise no_attribute(__name__, name, __all__)
     globals()[name] = value
     return value
 

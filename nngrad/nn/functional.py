@@ -54,6 +54,7 @@ from nngrad.nn._pooling import max_pool2d as max_pool2d
 from nngrad.nn._pooling import unfold as unfold
 from nngrad.random import default_generator
 from nngrad.tensor import Tensor
+from nngrad.utils import no_attribute
 
 _OPS = {name: op for name, op in OPS.items() if op.home in HOMES}  # the ops whose home is this module
 
@@ -423,11 +424,7 @@ def rrelu(
 def __getattr__(name: str) -> Callable[..., Tensor]:
     op = _OPS.get(name)
     if op is None:
-        from difflib import get_close_matches
-
-        close = get_close_matches(name, __all__, n=1)
-        hint = f"; did you mean {close[0]}?" if close else ""
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")
+        raise no_attribute(__name__, name, __all__)
     first = "input" if op.inputs[0] == "x" else None  # as PyTorch calls it
     made = of_elements(op) if op.home == "loss" else function(op, first)
     globals()[name] = made

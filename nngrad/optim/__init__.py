@@ -22,3 +22,8 @@ from nngrad.optim._schedules import CosineAnnealingLR as CosineAnnealingLR
 from nngrad.optim._schedules import Schedule as Schedule
 from nngrad.optim._schedules import StepLR as StepLR
 from nngrad.optim._sgd import SGD as SGD
+from nngrad.utils import no_attribute
+
+
+def __getattr__(name: str) -> None:
+    raise no_attribute(__name__, name, [own for own in globals() if own[0].isupper()])

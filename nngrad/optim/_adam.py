@@ -25,6 +25,7 @@ class Adam(Optimizer):
         eps: added to the denominator.
         weight_decay: factor of the L2 penalty, g <- g + weight_decay * x.
         amsgrad: divide by the largest v so far.
+        maximize: go up the gradient instead of down.
     """
 
     def __init__(
@@ -35,9 +36,10 @@ class Adam(Optimizer):
         eps: float = 1e-8,
         weight_decay: float = 0.0,
         amsgrad: bool = False,
+        maximize: bool = False,
     ):
-        defaults = {"lr": lr, "betas": betas, "eps": eps}
-        super().__init__(params, {**defaults, "weight_decay": weight_decay, "amsgrad": amsgrad})
+        defaults = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
+        super().__init__(params, {**defaults, "amsgrad": amsgrad, "maximize": maximize})
 
     def _update(self, x: np.ndarray, g: np.ndarray, state: dict[str, Any], group: dict[str, Any]) -> None:
         step = state["step"] = state.get("step", 0) + 1
@@ -83,6 +85,7 @@ class AdamW(Adam):
         eps: added to the denominator.
         weight_decay: how fast parameters shrink, in units of the learning rate.
         amsgrad: divide by the largest v so far.
+        maximize: go up the gradient instead of down.
     """
 
     def __init__(
@@ -93,8 +96,9 @@ class AdamW(Adam):
         eps: float = 1e-8,
         weight_decay: float = 1e-2,
         amsgrad: bool = False,
+        maximize: bool = False,
     ):
-        super().__init__(params, lr, betas, eps, weight_decay, amsgrad)
+        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize)
 
     def _decays(self, group: dict[str, Any]) -> tuple[float, float]:
         return 0.0, 1 - group["lr"] * group["weight_decay"]

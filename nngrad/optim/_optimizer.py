@@ -36,6 +36,7 @@ _RULES = {
     "nesterov": _FLAG,
     "centered": _FLAG,
     "amsgrad": _FLAG,
+    "maximize": _FLAG,
 }
 
 
@@ -121,6 +122,7 @@ class Optimizer:
             for p in group["params"]:
                 g = p.grad
                 if g is not None:
+                    g = -g if group.get("maximize") else g
                     self._update(p.data, g, self.state.setdefault(p, {}), group)
                     note_change(p)  # for graphs that have saved it
 

@@ -24,6 +24,7 @@ class RMSprop(Optimizer):
         weight_decay: factor of the L2 penalty, g <- g + weight_decay * x.
         momentum: how much of the last step is kept.
         centered: divide by the standard deviation of the gradient: v - m**2, with m its running mean, in place of v.
+        maximize: go up the gradient instead of down.
     """
 
     def __init__(
@@ -35,9 +36,10 @@ class RMSprop(Optimizer):
         weight_decay: float = 0.0,
         momentum: float = 0.0,
         centered: bool = False,
+        maximize: bool = False,
     ):
         defaults = {"lr": lr, "alpha": alpha, "eps": eps, "weight_decay": weight_decay}
-        super().__init__(params, {**defaults, "momentum": momentum, "centered": centered})
+        super().__init__(params, {**defaults, "momentum": momentum, "centered": centered, "maximize": maximize})
 
     def _update(self, x: np.ndarray, g: np.ndarray, state: dict[str, Any], group: dict[str, Any]) -> None:
         v = running(state, "square_avg", x)

@@ -23,6 +23,7 @@ class SGD(Optimizer):
         dampening: how much of the gradient is left out of the momentum.
         weight_decay: factor of the L2 penalty, g <- g + weight_decay * x.
         nesterov: look ahead by the momentum; needs momentum > 0 and dampening = 0.
+        maximize: go up the gradient instead of down.
     """
 
     def __init__(
@@ -33,9 +34,10 @@ class SGD(Optimizer):
         dampening: float = 0.0,
         weight_decay: float = 0.0,
         nesterov: bool = False,
+        maximize: bool = False,
     ):
-        defaults = {"lr": lr, "momentum": momentum, "dampening": dampening}
-        super().__init__(params, {**defaults, "weight_decay": weight_decay, "nesterov": nesterov})
+        defaults = {"lr": lr, "momentum": momentum, "dampening": dampening, "weight_decay": weight_decay}
+        super().__init__(params, {**defaults, "nesterov": nesterov, "maximize": maximize})
 
     def _check(self, settings: Mapping[str, Any]) -> None:
         super()._check(settings)

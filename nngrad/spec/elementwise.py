@@ -67,7 +67,7 @@ def negative(x):
 
 @op
 def power(x1, x2):
-    """x1 to the power x2, elementwise. x**0 is constant in x, and 0**y in y."""
+    """x1 to the power x2, elementwise. x**0 is constant in x, and 0**y in y from 0 on."""
     return x1**x2
 
 
@@ -212,7 +212,7 @@ def logaddexp2(x1, x2):
 @op
 def xlogy(x1, x2):
     """x1 times log(x2), and 0 where x1 is 0 and the logarithm is infinite or none."""
-    return x1 * log(where((x1 == 0) & (x2 <= 0), 1, x2))
+    return x1 * log(where((x1 == 0) & ((x2 <= 0) | isinf(x2)), 1, x2))
 
 
 # --- angles -----------------------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """Statistics and other reductions along an axis."""
 
-from nngrad.codegen.language import abs, count, exp, isnan, log, max, op, prod, sqrt, subgradient, sum, where
+from nngrad.codegen.language import abs, count, exp, isnan, log, max, maximum, op, prod, sqrt, subgradient, sum, where
 
 op(sum, prod, max)  # words of the language
 
@@ -21,7 +21,7 @@ def mean(x, *, axis=None):
 def var(x, *, axis=None, ddof=0):
     """Variance with n - ddof in the denominator, by the two-pass formula."""
     centred = x - mean(x, axis)
-    return sum(centred**2, axis) / (count(x, axis) - ddof)
+    return sum(centred**2, axis) / maximum(count(x, axis) - ddof, 0)
 
 
 @op
@@ -43,7 +43,7 @@ def nanvar(x, *, axis=None, ddof=0):
     n = sum(where(isnan(x), 0, 1), axis)
     near = where(isnan(x), 0, x - nanmean(x, axis))
     centred = where(isnan(x), 0, near - sum(near, axis) / n)
-    return sum(centred**2, axis) / (n - ddof)
+    return sum(centred**2, axis) / maximum(n - ddof, 0)
 
 
 @op

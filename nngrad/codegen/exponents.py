@@ -5,7 +5,7 @@ computed in a wider dtype or, where there is none, in two parts.
 
 Worked example: in exp(-1.702 x) the rate is -1.702, and `runtime.exp_multiple` computes it as if the product were
 exact. exp(-x / 4) needs no such care. exp(x - x**3), in kernels for inputs of ordinary size, becomes
-`exp_in_float64(x - x**3)`: short floats have their exponent computed in float64.
+`exp2_in_float64(x * (1.44 - 1.44 * x**2))`: short floats have their exponent computed in float64.
 
 Functions that take a graph, that of `lower`, build nodes in it.
 """
@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import math
 
+import mpmath
 import sympy
 
-from nngrad.codegen import exact, words
+from nngrad.codegen import words
 from nngrad.codegen.exponentials import LARGEST_EXPONENT
 from nngrad.codegen.joint import is_of_sums
 from nngrad.codegen.symbols import Parameter, Value
@@ -24,15 +25,15 @@ from nngrad.codegen.vocabulary import enter
 
 UNROUNDED = (words.abs.build, words.clamped.build, words.finite.build, words.maximum.build, words.minimum.build)
 
-exp_in_float64 = enter(  # not for specs to write
-    "exp_in_float64",
+exp2_in_float64 = enter(  # not for specs to write
+    "exp2_in_float64",
     "",
-    exact.exp,
+    lambda x: mpmath.mpf(2) ** x,
     12,
-    "exp(x), x computed in float64.",
+    "2 to the power x, computed in float64.",
     is_positive=True,
     safe=0,
-    smooth=sympy.exp,
+    smooth=lambda x: sympy.Integer(2) ** x,
 )
 
 
@@ -55,9 +56,9 @@ def exponential(graph, exponent) -> int:
     return graph.node("call", graph.build(exponent), detail="np.exp")
 
 
-def exponential_in_float64(graph, exponent) -> int:
-    """The node of exp, by powers of 2, of what is computed in float64."""
-    wide = graph.in_wider("runtime.as_float64", sympy.expand(exponent / sympy.log(2)))
+def power_of_two_in_float64(graph, exponent) -> int:
+    """The node of 2 to a power that is computed in float64."""
+    wide = graph.in_wider("runtime.as_float64", exponent)
     return graph.node("shortened", graph.node("call", wide, detail="np.exp2"))
 
 

@@ -21,7 +21,7 @@ from sympy.logic.boolalg import And, Not, Or
 
 from nngrad.codegen import words
 from nngrad.codegen.exponentials import bell_within_range
-from nngrad.codegen.exponents import as_multiple, exp_in_float64, exponential, exponential_in_float64, nodes_of
+from nngrad.codegen.exponents import as_multiple, exp2_in_float64, exponential, nodes_of, power_of_two_in_float64
 from nngrad.codegen.joint import Part, parts_of, shift_of
 from nngrad.codegen.literals import is_unit_fraction, literal
 from nngrad.codegen.node import Node
@@ -517,8 +517,8 @@ class Graph:
             return exponential(self, *expr.args)
         if self.smooth and isinstance(expr, sympy.exp | words.sigmoid_slope.build):
             expr = bell_within_range(expr)
-        if isinstance(expr, exp_in_float64.build) and not self.smooth:
-            return exponential_in_float64(self, *expr.args)
+        if isinstance(expr, exp2_in_float64.build) and not self.smooth:
+            return power_of_two_in_float64(self, *expr.args)
         if word.smooth and self.smooth:
             return self.build(word.smooth(*expr.args))
         if word.expansion and not self.smooth:

@@ -24,7 +24,7 @@ import sympy
 
 from nngrad.codegen import exponentials, piecewise, words
 from nngrad.codegen.cost import WIDE_COST, apart_and_together, graph_cost, kept_cost
-from nngrad.codegen.exponents import exp_in_float64
+from nngrad.codegen.exponents import exp2_in_float64
 from nngrad.codegen.literals import literal
 from nngrad.codegen.lower import Graph
 from nngrad.codegen.parts import (
@@ -247,7 +247,7 @@ class Ordinariness:
         """Whether exponentials of steep exponents are normal numbers within the limit. Others are short of digits,
         which the few inputs there that are tried may not show.
         """
-        made = [expr for expr in parts.values() if isinstance(expr, exp_in_float64.build)]
+        made = [expr for expr in parts.values() if isinstance(expr, exp2_in_float64.build)]
         return all(self.near.is_normal(expr, limit) for expr in made)
 
     def _are_accurate(self, level: float, limit: int, parts, value, slopes) -> bool:

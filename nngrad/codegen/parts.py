@@ -13,12 +13,12 @@ from functools import reduce
 import sympy
 
 from nngrad.codegen import exponentials, words
-from nngrad.codegen.exponents import exp_in_float64, is_rounded
+from nngrad.codegen.exponents import exp2_in_float64, is_rounded
 from nngrad.codegen.forms import shapes
 from nngrad.codegen.symbols import Value
 from nngrad.codegen.trace import Formula
 
-EXPONENTIALS = (sympy.exp, words.exp2.build, exp_in_float64.build)
+EXPONENTIALS = (sympy.exp, words.exp2.build, exp2_in_float64.build)
 LARGEST_EXPRESSION = 250  # operations of a derivative that is still brought to parts
 
 
@@ -112,7 +112,7 @@ def with_exponents_in_float64(parts: dict[Value, sympy.Expr], inputs: tuple[Valu
         if isinstance(expr, sympy.exp):
             exponent = parts.get(expr.args[0], expr.args[0])
             if is_rounded(exponent, inputs):
-                made[part] = exp_in_float64(exponent)
+                made[part] = exp2_in_float64(nested(sympy.expand(exponent / sympy.log(2))))
     return made
 
 

@@ -332,6 +332,7 @@ def _rewritten(expr) -> Iterator[sympy.Expr]:
         yield identities.with_hypot(recognised(one))
         yield identities.with_roots_apart(one)
         yield identities.with_differences_of_logarithms(one)
+        yield identities.with_means_of_exponentials(recognised(one))
         yield identities.without_difference_of_roots(recognised(one))
         yield from without_cancelling_roots(one)
         stable = exponentials.stable(one)

@@ -1,4 +1,4 @@
-"""Formulas of one or two numbers as the literature has them: stable forms by hand, pairs, gates, divergences."""
+"""Formulas of one or two numbers as the literature has them: stable forms by hand, pairs, gates, poles, divergences."""
 
 from nngrad.codegen.language import abs, exp, log, maximum, op
 
@@ -28,7 +28,7 @@ def gate_of_exponentials(a, b):
     return (exp(a) - exp(-a)) / (exp(a) + exp(-a)) / (1 + exp(-b))
 
 
-# --- poles ------------------------------------------------------------------------------------------------------------
+# --- poles, powers ----------------------------------------------------------------------------------------------------
 
 
 @op
@@ -37,5 +37,18 @@ def yukawa(r):
 
 
 @op
-def log_gamma_density(t, *, a=2.5, b=1.5):
-    return (a - 1) * log(t) - b * t
+def power_transform(t, *, lam=0.3):
+    return (t**lam - 1) / lam
+
+
+# --- divergences ------------------------------------------------------------------------------------------------------
+
+
+@op
+def normal_divergence(mu, logvar):
+    return -(1 + logvar - mu**2 - exp(logvar)) / 2
+
+
+@op
+def generalised_divergence(a, b):
+    return a * log(a / b) - a + b

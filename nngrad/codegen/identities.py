@@ -14,6 +14,7 @@ from nngrad.codegen.trace import Formula
 from nngrad.codegen.vocabulary import WORD_OF
 
 LARGEST_LINE = 60  # operations in what is worth asking whether it is linear
+SETTLING = (words.sigmoid.build, words.sigmoid_slope.build, words.tanh.build)
 _OF_MINUS = {  # f(-u) in terms of f(u)
     words.sigmoid.build: lambda u: 1 - words.sigmoid(u),
     words.softplus.build: lambda u: words.softplus(u) - u,
@@ -200,7 +201,7 @@ def clamped(form, formula: Formula, limit) -> Iterator[sympy.Expr]:
     swaps = {value: words.finite(value) if is_infinite else words.clamped(value, limit) for value in formula.inputs}
     yield form.xreplace(swaps)
     yield _swapped(form, swaps, but=_is_denominator)
-    yield _swapped(form, swaps, but=lambda part: isinstance(part, words.SETTLING))
+    yield _swapped(form, swaps, but=lambda part: isinstance(part, SETTLING))
     yield _in_arguments(form, swaps)
 
     def in_branches(where):

@@ -23,7 +23,10 @@ _ONE, _HALF, _ROOT_TWO = sympy.S.One, sympy.S.Half, sympy.sqrt(2)
 
 
 def _log_rule(expr):
-    """log(1 + exp u) and log(1 + u), log of a sigmoid, log(exp a + exp b), log(exp a - exp b), or of multiples."""
+    """log(1 + exp u) and log(1 + u), log of a sigmoid, log(exp a + exp b), log(exp a - exp b), also where b is 0.
+
+    The logarithm of a multiple of these is theirs and the number's.
+    """
     if isinstance(expr, words.log1p.build) and isinstance(expr.args[0], sympy.exp):
         return words.softplus(expr.args[0].args[0])
     if not isinstance(expr, sympy.log):
@@ -44,6 +47,8 @@ def _log_rule(expr):
     if inside.is_Add and len(inside.args) == 2 and all(isinstance(term, sympy.exp) for term in inside.args):
         a, b = (term.args[0] for term in inside.args)
         return expr if (a / b).is_number else words.logaddexp(a, b)
+    if isinstance(inside, words.expm1.build):
+        return inside.args[0] + words.log1mexp(-inside.args[0])
     for plus in (term for term in sympy.Add.make_args(inside) if isinstance(term, sympy.exp)):
         minus = plus - inside
         if isinstance(minus, sympy.exp):

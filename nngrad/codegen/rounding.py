@@ -26,13 +26,14 @@ from sympy.logic.boolalg import And, Not, Or
 
 from nngrad.codegen.certify import Oracle
 from nngrad.codegen.guards import guarded
+from nngrad.codegen.identities import SETTLING
 from nngrad.codegen.lower import Graph
 from nngrad.codegen.restage import inlined, restated
 from nngrad.codegen.series import Series, fitted, leading_term
 from nngrad.codegen.symbols import Indicator, Parameter, Test, Value, Where
 from nngrad.codegen.trace import Formula
 from nngrad.codegen.vocabulary import WORD_OF
-from nngrad.codegen.words import PERIODIC, PERIODIC_IN_WHOLE_NUMBERS, SETTLING
+from nngrad.codegen.words import PERIODIC, PERIODIC_IN_WHOLE_NUMBERS
 
 HUGE, LARGEST = 1e36, float(np.finfo(np.float32).max)
 GOLDEN = (np.sqrt(5) - 1) / 2

@@ -596,5 +596,3 @@ power_times_log = enter(
 
 PERIODIC_IN_WHOLE_NUMBERS = (sinpi.build, cospi.build)
 PERIODIC = (sin.build, cos.build, tan.build, *PERIODIC_IN_WHOLE_NUMBERS)
-# What tends to a number as its argument does to infinity.
-SETTLING = (sigmoid.build, sigmoid_slope.build, tanh.build)

@@ -10,6 +10,11 @@ def soft_relu_by_hand(x):
     return maximum(x, 0) + log(1 + exp(-abs(x)))
 
 
+@op
+def soft_relu_inverse(t):
+    return log(exp(t) - 1)
+
+
 # --- pairs ------------------------------------------------------------------------------------------------------------
 
 

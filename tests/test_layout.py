@@ -10,8 +10,9 @@ from conftest import ROOT
 STAGES = (
     "symbols", "exact", "vocabulary", "words", "gaussians", "exponentials", "language", "budget", "readable",
     "formula", "mistakes", "instrument", "record", "steps", "trace", "notation", "restage", "identities", "roots",
-    "recognise", "deviations", "shift", "shares", "rescale", "rewrite", "derive", "certify", "joint", "literals",
-    "quotients", "node", "exponents", "lower", "guards", "series", "rounding", "forms", "infix", "schedule", "cost",
+    "remainders", "recognise", "deviations", "shift", "shares", "rescale", "rewrite", "derive", "certify", "joint",
+    "literals", "quotients", "node", "exponents", "lower", "guards", "series", "rounding", "forms", "infix", "schedule",
+    "cost",
     "piecewise", "parts", "ordinary", "balance",
     "selection", "choices", "slopes", "numpy_code", "tensor_code", "bodies", "assemble", "contract", "latex",
     "approximate", "emit", "stamp", "pipeline", "samples", "certificate", "records", "kinks", "explain", "plots",

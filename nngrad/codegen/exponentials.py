@@ -77,14 +77,18 @@ def in_exponentials(expr, but=()):
     if expr.is_Atom or not isinstance(expr, sympy.Expr):
         return expr
     args = [in_exponentials(arg, but) if isinstance(arg, sympy.Expr) else arg for arg in expr.args]
-    return expr.func(*args) if expr.func in but else _IN_EXPONENTIALS.get(expr.func, expr.func)(*args)
+    head = expr.func if expr.func in but else _IN_EXPONENTIALS.get(expr.func, expr.func)
+    written = head(*args)
+    if head != expr.func and any(one.args[0].has(sympy.exp) for one in written.atoms(sympy.exp)):
+        return head(*expr.args)  # an exponent stays in words: written out it may leave the range
+    return written
 
 
 @cache
 def fraction(expr) -> Fraction | None:
     """The expression as a fraction of polynomials in one exponential, if it is one."""
     expr = in_exponentials(expr)
-    exponents = sorted({atom.args[0] for atom in expr.atoms(sympy.exp)}, key=str)
+    exponents = sorted(_exponents(expr), key=str)
     if not exponents or sympy.count_ops(expr) > LARGEST_TERMS:
         return None
     parts = [split(exponent) for exponent in exponents]
@@ -93,6 +97,22 @@ def fraction(expr) -> Fraction | None:
     unit = abs(reduce(sympy.gcd, (multiple for multiple, _ in parts)))
     powers = {sympy.exp(one): E ** (multiple / unit) for one, (multiple, _) in zip(exponents, parts, strict=True)}
     return _brought_together(expr.xreplace(powers), unit * parts[0][1])
+
+
+def _exponents(expr) -> set[sympy.Expr]:
+    """What exponentials are taken of, but for those in exponents: these are not what a fraction is made of."""
+    if isinstance(expr, sympy.exp):
+        return {expr.args[0]}
+    return set().union(*map(_exponents, expr.args)) if isinstance(expr, sympy.Expr) else set()
+
+
+def exponents_apart(factors) -> list[sympy.Expr]:
+    """Products of those factors whose exponentials are powers of one."""
+    groups: dict[frozenset, list] = {}
+    for factor in factors:
+        bases = frozenset(split(exponent)[1] for exponent in _exponents(in_exponentials(factor)))
+        groups.setdefault(bases, []).append(factor)
+    return [sympy.Mul(*group) for group in groups.values()]
 
 
 def split(exponent) -> tuple[sympy.Rational, sympy.Expr]:

@@ -59,6 +59,17 @@ def as_quotient(expr):
     return words.in_words(sympy.factor_terms(sympy.expand(top)) / bottom)
 
 
+def with_means_of_exponentials(expr):
+    """log((exp a + exp b) / 2), which is logaddexp(a, b) - log 2, as what the larger has beside the mean's share."""
+    terms = dict(reversed(term.as_coeff_Mul()) for term in sympy.Add.make_args(expr))
+    for atom in [one for one in terms if isinstance(one, words.logaddexp.build)]:
+        if terms.get(sympy.log(2)) == -terms[atom]:
+            a, b = atom.args
+            mean = words.maximum(a, b) + words.log1p(words.expm1(-words.abs(a - b)) / 2)
+            expr = expr + terms[atom] * (mean - atom + sympy.log(2))
+    return expr
+
+
 def with_differences_of_logarithms(expr):
     """log a - log b and log(a / b) as log(1 + (a - b) / b) where a and b are near each other."""
 
@@ -70,7 +81,7 @@ def with_differences_of_logarithms(expr):
         found = {(number, inside): term for term in total.args for number, inside in _logarithms(term)}
         for number, a in found:
             b = next((inside for other, inside in found if other == -number), None)
-            if number.is_positive and b is not None:
+            if number.is_positive and b is not None and not (a.is_number and b.is_number):
                 pair = found[number, a] + found[-number, b]
                 return total - pair + number * Where(b > 0, near(a, b, pair / number), pair / number)
         return total

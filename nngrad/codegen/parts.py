@@ -62,7 +62,14 @@ def with_shared_products(parts: dict[Value, sympy.Expr], forms: list, output: Va
 
 def _in_terms_of(form, part: Value, product):
     """The form with a part in place of a product that its products contain."""
-    return form.replace(lambda one: one.is_Mul and _common(product, one) == product, lambda one: one / product * part)
+    known = _powers(product)
+
+    def rest(one):
+        """What is left without the product; SymPy's division may leave exp(u) exp(-u)."""
+        powers = (base ** (power - known.get(base, 0)) for base, power in _powers(one).items())
+        return sympy.Mul(*powers, _number(one) / _number(product), part)
+
+    return form.replace(lambda one: one.is_Mul and _common(product, one) == product, rest)
 
 
 def _largest_shared(forms, output: Value):

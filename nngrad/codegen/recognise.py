@@ -13,7 +13,7 @@ from itertools import permutations
 import sympy
 
 from nngrad.codegen import gaussians, words
-from nngrad.codegen.exponentials import MADE_OF_EXPONENTIALS, as_word
+from nngrad.codegen.exponentials import MADE_OF_EXPONENTIALS, as_word, exponents_apart
 from nngrad.codegen.identities import squares_of
 from nngrad.codegen.symbols import Value, Where
 from nngrad.codegen.vocabulary import WORDS, Word
@@ -23,18 +23,32 @@ _ONE, _HALF, _ROOT_TWO = sympy.S.One, sympy.S.Half, sympy.sqrt(2)
 
 
 def _log_rule(expr):
-    """log(1 + exp u) and log(1 + u), log of a sigmoid, log(exp a + exp b), log(exp a - exp b)."""
+    """log(1 + exp u) and log(1 + u), log of a sigmoid, log(exp a + exp b), log(exp a - exp b), also where b is 0.
+
+    The logarithm of a multiple of these is theirs and the number's.
+    """
+    if isinstance(expr, words.log1p.build) and isinstance(expr.args[0], sympy.exp):
+        return words.softplus(expr.args[0].args[0])
     if not isinstance(expr, sympy.log):
         return expr
     (inside,) = expr.args
+    factor, rest = inside.primitive() if inside.is_Add else inside.as_coeff_Mul()
+    if factor not in (1, -1) and rest.is_Add and factor.is_positive:
+        known = _log_rule(sympy.log(rest))
+        if not known.has(sympy.log(rest)):
+            return sympy.log(factor) + known
     if isinstance(inside, words.sigmoid.build):
         return -words.softplus(-inside.args[0])
+    if isinstance(inside, words.sigmoid_of_difference.build):
+        return -words.softplus(inside.args[1] - inside.args[0])
     if inside.is_Add and _ONE in inside.args:
         rest = inside - 1
         return words.softplus(rest.args[0]) if isinstance(rest, sympy.exp) else words.log1p(rest)
     if inside.is_Add and len(inside.args) == 2 and all(isinstance(term, sympy.exp) for term in inside.args):
         a, b = (term.args[0] for term in inside.args)
         return expr if (a / b).is_number else words.logaddexp(a, b)
+    if isinstance(inside, words.expm1.build):
+        return inside.args[0] + words.log1mexp(-inside.args[0])
     for plus in (term for term in sympy.Add.make_args(inside) if isinstance(term, sympy.exp)):
         minus = plus - inside
         if isinstance(minus, sympy.exp):
@@ -46,8 +60,10 @@ def _fraction_rule(expr):
     """A fraction of exponentials that is a word."""
     if expr.is_Mul:
         own = [factor for factor in expr.args if factor.has(*MADE_OF_EXPONENTIALS)]
-        word = as_word(sympy.Mul(*own)) if own else None
-        return expr if word is None else expr / sympy.Mul(*own) * word
+        for product in dict.fromkeys([sympy.Mul(*own), *exponents_apart(own)]) if own else ():
+            if (word := as_word(product)) is not None:
+                expr = expr / product * word
+        return expr
     if (expr.is_Add or expr.is_Pow) and expr.has(*MADE_OF_EXPONENTIALS):
         return as_word(expr) or expr
     return expr
@@ -69,6 +85,30 @@ def _complement_rule(expr):
             return number * gaussians.erfc(-sign / number * atom.args[0]) + others
         if isinstance(atom, words.softplus.build) and -sign * atom.args[0] in sympy.Add.make_args(rest):
             return expr - term + sign * atom.args[0] + sign * words.softplus(-atom.args[0])
+    return expr
+
+
+def _larger_rule(expr):
+    """max(u, 0) + log(1 + exp(-|u|)), as one writes it lest exp overflow, is softplus(u), which has a slope at 0 that
+    the maximum lacks; max(a, b) + log(1 + exp(-|a - b|)) is logaddexp(a, b), so is a + log(1 + exp(b - a)), and
+    min(u, 0) - ... is -softplus(-u).
+    """
+    if not expr.is_Add:
+        return expr
+    factors = {atom: number for number, atom in (term.as_coeff_Mul() for term in expr.args)}
+    for small in [one for one in factors if isinstance(one, words.softplus.build)]:
+        for a in (one for one in factors if isinstance(one, Value) and factors[one] == factors[small]):
+            if isinstance(b := small.args[0] + a, Value):
+                return expr + factors[small] * (words.logaddexp(a, b) - a - small)
+        if not isinstance(-small.args[0], words.abs.build):
+            continue
+        (distance,) = (-small.args[0]).args
+        for larger in [one for one in factors if isinstance(one, _EXTREMA)]:
+            a, b = larger.args
+            number, sign = factors[small], 1 if isinstance(larger, words.maximum.build) else -1
+            if factors[larger] == sign * number and distance in (a - b, b - a):
+                whole = words.logaddexp(sign * a, sign * b) if 0 not in (a, b) else words.softplus(sign * (a + b))
+                return expr - factors[larger] * larger - number * small + number * whole
     return expr
 
 
@@ -265,10 +305,11 @@ def _is_pole(product, u) -> bool:
 
 
 _SIGN_KEEPING = (words.expm1.build, words.sinh.build)
+_EXTREMA = (words.maximum.build, words.minimum.build)
 _DEFINITIONS: dict[Word, tuple[tuple, sympy.Expr]] = {}  # of words: their arguments, and what is made of these
 _RULES = (
-    _log_rule, _fraction_rule, _complement_rule, _angle_rule, _normal_rule, _gaussian_tail_rule, _hypot_rule,
-    _argument_rule, _extremum_rule, _origin_rule, _definition_rule, _power_rule, _sign_rule,
+    _log_rule, _fraction_rule, _complement_rule, _larger_rule, _angle_rule, _normal_rule, _gaussian_tail_rule,
+    _hypot_rule, _argument_rule, _extremum_rule, _origin_rule, _definition_rule, _power_rule, _sign_rule,
 )  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from dataclasses import replace
 import sympy
 from sympy.core.symbol import Str
 
+from nngrad.codegen import words
 from nngrad.codegen.deviations import sum_deviations
 from nngrad.codegen.recognise import recognised
 from nngrad.codegen.record import name_after
@@ -25,7 +26,7 @@ from nngrad.codegen.rescale import rescale_powers
 from nngrad.codegen.restage import again, inlined, rebuilt, recorder_of
 from nngrad.codegen.shares import open_shares
 from nngrad.codegen.shift import as_share, shift_exponentials
-from nngrad.codegen.symbols import AxisSum, LogShare, MeanError, Pick, Subgradient, Value, is_constant_along
+from nngrad.codegen.symbols import AxisSum, LogShare, MeanError, Pick, Subgradient, Value, Where, is_constant_along
 from nngrad.codegen.trace import Formula, Stage
 from nngrad.codegen.vocabulary import WORD_OF
 
@@ -194,6 +195,9 @@ def name_output(formula: Formula) -> Formula:
     return replace(formula, stages=stages, output=swap[formula.output])
 
 
+_KINKED = (Where, *(getattr(words, name).build for name in ("abs", "sign", "maximum", "minimum", "floor", "trunc")))
+
+
 def differentiate_as_written(formula: Formula, written: Formula) -> Formula:
     """Where the whole formula is one word that a spec could name, the derivative comes from what was written, not from
     the word's."""
@@ -204,6 +208,9 @@ def differentiate_as_written(formula: Formula, written: Formula) -> Formula:
     definition = inlined(written.output, written.stages)
     if len(formula.stages) > 1 or written.axes or not is_a_word or definition == stage.expr:
         return formula
+    slopes = [stage.expr.diff(value) for value in formula.inputs]
+    if definition.has(*_KINKED) and not any(slope.has(*_KINKED) for slope in slopes):
+        return formula  # the kinks of what was written are none of the function's
     return replace(formula, stages=(replace(stage, written=definition),))
 
 

@@ -26,6 +26,7 @@ from sympy.logic.boolalg import And, Not, Or
 
 from nngrad.codegen.certify import Oracle
 from nngrad.codegen.guards import guarded
+from nngrad.codegen.identities import SETTLING
 from nngrad.codegen.lower import WIDENING, Graph
 from nngrad.codegen.restage import inlined, restated
 from nngrad.codegen.series import Series, fitted, leading_term
@@ -50,6 +51,7 @@ TAKES_NUMBERS = {"runtime.exp_multiple", "runtime.exp_square", "runtime.decayed"
 INEXACT = {"np.exp", "np.exp2", "np.expm1", "np.log", "np.log1p", "np.tanh", "np.sin", "np.cos"}
 UP_AND_DOWN = np.array([1, -1, -1, 1, -1])  # of a period that no grid of points has
 REACHES = (1.0, 2.0, ACCURATE)
+ALIKE = 40  # points at which inputs are near each other
 KEPT = 64  # columns of a word's values
 UNKNOWN_PARAMETER = 1.25  # what is tried for a parameter without a default
 _COMPARE = {
@@ -65,6 +67,14 @@ def points() -> np.ndarray:
     edges = 1 - 0.5 ** np.arange(3, MANTISSA, 3)
     ranges = [(2 * _spread(count) - 1) * limit for limit, count in ((1, 24), (12, 60), (110, 66), (1000, 10))]
     return np.concatenate([sizes, -sizes, edges, -edges, 1 / edges, *ranges]).astype(np.float32).astype(np.float64)
+
+
+def _alike(arity: int) -> list[np.ndarray]:
+    """Float32 numbers of ordinary size for several inputs that are near each other, where differences cancel."""
+    column = (2 * _spread(ALIKE) - 1) * 4
+    nearness = 0.5 ** (2 + np.arange(ALIKE) % (MANTISSA - 3)) * np.sign(column[::-1])
+    columns = (column * (1 + turn * nearness) for turn in range(arity))
+    return [column.astype(np.float32).astype(np.float64) for column in columns]
 
 
 def ordinary_points(limits: tuple[int, ...], arity: int) -> list[np.ndarray]:
@@ -190,6 +200,7 @@ class Judge:
         if columns is None:
             column = points()[:: min(2, len(formula.inputs))]
             columns = [_shuffled(column, turn) for turn in range(len(formula.inputs))]
+            columns = columns if len(columns) == 1 else [*map(np.append, columns, _alike(len(columns)))]
         columns = dict(zip(formula.inputs, columns, strict=True))
         masks = _masks(formula)
         self.inputs = {value.name: one > 0 if value in masks else one for value, one in columns.items()}
@@ -222,7 +233,7 @@ class Judge:
         return Truth(exact, unit, _finite(change), self._limits(lambda inputs: self._slope(name, inputs)))
 
     def _limits(self, function: Callable[[dict], np.ndarray]) -> np.ndarray:
-        if len(self.inputs) > 1 or self.whole.has(*PERIODIC_IN_WHOLE_NUMBERS, Test):  # FAR are whole numbers
+        if len(self.inputs) > 1 or self._has_beyond_settling(PERIODIC_IN_WHOLE_NUMBERS):  # FAR are whole numbers
             return np.zeros(0)
         limits = np.array([_limit(function({name: side * FAR for name in self.inputs})) for side in (1, -1)])
         return np.where(np.isinf(limits), np.nan, limits) if self.is_periodic else limits  # sin(inf) is nan
@@ -243,7 +254,9 @@ class Judge:
     def _slope(self, name: str, inputs) -> np.ndarray:
         if name in self.derivatives:
             return _floats(self.derivatives[name](**inputs))
-        return _floats(self.oracle.slope({name: np.ones_like(inputs[name])}, inputs))
+        step = np.minimum(np.abs(inputs[name]), 1)
+        step = np.where(step == 0, 1, step)  # near zero as small as the input: on the other side there may be nothing
+        return _floats(self.oracle.slope({name: step}, inputs, step))
 
     @cached_property
     def whole(self) -> sympy.Expr:
@@ -253,7 +266,12 @@ class Judge:
     @cached_property
     def is_periodic(self) -> bool:
         """Whether the formula has parts without a limit at infinity, or with another value there."""
-        return self.whole.has(*PERIODIC, Test)
+        return self._has_beyond_settling(PERIODIC)
+
+    def _has_beyond_settling(self, periodic: tuple) -> bool:
+        """Whether the formula asks what numbers look like, or has one of these functions of what does not settle."""
+        arguments = (part.args[0] for part in self.whole.atoms(*periodic))
+        return self.whole.has(Test) or any(_without_settled(argument).has(Value) for argument in arguments)
 
     @cached_property
     def has_parameters(self) -> bool:
@@ -320,7 +338,8 @@ class Judge:
         got, warned = simulated(graph, output, arguments, self.params, self.series, self.slack)
         got, at_infinity = got[: len(truth.exact)], truth.at_infinity(got[len(truth.exact) :])
         with np.errstate(all="ignore"):
-            judged = np.isfinite(truth.exact) & np.isfinite(truth.exact.astype(np.float32))
+            beyond = np.isinf(truth.exact.astype(np.float32))
+            judged = np.isfinite(truth.exact) & ~beyond | beyond & np.isnan(got)  # in place of infinity NaN is wrong
             off = np.where(warned[: len(got)] | ~np.isfinite(got), np.inf, np.abs(got - truth.exact))
             errors = np.append(np.where(judged, off / truth.unit, 0), at_infinity)
             lenient = off / (truth.unit + CONDITION_WEIGHT * truth.change)
@@ -340,6 +359,11 @@ def _truths(condition) -> set:
     if isinstance(condition, And | Or | Not):
         return {value for part in condition.args for value in _truths(part)}
     return set()
+
+
+def _without_settled(expr):
+    """The expression without what tends to a number far from zero."""
+    return expr.replace(lambda part: isinstance(part, SETTLING), lambda _: sympy.S.One)
 
 
 def _floats(numbers: np.ndarray) -> np.ndarray:

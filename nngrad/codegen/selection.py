@@ -23,6 +23,7 @@ from nngrad.codegen.derive import Derivatives
 from nngrad.codegen.forms import FEW_FORMS, LARGEST_GROWTH, Search
 from nngrad.codegen.ordinary import Ordinariness, Ordinary
 from nngrad.codegen.recognise import recognised
+from nngrad.codegen.remainders import with_powers_less_one, with_remainders
 from nngrad.codegen.restage import inlined
 from nngrad.codegen.roots import without_cancelling_roots
 from nngrad.codegen.rounding import ACCURATE, REACHES, TOO_LARGE, Error, Judge, Truth
@@ -331,6 +332,9 @@ def _rewritten(expr) -> Iterator[sympy.Expr]:
         yield identities.with_hypot(recognised(one))
         yield identities.with_roots_apart(one)
         yield identities.with_differences_of_logarithms(one)
+        yield identities.with_means_of_exponentials(recognised(one))
+        yield with_remainders(recognised(one))
+        yield with_powers_less_one(one)
         yield identities.without_difference_of_roots(recognised(one))
         yield from without_cancelling_roots(one)
         stable = exponentials.stable(one)

@@ -1,0 +1,121 @@
+"""What exp and log leave beyond their tangents, which divergences are made of: where that is small, all cancels.
+
+exp(u) - 1 - u is in the KL divergence of normal distributions and in the linex loss; q - 1 - log q, the divergence of
+Itakura and Saito, in those of Poisson and gamma distributions: x log(x / y) - x + y is x (q - 1 - log q), q = y / x.
+Near their zeros both words are series, log(1 + v) that of 2 arctanh(s), s = v / (2 + v).
+
+What powers leave beyond 1, as in the transformation of Box and Cox, is expm1 of a logarithm's multiple.
+"""
+
+from __future__ import annotations
+
+import sympy
+
+from nngrad.codegen import exact, words
+from nngrad.codegen.symbols import Value, Where
+from nngrad.codegen.vocabulary import enter
+
+_FAR = 2**10  # exp of more is infinite, and so is what it leaves
+_LOG_FAR = 2**80  # beside more than that its logarithm is nothing
+_EXP_TERMS, _LOG_TERMS = 17, 20
+_ONE = sympy.S.One
+
+
+def _polynomial(coefficients, x):
+    """Horner's rule, lowest power first."""
+    *rest, total = coefficients
+    for coefficient in reversed(rest):
+        total = coefficient + x * total
+    return total
+
+
+def _exp_remainder(x):
+    near = words.clamped(x, 1)
+    series = near**2 * _polynomial([_ONE / sympy.factorial(n + 2) for n in range(_EXP_TERMS)], near)
+    return Where(words.abs(x) < 1, series, words.expm1(x) - words.minimum(x, _FAR))
+
+
+def _log_remainder(v, logarithm):
+    near = words.clip(v, -9 * _ONE / 16, 1)
+    s = near / (2 + near)
+    series = s * (near - 2 * s**2 * _polynomial([_ONE / (2 * n + 3) for n in range(_LOG_TERMS)], s**2))
+    return Where(sympy.Eq(near, v), series, v - logarithm)
+
+
+# Words of forms, not for specs to write: the formulas are derived as they are written.
+exp_remainder = enter(
+    "exp_remainder",
+    "",
+    lambda x: exact.exp(x) - 1 - x,
+    25,
+    "exp(x) - 1 - x, exact near 0.",
+    derivatives=lambda x: [words.expm1(x)],
+    expansion=_exp_remainder,
+    smooth=lambda x: words.expm1(x) - x,
+)
+log_remainder = enter(
+    "log_remainder",
+    "",
+    lambda v, logarithm: v - logarithm,
+    25,
+    "x1 - x2 where x2 = log(1 + x1), exact near 0.",
+    arity=2,
+    derivatives=lambda v, logarithm: [1, -1],
+    expansion=_log_remainder,
+    smooth=lambda v, logarithm: v - logarithm,
+)
+
+
+def with_remainders(expr):
+    """The expression with these words for c (exp(u) - 1 - u) and c (q - 1 - log q) in its sums."""
+    return expr.replace(lambda part: part.is_Add, _in_sum)
+
+
+def _in_sum(total):
+    for term in total.args:
+        for atom in sympy.Mul.make_args(term):
+            c = term / atom
+            if isinstance(atom, words.expm1.build | words.log1p.build):
+                (u,) = atom.args
+                is_exp = isinstance(atom, words.expm1.build)
+                if (rest := _without(total, [term, -c * u])) is not None:
+                    return rest + (c * exp_remainder(u) if is_exp else -c * log_remainder(u, _in_range(atom)))
+            elif isinstance(atom, sympy.log):
+                (u,) = atom.args
+                for power in (1, -1, 2, -2):  # c log u is k log q
+                    k, q = c / power, u**power
+                    if (rest := _without(total, [term, -k * q, k])) is not None:
+                        top, bottom = sympy.fraction(q)
+                        logarithm = power * (_in_range(atom) if power > 0 else atom)
+                        found = rest - k * log_remainder(sympy.factor(top - bottom) / bottom, logarithm)
+                        return found if abs(power) == 1 else Where(u > 0, found, total)
+    return total
+
+
+def with_powers_less_one(expr):
+    """c (w**p - 1), outermost ones, as c expm1(p log w) where w is near 1: there the power cancels."""
+    if expr.is_Atom or not isinstance(expr, sympy.Expr):
+        return expr
+    number, terms = expr.as_coeff_Add()
+    for term in sympy.Add.make_args(terms):
+        c, power = term.as_coeff_Mul()
+        is_power = power.is_Pow or isinstance(power, words.power.build)
+        if number == -c and is_power and power.args[0].atoms(Value):
+            w, exponent = power.args
+            v = w - 1
+            logarithm = words.log1p(v) if 1 in sympy.Add.make_args(w) else sympy.log(w)
+            near = words.abs(v - 1) < 7 * _ONE / 4  # w from 1/4 to 15/4
+            return terms - term + Where(near, c * words.expm1(exponent * logarithm), term + number)
+    return expr.func(*map(with_powers_less_one, expr.args))
+
+
+def _in_range(logarithm):
+    """The logarithm of what is limited to where it is nothing beside that, lest infinity be less infinity."""
+    return logarithm.func(words.minimum(logarithm.args[0], _LOG_FAR))
+
+
+def _without(total, terms):
+    """The sum without some terms of it; None where it does not have them all."""
+    rest = total - sympy.Add(*terms)
+    count = len(sympy.Add.make_args(rest)) if rest != 0 else 0
+    return rest if count == len(total.args) - sum(len(sympy.Add.make_args(one)) for one in terms) else None

@@ -21,7 +21,7 @@ from nngrad.codegen.pipeline import load_spec
 from nngrad.codegen.trace import trace
 from nngrad.nn.functional import layer_norm
 
-SPECS = [Path(__file__).parent / "specs" / f"corners{kind}.py" for kind in ("", "_logs", "_roots", "_rows")]
+SPECS = [Path(__file__).parent / "specs" / f"corners{kind}.py" for kind in ("", "_logs", "_roots", "_rows", "_shares")]
 OPS = {declaration.name: trace(declaration) for spec in SPECS for declaration in load_spec(spec)}
 
 INFINITE_AT_0 = ("log_energy", "decibels", "log_fourth")

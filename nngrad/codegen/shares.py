@@ -1,4 +1,4 @@
-"""Stage 2c: sums of powers of shares, where one share is nearly all.
+"""Stage 2c: shares, and sums of their powers, where one share is nearly all.
 
 Shares p = e / sum(e) of exponentials are 1 in all. Where the largest is nearly that, log(sum(p**q)) and 1 - sum(p**q)
 are made of what the others have, which is lost in the sum. So
@@ -6,6 +6,7 @@ are made of what the others have, which is lost in the sum. So
     log(sum(p**q)) = q log(max(p)) + log(sum(p**q) / max(p)**q)
 
 of which both logarithms are `LogExcess`, as log(max(p)) is log(max(e) / sum(e)); and 1 - sum(p**q) is -expm1 of it.
+So is 1 - p of log(p), for all shares or for one that is picked from each row.
 """
 
 from __future__ import annotations
@@ -15,29 +16,31 @@ from sympy.core.symbol import Str
 
 from nngrad.codegen import words
 from nngrad.codegen.restage import again, rebuilt, recorder_of
-from nngrad.codegen.symbols import LogExcess, Value, split_constants
+from nngrad.codegen.symbols import LogExcess, Pick, RowShift, Value, split_constants
 from nngrad.codegen.trace import Formula, Recorder, Stage
 
 
 def open_shares(formula: Formula) -> Formula:
-    """Apply both rules."""
+    """Apply these rules."""
     recorder = recorder_of(formula)
     renamed: dict[Value, sympy.Expr] = {}
 
     def logarithm(part):
+        if isinstance(part, words.log1p.build):
+            opened = _log_of_share(recorder, -part.args[0])
+            return words.log_others_share(-part.args[0], opened) if opened else part
         return _logarithm(recorder, part.args[0]) or part
 
     def complement(total):
         for term in total.args:
-            for factor in term.args if term.is_Mul else ():
-                opened = _logarithm(recorder, factor)
-                if opened and -term / factor in total.args:
-                    return total - term + term / factor + term / factor * words.expm1(opened)
+            for factor in sympy.Mul.make_args(term):
+                if -term / factor in total.args and (others := _others(recorder, factor)):
+                    return total - term + term / factor - term / factor * others
         return total
 
     for stage in formula.stages:
         before = stage.expr.xreplace(renamed)
-        expr = before.replace(lambda part: isinstance(part, sympy.log), logarithm)
+        expr = before.replace(lambda part: isinstance(part, sympy.log | words.log1p.build), logarithm)
         expr = expr.replace(lambda part: part.is_Add, complement)
         if expr != before:
             expr = recorder.hoist(expr, stage.value.name if stage.kind == "map" else "")
@@ -64,6 +67,43 @@ def _logarithm(recorder: Recorder, total):
     return exponent * log_top + LogExcess(total, Str(axis), terms)
 
 
+def _others(recorder: Recorder, part):
+    """1 - part for a sum of powers of shares, or for a share; None for others."""
+    if (logarithm := _logarithm(recorder, part)) is not None:
+        return -words.expm1(logarithm)
+    logarithm = _log_of_share(recorder, part)
+    return None if logarithm is None else words.others_share(part, logarithm)
+
+
+def _log_of_share(recorder: Recorder, share):
+    """log(p) of a share, or of one picked from each row; None for others. It is as `shift.as_share` knows it."""
+    stages = {stage.value: stage for stage in recorder.stages}
+    made = stages.get(share)
+    picks = [] if made is None else [factor for factor in sympy.Mul.make_args(made.expr) if isinstance(factor, Pick)]
+    if picks and made.kind == "sum":
+        whole = made.expr / picks[0]
+        logarithm = _log_of_share(recorder, whole)
+        if logarithm is None:
+            return None
+        logarithm = recorder.stage(logarithm, "map", "", f"log_{whole}" if isinstance(whole, Value) else "log_share")
+        return recorder.stage(picks[0] * logarithm, "sum", made.axis, f"log_{share}")
+    for total in _sums_in(share, stages):
+        terms = _exponentials(share, total.axis, stages)
+        for shift in stages[terms].expr.atoms(Value) & stages.keys() if terms else ():
+            if isinstance(stages[shift].expr, RowShift):
+                above = stages[shift].expr.args[0]
+                top = recorder.stage(above, "max", total.axis, "log_sum", frozen=True)
+                below = recorder.stage(above - top, "map", "", "less_log_sum")
+                return below - recorder.stage(LogExcess(total.value, Str(total.axis), terms), "map", "", "log_rest")
+    return None
+
+
+def _sums_in(share, stages: dict[Value, Stage]) -> list[Stage]:
+    """The sums that a value or an expression is made of directly."""
+    share = stages[share].expr if share in stages and stages[share].kind == "map" else share
+    return [stages[value] for value in sorted(share.atoms(Value), key=str) if _sum_of(value, stages)]
+
+
 def _sum_of(value, stages: dict[Value, Stage]) -> Stage | None:
     """The stage that a sum along an axis is."""
     stage = stages.get(value) if isinstance(value, Value) else None
@@ -71,11 +111,9 @@ def _sum_of(value, stages: dict[Value, Stage]) -> Stage | None:
 
 
 def _exponentials(share, axis: str, stages: dict[Value, Stage]) -> Value | None:
-    """The exponentials that a value has the shares of."""
-    stage = stages.get(share) if isinstance(share, Value) else None
-    if stage is None or stage.kind != "map":
-        return None
-    constant, terms = split_constants(stage.expr, axis)
+    """The exponentials that a value or an expression has the shares of."""
+    share = stages[share].expr if share in stages and stages[share].kind == "map" else share
+    constant, terms = split_constants(share, axis)
     made, whole = stages.get(terms), _sum_of(1 / constant, stages)
     is_share = made is not None and isinstance(made.expr, sympy.exp) and whole is not None and whole.expr == terms
     return terms if is_share else None

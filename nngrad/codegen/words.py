@@ -436,6 +436,27 @@ log1mexp = enter(
     definition=lambda u: log(1 - exp(u)),
     expansion=lambda x: Where(x > -log(2), log(-expm1(x)), log1p(-exp(x))),
 )
+# What the others have of a sum whose share p is large is lost in p but not in log(p); of a small one p tells more.
+others_share = enter(
+    "others_share",
+    "",
+    lambda p, log_p: -mpmath.expm1(log_p),
+    4,
+    "1 - p, for p = exp(log_p).",
+    arity=2,
+    derivatives=lambda p, log_p: [-1, 0],
+    expansion=lambda p, log_p: -expm1(log_p),
+)
+log_others_share = enter(
+    "log_others_share",
+    "",
+    lambda p, log_p: mpmath.log(-mpmath.expm1(log_p)),
+    20,
+    "log(1 - p), for p = exp(log_p).",
+    arity=2,
+    derivatives=lambda p, log_p: [-1 / others_share(p, log_p), 0],
+    expansion=lambda p, log_p: Where(p > half, log(-expm1(log_p)), log1p(-p)),
+)
 logit = enter(
     "logit",
     "",

@@ -1,6 +1,6 @@
 """Formulas of shares in a sum, and of rows over what their elements add up to, as the literature has them."""
 
-from nngrad.codegen.language import exp, log, loss, sum, take
+from nngrad.codegen.language import abs, exp, log, loss, max, min, op, sum, take
 
 
 @loss
@@ -13,3 +13,25 @@ def poly_one(x, target, *, axis=-1):
 def unlikelihood(x, target, *, axis=-1):
     p = exp(x) / sum(exp(x), axis)
     return -log(1 - take(p, target, axis))
+
+
+@op
+def shares_of_sizes(x, *, axis=-1, eps=1e-12):
+    return x / (sum(abs(x), axis) + eps)
+
+
+@op
+def shares_of_largest(x, *, axis=-1):
+    return x / max(abs(x), axis)
+
+
+@op
+def between_extremes(x, *, axis=-1):
+    lo = min(x, axis)
+    return (x - lo) / (max(x, axis) - lo)
+
+
+@op
+def softplus_weights(x, *, axis=-1):
+    s = log(1 + exp(x))
+    return s / sum(s, axis)

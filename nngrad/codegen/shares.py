@@ -7,6 +7,8 @@ are made of what the others have, which is lost in the sum. So
 
 of which both logarithms are `LogExcess`, as log(max(p)) is log(max(e) / sum(e)); and 1 - sum(p**q) is -expm1 of it.
 So is 1 - p of log(p), for all shares or for one that is picked from each row.
+
+In p log(p), as of an entropy, the logarithm is finite also where it is minus infinity, and p is 0: that product is 0.
 """
 
 from __future__ import annotations
@@ -46,6 +48,45 @@ def open_shares(formula: Formula) -> Formula:
             expr = recorder.hoist(expr, stage.value.name if stage.kind == "map" else "")
         renamed[stage.value] = again(recorder, stage, expr)
     return rebuilt(formula, recorder, renamed[formula.output])
+
+
+def bound_logarithms(formula: Formula) -> Formula:
+    """Apply the last rule."""
+    recorder = recorder_of(formula)
+    renamed: dict[Value, sympy.Expr] = {}
+    for stage in formula.stages:
+        made = {one.value: one for one in recorder.stages}
+        expr = stage.expr.xreplace(renamed)
+        bounded = expr.replace(lambda part: part.is_Mul, lambda product, made=made: _bounded(recorder, product, made))
+        renamed[stage.value] = again(recorder, stage, bounded)
+    return rebuilt(formula, recorder, renamed[formula.output])
+
+
+def _bounded(recorder: Recorder, product, stages: dict[Value, Stage]):
+    """The product, in which the logarithms of the shares that it has are bounded."""
+    parts = {part for value in product.atoms(Value) for part in {value, *_parts_of(value, stages)} & stages.keys()}
+    exponents = [stages[part].expr.args[0] for part in parts if isinstance(stages[part].expr, sympy.exp)]
+    rows = {stages[shift].expr.args[0] for exponent in exponents for shift in _shifts_in(exponent, stages)}
+    for row in sorted(rows, key=str):
+        for value in sorted(product.atoms(Value), key=str):
+            for below in {value, *_parts_of(value, stages)} & stages.keys():
+                top = row - stages[below].expr
+                if top in stages and (stages[top].kind, stages[top].expr) == ("max", row):
+                    bound = recorder.stage(words.below_largest(row, top), "map", "", str(below))
+                    seen_through = bound if below == value else stages[value].expr.xreplace({below: bound})
+                    product = product.xreplace({value: recorder.stage(seen_through, "map", "", str(value))})
+    return product
+
+
+def _parts_of(value: Value, stages: dict[Value, Stage]) -> set[Value]:
+    """What the stage that a value is made by names."""
+    stage = stages.get(value)
+    return stage.expr.atoms(Value) if stage is not None and stage.kind == "map" else set()
+
+
+def _shifts_in(exponent, stages: dict[Value, Stage]) -> list[Value]:
+    made = [value for value in exponent.atoms(Value) if value in stages]
+    return [value for value in made if isinstance(stages[value].expr, RowShift)]
 
 
 def _logarithm(recorder: Recorder, total):
@@ -89,12 +130,11 @@ def _log_of_share(recorder: Recorder, share):
         return recorder.stage(picks[0] * logarithm, "sum", made.axis, f"log_{share}")
     for total in _sums_in(share, stages):
         terms = _exponentials(share, total.axis, stages)
-        for shift in stages[terms].expr.atoms(Value) & stages.keys() if terms else ():
-            if isinstance(stages[shift].expr, RowShift):
-                above = stages[shift].expr.args[0]
-                top = recorder.stage(above, "max", total.axis, "log_sum", frozen=True)
-                below = recorder.stage(above - top, "map", "", "less_log_sum")
-                return below - recorder.stage(LogExcess(total.value, Str(total.axis), terms), "map", "", "log_rest")
+        for shift in _shifts_in(stages[terms].expr, stages) if terms else ():
+            above = stages[shift].expr.args[0]
+            top = recorder.stage(above, "max", total.axis, "log_sum", frozen=True)
+            below = recorder.stage(above - top, "map", "", "less_log_sum")
+            return below - recorder.stage(LogExcess(total.value, Str(total.axis), terms), "map", "", "log_rest")
     return None
 
 

@@ -457,6 +457,16 @@ log_others_share = enter(
     derivatives=lambda p, log_p: [-1 / others_share(p, log_p), 0],
     expansion=lambda p, log_p: Where(p > half, log(-expm1(log_p)), log1p(-p)),
 )
+below_largest = enter(
+    "below_largest",
+    "runtime.below_largest",
+    lambda x, largest: builtins.max(x - largest, mpmath.mpf(-8192)),
+    1,
+    "x - largest, for what its exponential is multiplied by: where that is 0, a number will do.",
+    arity=2,
+    derivatives=lambda x, largest: [1, -1],
+    smooth=lambda x, largest: maximum(x - largest, -8192),
+)
 logit = enter(
     "logit",
     "",

@@ -24,6 +24,7 @@ from nngrad.nn.functional import layer_norm
 SPECS = [Path(__file__).parent / "specs" / f"corners{kind}.py" for kind in ("", "_logs", "_roots", "_rows", "_shares")]
 OPS = {declaration.name: trace(declaration) for spec in SPECS for declaration in load_spec(spec)}
 
+NEARLY_GOOD = ("log_of_difference", "entropy_of_row", "power_loss")
 NOT_FINITE_AT_0 = ("log_energy", "decibels", "log_fourth", "shares_of_largest", "between_extremes")
 OF_X = [name for name, op in OPS.items() if [one.name for one in op.inputs] == ["x"] and name not in NOT_FINITE_AT_0]
 
@@ -42,7 +43,7 @@ def fixture_package(tmp_path_factory):
 
 
 @pytest.mark.parametrize("dtype", certificate.DTYPES, ids=lambda dtype: np.dtype(dtype).name)
-@pytest.mark.parametrize("name", [name for name in OPS if name != "log_of_difference"])
+@pytest.mark.parametrize("name", [name for name in OPS if name not in NEARLY_GOOD])
 def test_formula_is_good_everywhere(package, name, dtype):
     (entry,) = certificate.certify(OPS[name], dtype, thin=4, ops=package.table.OPS)
     assert entry.grade == "good", (entry.forward, entry.gradient, entry.faults)
@@ -116,3 +117,29 @@ def test_the_oracle_does_not_take_lost_digits_for_nothing():
     with mpmath.workdps(40):
         assert mpmath.almosteq(near, mpmath.log(mpmath.erfc(40 / mpmath.sqrt(2)) / 2), rel_eps=1e-20)
     assert mpmath.isnan(far)
+
+
+def test_entropies_of_masked_rows_are_those_of_the_rest(package):
+    logits = np.array([[0.5, -np.inf, -1.0, 2.0], [3e38, -3e38, 0.0, 3e38]])
+    for x in (logits, logits.astype(np.float32)):
+        row = Tensor(x, requires_grad=True)
+        y = package.entropy_of_row(row)
+        y.backward(np.ones(y.shape, x.dtype))
+        p = np.exp([0.5, -1.0, 2.0]) / np.exp([0.5, -1.0, 2.0]).sum()
+        assert np.allclose(y.data, [-(p * np.log(p)).sum(), np.log(2)], rtol=1e-6)
+        assert np.allclose(row.grad[0, [0, 2, 3]], -p * (np.log(p) + (-(p * np.log(p)).sum())), rtol=1e-5)
+        assert row.grad[0, 1] == 0 and (row.grad[1] == 0).all()
+
+
+def test_gradients_of_entropies_are_exact_where_rows_are_nearly_uniform(package):
+    x = Tensor(np.array([[2e-20, -1e-20, 5e-21]]), requires_grad=True)
+    package.entropy_of_row(x).backward(np.ones(1))
+    assert np.allclose(x.grad, (x.data.mean() - x.data) / 3, rtol=1e-14, atol=0)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_powers_of_vanishing_shares_have_slopes(package, dtype):
+    x = Tensor(np.array([[-900, 0, 1, 1200]]), dtype=dtype, requires_grad=True)
+    y = package.power_loss(x, np.array([0]), reduction="sum")
+    y.backward()
+    assert np.isclose(y.data, 1 / 0.7) and (np.abs(x.grad) < 1e-30).all()

@@ -538,7 +538,8 @@ class Graph:
         """
         if is_of_sums(exponent, self.formula, self.arguments.keys()):
             return self._exponential_of_sums(exponent)
-        shift = next((term for term in exponent.args if exponent.is_Add and self._is_shift(-term)), None)
+        terms = exponent.args if exponent.is_Add else ()
+        shift = next((term for term in terms if self._is_shift(term.as_coeff_Mul()[1])), None)
         if shift is not None:
             above = self.build(exponent - shift)
             above = above if self.nodes[above].is_row else self.full(above)

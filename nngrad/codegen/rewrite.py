@@ -24,7 +24,7 @@ from nngrad.codegen.recognise import recognised
 from nngrad.codegen.record import name_after
 from nngrad.codegen.rescale import rescale_powers
 from nngrad.codegen.restage import again, inlined, rebuilt, recorder_of
-from nngrad.codegen.shares import bound_logarithms, open_shares
+from nngrad.codegen.shares import bound_logarithms, open_powers, open_shares
 from nngrad.codegen.shift import as_share, shift_exponentials
 from nngrad.codegen.symbols import AxisSum, LogShare, MeanError, Pick, Subgradient, Value, is_constant_along
 from nngrad.codegen.trace import Formula, Stage
@@ -238,5 +238,5 @@ def rewrite(formula: Formula) -> Formula:
     if isinstance(formula.stages[-1].expr, Value) and len(formula.stages) == 1:
         return formula
     summed = with_slopes_of_lengths(sum_deviations(recognise_words(formula)))
-    rewritten = rescale_powers(bound_logarithms(open_shares(shift_exponentials(summed))))
+    rewritten = rescale_powers(bound_logarithms(open_powers(open_shares(shift_exponentials(summed)))))
     return differentiate_as_written(name_output(push_takes(centre_exactly(count_from_extremes(rewritten)))), formula)

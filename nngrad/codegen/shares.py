@@ -8,6 +8,8 @@ are made of what the others have, which is lost in the sum. So
 of which both logarithms are `LogExcess`, as log(max(p)) is log(max(e) / sum(e)); and 1 - sum(p**q) is -expm1 of it.
 So is 1 - p of log(p), for all shares or for one that is picked from each row.
 
+A power p**q has the slope q p**q by log(p), which is finite also where p is 0, unlike that by p.
+
 In p log(p), as of an entropy, the logarithm is finite also where it is minus infinity, and p is 0: that product is 0.
 """
 
@@ -48,6 +50,38 @@ def open_shares(formula: Formula) -> Formula:
             expr = recorder.hoist(expr, stage.value.name if stage.kind == "map" else "")
         renamed[stage.value] = again(recorder, stage, expr)
     return rebuilt(formula, recorder, renamed[formula.output])
+
+
+def open_powers(formula: Formula) -> Formula:
+    """Apply the rule for powers, but to those whose sum was opened."""
+    recorder = recorder_of(formula)
+    renamed: dict[Value, sympy.Expr] = {}
+    summed = {part.args[2] for stage in formula.stages for part in stage.expr.atoms(LogExcess)}
+    for stage in formula.stages:
+        expr = stage.expr.xreplace(renamed)
+        powers = [part for part in expr.atoms(sympy.Pow, words.power.build) if stage.value not in summed]
+        for part in sorted(powers, key=str):
+            is_smooth = part.args[1].is_Integer or part.args[1].atoms(Value)
+            if not is_smooth and (opened := _power(recorder, *part.args)) is not None:
+                expr = expr.xreplace({part: opened})
+        if expr != stage.expr.xreplace(renamed):
+            expr = recorder.hoist(expr, stage.value.name if stage.kind == "map" else "")
+        renamed[stage.value] = again(recorder, stage, expr)
+    return rebuilt(formula, recorder, renamed[formula.output])
+
+
+def _power(recorder: Recorder, base, exponent):
+    """A power of a share, or of a product of shares; None for others."""
+    logarithm = _log_of_share(recorder, base, is_bounded=True)
+    if logarithm is not None:
+        return words.share_power(base, exponent, logarithm)
+    stages = {stage.value: stage for stage in recorder.stages}
+    factors = sympy.Mul.make_args(stages[base].expr if base in stages and stages[base].kind == "map" else base)
+    logarithms = [_log_of_share(recorder, factor, is_bounded=True) for factor in factors]
+    if None in logarithms:
+        return None
+    powers = [words.share_power(one, exponent, log) for one, log in zip(factors, logarithms, strict=True)]
+    return sympy.Mul(*powers)
 
 
 def bound_logarithms(formula: Formula) -> Formula:
@@ -109,15 +143,20 @@ def _logarithm(recorder: Recorder, total):
 
 
 def _others(recorder: Recorder, part):
-    """1 - part for a sum of powers of shares, or for a share; None for others."""
+    """1 - part for a sum of powers of shares, for a share or its power; None for others."""
     if (logarithm := _logarithm(recorder, part)) is not None:
         return -words.expm1(logarithm)
-    logarithm = _log_of_share(recorder, part)
-    return None if logarithm is None else words.others_share(part, logarithm)
+    made = next((stage.expr for stage in recorder.stages if stage.value == part and stage.kind == "map"), part)
+    base, exponent = made.args if isinstance(made, sympy.Pow | words.power.build) else (part, sympy.S.One)
+    if (logarithm := _log_of_share(recorder, base)) is None:
+        return None
+    power = base if exponent == 1 else words.share_power(base, exponent, logarithm)
+    return words.others_share(power, exponent * logarithm)
 
 
-def _log_of_share(recorder: Recorder, share):
-    """log(p) of a share, or of one picked from each row; None for others. It is as `shift.as_share` knows it."""
+def _log_of_share(recorder: Recorder, share, is_bounded: bool = False):
+    """log(p) of a share, or of one picked from each row; None for others. It is as `shift.as_share` knows it, or, for
+    all shares of a row, bounded."""
     stages = {stage.value: stage for stage in recorder.stages}
     made = stages.get(share)
     picks = [] if made is None else [factor for factor in sympy.Mul.make_args(made.expr) if isinstance(factor, Pick)]
@@ -133,7 +172,8 @@ def _log_of_share(recorder: Recorder, share):
         for shift in _shifts_in(stages[terms].expr, stages) if terms else ():
             above = stages[shift].expr.args[0]
             top = recorder.stage(above, "max", total.axis, "log_sum", frozen=True)
-            below = recorder.stage(above - top, "map", "", "less_log_sum")
+            below = words.below_largest(above, top) if is_bounded else above - top
+            below = recorder.stage(below, "map", "", "less_log_sum")
             return below - recorder.stage(LogExcess(total.value, Str(total.axis), terms), "map", "", "log_rest")
     return None
 

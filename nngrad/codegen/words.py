@@ -457,6 +457,16 @@ log_others_share = enter(
     derivatives=lambda p, log_p: [-1 / others_share(p, log_p), 0],
     expansion=lambda p, log_p: Where(p > half, log(-expm1(log_p)), log1p(-p)),
 )
+share_power = enter(
+    "share_power",
+    "",
+    lambda p, q, log_p: p**q,
+    30,
+    "p to the power q, for p = exp(log_p), which may be 0: the power need not be, and its slope by log_p is finite.",
+    arity=3,
+    derivatives=lambda p, q, log_p: [0, 0, q * share_power(p, q, log_p)],
+    expansion=lambda p, q, log_p: Where(p > sympy.Rational(2) ** -100, power(p, q), exp(q * log_p)),
+)
 below_largest = enter(
     "below_largest",
     "runtime.below_largest",

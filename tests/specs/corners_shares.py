@@ -16,7 +16,7 @@ def unlikelihood(x, target, *, axis=-1):
 
 
 @op
-def shares_of_sizes(x, *, axis=-1, eps=1e-12):
+def shares_of_sizes(x, *, axis=-1, eps=1e-3):
     return x / (sum(abs(x), axis) + eps)
 
 
@@ -35,3 +35,15 @@ def between_extremes(x, *, axis=-1):
 def softplus_weights(x, *, axis=-1):
     s = log(1 + exp(x))
     return s / sum(s, axis)
+
+
+@op
+def entropy_of_row(x, *, axis=-1):  # nearly good: where shares are below the smallest normal number
+    p = exp(x) / sum(exp(x), axis)
+    return -sum(p * log(p), axis)
+
+
+@loss
+def power_loss(x, target, *, axis=-1, q=0.7):  # nearly good: a vanishing share's power is of a rounded logarithm
+    p = exp(x) / sum(exp(x), axis)
+    return (1 - take(p, target, axis) ** q) / q

@@ -279,18 +279,11 @@ class Graph:
         if made.detail == "runtime.exp_shifted":
             given = made.args
         else:
-            x, shift = shift_of(terms, self._parts) if terms in self._parts else self._shift_of(terms)
+            x, shift = shift_of(terms, self.formula)
             given = self.full(self.build(x)), self.build(shift)
         total, terms, index = (self.build(one) for one in (total, terms, index))
         reduced = self.nodes[total].reduced
         return self.node("log_share", total, terms, *given, index, axis=axis.name, reduced=reduced)
-
-    def _shift_of(self, exponentials: Value) -> tuple[sympy.Expr, sympy.Expr]:
-        """What shifted exponentials that are given are made of, and its shift."""
-        exponent = self.formula.definition(exponentials).expr.args[0]
-        made = {value: self.formula.definition(value) for value in exponent.atoms(Value)}
-        shift = next(value for value, stage in made.items() if stage and isinstance(stage.expr, RowShift))
-        return exponent + shift, shift
 
     def full(self, node: int) -> int:
         """The node broadcast against all inputs, so that a reduction sees every element."""

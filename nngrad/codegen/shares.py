@@ -18,7 +18,7 @@ from __future__ import annotations
 import sympy
 from sympy.core.symbol import Str
 
-from nngrad.codegen import words
+from nngrad.codegen import share_words, words
 from nngrad.codegen.restage import again, rebuilt, recorder_of
 from nngrad.codegen.symbols import LogExcess, Pick, RowShift, Value, split_constants
 from nngrad.codegen.trace import Formula, Recorder, Stage
@@ -32,7 +32,7 @@ def open_shares(formula: Formula) -> Formula:
     def logarithm(part):
         if isinstance(part, words.log1p.build):
             opened = _log_of_share(recorder, -part.args[0])
-            return words.log_others_share(-part.args[0], opened) if opened else part
+            return share_words.log_others_share(-part.args[0], opened) if opened else part
         return _logarithm(recorder, part.args[0]) or part
 
     def complement(total):
@@ -74,13 +74,13 @@ def _power(recorder: Recorder, base, exponent):
     """A power of a share, or of a product of shares; None for others."""
     logarithm = _log_of_share(recorder, base, is_bounded=True)
     if logarithm is not None:
-        return words.share_power(base, exponent, logarithm)
+        return share_words.share_power(base, exponent, logarithm)
     stages = {stage.value: stage for stage in recorder.stages}
     factors = sympy.Mul.make_args(stages[base].expr if base in stages and stages[base].kind == "map" else base)
     logarithms = [_log_of_share(recorder, factor, is_bounded=True) for factor in factors]
     if None in logarithms:
         return None
-    powers = [words.share_power(one, exponent, log) for one, log in zip(factors, logarithms, strict=True)]
+    powers = [share_words.share_power(one, exponent, log) for one, log in zip(factors, logarithms, strict=True)]
     return sympy.Mul(*powers)
 
 
@@ -106,7 +106,7 @@ def _bounded(recorder: Recorder, product, stages: dict[Value, Stage]):
             for below in {value, *_parts_of(value, stages)} & stages.keys():
                 top = row - stages[below].expr
                 if top in stages and (stages[top].kind, stages[top].expr) == ("max", row):
-                    bound = recorder.stage(words.below_largest(row, top), "map", "", str(below))
+                    bound = recorder.stage(share_words.below_largest(row, top), "map", "", str(below))
                     seen_through = bound if below == value else stages[value].expr.xreplace({below: bound})
                     product = product.xreplace({value: recorder.stage(seen_through, "map", "", str(value))})
     return product
@@ -150,8 +150,8 @@ def _others(recorder: Recorder, part):
     base, exponent = made.args if isinstance(made, sympy.Pow | words.power.build) else (part, sympy.S.One)
     if (logarithm := _log_of_share(recorder, base)) is None:
         return None
-    power = base if exponent == 1 else words.share_power(base, exponent, logarithm)
-    return words.others_share(power, exponent * logarithm)
+    power = base if exponent == 1 else share_words.share_power(base, exponent, logarithm)
+    return share_words.others_share(power, exponent * logarithm)
 
 
 def _log_of_share(recorder: Recorder, share, is_bounded: bool = False):
@@ -172,7 +172,7 @@ def _log_of_share(recorder: Recorder, share, is_bounded: bool = False):
         for shift in _shifts_in(stages[terms].expr, stages) if terms else ():
             above = stages[shift].expr.args[0]
             top = recorder.stage(above, "max", total.axis, "log_sum", frozen=True)
-            below = words.below_largest(above, top) if is_bounded else above - top
+            below = share_words.below_largest(above, top) if is_bounded else above - top
             below = recorder.stage(below, "map", "", "less_log_sum")
             return below - recorder.stage(LogExcess(total.value, Str(total.axis), terms), "map", "", "log_rest")
     return None

@@ -11,8 +11,9 @@ STAGES = (
     "symbols", "exact", "vocabulary", "words", "gaussians", "exponentials", "language", "budget", "readable",
     "formula", "mistakes", "instrument", "record", "steps", "trace", "notation", "restage", "identities", "roots",
     "recognise", "deviations", "shift", "share_words", "shares", "rescale", "rewrite", "derive", "certify", "joint",
-    "literals", "quotients", "node", "lower", "guards", "series", "rounding", "forms", "infix", "schedule", "cost", "piecewise",
-    "parts", "ordinary", "balance", "selection", "choices", "slopes", "numpy_code", "tensor_code", "bodies", "assemble", "contract", "latex",
+    "literals", "quotients", "node", "lower", "guards", "series", "rounding", "forms", "infix", "schedule", "cost",
+    "piecewise", "parts", "ordinary", "balance", "selection", "choices", "slopes", "numpy_code", "tensor_code",
+    "bodies", "assemble", "contract", "latex",
     "approximate", "emit", "stamp", "pipeline", "samples", "certificate", "records", "kinks", "explain", "plots",
     "terminal", "page", "gallery", "ask", "define", "documents", "command", "__main__",
 )  # fmt: skip

@@ -250,7 +250,7 @@ class _Attempt:
             return None
         power, constant = alike[0], sympy.Add(*constants)
         self.beside[constant] = power
-        if power == 1:  # a stage, whose square is not multiplied out in derivatives
+        if power == self.degree == 1:  # a stage, whose square is not multiplied out in derivatives
             without = self.recorder.stage(self.recorder.hoist(sympy.Add(*alike[1])), "map", "", "without_constant")
             return power, self.recorder.stage(without + constant / self.scale, "map", "", "with_constant")
         if power.is_Integer:

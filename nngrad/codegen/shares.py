@@ -103,7 +103,7 @@ def _bounded(recorder: Recorder, product, stages: dict[Value, Stage]):
     rows = {stages[shift].expr.args[0] for exponent in exponents for shift in _shifts_in(exponent, stages)}
     for row in sorted(rows, key=str):
         for value in sorted(product.atoms(Value), key=str):
-            for below in {value, *_parts_of(value, stages)} & stages.keys():
+            for below in sorted({value, *_parts_of(value, stages)} & stages.keys(), key=str):
                 top = row - stages[below].expr
                 if top in stages and (stages[top].kind, stages[top].expr) == ("max", row):
                     bound = recorder.stage(share_words.below_largest(row, top), "map", "", str(below))
@@ -119,7 +119,7 @@ def _parts_of(value: Value, stages: dict[Value, Stage]) -> set[Value]:
 
 
 def _shifts_in(exponent, stages: dict[Value, Stage]) -> list[Value]:
-    made = [value for value in exponent.atoms(Value) if value in stages]
+    made = [value for value in sorted(exponent.atoms(Value), key=str) if value in stages]
     return [value for value in made if isinstance(stages[value].expr, RowShift)]
 
 

@@ -24,16 +24,21 @@ from nngrad.codegen.symbols import Value, Where
 from nngrad.codegen.trace import trace
 from nngrad.nn.functional import layer_norm
 
-KINDS = ("", "_formulas", "_logs", "_roots", "_rows")
+KINDS = ("", "_formulas", "_logs", "_roots", "_rows", "_shares")
 SPECS = [Path(__file__).parent / "specs" / f"corners{kind}.py" for kind in KINDS]
 OPS = {declaration.name: trace(declaration) for spec in SPECS for declaration in load_spec(spec)}
 
-# Their float64 tails magnify the rounding error of a - b; a / b may be out of range; log(exp(t) - 1) is 0 at log 2.
+# Their float64 tails magnify the rounding error of a - b; a / b may be out of range; log(exp(t) - 1) is 0 at log 2;
+# entropies of rows that one element outweighs.
 ROUNDED_DIFFERENCES = ("log_of_difference", "ranking_loss", "log_of_complement", "gate_of_exponentials")
-OF_QUOTIENTS, WITH_A_ZERO = ("generalised_divergence",), ("soft_relu_inverse",)
-NEARLY_GOOD = ROUNDED_DIFFERENCES + OF_QUOTIENTS + WITH_A_ZERO
-INFINITE_AT_0 = ("log_energy", "decibels", "log_fourth")
-OF_X = [name for name, op in OPS.items() if [one.name for one in op.inputs] == ["x"] and name not in INFINITE_AT_0]
+OF_QUOTIENTS, WITH_A_ZERO, OF_SHARES = (
+    ("generalised_divergence",),
+    ("soft_relu_inverse",),
+    ("entropy_of_row", "power_loss"),
+)
+NEARLY_GOOD = ROUNDED_DIFFERENCES + OF_QUOTIENTS + WITH_A_ZERO + OF_SHARES
+NOT_FINITE_AT_0 = ("log_energy", "decibels", "log_fourth", "shares_of_largest", "between_extremes")
+OF_X = [name for name, op in OPS.items() if [one.name for one in op.inputs] == ["x"] and name not in NOT_FINITE_AT_0]
 
 
 @pytest.fixture(scope="module", name="package")
@@ -185,3 +190,29 @@ def test_logarithms_of_two_numbers_are_left_alone():
     found = identities.with_differences_of_logarithms(sympy.log(2) - sympy.log(sympy.pi) - sympy.log(x))
     conditions = [part.args[0] for part in found.atoms(Where)]
     assert all(isinstance(one, sympy.logic.boolalg.Boolean) and one.free_symbols for one in conditions)
+
+
+def test_entropies_of_masked_rows_are_those_of_the_rest(package):
+    logits = np.array([[0.5, -np.inf, -1.0, 2.0], [3e38, -3e38, 0.0, 3e38]])
+    for x in (logits, logits.astype(np.float32)):
+        row = Tensor(x, requires_grad=True)
+        y = package.entropy_of_row(row)
+        y.backward(np.ones(y.shape, x.dtype))
+        p = np.exp([0.5, -1.0, 2.0]) / np.exp([0.5, -1.0, 2.0]).sum()
+        assert np.allclose(y.data, [-(p * np.log(p)).sum(), np.log(2)], rtol=1e-6)
+        assert np.allclose(row.grad[0, [0, 2, 3]], -p * (np.log(p) + (-(p * np.log(p)).sum())), rtol=1e-5)
+        assert row.grad[0, 1] == 0 and (row.grad[1] == 0).all()
+
+
+def test_gradients_of_entropies_are_exact_where_rows_are_nearly_uniform(package):
+    x = Tensor(np.array([[2e-20, -1e-20, 5e-21]]), requires_grad=True)
+    package.entropy_of_row(x).backward(np.ones(1))
+    assert np.allclose(x.grad, (x.data.mean() - x.data) / 3, rtol=1e-14, atol=0)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_powers_of_vanishing_shares_have_slopes(package, dtype):
+    x = Tensor(np.array([[-900, 0, 1, 1200]]), dtype=dtype, requires_grad=True)
+    y = package.power_loss(x, np.array([0]), reduction="sum")
+    y.backward()
+    assert np.isclose(y.data, 1 / 0.7) and (np.abs(x.grad) < 1e-30).all()

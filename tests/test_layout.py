@@ -10,11 +10,10 @@ from conftest import ROOT
 STAGES = (
     "symbols", "exact", "vocabulary", "words", "gaussians", "exponentials", "language", "budget", "readable",
     "formula", "mistakes", "instrument", "record", "steps", "trace", "notation", "restage", "identities", "roots",
-    "remainders", "recognise", "deviations", "shift", "shares", "rescale", "rewrite", "derive", "certify", "joint",
-    "literals", "quotients", "node", "exponents", "lower", "guards", "series", "rounding", "forms", "infix", "schedule",
-    "cost",
-    "piecewise", "parts", "ordinary", "balance",
-    "selection", "choices", "slopes", "numpy_code", "tensor_code", "bodies", "assemble", "contract", "latex",
+    "remainders", "recognise", "deviations", "shift", "share_words", "shares", "rescale", "rewrite", "derive",
+    "certify", "joint", "literals", "quotients", "node", "exponents", "lower", "guards", "series", "rounding", "forms",
+    "infix", "schedule", "cost", "piecewise", "parts", "ordinary", "balance", "selection", "choices", "slopes",
+    "numpy_code", "tensor_code", "bodies", "assemble", "contract", "latex",
     "approximate", "emit", "stamp", "pipeline", "samples", "certificate", "records", "kinks", "explain", "plots",
     "terminal", "page", "gallery", "ask", "define", "documents", "command", "__main__",
 )  # fmt: skip

@@ -2860,7 +2860,7 @@ def norm_p_vjp(g, x, scale_x, total, y1, p=2.0, axis=None, keepdims=False, out=.
     abs_x = np.abs(scaled_x, out=...)
     t = runtime.where(mask, 1, abs_x)
     u = runtime.power_slope(t, p)
-    t = np.sign(scaled_x, out=abs_x)
+    t = np.sign(x, out=abs_x)
     u = np.multiply(u, t, out=u)
     t = g * y1 / np.where(mask, 1, p * total)
     u = np.multiply(u, t, out=u)
@@ -2874,7 +2874,7 @@ def norm_p_jvp(dx, x, scale_x, total, y1, p=2.0, axis=None, keepdims=False):
     abs_x = np.abs(scaled_x, out=...)
     t = runtime.where(mask, 1, abs_x)
     u = runtime.power_slope(t, p)
-    t = np.sign(scaled_x, out=abs_x)
+    t = np.sign(x, out=abs_x)
     u = np.multiply(dx, u, out=u)
     v = y1 * runtime.sum_products(u, t, axis) / np.where(mask, 1, p * total)
     dy = np.where(mask, 0, v)
@@ -2919,7 +2919,7 @@ def norm(x, ord="2", p=2.0, axis=None, keepdims=False):
         dx = g*(abs_x == y)*sign(x)/sum((abs_x == y), axis)
 
     Derivative where ord == "p":
-        dx = where(total == 0, 0, g*y1*power_slope(abs_x, p)*sign(scaled_x)/(p*total))
+        dx = where(total == 0, 0, g*y1*power_slope(abs_x, p)*sign(x)/(p*total))
 
     Shapes: x of any shape; y without the axis, or with length 1 there for `keepdims`.
     Residuals: x, y, scale_x, total, y1.

@@ -2064,7 +2064,7 @@ def norm_p_pullback(ops, g, inputs, y, needs, p=2.0, axis=None, keepdims=False):
     total = ops.sum(power_abs_x, axis=axis, keepdims=True)
     t = total == 0
     y1 = ops.power(ops.where(t, 1, total), 1 / p)
-    u = ops.power_slope(ops.where(t, 1, abs_x), p) * ops.sign(scaled_x) * g * y1 / ops.where(t, 1, p * total)
+    u = ops.power_slope(ops.where(t, 1, abs_x), p) * ops.sign(x) * g * y1 / ops.where(t, 1, p * total)
     return (ops.where(t, 0, u),)
 
 
@@ -2078,8 +2078,9 @@ def norm_p_pushforward(ops, tangents, inputs, y, p=2.0, axis=None, keepdims=Fals
     total = ops.sum(power_abs_x, axis=axis, keepdims=True)
     t = total == 0
     y1 = ops.power(ops.where(t, 1, total), 1 / p)
-    u = ops.sum(dx * ops.power_slope(ops.where(t, 1, abs_x), p) * ops.sign(scaled_x), axis=axis, keepdims=True)
-    dy = ops.where(t, 0, y1 * u / ops.where(t, 1, p * total))
+    u = dx * ops.power_slope(ops.where(t, 1, abs_x), p) * ops.sign(x)
+    v = y1 * ops.sum(u, axis=axis, keepdims=True) / ops.where(t, 1, p * total)
+    dy = ops.where(t, 0, v)
     return runtime.drop_axis(dy, axis, keepdims)
 
 

@@ -601,6 +601,13 @@ def log_sum(x, exponentials, total, shift, axis):
     return np.add(nearly, rest, out=...)
 
 
+def below_largest(x, largest):
+    """x - largest, where it is so low that the exponential is 0 a number as low: 0 times it is 0."""
+    with np.errstate(over="ignore"):
+        y = np.subtract(x, largest, out=...)
+    return np.maximum(y, -8192, out=y)
+
+
 def log_share(total, terms, x, shift, chosen, axis):
     """log(terms / total) at the place chosen in each row, the terms being exp(x - shift) and the total their sum.
 

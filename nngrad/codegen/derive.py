@@ -20,6 +20,7 @@ from sympy.core.symbol import Str
 from nngrad.codegen import words
 from nngrad.codegen.identities import rationalised, with_hypot, with_roots_apart
 from nngrad.codegen.recognise import recognised
+from nngrad.codegen.rescale import with_signs_of_unscaled
 from nngrad.codegen.symbols import AxisSum, Indicator, ProductOfOthers, Value, Where, is_constant_along
 from nngrad.codegen.trace import Formula, Stage, carriers
 
@@ -47,9 +48,9 @@ def derive(formula: Formula, differentiable: frozenset[str]) -> Derivatives:
     return Derivatives(
         formula,
         cotangent,
-        {value: lift_where(_without_squared_signs(vjp.get(value, sympy.S.Zero), formula)) for value in inputs},
+        {value: _with_right_signs(vjp.get(value, sympy.S.Zero), formula) for value in inputs},
         tangents,
-        {value: lift_where(_without_squared_signs(expr, formula)) for value, expr in jvp.items()},
+        {value: _with_right_signs(expr, formula) for value, expr in jvp.items()},
     )
 
 
@@ -81,6 +82,10 @@ def _tangent(formula: Formula, moved: Value, tangent: Value) -> sympy.Expr:
         if total != 0:
             moving[stage.value] = lift_where(total)
     return moving.get(formula.output, sympy.S.Zero)
+
+
+def _with_right_signs(expr, formula: Formula) -> sympy.Expr:
+    return lift_where(_without_squared_signs(with_signs_of_unscaled(expr, formula), formula))
 
 
 def _without_squared_signs(expr, formula: Formula) -> sympy.Expr:

@@ -41,7 +41,8 @@ def exponential(graph, exponent) -> int:
     """The node of exp. c u and c u**2 overflow before exp is 0, too."""
     if is_of_sums(exponent, graph.formula, graph.arguments.keys()):
         return graph.node("exp_narrowed", graph.in_wider("runtime.widened", exponent))
-    shift = next((term for term in exponent.args if exponent.is_Add and graph.is_shift(-term)), None)
+    terms = exponent.args if exponent.is_Add else ()
+    shift = next((term for term in terms if graph.is_shift(term.as_coeff_Mul()[1])), None)
     if shift is not None:
         above = graph.build(exponent - shift)
         above = above if graph.nodes[above].is_row else graph.full(above)

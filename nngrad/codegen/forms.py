@@ -13,6 +13,7 @@ that sorts first, so that the outcome is the same on every machine.
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass, field
 
@@ -146,15 +147,31 @@ class Search:
     def with_deviations(self, expr) -> sympy.Expr:
         """`u - AxisSum(u w)` as a `Deviation`, where the weights w are known to sum to 1.
 
-        What is the same in every element of u then drops out, also when a weight of nearly 1 rounds to 1.
+        What is the same in every element of u then drops out, also when a weight of nearly 1 rounds to 1. What is known
+        to be the same is left out.
         """
 
+        def mean(term):
+            """The sum that minus a term is, also by its name; None for others."""
+            sign, value = term.as_coeff_Mul()
+            stage = self.formula.definition(value) if isinstance(value, Value) else None
+            if stage is not None and stage.kind == "map":
+                return mean(sign * stage.expr)
+            if stage is not None and stage.kind == "sum":
+                value = AxisSum(stage.expr, Str(stage.axis))
+            return value if sign == -1 and isinstance(value, AxisSum) else None
+
         def deviation(part):
-            for total in (term for term in part.args if isinstance(-term, AxisSum)):
-                term, (inside, axis) = part - total, (-total).args
+            for total, sign in itertools.product(part.args, (1, -1)):
+                if (known := mean(sign * total)) is None:
+                    continue
+                term, (inside, axis) = sign * (part - total), known.args
                 weights = sympy.cancel(inside / term)
                 if self.sums.get(AxisSum(weights, axis)) == 1:
-                    return Deviation(term, weights, axis)
+                    stage = self.formula.definition(term) if isinstance(term, Value) else None
+                    terms = sympy.Add.make_args(term if stage is None else stage.expr)
+                    varying = [one for one in terms if not is_constant_along(one, axis.name)]
+                    return sign * Deviation(term if len(terms) == 1 else sympy.Add(*varying), weights, axis)
             return part
 
         return expr.replace(lambda part: part.is_Add, deviation)

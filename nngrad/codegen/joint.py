@@ -7,7 +7,7 @@ a call is a node, and each of its values a `part` of it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import sympy
 
@@ -77,11 +77,12 @@ def is_of_sums(exponent, formula: Formula, given) -> bool:
     return is_row and any(stage.kind == "sum" for stage in stages)
 
 
-def shift_of(exponentials: Value, parts: dict[sympy.Expr, Part]) -> tuple[sympy.Expr, sympy.Expr]:
-    """What exponentials are made of, and its shift."""
-    known = parts[exponentials]
-    shift = replace(known, number=2, is_row=True)
-    return known.args[0], next(value for value, part in parts.items() if part == shift)
+def shift_of(exponentials: Value, formula: Formula) -> tuple[sympy.Expr, Value]:
+    """What shifted exponentials are made of, and its shift."""
+    exponent = formula.definition(exponentials).expr.args[0]
+    made = [formula.definition(value) for value in sorted(exponent.atoms(Value), key=str)]
+    shift = next(stage.value for stage in made if stage is not None and stage.expr.has(RowShift))
+    return exponent + shift, shift
 
 
 def _exponentials(formula: Formula, shift: Stage):

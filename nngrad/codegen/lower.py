@@ -276,15 +276,15 @@ class Graph:
         return self.node("log_excess", total, elements, largest, axis=axis.name, reduced=reduced)
 
     def _log_share(self, total, axis, terms, index, exponent) -> int:
-        """Of terms that are there already, or are to be differentiated again, by their exponents."""
+        """Of terms that are to be differentiated again, by their exponents."""
+        if self.smooth:
+            return self.build(exponent - sympy.log(total))
         made = self.nodes[self.build(terms)]
-        if terms in self._parts:
-            x, shift = shift_of(terms, self._parts)
-            given = self.full(self.build(x)), self.build(shift)
-        elif made.detail == "runtime.exp_shifted" and not self.smooth:
+        if made.detail == "runtime.exp_shifted":
             given = made.args
         else:
-            return self.build(exponent - sympy.log(total))
+            x, shift = shift_of(terms, self.formula)
+            given = self.full(self.build(x)), self.build(shift)
         total, terms, index = (self.build(one) for one in (total, terms, index))
         reduced = self.nodes[total].reduced
         return self.node("log_share", total, terms, *given, index, axis=axis.name, reduced=reduced)

@@ -3,7 +3,8 @@
 x is divided by a power of two near the row's largest |x|, the scale, before x**2 is summed. That is exact, and rows
 whose squares are in range have the scale 1. The scale is carried through the later stages as a symbol, and multiplied
 back where a stage depends on it: the length of a vector does, its direction does not. The rule is applied only where
-no power of the scale above the first is left, for only then the result is finite where its squares are not.
+no power of the scale above the first is left, for only then the result is finite where its squares are not. Where x
+itself is summed, or the largest of it taken, it is applied where no power is left at all.
 
 Worked example, rms_norm: from `y = x / sqrt(mean(x**2) + eps)`,
 
@@ -29,7 +30,7 @@ _SCALE = sympy.Symbol("scale", positive=True)
 
 def rescale_powers(formula: Formula) -> Formula:
     """Scale the rows whose powers are summed, wherever the result can be finite where the powers are not."""
-    for axis in sorted({stage.axis for stage in formula.stages if stage.kind == "sum"}):
+    for axis in sorted({stage.axis for stage in formula.stages if stage.kind in ("sum", "max", "min")}):
         tried: set[str] = set()
         while sources := [value for value in _sources(formula, axis) if value.name not in tried]:
             tried.add(sources[0].name)
@@ -55,7 +56,7 @@ def _sources(formula: Formula, axis: str) -> list[Value]:
 def _rescaled(formula: Formula, source: Value, axis: str) -> Formula | None:
     """The formula with one value scaled; None where nothing is gained."""
     trial = _Attempt(formula, source, axis)
-    if trial.run() is None or trial.summed == 1:
+    if trial.run() is None or (trial.summed == 1 and (not trial.has_dropped_out or _is_bounded(formula, source))):
         return None
     constant = sympy.Add(*(constant ** (trial.summed / power) for constant, power in trial.beside.items()))
     return _Attempt(formula, source, axis, trial.summed, constant).run()
@@ -64,8 +65,21 @@ def _rescaled(formula: Formula, source: Value, axis: str) -> Formula | None:
 def is_scale_free(formula: Formula, source: Value, axis: str) -> bool:
     """Whether the formula gives the same where all elements of an input are multiplied by a positive number."""
     attempt = _Attempt(formula, source, axis)
-    is_carried = attempt.run() is not None and not attempt.beside and not attempt.is_put_back
-    return is_carried and formula.output not in attempt.actual
+    return attempt.run() is not None and attempt.has_dropped_out and not attempt.beside
+
+
+def with_signs_of_unscaled(form, formula: Formula):
+    """A derivative with the signs of values, not of what is left of them over their scale: that may be 0."""
+    units = {stage.expr: stage.value for stage in formula.stages}
+    made = [stage for stage in formula.stages if isinstance(stage.expr, RowScale)]
+    unscaled = {units.get(stage.expr.args[0] / stage.value): stage.expr.args[0] for stage in made}
+    return form.xreplace({words.sign(unit): words.sign(source) for unit, source in unscaled.items() if unit})
+
+
+def _is_bounded(formula: Formula, source: Value) -> bool:
+    """Whether a value is an exponential, or what is made of one, whose sum is in range."""
+    stage = formula.definition(source)
+    return stage is not None and isinstance(stage.expr, _BOUNDED)
 
 
 @dataclass
@@ -91,6 +105,11 @@ class _Attempt:
     renamed: dict[Value, sympy.Expr] = field(default_factory=dict)
     actual: dict[Value, sympy.Expr] = field(default_factory=dict)
     is_put_back: bool = False
+
+    @property
+    def has_dropped_out(self) -> bool:
+        """Whether the formula that was run needs the scale nowhere but beside constants."""
+        return not self.is_put_back and self.formula.output not in self.actual
 
     def run(self) -> Formula | None:
         """The formula with the scale; None where a power of it above the first would be left."""
@@ -231,6 +250,9 @@ class _Attempt:
             return None
         power, constant = alike[0], sympy.Add(*constants)
         self.beside[constant] = power
+        if power == self.degree == 1:  # a stage, whose square is not multiplied out in derivatives
+            without = self.recorder.stage(self.recorder.hoist(sympy.Add(*alike[1])), "map", "", "without_constant")
+            return power, self.recorder.stage(without + constant / self.scale, "map", "", "with_constant")
         if power.is_Integer:
             return power, sympy.Add(*alike[1], constant / self.scale**power)
         return power, sympy.Add(*alike[1], words.power(constant ** (1 / power) / self.scale, power))
@@ -241,4 +263,5 @@ def _is_log_of_scaled(part) -> bool:
 
 
 _LOGARITHMS = (sympy.log, words.log1p.build, words.log2.build, words.log10.build)
+_BOUNDED = (sympy.exp, words.sigmoid.build, words.tanh.build)
 _HOMOGENEOUS = (words.abs.build, words.hypot.build, words.maximum.build, words.minimum.build)

@@ -7,6 +7,7 @@ Rules, none of which knows an op:
 - shift and rescale, which have too: exponentials and powers are summed without leaving the range.
 - roots: the root of a sum of squares has the slope 0 where it is 0, not 0 / 0.
 - centring: where a mean is subtracted, the mean's rounding error is subtracted too.
+- extremes: what is counted from a row's largest or smallest element is, and not made of two sums that cancel.
 - take: an element picked from an elementwise expression is that expression of the picked elements; one picked from the
   logarithms of shares in a sum is `LogShare`, which the other elements tell exactly where it is nearly 0.
 """
@@ -24,7 +25,7 @@ from nngrad.codegen.recognise import recognised
 from nngrad.codegen.record import name_after
 from nngrad.codegen.rescale import rescale_powers
 from nngrad.codegen.restage import again, inlined, rebuilt, recorder_of
-from nngrad.codegen.shares import open_shares
+from nngrad.codegen.shares import bound_logarithms, open_powers, open_shares
 from nngrad.codegen.shift import as_share, shift_exponentials
 from nngrad.codegen.symbols import AxisSum, LogShare, MeanError, Pick, Subgradient, Value, Where, is_constant_along
 from nngrad.codegen.trace import Formula, Stage
@@ -144,6 +145,31 @@ def _vanishing_axis(expr, axes: frozenset[str], stages: list[Stage]) -> str:
     return ""
 
 
+# --- extremes ---------------------------------------------------------------------------------------------------------
+
+
+def count_from_extremes(formula: Formula) -> Formula:
+    """`x - min(x)`, `max(x) - min(x)` and the like become stages.
+
+    Derivatives then hold sum(g * (x - min)), not sum(g * x) - min * sum(g), and no square of a difference multiplied
+    out.
+    """
+    recorder = recorder_of(formula)
+    renamed: dict[Value, sympy.Expr] = {}
+    extremes = {stage.value for stage in formula.stages if stage.kind in _OPPOSITE}
+    for stage in formula.stages:
+        expr = stage.expr.xreplace(renamed)
+        for part in sorted(stage.expr.atoms(sympy.Add) - {stage.expr}, key=str):
+            counted = sympy.Add(*(term for term in part.args if isinstance(term, Value) or isinstance(-term, Value)))
+            if extremes & counted.atoms(Value) and counted.is_Add:
+                made = counted.xreplace(renamed)
+                made = recorder.stage(made, "map", "", name_after("counted", made)) + (part - counted).xreplace(renamed)
+                made = recorder.stage(made, "map", "", name_after("more", made))
+                expr = expr.xreplace({part.xreplace(renamed): made})
+        renamed[stage.value] = again(recorder, stage, expr)
+    return rebuilt(formula, recorder, renamed[formula.output])
+
+
 # --- take -------------------------------------------------------------------------------------------------------------
 
 
@@ -219,5 +245,5 @@ def rewrite(formula: Formula) -> Formula:
     if isinstance(formula.stages[-1].expr, Value) and len(formula.stages) == 1:
         return formula
     summed = with_slopes_of_lengths(sum_deviations(recognise_words(formula)))
-    rewritten = rescale_powers(open_shares(shift_exponentials(summed)))
-    return differentiate_as_written(name_output(push_takes(centre_exactly(rewritten))), formula)
+    rewritten = rescale_powers(bound_logarithms(open_powers(open_shares(shift_exponentials(summed)))))
+    return differentiate_as_written(name_output(push_takes(centre_exactly(count_from_extremes(rewritten)))), formula)

@@ -1,4 +1,4 @@
-"""Stage 2c: sums of powers of shares, where one share is nearly all.
+"""Stage 2c: shares, and sums of their powers, where one share is nearly all.
 
 Shares p = e / sum(e) of exponentials are 1 in all. Where the largest is nearly that, log(sum(p**q)) and 1 - sum(p**q)
 are made of what the others have, which is lost in the sum. So
@@ -6,6 +6,11 @@ are made of what the others have, which is lost in the sum. So
     log(sum(p**q)) = q log(max(p)) + log(sum(p**q) / max(p)**q)
 
 of which both logarithms are `LogExcess`, as log(max(p)) is log(max(e) / sum(e)); and 1 - sum(p**q) is -expm1 of it.
+So is 1 - p of log(p), for all shares or for one that is picked from each row.
+
+A power p**q has the slope q p**q by log(p), which is finite also where p is 0, unlike that by p.
+
+In p log(p), as of an entropy, the logarithm is finite also where it is minus infinity, and p is 0: that product is 0.
 """
 
 from __future__ import annotations
@@ -13,36 +18,109 @@ from __future__ import annotations
 import sympy
 from sympy.core.symbol import Str
 
-from nngrad.codegen import words
+from nngrad.codegen import share_words, words
 from nngrad.codegen.restage import again, rebuilt, recorder_of
-from nngrad.codegen.symbols import LogExcess, Value, split_constants
+from nngrad.codegen.symbols import LogExcess, Pick, RowShift, Value, split_constants
 from nngrad.codegen.trace import Formula, Recorder, Stage
 
 
 def open_shares(formula: Formula) -> Formula:
-    """Apply both rules."""
+    """Apply these rules."""
     recorder = recorder_of(formula)
     renamed: dict[Value, sympy.Expr] = {}
 
     def logarithm(part):
+        if isinstance(part, words.log1p.build):
+            opened = _log_of_share(recorder, -part.args[0])
+            return share_words.log_others_share(-part.args[0], opened) if opened else part
         return _logarithm(recorder, part.args[0]) or part
 
     def complement(total):
         for term in total.args:
-            for factor in term.args if term.is_Mul else ():
-                opened = _logarithm(recorder, factor)
-                if opened and -term / factor in total.args:
-                    return total - term + term / factor + term / factor * words.expm1(opened)
+            for factor in sympy.Mul.make_args(term):
+                if -term / factor in total.args and (others := _others(recorder, factor)):
+                    return total - term + term / factor - term / factor * others
         return total
 
     for stage in formula.stages:
         before = stage.expr.xreplace(renamed)
-        expr = before.replace(lambda part: isinstance(part, sympy.log), logarithm)
+        expr = before.replace(lambda part: isinstance(part, sympy.log | words.log1p.build), logarithm)
         expr = expr.replace(lambda part: part.is_Add, complement)
         if expr != before:
             expr = recorder.hoist(expr, stage.value.name if stage.kind == "map" else "")
         renamed[stage.value] = again(recorder, stage, expr)
     return rebuilt(formula, recorder, renamed[formula.output])
+
+
+def open_powers(formula: Formula) -> Formula:
+    """Apply the rule for powers, but to those whose sum was opened."""
+    recorder = recorder_of(formula)
+    renamed: dict[Value, sympy.Expr] = {}
+    summed = {part.args[2] for stage in formula.stages for part in stage.expr.atoms(LogExcess)}
+    for stage in formula.stages:
+        expr = stage.expr.xreplace(renamed)
+        powers = [part for part in expr.atoms(sympy.Pow, words.power.build) if stage.value not in summed]
+        for part in sorted(powers, key=str):
+            is_smooth = part.args[1].is_Integer or part.args[1].atoms(Value)
+            if not is_smooth and (opened := _power(recorder, *part.args)) is not None:
+                expr = expr.xreplace({part: opened})
+        if expr != stage.expr.xreplace(renamed):
+            expr = recorder.hoist(expr, stage.value.name if stage.kind == "map" else "")
+        renamed[stage.value] = again(recorder, stage, expr)
+    return rebuilt(formula, recorder, renamed[formula.output])
+
+
+def _power(recorder: Recorder, base, exponent):
+    """A power of a share, or of a product of shares; None for others."""
+    logarithm = _log_of_share(recorder, base, is_bounded=True)
+    if logarithm is not None:
+        return share_words.share_power(base, exponent, logarithm)
+    stages = {stage.value: stage for stage in recorder.stages}
+    factors = sympy.Mul.make_args(stages[base].expr if base in stages and stages[base].kind == "map" else base)
+    logarithms = [_log_of_share(recorder, factor, is_bounded=True) for factor in factors]
+    if None in logarithms:
+        return None
+    powers = [share_words.share_power(one, exponent, log) for one, log in zip(factors, logarithms, strict=True)]
+    return sympy.Mul(*powers)
+
+
+def bound_logarithms(formula: Formula) -> Formula:
+    """Apply the last rule."""
+    recorder = recorder_of(formula)
+    renamed: dict[Value, sympy.Expr] = {}
+    for stage in formula.stages:
+        made = {one.value: one for one in recorder.stages}
+        expr = stage.expr.xreplace(renamed)
+        bounded = expr.replace(lambda part: part.is_Mul, lambda product, made=made: _bounded(recorder, product, made))
+        renamed[stage.value] = again(recorder, stage, bounded)
+    return rebuilt(formula, recorder, renamed[formula.output])
+
+
+def _bounded(recorder: Recorder, product, stages: dict[Value, Stage]):
+    """The product, in which the logarithms of the shares that it has are bounded."""
+    parts = {part for value in product.atoms(Value) for part in {value, *_parts_of(value, stages)} & stages.keys()}
+    exponents = [stages[part].expr.args[0] for part in parts if isinstance(stages[part].expr, sympy.exp)]
+    rows = {stages[shift].expr.args[0] for exponent in exponents for shift in _shifts_in(exponent, stages)}
+    for row in sorted(rows, key=str):
+        for value in sorted(product.atoms(Value), key=str):
+            for below in sorted({value, *_parts_of(value, stages)} & stages.keys(), key=str):
+                top = row - stages[below].expr
+                if top in stages and (stages[top].kind, stages[top].expr) == ("max", row):
+                    bound = recorder.stage(share_words.below_largest(row, top), "map", "", str(below))
+                    seen_through = bound if below == value else stages[value].expr.xreplace({below: bound})
+                    product = product.xreplace({value: recorder.stage(seen_through, "map", "", str(value))})
+    return product
+
+
+def _parts_of(value: Value, stages: dict[Value, Stage]) -> set[Value]:
+    """What the stage that a value is made by names."""
+    stage = stages.get(value)
+    return stage.expr.atoms(Value) if stage is not None and stage.kind == "map" else set()
+
+
+def _shifts_in(exponent, stages: dict[Value, Stage]) -> list[Value]:
+    made = [value for value in sorted(exponent.atoms(Value), key=str) if value in stages]
+    return [value for value in made if isinstance(stages[value].expr, RowShift)]
 
 
 def _logarithm(recorder: Recorder, total):
@@ -64,6 +142,48 @@ def _logarithm(recorder: Recorder, total):
     return exponent * log_top + LogExcess(total, Str(axis), terms)
 
 
+def _others(recorder: Recorder, part):
+    """1 - part for a sum of powers of shares, for a share or its power; None for others."""
+    if (logarithm := _logarithm(recorder, part)) is not None:
+        return -words.expm1(logarithm)
+    made = next((stage.expr for stage in recorder.stages if stage.value == part and stage.kind == "map"), part)
+    base, exponent = made.args if isinstance(made, sympy.Pow | words.power.build) else (part, sympy.S.One)
+    if (logarithm := _log_of_share(recorder, base)) is None:
+        return None
+    power = base if exponent == 1 else share_words.share_power(base, exponent, logarithm)
+    return share_words.others_share(power, exponent * logarithm)
+
+
+def _log_of_share(recorder: Recorder, share, is_bounded: bool = False):
+    """log(p) of a share, or of one picked from each row; None for others. It is as `shift.as_share` knows it, or, for
+    all shares of a row, bounded."""
+    stages = {stage.value: stage for stage in recorder.stages}
+    made = stages.get(share)
+    picks = [] if made is None else [factor for factor in sympy.Mul.make_args(made.expr) if isinstance(factor, Pick)]
+    if picks and made.kind == "sum":
+        whole = made.expr / picks[0]
+        logarithm = _log_of_share(recorder, whole)
+        if logarithm is None:
+            return None
+        logarithm = recorder.stage(logarithm, "map", "", f"log_{whole}" if isinstance(whole, Value) else "log_share")
+        return recorder.stage(picks[0] * logarithm, "sum", made.axis, f"log_{share}")
+    for total in _sums_in(share, stages):
+        terms = _exponentials(share, total.axis, stages)
+        for shift in _shifts_in(stages[terms].expr, stages) if terms else ():
+            above = stages[shift].expr.args[0]
+            top = recorder.stage(above, "max", total.axis, "log_sum", frozen=True)
+            below = share_words.below_largest(above, top) if is_bounded else above - top
+            below = recorder.stage(below, "map", "", "less_log_sum")
+            return below - recorder.stage(LogExcess(total.value, Str(total.axis), terms), "map", "", "log_rest")
+    return None
+
+
+def _sums_in(share, stages: dict[Value, Stage]) -> list[Stage]:
+    """The sums that a value or an expression is made of directly."""
+    share = stages[share].expr if share in stages and stages[share].kind == "map" else share
+    return [stages[value] for value in sorted(share.atoms(Value), key=str) if _sum_of(value, stages)]
+
+
 def _sum_of(value, stages: dict[Value, Stage]) -> Stage | None:
     """The stage that a sum along an axis is."""
     stage = stages.get(value) if isinstance(value, Value) else None
@@ -71,11 +191,9 @@ def _sum_of(value, stages: dict[Value, Stage]) -> Stage | None:
 
 
 def _exponentials(share, axis: str, stages: dict[Value, Stage]) -> Value | None:
-    """The exponentials that a value has the shares of."""
-    stage = stages.get(share) if isinstance(share, Value) else None
-    if stage is None or stage.kind != "map":
-        return None
-    constant, terms = split_constants(stage.expr, axis)
+    """The exponentials that a value or an expression has the shares of."""
+    share = stages[share].expr if share in stages and stages[share].kind == "map" else share
+    constant, terms = split_constants(share, axis)
     made, whole = stages.get(terms), _sum_of(1 / constant, stages)
     is_share = made is not None and isinstance(made.expr, sympy.exp) and whole is not None and whole.expr == terms
     return terms if is_share else None

@@ -121,6 +121,10 @@ def _shifted(formula: Formula, exponential: Stage, axis: str, beside_constants: 
             renamed[stage.value] = _SCALE * row.exponential
             continue
         expr = stage.expr.xreplace(renamed)
+        if row is not None and (power := _power_of(stage, exponential, formula)) is not None:
+            raised = sympy.exp(power * (row.above - row.shift))
+            renamed[stage.value] = _SCALE**power * recorder.stage(raised, "map", "", stage.value.name)
+            continue
         if row is None or not expr.has(_SCALE, *row.offsets):
             renamed[stage.value] = again(recorder, stage, expr)
             continue
@@ -140,6 +144,16 @@ def _shifted(formula: Formula, exponential: Stage, axis: str, beside_constants: 
         return None
     output = recorder.stage(output, "map", "", formula.output.name)
     return rebuilt(formula, recorder, output)
+
+
+def _power_of(stage: Stage, exponential: Stage, formula: Formula):
+    """The power of the exponential that a stage is, if it is one and is not summed itself; None for others."""
+    if not isinstance(stage.expr, sympy.exp) or any(
+        one.kind == "sum" and one.expr.has(stage.value) for one in formula.stages
+    ):
+        return None
+    power = sympy.cancel(stage.expr.args[0] / exponential.expr.args[0])
+    return power if power.is_number else None
 
 
 class _Row:

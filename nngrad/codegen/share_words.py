@@ -1,0 +1,54 @@
+"""Words for shares in a sum, which tell what a share and its logarithm know together. Only derivations use them."""
+
+from __future__ import annotations
+
+import builtins
+
+import mpmath
+import sympy
+
+from nngrad.codegen import words
+from nngrad.codegen.symbols import Where
+from nngrad.codegen.vocabulary import enter
+
+# What the others have of a sum whose share p is large is lost in p but not in log(p); of a small one p tells more.
+others_share = enter(
+    "others_share",
+    "",
+    lambda p, log_p: -mpmath.expm1(log_p),
+    4,
+    "1 - p, for p = exp(log_p).",
+    arity=2,
+    derivatives=lambda p, log_p: [-1, 0],
+    expansion=lambda p, log_p: -words.expm1(log_p),
+)
+log_others_share = enter(
+    "log_others_share",
+    "",
+    lambda p, log_p: mpmath.log(-mpmath.expm1(log_p)),
+    20,
+    "log(1 - p), for p = exp(log_p).",
+    arity=2,
+    derivatives=lambda p, log_p: [-1 / others_share(p, log_p), 0],
+    expansion=lambda p, log_p: Where(p > words.half, words.log(-words.expm1(log_p)), words.log1p(-p)),
+)
+share_power = enter(
+    "share_power",
+    "",
+    lambda p, q, log_p: p**q,
+    30,
+    "p to the power q, for p = exp(log_p), which may be 0: the power need not be, and its slope by log_p is finite.",
+    arity=3,
+    derivatives=lambda p, q, log_p: [0, 0, q * share_power(p, q, log_p)],
+    expansion=lambda p, q, log_p: Where(p > sympy.Rational(2) ** -100, words.power(p, q), words.exp(q * log_p)),
+)
+below_largest = enter(
+    "below_largest",
+    "runtime.below_largest",
+    lambda x, largest: builtins.max(x - largest, mpmath.mpf(-8192)),
+    1,
+    "x - largest, for what its exponential is multiplied by: where that is 0, a number will do.",
+    arity=2,
+    derivatives=lambda x, largest: [1, -1],
+    smooth=lambda x, largest: words.maximum(x - largest, -8192),
+)

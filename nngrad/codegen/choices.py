@@ -10,6 +10,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import sympy
+from sympy.core.parameters import distribute
 from sympy.core.symbol import Str
 
 from nngrad.codegen.derive import Derivatives
@@ -147,7 +148,8 @@ def _parsed(text: str, symbols: dict[str, object]):
     both = symbols.keys() & set(_CALLED.findall(text))
     words = {f"{name}_word": _NAMES.get(name) or getattr(sympy, name) for name in both}
     text = _CALLED.sub(lambda call: f"{call[1]}_word(" if call[1] in both else call[0], text)
-    return sympy.sympify(text, locals={**_NAMES, **symbols, **words}, rational=True)
+    with distribute(False):  # 2*(x + 1) was judged as such, not as 2*x + 2
+        return sympy.sympify(text, locals={**_NAMES, **symbols, **words}, rational=True)
 
 
 def _with_axis(head, place: int = -1):

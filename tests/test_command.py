@@ -46,7 +46,7 @@ def test_regenerating_changes_nothing(checkout):
     assert {path: path.stat().st_mtime_ns for path in checkout.generated.iterdir()} == times
 
 
-@pytest.mark.parametrize(("state", "seed"), [("missing", "0"), ("broken", "1")])
+@pytest.mark.parametrize(("state", "seed"), [("missing", "0"), pytest.param("broken", "1", marks=pytest.mark.slow)])
 def test_generated_files_come_back(checkout, tmp_path, state, seed):
     """Byte for byte, in a folder of another name, whatever became of the package that is generated."""
     copy = checkout.copy(tmp_path / "elsewhere")

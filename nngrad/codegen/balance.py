@@ -53,7 +53,7 @@ def _known_multiple(row: Value, form, formula: Formula, axis: str) -> Value:
     """A value that the form needs anyway and that is the row times a number, or the row."""
     for value in sorted(form.atoms(Value), key=str):
         stage = formula.definition(value)
-        if stage is not None and split_constants(stage.expr, axis)[1] == row:
+        if stage is not None and stage.kind == "map" and split_constants(stage.expr, axis)[1] == row:
             return value
     return row
 

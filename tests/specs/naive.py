@@ -75,11 +75,6 @@ def minus_log_logistic_of_exp(x):
 
 
 @op
-def log_complement(x):
-    return -log(1 - 1 / (1 + exp(-x)))
-
-
-@op
 def soft_relu_nested(x):
     return log(1 + log(1 + exp(x)))
 

@@ -284,3 +284,8 @@ def hyperbolic_tangent_of_two(x):
 @op
 def log_hyperbolic_scaled(x):
     return log(cosh(2 * x)) / 2
+
+
+@op
+def log_complement(x):
+    return -log(1 - 1 / (1 + exp(-x)))

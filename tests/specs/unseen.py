@@ -120,12 +120,6 @@ def hinge(input, target):
 
 
 @loss
-def focal(input, target, *, gamma=2.0):
-    p = 1 / (1 + exp(-input))
-    return -(target * (1 - p) ** gamma * log(p) + (1 - target) * p**gamma * log(1 - p))
-
-
-@loss
 def dice_rows(input, target, *, axis=-1, eps=1.0):
     p = sigmoid(input)
     return 1 - (2 * sum(p * target, axis) + eps) / (sum(p, axis) + sum(target, axis) + eps)
@@ -348,12 +342,6 @@ def gaussian_nll(input, target, variance, *, eps=1e-6):
 def margin(input, target, *, axis=-1, m=0.5):
     correct = take(input, target, axis)
     return sum(maximum(0, m - correct + input), axis) - m
-
-
-@loss
-def bce_naive(input, target):
-    p = 1 / (1 + exp(-input))
-    return -target * log(p) - (1 - target) * log(1 - p)
 
 
 @loss

@@ -1,6 +1,6 @@
 """More formulas that the library has never seen, which take the generator longer."""
 
-from nngrad.codegen.language import abs, activation, e, erf, exp, log, op, sigmoid, sin, sqrt, tanh
+from nngrad.codegen.language import abs, activation, e, erf, exp, log, loss, op, sigmoid, sin, sqrt, tanh
 
 
 @activation
@@ -42,3 +42,15 @@ def gated(x, y):
 @op
 def bilinear_gate(x, gate):
     return x * sigmoid(gate) + (1 - sigmoid(gate)) * tanh(x)
+
+
+@loss
+def focal(input, target, *, gamma=2.0):
+    p = 1 / (1 + exp(-input))
+    return -(target * (1 - p) ** gamma * log(p) + (1 - target) * p**gamma * log(1 - p))
+
+
+@loss
+def bce_naive(input, target):
+    p = 1 / (1 + exp(-input))
+    return -target * log(p) - (1 - target) * log(1 - p)

@@ -451,7 +451,7 @@ def binary_cross_entropy(input, target, reduction="mean"):
 
     Shapes: input, target broadcast together; y a number, or with reduction 'none' of their common shape.
     Residuals: input, target, log_p, log_q.
-    Rounding error in float32, simulated: y 0.98, dinput 1.1, dtarget 0.96 ulp.
+    Rounding error in float32, simulated: y 0.98, dinput 1.1e+04, dtarget 0.96 ulp.
     """
     return binary_cross_entropy_and_residuals(input, target, reduction)[0]
 
@@ -750,7 +750,7 @@ def hinge_embedding_loss(input, target, margin=1.0, reduction="mean"):
 
     Shapes: input, target broadcast together; y a number, or with reduction 'none' of their common shape.
     Residuals: input, target.
-    Rounding error in float32, simulated: y 8.4e+06, dinput 1.5e-105 ulp.
+    Rounding error in float32, simulated: y 8.4e+06, dinput 1.7e-10 ulp.
     """
     t = runtime.where(target == -1, 0, input)
     u = np.subtract(margin, input, out=...)

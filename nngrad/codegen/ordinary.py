@@ -34,7 +34,7 @@ from nngrad.codegen.parts import (
     with_powers_of_two,
     with_shared_products,
 )
-from nngrad.codegen.rounding import ACCURATE, TOO_LARGE, Error, Judge, Profile, Truth, ordinary_points
+from nngrad.codegen.rounding import ACCURATE, Error, Judge, Profile, Truth, ordinary_points
 from nngrad.codegen.symbols import Decayed, NearZero, Parameter, Subgradient, Value, Where
 from nngrad.codegen.trace import Formula
 
@@ -87,7 +87,8 @@ class Ordinariness:
     """The search for the ordinary forms of one formula: of its value, and of its slopes by the `sources`.
 
     `wholes` are these in terms of the inputs, `full` the forms for all inputs, and `plain` lists more forms of each.
-    `given` are numbers that stand for parameters in what is found.
+    `given` are numbers that stand for parameters in what is found; `is_wide` says whether the full forms compute short
+    floats in float64.
     """
 
     judge: Judge
@@ -96,6 +97,7 @@ class Ordinariness:
     plain: list[list[sympy.Expr]]
     sources: tuple[Value, ...]
     given: dict[Parameter, sympy.Expr] = field(default_factory=dict)
+    is_wide: bool = False
     known: dict = field(default_factory=dict)
 
     @property
@@ -138,9 +140,7 @@ class Ordinariness:
         added = CHECK_COST * len(self.formula.inputs) + kept_cost(self.sources)
         value, *slopes = self.full
         full = min(apart_and_together(self.formula, value, slopes))
-        if any(profile.within(inf).ulp > TOO_LARGE for profile in self.profiles):
-            full *= WIDE_COST
-        return ordinary if least + added < full else None
+        return ordinary if least + added < full * (WIDE_COST if self.is_wide else 1) else None
 
     # --- candidates ---------------------------------------------------------------------------------------------------
 

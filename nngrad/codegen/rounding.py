@@ -46,12 +46,11 @@ MANTISSA, SMALLEST_NORMAL = 23, -126
 CONDITION_WEIGHT = 0.25  # the part of the change by the inputs' last units that may be forgiven
 DIP = 0.5  # how far to the sides of a point, relative to it, a derivative is compared
 ACCURATE = 3.5  # a good error, with every function correctly rounded
-TOO_LARGE = 5.0  # for float32 to be computed in
 TAKES_NUMBERS = {"runtime.exp_multiple", "runtime.exp_square", "runtime.decayed"}  # as float64, for arrays of all kinds
 INEXACT = {"np.exp", "np.exp2", "np.expm1", "np.log", "np.log1p", "np.tanh", "np.sin", "np.cos"}
 UP_AND_DOWN = np.array([1, -1, -1, 1, -1])  # of a period that no grid of points has
 REACHES = (1.0, 2.0, ACCURATE)
-ALIKE = 40  # points at which inputs are near each other
+ALIKE, ALIKE_WEIGHT = 40, 0.125  # points at which inputs are near each other, and their errors' part: near roots
 KEPT = 64  # columns of a word's values
 UNKNOWN_PARAMETER = 1.25  # what is tried for a parameter without a default
 _COMPARE = {
@@ -197,10 +196,13 @@ class Judge:
         self.derivatives = {
             name: Oracle(restated(formula, expr), params, smallest) for name, expr in derivatives.items()
         }
+        self.weights = 1.0
         if columns is None:
             column = points()[:: min(2, len(formula.inputs))]
             columns = [_shuffled(column, turn) for turn in range(len(formula.inputs))]
-            columns = columns if len(columns) == 1 else [*map(np.append, columns, _alike(len(columns)))]
+            if len(columns) > 1:
+                columns = [*map(np.append, columns, _alike(len(columns)))]
+                self.weights = np.append(np.ones(len(columns[0]) - ALIKE), np.full(ALIKE, ALIKE_WEIGHT))
         columns = dict(zip(formula.inputs, columns, strict=True))
         masks = _masks(formula)
         self.inputs = {value.name: one > 0 if value in masks else one for value, one in columns.items()}
@@ -341,9 +343,9 @@ class Judge:
             beyond = np.isinf(truth.exact.astype(np.float32))
             judged = np.isfinite(truth.exact) & ~beyond | beyond & np.isnan(got)  # in place of infinity NaN is wrong
             off = np.where(warned[: len(got)] | ~np.isfinite(got), np.inf, np.abs(got - truth.exact))
-            errors = np.append(np.where(judged, off / truth.unit, 0), at_infinity)
-            lenient = off / (truth.unit + CONDITION_WEIGHT * truth.change)
-            lenient = np.append(np.where(judged, lenient, 0), at_infinity)
+            off = np.where(judged, self.weights * off, 0)
+            errors = np.append(off / truth.unit, at_infinity)
+            lenient = np.append(off / (truth.unit + CONDITION_WEIGHT * truth.change), at_infinity)
         return Profile(columns, errors, lenient, np.append(np.abs(self.argument_values), ends**2))
 
 

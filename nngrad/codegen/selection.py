@@ -26,7 +26,7 @@ from nngrad.codegen.recognise import recognised
 from nngrad.codegen.remainders import with_powers_less_one, with_remainders
 from nngrad.codegen.restage import inlined
 from nngrad.codegen.roots import without_cancelling_roots
-from nngrad.codegen.rounding import ACCURATE, REACHES, TOO_LARGE, Error, Judge, Truth
+from nngrad.codegen.rounding import ACCURATE, REACHES, Error, Judge, Truth
 from nngrad.codegen.series import Series, leading_terms_of_rational
 from nngrad.codegen.symbols import NearZero, Value, Where, text
 from nngrad.codegen.trace import Formula
@@ -34,6 +34,7 @@ from nngrad.codegen.trace import Formula
 SETTLED = (2**6, 2**10)  # where exponentials, or those of a fraction of x, have long settled, but do not overflow
 FAR = 2**60  # where powers have, and their squares do not overflow
 SIMILAR = 1.25  # times the bad points of another form: no better
+TOO_LARGE = 5.0  # units in the last place, for float32 to be computed in
 ENOUGH_FORMS = 4  # accurate ones to weigh against the forms of other derivatives
 
 
@@ -159,13 +160,13 @@ class _Selection:
         errors = {one.of: one.error for one in self.tried if taken[one.of] == one.form}
         used = {part.args[1].name for form in (value.form, *vjp.values()) for part in form.atoms(NearZero)}
         series = {name: one for name, one in self.judge.series.items() if name in used}
-        ordinary = self._ordinary(value.form, vjp)
-        return Chosen(self.smooth, value.form, vjp, jvp, errors, series, ordinary), self.tried
+        chosen = Chosen(self.smooth, value.form, vjp, jvp, errors, series)
+        return replace(chosen, ordinary=self._ordinary(chosen)), self.tried
 
-    def _ordinary(self, value, vjp: dict[Value, sympy.Expr]) -> Ordinary | None:
+    def _ordinary(self, chosen: Chosen) -> Ordinary | None:
         """Shorter forms for inputs of ordinary size, if there are any."""
         output, cotangent, stages = self.formula.output, self.smooth.cotangent, self.formula.stages
-        slopes = slopes_of(vjp, cotangent)
+        slopes = slopes_of(chosen.vjp, cotangent)
         if not slopes or not self.search.output_is_residual:
             return None
 
@@ -177,7 +178,8 @@ class _Selection:
         lists = [plain["y"], *(plain[f"d{source.name}"] for source in slopes)]
         defaults = self.judge.defaults if any(expr.has(Where) for expr in wholes) else {}
         for given in ({}, defaults) if defaults else ({},):
-            search = Ordinariness(self.judge, wholes, [value, *slopes.values()], lists, tuple(slopes), given)
+            full = [chosen.value, *slopes.values()]
+            search = Ordinariness(self.judge, wholes, full, lists, tuple(slopes), given, chosen.is_wide)
             if ordinary := search.found():
                 return ordinary
         return None

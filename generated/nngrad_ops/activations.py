@@ -752,8 +752,8 @@ def logsigmoid_and_residuals(x, out=(..., ...)):
         e = np.exp(t, out=t)
         d = np.add(e, 1, out=out[1])
         slope = np.divide(e, d, out=d)
-        ln = np.log1p(e, out=e)
-        y = np.negative(ln, out=ln)
+        t = np.log1p(e, out=e)
+        y = np.negative(t, out=t)
         return y, slope
     t = np.abs(x, out=...)
     t = np.negative(t, out=t)
@@ -785,8 +785,8 @@ def logsigmoid(x, out=...):
     if runtime.are_within(64, x):
         t = np.negative(x, out=out)
         e = np.exp(t, out=t)
-        ln = np.log1p(e, out=e)
-        return np.negative(ln, out=ln)
+        t = np.log1p(e, out=e)
+        return np.negative(t, out=t)
     t = np.abs(x, out=out)
     t = np.negative(t, out=t)
     t = np.exp(t, out=t)
@@ -1144,8 +1144,8 @@ def softplus_plain_and_residuals(x, beta=1.0, out=(..., ...)):
         e = runtime.exp_multiple(x, beta)
         d = np.add(e, 1, out=out[1])
         slope = np.divide(e, d, out=d)
-        ln = np.log1p(e, out=out[0])
-        y = np.divide(ln, beta, out=ln)
+        t = np.log1p(e, out=out[0])
+        y = np.divide(t, beta, out=t)
         return y, slope
     t = np.abs(x, out=...)
     u = runtime.exp_multiple(t, -float(np.abs(beta)))
@@ -1164,8 +1164,8 @@ def softplus_plain(x, beta=1.0, out=...):
     """`softplus` where threshold is None."""
     if -1 <= beta <= 1 and runtime.are_within(64, x):
         e = runtime.exp_multiple(x, beta)
-        ln = np.log1p(e, out=out)
-        return np.divide(ln, beta, out=ln)
+        t = np.log1p(e, out=out)
+        return np.divide(t, beta, out=t)
     t = np.abs(x, out=...)
     u = runtime.exp_multiple(t, -float(np.abs(beta)))
     t = np.log1p(u, out=out)

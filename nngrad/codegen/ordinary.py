@@ -154,7 +154,8 @@ class Ordinariness:
         if makes_choices and wholes == self.wholes:
             return
         guards = [one for one in GUARDED if one != Where or not makes_choices]
-        plain = [dict.fromkeys(unguarded(self._simpler(form)) for form in forms) for forms in self.plain]
+        written = [[_with_logarithms(unguarded(self._simpler(form))) for form in forms] for forms in self.plain]
+        plain = [dict.fromkeys(forms) for forms in written]
         plain = [[form for form in forms if not form.has(*guards)] for forms in plain]
         is_of_exponentials = any(expr.has(*exponentials.MADE_OF_EXPONENTIALS) for expr in wholes)
         if makes_choices or (wholes != self.wholes and not is_of_exponentials):

@@ -13,12 +13,12 @@ pytest.importorskip("sympy")
 import sympy
 from nngrad_ops import OPS
 
-from nngrad.codegen import certificate
+from nngrad.codegen import certificate, words
 from nngrad.codegen.command import run
-from nngrad.codegen.exponents import exp2_in_float64
+from nngrad.codegen.exponents import as_multiple, exp2_in_float64
 from nngrad.codegen.parts import with_exponents_in_float64
 from nngrad.codegen.pipeline import load_spec
-from nngrad.codegen.symbols import Value
+from nngrad.codegen.symbols import Parameter, Value
 from nngrad.codegen.trace import trace
 
 SPEC = Path(__file__).parent / "specs" / "exponents.py"
@@ -55,6 +55,17 @@ def test_ordinary_inputs_have_their_exponent_in_float64(dtype, size):
     y, _ = OPS["gelu"].forward(x, approximate="tanh")
     limit = 4 if dtype == np.float32 else 300  # float64 has no wider dtype here
     np.testing.assert_allclose(y, x / (1 + np.exp(-exponent)), rtol=limit * np.finfo(dtype).eps)
+
+
+def test_multiples_of_inputs():
+    x, y, beta = Value("x"), Value("y"), Parameter("beta")
+    log_2 = sympy.log(2)
+    assert as_multiple(-3 * x, (x,)) == (-3, x)
+    assert as_multiple(-words.abs(log_2 * x), (x,)) == (-log_2, words.abs(x))
+    assert as_multiple(-words.abs(beta * x), (x,)) == (-words.abs(beta), words.abs(x))
+    assert as_multiple(beta * words.minimum(words.abs(x), 9) / 3, (x,)) == (beta / 3, words.minimum(words.abs(x), 9))
+    for other in (x, -x / 4, 3 * (x + 1), 3 * x * y, 3 * y):
+        assert as_multiple(other, (x,)) is None
 
 
 def test_parts_of_rounded_exponents():

@@ -68,7 +68,7 @@ def as_multiple(exponent, inputs: tuple[Value, ...]) -> tuple[sympy.Expr, sympy.
     rate, multiple = _apart(exponent)
     if isinstance(multiple, words.abs.build):
         inner, size = _apart(multiple.args[0])
-        rate, multiple = rate * words.abs(inner), words.abs(size)
+        rate, multiple = rate * (abs(inner) if inner.is_number else words.abs(inner)), words.abs(size)
     return None if _is_power_of_two(rate) or not _is_exact(multiple, inputs) else (rate, multiple)
 
 

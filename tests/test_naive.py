@@ -29,7 +29,6 @@ OPS = {
 TOLERANCE = 8  # units in the last place, where several functions of 1 to 2 ulp add up
 LARGEST = {np.float32: 1e30, np.float64: 1e290}  # so that factors like 2 * x do not overflow
 KNOWN = {  # formulas that are worse, and why
-    "conjugate": "its derivative x / hypot(1, x) - 1 cancels for large x",
     "exponential_remainder": "it warns where its value overflows",
     "growing": "it warns where its value overflows",
 }

@@ -53,6 +53,20 @@ def test_nan_stays_where_it_is(op, limit):
         assert not np.isnan(np.delete(result, 7)).any()
 
 
+ACTIVATIONS = [op for op in OPS.values() if (op.module, op.family, len(op.inputs)) == ("activations", "elementwise", 1)]
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("op", [op for op in ACTIVATIONS if ... not in op.params.values()], ids=lambda op: op.name)
+def test_activations_do_not_warn_at_infinity(op, dtype):
+    """Not even of 0 times infinity, on the way to a limit; x times what has decayed is 0 there."""
+    for x in (np.inf, -np.inf):
+        op.forward(np.array([x, 1], dtype))
+        op.kernel(np.array([x, 1], dtype))
+    if op.name in ("silu", "mish"):
+        np.testing.assert_array_equal(op.kernel(np.array([-np.inf, np.inf], dtype)), [0, np.inf])
+
+
 def test_what_counts_as_ordinary():
     x = np.array([-3.0, 3.0], np.float32)
     assert runtime.are_within(3, x) and not runtime.are_within(2.5, x)

@@ -243,6 +243,16 @@ def test_exponentials_of_multiples_at_the_ends(c, dtype):
     np.testing.assert_array_equal(runtime.exp_multiple(x[:2], 0), [1, 1])
 
 
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_without_infinity(dtype):
+    largest = np.finfo(dtype).max
+    x = np.array([-np.inf, -1, np.nan, np.inf], dtype)
+    np.testing.assert_array_equal(runtime.without_infinity(x, 1), [-np.inf, -1, np.nan, largest])
+    np.testing.assert_array_equal(runtime.without_infinity(x, -1), [-largest, -1, np.nan, np.inf])
+    for one in (x[1:2], x[:0], np.asarray(x[1])):
+        assert runtime.without_infinity(one, 1) is one and runtime.without_infinity(one, -1) is one
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("rate", [1.0, 0.7, -1.702, 2.0])
 def test_tails_that_have_decayed(rate, dtype):

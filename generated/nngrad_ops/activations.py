@@ -606,8 +606,9 @@ def silu_and_residuals(x, out=(..., ...)):
     sigmoid_x = np.divide(v, u, out=v)
     t = np.divide(t, u, out=t)
     t = np.divide(t, u, out=t)
-    u = np.multiply(sigmoid_x, x, out=out[0])
-    y = runtime.decayed(u, x, x)
+    u = runtime.without_infinity(x, -1)
+    v = np.multiply(sigmoid_x, u, out=out[0])
+    y = runtime.decayed(v, x, x)
     u = runtime.clamped(x, 1024)
     t = np.multiply(u, t, out=t)
     v = np.add(t, sigmoid_x, out=sigmoid_x)
@@ -640,8 +641,9 @@ def silu(x, out=...):
     u = np.add(t, 1, out=out)
     t = np.maximum(t, x >= 0, out=t)
     sigmoid_x = np.divide(t, u, out=u)
-    t = np.multiply(sigmoid_x, x, out=sigmoid_x)
-    return runtime.decayed(t, x, x)
+    t = runtime.without_infinity(x, -1)
+    u = np.multiply(sigmoid_x, t, out=sigmoid_x)
+    return runtime.decayed(u, x, x)
 
 
 def silu_vjp(g, slope, out=...):
@@ -682,8 +684,9 @@ def mish_and_residuals(x, out=(..., ...)):
     u = runtime.maximum(x, 0, out=u)
     log_exp_x = np.add(t, u, out=t)
     tanh_log_exp_x = np.tanh(log_exp_x, out=out[1])
-    t = np.multiply(tanh_log_exp_x, x, out=out[0])
-    y = runtime.decayed(t, x, x)
+    t = runtime.without_infinity(x, -1)
+    u = np.multiply(tanh_log_exp_x, t, out=out[0])
+    y = runtime.decayed(u, x, x)
     t = runtime.clamped(x, 1024)
     u = np.abs(log_exp_x, out=log_exp_x)
     u = runtime.minimum(u, 1000, out=u)
@@ -730,8 +733,9 @@ def mish(x, out=...):
     u = runtime.maximum(x, 0, out=...)
     log_exp_x = np.add(t, u, out=t)
     tanh_log_exp_x = np.tanh(log_exp_x, out=log_exp_x)
-    t = np.multiply(tanh_log_exp_x, x, out=tanh_log_exp_x)
-    return runtime.decayed(t, x, x)
+    t = runtime.without_infinity(x, -1)
+    u = np.multiply(tanh_log_exp_x, t, out=tanh_log_exp_x)
+    return runtime.decayed(u, x, x)
 
 
 def mish_vjp(g, slope, out=...):

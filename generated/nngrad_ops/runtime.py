@@ -975,6 +975,16 @@ def finite(x):
     return within(x, float(np.finfo(x.dtype).max))
 
 
+def without_infinity(x, sign):
+    """x with the largest number of its dtype in place of the infinity of this sign, with the sign; x itself if it has
+    none. NaN stays.
+    """
+    largest = float(np.finfo(x.dtype).max)
+    if sign > 0:
+        return x if highest(x) <= largest else np.minimum(x, largest, out=...)
+    return x if lowest(x) >= -largest else np.maximum(x, -largest, out=...)
+
+
 def within(x, limit):
     """x limited to [-limit, limit], x itself if it is; NaN stays."""
     if highest(x) <= limit and lowest(x) >= -limit:

@@ -159,7 +159,8 @@ class Graph:
         if isinstance(expr, Decayed):
             y, factor, exponent = expr.args
             of = as_multiple(exponent, self.formula.inputs) or (sympy.S.One, exponent)
-            return self.node("call", self.build(y), self.build(factor), *nodes_of(self, *of), detail="runtime.decayed")
+            y = self._finite_in_tail(self.build(y), *of)
+            return self.node("call", y, self.build(factor), *nodes_of(self, *of), detail="runtime.decayed")
         if isinstance(expr, Indicator):
             condition = self.condition(expr.args[0])
             return self.node("as_float", condition) if self.smooth or self.formula.axes else condition
@@ -530,6 +531,14 @@ class Graph:
         if name == "runtime.power" and all(self.nodes[arg].is_scalar for arg in args):
             name = "np.power"
         return self.node("call", *args, detail=name)
+
+    def _finite_in_tail(self, y: int, rate, of) -> int:
+        """x p, p having decayed where x is infinite, with a finite x there: NumPy warns of 0 times infinity."""
+        node, x = self.nodes[y], self.build(of)
+        if node.op != "multiply" or x not in node.args or self.nodes[x].op != "argument" or not rate.is_number:
+            return y
+        finite = self.node("call", x, self.number(-sympy.sign(rate)), detail="runtime.without_infinity")
+        return self.node("multiply", *(finite if arg == x else arg for arg in node.args))
 
     def in_wider(self, widening: str, expr) -> int:
         """An expression computed from inputs that were made wider."""

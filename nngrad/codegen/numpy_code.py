@@ -17,6 +17,8 @@ from nngrad.codegen.node import Node
 
 EXTREMA = ("np.maximum", "np.minimum")
 
+MAY_BE_ITS_ARGUMENT = ("runtime.clamped", "runtime.finite", "runtime.without_infinity")
+
 
 def is_ufunc(node: Node) -> bool:
     return node.op in INFIX or node.op == "negative" or (node.op == "call" and node.detail.startswith("np."))
@@ -269,7 +271,7 @@ class NumpyWriter(Writer):
             and not node.is_bool
             and not self._is_of_numbers(node)
             and (node.op not in ("argument", "broadcast", "scaled", "part") or self.takes_out(node))
-            and node.detail not in ("runtime.clamped", "runtime.finite")  # which may be its argument
+            and node.detail not in MAY_BE_ITS_ARGUMENT
         )
 
     def _name(self, position: int, buffer: int | None) -> str:

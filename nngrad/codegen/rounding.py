@@ -512,4 +512,5 @@ def _near_zero(series: Series, x):
 
 _HELPERS["runtime.near_zero"] = _near_zero
 _HELPERS["runtime.clamped"] = lambda x, limit: np.clip(x, -min(limit, LARGEST), min(limit, LARGEST))
+_HELPERS["runtime.without_infinity"] = lambda x, sign: (np.minimum if sign > 0 else np.maximum)(x, sign * LARGEST)
 _HELPERS["runtime.finite"] = lambda x: np.clip(x, -LARGEST, LARGEST)

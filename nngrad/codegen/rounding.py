@@ -152,7 +152,7 @@ class Profile:
     @cached_property
     def sizes(self) -> np.ndarray:
         """The size of the largest input."""
-        return np.max([np.abs(column.astype(float)) for column in self.columns.values()], axis=0)
+        return _sizes(self.columns)
 
     def within(self, limit: float) -> Error:
         """The worst error where no input is larger than the limit."""
@@ -322,8 +322,7 @@ class Judge:
         """Whether a positive form of the inputs is a normal number wherever none of these is larger than the limit."""
         graph = Graph(self.formula, {value: value.name for value in self.formula.inputs})
         values, _ = simulated(graph, graph.build(form), self.inputs, self.params, self.series)
-        sizes = np.max([np.abs(column.astype(float)) for column in self.inputs.values()], axis=0)
-        return bool(values[sizes <= limit].min() >= 2.0**SMALLEST_NORMAL)
+        return bool(values[_sizes(self.inputs) <= limit].min() >= 2.0**SMALLEST_NORMAL)
 
     def profile(self, form, truth: Truth, directions: dict[Value, float], definitions=MappingProxyType({})) -> Profile:
         """The errors of a form at every point. `definitions` says what values in it stand for."""
@@ -361,6 +360,11 @@ def _truths(condition) -> set:
     if isinstance(condition, And | Or | Not):
         return {value for part in condition.args for value in _truths(part)}
     return set()
+
+
+def _sizes(columns: dict[str, np.ndarray]) -> np.ndarray:
+    """The size of the largest input at each point."""
+    return np.max([np.abs(column.astype(float)) for column in columns.values()], axis=0)
 
 
 def _without_settled(expr):

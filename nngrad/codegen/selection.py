@@ -34,8 +34,8 @@ from nngrad.codegen.trace import Formula
 SETTLED = (2**6, 2**10)  # where exponentials, or those of a fraction of x, have long settled, but do not overflow
 FAR = 2**60  # where powers have, and their squares do not overflow
 SIMILAR = 1.25  # times the bad points of another form: no better
-TOO_LARGE = 5.0  # units in the last place, for float32 to be computed in
 ENOUGH_FORMS = 4  # accurate ones to weigh against the forms of other derivatives
+TOO_LARGE = 5.0  # units in the last place, for float32 to be computed in
 
 
 @dataclass(frozen=True)

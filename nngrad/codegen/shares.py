@@ -76,7 +76,7 @@ def _power(recorder: Recorder, base, exponent):
     if logarithm is not None:
         return share_words.share_power(base, exponent, logarithm)
     stages = {stage.value: stage for stage in recorder.stages}
-    factors = sympy.Mul.make_args(stages[base].expr if base in stages and stages[base].kind == "map" else base)
+    factors = sympy.Mul.make_args(_definition(base, stages))
     logarithms = [_log_of_share(recorder, factor, is_bounded=True) for factor in factors]
     if None in logarithms:
         return None
@@ -98,12 +98,12 @@ def bound_logarithms(formula: Formula) -> Formula:
 
 def _bounded(recorder: Recorder, product, stages: dict[Value, Stage]):
     """The product, in which the logarithms of the shares that it has are bounded."""
-    parts = {part for value in product.atoms(Value) for part in {value, *_parts_of(value, stages)} & stages.keys()}
+    parts = {part for value in product.atoms(Value) for part in _seen_in(value, stages)}
     exponents = [stages[part].expr.args[0] for part in parts if isinstance(stages[part].expr, sympy.exp)]
     rows = {stages[shift].expr.args[0] for exponent in exponents for shift in _shifts_in(exponent, stages)}
     for row in sorted(rows, key=str):
         for value in sorted(product.atoms(Value), key=str):
-            for below in sorted({value, *_parts_of(value, stages)} & stages.keys(), key=str):
+            for below in sorted(_seen_in(value, stages), key=str):
                 top = row - stages[below].expr
                 if top in stages and (stages[top].kind, stages[top].expr) == ("max", row):
                     bound = recorder.stage(share_words.below_largest(row, top), "map", "", str(below))
@@ -112,10 +112,15 @@ def _bounded(recorder: Recorder, product, stages: dict[Value, Stage]):
     return product
 
 
-def _parts_of(value: Value, stages: dict[Value, Stage]) -> set[Value]:
-    """What the stage that a value is made by names."""
-    stage = stages.get(value)
-    return stage.expr.atoms(Value) if stage is not None and stage.kind == "map" else set()
+def _seen_in(value: Value, stages: dict[Value, Stage]) -> set[Value]:
+    """The stages that a value is and that its definition names."""
+    return {value, *_definition(value, stages).atoms(Value)} & stages.keys()
+
+
+def _definition(expr, stages: dict[Value, Stage]):
+    """What a value of an elementwise stage stands for; any other expression itself."""
+    stage = stages.get(expr)
+    return stage.expr if stage is not None and stage.kind == "map" else expr
 
 
 def _shifts_in(exponent, stages: dict[Value, Stage]) -> list[Value]:
@@ -146,7 +151,7 @@ def _others(recorder: Recorder, part):
     """1 - part for a sum of powers of shares, for a share or its power; None for others."""
     if (logarithm := _logarithm(recorder, part)) is not None:
         return -words.expm1(logarithm)
-    made = next((stage.expr for stage in recorder.stages if stage.value == part and stage.kind == "map"), part)
+    made = _definition(part, {stage.value: stage for stage in recorder.stages})
     base, exponent = made.args if isinstance(made, sympy.Pow | words.power.build) else (part, sympy.S.One)
     if (logarithm := _log_of_share(recorder, base)) is None:
         return None
@@ -180,8 +185,8 @@ def _log_of_share(recorder: Recorder, share, is_bounded: bool = False):
 
 def _sums_in(share, stages: dict[Value, Stage]) -> list[Stage]:
     """The sums that a value or an expression is made of directly."""
-    share = stages[share].expr if share in stages and stages[share].kind == "map" else share
-    return [stages[value] for value in sorted(share.atoms(Value), key=str) if _sum_of(value, stages)]
+    values = sorted(_definition(share, stages).atoms(Value), key=str)
+    return [stages[value] for value in values if _sum_of(value, stages)]
 
 
 def _sum_of(value, stages: dict[Value, Stage]) -> Stage | None:
@@ -192,8 +197,7 @@ def _sum_of(value, stages: dict[Value, Stage]) -> Stage | None:
 
 def _exponentials(share, axis: str, stages: dict[Value, Stage]) -> Value | None:
     """The exponentials that a value or an expression has the shares of."""
-    share = stages[share].expr if share in stages and stages[share].kind == "map" else share
-    constant, terms = split_constants(share, axis)
+    constant, terms = split_constants(_definition(share, stages), axis)
     made, whole = stages.get(terms), _sum_of(1 / constant, stages)
     is_share = made is not None and isinstance(made.expr, sympy.exp) and whole is not None and whole.expr == terms
     return terms if is_share else None

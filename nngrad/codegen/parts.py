@@ -45,6 +45,21 @@ def _factors(term) -> list[sympy.Symbol]:
     return [base for base, power in powers if base.is_Symbol and power.is_Integer and power > 0]
 
 
+def _complemented(product, bottoms: dict[Value, sympy.Expr]):
+    """The product with c - c (d - s / c) / d for a sum s / d in it, if the terms of s / c are some of those of d."""
+    powers = product.as_powers_dict()
+    for part, bottom in bottoms.items():
+        if powers.get(part, 0) < 0:
+            whole = bottom.as_coefficients_dict()
+            for top in [factor for factor, power in powers.items() if factor.is_Add and power > 0]:
+                terms = sympy.expand(top).as_coefficients_dict()
+                ratios = {number / whole[term] if whole[term] else None for term, number in terms.items()}
+                if len(terms) < len(whole) and len(ratios) == 1 and (ratio := ratios.pop()):
+                    lack = sympy.expand(bottom - top / ratio)
+                    return product * part / top * ratio * (1 - lack / part)
+    return product
+
+
 # --- what products share ----------------------------------------------------------------------------------------------
 
 
@@ -257,4 +272,14 @@ class Algebra:
         """The shapes of equal expressions, with the functions that symbols stood for."""
         functions = {symbol: expr for expr, symbol in self.opaque.items()}
         made = [shape.xreplace(functions) for expr in exprs for shape in shapes(expr)]
-        return [*made, *(nested(expr.xreplace(functions)) for expr in exprs)]
+        made += [nested(expr.xreplace(functions)) for expr in exprs]
+        return made + [self._by_complements(expr).xreplace(functions) for expr in exprs if self.divides]
+
+    def _by_complements(self, expr):
+        """The expression with fractions by what they lack of a number: 4 (e + 1) / d as 2 - 2 e**2 / d, where d is
+        e**2 + 2 e + 2.
+        """
+        bottoms = {part: sympy.expand(one) for part, one in self.parts.items() if one.is_Add}
+        reciprocals = {1 / part: sympy.Dummy(f"r{place}") for place, part in enumerate(bottoms)}
+        terms = sympy.Add(*(_complemented(term, bottoms) for term in sympy.Add.make_args(expr)))
+        return nested(terms.subs(reciprocals)).xreplace({one: ratio for ratio, one in reciprocals.items()})

@@ -928,6 +928,13 @@ def times_exp(factor, x):
     return np.multiply(y, half, out=y)
 
 
+def tan(x, out=...):
+    """`np.tan`, of float32 in float64: NumPy's own is 3 ulp off there, and a slope made of its square twice as much."""
+    if x.dtype != np.float32:
+        return np.tan(x, out=out)
+    return np.tan(x, out=np.empty_like(x) if out is ... else out, dtype=np.float64, casting="same_kind")
+
+
 SMALLEST_ANGLE = 1e-10  # sinc is 1 up to here
 
 

@@ -1522,7 +1522,6 @@ OPS = {
         reads_values=(1,),
         cost=13,
         vjp_cost=6,
-        ufunc="tan",
     ),
     "tanh": Op(
         name="tanh",

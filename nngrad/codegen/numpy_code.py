@@ -34,8 +34,8 @@ def ufunc_name(node: Node) -> str:
 
 
 TAKING_OUT = (
-    "runtime.exp_shifted", "runtime.passed", "runtime.times_normal_cdf", "runtime.times_normal_density", "deviation",
-    "as_float", "where", "exponentials", "centred_squares", "counted",
+    "runtime.exp_shifted", "runtime.passed", "runtime.tan", "runtime.times_normal_cdf", "runtime.times_normal_density",
+    "deviation", "as_float", "where", "exponentials", "centred_squares", "counted",
 )  # fmt: skip
 OF_ROWS = ("scale", "scaled", "mean_error", "log_excess", "log_sum", "log_share", "deviation", "balanced")
 ROW_REDUCTIONS = {"sum": "runtime.sum_rows", "max": "runtime.max_rows"}

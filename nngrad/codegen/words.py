@@ -204,7 +204,7 @@ sin = enter("sin", "np.sin", exact.periodic(mpmath.sin), 5, "Sine, x in radians.
 cos = enter("cos", "np.cos", exact.periodic(mpmath.cos), 5, "Cosine, x in radians.", head=sympy.cos, safe=0)
 tan = enter(
     "tan",
-    "np.tan",
+    "runtime.tan",
     exact.periodic(mpmath.tan),
     10,
     "Tangent, x in radians.",

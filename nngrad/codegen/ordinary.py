@@ -41,6 +41,7 @@ from nngrad.codegen.trace import Formula
 LIMITS = (64, 32, 16, 10, 6)  # of the size of inputs
 LEVELS = (4.2, inf)  # of the largest error in units of the last place: the first that can be had
 NO_WORSE = 2.0  # times the error of the form for all inputs
+CHANCE = 4.0  # the same in units beside a root, where it is chance which of the points tried is nearest to it
 TOLERABLE = 48.0  # units, however much worse that form is
 SLACK = 0.5  # of NumPy's functions, in units of the last place
 WEIGHT = 2.0  # of a unit of error, in multiplications
@@ -305,7 +306,7 @@ class Ordinariness:
         """Whether the form is accurate within the limit, or no worse there than the one for all inputs."""
         here, there = self._error(limit, place, definitions, form), self.profiles[place].within(limit)
         if level == inf:  # near a root, say
-            bound = min(TOLERABLE, NO_WORSE * there.ulp)
+            bound = min(TOLERABLE, CHANCE * there.ulp)
             return here.beyond <= max(ACCURATE, NO_WORSE * there.beyond) and here.ulp <= bound
         return here.ulp <= level
 

@@ -1,5 +1,7 @@
 """Structural ops and contractions: adjoint pairs by the dot-product test, and derivatives of every order."""
 
+import importlib
+
 import numpy as np
 import pytest
 from nngrad_ops import OPS
@@ -208,6 +210,36 @@ def test_a_bias_may_have_any_letters_of_the_result(tmp_path, monkeypatch):
     assert_adjoint(own, [(4, 3), (2, 3), (4,)])
     _, tangent = nngrad.jvp(lambda bias: own(x, weight, bias), (bias,), (bias,))
     np.testing.assert_array_equal(tangent.data, np.broadcast_to(bias[:, None], (4, 2)))
+
+
+@pytest.mark.parametrize("term, shape", [("b[o]", (2,)), ("b[n]", (4,)), ("b[n, o]", (4, 2))])
+@pytest.mark.parametrize("leading", [(), (3,), (1,), (2, 3), (0,)])
+def test_a_bias_is_added_whatever_the_leading_axes(leading, term, shape, own_with_leading_axes):
+    own = own_with_leading_axes[term]
+    x, weight, bias = draw((*leading, 4, 3), (2, 3), shape)
+    spread = bias[:, None] if term == "b[n]" else bias
+    np.testing.assert_allclose(own(*tensors([x, weight, bias])).data, x @ weight.T + spread, rtol=1e-12)
+    assert_adjoint(own, [(*leading, 4, 3), (2, 3), shape])
+    nngrad.check_grads(own, (x, weight, bias), order=2)
+    _, tangent = nngrad.jvp(lambda bias: own(x, weight, bias), (bias,), (bias,))
+    np.testing.assert_array_equal(tangent.data, np.broadcast_to(spread, (*leading, 4, 2)))
+
+
+@pytest.fixture(scope="module")
+def own_with_leading_axes(tmp_path_factory):
+    """Affine maps of the last axis, each with another bias."""
+    command = pytest.importorskip("nngrad.codegen.command")
+    folder, terms = tmp_path_factory.mktemp("leading"), {"b[o]": "first", "b[n]": "second", "b[n, o]": "third"}
+    lines = [OWN[0]]
+    for term, name in terms.items():
+        lines += ["", "", OWN[2], OWN[3].replace("own", name), '    """An affine map."""']
+        lines.append(f"    return sum(x[..., n, i] * w[o, i], i) + {term}")
+    (folder / "own.py").write_text("\n".join([*lines, ""]))
+    assert command.run(["--spec", str(folder / "own.py"), "--out", str(folder / "own_leading")]) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(folder)
+        package = importlib.import_module("own_leading")
+    return {term: getattr(package, name) for term, name in terms.items()}
 
 
 @pytest.mark.parametrize(

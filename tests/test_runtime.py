@@ -852,6 +852,57 @@ def test_small_matrices_that_lie_transposed_are_copied_where_that_is_sooner(
     assert bool(copied) == is_copied
 
 
+@pytest.mark.parametrize(
+    "a, b", [((2, 3, 4, 5), (5, 6)), ((4, 5), (2, 5, 6)), ((1, 4, 5), (3, 5, 6)), ((4, 5), (5, 6))]
+)
+def test_stacked_products_are_summed_over_what_a_shape_lacks(a, b):
+    x, y = np.random.default_rng(0).normal(size=a), np.random.default_rng(1).normal(size=b)
+    made = x @ y
+    np.testing.assert_allclose(products.stacked_product(x, y), made, rtol=1e-12)
+    dx, dy = made @ y.swapaxes(-1, -2), x.swapaxes(-1, -2) @ made
+    for shape, g, other, whole in (
+        (a, made, y.swapaxes(-1, -2), dx),
+        (b, x.swapaxes(-1, -2), made, dy),
+    ):
+        found = products.stacked_product(g, other, shape=shape)
+        np.testing.assert_allclose(found, runtime.unbroadcast(whole, shape), rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "subscripts, shapes",
+    [
+        ("...k,...kj->...j", [(2, 3, 4), (4, 5)]),
+        ("...k,...kj->...j", [(4,), (3, 4, 5)]),
+        ("...k,...kj->...j", [(3, 1, 4), (2, 4, 5)]),
+        ("...k,...kj->...j", [(1, 4), (1, 4, 5)]),
+        ("...k,...kj->...j", [(0, 4), (4, 5)]),
+        ("...k,...kj->...j", [(3, 0), (0, 5)]),
+        ("...k,...k->...", [(2, 3, 4), (3, 4)]),
+        ("...i,...j->...ij", [(2, 3), (5,)]),
+        ("...ik,...k->...i", [(2, 3, 4), (4,)]),
+        ("...ik,kj->...ij", [(2, 3, 4), (4, 5)]),
+        ("...i,...ij,...j->...", [(2, 3), (2, 3, 4), (4,)]),
+        ("...i->...", [(2, 3)]),
+    ],
+)
+def test_contractions_with_leading_axes(subscripts, shapes):
+    operands = [np.random.default_rng(place).normal(size=shape) for place, shape in enumerate(shapes)]
+    whole = np.einsum(subscripts, *operands)
+    for laid in (operands, [np.asfortranarray(one) for one in operands]):
+        np.testing.assert_allclose(products.contract(subscripts, *laid), whole, rtol=1e-12, atol=1e-14)
+    others = len(subscripts.partition("->...")[2])
+    leading, rest = whole.shape[: whole.ndim - others], whole.shape[whole.ndim - others :]
+    for shape in (rest, leading + rest, (1,) * len(leading) + rest):
+        found = products.contract(subscripts, *operands, shape=shape)
+        np.testing.assert_allclose(found, runtime.unbroadcast(whole, shape), rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("subscripts", ["i...,i...->...", "...i,i...->...", "i...,i...", "...i,i...->i..."])
+def test_contractions_with_dots_elsewhere_are_numpys(subscripts):
+    x, y = np.random.default_rng(0).normal(size=(2, 4, 4))
+    np.testing.assert_allclose(products.contract(subscripts, x, y), np.einsum(subscripts, x, y), rtol=1e-12)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_times_exp_is_in_range_where_the_exponential_is_not(dtype):
     top = float(np.log(float(np.finfo(dtype).max)))

@@ -30,9 +30,9 @@ def matmul_vjp(g, a, b, needs):
     """Cotangents of `matmul`'s inputs."""
     da = db = None
     if needs[0]:
-        da = runtime.unbroadcast(products.stacked_product(g, b.swapaxes(-1, -2)), a.shape)
+        da = products.stacked_product(g, b.swapaxes(-1, -2), shape=a.shape)
     if needs[1]:
-        db = runtime.unbroadcast(products.stacked_product(a.swapaxes(-1, -2), g), b.shape)
+        db = products.stacked_product(a.swapaxes(-1, -2), g, shape=b.shape)
     return da, db
 
 
@@ -153,9 +153,9 @@ def vecdot_vjp(g, x1, x2, needs):
     """Cotangents of `vecdot`'s inputs."""
     dx1 = dx2 = None
     if needs[0]:
-        dx1 = runtime.unbroadcast(products.contract("...,...k->...k", g, x2), x1.shape)
+        dx1 = products.contract("...,...k->...k", g, x2, shape=x1.shape)
     if needs[1]:
-        dx2 = runtime.unbroadcast(products.contract("...,...k->...k", g, x1), x2.shape)
+        dx2 = products.contract("...,...k->...k", g, x1, shape=x2.shape)
     return dx1, dx2
 
 
@@ -192,9 +192,9 @@ def matvec_vjp(g, x1, x2, needs):
     """Cotangents of `matvec`'s inputs."""
     dx1 = dx2 = None
     if needs[0]:
-        dx1 = runtime.unbroadcast(products.contract("...i,...k->...ik", g, x2), x1.shape)
+        dx1 = products.contract("...i,...k->...ik", g, x2, shape=x1.shape)
     if needs[1]:
-        dx2 = runtime.unbroadcast(products.contract("...i,...ik->...k", g, x1), x2.shape)
+        dx2 = products.contract("...i,...ik->...k", g, x1, shape=x2.shape)
     return dx1, dx2
 
 
@@ -231,9 +231,9 @@ def vecmat_vjp(g, x1, x2, needs):
     """Cotangents of `vecmat`'s inputs."""
     dx1 = dx2 = None
     if needs[0]:
-        dx1 = runtime.unbroadcast(products.contract("...j,...kj->...k", g, x2), x1.shape)
+        dx1 = products.contract("...j,...kj->...k", g, x2, shape=x1.shape)
     if needs[1]:
-        dx2 = runtime.unbroadcast(products.contract("...j,...k->...kj", g, x1), x2.shape)
+        dx2 = products.contract("...j,...k->...kj", g, x1, shape=x2.shape)
     return dx1, dx2
 
 

@@ -68,16 +68,19 @@ class Contraction:
     @property
     def shape(self) -> str:
         """Source of the shape of the result, from those of the operands."""
-        lengths = {}
+        lengths, leading = {}, []
         for name, index, windows in zip(self.operands, self.indices, self.windows, strict=True):
             axes = len(index) - len(windows.axes)
             windowed = {axis + axes: rest for axis, *rest in zip(*astuple(windows), strict=True)}
+            leading.append(f"{name}.shape[:-{axes}]")
             for place, letter in enumerate(index[:axes]):
-                length = f"{name}.shape[{place}]"
+                length = f"{name}.shape[{place - axes if self.batch else place}]"
                 if place in windowed:
                     length = f"products.windows_along({', '.join([length, *windowed[place]])})"
                 lengths.setdefault(letter, length)
-        return f"({', '.join(lengths[letter] for letter in self.result)}{',' if len(self.result) == 1 else ''})"
+        listed = [f"*np.broadcast_shapes({', '.join(leading)})"] * self.batch
+        listed += [lengths[letter] for letter in self.result]
+        return f"({', '.join(listed)}{',' if len(listed) == 1 else ''})"
 
     @property
     def bias_along_result(self) -> str:
@@ -104,6 +107,22 @@ class Contraction:
             windows = [windows[position], *windows[:position], *windows[position + 1 :]]
         return Contraction(tuple(operands), tuple(indices), target, self.batch, tuple(windows), self.taps)
 
+    @property
+    def cotangent_of_bias(self) -> str:
+        """NumPy code for what the cotangent of the result, summed over the letters that it lacks, is for the bias."""
+        if self.batch:
+            return f'products.contract("...{self.result}->...{self.bias_letters}", g, shape={self.bias}.shape)'
+        others = tuple(place for place, letter in enumerate(self.result) if letter not in self.bias_letters)
+        return f"runtime.sum_over(g, {others})"
+
+    @property
+    def cotangent_of_bias_as_tensor(self) -> str:
+        """The same over Tensors."""
+        if not self.batch:
+            return f'ops.einsum(g, subscripts="{self.result}->{self.bias_letters}")'
+        source = f'ops.einsum(g, subscripts="...{self.result}->...{self.bias_letters}")'
+        return f"ops.unbroadcast({source}, shape={self.bias}.shape)"
+
     def with_operand(self, position: int, name: str) -> Contraction:
         operands = (*self.operands[:position], name, *self.operands[position + 1 :])
         return replace(self, operands=operands)
@@ -111,18 +130,20 @@ class Contraction:
     def source(self, like: str = "") -> str:
         """NumPy code: a matrix product where it is one, for BLAS, else einsum.
 
-        like: the operand as which a product that is no stack of matrices shall lie in memory.
+        like: the operand whose cotangent the product is; one that is no stack of matrices shall lie in memory as it.
         """
         product = self._matrix_product(like)
-        apart = self._with_taps_apart()
-        return product or apart._einsum("products.contract({1}, {0})", "products.windows", "products.examples_last({})")
+        fit = f", shape={like}.shape" if like and self.batch else ""
+        call = f"products.contract({{1}}, {{0}}{fit})"
+        return product or self._with_taps_apart()._einsum(call, "products.windows", "products.examples_last({})")
 
     def onto_windows(self, windows: Windows, name: str) -> str:
         """NumPy code for the cotangent of an operand, which may be seen through windows."""
         if not windows.axes:
             return self.source(like=name)
         call = f"products.contract_onto_windows({{1}}, {{0}}, {', '.join((f'shape={name}.shape', *windows.arguments))})"
-        return self._with_taps_apart()._einsum(call, "products.windows", "products.examples_last({})")
+        source = self._with_taps_apart()._einsum(call, "products.windows", "products.examples_last({})")
+        return f"runtime.unbroadcast({source}, {name}.shape)" if self.batch else source
 
     def _einsum(self, call: str, windows: str, operand: str = "{}") -> str:
         seen = [
@@ -164,7 +185,7 @@ class Contraction:
         if self.indices[1 - left] != shared + column:
             second += ".swapaxes(-1, -2)"
         if self.batch:
-            return f"products.stacked_product({first}, {second})"
+            return f"products.stacked_product({first}, {second}{f', shape={like}.shape' if like else ''})"
         order = f", order=runtime.order_of({like})" if like else ""
         return f"np.matmul({first}, {second}{order})"
 
@@ -251,9 +272,6 @@ def _assembled(op: Op, contraction: Contraction) -> Code:
     made = (f"y = {product}", f"return np.add(y, {spread}, out=y)") if bias else (f"return {product}",)
     forward = Function(op.name, (*names, *params), _doc(op, contraction), made)
 
-    def fitted(source: str, fit: str) -> str:
-        return fit.format(source) if contraction.batch else source
-
     rows, pulled, terms, pushed = [], [], ["terms = []"], ["terms = []"]
     for number, name in sorted(enumerate(names), key=lambda one: one[1] != bias):  # while g is in the cache
         needed = [] if single else [f"if needs[{number}]:"]
@@ -263,21 +281,17 @@ def _assembled(op: Op, contraction: Contraction) -> Code:
         terms.append(f"if d{name} is not None:")
         pushed.append(f"if d{name} is not None:")
         if name == bias:
-            letters = enumerate(contraction.result)
-            others = tuple(place for place, letter in letters if letter not in contraction.bias_letters)
-            rows.append(f"{indent}d{name} = runtime.sum_over(g, {others})")
-            letters = f"{contraction.result}->{contraction.bias_letters}"
-            pulled.append(f'{indent}d{name} = ops.einsum(g, subscripts="{letters}")')
+            rows.append(f"{indent}d{name} = {contraction.cotangent_of_bias}")
+            pulled.append(f"{indent}d{name} = {contraction.cotangent_of_bias_as_tensor}")
             terms.append(f"    terms.append(d{spread})")
             pushed.append(f"    terms.append(d{spread})")
         places = [place for place, operand in enumerate(contraction.operands) if operand == name]
         for place in places:  # an input that is there twice is moved in each place
             cotangent, windows = contraction.cotangent_of(place), contraction.windows[place]
             assign = f"{indent}d{name} = " + (f"d{name} + " if place != places[0] else "")
-            source = cotangent.onto_windows(windows, name)
-            rows.append(assign + fitted(source, f"runtime.unbroadcast({{}}, {name}.shape)"))
+            rows.append(assign + cotangent.onto_windows(windows, name))
             source = windows.source("ops.add_windows", cotangent.tensor_source(), f"shape={name}.shape")
-            pulled.append(assign + fitted(source, f"ops.unbroadcast({{}}, shape={name}.shape)"))
+            pulled.append(assign + (f"ops.unbroadcast({source}, shape={name}.shape)" if contraction.batch else source))
             moved = contraction.with_operand(place, f"d{name}")
             terms.append(f"    terms.append({moved.source()})")
             pushed.append(f"    terms.append({moved.tensor_source()})")
@@ -326,7 +340,8 @@ def _doc(op: Op, contraction: Contraction) -> tuple[str, ...]:
         overlap = ", added up where windows overlap" if contraction.windows[position].axes else ""
         lines.append(f"    d{name}: {contraction.cotangent_of(position).subscripts}{overlap}")
     if contraction.bias:
-        lines.append(f"    d{contraction.bias}: {contraction.result}->{contraction.bias_letters}")
+        dots = "..." if contraction.batch else ""
+        lines.append(f"    d{contraction.bias}: {dots}{contraction.result}->{contraction.bias_letters}")
     dots = ["..."] if contraction.batch else []
     given = [
         f"{value.name} ({', '.join(str(index) if index is not Ellipsis else '...' for index in letters)})"

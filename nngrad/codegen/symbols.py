@@ -393,6 +393,11 @@ class Indexed:
         return tuple(letter for letter in self.occurring if letter not in self.summed)
 
     @property
+    def leads(self) -> bool:
+        """Whether there are leading axes."""
+        return any(Ellipsis in indices for _, indices in self.factors)
+
+    @property
     def tensor(self) -> Value:
         """The tensor of the sums, in the formula that is being traced.
 
@@ -415,11 +420,11 @@ class Indexed:
     @property
     def takes_bias(self) -> bool:
         """Whether it is a plain sum of products, to which a tensor can be added."""
-        plain = all(index is not Ellipsis for _, indices in self.factors for index in indices)
-        return plain and bool(self.summed) and len(self.factors) > 1 and self.bias is None
+        return bool(self.summed) and len(self.factors) > 1 and self.bias is None
 
     def __add__(self, other):
-        if isinstance(other, Indexed) and len(other.factors) == 1 and other.letters != self.letters:
+        is_shorter = isinstance(other, Indexed) and (other.letters != self.letters or other.leads < self.leads)
+        if is_shorter and len(other.factors) == 1:
             value, indices = other.factors[0]
             is_new = all(value != factor for factor, _ in self.factors)
             in_order = tuple(letter for letter in self.letters if letter in indices)

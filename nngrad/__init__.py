@@ -66,14 +66,14 @@ def _tool(name):
 
 
 def _op(name):
-    """The function of an op; AttributeError with the names that come close if there is none."""
+    """The function of an op; AttributeError if there is none, with where the name is, or which ones come close."""
     import_module("nngrad.tensor")
     functions = import_module("nngrad.functions")
     if name in functions.public_names():
         return functions.public(name)
-    hint = ""
-    if name in functions.OPS and functions.OPS[name].home in functions.HOMES:
-        hint = f"; it is in {functions.HOMES[functions.OPS[name].home]}"
+    homes = ("nngrad.nn.functional", "nngrad.nn", "nngrad.optim")
+    home = next((path for path in homes if name in import_module(path).__all__), None)
+    hint = f"; it is in {home}" if home else ""
     names = [*_NAMES, *_TOOLS, *_MODULES, *functions.public_names()]
     raise import_module("nngrad.utils").no_attribute("nngrad", name, names, hint)
 

@@ -48,6 +48,11 @@ class Trace:
                 if not (isinstance(y, tuple) and len(y) == 2):
                     raise TypeError(f"with has_aux, f must return a pair (output, aux), not {type(y).__name__}")
                 y, self.aux = y
+            if isinstance(y, np.ndarray | np.generic):
+                raise TypeError(
+                    f"f returned a NumPy {type(y).__name__}, which does not know what it was computed from, and its "
+                    "gradient would be zeros; compute with Tensors, not with their numpy() or data"
+                )
             self.y = y if isinstance(y, Tensor) else wrap(as_operand(y, "the output of f"))
         self.differentiable = outer and uses_others(self.y, self.sources)
 

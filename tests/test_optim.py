@@ -181,6 +181,7 @@ def test_zero_grad_and_a_graph_that_saved_the_old_values():
         (lambda p: optim.SGD({"params": [p]}), TypeError, "not dict"),
         (lambda p: optim.SGD({p}), TypeError, "not set"),
         (lambda p: optim.SGD([p, 1.0]), TypeError, "optimizes Tensors, got float"),
+        (lambda p: optim.SGD([nn.Linear(1, 1)]), TypeError, r"got Linear: write model.parameters\(\)"),
         (lambda p: optim.SGD([("p", p)]), TypeError, r"got tuple: model.parameters\(\)"),
         (lambda p: optim.SGD([{"lr": 1.0}]), TypeError, "a dict with the key 'params'"),
         (lambda p: optim.SGD([{"params": p}, p]), TypeError, "a parameter group is a dict"),

@@ -88,6 +88,7 @@ class Optimizer:
         for p in params:
             if not isinstance(p, Tensor):
                 hint = ": model.parameters() gives them without names" if isinstance(p, tuple) else ""
+                hint = ": write model.parameters()" if hasattr(p, "parameters") else hint
                 raise TypeError(f"{type(self).__name__} optimizes Tensors, got {type(p).__name__}{hint}")
             if p.grad_fn is not None:
                 raise ValueError(

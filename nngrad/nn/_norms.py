@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from nngrad.functions import shape_of
 from nngrad.nn import functional
 from nngrad.nn.module import Module
 from nngrad.tensor import Tensor
@@ -29,7 +30,7 @@ class _ChannelNorm(Module):
         self.register_buffer("num_batches_tracked", Tensor(0, dtype=int) if tracked else None)
 
     def _check(self, x: Any) -> None:
-        shape = np.shape(x) if not isinstance(x, Tensor) else x.shape
+        shape = shape_of(x)
         name = type(self).__name__
         if len(shape) not in self._axes:
             allowed = " or ".join(map(str, self._axes))

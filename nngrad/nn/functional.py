@@ -17,29 +17,29 @@ from nngrad.engine import OPS, apply, apply_two
 from nngrad.functions import HOMES, function, ops, shape_of
 from nngrad.graph import wrap
 from nngrad.modes import get_default_dtype
+from nngrad.nn._class_losses import cross_entropy as cross_entropy
+from nngrad.nn._class_losses import multi_margin_loss as multi_margin_loss
+from nngrad.nn._class_losses import multilabel_margin_loss as multilabel_margin_loss
+from nngrad.nn._class_losses import nll_loss as nll_loss
 from nngrad.nn._convolution import conv1d as conv1d
 from nngrad.nn._convolution import conv2d as conv2d
 from nngrad.nn._convolution import conv_transpose1d as conv_transpose1d
 from nngrad.nn._convolution import conv_transpose2d as conv_transpose2d
+from nngrad.nn._distances import cosine_embedding_loss as cosine_embedding_loss
+from nngrad.nn._distances import cosine_similarity as cosine_similarity
+from nngrad.nn._distances import normalize as normalize
+from nngrad.nn._distances import pairwise_distance as pairwise_distance
+from nngrad.nn._distances import triplet_margin_loss as triplet_margin_loss
 from nngrad.nn._losses import binary_cross_entropy as binary_cross_entropy
 from nngrad.nn._losses import binary_cross_entropy_with_logits as binary_cross_entropy_with_logits
-from nngrad.nn._losses import cosine_embedding_loss as cosine_embedding_loss
-from nngrad.nn._losses import cosine_similarity as cosine_similarity
-from nngrad.nn._losses import cross_entropy as cross_entropy
 from nngrad.nn._losses import gaussian_nll_loss as gaussian_nll_loss
 from nngrad.nn._losses import huber_loss as huber_loss
 from nngrad.nn._losses import kl_div as kl_div
 from nngrad.nn._losses import margin_ranking_loss as margin_ranking_loss
-from nngrad.nn._losses import multi_margin_loss as multi_margin_loss
-from nngrad.nn._losses import multilabel_margin_loss as multilabel_margin_loss
 from nngrad.nn._losses import multilabel_soft_margin_loss as multilabel_soft_margin_loss
-from nngrad.nn._losses import nll_loss as nll_loss
-from nngrad.nn._losses import normalize as normalize
 from nngrad.nn._losses import of_elements
-from nngrad.nn._losses import pairwise_distance as pairwise_distance
 from nngrad.nn._losses import smooth_l1_loss as smooth_l1_loss
 from nngrad.nn._losses import soft_margin_loss as soft_margin_loss
-from nngrad.nn._losses import triplet_margin_loss as triplet_margin_loss
 from nngrad.nn._normalisation import batch_norm as batch_norm
 from nngrad.nn._normalisation import group_norm as group_norm
 from nngrad.nn._normalisation import instance_norm as instance_norm

@@ -87,8 +87,11 @@ class Optimizer:
         taken = {id(p) for other in self.param_groups for p in other["params"]}
         for p in params:
             if not isinstance(p, Tensor):
-                hint = ": model.parameters() gives them without names" if isinstance(p, tuple) else ""
-                hint = ": write model.parameters()" if hasattr(p, "parameters") else hint
+                hint = ""
+                if isinstance(p, tuple):
+                    hint = ": model.parameters() gives them without names"
+                elif hasattr(p, "parameters"):
+                    hint = ": write model.parameters()"
                 raise TypeError(f"{type(self).__name__} optimizes Tensors, got {type(p).__name__}{hint}")
             if p.grad_fn is not None:
                 raise ValueError(

@@ -137,6 +137,9 @@ def test_load_state_dict_refuses_what_does_not_fit():
         optim.SGD([q]).load_state_dict(other.state_dict())
     with pytest.raises(ValueError, match=r"groups of \[1\] parameters, the optimizer has \[2\]"):
         optim.Adam([p, q]).load_state_dict(other.state_dict())
+    for state in ({}, "adam.npz", {"state": {}}):
+        with pytest.raises(ValueError, match="a dict with 'state' and 'param_groups'"):
+            optim.SGD([p]).load_state_dict(state)
     assert optimizer.state == {} and optimizer.param_groups[0]["lr"] == 1e-3
 
 

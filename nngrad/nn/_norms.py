@@ -9,6 +9,7 @@ from nngrad.functions import shape_of
 from nngrad.nn import functional
 from nngrad.nn.module import Module
 from nngrad.tensor import Tensor
+from nngrad.utils import whole_number
 
 
 class _ChannelNorm(Module):
@@ -17,7 +18,7 @@ class _ChannelNorm(Module):
     _axes: tuple[int, ...]
 
     def __init__(self, num_features: int, eps: float, momentum: float | None, affine: bool, track_running_stats: bool):
-        self.num_features = num_features
+        self.num_features = whole_number(f"{type(self).__name__}: num_features", num_features, least=0)
         self.eps = eps
         self.momentum = momentum
         self.affine = affine
@@ -157,6 +158,7 @@ class GroupNorm(Module):
     """
 
     def __init__(self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True):
+        num_channels = whole_number("GroupNorm: num_channels", num_channels, least=0)
         if num_groups < 1 or num_channels % num_groups:
             raise ValueError(f"GroupNorm: {num_channels} channels can't be parted in {num_groups} groups")
         self.num_groups = num_groups

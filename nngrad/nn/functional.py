@@ -336,8 +336,12 @@ def normalized_axes(
 
 
 def as_lengths(name: str, normalized_shape: int | Sequence[int]) -> tuple[int, ...]:
-    """normalized_shape as a tuple; ValueError if it is empty."""
-    lengths = (normalized_shape,) if isinstance(normalized_shape, int | np.integer) else tuple(normalized_shape)
+    """normalized_shape as a tuple; TypeError if it is no integer and none of several, ValueError if it is empty."""
+    try:
+        lengths = (normalized_shape,) if isinstance(normalized_shape, int | np.integer) else tuple(normalized_shape)
+    except TypeError:
+        problem = f"{name}: normalized_shape must be an integer, or several of them, got {normalized_shape!r}"
+        raise TypeError(problem) from None
     if not lengths:
         raise ValueError(f"{name}: normalized_shape must name at least one axis, got ()")
     return lengths
@@ -383,7 +387,7 @@ def glu(input: Any, axis: int = -1) -> Tensor:
     Raises ValueError if the axis has an odd length.
     """
     shape = shape_of(input)
-    if not shape or shape[axis] % 2:
+    if not -len(shape) <= axis < len(shape) or shape[axis] % 2:
         raise ValueError(f"glu: input of shape {shape} must have an even length along axis {axis}")
     return apply(OPS["gate"], *ops.split(input, sections=2, axis=axis))
 

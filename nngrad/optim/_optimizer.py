@@ -148,6 +148,8 @@ class Optimizer:
         Raises:
             ValueError: it does not fit this optimizer; then nothing is changed.
         """
+        if not isinstance(state_dict, Mapping) or not {"state", "param_groups"} <= state_dict.keys():
+            raise ValueError("an optimizer's state is a dict with 'state' and 'param_groups', as state_dict() gives")
         groups, saved_groups = self.param_groups, state_dict["param_groups"]
         sizes, saved_sizes = ([len(group["params"]) for group in each] for each in (groups, saved_groups))
         if sizes != saved_sizes:

@@ -498,13 +498,14 @@ def table(entries: list[Entry]) -> str:
     for entry in entries:
         figures = (f"{entry.forward.ulp:.3g}", f"{entry.gradient.ulp:.3g}")
         lines.append((entry.label, entry.dtype.name, *figures, entry.grade, entry.forward.at, entry.gradient.at))
-    widths = [max(len(line[column]) for line in lines) for column in range(5)]
+    lines = [tuple(text[:72] for text in line) for line in lines]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     shown = []
     for place, line in enumerate(lines):
-        columns = [text.ljust(width) for text, width in zip(line[:5], widths, strict=True)]
-        shown.append("  ".join([*columns, *(text[:72] for text in line[5:])]).rstrip())
+        shown.append("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
         shown += [f"    ! {fault}" for fault in entries[place - 1].faults[:3] if place]
-    return "\n".join([*shown, "", *score(entries)])
+    classes = f"Good: at most {GOOD:g}, and nothing spurious. Fair: at most {FAIR:g}. Broken: all else."
+    return "\n".join([*shown, "", f"Errors are in units in the last place. {classes}", *score(entries)])
 
 
 def score(entries: list[Entry]) -> list[str]:

@@ -1,10 +1,10 @@
 """Convolutions: padding, groups and bias around the cross-correlations of the spec, and their adjoints."""
 
 from collections.abc import Sequence
-from numbers import Real
 from typing import Any
 
 from nngrad.functions import ops, shape_of
+from nngrad.inputs import NUMBERS
 from nngrad.tensor import Tensor
 
 Lengths = int | Sequence[int]
@@ -211,7 +211,7 @@ def lengths(name: str, argument: str, value: Lengths, axes: int, least: int) -> 
     """A number for each axis; ValueError if there are not as many, or one is below the least."""
     found = (value,) * axes if not isinstance(value, Sequence) else tuple(value)
     found = found * axes if len(found) == 1 else found
-    if len(found) != axes or any(not isinstance(one, Real) or one % 1 or one < least for one in found):
+    if len(found) != axes or any(not isinstance(one, NUMBERS) or one % 1 or one < least for one in found):
         raise ValueError(f"{name}: {argument} must be an integer from {least} on, or {axes} of them, got {value!r}")
     return tuple(map(int, found))
 

@@ -71,11 +71,20 @@ def _op(name):
     functions = import_module("nngrad.functions")
     if name in functions.public_names():
         return functions.public(name)
-    homes = ("nngrad.nn.functional", "nngrad.nn", "nngrad.optim")
-    home = next((path for path in homes if name in import_module(path).__all__), None)
-    hint = f"; it is in {home}" if home else ""
     names = [*_NAMES, *_TOOLS, *_MODULES, *functions.public_names()]
-    raise import_module("nngrad.utils").no_attribute("nngrad", name, names, hint)
+    raise import_module("nngrad.utils").no_attribute("nngrad", name, names, _whereabouts(name))
+
+
+def _whereabouts(name):
+    """A hint at the module that has a name which `nngrad` has not, '' if none has."""
+    for home in ("nngrad.nn.functional", "nngrad.nn", "nngrad.optim"):
+        if name in import_module(home).__all__:
+            return f"; it is in {home}"
+    theirs = getattr(import_module("numpy"), name, None)
+    if theirs is None:
+        return ""
+    is_function = callable(theirs) and not isinstance(theirs, type)
+    return f"; it is NumPy's alone, write {f'Tensor(np.{name}(...))' if is_function else f'np.{name}'}"
 
 
 def __dir__():

@@ -454,6 +454,8 @@ def test_public_names():
         nngrad.Linear  # noqa: B018
     with pytest.raises(AttributeError, match=r"it is in nngrad\.optim$"):
         nngrad.Adam  # noqa: B018
+    with pytest.raises(AttributeError, match=r"it is NumPy's alone, write Tensor\(np\.zeros\(\.\.\.\)\)"):
+        nngrad.zeros  # noqa: B018
     with pytest.raises(AttributeError):
         nngrad.zzzzzz  # noqa: B018
     assert pickle.loads(pickle.dumps(nngrad.exp)) is nngrad.exp

@@ -43,11 +43,11 @@ class Row:
         return sum(library not in case for case in self.cases.values())
 
     def lines(self):
-        """The row in words: each case with least and median, then the ratios."""
+        """The row in words: each case as `least ~median (ratio of the least)`, then the ratios over all cases."""
         for case, libraries in self.cases.items():
-            base = min(libraries.get(self.reference, [math.nan]))
+            base = min(libraries.get(self.reference, [0]))  # 0: the reference is not installed
             found = [
-                f"{name} {min(m):.4g} ~{statistics.median(m):.4g} ({min(m) / base:.2f})"
+                f"{name} {min(m):.4g} ~{statistics.median(m):.4g}" + (f" ({min(m) / base:.2f})" if base else "")
                 for name, m in libraries.items()
             ]
             yield f"    {case}, {self.unit}: {'  '.join(found)}"

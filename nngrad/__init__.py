@@ -66,16 +66,25 @@ def _tool(name):
 
 
 def _op(name):
-    """The function of an op; AttributeError with the names that come close if there is none."""
+    """The function of an op; AttributeError if there is none, with where the name is, or which ones come close."""
     import_module("nngrad.tensor")
     functions = import_module("nngrad.functions")
     if name in functions.public_names():
         return functions.public(name)
-    hint = ""
-    if name in functions.OPS and functions.OPS[name].home in functions.HOMES:
-        hint = f"; it is in {functions.HOMES[functions.OPS[name].home]}"
     names = [*_NAMES, *_TOOLS, *_MODULES, *functions.public_names()]
-    raise import_module("nngrad.utils").no_attribute("nngrad", name, names, hint)
+    raise import_module("nngrad.utils").no_attribute("nngrad", name, names, _whereabouts(name))
+
+
+def _whereabouts(name):
+    """A hint at the module that has a name which `nngrad` has not, '' if none has."""
+    for home in ("nngrad.nn.functional", "nngrad.nn", "nngrad.optim"):
+        if name in import_module(home).__all__:
+            return f"; it is in {home}"
+    theirs = getattr(import_module("numpy"), name, None)
+    if theirs is None:
+        return ""
+    is_function = callable(theirs) and not isinstance(theirs, type)
+    return f"; it is NumPy's alone, write {f'Tensor(np.{name}(...))' if is_function else f'np.{name}'}"
 
 
 def __dir__():

@@ -16,17 +16,8 @@ def assign(x, index, value):
         value = value.astype(x.dtype)
     tensors = [t for t in (x, value) if isinstance(t, graph.Tensor)]
     recorded = graph.Tensor.grad_is_enabled and any(t._requires_grad for t in tensors)
-    if not x._data.flags.writeable:
-        raise ValueError(
-            f"setitem: a Tensor of shape {x.shape} made by {x.op or 'broadcasting'} is a view in which elements share "
-            "memory, and can't be assigned to; assign to x.clone()"
-        )
+    refuse_unassignable(x, recorded)
     if recorded:
-        if memory_of(x).leaf or (x._requires_grad and x._node is None):
-            raise RuntimeError(
-                f"setitem: x[i] = v on a leaf of shape {x.shape} that requires grad, or on memory shared with "
-                "one, would change it under its own gradient; assign to x.clone(), or within no_grad()"
-            )
         for tensor in tensors:
             refuse_outdated("setitem", tensor)
     array = tensors[1]._data if len(tensors) == 2 else value
@@ -47,3 +38,17 @@ def assign(x, index, value):
         x._node.retained, before._node.retained = before._node.retained, None
     x._node.memory = x._memory
     x._memory.rebased = x._since = now
+
+
+def refuse_unassignable(x, recorded):
+    """ValueError if elements of x share memory; RuntimeError, where the assignment is recorded, for a leaf."""
+    if not x._data.flags.writeable:
+        raise ValueError(
+            f"setitem: a Tensor of shape {x.shape} made by {x.op or 'broadcasting'} is a view in which elements share "
+            "memory, and can't be assigned to; assign to x.clone()"
+        )
+    if recorded and (memory_of(x).leaf or (x._requires_grad and x._node is None)):
+        raise RuntimeError(
+            f"setitem: x[i] = v on a leaf of shape {x.shape} that requires grad, or on memory shared with one, would "
+            "change it under its own gradient; assign to x.clone(), or within no_grad()"
+        )

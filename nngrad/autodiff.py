@@ -48,7 +48,7 @@ class Trace:
                 if not (isinstance(y, tuple) and len(y) == 2):
                     raise TypeError(f"with has_aux, f must return a pair (output, aux), not {type(y).__name__}")
                 y, self.aux = y
-            self.y = y if isinstance(y, Tensor) else wrap(as_operand(y, "the output of f"))
+            self.y = output_tensor(y)
         self.differentiable = outer and uses_others(self.y, self.sources)
 
     def value(self):
@@ -77,6 +77,16 @@ class Trace:
     def pack(self, results):
         """One result for each variable, in the form that `argnums` had."""
         return results[0] if self.single else tuple(results)
+
+
+def output_tensor(y):
+    """What f returned as a Tensor; TypeError for NumPy's arrays, which come of leaving the graph."""
+    if isinstance(y, np.ndarray | np.generic):
+        raise TypeError(
+            f"f returned a NumPy {type(y).__name__}, which does not know what it was computed from, so that its "
+            "gradient would be zeros; compute with Tensors, not with their numpy() or data"
+        )
+    return y if isinstance(y, Tensor) else wrap(as_operand(y, "the output of f"))
 
 
 def uses_others(y, sources):

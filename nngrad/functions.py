@@ -191,10 +191,8 @@ def nan_to_num(x, copy=True, nan=0.0, posinf=None, neginf=None):
     if x.dtype.kind != "f":
         return positive(x)
     limits = np.finfo(x.dtype)
-    largest, lowest = (
-        (float(limits.max) if posinf is None else posinf),
-        (float(limits.min) if neginf is None else neginf),
-    )
+    largest = float(limits.max) if posinf is None else posinf
+    lowest = float(limits.min) if neginf is None else neginf
     return apply(OPS["nan_to_num"], x, nan=nan, posinf=largest, neginf=lowest)
 
 
@@ -227,10 +225,10 @@ ANSWERS = (
     "less_equal", "logical_and", "logical_not", "logical_or", "logical_xor", "not_equal", "signbit",
 )  # fmt: skip
 WRITTEN_OUT = {
-    **{name: without_gradient(name) for name in ANSWERS}, "float_power": float_power, "positive": positive,
-    "ldexp": ldexp, "modf": modf, "divmod": divmod,
-    "nan_to_num": nan_to_num,
-    "astype": astype, "concat": concat, "stack": stack, "matmul": matmul, "einsum": einsum, "norm": norm,
+    **{name: without_gradient(name) for name in ANSWERS},
+    "float_power": float_power, "positive": positive, "ldexp": ldexp, "modf": modf, "divmod": divmod,
+    "nan_to_num": nan_to_num, "astype": astype, "concat": concat, "stack": stack, "matmul": matmul, "einsum": einsum,
+    "norm": norm,
 }  # fmt: skip
 OF_ONE_OP = {matmul, einsum, norm}
 

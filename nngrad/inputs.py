@@ -159,7 +159,9 @@ def misfit(name, arrays, params, error):
     shapes = ", ".join(str(np.shape(array)) for array in arrays)
     chosen = "".join(f", {key}={value!r}" for key, value in params.items())
     reason = str(error).removeprefix(f"{name}: ").strip()
-    if "must be" in reason:
+    if "must be of integer" in reason:
+        mend = "; index with integers: a list, an array, or Tensor(data, dtype=int), which keeps them"
+    elif "must be" in reason:
         mend = ""  # a kernel of ours has said it already
     elif isinstance(error, TypeError):
         mend = "; give values of a type that it takes"

@@ -66,9 +66,8 @@ def _defined(node):
     """The names that a statement of a module defines."""
     if isinstance(node, ast.FunctionDef):
         return [node.name]
-    return (
-        [target.id for target in node.targets if isinstance(target, ast.Name)] if isinstance(node, ast.Assign) else []
-    )
+    targets = node.targets if isinstance(node, ast.Assign) else []
+    return [target.id for target in targets if isinstance(target, ast.Name)]
 
 
 def op_function(call, kernel, ops):

@@ -13,11 +13,11 @@ from nngrad.functions import matmul, ops, shape_of
 
 
 def _axis(name, axis, ndim):
-    """An axis counted from 0."""
+    """An axis counted from 0; AxisError, which is a ValueError, if there is none."""
     try:
         return range(ndim)[axis]
     except IndexError:
-        raise ValueError(
+        raise np.exceptions.AxisError(
             f"{name}: there is no axis {axis} in {ndim} axes; give one from {-ndim} to {ndim - 1}"
         ) from None
 
@@ -152,6 +152,7 @@ def sort(a, axis=-1):
     """Elements in ascending order along an axis; without one, all of them. Equal ones keep their order."""
     if axis is None:
         a, axis = ravel(a), -1
+    axis = _axis("sort", axis, len(shape_of(a)))
     return take_along_axis(a, np.argsort(_values(a), axis, kind="stable"), axis)
 
 
@@ -160,7 +161,7 @@ def topk(x, k, axis=-1, largest=True):
 
     Raises ValueError if there are fewer than k.
     """
-    length = shape_of(x)[axis]
+    length = shape_of(x)[_axis("topk", axis, len(shape_of(x)))]
     if not 0 <= k <= length:
         raise ValueError(f"topk: k must be from 0 to {length}, the length of axis {axis} of {shape_of(x)}, got {k}")
     values = _values(x)

@@ -105,7 +105,7 @@ class Tensor(TensorMethods):
         return self._data.size
 
     def numpy(self):
-        """The data as an ndarray: the array itself, not a copy."""
+        """The data as an ndarray: the array itself, not a copy. What is done to it goes unnoticed, as with `data`."""
         return self._data
 
     def item(self):

@@ -1,8 +1,7 @@
 """How many threads work on a large array."""
 
-import operator
-
 from nngrad.engine import threads
+from nngrad.utils import whole_number
 
 
 def get_num_threads():
@@ -11,11 +10,8 @@ def get_num_threads():
 
 
 def set_num_threads(count):
-    """Set how many threads work on a large array; ValueError unless it is a positive int. BLAS has its own setting.
+    """Set how many threads work on a large array, at least 1; ValueError otherwise. BLAS has a setting of its own.
 
     The results are the same to the bit for any number.
     """
-    count = operator.index(count)
-    if count < 1:
-        raise ValueError(f"the number of threads must be at least 1, not {count}")
-    threads.set(count)
+    threads.set(whole_number("the number of threads", count, least=1))

@@ -1,5 +1,6 @@
-"""Small helpers on shapes and names."""
+"""Small helpers on shapes, whole numbers and names."""
 
+import operator
 from itertools import zip_longest
 
 
@@ -23,11 +24,26 @@ def broadcast_axis(shape_a, shape_b):
     return axes_a, axes_b
 
 
+def whole_number(what, value, least):
+    """`value` as an int; TypeError, naming `what`, unless it is a whole number, ValueError if it is below `least`."""
+    problem = f"{what} must be an integer, at least {least}, got {value!r}"
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(problem) from None
+    if number < least:
+        raise ValueError(problem)
+    return number
+
+
 def no_attribute(module, name, names, hint=""):
     """The AttributeError for a module, which says which of its `names` come close, or gives a hint of its own."""
     from difflib import get_close_matches  # only here, where time is of no account
 
-    close = get_close_matches(name, names, n=2)
+    close = [own for own in names if own.lower() == name.lower()] or get_close_matches(name, names, n=2)
     if close and not hint:
         hint = f"; did you mean {' or '.join(close)}?"
-    return AttributeError(f"module {module!r} has no attribute {name!r}{hint}")
+    error = AttributeError(f"module {module!r} has no attribute {name!r}{hint}")
+    if hint:
+        error.name, error.obj = name, None  # else Python looks in the module, and adds a guess of its own
+    return error

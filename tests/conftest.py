@@ -1,15 +1,18 @@
-"""Copies of the checkout to regenerate, break and mend, the command line run in them, and comparison with PyTorch."""
+"""Copies of the checkout to break and mend, the command line run in them, packages made of specs, and PyTorch."""
 
+import importlib
 import os
 import shutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+SPECS = ROOT / "tests" / "specs"
 PARTS = ("nngrad", "templates", "generated", "pyproject.toml")
 LONGEST = (
     "test_command", "test_certificate", "test_corners", "test_unseen_specs", "test_naive", "test_new_op",
@@ -133,6 +136,24 @@ def small_checkout(tmp_path_factory):
 def small(small_checkout, tmp_path):
     """A small checkout of one's own."""
     return small_checkout.copy(tmp_path / "checkout")
+
+
+@pytest.fixture(scope="session")
+def package_of(tmp_path_factory):
+    """Gives the package generated from one of SPECS, called by the file's name; made when it is first asked for."""
+    from nngrad.codegen import command
+
+    folder = tmp_path_factory.mktemp("packages")
+
+    @cache
+    def package_of(spec):
+        assert command.run(["--spec", str(SPECS / f"{spec}.py"), "--out", str(folder / f"{spec}_package")]) == 0
+        importlib.invalidate_caches()
+        return importlib.import_module(f"{spec}_package")
+
+    sys.path.insert(0, str(folder))
+    yield package_of
+    sys.path.remove(str(folder))
 
 
 @pytest.fixture

@@ -242,6 +242,16 @@ def test_jacobian_of_nothing():
         (lambda: vjp(lambda x: x, np.ones(2))[1](np.ones(3)), ValueError, r"cotangent has shape \(3,\).*\(2,\)"),
         (lambda: jacobian(lambda x: x > 1)(1.0), TypeError, "bool"),
         (
+            lambda: grad(lambda x: (x * x).numpy().sum())([1.0, 2.0]),
+            TypeError,
+            "f returned a NumPy float32, which does not know",
+        ),
+        (
+            lambda: jacobian(lambda x: x.numpy() ** 2)([1.0, 2.0]),
+            TypeError,
+            r"f returned a NumPy ndarray, .* with Tensors",
+        ),
+        (
             lambda: jacobian(lambda x: (x, 2 * x))(np.ones(2)),
             TypeError,
             "output of f is a tuple of Tensors.*nngrad.stack",

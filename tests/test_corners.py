@@ -1,12 +1,9 @@
 """Formulas as the literature has them are certified good at every magnitude, at 0, at infinity, on rows of zeros."""
 
-import importlib
-import sys
-from pathlib import Path
-
 import mpmath
 import numpy as np
 import pytest
+from conftest import SPECS
 
 pytest.importorskip("sympy")
 
@@ -16,17 +13,16 @@ import nngrad
 from nngrad import Tensor
 from nngrad.codegen import certificate, identities
 from nngrad.codegen.certify import Oracle
-from nngrad.codegen.command import run
 from nngrad.codegen.pipeline import load_spec
 from nngrad.codegen.symbols import Value, Where
 from nngrad.codegen.trace import trace
 from nngrad.nn.functional import layer_norm
 
 KINDS = ("", "_formulas", "_logs", "_roots", "_rows", "_shares", "_more")
-SPECS = [Path(__file__).parent / "specs" / f"corners{kind}.py" for kind in KINDS]
-SPEC_OF = {declaration.name: spec for spec in SPECS for declaration in load_spec(spec)}
-OPS = {declaration.name: trace(declaration) for spec in SPECS for declaration in load_spec(spec)}
-SLOW = [name for name, spec in SPEC_OF.items() if spec.stem == "corners_more"]
+DECLARED = [(f"corners{kind}", one) for kind in KINDS for one in load_spec(SPECS / f"corners{kind}.py")]
+SPEC_OF = {declaration.name: spec for spec, declaration in DECLARED}
+OPS = {declaration.name: trace(declaration) for _, declaration in DECLARED}
+SLOW = [name for name, spec in SPEC_OF.items() if spec == "corners_more"]
 
 # Their float64 tails magnify the rounding error of a - b; a / b may be out of range; log(exp(t) - 1) is 0 at log 2;
 # entropies of rows that one element outweighs, and the logarithm of what it leaves, where that is no float.
@@ -38,28 +34,18 @@ OF_X = [name for name, op in OPS.items() if [one.name for one in op.inputs] == [
 
 
 class Packages:
-    """The functions of all the specs, each generated when one of its formulas is first asked for."""
+    """The functions of all the specs by their names."""
 
-    def __init__(self, folder):
-        self.folder, self.made = folder, {}
+    def __init__(self, package_of):
+        self.package_of = lambda name: package_of(SPEC_OF[name])
 
     def __getattr__(self, name):
         return getattr(self.package_of(name), name)
 
-    def package_of(self, name):
-        spec = SPEC_OF[name]
-        if spec not in self.made:
-            assert run(["--spec", str(spec), "--out", str(self.folder / f"{spec.stem}_ops")]) == 0
-            self.made[spec] = importlib.import_module(f"{spec.stem}_ops")
-        return self.made[spec]
 
-
-@pytest.fixture(scope="module", name="package")
-def fixture_package(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("corners")
-    sys.path.insert(0, str(folder))
-    yield Packages(folder)
-    sys.path.remove(str(folder))
+@pytest.fixture(name="package")
+def fixture_package(package_of):
+    return Packages(package_of)
 
 
 def cases(names):

@@ -187,6 +187,12 @@ def test_without_source_define_says_what_to_do():
     assert "in a file, or in a cell of a notebook" in str(raised.value)
 
 
+def test_a_formula_may_be_declared_where_no_module_has_a_name():
+    namespace = {}
+    exec("from nngrad.codegen.language import op\n\n\n@op\ndef f(x):\n    return x\n", namespace)
+    assert isinstance(namespace["f"], Declaration)
+
+
 @pytest.mark.parametrize("thing", [lambda x: x, 3, "x**2", type], ids=["lambda", "number", "text", "class"])
 def test_define_takes_functions(thing):
     with pytest.raises(SpecError, match="is given"):

@@ -1,12 +1,10 @@
 """Exponentials magnify the rounding errors of their exponents: multiples of inputs have none, short floats' neither."""
 
-import importlib
 import inspect
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import SPECS
 
 pytest.importorskip("sympy")
 
@@ -14,25 +12,19 @@ import sympy
 from nngrad_ops import OPS
 
 from nngrad.codegen import certificate, words
-from nngrad.codegen.command import run
 from nngrad.codegen.exponents import as_multiple, exp2_in_float64
 from nngrad.codegen.parts import with_exponents_in_float64
 from nngrad.codegen.pipeline import load_spec
 from nngrad.codegen.symbols import Parameter, Value
 from nngrad.codegen.trace import trace
 
-SPEC = Path(__file__).parent / "specs" / "exponents.py"
-FORMULAS = {declaration.name: trace(declaration) for declaration in load_spec(SPEC)}
+FORMULAS = {declaration.name: trace(declaration) for declaration in load_spec(SPECS / "exponents.py")}
 OF_MULTIPLES = ("decay", "growth", "steep")
 
 
-@pytest.fixture(scope="module", name="package")
-def fixture_package(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("exponents")
-    assert run(["--spec", str(SPEC), "--out", str(folder / "exponent_ops")]) == 0
-    sys.path.insert(0, str(folder))
-    yield importlib.import_module("exponent_ops")
-    sys.path.remove(str(folder))
+@pytest.fixture(name="package")
+def fixture_package(package_of):
+    return package_of("exponents")
 
 
 @pytest.mark.parametrize("dtype", certificate.DTYPES, ids=lambda dtype: np.dtype(dtype).name)

@@ -3,25 +3,20 @@
 Values and gradients are judged by the oracle, which knows the formula as it stands in the spec, and no derivative.
 """
 
-import importlib
-import sys
 import warnings
-from functools import cache
-from pathlib import Path
 
 import mpmath
 import numpy as np
 import pytest
+from conftest import SPECS
 
 pytest.importorskip("sympy")
 
 from nngrad import Tensor
 from nngrad.codegen.certify import Oracle
-from nngrad.codegen.command import run
 from nngrad.codegen.pipeline import load_spec
 from nngrad.codegen.trace import trace
 
-SPECS = Path(__file__).parent / "specs"
 OPS = {
     spec: {declaration.name: trace(declaration) for declaration in load_spec(SPECS / f"{spec}.py")}
     for spec in ("naive", "naive_more")
@@ -92,22 +87,6 @@ def computed(package, op, inputs):
         y = getattr(package, op.name)(*tensors)
         y.backward(np.ones(y.shape, y.dtype))
     return {"y": y.data} | {name: tensor.grad for name, tensor in zip(inputs, tensors, strict=True)}
-
-
-@pytest.fixture(scope="module", name="package_of")
-def fixture_package_of(tmp_path_factory):
-    """Gives the package generated from a spec, made when it is first asked for."""
-    folder = tmp_path_factory.mktemp("naive")
-
-    @cache
-    def package_of(spec):
-        name = f"{spec}_package"
-        assert run(["--spec", str(SPECS / f"{spec}.py"), "--out", str(folder / name)]) == 0
-        return importlib.import_module(name)
-
-    sys.path.insert(0, str(folder))
-    yield package_of
-    sys.path.remove(str(folder))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -4,10 +4,7 @@ The oracles are the formulas in mpmath with enough digits for exponentials of th
 differences of them; nothing of the generator is used.
 """
 
-import importlib
-import sys
 import warnings
-from pathlib import Path
 
 import mpmath
 import numpy as np
@@ -15,9 +12,7 @@ import pytest
 
 pytest.importorskip("sympy")
 
-from nngrad.codegen.command import run
 
-SPEC = Path(__file__).parent / "specs" / "naive_rows.py"
 STEP = mpmath.mpf(10) ** -30
 TARGET = 1
 TOLERANCE = {np.float32: 5, np.float64: 4}  # NumPy's exp of float32 alone is 2.5 ulp off, and e / s takes two of them
@@ -174,13 +169,9 @@ def jacobian(reference, x, *rest):
     return columns
 
 
-@pytest.fixture(scope="module", name="package")
-def fixture_package(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("naive")
-    assert run(["--spec", str(SPEC), "--out", str(folder / "naive_rows_package")]) == 0
-    sys.path.insert(0, str(folder))
-    yield importlib.import_module("naive_rows_package")
-    sys.path.remove(str(folder))
+@pytest.fixture(name="package")
+def fixture_package(package_of):
+    return package_of("naive_rows")
 
 
 def weights(dtype):

@@ -5,6 +5,7 @@ import inspect
 import itertools
 import math
 import pickle
+import traceback
 from functools import partial
 
 import numpy as np
@@ -107,6 +108,18 @@ def test_shared_parameters_are_listed_once_and_saved_under_every_name():
     assert len(list(model.modules())) == 3 and "0.weight" in model.state_dict() and "..." in repr(model)
 
 
+@pytest.mark.parametrize("value", [np.ones((3, 2)), [[1.0, 2.0]] * 3, 1.0, np.float32(1)])
+def test_a_parameter_is_not_replaced_by_an_array(value):
+    """It would be gone from state and optimizer, and nobody told."""
+    layer = nn.Linear(2, 3)
+    with pytest.raises(TypeError, match=r"'weight' of Linear .* by `weight\.data = \.\.\.`"):
+        layer.weight = value
+    assert names(layer.named_parameters()) == ["weight", "bias"]
+    layer.weight.data = np.ones((3, 2))
+    layer.bias = None
+    assert names(layer.named_parameters()) == ["weight"] and layer([1, 2]).tolist() == [3, 3, 3]
+
+
 @pytest.mark.parametrize(
     ("name", "tensor", "error"),
     [
@@ -167,6 +180,12 @@ def test_load_state_dict_lists_all_problems_and_changes_nothing():
     missing, unexpected = block.load_state_dict({"inner.weight": np.eye(2), "extra": 0}, strict=False)
     assert missing == ["scale", "seen", "inner.bias"] and unexpected == ["extra"]
     assert block.inner.weight.tolist() == [[1, 0], [0, 1]]
+
+
+@pytest.mark.parametrize("state", ["model.npz", [1.0], Block().parameters()], ids=["a path", "a list", "parameters"])
+def test_a_state_is_a_mapping(state):
+    with pytest.raises(TypeError, match=r"a state is a mapping of names to arrays, .* not (str|list|generator)"):
+        Block().load_state_dict(state)
 
 
 def test_a_saved_file_loads(tmp_path):
@@ -308,7 +327,7 @@ def test_linear_starts_like_pytorch():
         (lambda: nn.Linear(3, 2)(1.0), r"input of shape \(\) does not fit weight \(2, 3\)"),
         (lambda: F.linear(np.ones(3), np.ones(3)), r"weight must have shape \(out, in\), got \(3,\)"),
         (lambda: F.linear(np.ones(3), np.ones((2, 3)), np.ones(3)), r"bias \(3,\) does not fit weight \(2, 3\)"),
-        (lambda: nn.Linear(-1, 2), "must not be negative, got -1 and 2"),
+        (lambda: nn.Linear(-1, 2), "Linear: in_features must be an integer, at least 0, got -1"),
         (
             lambda: nn.LayerNorm(3)(np.ones((3, 4))),
             r"input of shape \(3, 4\) does not end with normalized_shape \(3,\)",
@@ -324,6 +343,11 @@ def test_linear_starts_like_pytorch():
 def test_layers_refuse(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_lengths_are_integers():
+    with pytest.raises(TypeError, match=r"Linear: out_features must be an integer, at least 0, got 4\.0"):
+        nn.Linear(3, 4.0)
 
 
 @pytest.mark.parametrize("normalized", [4, (3, 4)])
@@ -439,6 +463,9 @@ def test_activation_arguments_are_checked():
         F.rellu  # noqa: B018
     with pytest.raises(AttributeError, match="'Linaer'; did you mean Linear"):
         nn.Linaer  # noqa: B018
+    with pytest.raises(AttributeError, match=r"'Relu'; did you mean ReLU or relu\?$") as caught:
+        nn.Relu  # noqa: B018
+    assert traceback.format_exception_only(caught.value) == [f"AttributeError: {caught.value}\n"]  # one guess is enough
 
 
 SPELLINGS = """

@@ -137,6 +137,9 @@ def test_load_state_dict_refuses_what_does_not_fit():
         optim.SGD([q]).load_state_dict(other.state_dict())
     with pytest.raises(ValueError, match=r"groups of \[1\] parameters, the optimizer has \[2\]"):
         optim.Adam([p, q]).load_state_dict(other.state_dict())
+    for state in ({}, "adam.npz", {"state": {}}):
+        with pytest.raises(ValueError, match="a dict with 'state' and 'param_groups'"):
+            optim.SGD([p]).load_state_dict(state)
     assert optimizer.state == {} and optimizer.param_groups[0]["lr"] == 1e-3
 
 
@@ -181,6 +184,7 @@ def test_zero_grad_and_a_graph_that_saved_the_old_values():
         (lambda p: optim.SGD({"params": [p]}), TypeError, "not dict"),
         (lambda p: optim.SGD({p}), TypeError, "not set"),
         (lambda p: optim.SGD([p, 1.0]), TypeError, "optimizes Tensors, got float"),
+        (lambda p: optim.SGD([nn.Linear(1, 1)]), TypeError, r"got Linear: write model.parameters\(\)"),
         (lambda p: optim.SGD([("p", p)]), TypeError, r"got tuple: model.parameters\(\)"),
         (lambda p: optim.SGD([{"lr": 1.0}]), TypeError, "a dict with the key 'params'"),
         (lambda p: optim.SGD([{"params": p}, p]), TypeError, "a parameter group is a dict"),

@@ -200,6 +200,8 @@ def test_sorting_passes_ties_and_non_contiguous_arrays():
     "call, message",
     [
         (lambda: nngrad.flip(X, 2), "flip: there is no axis 2 in 2 axes; give one from -2 to 1"),
+        (lambda: nngrad.sort(X, 2), "sort: there is no axis 2"),
+        (lambda: nngrad.topk(X, 1, 2), "topk: there is no axis 2"),
         (lambda: nngrad.moveaxis(X, (0, 0), (1, 0)), "moveaxis: source"),
         (lambda: nngrad.rot90(X, 1, (0, 0)), "rot90: the axes must be different"),
         (lambda: nngrad.topk(X, 5), "topk: k must be from 0 to 4"),

@@ -450,6 +450,12 @@ def test_public_names():
         nngrad.expp  # noqa: B018
     with pytest.raises(AttributeError, match=r"in nngrad\.nn\.functional"):
         nngrad.log_softmax  # noqa: B018
+    with pytest.raises(AttributeError, match=r"it is in nngrad\.nn$"):
+        nngrad.Linear  # noqa: B018
+    with pytest.raises(AttributeError, match=r"it is in nngrad\.optim$"):
+        nngrad.Adam  # noqa: B018
+    with pytest.raises(AttributeError, match=r"it is NumPy's alone, write Tensor\(np\.zeros\(\.\.\.\)\)"):
+        nngrad.zeros  # noqa: B018
     with pytest.raises(AttributeError):
         nngrad.zzzzzz  # noqa: B018
     assert pickle.loads(pickle.dumps(nngrad.exp)) is nngrad.exp
@@ -480,6 +486,11 @@ def test_functions_check_their_arguments():
         (lambda x: x.sum(axis="a"), TypeError, r"^sum: 'str'.*\(2, 3\), axis='a'.*type that it takes"),
         (lambda x: x.reshape("a"), TypeError, r"^reshape: 'str'.*\(2, 3\)"),
         (lambda x: x[0, 0, 0], IndexError, r"^getitem: .*\(2, 3\), index=\(0, 0, 0\)"),
+        (
+            lambda x: x[Tensor([0, 1])],
+            IndexError,
+            r"; index with integers: .* or Tensor\(data, dtype=int\), which keeps",
+        ),
         (lambda x: nngrad.concat([x, x[:, :2]]), ValueError, r"^concat: .*\(2, 3\), \(2, 2\), axis=0.*reshape"),
         (lambda x: nngrad.concat(x, x), TypeError, r"^concat: .*axis.*\(2, 3\)"),
         (lambda x: x.clip(np.zeros(3), 1), TypeError, r"^clip: parameter min must be a number.*\(3,\)"),

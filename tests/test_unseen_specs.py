@@ -1,12 +1,8 @@
 """A user's spec outside the project: formulas never seen before, against PyTorch in value and every derivative."""
 
-import functools
-import importlib
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
+from conftest import SPECS
 
 pytest.importorskip("sympy")
 torch = pytest.importorskip("torch")
@@ -15,11 +11,9 @@ import torch.nn.functional as F  # noqa: E402
 
 import nngrad  # noqa: E402
 from nngrad import Tensor  # noqa: E402
-from nngrad.codegen.command import run  # noqa: E402
 from nngrad.codegen.pipeline import load_spec  # noqa: E402
 
-SPECS = {name: Path(__file__).parent / "specs" / f"{name}.py" for name in ("unseen", "unseen_more")}
-SLOW = {declaration.name for declaration in load_spec(SPECS["unseen_more"])}
+SLOW = {declaration.name for declaration in load_spec(SPECS / "unseen_more.py")}
 random = np.random.default_rng(0)
 X, T = random.normal(size=(5, 7)) * 1.5, random.normal(size=(5, 7))
 P, W = random.random((5, 7)), random.normal(size=7)
@@ -158,21 +152,6 @@ CASES = {
 
 
 NAMES = [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in CASES]
-
-
-@pytest.fixture(scope="module", name="package_of")
-def fixture_package_of(tmp_path_factory):
-    """A function that generates the package of one of the specs."""
-    folder = tmp_path_factory.mktemp("user")
-
-    @functools.cache
-    def package_of(spec):
-        assert run(["--spec", str(SPECS[spec]), "--out", str(folder / f"{spec}_package")]) == 0
-        return importlib.import_module(f"{spec}_package")
-
-    sys.path.insert(0, str(folder))
-    yield package_of
-    sys.path.remove(str(folder))
 
 
 def case(package_of, name):

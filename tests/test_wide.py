@@ -1,31 +1,22 @@
 """Short floats are computed in float64 where no form is accurate in float32, as far as inputs are not ordinary."""
 
-import importlib
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
+from conftest import SPECS
 
 pytest.importorskip("sympy")
 
 from nngrad import Tensor, autodiff
 from nngrad.codegen import certificate
-from nngrad.codegen.command import run
 from nngrad.codegen.pipeline import load_spec
 from nngrad.codegen.trace import trace
 
-SPEC = Path(__file__).parent / "specs" / "wide.py"
-OPS = {declaration.name: trace(declaration) for declaration in load_spec(SPEC)}
+OPS = {declaration.name: trace(declaration) for declaration in load_spec(SPECS / "wide.py")}
 
 
-@pytest.fixture(scope="module", name="package")
-def fixture_package(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("wide")
-    assert run(["--spec", str(SPEC), "--out", str(folder / "wide_ops")]) == 0
-    sys.path.insert(0, str(folder))
-    yield importlib.import_module("wide_ops")
-    sys.path.remove(str(folder))
+@pytest.fixture(name="package")
+def fixture_package(package_of):
+    return package_of("wide")
 
 
 @pytest.mark.parametrize("name", [name for name, op in OPS.items() if len(op.inputs) == 1])

@@ -411,7 +411,7 @@ celu_jvp = celu_vjp  # the Jacobian is symmetric
 
 
 def gelu_none_and_residuals(x, out=(..., ...)):
-    """`gelu` where approximate == "none" with what its derivatives reuse."""
+    """`gelu` where approximate == "none", with what its derivatives reuse."""
     t = runtime.normal_density(x)
     normal_cdf_x = runtime.normal_cdf(x, t)
     u = runtime.times_normal_density(x, t, out=out[1])
@@ -436,7 +436,7 @@ gelu_none_jvp = gelu_none_vjp  # the Jacobian is symmetric
 
 
 def gelu_tanh_and_residuals(x, out=(..., ...)):
-    """`gelu` where approximate == "tanh" with what its derivatives reuse."""
+    """`gelu` where approximate == "tanh", with what its derivatives reuse."""
     if runtime.are_within(10, x):
         t = runtime.as_float64(x)
         u = np.multiply(t, t, out=...)
@@ -567,7 +567,7 @@ def gelu(x, approximate="none", out=...):
 
 
 def gelu_vjp(g, slope, approximate="none", out=...):
-    """Cotangent of `gelu`'s inputs."""
+    """Cotangent of `gelu`'s input."""
     if approximate == "none":
         return gelu_none_vjp(g, slope, out=out)
     if approximate == "tanh":
@@ -1100,7 +1100,7 @@ softshrink_jvp = softshrink_vjp  # the Jacobian is symmetric
 
 
 def softplus_threshold_and_residuals(x, beta=1.0, threshold=None, out=(..., ...)):
-    """`softplus` where threshold is not None with what its derivatives reuse."""
+    """`softplus` where threshold is not None, with what its derivatives reuse."""
     t = np.multiply(x, beta, out=...)
     mask = t > threshold
     u = runtime.maximum(t, 0, out=...)
@@ -1144,7 +1144,7 @@ softplus_threshold_jvp = softplus_threshold_vjp  # the Jacobian is symmetric
 
 
 def softplus_plain_and_residuals(x, beta=1.0, out=(..., ...)):
-    """`softplus` where threshold is None with what its derivatives reuse."""
+    """`softplus` where threshold is None, with what its derivatives reuse."""
     if -1 <= beta <= 1 and runtime.are_within(64, x):
         e = runtime.exp_multiple(x, beta)
         d = np.add(e, 1, out=out[1])
@@ -1219,7 +1219,7 @@ def softplus(x, beta=1.0, threshold=None, out=...):
 
 
 def softplus_vjp(g, slope, beta=1.0, threshold=None, out=...):
-    """Cotangent of `softplus`'s inputs."""
+    """Cotangent of `softplus`'s input."""
     if threshold is not None:
         return softplus_threshold_vjp(g, slope, beta, threshold, out=out)
     return softplus_plain_vjp(g, slope, beta, out=out)

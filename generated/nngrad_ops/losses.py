@@ -271,7 +271,7 @@ def huber_loss_jvp(dinput, dtarget, input, target, delta=1.0, reduction="mean"):
 
 
 def kl_div_no_log_target_and_residuals(input, target, reduction="mean"):
-    """`kl_div` where not log_target with what its derivatives reuse."""
+    """`kl_div` where not log_target, with what its derivatives reuse."""
     mask = target == 0
     t = runtime.where(mask, 1, target)
     log_target2 = np.log(t, out=t)
@@ -323,7 +323,7 @@ def kl_div_no_log_target_jvp(dinput, dtarget, input, target, reduction="mean"):
 
 
 def kl_div_log_target_and_residuals(input, target, reduction="mean"):
-    """`kl_div` where log_target with what its derivatives reuse."""
+    """`kl_div` where log_target, with what its derivatives reuse."""
     exp_target = np.exp(target, out=...)
     t = np.subtract(target, input, out=...)
     u = np.multiply(exp_target, t, out=...)
@@ -399,7 +399,7 @@ def kl_div(input, target, log_target=False, reduction="mean"):
 
 
 def kl_div_vjp(g, input, target, exp_target, needs, log_target=False, reduction="mean"):
-    """Cotangent of `kl_div`'s inputs."""
+    """Cotangents of `kl_div`'s inputs."""
     if not log_target:
         return kl_div_no_log_target_vjp(g, input, target, needs, reduction)
     return kl_div_log_target_vjp(g, input, target, exp_target, needs, reduction)
@@ -538,7 +538,7 @@ def binary_cross_entropy_jvp(dinput, dtarget, input, target, log_p, log_q, reduc
 
 
 def binary_cross_entropy_with_logits_pos_weight_and_residuals(input, target, pos_weight, reduction="mean"):
-    """`binary_cross_entropy_with_logits` where pos_weight is not None with what its derivatives reuse."""
+    """`binary_cross_entropy_with_logits` where pos_weight is not None, with what its derivatives reuse."""
     t = np.abs(input, out=...)
     t = np.negative(t, out=t)
     t = np.exp(t, out=t)
@@ -625,7 +625,7 @@ def binary_cross_entropy_with_logits_pos_weight_jvp(
 
 
 def binary_cross_entropy_with_logits_plain_and_residuals(input, target, reduction="mean"):
-    """`binary_cross_entropy_with_logits` where pos_weight is None with what its derivatives reuse."""
+    """`binary_cross_entropy_with_logits` where pos_weight is None, with what its derivatives reuse."""
     t = runtime.minimum(input, 0, out=...)
     u = np.multiply(target, t, out=...)
     t = np.subtract(1, target, out=...)
@@ -717,7 +717,7 @@ def binary_cross_entropy_with_logits(input, target, pos_weight=None, reduction="
 def binary_cross_entropy_with_logits_vjp(
     g, input, target, pos_weight, log_exp_input, positive, log_exp_input2, needs, reduction="mean"
 ):
-    """Cotangent of `binary_cross_entropy_with_logits`'s inputs."""
+    """Cotangents of `binary_cross_entropy_with_logits`'s inputs."""
     if pos_weight is not None:
         return binary_cross_entropy_with_logits_pos_weight_vjp(
             g, input, target, pos_weight, log_exp_input, positive, log_exp_input2, needs, reduction
@@ -795,7 +795,7 @@ def hinge_embedding_loss_jvp(dinput, dtarget, input, target, margin=1.0, reducti
 
 
 def poisson_nll_loss_log_input_no_full_and_residuals(input, target, eps=1e-08, reduction="mean"):
-    """`poisson_nll_loss` where log_input and not full with what its derivatives reuse."""
+    """`poisson_nll_loss` where log_input and not full, with what its derivatives reuse."""
     exp_input = np.exp(input, out=...)
     t = np.multiply(input, target, out=...)
     y = np.subtract(exp_input, t, out=t)
@@ -835,7 +835,7 @@ def poisson_nll_loss_log_input_no_full_jvp(dinput, dtarget, input, target, exp_i
 
 
 def poisson_nll_loss_no_log_input_no_full_and_residuals(input, target, eps=1e-08, reduction="mean"):
-    """`poisson_nll_loss` where not log_input and not full with what its derivatives reuse."""
+    """`poisson_nll_loss` where not log_input and not full, with what its derivatives reuse."""
     t = np.add(input, eps, out=...)
     log_input2 = np.log(t, out=t)
     t = np.multiply(log_input2, target, out=...)
@@ -882,7 +882,7 @@ def poisson_nll_loss_no_log_input_no_full_jvp(dinput, dtarget, input, target, lo
 
 
 def poisson_nll_loss_no_log_input_full_and_residuals(input, target, eps=1e-08, reduction="mean"):
-    """`poisson_nll_loss` where not log_input and full with what its derivatives reuse."""
+    """`poisson_nll_loss` where not log_input and full, with what its derivatives reuse."""
     t = np.add(input, eps, out=...)
     log_input2 = np.log(t, out=t)
     t = np.multiply(log_input2, target, out=...)
@@ -961,7 +961,7 @@ def poisson_nll_loss_no_log_input_full_jvp(dinput, dtarget, input, target, log_i
 
 
 def poisson_nll_loss_log_input_full_and_residuals(input, target, eps=1e-08, reduction="mean"):
-    """`poisson_nll_loss` where log_input and full with what its derivatives reuse."""
+    """`poisson_nll_loss` where log_input and full, with what its derivatives reuse."""
     exp_input = np.exp(input, out=...)
     t = np.multiply(input, target, out=...)
     y1 = np.subtract(exp_input, t, out=t)
@@ -1071,7 +1071,7 @@ def poisson_nll_loss(input, target, log_input=True, full=False, eps=1e-08, reduc
 def poisson_nll_loss_vjp(
     g, input, target, exp_input, log_input2, needs, log_input=True, full=False, eps=1e-08, reduction="mean"
 ):
-    """Cotangent of `poisson_nll_loss`'s inputs."""
+    """Cotangents of `poisson_nll_loss`'s inputs."""
     if log_input and not full:
         return poisson_nll_loss_log_input_no_full_vjp(g, input, target, exp_input, needs, eps, reduction)
     if not log_input and not full:

@@ -2208,7 +2208,7 @@ def fmin_jvp(dx1, dx2, x1, x2):
 
 
 def clip_min_max_and_residuals(x, min=None, max=None, out=(..., ...)):
-    """`clip` where min is not None and max is not None with what its derivatives reuse."""
+    """`clip` where min is not None and max is not None, with what its derivatives reuse."""
     x2 = np.maximum(min, x, out=out[1])
     y = np.minimum(max, x2, out=out[0])
     return y, x2
@@ -2224,7 +2224,7 @@ clip_min_max_jvp = clip_min_max_vjp  # the Jacobian is symmetric
 
 
 def clip_min_and_residuals(x, min=None, out=(..., ...)):
-    """`clip` where min is not None and max is None with what its derivatives reuse."""
+    """`clip` where min is not None and max is None, with what its derivatives reuse."""
     return np.maximum(min, x, out=out[0]), None
 
 
@@ -2237,7 +2237,7 @@ clip_min_jvp = clip_min_vjp  # the Jacobian is symmetric
 
 
 def clip_max_and_residuals(x, max=None, out=(..., ...)):
-    """`clip` where min is None and max is not None with what its derivatives reuse."""
+    """`clip` where min is None and max is not None, with what its derivatives reuse."""
     return np.minimum(max, x, out=out[0]), None
 
 
@@ -2250,7 +2250,7 @@ clip_max_jvp = clip_max_vjp  # the Jacobian is symmetric
 
 
 def clip_plain_and_residuals(x):
-    """`clip` where min is None and max is None with what its derivatives reuse."""
+    """`clip` where min is None and max is None, with what its derivatives reuse."""
     return x.copy(), None
 
 
@@ -2302,7 +2302,7 @@ def clip(x, min=None, max=None):
 
 
 def clip_vjp(g, x, x2, min=None, max=None, out=...):
-    """Cotangent of `clip`'s inputs."""
+    """Cotangent of `clip`'s input."""
     if min is not None and max is not None:
         return clip_min_max_vjp(g, x, x2, min, max, out=out)
     if min is not None and max is None:
@@ -2559,8 +2559,8 @@ def var_and_residuals(x, axis=None, ddof=0, keepdims=False):
     mean_x, error_centred = runtime.mean_and_error(x, axis)
     nearly_centred = np.subtract(x, mean_x, out=...)
     centred = np.subtract(nearly_centred, error_centred, out=nearly_centred)
-    sum_centred = runtime.sum_products(centred, centred, axis)
-    y = sum_centred / float(np.maximum(runtime.count(x.shape, axis) - ddof, 0))
+    sum_square_centred = runtime.sum_products(centred, centred, axis)
+    y = sum_square_centred / float(np.maximum(runtime.count(x.shape, axis) - ddof, 0))
     return runtime.drop_axis(y, axis, keepdims), mean_x, error_centred
 
 
@@ -2602,8 +2602,8 @@ def var_jvp(dx, x, mean_x, error_centred, axis=None, ddof=0, keepdims=False):
 
 def std_and_residuals(x, axis=None, ddof=0, keepdims=False, out=(..., ..., ..., ...)):
     """`std` with what its derivatives reuse."""
-    scale_x, centred, sum_centred = runtime.centred_squares(x, 0, axis, out=out[1])
-    var_x = sum_centred / float(np.maximum(runtime.count(x.shape, axis) - ddof, 0))
+    scale_x, centred, sum_square_centred = runtime.centred_squares(x, 0, axis, out=out[1])
+    var_x = sum_square_centred / float(np.maximum(runtime.count(x.shape, axis) - ddof, 0))
     y1 = np.sqrt(var_x)
     y = scale_x * y1
     return runtime.drop_axis(y, axis, keepdims), centred, var_x, y1
@@ -2698,9 +2698,9 @@ def nanvar_and_residuals(x, axis=None, ddof=0, keepdims=False, out=(..., ..., ..
     u = np.divide(sum_near, u, out=u)
     t = np.subtract(near, u, out=near)
     centred = runtime.where(mask, 0, t, out=out[2])
-    sum_centred = runtime.sum_products(centred, centred, axis)
+    sum_square_centred = runtime.sum_products(centred, centred, axis)
     maximum_n = np.maximum(n - ddof, 0)
-    y = sum_centred / maximum_n
+    y = sum_square_centred / maximum_n
     return runtime.drop_axis(y, axis, keepdims), n, centred, maximum_n
 
 
@@ -2767,7 +2767,7 @@ def nanvar_jvp(dx, x, n, centred, maximum_n, axis=None, ddof=0, keepdims=False):
 
 
 def norm_2_and_residuals(x, p=2.0, axis=None, keepdims=False):
-    """`norm` where ord == "2" with what its derivatives reuse."""
+    """`norm` where ord == "2", with what its derivatives reuse."""
     scale_x, _, total = runtime.scaled_squares(x, 0, axis)
     y1 = np.sqrt(total)
     y = scale_x * y1
@@ -2793,7 +2793,7 @@ def norm_2_jvp(dx, x, scale_x, total, y1, p=2.0, axis=None, keepdims=False):
 
 
 def norm_1_and_residuals(x, p=2.0, axis=None, keepdims=False):
-    """`norm` where ord == "1" with what its derivatives reuse."""
+    """`norm` where ord == "1", with what its derivatives reuse."""
     abs_x = np.abs(x, out=...)
     return runtime.drop_axis(runtime.sum_rows(abs_x, axis), axis, keepdims), None, None, None
 
@@ -2813,7 +2813,7 @@ def norm_1_jvp(dx, x, p=2.0, axis=None, keepdims=False):
 
 
 def norm_inf_and_residuals(x, p=2.0, axis=None, keepdims=False):
-    """`norm` where ord == "inf" with what its derivatives reuse."""
+    """`norm` where ord == "inf", with what its derivatives reuse."""
     abs_x = np.abs(x, out=...)
     return runtime.drop_axis(runtime.max_rows(abs_x, axis), axis, keepdims), None, None, None
 
@@ -2841,7 +2841,7 @@ def norm_inf_jvp(dx, x, y, p=2.0, axis=None, keepdims=False):
 
 
 def norm_p_and_residuals(x, p=2.0, axis=None, keepdims=False):
-    """`norm` where ord == "p" with what its derivatives reuse."""
+    """`norm` where ord == "p", with what its derivatives reuse."""
     scale_x = runtime.scale(x, p, 0, axis)
     scaled_x = runtime.scaled(x, scale_x)
     abs_x = np.abs(scaled_x, out=...)
@@ -2928,7 +2928,7 @@ def norm(x, ord="2", p=2.0, axis=None, keepdims=False):
 
 
 def norm_vjp(g, x, y, scale_x, total, y1, ord="2", p=2.0, axis=None, keepdims=False, out=...):
-    """Cotangent of `norm`'s inputs."""
+    """Cotangent of `norm`'s input."""
     if ord == "2":
         return norm_2_vjp(g, x, scale_x, total, y1, p, axis, keepdims, out=out)
     if ord == "1":

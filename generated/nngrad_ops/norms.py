@@ -11,11 +11,13 @@ from . import runtime
 
 
 def layer_norm_weight_bias_and_residuals(x, weight, bias, axis=-1, eps=1e-05, out=(..., ..., ..., ...)):
-    """`layer_norm` where weight is not None and bias is not None with what its derivatives reuse."""
+    """`layer_norm` where weight is not None and bias is not None, with what its derivatives reuse."""
     shape = np.broadcast_shapes(x.shape, weight.shape, bias.shape)
-    scale_x, centred, sum_centred = runtime.centred_squares(runtime.broadcast_to(x, shape), eps, axis, out=out[3])
-    mean_centred = sum_centred / runtime.count(shape, axis)
-    scale = 1 / np.sqrt(eps / scale_x / scale_x + mean_centred)
+    scale_x, centred, sum_square_centred = runtime.centred_squares(
+        runtime.broadcast_to(x, shape), eps, axis, out=out[3]
+    )
+    mean_square_centred = sum_square_centred / runtime.count(shape, axis)
+    scale = 1 / np.sqrt(eps / scale_x / scale_x + mean_square_centred)
     y1 = np.multiply(centred, scale, out=centred)
     y2 = np.multiply(weight, y1, out=out[0])
     y = np.add(bias, y2, out=y2)
@@ -62,11 +64,13 @@ def layer_norm_weight_bias_jvp(dx, dweight, dbias, x, weight, bias, scale_x, sca
 
 
 def layer_norm_weight_and_residuals(x, weight, axis=-1, eps=1e-05, out=(..., ..., ..., ...)):
-    """`layer_norm` where weight is not None and bias is None with what its derivatives reuse."""
+    """`layer_norm` where weight is not None and bias is None, with what its derivatives reuse."""
     shape = np.broadcast_shapes(x.shape, weight.shape)
-    scale_x, centred, sum_centred = runtime.centred_squares(runtime.broadcast_to(x, shape), eps, axis, out=out[3])
-    mean_centred = sum_centred / runtime.count(shape, axis)
-    scale = 1 / np.sqrt(eps / scale_x / scale_x + mean_centred)
+    scale_x, centred, sum_square_centred = runtime.centred_squares(
+        runtime.broadcast_to(x, shape), eps, axis, out=out[3]
+    )
+    mean_square_centred = sum_square_centred / runtime.count(shape, axis)
+    scale = 1 / np.sqrt(eps / scale_x / scale_x + mean_square_centred)
     y1 = np.multiply(centred, scale, out=centred)
     y = np.multiply(weight, y1, out=out[0])
     return y, scale_x, scale, y1
@@ -106,11 +110,13 @@ def layer_norm_weight_jvp(dx, dweight, x, weight, y, scale_x, scale, y1, axis=-1
 
 
 def layer_norm_bias_and_residuals(x, bias, axis=-1, eps=1e-05, out=(..., ..., ..., ...)):
-    """`layer_norm` where weight is None and bias is not None with what its derivatives reuse."""
+    """`layer_norm` where weight is None and bias is not None, with what its derivatives reuse."""
     shape = np.broadcast_shapes(x.shape, bias.shape)
-    scale_x, centred, sum_centred = runtime.centred_squares(runtime.broadcast_to(x, shape), eps, axis, out=out[3])
-    mean_centred = sum_centred / runtime.count(shape, axis)
-    scale = 1 / np.sqrt(eps / scale_x / scale_x + mean_centred)
+    scale_x, centred, sum_square_centred = runtime.centred_squares(
+        runtime.broadcast_to(x, shape), eps, axis, out=out[3]
+    )
+    mean_square_centred = sum_square_centred / runtime.count(shape, axis)
+    scale = 1 / np.sqrt(eps / scale_x / scale_x + mean_square_centred)
     y1 = np.multiply(centred, scale, out=centred)
     y = np.add(bias, y1, out=out[0])
     return y, scale_x, scale, y1
@@ -150,10 +156,10 @@ def layer_norm_bias_jvp(dx, dbias, x, bias, scale_x, scale, y1, axis=-1, eps=1e-
 
 
 def layer_norm_plain_and_residuals(x, axis=-1, eps=1e-05, out=(..., ..., ..., ...)):
-    """`layer_norm` where weight is None and bias is None with what its derivatives reuse."""
-    scale_x, centred, sum_centred = runtime.centred_squares(x, eps, axis, out=out[0])
-    mean_centred = sum_centred / runtime.count(x.shape, axis)
-    scale = 1 / np.sqrt(eps / scale_x / scale_x + mean_centred)
+    """`layer_norm` where weight is None and bias is None, with what its derivatives reuse."""
+    scale_x, centred, sum_square_centred = runtime.centred_squares(x, eps, axis, out=out[0])
+    mean_square_centred = sum_square_centred / runtime.count(x.shape, axis)
+    scale = 1 / np.sqrt(eps / scale_x / scale_x + mean_square_centred)
     y = np.multiply(centred, scale, out=centred)
     return y, scale_x, scale, None
 
@@ -226,7 +232,7 @@ def layer_norm(x, weight=None, bias=None, axis=-1, eps=1e-05):
 
 
 def layer_norm_vjp(g, x, weight, bias, y, scale_x, scale, y1, needs, axis=-1, eps=1e-05, out=(..., ..., ...)):
-    """Cotangent of `layer_norm`'s inputs."""
+    """Cotangents of `layer_norm`'s inputs."""
     if weight is not None and bias is not None:
         return layer_norm_weight_bias_vjp(g, x, weight, bias, scale_x, scale, y1, needs, axis, eps, out=out)
     if weight is not None and bias is None:
@@ -251,26 +257,26 @@ def layer_norm_jvp(dx, dweight, dbias, x, weight, bias, y, scale_x, scale, y1, a
 
 
 def rms_norm_weight_and_residuals(x, weight, axis=-1, eps=1e-05, out=(..., ..., ...)):
-    """`rms_norm` where weight is not None with what its derivatives reuse."""
+    """`rms_norm` where weight is not None, with what its derivatives reuse."""
     shape = np.broadcast_shapes(x.shape, weight.shape)
-    scale_x, scaled_x, sum_x = runtime.scaled_squares(runtime.broadcast_to(x, shape), eps, axis)
-    mean_x = sum_x / runtime.count(shape, axis)
-    root_mean_x = 1 / np.sqrt(eps / scale_x / scale_x + mean_x)
-    y1 = np.multiply(scaled_x, root_mean_x, out=out[0])
+    scale_x, scaled_x, sum_square_x = runtime.scaled_squares(runtime.broadcast_to(x, shape), eps, axis)
+    mean_square_x = sum_square_x / runtime.count(shape, axis)
+    root_mean_square_x = 1 / np.sqrt(eps / scale_x / scale_x + mean_square_x)
+    y1 = np.multiply(scaled_x, root_mean_square_x, out=out[0])
     y = np.multiply(weight, y1, out=y1)
-    return y, scale_x, root_mean_x
+    return y, scale_x, root_mean_square_x
 
 
-def rms_norm_weight_vjp(g, x, weight, y, scale_x, root_mean_x, needs, axis=-1, eps=1e-05, out=(..., ...)):
+def rms_norm_weight_vjp(g, x, weight, y, scale_x, root_mean_square_x, needs, axis=-1, eps=1e-05, out=(..., ...)):
     """Cotangents of `rms_norm_weight`'s inputs."""
     scaled_x = runtime.scaled(x, scale_x)
-    y1 = np.multiply(scaled_x, root_mean_x, out=...)
+    y1 = np.multiply(scaled_x, root_mean_square_x, out=...)
     dx = dweight = None
     if needs[0]:
         t = np.multiply(g, weight, out=out[0])
         u = np.multiply(y1, runtime.sum_products(g, y, axis) / runtime.count(g.shape, axis), out=...)
         t = np.subtract(t, u, out=t)
-        dx = np.multiply(t, root_mean_x / scale_x, out=t)
+        dx = np.multiply(t, root_mean_square_x / scale_x, out=t)
         if dx.shape != x.shape:
             dx = runtime.unbroadcast(dx, x.shape)
     if needs[1]:
@@ -278,46 +284,46 @@ def rms_norm_weight_vjp(g, x, weight, y, scale_x, root_mean_x, needs, axis=-1, e
     return dx, dweight
 
 
-def rms_norm_weight_jvp(dx, dweight, x, weight, y, scale_x, root_mean_x, axis=-1, eps=1e-05):
+def rms_norm_weight_jvp(dx, dweight, x, weight, y, scale_x, root_mean_square_x, axis=-1, eps=1e-05):
     """Tangent of `rms_norm_weight`'s output."""
     shape = np.broadcast_shapes(x.shape, weight.shape)
     scaled_x = runtime.scaled(x, scale_x)
-    y1 = np.multiply(scaled_x, root_mean_x, out=...)
+    y1 = np.multiply(scaled_x, root_mean_square_x, out=...)
     terms = []
     if dx is not None:
         t = np.multiply(y1, runtime.sum_products(dx, y1, axis) / runtime.count(shape, axis), out=...)
         t = np.subtract(dx, t, out=t)
         t = np.multiply(weight, t, out=t)
-        terms.append(np.multiply(t, root_mean_x / scale_x, out=t))
+        terms.append(np.multiply(t, root_mean_square_x / scale_x, out=t))
     if dweight is not None:
         terms.append(np.multiply(dweight, y1, out=y1))
     return runtime.total(terms, shape)
 
 
 def rms_norm_plain_and_residuals(x, axis=-1, eps=1e-05, out=(..., ..., ...)):
-    """`rms_norm` where weight is None with what its derivatives reuse."""
-    scale_x, scaled_x, sum_x = runtime.scaled_squares(x, eps, axis)
-    mean_x = sum_x / runtime.count(x.shape, axis)
-    root_mean_x = 1 / np.sqrt(eps / scale_x / scale_x + mean_x)
-    y = np.multiply(scaled_x, root_mean_x, out=out[0])
-    return y, scale_x, root_mean_x
+    """`rms_norm` where weight is None, with what its derivatives reuse."""
+    scale_x, scaled_x, sum_square_x = runtime.scaled_squares(x, eps, axis)
+    mean_square_x = sum_square_x / runtime.count(x.shape, axis)
+    root_mean_square_x = 1 / np.sqrt(eps / scale_x / scale_x + mean_square_x)
+    y = np.multiply(scaled_x, root_mean_square_x, out=out[0])
+    return y, scale_x, root_mean_square_x
 
 
-def rms_norm_plain_vjp(g, x, y, scale_x, root_mean_x, needs, axis=-1, eps=1e-05, out=(..., ...)):
+def rms_norm_plain_vjp(g, x, y, scale_x, root_mean_square_x, needs, axis=-1, eps=1e-05, out=(..., ...)):
     """Cotangents of `rms_norm_plain`'s inputs."""
     dx = None
     if needs[0]:
         t = np.multiply(y, runtime.sum_products(g, y, axis) / runtime.count(g.shape, axis), out=out[0])
         t = np.subtract(g, t, out=t)
-        dx = np.multiply(t, root_mean_x / scale_x, out=t)
+        dx = np.multiply(t, root_mean_square_x / scale_x, out=t)
     return dx, None
 
 
-def rms_norm_plain_jvp(dx, x, y, scale_x, root_mean_x, axis=-1, eps=1e-05):
+def rms_norm_plain_jvp(dx, x, y, scale_x, root_mean_square_x, axis=-1, eps=1e-05):
     """Tangent of `rms_norm_plain`'s output."""
     t = np.multiply(y, runtime.sum_products(dx, y, axis) / runtime.count(x.shape, axis), out=...)
     t = np.subtract(dx, t, out=t)
-    return np.multiply(t, root_mean_x / scale_x, out=t)
+    return np.multiply(t, root_mean_square_x / scale_x, out=t)
 
 
 def rms_norm_and_residuals(x, weight=None, axis=-1, eps=1e-05, out=(..., ..., ...)):
@@ -337,27 +343,27 @@ def rms_norm(x, weight=None, axis=-1, eps=1e-05):
         return y
 
     Derivative where weight is not None:
-        dx = root_mean_x*(g*weight - y1*sum(g*y, axis)/count(axis))/scale_x
+        dx = root_mean_square_x*(g*weight - y1*sum(g*y, axis)/count(axis))/scale_x
         dweight = g*y1
 
     Derivative where weight is None:
-        dx = root_mean_x*(g - y*sum(g*y, axis)/count(axis))/scale_x
+        dx = root_mean_square_x*(g - y*sum(g*y, axis)/count(axis))/scale_x
 
     Shapes: x of any shape, weight broadcast to it; y of the shape of x.
-    Residuals: x, weight, y, scale_x, root_mean_x.
+    Residuals: x, weight, y, scale_x, root_mean_square_x.
     """
     return rms_norm_and_residuals(x, weight, axis, eps)[0]
 
 
-def rms_norm_vjp(g, x, weight, y, scale_x, root_mean_x, needs, axis=-1, eps=1e-05, out=(..., ...)):
-    """Cotangent of `rms_norm`'s inputs."""
+def rms_norm_vjp(g, x, weight, y, scale_x, root_mean_square_x, needs, axis=-1, eps=1e-05, out=(..., ...)):
+    """Cotangents of `rms_norm`'s inputs."""
     if weight is not None:
-        return rms_norm_weight_vjp(g, x, weight, y, scale_x, root_mean_x, needs, axis, eps, out=out)
-    return rms_norm_plain_vjp(g, x, y, scale_x, root_mean_x, needs, axis, eps, out=out)
+        return rms_norm_weight_vjp(g, x, weight, y, scale_x, root_mean_square_x, needs, axis, eps, out=out)
+    return rms_norm_plain_vjp(g, x, y, scale_x, root_mean_square_x, needs, axis, eps, out=out)
 
 
-def rms_norm_jvp(dx, dweight, x, weight, y, scale_x, root_mean_x, axis=-1, eps=1e-05):
+def rms_norm_jvp(dx, dweight, x, weight, y, scale_x, root_mean_square_x, axis=-1, eps=1e-05):
     """Tangent of `rms_norm`'s output."""
     if weight is not None:
-        return rms_norm_weight_jvp(dx, dweight, x, weight, y, scale_x, root_mean_x, axis, eps)
-    return rms_norm_plain_jvp(dx, x, y, scale_x, root_mean_x, axis, eps)
+        return rms_norm_weight_jvp(dx, dweight, x, weight, y, scale_x, root_mean_square_x, axis, eps)
+    return rms_norm_plain_jvp(dx, x, y, scale_x, root_mean_square_x, axis, eps)

@@ -47,11 +47,13 @@ class Rows:
             tiles.threads.run(work, range(len(self.tiles)))
 
     def buffers(self):
+        """The context of `buffers_for` that suits a tile."""
         last = self.tiles[0][-1]
         return buffers_for(len(range(*last.indices(self.shape[-1]))))
 
     @property
     def count(self):
+        """How many rows there are."""
         return math.prod(self.shape[axis] for axis in self.others)
 
     def axes_of(self, ndim, lacks_rows):

@@ -1244,9 +1244,9 @@ def layer_norm_weight_bias_pullback(ops, g, inputs, y, needs, axis=-1, eps=1e-05
     error_centred = runtime.mean_error(scaled_x.data, mean_x.data, axis)
     nearly_centred = scaled_x - mean_x
     centred = nearly_centred - error_centred
-    sum_centred = ops.sum(centred * centred, axis=axis, keepdims=True)
-    mean_centred = sum_centred / n
-    scale = 1 / ops.sqrt(eps / scale_x / scale_x + mean_centred)
+    sum_square_centred = ops.sum(centred * centred, axis=axis, keepdims=True)
+    mean_square_centred = sum_square_centred / n
+    scale = 1 / ops.sqrt(eps / scale_x / scale_x + mean_square_centred)
     y1 = centred * scale
     dx = dweight = dbias = None
     if needs[0]:
@@ -1272,9 +1272,9 @@ def layer_norm_weight_bias_pushforward(ops, tangents, inputs, y, axis=-1, eps=1e
     error_centred = runtime.mean_error(scaled_x.data, mean_x.data, axis)
     nearly_centred = scaled_x - mean_x
     centred = nearly_centred - error_centred
-    sum_centred = ops.sum(centred * centred, axis=axis, keepdims=True)
-    mean_centred = sum_centred / n
-    scale = 1 / ops.sqrt(eps / scale_x / scale_x + mean_centred)
+    sum_square_centred = ops.sum(centred * centred, axis=axis, keepdims=True)
+    mean_square_centred = sum_square_centred / n
+    scale = 1 / ops.sqrt(eps / scale_x / scale_x + mean_square_centred)
     y1 = centred * scale
     terms = []
     if dx is not None:
@@ -1298,9 +1298,9 @@ def layer_norm_weight_pullback(ops, g, inputs, y, needs, axis=-1, eps=1e-05):
     error_centred = runtime.mean_error(scaled_x.data, mean_x.data, axis)
     nearly_centred = scaled_x - mean_x
     centred = nearly_centred - error_centred
-    sum_centred = ops.sum(centred * centred, axis=axis, keepdims=True)
-    mean_centred = sum_centred / n
-    scale = 1 / ops.sqrt(eps / scale_x / scale_x + mean_centred)
+    sum_square_centred = ops.sum(centred * centred, axis=axis, keepdims=True)
+    mean_square_centred = sum_square_centred / n
+    scale = 1 / ops.sqrt(eps / scale_x / scale_x + mean_square_centred)
     y1 = centred * scale
     dx = dweight = None
     if needs[0]:
@@ -1324,9 +1324,9 @@ def layer_norm_weight_pushforward(ops, tangents, inputs, y, axis=-1, eps=1e-05):
     error_centred = runtime.mean_error(scaled_x.data, mean_x.data, axis)
     nearly_centred = scaled_x - mean_x
     centred = nearly_centred - error_centred
-    sum_centred = ops.sum(centred * centred, axis=axis, keepdims=True)
-    mean_centred = sum_centred / n
-    scale = 1 / ops.sqrt(eps / scale_x / scale_x + mean_centred)
+    sum_square_centred = ops.sum(centred * centred, axis=axis, keepdims=True)
+    mean_square_centred = sum_square_centred / n
+    scale = 1 / ops.sqrt(eps / scale_x / scale_x + mean_square_centred)
     y1 = centred * scale
     terms = []
     if dx is not None:
@@ -1350,9 +1350,9 @@ def layer_norm_bias_pullback(ops, g, inputs, y, needs, axis=-1, eps=1e-05):
         error_centred = runtime.mean_error(scaled_x.data, mean_x.data, axis)
         nearly_centred = scaled_x - mean_x
         centred = nearly_centred - error_centred
-        sum_centred = ops.sum(centred * centred, axis=axis, keepdims=True)
-        mean_centred = sum_centred / n
-        scale = 1 / ops.sqrt(eps / scale_x / scale_x + mean_centred)
+        sum_square_centred = ops.sum(centred * centred, axis=axis, keepdims=True)
+        mean_square_centred = sum_square_centred / n
+        scale = 1 / ops.sqrt(eps / scale_x / scale_x + mean_square_centred)
         y1 = centred * scale
         t = g - y1 * ops.sum(g * y1, axis=axis, keepdims=True) / n
         dx = ops.unbroadcast((t - ops.sum(g, axis=axis, keepdims=True) / n) * scale / scale_x, shape=x.shape)
@@ -1375,9 +1375,9 @@ def layer_norm_bias_pushforward(ops, tangents, inputs, y, axis=-1, eps=1e-05):
         error_centred = runtime.mean_error(scaled_x.data, mean_x.data, axis)
         nearly_centred = scaled_x - mean_x
         centred = nearly_centred - error_centred
-        sum_centred = ops.sum(centred * centred, axis=axis, keepdims=True)
-        mean_centred = sum_centred / n
-        scale = 1 / ops.sqrt(eps / scale_x / scale_x + mean_centred)
+        sum_square_centred = ops.sum(centred * centred, axis=axis, keepdims=True)
+        mean_square_centred = sum_square_centred / n
+        scale = 1 / ops.sqrt(eps / scale_x / scale_x + mean_square_centred)
         y1 = centred * scale
         t = dx - y1 * ops.sum(dx * y1, axis=axis, keepdims=True) / n
         u = t - ops.sum(ops.broadcast(dx, shape=shape), axis=axis, keepdims=True) / n
@@ -1399,9 +1399,9 @@ def layer_norm_plain_pullback(ops, g, inputs, y, needs, axis=-1, eps=1e-05):
         error_centred = runtime.mean_error(scaled_x.data, mean_x.data, axis)
         nearly_centred = scaled_x - mean_x
         centred = nearly_centred - error_centred
-        sum_centred = ops.sum(centred * centred, axis=axis, keepdims=True)
-        mean_centred = sum_centred / n
-        scale = 1 / ops.sqrt(eps / scale_x / scale_x + mean_centred)
+        sum_square_centred = ops.sum(centred * centred, axis=axis, keepdims=True)
+        mean_square_centred = sum_square_centred / n
+        scale = 1 / ops.sqrt(eps / scale_x / scale_x + mean_square_centred)
         t = y * ops.sum(g * y, axis=axis, keepdims=True) / n
         dx = (g - t - ops.sum(g, axis=axis, keepdims=True) / n) * scale / scale_x
     return dx, None, None
@@ -1418,9 +1418,9 @@ def layer_norm_plain_pushforward(ops, tangents, inputs, y, axis=-1, eps=1e-05):
     error_centred = runtime.mean_error(scaled_x.data, mean_x.data, axis)
     nearly_centred = scaled_x - mean_x
     centred = nearly_centred - error_centred
-    sum_centred = ops.sum(centred * centred, axis=axis, keepdims=True)
-    mean_centred = sum_centred / n
-    scale = 1 / ops.sqrt(eps / scale_x / scale_x + mean_centred)
+    sum_square_centred = ops.sum(centred * centred, axis=axis, keepdims=True)
+    mean_square_centred = sum_square_centred / n
+    scale = 1 / ops.sqrt(eps / scale_x / scale_x + mean_square_centred)
     t = y * ops.sum(dx * y, axis=axis, keepdims=True) / n
     return (dx - t - ops.sum(dx, axis=axis, keepdims=True) / n) * scale / scale_x
 
@@ -2534,15 +2534,15 @@ def rms_norm_weight_pullback(ops, g, inputs, y, needs, axis=-1, eps=1e-05):
     x, weight = inputs
     scale_x = runtime.scale(ops.broadcast(x, shape=g.shape).data, 2, eps, axis)
     scaled_x = x / scale_x
-    sum_x = ops.sum(scaled_x * scaled_x, axis=axis, keepdims=True)
+    sum_square_x = ops.sum(scaled_x * scaled_x, axis=axis, keepdims=True)
     n = runtime.count(g.shape, axis)
-    mean_x = sum_x / n
-    root_mean_x = 1 / ops.sqrt(eps / scale_x / scale_x + mean_x)
-    y1 = scaled_x * root_mean_x
+    mean_square_x = sum_square_x / n
+    root_mean_square_x = 1 / ops.sqrt(eps / scale_x / scale_x + mean_square_x)
+    y1 = scaled_x * root_mean_square_x
     dx = dweight = None
     if needs[0]:
         t = g * weight - y1 * ops.sum(g * y, axis=axis, keepdims=True) / n
-        dx = ops.unbroadcast(t * root_mean_x / scale_x, shape=x.shape)
+        dx = ops.unbroadcast(t * root_mean_square_x / scale_x, shape=x.shape)
     if needs[1]:
         dweight = ops.unbroadcast(g * y1, shape=weight.shape)
     return dx, dweight
@@ -2554,15 +2554,15 @@ def rms_norm_weight_pushforward(ops, tangents, inputs, y, axis=-1, eps=1e-05):
     shape = np.broadcast_shapes(x.shape, weight.shape)
     scale_x = runtime.scale(ops.broadcast(x, shape=shape).data, 2, eps, axis)
     scaled_x = x / scale_x
-    sum_x = ops.sum(scaled_x * scaled_x, axis=axis, keepdims=True)
+    sum_square_x = ops.sum(scaled_x * scaled_x, axis=axis, keepdims=True)
     n = runtime.count(shape, axis)
-    mean_x = sum_x / n
-    root_mean_x = 1 / ops.sqrt(eps / scale_x / scale_x + mean_x)
-    y1 = scaled_x * root_mean_x
+    mean_square_x = sum_square_x / n
+    root_mean_square_x = 1 / ops.sqrt(eps / scale_x / scale_x + mean_square_x)
+    y1 = scaled_x * root_mean_square_x
     terms = []
     if dx is not None:
         t = dx - y1 * ops.sum(dx * y1, axis=axis, keepdims=True) / n
-        terms.append(weight * t * root_mean_x / scale_x)
+        terms.append(weight * t * root_mean_square_x / scale_x)
     if dweight is not None:
         terms.append(dweight * y1)
     return ops.broadcast(runtime.summed(terms), shape=shape)
@@ -2574,12 +2574,12 @@ def rms_norm_plain_pullback(ops, g, inputs, y, needs, axis=-1, eps=1e-05):
     if needs[0]:
         scale_x = runtime.scale(x.data, 2, eps, axis)
         scaled_x = x / scale_x
-        sum_x = ops.sum(scaled_x * scaled_x, axis=axis, keepdims=True)
+        sum_square_x = ops.sum(scaled_x * scaled_x, axis=axis, keepdims=True)
         n = runtime.count(g.shape, axis)
-        mean_x = sum_x / n
-        root_mean_x = 1 / ops.sqrt(eps / scale_x / scale_x + mean_x)
+        mean_square_x = sum_square_x / n
+        root_mean_square_x = 1 / ops.sqrt(eps / scale_x / scale_x + mean_square_x)
         t = y * ops.sum(g * y, axis=axis, keepdims=True) / n
-        dx = (g - t) * root_mean_x / scale_x
+        dx = (g - t) * root_mean_square_x / scale_x
     return dx, None
 
 
@@ -2588,12 +2588,12 @@ def rms_norm_plain_pushforward(ops, tangents, inputs, y, axis=-1, eps=1e-05):
     dx, _ = tangents
     scale_x = runtime.scale(x.data, 2, eps, axis)
     scaled_x = x / scale_x
-    sum_x = ops.sum(scaled_x * scaled_x, axis=axis, keepdims=True)
+    sum_square_x = ops.sum(scaled_x * scaled_x, axis=axis, keepdims=True)
     n = runtime.count(x.shape, axis)
-    mean_x = sum_x / n
-    root_mean_x = 1 / ops.sqrt(eps / scale_x / scale_x + mean_x)
+    mean_square_x = sum_square_x / n
+    root_mean_square_x = 1 / ops.sqrt(eps / scale_x / scale_x + mean_square_x)
     t = y * ops.sum(dx * y, axis=axis, keepdims=True) / n
-    return (dx - t) * root_mean_x / scale_x
+    return (dx - t) * root_mean_square_x / scale_x
 
 
 def rms_norm_pullback(ops, g, inputs, y, needs, axis=-1, eps=1e-05):
@@ -2886,9 +2886,9 @@ def std_pullback(ops, g, inputs, y, needs, axis=None, ddof=0, keepdims=False):
     error_centred = runtime.mean_error(scaled_x.data, mean_x.data, axis)
     nearly_centred = scaled_x - mean_x
     centred = nearly_centred - error_centred
-    sum_centred = ops.sum(centred * centred, axis=axis, keepdims=True)
+    sum_square_centred = ops.sum(centred * centred, axis=axis, keepdims=True)
     t = float(np.maximum(n - ddof, 0))
-    var_x = sum_centred / t
+    var_x = sum_square_centred / t
     u = var_x == 0
     y1 = ops.sqrt(ops.where(u, 1, var_x))
     return (ops.where(u, 0, centred * g / ops.where(u, 1, t * y1)),)
@@ -2905,9 +2905,9 @@ def std_pushforward(ops, tangents, inputs, y, axis=None, ddof=0, keepdims=False)
     error_centred = runtime.mean_error(scaled_x.data, mean_x.data, axis)
     nearly_centred = scaled_x - mean_x
     centred = nearly_centred - error_centred
-    sum_centred = ops.sum(centred * centred, axis=axis, keepdims=True)
+    sum_square_centred = ops.sum(centred * centred, axis=axis, keepdims=True)
     t = float(np.maximum(n - ddof, 0))
-    var_x = sum_centred / t
+    var_x = sum_square_centred / t
     u = var_x == 0
     y1 = ops.sqrt(ops.where(u, 1, var_x))
     v = ops.sum(dx * centred, axis=axis, keepdims=True) / ops.where(u, 1, t * y1)

@@ -183,7 +183,7 @@ def shortened(x, dtype):
 
 
 def as_float64(x):
-    """A copy of x in float64."""
+    """A copy of x in float64, whatever its dtype; `widened` takes the next wider one."""
     return x.astype(np.float64)
 
 
@@ -306,13 +306,11 @@ def _ones(dtype):
 
 def sum_rows(x, axis):
     """`np.add.reduce(x, axis, keepdims=True)`; for rows of a usual length as products with ones, which is faster."""
-    rows = _few_rows(x, axis)
-    if rows is not None:
-        return np.vecdot(rows, _ones(x.dtype)[: rows.shape[-1]], keepdims=True)
-    rows = _rows(x, axis)
+    is_few = x.size < FEW_ELEMENTS
+    rows = _few_rows(x, axis) if is_few else _rows(x, axis)
     if rows is None:
         return _reduced(np.add, x, axis)
-    if rows.shape[-1] <= SHORT_ROW:
+    if rows.shape[-1] <= SHORT_ROW and not is_few:
         return np.einsum("...i->...", rows)[..., None]
     return np.vecdot(rows, _ones(x.dtype)[: rows.shape[-1]], keepdims=True)
 
@@ -406,10 +404,10 @@ def _rows(x, axis):
 
 
 def _few_rows(x, axis):
-    """x if it has few elements, and its last axis, reduced alone, is short enough for BLAS; else None."""
+    """x, of few elements, if its last axis is reduced alone, and short enough for BLAS; else None."""
     is_last = x.ndim and (axis == -1 or axis == x.ndim - 1)
-    if x.size < FEW_ELEMENTS and is_last and x.dtype.char in "fd" and x.flags.c_contiguous:
-        return x if 1 < x.shape[-1] <= LONGEST_ROW else None
+    if is_last and x.dtype.char in "fd" and x.flags.c_contiguous and 1 < x.shape[-1] <= LONGEST_ROW:
+        return x
     return None
 
 
@@ -978,14 +976,12 @@ def clamped(x, limit):
 
 
 def finite(x):
-    """x with the largest number of its dtype in place of infinity; NaN stays. x itself if it is finite."""
+    """x with the largest and the lowest number of its dtype in place of infinities; NaN stays. x itself if finite."""
     return within(x, float(np.finfo(x.dtype).max))
 
 
 def without_infinity(x, sign):
-    """x with the largest number of its dtype in place of the infinity of this sign, with the sign; x itself if it has
-    none. NaN stays.
-    """
+    """`finite` for the infinity of this sign, 1 or -1, alone: half the work where only one of the two does harm."""
     largest = float(np.finfo(x.dtype).max)
     if sign > 0:
         return x if highest(x) <= largest else np.minimum(x, largest, out=...)

@@ -81,6 +81,7 @@ class Threads:
         self.workers, self.free = [], threading.Lock()
 
     def set(self, count):
+        """Work with so many threads from now on, the calling one among them."""
         with self.free:
             for worker in self.workers:
                 worker.stop()

@@ -193,26 +193,27 @@ class Functions:
                 yield self._first_result()
             else:
                 yield self._choosing("", *self._doc())
-            yield self._choosing("_vjp", f"Cotangent of `{self.op.name}`'s inputs.")
+            yield self._choosing("_vjp", self._vjp_doc(self.op.name))
             yield self._choosing("_jvp", f"Tangent of `{self.op.name}`'s output.")
 
     def _kernels(self, variant: Variant, body: Bodies) -> Iterator[Function]:
         name = self.name(variant)
         where = f"`{self.op.name}` where {self._condition(variant)}" if self.several else f"`{name}`"
         if self.saved:
-            yield self._function(
-                "_and_residuals", variant, (f"{where} with what its derivatives reuse.",), body.forward
-            )
+            doc = f"{where}{',' * self.several} with what its derivatives reuse."
+            yield self._function("_and_residuals", variant, (doc,), body.forward)
             if not self.several and not self.keeps_slopes:
                 yield self._first_result()
         if not self.saved or self.keeps_slopes:
             doc = (f"{where}.",) if self.several else self._doc()
             yield self._function("", variant, doc, body.plain)
-        plural = "s" * (len(self.op.inputs) > 1)
-        vjp_doc, jvp_doc = f"Cotangent{plural} of `{name}`'s input{plural}.", f"Tangent of `{name}`'s output."
-        yield self._function("_vjp", variant, (vjp_doc,), body.vjp)
+        yield self._function("_vjp", variant, (self._vjp_doc(name),), body.vjp)
         twin = f"{name}_vjp" if self._is_symmetric(body) else ""
-        yield self._function("_jvp", variant, (jvp_doc,), body.jvp, twin)
+        yield self._function("_jvp", variant, (f"Tangent of `{name}`'s output.",), body.jvp, twin)
+
+    def _vjp_doc(self, name: str) -> str:
+        plural = "s" * (len(self.op.inputs) > 1)
+        return f"Cotangent{plural} of `{name}`'s input{plural}."
 
     def _function(self, kind: str, variant: Variant, doc, lines, twin: str = "") -> Function:
         """One of a formula's own functions. It takes `out` if its results may go there."""

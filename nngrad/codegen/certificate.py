@@ -131,7 +131,8 @@ class Scale:
     def shown(self, truth) -> str:
         """An exact value for people; to print all digits of exp(1e38) takes as long as to compute them."""
         near = self.clamped(truth)
-        return f"{0.0 if 0 < abs(near) < mpmath.ldexp(1, self.lowest - 2 * self.digits) else float(near):.7g}"
+        number = 0.0 if 0 < abs(near) < mpmath.ldexp(1, self.lowest - 2 * self.digits) else float(near)
+        return f"{number:.{9 if self.digits < 24 else 17}g}"
 
     def is_finite(self, truth) -> bool:
         return bool(abs(truth) < self.limit * (1 - mpmath.ldexp(1, -self.digits - 2)))
@@ -319,7 +320,7 @@ class Exam:
             def at(place=place, dx=dx, truth=truth):
                 shown = f", g=[{' '.join(_number(x) for x in g.flat)}]" if case.is_row and g.shape else ""
                 by = f"d{name}[{place}] of " if case.is_row else f"d{name} at " if len(self.moving) > 1 else ""
-                return f"{by}{case.where(place)}{shown}: {dx:.6g}, not {self.scale.shown(truth)}"
+                return f"{by}{case.where(place)}{shown}: {_number(dx)}, not {self.scale.shown(truth)}"
 
             entry.plain.see(plain[place], at)
             if plain[place] > max(GOOD, entry.gradient.ulp) and not math.isnan(dx):
@@ -497,13 +498,14 @@ def table(entries: list[Entry]) -> str:
     for entry in entries:
         figures = (f"{entry.forward.ulp:.3g}", f"{entry.gradient.ulp:.3g}")
         lines.append((entry.label, entry.dtype.name, *figures, entry.grade, entry.forward.at, entry.gradient.at))
-    widths = [max(len(line[column]) for line in lines) for column in range(5)]
+    lines = [tuple(text[:72] for text in line) for line in lines]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     shown = []
     for place, line in enumerate(lines):
-        columns = [text.ljust(width) for text, width in zip(line[:5], widths, strict=True)]
-        shown.append("  ".join([*columns, *(text[:72] for text in line[5:])]).rstrip())
+        shown.append("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
         shown += [f"    ! {fault}" for fault in entries[place - 1].faults[:3] if place]
-    return "\n".join([*shown, "", *score(entries)])
+    classes = f"Good: at most {GOOD:g}, and nothing spurious. Fair: at most {FAIR:g}. Broken: all else."
+    return "\n".join([*shown, "", f"Errors are in units in the last place. {classes}", *score(entries)])
 
 
 def score(entries: list[Entry]) -> list[str]:

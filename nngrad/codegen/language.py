@@ -375,7 +375,7 @@ def _decorator(home: str, doc: str):
                     f"@{home} is given {described(function)}",
                     f"a formula is a function: @{home}, then def f(x): return ...",
                 )
-        module = sys._getframe(1).f_globals["__name__"]
+        module = sys._getframe(1).f_globals.get("__name__", "")
         declarations = [Declaration(function, home, module) for function in functions]
         DECLARED.get([]).extend(declarations)
         return declarations[0] if len(functions) == 1 else tuple(declarations)

@@ -49,6 +49,7 @@ ELSEWHERE = {
     "size": "count(x)", "T": "the letters in another order, in index notation",
     "sorted": "max(x, axis) or min(x, axis)",
 }  # fmt: skip
+REDUCTIONS = ("count", "max", "mean", "min", "prod", "sum", "var")
 GUARDED = ("abs", "complex", "divmod", "float", "int", "len", "max", "min", "pow", "round", "sorted", "sum")
 KNOWN_LATER = "wants a truth that is known only when the op is called, and for each element apart"
 KEYWORDS = {
@@ -316,10 +317,9 @@ def explained(error: Exception, files: set[str]) -> SpecError:
     elif "truth value" in text:
         wrong, place = condition(place)
     elif isinstance(error, AttributeError) and is_symbolic(getattr(error, "obj", None)):
-        method = f"{error.name}(x)" if error.name in language.__all__ else ""
-        wrong = SpecError(
-            f"tensors of a formula have no .{error.name}", f"write {method}" if method else instead(error.name)
-        )
+        arguments = "x, axis" if error.name in REDUCTIONS else "x"
+        mend = f"write {error.name}({arguments})" if error.name in language.__all__ else instead(error.name)
+        wrong = SpecError(f"tensors of a formula have no .{error.name}", mend)
     elif isinstance(error, TypeError):
         wrong = type_error(text, node)
     if wrong is None:

@@ -145,5 +145,9 @@ def alive(stages, output: Value) -> tuple[Stage, ...]:
 
 
 def name_after(word: str, expr) -> str:
-    values = sorted(value.name for value in expr.atoms(Value))
-    return f"{word}_{values[0]}" if len(values) == 1 and len(values[0]) < 20 else word + "_"
+    """What a stage without a name is called: by its word and the only value in it, `sum_x`, `sum_square_x` of x**2."""
+    values = list(expr.atoms(Value))
+    if len(values) != 1 or len(values[0].name) >= 20:
+        return word + "_"
+    of_square = "square_" if expr.args[:1] == (values[0] ** 2,) else ""
+    return f"{word}_{of_square}{values[0].name}"

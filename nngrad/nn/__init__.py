@@ -40,38 +40,9 @@ from nngrad.nn.module import Module as Module
 from nngrad.utils import no_attribute
 
 _ACTIVATIONS = [name for name, op in OPS.items() if op.home == "activation"]
-_MODULES = [
-    "AlphaDropout",
-    "BCELoss",
-    "BatchNorm1d",
-    "BatchNorm2d",
-    "Bilinear",
-    "Conv1d",
-    "Conv2d",
-    "ConvTranspose1d",
-    "ConvTranspose2d",
-    "Dropout",
-    "Dropout1d",
-    "Dropout2d",
-    "Embedding",
-    "Flatten",
-    "GroupNorm",
-    "Identity",
-    "InstanceNorm1d",
-    "InstanceNorm2d",
-    "LayerNorm",
-    "Linear",
-    "LocalResponseNorm",
-    "Module",
-    "ModuleDict",
-    "ModuleList",
-    "PReLU",
-    "RMSNorm",
-    "RReLU",
-    "Sequential",
-]
+_LAYERS = [name for name, value in globals().items() if isinstance(value, type) and issubclass(value, Module)]
 
-__all__ = sorted({*_MODULES, *FUNCTION_OF_CLASS, *_ACTIVATIONS, "functional"})
+__all__ = sorted({*_LAYERS, *FUNCTION_OF_CLASS, *_ACTIVATIONS, "functional"})
 
 
 def __getattr__(name: str) -> Any:

@@ -8,6 +8,7 @@ from nngrad.nn._convolution import Lengths, lengths
 from nngrad.nn._linear import uniform
 from nngrad.nn.module import Module
 from nngrad.tensor import Tensor
+from nngrad.utils import whole_number
 
 
 class _Convolution(Module):
@@ -18,10 +19,10 @@ class _Convolution(Module):
 
     def _prepare(self, in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias) -> None:
         name = type(self).__name__
+        self.in_channels = whole_number(f"{name}: in_channels", in_channels, least=0)
+        self.out_channels = whole_number(f"{name}: out_channels", out_channels, least=0)
         if groups < 1 or in_channels % groups or out_channels % groups:
             raise ValueError(f"{name}: {in_channels} and {out_channels} channels can't be parted in {groups} groups")
-        self.in_channels = in_channels
-        self.out_channels = out_channels
         self.kernel_size = lengths(name, "kernel_size", kernel_size, self._axes, least=1)
         self.stride = lengths(name, "stride", stride, self._axes, least=1)
         self.padding = padding if isinstance(padding, str) else lengths(name, "padding", padding, self._axes, least=0)
@@ -58,6 +59,7 @@ class Conv1d(_Convolution):
         bias: whether there is a bias.
 
     Raises:
+        TypeError: in_channels or out_channels is no integer.
         ValueError: an argument is out of range; on the call, the shapes do not fit.
     """
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from nngrad.functions import ops, shape_of
+from nngrad.inputs import NUMBERS
 from nngrad.tensor import Tensor
 
 Lengths = int | Sequence[int]
@@ -181,23 +182,11 @@ def _spread(name, axes, input, weight, bias, stride, padding, output_padding, gr
             raise ValueError(f"{name}: output_padding {extra} must be below the stride {by} or the dilation {apart}")
     x = ops.reshape(x, shape=(shape[0], groups, shape[1] // groups, *shape[2:]))
     weight = ops.reshape(weight, shape=(groups, shape[1] // groups, *kernel[1:]))
-    places, taps = "ij"[:axes], "pq"[:axes]
-    spread = ops.einsum(x, weight, subscripts=f"ngc{places},gco{taps}->ngo{places}{taps}")
-    full = tuple(
-        (length - 1) * by + apart * (size - 1) + 1
-        for length, by, apart, size in zip(shape[2:], stride, dilation, kernel[2:], strict=True)
-    )
-    y = ops.add_windows(
-        spread,
-        shape=(*spread.shape[:3], *full),
-        axes=tuple(range(-axes, 0)),
-        size=kernel[2:],
-        step=stride,
-        dilation=dilation,
-    )
+    y = _overlapped(x, weight, stride, dilation)
     if any(more):
         y = ops.pad(y, pad_width=(*((0, 0),) * 3, *((0, extra) for extra in more)))
-    y = y[(..., *(slice(cut, length - cut) for cut, length in zip(padding, y.shape[3:], strict=True)))]
+    full = y.shape[3:]
+    y = y[(..., *(slice(cut, length - cut) for cut, length in zip(padding, full, strict=True)))]
     if 0 in y.shape[3:]:
         raise ValueError(f"{name}: padding {padding} cuts everything off, of an output of {full}")
     y = ops.reshape(y, shape=(shape[0], outputs, *y.shape[3:]))
@@ -206,11 +195,24 @@ def _spread(name, axes, input, weight, bias, stride, padding, output_padding, gr
     return y if batched else ops.squeeze(y, axis=0)
 
 
+def _overlapped(x: Tensor, weight: Tensor, stride, dilation) -> Tensor:
+    """The sum of the kernels that the elements of x spread; x: (N, groups, C, ...), weight: (groups, C, O, ...)."""
+    axes, size = len(stride), weight.shape[3:]
+    places, taps = "ij"[:axes], "pq"[:axes]
+    spread = ops.einsum(x, weight, subscripts=f"ngc{places},gco{taps}->ngo{places}{taps}")
+    full = [
+        (length - 1) * by + apart * (one - 1) + 1
+        for length, by, apart, one in zip(x.shape[3:], stride, dilation, size, strict=True)
+    ]
+    shape = (*spread.shape[:3], *full)
+    return ops.add_windows(spread, shape=shape, axes=tuple(range(-axes, 0)), size=size, step=stride, dilation=dilation)
+
+
 def lengths(name: str, argument: str, value: Lengths, axes: int, least: int) -> tuple[int, ...]:
     """A number for each axis; ValueError if there are not as many, or one is below the least."""
     found = (value,) * axes if not isinstance(value, Sequence) else tuple(value)
     found = found * axes if len(found) == 1 else found
-    if len(found) != axes or any(one != int(one) or one < least for one in found):
+    if len(found) != axes or any(not isinstance(one, NUMBERS) or one % 1 or one < least for one in found):
         raise ValueError(f"{name}: {argument} must be an integer from {least} on, or {axes} of them, got {value!r}")
     return tuple(map(int, found))
 

@@ -1,12 +1,12 @@
 """Vectors for the members of a finite set."""
 
-import operator
 from typing import Any
 
 from nngrad.nn import functional
 from nngrad.nn.module import Module
 from nngrad.random import default_generator
 from nngrad.tensor import Tensor
+from nngrad.utils import whole_number
 
 
 class Embedding(Module):
@@ -20,15 +20,14 @@ class Embedding(Module):
         padding_idx: an index whose vector gets no gradient, or None.
 
     Raises:
-        ValueError: a length is negative, or padding_idx is out of range; on the call: TypeError for indices that are no
-            integers, IndexError for one out of range.
+        TypeError: a length is no integer; on the call, the indices are none.
+        ValueError: a length is negative, or padding_idx is out of range.
+        IndexError: on the call, an index is out of range.
     """
 
     def __init__(self, num_embeddings: int, embedding_dim: int, padding_idx: int | None = None):
-        self.num_embeddings = operator.index(num_embeddings)
-        self.embedding_dim = operator.index(embedding_dim)
-        if min(self.num_embeddings, self.embedding_dim) < 0:
-            raise ValueError(f"Embedding: lengths must not be negative, got {num_embeddings} and {embedding_dim}")
+        self.num_embeddings = whole_number("Embedding: num_embeddings", num_embeddings, least=0)
+        self.embedding_dim = whole_number("Embedding: embedding_dim", embedding_dim, least=0)
         if padding_idx is not None and not -self.num_embeddings <= padding_idx < self.num_embeddings:
             raise ValueError(f"Embedding: padding_idx {padding_idx} is none of {num_embeddings} indices")
         self.padding_idx = None if padding_idx is None else padding_idx % self.num_embeddings

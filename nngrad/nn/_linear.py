@@ -1,7 +1,6 @@
 """Layers that are linear in each of their inputs."""
 
 import math
-import operator
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ from nngrad.nn import functional
 from nngrad.nn.module import Module
 from nngrad.random import default_generator
 from nngrad.tensor import Tensor
+from nngrad.utils import whole_number
 
 
 class Linear(Module):
@@ -25,14 +25,13 @@ class Linear(Module):
         use_bias: whether to add b; otherwise `bias` is None.
 
     Raises:
+        TypeError: a length is no integer.
         ValueError: a length is negative; on the call, the input's last length is not in_features.
     """
 
     def __init__(self, in_features: int, out_features: int, use_bias: bool = True):
-        self.in_features = operator.index(in_features)
-        self.out_features = operator.index(out_features)
-        if self.in_features < 0 or self.out_features < 0:
-            raise ValueError(f"Linear: lengths must not be negative, got {in_features} and {out_features}")
+        self.in_features = whole_number("Linear: in_features", in_features, least=0)
+        self.out_features = whole_number("Linear: out_features", out_features, least=0)
         bound = 1 / math.sqrt(self.in_features) if self.in_features else 0.0
         self.weight = uniform(bound, (self.out_features, self.in_features))
         self.bias = uniform(bound, (self.out_features,)) if use_bias else None
@@ -59,17 +58,14 @@ class Bilinear(Module):
         bias: whether to add b; otherwise it is None.
 
     Raises:
+        TypeError: a length is no integer.
         ValueError: a length is below 1; on the call, the shapes do not fit.
     """
 
     def __init__(self, in1_features: int, in2_features: int, out_features: int, bias: bool = True):
-        self.in1_features = operator.index(in1_features)
-        self.in2_features = operator.index(in2_features)
-        self.out_features = operator.index(out_features)
-        if min(self.in1_features, self.in2_features, self.out_features) < 1:
-            raise ValueError(
-                f"Bilinear: lengths must be at least 1, got {in1_features}, {in2_features} and {out_features}"
-            )
+        self.in1_features = whole_number("Bilinear: in1_features", in1_features, least=1)
+        self.in2_features = whole_number("Bilinear: in2_features", in2_features, least=1)
+        self.out_features = whole_number("Bilinear: out_features", out_features, least=1)
         bound = 1 / math.sqrt(self.in1_features)
         self.weight = uniform(bound, (self.out_features, self.in1_features, self.in2_features))
         self.bias = uniform(bound, (self.out_features,)) if bias else None

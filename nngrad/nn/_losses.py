@@ -1,7 +1,7 @@
-"""Losses with PyTorch's arguments: what is checked before a loss of the spec runs, and losses that are made of others.
+"""Losses that compare their inputs element by element, with PyTorch's arguments.
 
-A loss of the spec compares its inputs element by element, or scores with class indices. Weights, smoothed labels and
-ignored classes only scale and add up what it gives, so they are written here, in Tensors.
+Here are what is checked before a loss of the spec runs, weights, which only scale what it gives, and losses that are
+made of others. Losses of class indices are in `_class_losses`, those of distances in `_distances`.
 """
 
 import functools
@@ -11,11 +11,9 @@ from typing import Any
 import numpy as np
 from nngrad_ops.runtime import reduced
 
-from nngrad.engine import OPS, Op, apply
-from nngrad.functions import function, norm, ops, shape_of
+from nngrad.engine import OPS, Op
+from nngrad.functions import function, ops, shape_of
 from nngrad.tensor import Tensor
-
-# ---- element by element
 
 
 def of_elements(op: Op) -> Callable[..., Tensor]:
@@ -26,17 +24,23 @@ def of_elements(op: Op) -> Callable[..., Tensor]:
     @functools.wraps(loss)
     def checked(*args: Any, **kwargs: Any) -> Tensor:
         given = {**dict(zip(op.inputs, args, strict=False)), **kwargs}
-        _check_equal_shapes(op.name, **{name: given[name] for name in names if name in given})
+        check_equal_shapes(op.name, **{name: given[name] for name in names if name in given})
         return loss(*args, **kwargs)
 
     return checked
 
 
-def _check_equal_shapes(name: str, **inputs: Any) -> None:
+def check_equal_shapes(name: str, **inputs: Any) -> None:
+    """Raise ValueError unless all inputs have the same shape; `name` is that of the loss."""
     shapes = {input: shape_of(value) for input, value in inputs.items()}
     if len(set(shapes.values())) > 1:
         listed = ", ".join(f"{input} {shape}" for input, shape in shapes.items())
         raise ValueError(f"{name}: the shapes must be equal, got {listed}; reshape or broadcast them first")
+
+
+def as_array(x: Any) -> np.ndarray:
+    """The data of a Tensor, or the array that something else is."""
+    return x.data if isinstance(x, Tensor) else np.asarray(x)
 
 
 def _check_weight(name: str, parameter: str, weight: Any, shape: tuple[int, ...]) -> None:
@@ -152,7 +156,7 @@ def multilabel_soft_margin_loss(input: Any, target: Any, weight: Any = None, red
     Raises:
         ValueError: the shapes do not fit, or the reduction is unknown.
     """
-    _check_equal_shapes("multilabel_soft_margin_loss", input=input, target=target)
+    check_equal_shapes("multilabel_soft_margin_loss", input=input, target=target)
     labels = binary_cross_entropy_with_logits(input, target, weight, reduction="none")
     return reduced(labels.mean(-1), reduction)
 
@@ -171,7 +175,7 @@ def soft_margin_loss(input: Any, target: Any, reduction: str = "mean") -> Tensor
     Raises:
         ValueError: the shapes are not equal, or the reduction is unknown.
     """
-    _check_equal_shapes("soft_margin_loss", input=input, target=target)
+    check_equal_shapes("soft_margin_loss", input=input, target=target)
     return reduced(ops.softplus(-ops.multiply(target, input)), reduction)
 
 
@@ -190,7 +194,7 @@ def margin_ranking_loss(input1: Any, input2: Any, target: Any, margin: float = 0
     Raises:
         ValueError: the shapes are not equal, or the reduction is unknown.
     """
-    _check_equal_shapes("margin_ranking_loss", input1=input1, input2=input2, target=target)
+    check_equal_shapes("margin_ranking_loss", input1=input1, input2=input2, target=target)
     return reduced(ops.clip(margin - ops.multiply(target, ops.subtract(input1, input2)), min=0), reduction)
 
 
@@ -235,7 +239,7 @@ def gaussian_nll_loss(
     Raises:
         ValueError: the shapes do not fit, a variance is negative, or the reduction is unknown.
     """
-    _check_equal_shapes("gaussian_nll_loss", input=input, target=target)
+    check_equal_shapes("gaussian_nll_loss", input=input, target=target)
     shape, given = shape_of(input), shape_of(var)
     if given not in (shape, shape[:-1], (*shape[:-1], 1)):
         raise ValueError(
@@ -250,334 +254,3 @@ def gaussian_nll_loss(
     residual = ops.subtract(input, target)
     y = 0.5 * (ops.log(variance) + residual * (residual / variance))
     return reduced(y + 0.5 * np.log(2 * np.pi).item() if full else y, reduction)
-
-
-# ---- distances
-
-
-def pairwise_distance(x1: Any, x2: Any, p: float = 2.0, eps: float = 1e-6, keepdims: bool = False) -> Tensor:
-    """Length of x1 - x2 + eps along the last axis, in the p-norm.
-
-    Args:
-        x1, x2: of shapes (..., D) that broadcast.
-        p: the order of the norm, from 1 to inf.
-        eps: added to each difference.
-        keepdims: whether the last axis stays, with length 1.
-
-    Returns:
-        A Tensor of shape (...).
-
-    Raises:
-        ValueError: the shapes do not broadcast.
-    """
-    return norm(ops.subtract(x1, x2) + eps, p, axis=-1, keepdims=keepdims)
-
-
-def normalize(input: Any, p: float = 2.0, axis: int | tuple[int, ...] = 1, eps: float = 1e-12) -> Tensor:
-    """x over its length along an axis, or over eps if that is larger.
-
-    Args:
-        input: x, of any shape.
-        p: the order of the norm.
-        axis: one axis, or several.
-        eps: the least divisor.
-
-    Returns:
-        A Tensor of the shape of x.
-    """
-    return ops.divide(input, ops.maximum(norm(input, p, axis=axis, keepdims=True), eps))
-
-
-def cosine_similarity(x1: Any, x2: Any, axis: int = 1, eps: float = 1e-8) -> Tensor:
-    """Cosine of the angle between vectors; a length below eps counts as eps.
-
-    Args:
-        x1, x2: of shapes that broadcast.
-        axis: the axis along which the vectors lie.
-        eps: the least length.
-
-    Returns:
-        A Tensor without that axis.
-
-    Raises:
-        ValueError: the shapes do not broadcast.
-    """
-    shape = np.broadcast_shapes(shape_of(x1), shape_of(x2))
-    x1, x2 = (x if shape_of(x) == shape else ops.broadcast(x, shape=shape) for x in (x1, x2))
-    return (normalize(x1, axis=axis, eps=eps) * normalize(x2, axis=axis, eps=eps)).sum(axis)
-
-
-def cosine_embedding_loss(
-    input1: Any, input2: Any, target: Any, margin: float = 0.0, reduction: str = "mean"
-) -> Tensor:
-    """1 - cos where the target is 1; what cos has above the margin where it is -1.
-
-    Args:
-        input1, input2: vectors, of shape (N, D) or (D,).
-        target: 1 or -1, of shape (N,) or ().
-        margin: from -1 to 1.
-        reduction: 'mean', 'sum' or 'none'.
-
-    Returns:
-        A 0-d Tensor, or with 'none' a Tensor of the shape of target.
-
-    Raises:
-        ValueError: the shapes do not fit, or the reduction is unknown.
-    """
-    _check_equal_shapes("cosine_embedding_loss", input1=input1, input2=input2)
-    labels = _array(target)
-    if labels.shape != shape_of(input1)[:-1]:
-        raise ValueError(
-            f"cosine_embedding_loss: inputs of shape {shape_of(input1)} need a target of shape "
-            f"{shape_of(input1)[:-1]}, got {labels.shape}"
-        )
-    cosine = cosine_similarity(input1, input2, axis=-1)
-    return reduced(
-        ops.where(labels == 1, 1 - cosine, ops.where(labels == -1, ops.clip(cosine - margin, min=0), 0)), reduction
-    )
-
-
-def triplet_margin_loss(
-    anchor: Any,
-    positive: Any,
-    negative: Any,
-    margin: float = 1.0,
-    p: float = 2.0,
-    eps: float = 1e-6,
-    swap: bool = False,
-    reduction: str = "mean",
-) -> Tensor:
-    """max(d(a, p) - d(a, n) + margin, 0), with distances of `pairwise_distance` (Balntas et al. 2016).
-
-    Args:
-        anchor, positive, negative: vectors, of one shape (..., D).
-        margin: how much farther the negative shall be than the positive.
-        p, eps: of the distance.
-        swap: whether d(p, n) stands for d(a, n) where it is smaller.
-        reduction: 'mean', 'sum' or 'none'.
-
-    Returns:
-        A 0-d Tensor, or with 'none' a Tensor of shape (...).
-
-    Raises:
-        ValueError: the shapes are not equal, or the reduction is unknown.
-    """
-    _check_equal_shapes("triplet_margin_loss", anchor=anchor, positive=positive, negative=negative)
-    far = pairwise_distance(anchor, negative, p, eps)
-    if swap:
-        far = ops.minimum(far, pairwise_distance(positive, negative, p, eps))
-    return reduced(ops.clip(pairwise_distance(anchor, positive, p, eps) - far + margin, min=0), reduction)
-
-
-# ---- classes
-
-
-def nll_loss(input: Any, target: Any, weight: Any = None, ignore_index: int = -100, reduction: str = "mean") -> Tensor:
-    """Negative log likelihood: minus the log probability of each row's target class.
-
-    Args:
-        input: a log probability per class, of shape (C,), (N, C) or (N, C, d1, ...).
-        target: class indices from 0 to C - 1, integers of shape (), (N,) or (N, d1, ...): an array, a list or a Tensor.
-        weight: a factor for each class, of shape (C,), or None.
-        ignore_index: a target that adds nothing, neither to the sum nor to what the mean divides by.
-        reduction: 'mean' (the sum over the sum of the weights), 'sum' or 'none'.
-
-    Returns:
-        A 0-d Tensor, or with 'none' a Tensor of the shape of target.
-
-    Raises:
-        TypeError: the target does not hold integers.
-        ValueError: the shapes do not fit, or the reduction is unknown.
-        IndexError: a class index is out of range.
-    """
-    return _of_classes("nll_loss", input, target, weight, ignore_index, reduction)
-
-
-def cross_entropy(
-    input: Any,
-    target: Any,
-    weight: Any = None,
-    ignore_index: int = -100,
-    reduction: str = "mean",
-    label_smoothing: float = 0.0,
-) -> Tensor:
-    """Negative log likelihood of softmax(input) at each row's target class, or over its target probabilities.
-
-    Args:
-        input: a score per class, of shape (C,), (N, C) or (N, C, d1, ...).
-        target: class indices from 0 to C - 1, integers of shape (), (N,) or (N, d1, ...): an array, a list or a Tensor;
-            or probabilities, floats of the shape of input.
-        weight: a factor for each class, of shape (C,), or None.
-        ignore_index: an index that adds nothing, neither to the sum nor to what the mean divides by.
-        reduction: 'mean' (over the sum of the weights of the targets; for probabilities over the rows), 'sum', 'none'.
-        label_smoothing: the part, from 0 to 1, of the target that is spread over all classes (Szegedy et al. 2016).
-
-    Returns:
-        A 0-d Tensor, or with 'none' a Tensor of the shape of input without its axis of classes.
-
-    Raises:
-        TypeError: the target holds neither integers nor probabilities.
-        ValueError: the shapes do not fit, label_smoothing is not in [0, 1], or the reduction is unknown.
-        IndexError: a class index is out of range.
-    """
-    if not 0 <= label_smoothing <= 1:
-        raise ValueError(f"cross_entropy: label_smoothing must be from 0 to 1, got {label_smoothing!r}")
-    if _array(target).dtype.kind == "f" and shape_of(target) == shape_of(input) != ():
-        return _of_probabilities(input, target, weight, reduction, label_smoothing)
-    own = _of_classes("cross_entropy", input, target, weight, ignore_index, reduction)
-    if label_smoothing == 0:
-        return own
-    axis, indices, ignored = _classes("cross_entropy", input, target, ignore_index)
-    factors = _class_weights("cross_entropy", weight, input, axis)
-    losses = -ops.log_softmax(input, axis=axis)
-    every = _without(ignored, (losses if factors is None else losses * factors).sum(axis))
-    counted = _counted(factors, indices, ignored)
-    spread = reduced(every, reduction) if reduction != "mean" else _mean(every, counted)
-    return (1 - label_smoothing) * own + label_smoothing / shape_of(input)[axis] * spread
-
-
-def _of_probabilities(input: Any, target: Any, weight: Any, reduction: str, label_smoothing: float) -> Tensor:
-    axis = _axis_of_classes("cross_entropy", input)
-    factors = _class_weights("cross_entropy", weight, input, axis)
-    if label_smoothing:
-        target = target * (1 - label_smoothing) + label_smoothing / shape_of(input)[axis]
-    losses = -ops.log_softmax(input, axis=axis) * target
-    return reduced((losses if factors is None else losses * factors).sum(axis), reduction)
-
-
-def _of_classes(name: str, input: Any, target: Any, weight: Any, ignore_index: int, reduction: str) -> Tensor:
-    axis, indices, ignored = _classes(name, input, target, ignore_index)
-    if weight is None and ignored is None:
-        return apply(OPS[name], input, indices, axis=axis, reduction=reduction)
-    counted = _counted(_class_weights(name, weight, input, axis), indices, ignored)
-    losses = apply(OPS[name], input, indices, axis=axis, reduction="none")
-    losses = _without(ignored, losses) * counted.astype(losses.dtype)
-    return _mean(losses, counted) if reduction == "mean" else reduced(losses, reduction)
-
-
-def _mean(losses: Tensor, counted: np.ndarray) -> Tensor:
-    """The sum over the number of targets, each counted by its weight; NaN if there are none, as in PyTorch."""
-    number = counted.sum().item()
-    return losses.sum() * (1 / number if number else np.nan)
-
-
-def _without(ignored: np.ndarray | None, losses: Tensor) -> Tensor:
-    """The losses, 0 where they are ignored."""
-    return losses if ignored is None else ops.where(ignored, 0, losses)
-
-
-def _counted(factors: np.ndarray | None, indices: np.ndarray, ignored: np.ndarray | None) -> np.ndarray:
-    """How much each target counts: the weight of its class, or nothing."""
-    counted = np.ones(indices.shape) if factors is None else factors.reshape(-1)[indices]
-    return counted if ignored is None else np.where(ignored, 0, counted)
-
-
-def _classes(name: str, input: Any, target: Any, ignore_index: int) -> tuple[int, np.ndarray, np.ndarray | None]:
-    """The axis of classes, the targets' indices with 0 for the ignored ones, and which are ignored; None if none is."""
-    axis, shape = _axis_of_classes(name, input), shape_of(input)
-    classes, indices = shape[axis], _array(target)
-    expected = shape[:axis] + shape[axis + 1 :]
-    if indices.dtype.kind not in "iu" and indices.size:
-        hint = "; Tensor(indices, dtype=int) keeps them" if isinstance(target, Tensor) else ""
-        raise TypeError(f"{name}: the target must be integer class indices, got dtype {indices.dtype}{hint}")
-    if indices.shape != expected:
-        raise ValueError(f"{name}: input of shape {shape} needs a target of shape {expected}, got {indices.shape}")
-    if not 0 <= ignore_index < classes and indices.dtype == np.intp:
-        unsigned = indices.view(np.uintp)  # what is negative is huge
-        if not unsigned.size or unsigned.item(unsigned.argmax()) < classes:  # few have their place found sooner
-            return axis, indices, None
-    ignored = indices == ignore_index
-    wrong = ((indices < 0) | (indices >= classes)) & ~ignored
-    if wrong.any():
-        raise IndexError(
-            f"{name}: there is no class {indices[wrong].flat[0]}, input of shape {shape} has 0 to {classes - 1}"
-        )
-    return axis, np.where(ignored, 0, indices).astype(np.intp, copy=False), ignored if ignored.any() else None
-
-
-def _axis_of_classes(name: str, input: Any) -> int:
-    shape = shape_of(input)
-    if not shape:
-        raise ValueError(f"{name}: the input needs an axis of classes, got shape ()")
-    return 0 if len(shape) == 1 else 1
-
-
-def _class_weights(name: str, weight: Any, input: Any, axis: int) -> np.ndarray | None:
-    """The weights of classes, along the axis of classes of the input."""
-    if weight is None:
-        return None
-    shape = shape_of(input)
-    if shape_of(weight) != (shape[axis],):
-        raise ValueError(f"{name}: weight of shape {shape_of(weight)} must be ({shape[axis]},), one number a class")
-    return _array(weight).reshape((-1,) + (1,) * (len(shape) - axis - 1))
-
-
-def _array(x: Any) -> np.ndarray:
-    return x.data if isinstance(x, Tensor) else np.asarray(x)
-
-
-def multi_margin_loss(
-    input: Any, target: Any, p: int = 1, margin: float = 1.0, weight: Any = None, reduction: str = "mean"
-) -> Tensor:
-    """Mean over the classes of max(margin - x[y] + x[j], 0)^p of classes j but the target y (Crammer & Singer 2001).
-
-    Args:
-        input: a score per class, of shape (C,) or (N, C).
-        target: class indices, of shape () or (N,).
-        p: 1 or 2.
-        margin: by how much the target's score shall lead.
-        weight: a factor for each class, of shape (C,), or None.
-        reduction: 'mean', 'sum' or 'none'.
-
-    Returns:
-        A 0-d Tensor, or with 'none' a Tensor of the shape of target.
-
-    Raises:
-        ValueError: the shapes do not fit, p is neither 1 nor 2, or the reduction is unknown.
-    """
-    if p not in (1, 2):
-        raise ValueError(f"multi_margin_loss: p must be 1 or 2, got {p!r}")
-    _check_rows_of_classes("multi_margin_loss", input)
-    axis, indices, _ = _classes("multi_margin_loss", input, target, ignore_index=-1 - shape_of(input)[-1])
-    factors = _class_weights("multi_margin_loss", weight, input, axis)
-    own = apply(OPS["nll_loss"], input, indices, axis=axis, reduction="none")
-    lacking = ops.relu(ops.add(input, ops.expand_dims(own, axis=-1) + margin))
-    others = np.arange(shape_of(input)[-1]) != indices[..., None]
-    losses = ops.where(others, lacking if p == 1 else lacking**2, 0).mean(-1)
-    return reduced(losses if factors is None else losses * factors[indices], reduction)
-
-
-def multilabel_margin_loss(input: Any, target: Any, reduction: str = "mean") -> Tensor:
-    """Sum of max(1 - x[y] + x[j], 0) over the target classes y and the other classes j, over the number of classes.
-
-    Args:
-        input: a score per class, of shape (C,) or (N, C).
-        target: class indices, of the same shape; those of a row end at its first -1.
-        reduction: 'mean', 'sum' or 'none'.
-
-    Returns:
-        A 0-d Tensor, or with 'none' a Tensor of shape () or (N,).
-
-    Raises:
-        ValueError: the shapes are not equal, or the reduction is unknown.
-    """
-    _check_rows_of_classes("multilabel_margin_loss", input)
-    _check_equal_shapes("multilabel_margin_loss", input=input, target=target)
-    classes = shape_of(input)[-1]
-    indices = _array(target)
-    listed = np.logical_and.accumulate(indices >= 0, axis=-1)
-    indices = np.where(listed, indices, 0)
-    if (indices >= classes).any():
-        raise IndexError(f"multilabel_margin_loss: there is no class {indices.max()}, there are 0 to {classes - 1}")
-    one_hot = (indices[..., None] == np.arange(classes)) & listed[..., None]
-    counted = listed[..., None] & ~one_hot.any(-2, keepdims=True)
-    rows = ops.reshape(input, shape=(-1, classes))
-    own = rows[np.arange(rows.shape[0])[:, None], indices.reshape(-1, classes)]
-    lacking = ops.relu(1 - ops.expand_dims(own, axis=-1) + ops.expand_dims(rows, axis=-2))
-    losses = ops.where(counted.reshape(lacking.shape), lacking, 0).sum((-2, -1)) / classes
-    return reduced(ops.reshape(losses, shape=shape_of(input)[:-1]), reduction)
-
-
-def _check_rows_of_classes(name: str, input: Any) -> None:
-    if len(shape_of(input)) not in (1, 2) or not shape_of(input)[-1]:
-        raise ValueError(f"{name}: the input must have shape (C,) or (N, C), got {shape_of(input)}")

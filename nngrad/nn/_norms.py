@@ -5,9 +5,11 @@ from typing import Any
 
 import numpy as np
 
+from nngrad.functions import shape_of
 from nngrad.nn import functional
 from nngrad.nn.module import Module
 from nngrad.tensor import Tensor
+from nngrad.utils import whole_number
 
 
 class _ChannelNorm(Module):
@@ -16,7 +18,7 @@ class _ChannelNorm(Module):
     _axes: tuple[int, ...]
 
     def __init__(self, num_features: int, eps: float, momentum: float | None, affine: bool, track_running_stats: bool):
-        self.num_features = num_features
+        self.num_features = whole_number(f"{type(self).__name__}: num_features", num_features, least=0)
         self.eps = eps
         self.momentum = momentum
         self.affine = affine
@@ -29,7 +31,7 @@ class _ChannelNorm(Module):
         self.register_buffer("num_batches_tracked", Tensor(0, dtype=int) if tracked else None)
 
     def _check(self, x: Any) -> None:
-        shape = np.shape(x) if not isinstance(x, Tensor) else x.shape
+        shape = shape_of(x)
         name = type(self).__name__
         if len(shape) not in self._axes:
             allowed = " or ".join(map(str, self._axes))
@@ -156,6 +158,7 @@ class GroupNorm(Module):
     """
 
     def __init__(self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True):
+        num_channels = whole_number("GroupNorm: num_channels", num_channels, least=0)
         if num_groups < 1 or num_channels % num_groups:
             raise ValueError(f"GroupNorm: {num_channels} channels can't be parted in {num_groups} groups")
         self.num_groups = num_groups

@@ -256,13 +256,14 @@ def _sides(name, shape, size, step, padding, dilation, ceil_mode) -> list[tuple[
     for length, taps, by, one, apart in zip(shape, size, step, padding, dilation, strict=True):
         span = apart * (taps - 1) + 1
         free = length + 2 * one - span
-        if (free < 0 and not ceil_mode) or length == 0:
-            raise ValueError(f"{name}: a window over {span} elements does not fit in {length}, padded by {one}")
         places = (-(-free // by) if ceil_mode else free // by) + 1
         if ceil_mode and (places - 1) * by >= length + one:
             places -= 1
-        if places < 1:
-            raise ValueError(f"{name}: a window over {span} elements does not fit in {length}, padded by {one}")
+        if places < 1 or length == 0:
+            raise ValueError(
+                f"{name}: a window over {span} elements does not fit in {length}, padded by {one}; give a smaller "
+                "kernel or a larger input"
+            )
         sides.append((one, max(one, (places - 1) * by + span - length - one)))
     return sides
 

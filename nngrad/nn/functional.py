@@ -17,29 +17,29 @@ from nngrad.engine import OPS, apply, apply_two
 from nngrad.functions import HOMES, function, ops, shape_of
 from nngrad.graph import wrap
 from nngrad.modes import get_default_dtype
+from nngrad.nn._class_losses import cross_entropy as cross_entropy
+from nngrad.nn._class_losses import multi_margin_loss as multi_margin_loss
+from nngrad.nn._class_losses import multilabel_margin_loss as multilabel_margin_loss
+from nngrad.nn._class_losses import nll_loss as nll_loss
 from nngrad.nn._convolution import conv1d as conv1d
 from nngrad.nn._convolution import conv2d as conv2d
 from nngrad.nn._convolution import conv_transpose1d as conv_transpose1d
 from nngrad.nn._convolution import conv_transpose2d as conv_transpose2d
+from nngrad.nn._distances import cosine_embedding_loss as cosine_embedding_loss
+from nngrad.nn._distances import cosine_similarity as cosine_similarity
+from nngrad.nn._distances import normalize as normalize
+from nngrad.nn._distances import pairwise_distance as pairwise_distance
+from nngrad.nn._distances import triplet_margin_loss as triplet_margin_loss
 from nngrad.nn._losses import binary_cross_entropy as binary_cross_entropy
 from nngrad.nn._losses import binary_cross_entropy_with_logits as binary_cross_entropy_with_logits
-from nngrad.nn._losses import cosine_embedding_loss as cosine_embedding_loss
-from nngrad.nn._losses import cosine_similarity as cosine_similarity
-from nngrad.nn._losses import cross_entropy as cross_entropy
 from nngrad.nn._losses import gaussian_nll_loss as gaussian_nll_loss
 from nngrad.nn._losses import huber_loss as huber_loss
 from nngrad.nn._losses import kl_div as kl_div
 from nngrad.nn._losses import margin_ranking_loss as margin_ranking_loss
-from nngrad.nn._losses import multi_margin_loss as multi_margin_loss
-from nngrad.nn._losses import multilabel_margin_loss as multilabel_margin_loss
 from nngrad.nn._losses import multilabel_soft_margin_loss as multilabel_soft_margin_loss
-from nngrad.nn._losses import nll_loss as nll_loss
-from nngrad.nn._losses import normalize as normalize
 from nngrad.nn._losses import of_elements
-from nngrad.nn._losses import pairwise_distance as pairwise_distance
 from nngrad.nn._losses import smooth_l1_loss as smooth_l1_loss
 from nngrad.nn._losses import soft_margin_loss as soft_margin_loss
-from nngrad.nn._losses import triplet_margin_loss as triplet_margin_loss
 from nngrad.nn._normalisation import batch_norm as batch_norm
 from nngrad.nn._normalisation import group_norm as group_norm
 from nngrad.nn._normalisation import instance_norm as instance_norm
@@ -336,8 +336,12 @@ def normalized_axes(
 
 
 def as_lengths(name: str, normalized_shape: int | Sequence[int]) -> tuple[int, ...]:
-    """normalized_shape as a tuple; ValueError if it is empty."""
-    lengths = (normalized_shape,) if isinstance(normalized_shape, int | np.integer) else tuple(normalized_shape)
+    """normalized_shape as a tuple; TypeError if it is no integer and none of several, ValueError if it is empty."""
+    try:
+        lengths = (normalized_shape,) if isinstance(normalized_shape, int | np.integer) else tuple(normalized_shape)
+    except TypeError:
+        problem = f"{name}: normalized_shape must be an integer, or several of them, got {normalized_shape!r}"
+        raise TypeError(problem) from None
     if not lengths:
         raise ValueError(f"{name}: normalized_shape must name at least one axis, got ()")
     return lengths
@@ -383,7 +387,7 @@ def glu(input: Any, axis: int = -1) -> Tensor:
     Raises ValueError if the axis has an odd length.
     """
     shape = shape_of(input)
-    if not shape or shape[axis] % 2:
+    if not -len(shape) <= axis < len(shape) or shape[axis] % 2:
         raise ValueError(f"glu: input of shape {shape} must have an even length along axis {axis}")
     return apply(OPS["gate"], *ops.split(input, sections=2, axis=axis))
 

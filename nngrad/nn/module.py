@@ -2,6 +2,7 @@
 
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from numbers import Real
 from reprlib import recursive_repr
 from textwrap import indent
 from types import MappingProxyType
@@ -53,6 +54,11 @@ class Module:
             self._forget(name)
             super().__setattr__("_parameter_names", self._parameter_names | {name})
         elif name in self._parameter_names:
+            if isinstance(value, np.ndarray | list | Real):
+                raise TypeError(
+                    f"the parameter {name!r} of {type(self).__name__} would be lost to its optimizer and its state: "
+                    f"give it new values by `{name}.data = ...`, or assign a Tensor, not {type(value).__name__}"
+                )
             self._forget(name)
         elif name in self._buffers and not isinstance(value, Tensor | None):
             raise TypeError(f"the buffer {name!r} takes a Tensor or None, got {type(value).__name__}")
@@ -205,8 +211,14 @@ class Module:
             The named tuple (missing_keys, unexpected_keys).
 
         Raises:
+            TypeError: state_dict is no mapping.
             RuntimeError: names (if strict), shapes or dtypes do not fit. It lists all that is wrong; nothing is loaded.
         """
+        if not isinstance(state_dict, Mapping):
+            raise TypeError(
+                f"a state is a mapping of names to arrays, as state_dict() gives and np.load('model.npz') reads, "
+                f"not {type(state_dict).__name__}"
+            )
         own = dict(self._named_state())
         missing = [name for name in own if name not in state_dict]
         unexpected = [name for name in state_dict if name not in own]

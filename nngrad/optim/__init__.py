@@ -24,6 +24,8 @@ from nngrad.optim._schedules import StepLR as StepLR
 from nngrad.optim._sgd import SGD as SGD
 from nngrad.utils import no_attribute
 
+__all__ = [own for own in globals() if own[0].isupper()]
+
 
 def __getattr__(name: str) -> None:
-    raise no_attribute(__name__, name, [own for own in globals() if own[0].isupper()])
+    raise no_attribute(__name__, name, __all__)

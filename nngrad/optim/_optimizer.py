@@ -87,7 +87,11 @@ class Optimizer:
         taken = {id(p) for other in self.param_groups for p in other["params"]}
         for p in params:
             if not isinstance(p, Tensor):
-                hint = ": model.parameters() gives them without names" if isinstance(p, tuple) else ""
+                hint = ""
+                if isinstance(p, tuple):
+                    hint = ": model.parameters() gives them without names"
+                elif hasattr(p, "parameters"):
+                    hint = ": write model.parameters()"
                 raise TypeError(f"{type(self).__name__} optimizes Tensors, got {type(p).__name__}{hint}")
             if p.grad_fn is not None:
                 raise ValueError(
@@ -144,6 +148,8 @@ class Optimizer:
         Raises:
             ValueError: it does not fit this optimizer; then nothing is changed.
         """
+        if not isinstance(state_dict, Mapping) or not {"state", "param_groups"} <= state_dict.keys():
+            raise ValueError("an optimizer's state is a dict with 'state' and 'param_groups', as state_dict() gives")
         groups, saved_groups = self.param_groups, state_dict["param_groups"]
         sizes, saved_sizes = ([len(group["params"]) for group in each] for each in (groups, saved_groups))
         if sizes != saved_sizes:

@@ -897,7 +897,15 @@ def test_contractions_with_leading_axes(subscripts, shapes):
         np.testing.assert_allclose(found, runtime.unbroadcast(whole, shape), rtol=1e-12, atol=1e-14)
 
 
-@pytest.mark.parametrize("subscripts", ["i...,i...->...", "...i,i...->...", "i...,i...", "...i,i...->i..."])
+def test_contractions_are_summed_over_leading_axes_that_the_result_lacks():
+    g, x = np.random.default_rng(0).normal(size=(2, 3, 4)), np.random.default_rng(1).normal(size=(3, 5))
+    np.testing.assert_allclose(products.contract("...o,...i->oi", g, x), np.einsum("abo,bi->oi", g, x), rtol=1e-12)
+    np.testing.assert_allclose(products.contract("...o->o", g), g.sum((0, 1)), rtol=1e-12)
+    np.testing.assert_allclose(products.summed_outer(g, g), np.einsum("abo,abi->oi", g, g), rtol=1e-12)
+    np.testing.assert_allclose(products.summed_outer(g[0, 0], x[0]), np.outer(g[0, 0], x[0]), rtol=1e-12)
+
+
+@pytest.mark.parametrize("subscripts", ["i...,i...->...", "...i,i...->...", "i...,i...", "...,...", "...i,i...->i..."])
 def test_contractions_with_dots_elsewhere_are_numpys(subscripts):
     x, y = np.random.default_rng(0).normal(size=(2, 4, 4))
     np.testing.assert_allclose(products.contract(subscripts, x, y), np.einsum(subscripts, x, y), rtol=1e-12)

@@ -30,11 +30,12 @@ def contract(subscripts, *operands, shape=None):
 
 
 def _contracted(subscripts, *operands):
+    """`contract` without leading axes. Of three operands and more, two are contracted first, and so on."""
     if len(operands) == 2:
         a, b = operands
         if product := _product(subscripts, (a.shape, a.strides), (b.shape, b.strides)):
             return product(a, b)
-    return np.asarray(np.einsum(subscripts, *operands))
+    return np.asarray(np.einsum(subscripts, *operands, optimize=len(operands) > 2))
 
 
 class Plain(NamedTuple):
@@ -55,12 +56,14 @@ class Plain(NamedTuple):
 def _without_dots(subscripts, shapes, result_shape):
     """The Plain contraction of operands with these shapes; None where `...` does not stand for leading axes."""
     terms, result = _terms(subscripts)
-    if not result.startswith("...") or any("." in term and not term.startswith("...") for term in terms):
+    if "->" not in subscripts or any("." in term and not term.startswith("...") for term in (*terms, result)):
         return None
     *plain, others = (term.replace("...", "") for term in (*terms, result))
     leads = [shape[: len(shape) - len(term)] for shape, term in zip(shapes, plain, strict=True)]
     common = np.broadcast_shapes(*leads)
-    leading = common if result_shape is None else result_shape[: len(result_shape) - len(others)]
+    leading = common if "..." in result else ()
+    if result_shape is not None:
+        leading = result_shape[: len(result_shape) - len(others)]
     unused = [letter for letter in string.ascii_letters if letter not in subscripts][: len(common)]
 
     def letters(lead):
@@ -319,10 +322,10 @@ def stacked_product(a, b, shape=None):
 
     shape: that of the result, if this is to be summed over leading axes that it lacks, or has with length 1.
     """
-    if b.ndim == 2 < a.ndim:  # one large product is faster than many small ones
-        return np.matmul(_one_matrix(a), b).reshape(*a.shape[:-1], b.shape[-1])
+    if b.ndim == 2:  # one large product is faster than many small ones
+        return np.matmul(a, b) if a.ndim <= 2 else np.matmul(_one_matrix(a), b).reshape(*a.shape[:-1], b.shape[-1])
     if shape is not None and len(shape) == 2 < a.ndim == b.ndim and a.shape[:-2] == b.shape[:-2]:
-        return np.matmul(_one_matrix(a.swapaxes(-1, -2)).T, _one_matrix(b))
+        return summed_outer(a.swapaxes(-1, -2), b)
     if a.ndim > 1 and b.ndim > 2 and b.strides[-1] != b.itemsize and a.strides[-1] == a.itemsize:
         rows, columns = a.shape[-2], b.shape[-1]
         if min(rows, columns) >= MANY and rows * b.shape[-2] * columns <= SMALL and b.size <= TILE:
@@ -331,8 +334,15 @@ def stacked_product(a, b, shape=None):
     return product if shape is None else unbroadcast(product, shape)
 
 
+def summed_outer(a, b, order="C"):
+    """The outer products of the vectors in the last axes of two arrays, summed over the others, in one product."""
+    if a.ndim != 2:
+        a, b = _one_matrix(a), _one_matrix(b)
+    return np.matmul(a.T, b, order=order)
+
+
 def _one_matrix(x):
-    """A stack of matrices as one, below each other."""
+    """A matrix of the vectors in the last axis."""
     return x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
 
 

@@ -109,6 +109,11 @@ def sum_over(x, axes):
     return y.reshape(shape)
 
 
+def sum_leading(x, kept):
+    """x summed over all axes but so many, which are the last ones."""
+    return sum_over(x, tuple(range(x.ndim - kept)))
+
+
 def unbroadcast_product(a, b, shape):
     """`unbroadcast(a * b, shape)`; where that sums columns, without the product in between."""
     columns = a.ndim - len(shape)

@@ -50,8 +50,9 @@ class Windows:
 
 @dataclass(frozen=True)
 class Contraction:
-    """Operands by name with their index letters, and the letters of the result; `batch` for leading broadcast axes.
+    """Operands by name with their index letters, and the letters of the result.
 
+    `leads` and `result_leads` say which of them have leading axes, which broadcast; the others are the same for all.
     The letters of an operand seen through `windows` are its own, then those of the `taps`. `bias` and its letters are
     '' where none is added.
     """
@@ -59,8 +60,9 @@ class Contraction:
     operands: tuple[str, ...]
     indices: tuple[str, ...]
     result: str
-    batch: bool
+    leads: tuple[bool, ...]
     windows: tuple[Windows, ...]
+    result_leads: bool
     taps: str = ""
     bias: str = ""
     bias_letters: str = ""
@@ -69,17 +71,17 @@ class Contraction:
     def shape(self) -> str:
         """Source of the shape of the result, from those of the operands."""
         lengths, leading = {}, []
-        for name, index, windows in zip(self.operands, self.indices, self.windows, strict=True):
+        for name, index, leads, windows in zip(self.operands, self.indices, self.leads, self.windows, strict=True):
             axes = len(index) - len(windows.axes)
             windowed = {axis + axes: rest for axis, *rest in zip(*astuple(windows), strict=True)}
-            leading.append(f"{name}.shape[:-{axes}]")
+            leading += [f"{name}.shape[:-{axes}]"] * leads
             for place, letter in enumerate(index[:axes]):
-                length = f"{name}.shape[{place - axes if self.batch else place}]"
+                length = f"{name}.shape[{place - axes if leads else place}]"
                 if place in windowed:
                     length = f"products.windows_along({', '.join([length, *windowed[place]])})"
                 lengths.setdefault(letter, length)
-        listed = [f"*np.broadcast_shapes({', '.join(leading)})"] * self.batch
-        listed += [lengths[letter] for letter in self.result]
+        common = f"np.broadcast_shapes({', '.join(leading)})" if len(leading) > 1 else "".join(leading)
+        listed = [f"*{common}"] * self.result_leads + [lengths[letter] for letter in self.result]
         return f"({', '.join(listed)}{',' if len(listed) == 1 else ''})"
 
     @property
@@ -91,59 +93,63 @@ class Contraction:
 
     @property
     def subscripts(self) -> str:
-        dots = "..." if self.batch else ""
-        return ",".join(dots + index for index in self.indices) + "->" + dots + self.result
+        *terms, result = (
+            "..." * leads + index
+            for leads, index in zip((*self.leads, self.result_leads), (*self.indices, self.result), strict=True)
+        )
+        return f"{','.join(terms)}->{result}"
+
+    @property
+    def broadcasts(self) -> bool:
+        """Whether leading axes may be repeated, so that the cotangents of operands must be fitted to their shapes."""
+        return sum(self.leads) > 1
 
     def cotangent_of(self, position: int) -> Contraction:
         """The contraction that gives one operand's cotangent."""
-        operands, indices, windows = list(self.operands), list(self.indices), list(self.windows)
-        target = indices[position]
-        operands[position], indices[position], windows[position] = "g", self.result, Windows()
+        each = list(zip(self.operands, self.indices, self.leads, self.windows, strict=True))
+        _, target, target_leads, _ = each.pop(position)
+        operands, indices, leads, windows = zip(("g", self.result, self.result_leads, Windows()), *each, strict=True)
         if missing := set(target) - set("".join(indices)):
             raise SpecError(f"the index {min(missing)} is summed over one operand alone", "sum that operand first")
-        if position:  # the cotangent stands first where the order of operands is free
-            operands = [operands[position], *operands[:position], *operands[position + 1 :]]
-            indices = [indices[position], *indices[:position], *indices[position + 1 :]]
-            windows = [windows[position], *windows[:position], *windows[position + 1 :]]
-        return Contraction(tuple(operands), tuple(indices), target, self.batch, tuple(windows), self.taps)
+        return Contraction(operands, indices, target, leads, windows, target_leads, self.taps)
 
     @property
     def cotangent_of_bias(self) -> str:
-        """NumPy code for what the cotangent of the result, summed over the letters that it lacks, is for the bias."""
-        if self.batch:
-            return f'products.contract("...{self.result}->...{self.bias_letters}", g, shape={self.bias}.shape)'
+        """NumPy code for the cotangent of the result, summed over the axes that the bias lacks."""
+        if self.result_leads:
+            if self.result.endswith(self.bias_letters):
+                return f"runtime.sum_leading(g, {len(self.bias_letters)})"
+            return f'products.contract("...{self.result}->{self.bias_letters}", g)'
         others = tuple(place for place, letter in enumerate(self.result) if letter not in self.bias_letters)
         return f"runtime.sum_over(g, {others})"
 
     @property
     def cotangent_of_bias_as_tensor(self) -> str:
         """The same over Tensors."""
-        if not self.batch:
-            return f'ops.einsum(g, subscripts="{self.result}->{self.bias_letters}")'
-        source = f'ops.einsum(g, subscripts="...{self.result}->...{self.bias_letters}")'
-        return f"ops.unbroadcast({source}, shape={self.bias}.shape)"
+        return f'ops.einsum(g, subscripts="{"..." * self.result_leads}{self.result}->{self.bias_letters}")'
 
     def with_operand(self, position: int, name: str) -> Contraction:
         operands = (*self.operands[:position], name, *self.operands[position + 1 :])
         return replace(self, operands=operands)
 
-    def source(self, like: str = "") -> str:
+    def source(self, like: str = "", fit: str = "") -> str:
         """NumPy code: a matrix product where it is one, for BLAS, else einsum.
 
-        like: the operand whose cotangent the product is; one that is no stack of matrices shall lie in memory as it.
+        like: the operand as which a product that is no stack of matrices shall lie in memory.
+        fit: the operand to whose shape the product is to be brought by sums over leading axes.
         """
-        product = self._matrix_product(like)
-        fit = f", shape={like}.shape" if like and self.batch else ""
+        product = self._matrix_product(like, fit)
+        fit = f", shape={fit}.shape" if fit else ""
         call = f"products.contract({{1}}, {{0}}{fit})"
         return product or self._with_taps_apart()._einsum(call, "products.windows", "products.examples_last({})")
 
-    def onto_windows(self, windows: Windows, name: str) -> str:
-        """NumPy code for the cotangent of an operand, which may be seen through windows."""
+    def onto_windows(self, windows: Windows, name: str, fits: bool) -> str:
+        """NumPy code for the cotangent of an operand, which may be seen through windows, and brought to its shape."""
         if not windows.axes:
-            return self.source(like=name)
+            return self.source(like=name, fit=name if fits else "")
         call = f"products.contract_onto_windows({{1}}, {{0}}, {', '.join((f'shape={name}.shape', *windows.arguments))})"
         source = self._with_taps_apart()._einsum(call, "products.windows", "products.examples_last({})")
-        return f"runtime.unbroadcast({source}, {name}.shape)" if self.batch else source
+        return f"runtime.unbroadcast({source}, {name}.shape)" if fits else source
 
     def _einsum(self, call: str, windows: str, operand: str = "{}") -> str:
         seen = [
@@ -164,13 +170,20 @@ class Contraction:
         swaps = bool(self.windows[0].axes) if all(has_taps) else has_taps[1]
         if not swaps:
             return self
-        operands, indices, windows = (each[::-1] for each in (self.operands, self.indices, self.windows))
-        return replace(self, operands=operands, indices=indices, windows=windows)
+        operands, indices, leads, windows = (
+            each[::-1] for each in (self.operands, self.indices, self.leads, self.windows)
+        )
+        return replace(self, operands=operands, indices=indices, leads=leads, windows=windows)
 
-    def _matrix_product(self, like: str) -> str:
-        if len(self.operands) != 2 or any(len(set(index)) != 2 or len(index) != 2 for index in self.indices):
+    def _matrix_product(self, like: str, fit: str) -> str:
+        if len(self.operands) != 2 or self.taps:
             return ""
-        if len(set(self.result)) != 2 or len(set("".join(self.indices))) != 3:
+        order = f", order=runtime.order_of({like})" if like else ""
+        if any(self.leads) and not all((*self.leads, self.result_leads)):
+            return self._product_of_vectors(order)
+        if any(len(set(index)) != 2 or len(index) != 2 for index in (*self.indices, self.result)):
+            return ""
+        if len(set("".join(self.indices))) != 3:
             return ""
         row, column = self.result
         left = next((place for place, index in enumerate(self.indices) if row in index and column not in index), None)
@@ -184,10 +197,24 @@ class Contraction:
             first += ".swapaxes(-1, -2)"
         if self.indices[1 - left] != shared + column:
             second += ".swapaxes(-1, -2)"
-        if self.batch:
-            return f"products.stacked_product({first}, {second}{f', shape={like}.shape' if like else ''})"
-        order = f", order=runtime.order_of({like})" if like else ""
+        if self.result_leads:
+            return f"products.stacked_product({first}, {second}{f', shape={fit}.shape' if fit else ''})"
         return f"np.matmul({first}, {second}{order})"
+
+    def _product_of_vectors(self, order: str) -> str:
+        """The product of vectors, in an operand's last axis, and a matrix; or such a matrix's cotangent; else ''."""
+        (*others, last), (*more, end) = self.indices
+        if self.leads == (True, True):
+            if others != more or sorted(self.result) != sorted(last + end):
+                return ""
+            first, second = self.operands if self.result == last + end else self.operands[::-1]
+            return f"products.summed_outer({first}, {second}{order})"
+        place = self.leads.index(True)
+        (*others, last), (*more, end), matrix = self.indices[place], self.result, self.indices[1 - place]
+        if others != more or sorted(matrix) != sorted(last + end) or last == end:
+            return ""
+        second = self.operands[1 - place] + (".swapaxes(-1, -2)" if matrix != last + end else "")
+        return f"products.stacked_product({self.operands[place]}, {second})"
 
     def tensor_source(self) -> str:
         return self._einsum("ops.einsum({0}, subscripts={1})", "ops.windows")
@@ -200,7 +227,7 @@ def contraction_of(indexed: Indexed) -> Contraction:
         SpecError: an index is neither a letter nor an affine map of two, or is summed without occurring.
     """
     operands, indices, affine, all_taps = [], [], [], ""
-    batch = any(Ellipsis in letters for _, letters in indexed.factors)
+    leads = tuple(Ellipsis in letters for _, letters in indexed.factors)
     plain = {}  # where a letter stands alone: what gives its length
     for value, letters in indexed.factors:
         letters = [letter for letter in letters if letter is not Ellipsis]
@@ -230,7 +257,7 @@ def contraction_of(indexed: Indexed) -> Contraction:
     value, bias_indices = indexed.bias or ("", ())
     bias_letters = "".join(index.name for index in bias_indices)
     return Contraction(
-        tuple(operands), tuple(indices), result, batch, tuple(affine), all_taps, str(value), bias_letters
+        tuple(operands), tuple(indices), result, leads, tuple(affine), any(leads), all_taps, str(value), bias_letters
     )
 
 
@@ -289,9 +316,10 @@ def _assembled(op: Op, contraction: Contraction) -> Code:
         for place in places:  # an input that is there twice is moved in each place
             cotangent, windows = contraction.cotangent_of(place), contraction.windows[place]
             assign = f"{indent}d{name} = " + (f"d{name} + " if place != places[0] else "")
-            rows.append(assign + cotangent.onto_windows(windows, name))
+            fits = cotangent.result_leads and contraction.broadcasts
+            rows.append(assign + cotangent.onto_windows(windows, name, fits))
             source = windows.source("ops.add_windows", cotangent.tensor_source(), f"shape={name}.shape")
-            pulled.append(assign + (f"ops.unbroadcast({source}, shape={name}.shape)" if contraction.batch else source))
+            pulled.append(assign + (f"ops.unbroadcast({source}, shape={name}.shape)" if fits else source))
             moved = contraction.with_operand(place, f"d{name}")
             terms.append(f"    terms.append({moved.source()})")
             pushed.append(f"    terms.append({moved.tensor_source()})")
@@ -340,9 +368,9 @@ def _doc(op: Op, contraction: Contraction) -> tuple[str, ...]:
         overlap = ", added up where windows overlap" if contraction.windows[position].axes else ""
         lines.append(f"    d{name}: {contraction.cotangent_of(position).subscripts}{overlap}")
     if contraction.bias:
-        dots = "..." if contraction.batch else ""
+        dots = "..." * contraction.result_leads
         lines.append(f"    d{contraction.bias}: {dots}{contraction.result}->{contraction.bias_letters}")
-    dots = ["..."] if contraction.batch else []
+    dots = ["..."] * contraction.result_leads
     given = [
         f"{value.name} ({', '.join(str(index) if index is not Ellipsis else '...' for index in letters)})"
         for value, letters in op.contraction.tensors

@@ -255,7 +255,7 @@ def _explained_contraction(op: Op, common: dict, result: str) -> Explanation:
         code = _template_code(op)
         return Explanation(cases=(), note=note, shapes="", residuals=("the operands",), code=code, **common)
     made, contraction = compile_op(op, Choices(None)), contraction_of(op.contraction)
-    formula, derivative = contraction_equations(op.contraction, contraction.result, contraction.batch, result)
+    formula, derivative = contraction_equations(op.contraction, contraction.result, contraction.result_leads, result)
     if any(windows.axes for windows in contraction.windows):
         note += " [...] is 1 where the equation holds, else 0: windows are added up where they overlap."
     lines = [line for function in made.kernels for line in function.doc]

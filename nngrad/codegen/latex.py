@@ -30,7 +30,9 @@ def _lines(step: Step, code: Code) -> Iterator[str]:
     op = step.op
     if isinstance(op.contraction, Indexed):
         contraction = contraction_of(op.contraction)
-        formula, derivative = contraction_equations(op.contraction, contraction.result, contraction.batch, step.value)
+        formula, derivative = contraction_equations(
+            op.contraction, contraction.result, contraction.result_leads, step.value
+        )
         yield from map(_aligned, [*formula, *derivative])
     for formula, chosen in zip(op.formulas, code.chosen, strict=True):
         case = condition_of(op, formula).replace('"', "").replace("_", r"\_")

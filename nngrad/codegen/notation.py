@@ -96,10 +96,10 @@ def derivative_equations(
 
 
 def contraction_equations(
-    indexed: Indexed, letters: str, batch: bool, result: str = "y"
+    indexed: Indexed, letters: str, leads: bool, result: str = "y"
 ) -> tuple[list[Equation], list[Equation]]:
     """A contraction in index notation, and the cotangents of its operands, g being that of its result."""
-    outer = (Ellipsis,) * batch + sympy.symbols(tuple(letters), integer=True)
+    outer = (Ellipsis,) * leads + sympy.symbols(tuple(letters), integer=True)
     every = _letters(index for _, own in indexed.factors for index in own)
     summed = [letter.name for letter in indexed.summed]
     formula = _index_equation(result, name_latex(result), outer, indexed.factors, summed, bias=indexed.bias)
@@ -109,7 +109,8 @@ def contraction_equations(
         mapped = [index for index in own if index is not Ellipsis and not index.is_Symbol]
         places = dict(zip(mapped, sympy.symbols("u v w"), strict=False))
         shown = tuple(places.get(index, index) for index in own)
-        summed = sorted(every - _letters(index for index in shown if index not in places.values()))
+        summed = ["..."] * (leads and Ellipsis not in own)
+        summed += sorted(every - _letters(index for index in shown if index not in places.values()))
         conditions = [sympy.Eq(place, index, evaluate=False) for index, place in places.items()]
         bar = rf"\overline{{{name_latex(value.name)}}}"
         equation = _index_equation(f"d{value.name}", bar, shown, [(Value("g"), outer), *others], summed, conditions)
@@ -117,7 +118,7 @@ def contraction_equations(
     if indexed.bias:
         value, own = indexed.bias
         bar = rf"\overline{{{name_latex(value.name)}}}"
-        summed = sorted(set(letters) - _letters(own))
+        summed = ["..."] * leads + sorted(set(letters) - _letters(own))
         derivative.append(_index_equation(f"d{value.name}", bar, own, [(Value("g"), outer)], summed))
     return [formula], derivative
 
@@ -128,7 +129,8 @@ def _letters(indices) -> set[str]:
 
 
 def _index_equation(name: str, left: str, own, factors, summed: list[str], conditions=(), bias=None) -> Equation:
-    total = rf"\sum\limits_{{{', '.join(summed)}}} " if summed else ""
+    over = ", ".join(r"\ldots" if letter == "..." else letter for letter in summed)
+    total = rf"\sum\limits_{{{over}}} " if summed else ""
     total += "".join(rf"\left[{latex(condition)}\right]\, " for condition in conditions)
     product = r"\, ".join(_with_indices(name_latex(value.name), index) for value, index in factors)
     text = "".join(

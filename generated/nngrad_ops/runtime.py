@@ -257,7 +257,7 @@ def widened(x):
 def exp_narrowed(x, dtype):
     """exp(x) in a shorter dtype than x has."""
     with np.errstate(under="ignore"):
-        return np.exp(x).astype(dtype)
+        return np.exp(x).astype(dtype, copy=False)
 
 
 def exp_difference(a, b):
@@ -977,12 +977,12 @@ def finite(x):
 
 def without_infinity(x, sign):
     """x with the largest number of its dtype in place of the infinity of this sign, with the sign; x itself if it has
-    none. NaN stays.
+    none, or the sign is 0. NaN stays.
     """
     largest = float(np.finfo(x.dtype).max)
     if sign > 0:
         return x if highest(x) <= largest else np.minimum(x, largest, out=...)
-    return x if lowest(x) >= -largest else np.maximum(x, -largest, out=...)
+    return x if sign == 0 or lowest(x) >= -largest else np.maximum(x, -largest, out=...)
 
 
 def within(x, limit):

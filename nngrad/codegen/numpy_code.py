@@ -17,7 +17,7 @@ from nngrad.codegen.node import Node
 
 EXTREMA = ("np.maximum", "np.minimum")
 
-MAY_BE_ITS_ARGUMENT = ("runtime.clamped", "runtime.finite", "runtime.without_infinity")
+MAY_BE_ITS_ARGUMENT = ("runtime.clamped", "runtime.finite", "runtime.without_infinity", "pairs.doubled")
 
 
 def is_ufunc(node: Node) -> bool:
@@ -26,7 +26,7 @@ def is_ufunc(node: Node) -> bool:
 
 def is_amendment(node: Node) -> bool:
     """Whether a node's result may be its first operand's array."""
-    return node.detail == "runtime.decayed" or node.op in ("minus_one_hot", "balanced")
+    return node.detail == "runtime.decayed" or node.op in ("decayed_by_doubled", "minus_one_hot", "balanced")
 
 
 def ufunc_name(node: Node) -> str:
@@ -37,6 +37,10 @@ TAKING_OUT = (
     "runtime.exp_shifted", "runtime.passed", "runtime.times_normal_cdf", "runtime.times_normal_density", "deviation",
     "as_float", "where", "exponentials", "centred_squares", "counted",
 )  # fmt: skip
+OF_DOUBLED = {  # what has twice the digits, by what is done with it
+    "digits": "Number", "exp_of_doubled": "exp", "decayed_by_doubled": "decayed", "times_exp_of_doubled": "times_exp",
+    "expm1_of_doubled": "expm1",
+}  # fmt: skip
 OF_ROWS = ("scale", "scaled", "mean_error", "log_excess", "log_sum", "log_share", "deviation", "balanced")
 ROW_REDUCTIONS = {"sum": "runtime.sum_rows", "max": "runtime.max_rows"}
 
@@ -47,10 +51,12 @@ class NumpyWriter(Writer):
 
     places: for results that a caller may want in arrays of its own, the source of those.
     products: the nodes that are only summed, together with their sum.
+    given_dtype: that of the inputs, where they were made wider.
     becomes: for nodes on the way to a result's place, the operand whose array they are to be made in.
     """
 
     places: dict[int, str] = field(default_factory=dict)
+    given_dtype: str = ""
     products: set[int] = field(default_factory=set)
     becomes: dict[int, int] = field(default_factory=dict)
     last_use: dict[int, int] = field(default_factory=dict)
@@ -199,10 +205,9 @@ class NumpyWriter(Writer):
 
     def _called(self, node: Node) -> str:
         """The ufunc, or the runtime's version of it for an array and a number."""
-        has_number = self.graph.nodes[node.args[-1]].is_scalar
-        return (
-            ufunc_name(node).replace("np.", "runtime.") if node.detail in EXTREMA and has_number else ufunc_name(node)
-        )
+        takes_number = node.detail in EXTREMA and self.graph.nodes[node.args[-1]].is_scalar
+        is_made_for = takes_number and node.args[0] not in self.graph.wide
+        return ufunc_name(node).replace("np.", "runtime.") if is_made_for else ufunc_name(node)
 
     def final(self, position: int) -> str:
         """A result, written in a return statement."""
@@ -342,8 +347,13 @@ class NumpyWriter(Writer):
             return f"{node.detail}({args[0]})"
         if node.op in ("exp_narrowed", "shortened"):
             return f"runtime.{node.op}({args[0]}, {self.dtype})"
+        if node.op in OF_DOUBLED:
+            dtype = [self.dtype] if len(args) == 1 else []
+            return f"pairs.{OF_DOUBLED[node.op]}({', '.join([*args, *dtype])})"
         if node.op == "as_float":
             return f"runtime.as_float({args[0]}, {self.dtype})"
+        if node.detail == "pairs.doubled":
+            return f"pairs.doubled({args[0]}, {self.given_dtype or self.dtype})"
         name = ufunc_name(node)
         call = f"{name}({', '.join(args)})"
         return f"float({call})" if node.is_scalar else call

@@ -11,17 +11,23 @@ NEGLIGIBLE = 1e-10  # beside numbers with an exponential
 
 
 class Pair:
-    """float64 numbers with twice the digits: the sum of hi, which is what it rounds to, and lo.
+    """float64 numbers with nearly twice the digits: the sum of hi and lo, which is 0.0 or an array of smaller numbers.
 
-    NumPy's functions of one are what `ARITHMETIC` says, without warnings: the exponential of a huge exponent is known.
+    NumPy's functions of pairs are those of `ARITHMETIC`, without warnings: the exponential of a huge exponent is known.
+    Where hi is not finite, lo may be anything.
     """
 
-    def __init__(self, hi, lo):
+    def __init__(self, hi, lo=0.0):
         self.hi, self.lo = hi, lo
 
     def __array_ufunc__(self, ufunc, method, *args, out=None):
         with np.errstate(all="ignore"):
-            return ARITHMETIC[ufunc](*map(_pair, args))
+            return ARITHMETIC[ufunc](*(one if isinstance(one, Pair) else _of_number(one) for one in args))
+
+    @property
+    def is_short(self):
+        """Whether hi is all there is."""
+        return np.ndim(self.lo) == 0 and self.lo == 0
 
 
 class Number(float):
@@ -33,17 +39,17 @@ class Number(float):
         return made
 
 
+def _of_number(number):
+    return Pair(np.float64(number), getattr(number, "lacking", 0.0))
+
+
 def doubled(x, dtype):
     """x with twice the digits of the dtype: in the next wider one, x itself if it has that, and float64 as a `Pair`."""
-    return Pair(x, 0.0) if dtype == np.float64 else x.astype(WIDER[dtype], copy=False)
-
-
-def _pair(x):
-    return x if isinstance(x, Pair) else Pair(np.asarray(x, np.float64), getattr(x, "lacking", 0.0))
+    return Pair(x) if dtype == np.float64 else x.astype(WIDER[dtype], copy=False)
 
 
 def _sum(hi, lo):
-    """A pair from a number and a smaller one, which counts for nothing where it is not finite."""
+    """A pair of which lo is at most half a unit in the last place of hi, and 0 where hi is not finite."""
     total = hi + lo
     rest = lo - (total - hi)
     known = np.isfinite(rest)
@@ -55,27 +61,31 @@ def _add(a, b):
     hi = a.hi + b.hi
     entered = hi - a.hi  # b.hi, as far as it entered the sum
     lo = (a.hi - (hi - entered)) + (b.hi - entered)
-    return _sum(hi, lo + (a.lo + b.lo))
+    return Pair(hi, lo) if a.is_short and b.is_short else _sum(hi, lo + (a.lo + b.lo))
 
 
 def _multiply(a, b):
-    """Dekker's product."""
+    """Dekker's product, in which the first halves' is exact and the others are small."""
     hi = a.hi * b.hi
-    (a_head, a_tail), (b_head, b_tail) = _halves(a.hi), _halves(b.hi)
-    lo = ((a_head * b_head - hi) + a_head * b_tail + a_tail * b_head) + a_tail * b_tail
-    return _sum(hi, lo + (a.hi * b.lo + a.lo * b.hi))
+    a_head, a_tail = _halves(a.hi)
+    b_head, b_tail = (a_head, a_tail) if a is b else _halves(b.hi)
+    lo = (a_head * b_head - hi) + (a_head * b_tail + a_tail * b.hi)
+    for factor, other in ((a, b), (b, a)):
+        if not factor.is_short:
+            lo += factor.lo * other.hi
+    return Pair(hi, lo)
 
 
 def _halves(x):
-    """The first 26 digits, and the others: products of two of these are exact."""
+    """The first 26 digits, and the others."""
     head = (x.view(np.int64) & -(1 << 27)).view(np.float64)
     return head, x - head
 
 
 def _divide(a, b):
     hi = a.hi / b.hi
-    rest = _add(a, _negative(_multiply(Pair(hi, 0.0), b)))
-    return _sum(hi, rest.hi / b.hi)
+    rest = _add(a, _negative(_multiply(Pair(hi), b)))
+    return Pair(hi, rest.hi / b.hi)
 
 
 def _negative(a):
@@ -83,8 +93,7 @@ def _negative(a):
 
 
 def _abs(a):
-    sign = np.copysign(1, a.hi)
-    return Pair(a.hi * sign, a.lo * sign)
+    return Pair(np.abs(a.hi), a.lo * np.copysign(1, a.hi))
 
 
 def _maximum(a, b):
@@ -109,8 +118,12 @@ def exp(x, dtype):
     if not isinstance(x, Pair):
         return exp_narrowed(x, dtype)
     y = np.exp(x.hi, out=...)
-    rest = np.clip(x.lo, -NEGLIGIBLE, NEGLIGIBLE)  # of an x whose exponential is 0 or infinite it may be anything
-    return np.add(y, minimum(y, np.finfo(dtype).max) * rest, out=y)
+    return np.add(y, minimum(y, np.finfo(dtype).max) * _rest(x), out=y)
+
+
+def _rest(x):
+    """The smaller part of an exponent; any number where it is not finite, and the exponential is 0 or infinite."""
+    return np.fmin(np.fmax(x.lo, -NEGLIGIBLE), NEGLIGIBLE)
 
 
 def expm1(x, dtype):
@@ -118,8 +131,7 @@ def expm1(x, dtype):
     if not isinstance(x, Pair):
         return np.expm1(x).astype(dtype, copy=False)
     y = np.expm1(x.hi, out=...)
-    rest = np.clip(x.lo, -NEGLIGIBLE, NEGLIGIBLE)
-    return np.add(y, (minimum(y, np.finfo(dtype).max) + 1) * rest, out=y)
+    return np.add(y, (minimum(y, np.finfo(dtype).max) + 1) * _rest(x), out=y)
 
 
 def times_exp(factor, x):

@@ -20,7 +20,7 @@ from nngrad.codegen.command import run
 from nngrad.codegen.exponents import as_multiple, exp2_in_float64
 from nngrad.codegen.parts import with_exponents_in_float64
 from nngrad.codegen.pipeline import load_spec
-from nngrad.codegen.signs import growth_along, of_same_sign
+from nngrad.codegen.signs import growth_along, limited_by_0, size_and_sign
 from nngrad.codegen.symbols import Parameter, Value
 from nngrad.codegen.trace import trace
 
@@ -82,7 +82,15 @@ def test_arithmetic_of_pairs_has_digits_to_spare(ufunc):
 
 
 @pytest.mark.parametrize(
-    ("function", "exactly"), [(pairs.exp, mpmath.exp), (pairs.expm1, mpmath.expm1)], ids=["exp", "expm1"]
+    ("function", "exactly"),
+    [
+        (pairs.exp, mpmath.exp),
+        (pairs.expm1, mpmath.expm1),
+        (pairs.exp2, lambda x: mpmath.mpf(2) ** x),
+        (pairs.sinh, mpmath.sinh),
+        (pairs.cosh, mpmath.cosh),
+    ],
+    ids=["exp", "expm1", "exp2", "sinh", "cosh"],
 )
 @pytest.mark.parametrize("dtype", certificate.DTYPES, ids=lambda dtype: np.dtype(dtype).name)
 def test_exponentials_of_pairs(function, exactly, dtype):
@@ -115,9 +123,11 @@ def test_tails_of_pairs_keep_their_digits():
 
 def test_signs_are_asked_of_what_stays_in_range():
     x, y, rate = Value("x"), Value("y"), Parameter("rate")
-    assert of_same_sign(sympy.sqrt(2) * rate * x) == words.sign(rate) * x
-    assert of_same_sign((x - y) / rate) == words.sign(rate) * (x - y)
-    assert of_same_sign(-x * y) == -x * y
+    assert size_and_sign(sympy.sqrt(2) * rate * x) == (sympy.sqrt(2) * words.abs(rate), words.sign(rate) * x)
+    assert size_and_sign((x - y) / rate) == (1 / words.abs(rate), words.sign(rate) * (x - y))
+    assert size_and_sign(3 - 3 * x * y) == (3, 1 - x * y)
+    assert limited_by_0(words.maximum(3 * x - 6, 0)) == 3 * words.maximum(x - 2, 0)
+    assert limited_by_0(words.maximum(x / 2, 0)) is limited_by_0(words.maximum(3 * x, 1)) is None
     assert (growth_along(-rate * x, x), growth_along(y - 3 * words.clamped(x, 9) ** 3, x)) == (-rate, -3)
     for other in (-(x**2), x * y, words.abs(x)):
         assert growth_along(other, x) is None
@@ -142,3 +152,20 @@ def test_parts_of_rounded_exponents():
     assert sympy.simplify(made[e].args[0] * sympy.log(2) - parts[u]) == 0
     for exact in (x, -2 * x, 3 * x / 7):  # `runtime.exp_multiple` takes care of the last
         assert with_exponents_in_float64({e: sympy.exp(exact)}, (x,)) == {e: sympy.exp(exact)}
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize("dtype", certificate.DTYPES, ids=lambda dtype: np.dtype(dtype).name)
+@pytest.mark.parametrize("beta", [5.0, -5.0, 0.3])
+def test_softplus_of_steep_rates_stays_in_range(beta, dtype):
+    limits = np.finfo(dtype)
+    x = np.array([limits.max, limits.min, np.inf, -np.inf, 0.7, -0.7, 12, -12], dtype)
+    y, slope = OPS["softplus"].forward(x, beta=beta)
+    with mpmath.workdps(400):
+        numbers = [mpmath.mpf(float(np.clip(one, limits.min, limits.max))) for one in x]
+        values = [float(mpmath.log1p(mpmath.exp(beta * one)) / beta) for one in numbers[4:]]
+        slopes = [float(1 / (1 + mpmath.exp(-beta * one))) for one in numbers[4:]]
+    up = np.sign(beta)
+    ends = [max(up * one, 0) * up for one in x[:4]]
+    np.testing.assert_allclose(y, [*ends, *values], rtol=3 * limits.eps)
+    np.testing.assert_allclose(slope, [*(one != 0 for one in ends), *slopes], rtol=3 * limits.eps)

@@ -1112,38 +1112,43 @@ softshrink_jvp = softshrink_vjp  # the Jacobian is symmetric
 
 def softplus_threshold_and_residuals(x, beta=1.0, threshold=None, out=(..., ...)):
     """`softplus` where threshold is not None with what its derivatives reuse."""
-    t = np.multiply(x, float(np.sign(beta)), out=...)
+    t = float(np.sign(beta))
     u = np.multiply(x, beta, out=...)
     mask = u > threshold
-    u = runtime.maximum(u, 0, out=u)
-    v = np.abs(x, out=...)
-    v = runtime.where(mask, 0, v, out=v)
-    w = runtime.exp_multiple(v, -float(np.abs(beta)))
-    v = runtime.where(mask, 0, w, out=v)
-    v = np.log1p(v, out=v)
-    log_exp_x = np.add(v, u, out=v)
-    smooth = np.divide(log_exp_x, beta, out=log_exp_x)
+    u = np.multiply(x, t, out=u)
+    v = runtime.maximum(u, 0, out=...)
+    v = np.multiply(v, t, out=v)
+    t = np.abs(x, out=...)
+    t = runtime.where(mask, 0, t, out=t)
+    w = runtime.exp_multiple(t, -float(np.abs(beta)))
+    t = runtime.where(mask, 0, w, out=t)
+    t = np.log1p(t, out=t)
+    t = np.divide(t, beta, out=t)
+    smooth = np.add(v, t, out=v)
     y = runtime.where(mask, x, smooth, out=out[0])
-    u = np.add(w, 1, out=u)
-    w = np.maximum(w, t >= 0, out=w)
-    t = runtime.where(mask, 1, u, out=smooth)
-    w = np.divide(w, t, out=w)
+    t = np.add(w, 1, out=t)
+    w = np.maximum(w, u >= 0, out=w)
+    u = runtime.where(mask, 1, t, out=smooth)
+    w = np.divide(w, u, out=w)
     slope = runtime.where(mask, 1, w, out=out[1])
     return y, slope
 
 
 def softplus_threshold(x, beta=1.0, threshold=None, out=...):
     """`softplus` where threshold is not None."""
-    t = np.multiply(x, beta, out=...)
-    mask = t > threshold
-    t = runtime.maximum(t, 0, out=t)
-    u = np.abs(x, out=...)
+    t = float(np.sign(beta))
+    u = np.multiply(x, beta, out=...)
+    mask = u > threshold
+    u = np.abs(x, out=u)
     u = runtime.where(mask, 0, u, out=u)
     v = runtime.exp_multiple(u, -float(np.abs(beta)))
     v = runtime.where(mask, 0, v, out=v)
     v = np.log1p(v, out=v)
-    log_exp_x = np.add(v, t, out=v)
-    smooth = np.divide(log_exp_x, beta, out=log_exp_x)
+    v = np.divide(v, beta, out=v)
+    u = np.multiply(x, t, out=u)
+    u = runtime.maximum(u, 0, out=u)
+    u = np.multiply(u, t, out=u)
+    smooth = np.add(u, v, out=u)
     return runtime.where(mask, x, smooth, out=out)
 
 
@@ -1164,17 +1169,18 @@ def softplus_plain_and_residuals(x, beta=1.0, out=(..., ...)):
         t = np.log1p(e, out=out[0])
         y = np.divide(t, beta, out=t)
         return y, slope
-    t = np.multiply(x, float(np.sign(beta)), out=...)
-    u = np.abs(x, out=...)
-    v = runtime.exp_multiple(u, -float(np.abs(beta)))
-    u = np.multiply(x, beta, out=u)
-    u = runtime.maximum(u, 0, out=u)
-    w = np.log1p(v, out=out[0])
-    log_exp_x = np.add(w, u, out=w)
-    y = np.divide(log_exp_x, beta, out=log_exp_x)
-    u = np.add(v, 1, out=out[1])
-    v = np.maximum(v, t >= 0, out=v)
-    slope = np.divide(v, u, out=u)
+    t = float(np.sign(beta))
+    u = np.multiply(x, t, out=...)
+    v = runtime.maximum(u, 0, out=out[0])
+    v = np.multiply(v, t, out=v)
+    t = np.abs(x, out=...)
+    w = runtime.exp_multiple(t, -float(np.abs(beta)))
+    t = np.log1p(w, out=t)
+    t = np.divide(t, beta, out=t)
+    y = np.add(v, t, out=v)
+    t = np.add(w, 1, out=out[1])
+    w = np.maximum(w, u >= 0, out=w)
+    slope = np.divide(w, t, out=t)
     return y, slope
 
 
@@ -1184,13 +1190,15 @@ def softplus_plain(x, beta=1.0, out=...):
         e = runtime.exp_multiple(x, beta)
         t = np.log1p(e, out=out)
         return np.divide(t, beta, out=t)
-    t = np.abs(x, out=...)
-    u = runtime.exp_multiple(t, -float(np.abs(beta)))
-    t = np.log1p(u, out=out)
-    u = np.multiply(x, beta, out=u)
+    t = float(np.sign(beta))
+    u = np.multiply(x, t, out=out)
     u = runtime.maximum(u, 0, out=u)
-    log_exp_x = np.add(t, u, out=t)
-    return np.divide(log_exp_x, beta, out=log_exp_x)
+    u = np.multiply(u, t, out=u)
+    t = np.abs(x, out=...)
+    v = runtime.exp_multiple(t, -float(np.abs(beta)))
+    v = np.log1p(v, out=v)
+    v = np.divide(v, beta, out=v)
+    return np.add(u, v, out=u)
 
 
 def softplus_plain_vjp(g, slope, beta=1.0, out=...):

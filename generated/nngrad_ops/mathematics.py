@@ -1953,11 +1953,10 @@ def arctanh(x, out=...):
 
 def arctanh_vjp(g, x, out=...):
     """Cotangent of `arctanh`'s input."""
-    t = np.add(x, 1, out=...)
-    u = np.subtract(x, 1, out=out)
+    t = np.subtract(1, x, out=...)
+    u = np.add(x, 1, out=out)
     t = np.divide(g, t, out=t)
-    u = np.divide(t, u, out=u)
-    return np.negative(u, out=u)
+    return np.divide(t, u, out=u)
 
 
 arctanh_jvp = arctanh_vjp  # the Jacobian is symmetric

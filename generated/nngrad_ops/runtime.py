@@ -257,7 +257,7 @@ def widened(x):
 def exp_narrowed(x, dtype):
     """exp(x) in a shorter dtype than x has."""
     with np.errstate(under="ignore"):
-        return np.exp(x).astype(dtype, copy=False)
+        return np.exp(x).astype(dtype)
 
 
 def exp_difference(a, b):

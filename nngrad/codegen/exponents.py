@@ -25,6 +25,7 @@ from nngrad.codegen.joint import is_of_sums
 from nngrad.codegen.symbols import Decayed, Parameter, Value, text
 from nngrad.codegen.vocabulary import WORD_OF, enter
 
+LIKE_EXP = (words.expm1.build, words.exp2.build, words.sinh.build, words.cosh.build, times_exp.build)
 ROOT_TWO_PI = sympy.sqrt(2 * sympy.pi)
 BELLS = {  # words made of the exponential of a square: the exponent, and the word written out
     gaussians.normal_density.build: lambda u: (-(u**2) / 2, sympy.exp(-(u**2) / 2) / ROOT_TWO_PI),
@@ -62,7 +63,7 @@ def exponential(graph, exponent) -> int:
         above = above if graph.nodes[above].is_row else graph.full(above)
         return graph.node("call", above, graph.build(-shift), detail="runtime.exp_shifted")
     if (wide := doubled(graph, exponent)) is not None:
-        return graph.node("exp_of_doubled", wide)
+        return graph.node("of_doubled", wide, detail="exp")
     coefficient, rest = exponent.as_coeff_Mul()
     if rest.is_Pow and rest.exp == 2:
         return graph.node("call", graph.build(rest.base), graph.number(coefficient), detail="runtime.exp_square")
@@ -75,13 +76,10 @@ def exponential(graph, exponent) -> int:
 
 def word_of_doubled(graph, expr) -> int | None:
     """The node of a word whose exponent has twice the digits; None for other words, and where it is not needed."""
-    if isinstance(expr, words.expm1.build):
-        wide = doubled(graph, expr.args[0])
-        return None if wide is None else graph.node("expm1_of_doubled", wide)
-    if isinstance(expr, times_exp.build):
-        factor, exponent = expr.args
-        wide = doubled(graph, exponent)
-        return None if wide is None else graph.node("times_exp_of_doubled", graph.build(factor), wide)
+    if isinstance(expr, LIKE_EXP):
+        *factor, exponent = expr.args
+        wide, name = doubled(graph, exponent), WORD_OF[type(expr)].name
+        return None if wide is None else graph.node("of_doubled", *map(graph.build, factor), wide, detail=name)
     if type(expr) not in BELLS:
         return None
     exponent, written = BELLS[type(expr)](*expr.args)
@@ -195,7 +193,8 @@ class _Doubled:
         if _is_negative(expr):
             return self.graph.node("negative", self.build(-expr))
         number, rest = expr.as_independent(sympy.Symbol, as_Add=False)
-        factors = [*sympy.Mul.make_args(rest), *([number] if number != 1 else [])]
+        factors = [one for factor in sympy.Mul.make_args(rest) for one in _single(factor)]
+        factors += [number] if number != 1 else []
         first, *others = sorted(factors, key=lambda factor: (not factor.atoms(Value), factor.is_Pow, text(factor)))
         total = self.build(first)
         for factor in others:
@@ -209,6 +208,13 @@ class _Doubled:
         half = self._power(base, power // 2)
         square = self.graph.node("multiply", half, half)
         return self.graph.node("multiply", square, base) if power % 2 else square
+
+
+def _single(factor) -> list[sympy.Expr]:
+    """A power of a parameter as the factors that it has, for it would be rounded; others as they are."""
+    base, power = factor.as_base_exp()
+    is_power = isinstance(base, Parameter) and power.is_Integer
+    return [base ** sympy.sign(power)] * abs(int(power)) if is_power else [factor]
 
 
 def _is_negative(term) -> bool:

@@ -24,7 +24,7 @@ from nngrad.codegen.exponentials import bell_within_range
 from nngrad.codegen.joint import Part, parts_of, shift_of
 from nngrad.codegen.literals import is_unit_fraction, literal
 from nngrad.codegen.node import Node
-from nngrad.codegen.quotients import is_denominator, power_of_quotient, without
+from nngrad.codegen.quotients import is_denominator, power_of_quotient, with_sign_below, without
 from nngrad.codegen.symbols import (
     AxisSum,
     Balanced,
@@ -56,9 +56,7 @@ from nngrad.codegen.vocabulary import WORD_OF
 COMPARISONS = {sympy.Gt: ">", sympy.Ge: ">=", sympy.Lt: "<", sympy.Le: "<=", sympy.Eq: "==", sympy.Ne: "!="}
 REDUCTIONS = {"sum": "np.add", "prod": "np.multiply", "max": "np.maximum", "min": "np.minimum"}
 WIDENING = ("runtime.widened", "runtime.as_float64", "pairs.doubled")
-NARROWING = (
-    "exp_narrowed", "shortened", "exp_of_doubled", "expm1_of_doubled", "times_exp_of_doubled", "decayed_by_doubled",
-)  # fmt: skip
+NARROWING = ("exp_narrowed", "shortened", "of_doubled")
 MAX_POWER_BY_PRODUCTS = 8
 LARGEST_SHARED = 16  # the denominator of a factor that terms share
 
@@ -153,7 +151,8 @@ class Graph:
             return self._sum(expr)
         if expr.is_Mul:
             self._count_conditions(expr)
-            return self._product(expr)
+            divided = expr if self.smooth else signs.divided_in_terms(self, expr)
+            return self._product(expr) if divided == expr else self.build(divided)
         if expr.is_Pow:
             return self._power(*expr.args)
         if isinstance(expr, Where):
@@ -164,7 +163,7 @@ class Graph:
             y, factor, exponent = expr.args
             y = signs.finite_in_tail(self, self.build(y), exponent)
             if (wide := exponents.doubled(self, exponent)) is not None:
-                return self.node("decayed_by_doubled", y, self.build(factor), wide)
+                return self.node("of_doubled", y, self.build(factor), wide, detail="decayed")
             of = exponents.as_multiple(exponent, self.formula.inputs) or (sympy.S.One, exponent)
             return self.node("call", y, self.build(factor), *exponents.nodes_of(self, *of), detail="runtime.decayed")
         if isinstance(expr, Indicator):
@@ -372,6 +371,8 @@ class Graph:
                 constant *= factor
             else:
                 factors.append(factor)
+        if constant.is_negative and not self.smooth:
+            constant, factors = with_sign_below(constant, factors)
         above: list[list[int]] = [[], [], []]  # by rank: numbers, rows, full-size
         below: list[list[int]] = [[], [], []]
         for factor in sorted(factors, key=self._reading_order):
@@ -528,6 +529,8 @@ class Graph:
             return exponents.power_of_two_in_float64(self, *expr.args)
         if (made := exponents.word_of_doubled(self, expr)) is not None:
             return made
+        if not self.smooth and (limited := signs.limited_by_0(expr)) is not None:
+            return self.build(limited)
         if word.smooth and self.smooth:
             return self.build(word.smooth(*expr.args))
         if word.expansion and not self.smooth:
@@ -559,8 +562,8 @@ class Graph:
             return self.build(condition)
         if isinstance(condition, Relational):
             if condition.rhs == 0:
-                _, of = condition.lhs.primitive()
-                condition = condition.func(of if self.smooth else signs.of_same_sign(of), 0)
+                _, of = condition.lhs.primitive() if self.smooth else signs.size_and_sign(condition.lhs)
+                condition = condition.func(of, 0)
             left, right = (self.build(arg) for arg in condition.args)
             return self.node("compare", left, right, detail=COMPARISONS[condition.func])
         if isinstance(condition, And | Or):

@@ -26,7 +26,11 @@ def is_ufunc(node: Node) -> bool:
 
 def is_amendment(node: Node) -> bool:
     """Whether a node's result may be its first operand's array."""
-    return node.detail == "runtime.decayed" or node.op in ("decayed_by_doubled", "minus_one_hot", "balanced")
+    return (
+        node.detail == "runtime.decayed"
+        or node.op in ("minus_one_hot", "balanced")
+        or (node.op, node.detail) == ("of_doubled", "decayed")
+    )
 
 
 def ufunc_name(node: Node) -> str:
@@ -37,10 +41,6 @@ TAKING_OUT = (
     "runtime.exp_shifted", "runtime.passed", "runtime.times_normal_cdf", "runtime.times_normal_density", "deviation",
     "as_float", "where", "exponentials", "centred_squares", "counted",
 )  # fmt: skip
-OF_DOUBLED = {  # what has twice the digits, by what is done with it
-    "digits": "Number", "exp_of_doubled": "exp", "decayed_by_doubled": "decayed", "times_exp_of_doubled": "times_exp",
-    "expm1_of_doubled": "expm1",
-}  # fmt: skip
 OF_ROWS = ("scale", "scaled", "mean_error", "log_excess", "log_sum", "log_share", "deviation", "balanced")
 ROW_REDUCTIONS = {"sum": "runtime.sum_rows", "max": "runtime.max_rows"}
 
@@ -347,9 +347,10 @@ class NumpyWriter(Writer):
             return f"{node.detail}({args[0]})"
         if node.op in ("exp_narrowed", "shortened"):
             return f"runtime.{node.op}({args[0]}, {self.dtype})"
-        if node.op in OF_DOUBLED:
-            dtype = [self.dtype] if len(args) == 1 else []
-            return f"pairs.{OF_DOUBLED[node.op]}({', '.join([*args, *dtype])})"
+        if node.op == "of_doubled":
+            return f"pairs.{node.detail}({', '.join([*args, *([self.dtype] if len(args) == 1 else [])])})"
+        if node.op == "digits":
+            return f"pairs.Number({', '.join(args)})"
         if node.op == "as_float":
             return f"runtime.as_float({args[0]}, {self.dtype})"
         if node.detail == "pairs.doubled":

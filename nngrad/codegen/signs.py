@@ -12,14 +12,45 @@ import sympy
 
 from nngrad.codegen import exponents, words
 from nngrad.codegen.symbols import Parameter, Value
+from nngrad.codegen.vocabulary import WORD_OF
 
 
-def of_same_sign(expr):
-    """The expression without factors that only change its size."""
-    powers = {factor: factor.as_base_exp() for factor in sympy.Mul.make_args(expr)}
-    signs = {factor: words.sign(base) for factor, (base, _) in powers.items() if isinstance(base, Parameter)}
-    signs |= {factor: sympy.S.One for factor in powers if factor.is_number and factor.is_positive}
-    return sympy.Mul(*(signs.get(factor, factor) for factor in powers)) if expr.is_Mul else expr
+def size_and_sign(expr) -> tuple[sympy.Expr, sympy.Expr]:
+    """The expression as a product of numbers and parameters, made positive, and the rest, which has its sign."""
+    content, primitive = expr.primitive()
+    size, rest = content, sympy.S.One
+    for factor in sympy.Mul.make_args(primitive):
+        base, power = factor.as_base_exp()
+        if isinstance(base, Parameter):
+            size, rest = size * words.abs(base) ** power, rest * words.sign(base)
+        elif factor.is_number and factor.is_positive:
+            size *= factor
+        else:
+            rest *= factor
+    return size, rest
+
+
+def limited_by_0(extremum):
+    """max(c u, 0) or min(c u, 0) as c max(u, 0), for c u may overflow on the side that is cut off; else None."""
+    if not isinstance(extremum, words.maximum.build | words.minimum.build) or extremum.args[1] != 0:
+        return None
+    size, rest = size_and_sign(extremum.args[0])
+    return None if size.is_number and size <= 1 else size * extremum.func(rest, 0)
+
+
+def divided_in_terms(graph, quotient):
+    """(max(p u, 0) + v) / p as sign(p) max(sign(p) u, 0) + v / p, for p u may overflow; others as they are."""
+    p = next((1 / factor for factor in sympy.Mul.make_args(quotient) if isinstance(1 / factor, Parameter)), None)
+    total = exponents.written_out(graph, quotient * p) if p is not None else quotient
+    word = WORD_OF.get(type(total))
+    total = word.expansion(*total.args) if word and word.expansion else total
+    limited = {term: limited_by_0(term) for term in total.args} if total.is_Add else {}
+    limited = {term: made for term, made in limited.items() if made is not None and made.has(words.abs(p))}
+    if not limited:
+        return quotient
+    return sympy.Add(
+        *(limited[term].subs(words.abs(p), words.sign(p)) if term in limited else term / p for term in total.args)
+    )
 
 
 def finite_in_tail(graph, y: int, exponent) -> int:

@@ -15,14 +15,15 @@ import mpmath
 import sympy
 from nngrad_ops import OPS, pairs
 
-from nngrad.codegen import certificate, words
+from nngrad.codegen import certificate, identities, words
 from nngrad.codegen.command import run
 from nngrad.codegen.exponents import as_multiple, exp2_in_float64
 from nngrad.codegen.parts import with_exponents_in_float64
 from nngrad.codegen.pipeline import load_spec
+from nngrad.codegen.quotients import with_sign_below
 from nngrad.codegen.signs import growth_along, limited_by_0, size_and_sign
 from nngrad.codegen.symbols import Parameter, Value
-from nngrad.codegen.trace import trace
+from nngrad.codegen.trace import Formula, trace
 
 SPEC = Path(__file__).parent / "specs" / "exponents.py"
 FORMULAS = {declaration.name: trace(declaration) for declaration in load_spec(SPEC)}
@@ -109,6 +110,7 @@ def test_pairs_keep_quiet_at_the_ends():
     np.testing.assert_array_equal(pairs.expm1(np.negative(np.multiply(steep, steep)), float), [-1, -1, -1, -1, np.nan])
     ones = np.ones(5)
     np.testing.assert_array_equal(pairs.decayed(ones, ones, steep), [1, 0, 1, 0, 1])
+    np.testing.assert_array_equal(pairs.exp(pairs.clamped(steep, 8), float), np.exp([64, -64, 64, -64, np.nan]))
     np.testing.assert_array_equal(pairs.times_exp(ones, np.minimum(steep, 0)), [1, 0, 1, 0, np.nan])
 
 
@@ -131,6 +133,22 @@ def test_signs_are_asked_of_what_stays_in_range():
     assert (growth_along(-rate * x, x), growth_along(y - 3 * words.clamped(x, 9) ** 3, x)) == (-rate, -3)
     for other in (-(x**2), x * y, words.abs(x)):
         assert growth_along(other, x) is None
+
+
+def test_minus_goes_below_where_it_spares_a_step():
+    x, g = Value("x"), Value("g")
+    assert with_sign_below(-2, [g, 1 / (x + 1), 1 / (x - 1)]) == (2, [g, 1 / (x + 1), 1 / (1 - x)])
+    assert with_sign_below(-2, [g, 1 / (x + 1)]) == (-2, [g, 1 / (x + 1)])
+    ends, g = np.array([-1.0, 1.0]), np.array([1.0, 2.0])
+    with np.errstate(divide="ignore"):
+        np.testing.assert_array_equal(OPS["arctanh"].vjp(g, ends), np.inf)
+
+
+def test_differences_are_kept_within_a_limit_as_a_whole():
+    x, y, rate = Value("x"), Value("y"), Parameter("rate")
+    formula = Formula((), (x, y), (), Value("z"))
+    made = next(identities.clamped(sympy.exp(-rate * (x - y) ** 2) * x, formula, 9))
+    assert made == sympy.exp(-rate * words.clamped(x - y, 9) ** 2) * words.clamped(x, 9)
 
 
 def test_multiples_of_inputs():

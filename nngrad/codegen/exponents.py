@@ -99,8 +99,6 @@ def doubled(graph, exponent) -> int | None:
     if not graph.doubles:
         return None
     exponent = written_out(graph, exponent).replace(_is_last_resort, lambda limited: limited.args[0])
-    if all(_is_linear(total) for total in exponent.atoms(sympy.Add)):  # nothing overflows that could cancel
-        exponent = exponent.replace(lambda part: isinstance(part, words.clamped.build), lambda part: part.args[0])
     inputs = graph.formula.inputs
     factors = [factor for factor in sympy.Mul.make_args(exponent) if factor.atoms(Value)]
     bases = [_without_size(factor.base if factor.is_Pow and factor.exp == 2 else factor) for factor in factors]
@@ -127,18 +125,11 @@ def _is_last_resort(expr) -> bool:
     return isinstance(expr, words.minimum.build) and expr.args[1] == LARGEST_EXPONENT
 
 
-def _is_linear(total) -> bool:
-    """Whether a sum is one of multiples of what has no rounding error."""
-    values = sorted(total.atoms(Value), key=str)
-    bare = total.replace(lambda part: isinstance(part, UNROUNDED), lambda part: part.args[0])
-    return bare.is_polynomial(*values) and (not values or sympy.Poly(bare, *values).total_degree() < 2)
-
-
 def _is_plain(expr, inputs: tuple[Value, ...]) -> bool:
     """Whether an expression is arithmetic of numbers, parameters, and what has no rounding error."""
     if expr.is_number or isinstance(expr, Parameter) or _is_exact(expr, inputs):
         return True
-    if isinstance(expr, words.maximum.build | words.minimum.build):
+    if isinstance(expr, words.maximum.build | words.minimum.build | words.clamped.build):
         return expr.args[1].is_number and _is_plain(expr.args[0], inputs)
     if expr.is_Pow:
         return expr.exp.is_Integer and _is_plain(expr.base, inputs)
@@ -166,7 +157,8 @@ class _Doubled:
             power = self._power(self.build(expr.base), abs(int(expr.exp)))
             return power if expr.exp > 0 else self.graph.node("divide", self.graph.number(1), power)
         if isinstance(expr, UNROUNDED) and not _is_exact(expr, self.graph.formula.inputs):
-            return self.graph.node("call", *map(self.build, expr.args), detail=WORD_OF[type(expr)].numpy)
+            name = WORD_OF[type(expr)].numpy.replace("runtime.", "pairs.")
+            return self.graph.node("call", *map(self.build, expr.args), detail=name)
         return self.graph.node("call", self.graph.build(expr), detail="pairs.doubled")
 
     def _number(self, number) -> int:

@@ -17,7 +17,13 @@ from nngrad.codegen.node import Node
 
 EXTREMA = ("np.maximum", "np.minimum")
 
-MAY_BE_ITS_ARGUMENT = ("runtime.clamped", "runtime.finite", "runtime.without_infinity", "pairs.doubled")
+MAY_BE_ITS_ARGUMENT = (
+    "runtime.clamped",
+    "runtime.finite",
+    "runtime.without_infinity",
+    "pairs.doubled",
+    "pairs.clamped",
+)
 
 
 def is_ufunc(node: Node) -> bool:

@@ -90,6 +90,10 @@ class NumpyWriter(Writer):
         for _, output in self.outputs:
             for operand in (output, *self._operands(output)) if self.is_inline(output) else (output,):
                 self.last_use[operand] = len(order)
+        for node in reversed(order):
+            if self.graph.nodes[node].detail in MAY_BE_ITS_ARGUMENT and not self.is_inline(node):
+                for operand in self._operands(node):  # is in use for as long as what may be the same array
+                    self.last_use[operand] = max(self.last_use[operand], self.last_use.get(node, 0))
         self.position = {node: position for position, node in enumerate(order)}
         for node in [node for node in self.places if is_amendment(self.graph.nodes[node])]:
             amended = self.graph.nodes[node].args[0]

@@ -1,6 +1,7 @@
-"""Exponentials magnify the rounding errors of their exponents: multiples of inputs have none, short floats' neither."""
+"""Exponentials magnify the rounding errors of their exponents: here these have none."""
 
 import inspect
+import operator
 
 import numpy as np
 import pytest
@@ -8,18 +9,20 @@ from conftest import SPECS
 
 pytest.importorskip("sympy")
 
+import mpmath
 import sympy
-from nngrad_ops import OPS
+from nngrad_ops import OPS, pairs
 
-from nngrad.codegen import certificate, words
+from nngrad.codegen import certificate, identities, words
 from nngrad.codegen.exponents import as_multiple, exp2_in_float64
 from nngrad.codegen.parts import with_exponents_in_float64
 from nngrad.codegen.pipeline import load_spec
+from nngrad.codegen.quotients import with_sign_below
+from nngrad.codegen.signs import growth_along, limited_by_0, size_and_sign
 from nngrad.codegen.symbols import Parameter, Value
-from nngrad.codegen.trace import trace
+from nngrad.codegen.trace import Formula, trace
 
 FORMULAS = {declaration.name: trace(declaration) for declaration in load_spec(SPECS / "exponents.py")}
-OF_MULTIPLES = ("decay", "growth", "steep")
 
 
 @pytest.fixture(name="package")
@@ -30,8 +33,6 @@ def fixture_package(package_of):
 @pytest.mark.parametrize("dtype", certificate.DTYPES, ids=lambda dtype: np.dtype(dtype).name)
 @pytest.mark.parametrize("name", FORMULAS)
 def test_formula_is_good_everywhere(package, name, dtype):
-    if dtype == np.float64 and name not in OF_MULTIPLES:
-        pytest.skip("float64 has no wider dtype: sums in exponents are rounded")
     (entry,) = certificate.certify(FORMULAS[name], dtype, thin=4, ops=package.table.OPS)
     assert entry.grade == "good", (entry.forward, entry.gradient, entry.faults)
 
@@ -43,10 +44,103 @@ def test_ordinary_inputs_have_their_exponent_in_float64(dtype, size):
     source = inspect.getsource(inspect.getmodule(OPS["gelu"].forward).gelu_tanh_and_residuals)
     assert "runtime.as_float64(x)" in source.partition("dtype = x.dtype")[0]
     x = np.linspace(-9, 9, size).astype(dtype)
-    exponent = 2 * np.sqrt(2 / np.pi) * (x + 0.044715 * x.astype(np.longdouble) ** 3)
+    wide, pi = x.astype(np.longdouble), 4 * np.arctan(np.longdouble(1))
+    exponent = np.sqrt(8 / pi) * (wide + np.longdouble("0.044715") * wide**3)
     y, _ = OPS["gelu"].forward(x, approximate="tanh")
-    limit = 4 if dtype == np.float32 else 300  # float64 has no wider dtype here
-    np.testing.assert_allclose(y, x / (1 + np.exp(-exponent)), rtol=limit * np.finfo(dtype).eps)
+    np.testing.assert_allclose(y, x / (1 + np.exp(-exponent)), rtol=4 * np.finfo(dtype).eps)
+
+
+def sizes(seed):
+    """Numbers of all sizes up to 1e15, some of few digits."""
+    random = np.random.default_rng(seed)
+    return np.append(random.normal(size=200) * 10.0 ** random.integers(-15, 16, 200), random.integers(-9, 9, 50) / 4)
+
+
+def exact(pair):
+    """The sums that a pair stands for."""
+    return [mpmath.mpf(float(hi)) + mpmath.mpf(float(lo)) for hi, lo in np.broadcast(pair.hi, pair.lo)]
+
+
+@pytest.mark.parametrize("ufunc", pairs.ARITHMETIC, ids=lambda ufunc: ufunc.__name__)
+def test_arithmetic_of_pairs_has_digits_to_spare(ufunc):
+    a, b = (pairs.Pair(hi, hi * 2.0**-55 * sizes(3)[::-1] / 1e15) for hi in (sizes(1), sizes(2) + 0.1))
+    given = (a, b)[: ufunc.nin]
+    number = {np.add: operator.add, np.subtract: operator.sub, np.multiply: operator.mul, np.divide: operator.truediv,
+              np.negative: operator.neg, np.abs: abs, np.maximum: max, np.minimum: min}[ufunc]  # fmt: skip
+    with mpmath.workdps(60):
+        made, numbers = exact(ufunc(*given, out=...)), [*map(exact, given)]
+        for got, *args in zip(made, *numbers, strict=True):
+            size = abs(number(*args)) if ufunc not in (np.add, np.subtract) else sum(map(abs, args))
+            assert abs(got - number(*args)) <= size * mpmath.mpf(2) ** -76
+
+
+@pytest.mark.parametrize(
+    ("function", "exactly"),
+    [
+        (pairs.exp, mpmath.exp),
+        (pairs.expm1, mpmath.expm1),
+        (pairs.exp2, lambda x: mpmath.mpf(2) ** x),
+        (pairs.sinh, mpmath.sinh),
+        (pairs.cosh, mpmath.cosh),
+    ],
+    ids=["exp", "expm1", "exp2", "sinh", "cosh"],
+)
+@pytest.mark.parametrize("dtype", certificate.DTYPES, ids=lambda dtype: np.dtype(dtype).name)
+def test_exponentials_of_pairs(function, exactly, dtype):
+    x = np.linspace(-85, 85, 301).astype(dtype)
+    y = function(np.multiply(np.subtract(pairs.doubled(x, x.dtype), 0.1), pairs.Number(0.7, 7 / 10**17)), x.dtype)
+    with mpmath.workdps(40):
+        numbers = [exactly((mpmath.mpf(float(one)) - mpmath.mpf(0.1)) * (mpmath.mpf(0.7) + 7e-17)) for one in x]
+        off = [abs((mpmath.mpf(float(got)) - true) / true) for got, true in zip(y, numbers, strict=True)]
+    assert y.dtype == dtype and max(off) < 2 * np.finfo(dtype).eps
+
+
+def test_pairs_keep_quiet_at_the_ends():
+    x = pairs.doubled(np.array([1e308, -1e308, np.inf, -np.inf, np.nan]), np.dtype(float))
+    steep = np.multiply(np.subtract(x, 1), 1e10)
+    np.testing.assert_array_equal(pairs.exp(np.negative(np.abs(steep)), float), [0, 0, 0, 0, np.nan])
+    np.testing.assert_array_equal(pairs.expm1(np.negative(np.multiply(steep, steep)), float), [-1, -1, -1, -1, np.nan])
+    ones = np.ones(5)
+    np.testing.assert_array_equal(pairs.decayed(ones, ones, steep), [1, 0, 1, 0, 1])
+    np.testing.assert_array_equal(pairs.exp(pairs.clamped(steep, 8), float), np.exp([64, -64, 64, -64, np.nan]))
+    np.testing.assert_array_equal(pairs.times_exp(ones, np.minimum(steep, 0)), [1, 0, 1, 0, np.nan])
+
+
+def test_tails_of_pairs_keep_their_digits():
+    x = np.linspace(-744, -709, 50)
+    wide = np.add(pairs.doubled(x, x.dtype), 0.3)
+    y = pairs.decayed(2.0**60 * pairs.exp(wide, x.dtype), np.full_like(x, 2.0**60), wide)
+    with mpmath.workdps(40):
+        exponentials = [float(mpmath.exp(mpmath.mpf(float(one)) + mpmath.mpf(0.3)) * 2**60) for one in x]
+    np.testing.assert_allclose(y, exponentials, rtol=4 * np.finfo(float).eps)
+
+
+def test_signs_are_asked_of_what_stays_in_range():
+    x, y, rate = Value("x"), Value("y"), Parameter("rate")
+    assert size_and_sign(sympy.sqrt(2) * rate * x) == (sympy.sqrt(2) * words.abs(rate), words.sign(rate) * x)
+    assert size_and_sign((x - y) / rate) == (1 / words.abs(rate), words.sign(rate) * (x - y))
+    assert size_and_sign(3 - 3 * x * y) == (3, 1 - x * y)
+    assert limited_by_0(words.maximum(3 * x - 6, 0)) == 3 * words.maximum(x - 2, 0)
+    assert limited_by_0(words.maximum(x / 2, 0)) is limited_by_0(words.maximum(3 * x, 1)) is None
+    assert (growth_along(-rate * x, x), growth_along(y - 3 * words.clamped(x, 9) ** 3, x)) == (-rate, -3)
+    for other in (-(x**2), x * y, words.abs(x)):
+        assert growth_along(other, x) is None
+
+
+def test_minus_goes_below_where_it_spares_a_step():
+    x, g = Value("x"), Value("g")
+    assert with_sign_below(-2, [g, 1 / (x + 1), 1 / (x - 1)]) == (2, [g, 1 / (x + 1), 1 / (1 - x)])
+    assert with_sign_below(-2, [g, 1 / (x + 1)]) == (-2, [g, 1 / (x + 1)])
+    ends, g = np.array([-1.0, 1.0]), np.array([1.0, 2.0])
+    with np.errstate(divide="ignore"):
+        np.testing.assert_array_equal(OPS["arctanh"].vjp(g, ends), np.inf)
+
+
+def test_differences_are_kept_within_a_limit_as_a_whole():
+    x, y, rate = Value("x"), Value("y"), Parameter("rate")
+    formula = Formula((), (x, y), (), Value("z"))
+    made = next(identities.clamped(sympy.exp(-rate * (x - y) ** 2) * x, formula, 9))
+    assert made == sympy.exp(-rate * words.clamped(x - y, 9) ** 2) * words.clamped(x, 9)
 
 
 def test_multiples_of_inputs():
@@ -68,3 +162,20 @@ def test_parts_of_rounded_exponents():
     assert sympy.simplify(made[e].args[0] * sympy.log(2) - parts[u]) == 0
     for exact in (x, -2 * x, 3 * x / 7):  # `runtime.exp_multiple` takes care of the last
         assert with_exponents_in_float64({e: sympy.exp(exact)}, (x,)) == {e: sympy.exp(exact)}
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize("dtype", certificate.DTYPES, ids=lambda dtype: np.dtype(dtype).name)
+@pytest.mark.parametrize("beta", [5.0, -5.0, 0.3])
+def test_softplus_of_steep_rates_stays_in_range(beta, dtype):
+    limits = np.finfo(dtype)
+    x = np.array([limits.max, limits.min, np.inf, -np.inf, 0.7, -0.7, 12, -12], dtype)
+    y, slope = OPS["softplus"].forward(x, beta=beta)
+    with mpmath.workdps(400):
+        numbers = [mpmath.mpf(float(np.clip(one, limits.min, limits.max))) for one in x]
+        values = [float(mpmath.log1p(mpmath.exp(beta * one)) / beta) for one in numbers[4:]]
+        slopes = [float(1 / (1 + mpmath.exp(-beta * one))) for one in numbers[4:]]
+    up = np.sign(beta)
+    ends = [max(up * one, 0) * up for one in x[:4]]
+    np.testing.assert_allclose(y, [*ends, *values], rtol=3 * limits.eps)
+    np.testing.assert_allclose(slope, [*(one != 0 for one in ends), *slopes], rtol=3 * limits.eps)

@@ -986,11 +986,14 @@ def finite(x):
 
 
 def without_infinity(x, sign):
-    """`finite` for the infinity of this sign, 1 or -1, alone: half the work where only one of the two does harm."""
+    """`finite` for the infinity of this sign, 1 or -1, alone: half the work where only one of the two does harm.
+
+    For the sign 0 it is x itself.
+    """
     largest = float(np.finfo(x.dtype).max)
     if sign > 0:
         return x if highest(x) <= largest else np.minimum(x, largest, out=...)
-    return x if lowest(x) >= -largest else np.maximum(x, -largest, out=...)
+    return x if sign == 0 or lowest(x) >= -largest else np.maximum(x, -largest, out=...)
 
 
 def within(x, limit):

@@ -143,7 +143,7 @@ OPS = {
         residuals=(0,),
         reads_values=(0,),
         cost=20,
-        vjp_cost=10,
+        vjp_cost=9,
     ),
     "binary_cross_entropy": Op(
         name="binary_cross_entropy",

@@ -157,6 +157,7 @@ class Variant:
 
     def _graph(self, arguments, exprs, smooth: bool = False, **sources_of) -> tuple[Graph, list[int]]:
         graph = self._bare_graph(arguments, smooth, **sources_of)
+        graph.doubles = not smooth
         return guarded(graph, [graph.build(expr) for expr in exprs])
 
     def _taken(self, graph: Graph) -> set[str]:
@@ -198,7 +199,7 @@ class Variant:
         order = ["y", *saved]
         self.cost = kernel_cost(graph, nodes)
         labels = ["y", *(value.name for value in kept)]
-        writer = self._forward_writer(graph, nodes, labels, order, takes_places=not self.is_wide)
+        writer = self._forward_writer(graph, nodes, labels, order, is_wide=self.is_wide)
         result = writer.final(nodes[0])
         if self.axis and not self.is_loss and not kept and "keepdims=True" in result:
             result = result.replace("keepdims=True", "keepdims=keepdims, out=...")
@@ -235,7 +236,9 @@ class Variant:
         writer = self._forward_writer(graph, nodes, ["y", *(value.name for value in kept)], order)
         made = {label: writer.final(node) for label, node in writer.outputs}
         results = ", ".join(made.get(name, "None") for name in order)
-        conditions = [*ordinary.conditions, f"runtime.are_within({ordinary.limit}, {', '.join(self.broadcasting)})"]
+        kinds = [f"{self.broadcasting[0]}.dtype != np.float64"] if ordinary.is_of_wider else []
+        is_ordinary = f"runtime.are_within({ordinary.limit}, {', '.join(self.broadcasting)})"
+        conditions = [*kinds, *ordinary.conditions, is_ordinary]
         lines = [*writer.lines, f"return {results}"]
         if lines == full:
             return []
@@ -250,17 +253,18 @@ class Variant:
         return [f"if {differ}:", f"    {names} = np.broadcast_arrays({names})"]
 
     def _forward_writer(
-        self, graph: Graph, nodes: list[int], labels: list[str], order: list[str], takes_places: bool = True
+        self, graph: Graph, nodes: list[int], labels: list[str], order: list[str], is_wide: bool = False
     ) -> NumpyWriter:
         """What has written the forward kernel, but for the last step of one with a single result. The results have the
         labels, and are returned in the order.
         """
         carrier = next(one.name for one in self.op.inputs if one.differentiable)
         positions = [order.index(label) for label in labels]
-        places = self._places(graph, nodes, positions, len(order)) if takes_places else {}
+        places = self._places(graph, nodes, positions, len(order)) if not is_wide else {}
         self.filled |= {place for node, place in zip(nodes, positions, strict=True) if node in places}
         outputs = list(zip(labels, nodes, strict=True))
         writer = NumpyWriter(graph, outputs, self.input_shape, f"{carrier}.dtype", self._taken(graph), places=places)
+        writer.given_dtype = "dtype" if is_wide else ""
         block = with_few_arrays(graph, nodes) if self.op.maps_elements else sorted(ancestors(graph, *nodes))
         writer.plan([(None, block)])
         writer.write([node for node in block if len(nodes) > 1 or node != nodes[0]])

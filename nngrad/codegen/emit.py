@@ -112,6 +112,8 @@ def render(package: Package) -> dict[str, str]:
     if package.builtin or "products" in _helpers(kernel for code in codes for kernel in code.kernels):
         write("products.py", "products.py.j2")
     write("runtime.py", "runtime.py.j2", approximations=approximate.source())
+    if package.builtin or "pairs" in _helpers(kernel for code in codes for kernel in code.kernels):
+        write("pairs.py", "pairs.py.j2")
     if package.builtin:
         write("rows.py", "rows.py.j2")
         for home, (module, title) in HOMES.items():
@@ -212,7 +214,8 @@ def _folded(line: str) -> str:
 def _helpers(functions) -> list[str]:
     """The modules of helpers that the code calls."""
     lines = [line for function in functions for line in function.lines]
-    return [module for module in ("products", "runtime") if any(re.search(rf"\b{module}\.", line) for line in lines)]
+    modules = ("pairs", "products", "runtime")
+    return [module for module in modules if any(re.search(rf"\b{module}\.", line) for line in lines)]
 
 
 def _helpers_import(functions) -> str:

@@ -4,8 +4,9 @@ At an exponent of -80 half a unit in its last place is 60 units of the exponenti
 computed in a wider dtype or, where there is none, in two parts.
 
 Worked example: in exp(-1.702 x) the rate is -1.702, and `runtime.exp_multiple` computes it as if the product were
-exact. exp(-x / 4) needs no such care. exp(x - x**3), in kernels for inputs of ordinary size, becomes
-`exp2_in_float64(x * (1.44 - 1.44 * x**2))`: short floats have their exponent computed in float64.
+exact. exp(-x / 4) needs no such care. The exponent of exp(-3 (x - 1)) is computed with twice the digits: short floats
+in float64, float64 in two parts, hi + lo, by `pairs`. In kernels for inputs of ordinary size exp(x - x**3) becomes
+`exp2_in_float64(x * (1.44 - 1.44 * x**2))`, and float64, for which that is not enough, is left to the others.
 
 Functions that take a graph, that of `lower`, build nodes in it.
 """
@@ -13,16 +14,30 @@ Functions that take a graph, that of `lower`, build nodes in it.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import mpmath
 import sympy
 
-from nngrad.codegen import words
-from nngrad.codegen.exponentials import LARGEST_EXPONENT
+from nngrad.codegen import gaussians, words
+from nngrad.codegen.exponentials import LARGEST_EXPONENT, times_exp
 from nngrad.codegen.joint import is_of_sums
-from nngrad.codegen.symbols import Parameter, Value
-from nngrad.codegen.vocabulary import enter
+from nngrad.codegen.symbols import Decayed, Parameter, Value, text
+from nngrad.codegen.vocabulary import WORD_OF, enter
 
+LIKE_EXP = (words.expm1.build, words.exp2.build, words.sinh.build, words.cosh.build, times_exp.build)
+ROOT_TWO_PI = sympy.sqrt(2 * sympy.pi)
+BELLS = {  # words made of the exponential of a square: the exponent, and the word written out
+    gaussians.normal_density.build: lambda u: (-(u**2) / 2, sympy.exp(-(u**2) / 2) / ROOT_TWO_PI),
+    gaussians.times_its_normal_density.build: lambda u, density: (
+        -(u**2) / 2,
+        Decayed(words.finite(u) * density, u / ROOT_TWO_PI, -(u**2) / 2),
+    ),
+    gaussians.x_exp_square.build: lambda u, c: (
+        c * u**2,
+        Decayed(words.finite(u) * sympy.exp(c * u**2), u, c * u**2),
+    ),
+}
 UNROUNDED = (words.abs.build, words.clamped.build, words.finite.build, words.maximum.build, words.minimum.build)
 
 exp2_in_float64 = enter(  # not for specs to write
@@ -47,6 +62,8 @@ def exponential(graph, exponent) -> int:
         above = graph.build(exponent - shift)
         above = above if graph.nodes[above].is_row else graph.full(above)
         return graph.node("call", above, graph.build(-shift), detail="runtime.exp_shifted")
+    if (wide := doubled(graph, exponent)) is not None:
+        return graph.node("of_doubled", wide, detail="exp")
     coefficient, rest = exponent.as_coeff_Mul()
     if rest.is_Pow and rest.exp == 2:
         return graph.node("call", graph.build(rest.base), graph.number(coefficient), detail="runtime.exp_square")
@@ -57,10 +74,143 @@ def exponential(graph, exponent) -> int:
     return graph.node("call", graph.build(exponent), detail="np.exp")
 
 
+def word_of_doubled(graph, expr) -> int | None:
+    """The node of a word whose exponent has twice the digits; None for other words, and where it is not needed."""
+    if isinstance(expr, LIKE_EXP):
+        *factor, exponent = expr.args
+        wide, name = doubled(graph, exponent), WORD_OF[type(expr)].name
+        return None if wide is None else graph.node("of_doubled", *map(graph.build, factor), wide, detail=name)
+    if type(expr) not in BELLS:
+        return None
+    exponent, written = BELLS[type(expr)](*expr.args)
+    return None if doubled(graph, exponent) is None else graph.build(written)
+
+
 def power_of_two_in_float64(graph, exponent) -> int:
     """The node of 2 to a power that is computed in float64."""
     wide = graph.in_wider("runtime.as_float64", exponent)
     return graph.node("shortened", graph.node("call", wide, detail="np.exp2"))
+
+
+def doubled(graph, exponent) -> int | None:
+    """The node of an exponent with twice the digits; None where it is not plain arithmetic of what has no rounding
+    error, or is only a multiple of that or of its square, for which there are other ways.
+    """
+    if not graph.doubles:
+        return None
+    exponent = written_out(graph, exponent).replace(_is_last_resort, lambda limited: limited.args[0])
+    inputs = graph.formula.inputs
+    factors = [factor for factor in sympy.Mul.make_args(exponent) if factor.atoms(Value)]
+    bases = [_without_size(factor.base if factor.is_Pow and factor.exp == 2 else factor) for factor in factors]
+    is_multiple = len(bases) < 2 and all(_is_exact(_apart(base)[1], inputs) for base in bases)
+    return None if is_multiple or not _is_plain(exponent, inputs) else _Doubled(graph).build(exponent)
+
+
+def _without_size(expr):
+    return expr.args[0] if isinstance(expr, words.abs.build) else expr
+
+
+def written_out(graph, expr):
+    """The expression in terms of inputs, as far as it is made of them element by element."""
+    while True:
+        made = {value: graph.formula.definition(value) for value in expr.atoms(Value) if value not in graph.arguments}
+        made = {value: stage.expr for value, stage in made.items() if stage is not None and stage.kind == "map"}
+        if not made:
+            return expr
+        expr = expr.xreplace(made)
+
+
+def _is_last_resort(expr) -> bool:
+    """Whether an expression is limited where its exponential is 0 or infinite in every dtype."""
+    return isinstance(expr, words.minimum.build) and expr.args[1] == LARGEST_EXPONENT
+
+
+def _is_plain(expr, inputs: tuple[Value, ...]) -> bool:
+    """Whether an expression is arithmetic of numbers, parameters, and what has no rounding error."""
+    if expr.is_number or isinstance(expr, Parameter) or _is_exact(expr, inputs):
+        return True
+    if isinstance(expr, words.maximum.build | words.minimum.build | words.clamped.build):
+        return expr.args[1].is_number and _is_plain(expr.args[0], inputs)
+    if expr.is_Pow:
+        return expr.exp.is_Integer and _is_plain(expr.base, inputs)
+    return (expr.is_Add or expr.is_Mul or isinstance(expr, words.abs.build)) and all(
+        _is_plain(arg, inputs) for arg in expr.args
+    )
+
+
+@dataclass
+class _Doubled:
+    """Builds the nodes of plain arithmetic with twice the digits in `graph`, that of `lower`."""
+
+    graph: object
+
+    def build(self, expr) -> int:
+        if expr.is_number:
+            return self._number(expr)
+        if not expr.atoms(Value):
+            return self.graph.build(expr)
+        if expr.is_Add:
+            return self._sum(expr)
+        if expr.is_Mul:
+            return self._product(expr)
+        if expr.is_Pow:
+            power = self._power(self.build(expr.base), abs(int(expr.exp)))
+            return power if expr.exp > 0 else self.graph.node("divide", self.graph.number(1), power)
+        if isinstance(expr, UNROUNDED) and not _is_exact(expr, self.graph.formula.inputs):
+            name = WORD_OF[type(expr)].numpy.replace("runtime.", "pairs.")
+            return self.graph.node("call", *map(self.build, expr.args), detail=name)
+        return self.graph.node("call", self.graph.build(expr), detail="pairs.doubled")
+
+    def _number(self, number) -> int:
+        """A number, and what the float next to it lacks."""
+        lacking = number - sympy.Rational(float(number))
+        first = self.graph.number(number)
+        return self.graph.node("digits", first, self.graph.number(lacking)) if lacking else first
+
+    def _sum(self, expr) -> int:
+        """Arrays first, so that numbers meet what has twice the digits."""
+        content, primitive = expr.primitive()
+        if content != 1 and all(abs(term.as_coeff_Mul()[0]) == 1 for term in primitive.args if not term.is_number):
+            return self.graph.node("multiply", self.build(primitive), self._number(content))
+        terms = sorted(expr.args, key=lambda term: (not term.atoms(Value), _is_negative(term), text(term)))
+        first, *others = terms
+        total = self.build(first)
+        for term in others:
+            size = self.build(-term if _is_negative(term) else term)
+            total = self.graph.node("subtract" if _is_negative(term) else "add", total, size)
+        return total
+
+    def _product(self, expr) -> int:
+        """The same; parameters one by one, for the product of two would be rounded."""
+        if _is_negative(expr):
+            return self.graph.node("negative", self.build(-expr))
+        number, rest = expr.as_independent(sympy.Symbol, as_Add=False)
+        factors = [one for factor in sympy.Mul.make_args(rest) for one in _single(factor)]
+        factors += [number] if number != 1 else []
+        first, *others = sorted(factors, key=lambda factor: (not factor.atoms(Value), factor.is_Pow, text(factor)))
+        total = self.build(first)
+        for factor in others:
+            op = "divide" if factor.is_Pow and factor.exp.is_negative else "multiply"
+            total = self.graph.node(op, total, self.build(factor if op == "multiply" else 1 / factor))
+        return total
+
+    def _power(self, base: int, power: int) -> int:
+        if power == 1:
+            return base
+        half = self._power(base, power // 2)
+        square = self.graph.node("multiply", half, half)
+        return self.graph.node("multiply", square, base) if power % 2 else square
+
+
+def _single(factor) -> list[sympy.Expr]:
+    """A power of a parameter as the factors that it has, for it would be rounded; others as they are."""
+    base, power = factor.as_base_exp()
+    is_power = isinstance(base, Parameter) and power.is_Integer
+    return [base ** sympy.sign(power)] * abs(int(power)) if is_power else [factor]
+
+
+def _is_negative(term) -> bool:
+    return bool(term.as_coeff_Mul()[0].is_negative)
 
 
 def as_multiple(exponent, inputs: tuple[Value, ...]) -> tuple[sympy.Expr, sympy.Expr] | None:

@@ -16,6 +16,7 @@ OVERFLOWING = {"np.exp", "np.exp2", "runtime.exp_multiple", "np.expm1", "np.sinh
 SAFE_ARGUMENT = {word.numpy: word.safe for word in WORD_OF.values() if word.safe is not None} | {
     "np.sqrt": 1,
     "runtime.exp_multiple": 0,
+    "pairs.doubled": 1,  # which an exponent may divide by
 }
 
 

@@ -194,11 +194,14 @@ def clamped(form, formula: Formula, limit) -> Iterator[sympy.Expr]:
     """The form with its inputs kept within a limit: everywhere, everywhere but in functions that settle by themselves,
     in what is not divided by, in the arguments of words, in branches not linear, on one side.
 
-    A limit of infinity keeps them finite.
+    A limit of infinity keeps them finite. Differences of inputs, which are small where both are large, are kept within
+    a limit as a whole.
     """
     form = inlined(form, formula.stages)
     is_infinite = limit == sympy.oo
-    swaps = {value: words.finite(value) if is_infinite else words.clamped(value, limit) for value in formula.inputs}
+    differences = [one for one in form.atoms(sympy.Add) if _is_difference(one, formula.inputs)]
+    limited = [*formula.inputs, *([] if is_infinite else differences)]
+    swaps = {one: words.finite(one) if is_infinite else words.clamped(one, limit) for one in limited}
     yield form.xreplace(swaps)
     yield _swapped(form, swaps, but=_is_denominator)
     yield _swapped(form, swaps, but=lambda part: isinstance(part, SETTLING))
@@ -235,6 +238,13 @@ def logarithm_in_range(expr, limit: int):
 
 def _is_linear(expr, inputs) -> bool:
     return sympy.count_ops(expr) <= LARGEST_LINE and all(expr.diff(value, 2) == 0 for value in inputs)
+
+
+def _is_difference(total, inputs) -> bool:
+    """Whether a sum is one of several inputs, each times a number or a parameter."""
+    return len(total.atoms(Value)) > 1 and all(
+        one in inputs and not total.diff(one).atoms(Value) for one in total.atoms(Value)
+    )
 
 
 def _is_denominator(expr) -> bool:

@@ -19,13 +19,12 @@ import sympy
 from sympy.core.relational import Relational
 from sympy.logic.boolalg import And, Not, Or
 
-from nngrad.codegen import words
+from nngrad.codegen import exponents, signs, words
 from nngrad.codegen.exponentials import bell_within_range
-from nngrad.codegen.exponents import as_multiple, exp2_in_float64, exponential, nodes_of, power_of_two_in_float64
 from nngrad.codegen.joint import Part, parts_of, shift_of
 from nngrad.codegen.literals import is_unit_fraction, literal
 from nngrad.codegen.node import Node
-from nngrad.codegen.quotients import is_denominator, power_of_quotient, without
+from nngrad.codegen.quotients import is_denominator, power_of_quotient, with_sign_below, without
 from nngrad.codegen.symbols import (
     AxisSum,
     Balanced,
@@ -56,7 +55,8 @@ from nngrad.codegen.vocabulary import WORD_OF
 
 COMPARISONS = {sympy.Gt: ">", sympy.Ge: ">=", sympy.Lt: "<", sympy.Le: "<=", sympy.Eq: "==", sympy.Ne: "!="}
 REDUCTIONS = {"sum": "np.add", "prod": "np.multiply", "max": "np.maximum", "min": "np.minimum"}
-WIDENING, NARROWING = ("runtime.widened", "runtime.as_float64"), ("exp_narrowed", "shortened")
+WIDENING = ("runtime.widened", "runtime.as_float64", "pairs.doubled")
+NARROWING = ("exp_narrowed", "shortened", "of_doubled")
 MAX_POWER_BY_PRODUCTS = 8
 LARGEST_SHARED = 16  # the denominator of a factor that terms share
 
@@ -73,6 +73,7 @@ class Graph:
         scales: the nodes that are scales of rows.
         wide: the nodes that have the next wider dtype.
         widening: what makes the inputs wider as they are taken, if anything.
+        doubles: give exponents twice the digits; without, forms are judged as float32 computes them.
         sources_of: for arguments other than inputs, the tensors whose shape they have (by default all).
     """
 
@@ -86,6 +87,7 @@ class Graph:
     scales: set[int] = field(default_factory=set)
     wide: set[int] = field(default_factory=set)
     widening: str = ""
+    doubles: bool = False
     _ids: dict[Node, int] = field(default_factory=dict)
     _built: dict[sympy.Basic, int] = field(default_factory=dict)
 
@@ -149,7 +151,8 @@ class Graph:
             return self._sum(expr)
         if expr.is_Mul:
             self._count_conditions(expr)
-            return self._product(expr)
+            divided = expr if self.smooth else signs.divided_in_terms(self, expr)
+            return self._product(expr) if divided == expr else self.build(divided)
         if expr.is_Pow:
             return self._power(*expr.args)
         if isinstance(expr, Where):
@@ -158,9 +161,11 @@ class Graph:
             return self.build(expr.args[0])
         if isinstance(expr, Decayed):
             y, factor, exponent = expr.args
-            of = as_multiple(exponent, self.formula.inputs) or (sympy.S.One, exponent)
-            y = self._finite_in_tail(self.build(y), *of)
-            return self.node("call", y, self.build(factor), *nodes_of(self, *of), detail="runtime.decayed")
+            y = signs.finite_in_tail(self, self.build(y), exponent)
+            if (wide := exponents.doubled(self, exponent)) is not None:
+                return self.node("of_doubled", y, self.build(factor), wide, detail="decayed")
+            of = exponents.as_multiple(exponent, self.formula.inputs) or (sympy.S.One, exponent)
+            return self.node("call", y, self.build(factor), *exponents.nodes_of(self, *of), detail="runtime.decayed")
         if isinstance(expr, Indicator):
             condition = self.condition(expr.args[0])
             return self.node("as_float", condition) if self.smooth or self.formula.axes else condition
@@ -366,6 +371,8 @@ class Graph:
                 constant *= factor
             else:
                 factors.append(factor)
+        if constant.is_negative and not self.smooth:
+            constant, factors = with_sign_below(constant, factors)
         above: list[list[int]] = [[], [], []]  # by rank: numbers, rows, full-size
         below: list[list[int]] = [[], [], []]
         for factor in sorted(factors, key=self._reading_order):
@@ -515,11 +522,15 @@ class Graph:
     def _word(self, expr) -> int:
         word = WORD_OF[type(expr)]
         if isinstance(expr, sympy.exp) and not self.smooth:
-            return exponential(self, *expr.args)
+            return exponents.exponential(self, *expr.args)
         if self.smooth and isinstance(expr, sympy.exp | words.sigmoid_slope.build):
             expr = bell_within_range(expr)
-        if isinstance(expr, exp2_in_float64.build) and not self.smooth:
-            return power_of_two_in_float64(self, *expr.args)
+        if isinstance(expr, exponents.exp2_in_float64.build) and not self.smooth:
+            return exponents.power_of_two_in_float64(self, *expr.args)
+        if (made := exponents.word_of_doubled(self, expr)) is not None:
+            return made
+        if not self.smooth and (limited := signs.limited_by_0(expr)) is not None:
+            return self.build(limited)
         if word.smooth and self.smooth:
             return self.build(word.smooth(*expr.args))
         if word.expansion and not self.smooth:
@@ -531,14 +542,6 @@ class Graph:
         if name == "runtime.power" and all(self.nodes[arg].is_scalar for arg in args):
             name = "np.power"
         return self.node("call", *args, detail=name)
-
-    def _finite_in_tail(self, y: int, rate, of) -> int:
-        """x p, p having decayed where x is infinite, with a finite x there: NumPy warns of 0 times infinity."""
-        node, x = self.nodes[y], self.build(of)
-        if node.op != "multiply" or x not in node.args or self.nodes[x].op != "argument" or not rate.is_number:
-            return y
-        finite = self.node("call", x, self.number(-sympy.sign(rate)), detail="runtime.without_infinity")
-        return self.node("multiply", *(finite if arg == x else arg for arg in node.args))
 
     def in_wider(self, widening: str, expr) -> int:
         """An expression computed from inputs that were made wider."""
@@ -558,9 +561,9 @@ class Graph:
         if isinstance(condition, Value):
             return self.build(condition)
         if isinstance(condition, Relational):
-            factor, rest = condition.lhs.as_coeff_Mul()
-            if condition.rhs == 0 and factor > 0:
-                condition = condition.func(rest, 0)
+            if condition.rhs == 0:
+                _, of = condition.lhs.primitive() if self.smooth else signs.size_and_sign(condition.lhs)
+                condition = condition.func(of, 0)
             left, right = (self.build(arg) for arg in condition.args)
             return self.node("compare", left, right, detail=COMPARISONS[condition.func])
         if isinstance(condition, And | Or):

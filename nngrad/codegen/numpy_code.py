@@ -17,7 +17,13 @@ from nngrad.codegen.node import Node
 
 EXTREMA = ("np.maximum", "np.minimum")
 
-MAY_BE_ITS_ARGUMENT = ("runtime.clamped", "runtime.finite", "runtime.without_infinity")
+MAY_BE_ITS_ARGUMENT = (
+    "runtime.clamped",
+    "runtime.finite",
+    "runtime.without_infinity",
+    "pairs.doubled",
+    "pairs.clamped",
+)
 
 
 def is_ufunc(node: Node) -> bool:
@@ -26,7 +32,11 @@ def is_ufunc(node: Node) -> bool:
 
 def is_amendment(node: Node) -> bool:
     """Whether a node's result may be its first operand's array."""
-    return node.detail == "runtime.decayed" or node.op in ("minus_one_hot", "balanced")
+    return (
+        node.detail == "runtime.decayed"
+        or node.op in ("minus_one_hot", "balanced")
+        or (node.op, node.detail) == ("of_doubled", "decayed")
+    )
 
 
 def ufunc_name(node: Node) -> str:
@@ -47,10 +57,12 @@ class NumpyWriter(Writer):
 
     places: for results that a caller may want in arrays of its own, the source of those.
     products: the nodes that are only summed, together with their sum.
+    given_dtype: that of the inputs, where they were made wider.
     becomes: for nodes on the way to a result's place, the operand whose array they are to be made in.
     """
 
     places: dict[int, str] = field(default_factory=dict)
+    given_dtype: str = ""
     products: set[int] = field(default_factory=set)
     becomes: dict[int, int] = field(default_factory=dict)
     last_use: dict[int, int] = field(default_factory=dict)
@@ -78,6 +90,10 @@ class NumpyWriter(Writer):
         for _, output in self.outputs:
             for operand in (output, *self._operands(output)) if self.is_inline(output) else (output,):
                 self.last_use[operand] = len(order)
+        for node in reversed(order):
+            if self.graph.nodes[node].detail in MAY_BE_ITS_ARGUMENT and not self.is_inline(node):
+                for operand in self._operands(node):  # is in use for as long as what may be the same array
+                    self.last_use[operand] = max(self.last_use[operand], self.last_use.get(node, 0))
         self.position = {node: position for position, node in enumerate(order)}
         for node in [node for node in self.places if is_amendment(self.graph.nodes[node])]:
             amended = self.graph.nodes[node].args[0]
@@ -199,10 +215,9 @@ class NumpyWriter(Writer):
 
     def _called(self, node: Node) -> str:
         """The ufunc, or the runtime's version of it for an array and a number."""
-        has_number = self.graph.nodes[node.args[-1]].is_scalar
-        return (
-            ufunc_name(node).replace("np.", "runtime.") if node.detail in EXTREMA and has_number else ufunc_name(node)
-        )
+        takes_number = node.detail in EXTREMA and self.graph.nodes[node.args[-1]].is_scalar
+        is_made_for = takes_number and node.args[0] not in self.graph.wide
+        return ufunc_name(node).replace("np.", "runtime.") if is_made_for else ufunc_name(node)
 
     def final(self, position: int) -> str:
         """A result, written in a return statement."""
@@ -342,8 +357,14 @@ class NumpyWriter(Writer):
             return f"{node.detail}({args[0]})"
         if node.op in ("exp_narrowed", "shortened"):
             return f"runtime.{node.op}({args[0]}, {self.dtype})"
+        if node.op == "of_doubled":
+            return f"pairs.{node.detail}({', '.join([*args, *([self.dtype] if len(args) == 1 else [])])})"
+        if node.op == "digits":
+            return f"pairs.Number({', '.join(args)})"
         if node.op == "as_float":
             return f"runtime.as_float({args[0]}, {self.dtype})"
+        if node.detail == "pairs.doubled":
+            return f"pairs.doubled({args[0]}, {self.given_dtype or self.dtype})"
         name = ufunc_name(node)
         call = f"{name}({', '.join(args)})"
         return f"float({call})" if node.is_scalar else call

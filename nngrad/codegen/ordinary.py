@@ -67,6 +67,11 @@ class Ordinary:
     slopes: dict[Value, sympy.Expr]
     conditions: tuple[str, ...] = ()
 
+    @property
+    def is_of_wider(self) -> bool:
+        """Whether exponents are computed in float64, which is not enough for float64 itself."""
+        return any(isinstance(part, exp2_in_float64.build) for part in self.parts.values())
+
     def built(self, graph: Graph, output: Value) -> list[int]:
         """The nodes of the value and of the slopes."""
         for part, expr in self.parts.items():

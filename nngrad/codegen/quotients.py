@@ -25,3 +25,12 @@ def power_of_quotient(above: list[int], below: list[int]) -> tuple[int, int, int
 def without(nodes: list[int], node: int, count: int) -> list[int]:
     """The nodes with so many fewer of one."""
     return [node] * (nodes.count(node) - count) + [other for other in nodes if other != node]
+
+
+def with_sign_below(constant, factors: list) -> tuple:
+    """A negative number and factors, of which 1 / (u - 1) becomes 1 / (1 - u): one step less, and at u = 1 inf."""
+    for place, factor in enumerate(factors):
+        number, rest = (1 / factor).as_coeff_Add()
+        if number.is_negative and rest.is_Symbol:
+            return -constant, [*factors[:place], 1 / (-number - rest), *factors[place + 1 :]]
+    return constant, factors

@@ -18,17 +18,19 @@ from nngrad.codegen.symbols import Value, Where
 from nngrad.codegen.trace import trace
 from nngrad.nn.functional import layer_norm
 
-KINDS = ("", "_formulas", "_logs", "_roots", "_rows", "_shares", "_more")
+KINDS = ("", "_formulas", "_logs", "_roots", "_rows", "_several", "_shares", "_more")
 DECLARED = [(f"corners{kind}", one) for kind in KINDS for one in load_spec(SPECS / f"corners{kind}.py")]
 SPEC_OF = {declaration.name: spec for spec, declaration in DECLARED}
 OPS = {declaration.name: trace(declaration) for _, declaration in DECLARED}
 SLOW = [name for name, spec in SPEC_OF.items() if spec == "corners_more"]
 
 # Their float64 tails magnify the rounding error of a - b; a / b may be out of range; log(exp(t) - 1) is 0 at log 2;
-# entropies of rows that one element outweighs, and the logarithm of what it leaves, where that is no float.
+# entropies of rows that one element outweighs, and the logarithm of what it leaves, where that is no float. What is
+# made of several exponentials has differences for exponents, or roots.
 ROUNDED_DIFFERENCES = ("log_of_difference", "ranking_loss", "log_of_complement", "gate_of_exponentials")
 OF_SHARES = ("entropy_of_row", "power_loss", "unlikelihood")
-NEARLY_GOOD = (*ROUNDED_DIFFERENCES, *OF_SHARES, "generalised_divergence", "soft_relu_inverse")
+OF_SEVERAL = ("smooth_step", "counts_of_logits", "counts_of_means", "share_of_three", "log_of_three", "contrast")
+NEARLY_GOOD = (*ROUNDED_DIFFERENCES, *OF_SHARES, *OF_SEVERAL, "generalised_divergence", "soft_relu_inverse")
 NOT_FINITE_AT_0 = ("log_energy", "decibels", "log_fourth", "shares_of_largest", "between_extremes")
 OF_X = [name for name, op in OPS.items() if [one.name for one in op.inputs] == ["x"] and name not in NOT_FINITE_AT_0]
 
@@ -231,3 +233,81 @@ def test_what_a_share_near_1_leaves_and_its_slopes(package, gap, dtype):
         slopes = [p if j == 2 else -p * e[j] / others for j in range(4)]
         exact = [float(one) for one in (-mpmath.log(others / sum(e)), *slopes)]
     np.testing.assert_allclose([y.item(), *row.grad[0]], exact, rtol=8 * np.finfo(dtype).eps)
+
+
+def _log_sum(*numbers):
+    return mpmath.log(mpmath.fsum(mpmath.exp(one) for one in numbers))
+
+
+def _counts(mean, y):
+    return (y + 3) * mpmath.log1p(mean / 3) - y * mpmath.log(mean / 3)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    ("name", "exact", "points"),
+    [
+        (
+            "smooth_step",
+            lambda x: mpmath.log1p(mpmath.exp(x + 1)) - mpmath.log1p(mpmath.exp(x - 1)),
+            [(-80,), (-20,), (-1,), (0,), (0.5,), (9,), (60,), (900,)],
+        ),
+        ("counts_of_logits", lambda x, y: _counts(mpmath.exp(x), y), [(-60, 2), (-3, 1), (0.5, 7), (30, 4), (85, 3)]),
+        ("counts_of_means", _counts, [(1e-30, 2), (0.25, 7), (3, 1), (900, 5), (2e9, 3), (1e30, 2)]),
+        (
+            "share_of_three",
+            lambda a, b, c: mpmath.exp(a - _log_sum(a, b, c)),
+            [(1, 2, 3), (700, 690, 712), (-900, -905, -903), (0, 30, -200), (5e4, 5e4, 0)],
+        ),
+        ("log_of_three", lambda a, b: _log_sum(0, a, b), [(1, 2), (700, 710), (-40, -43), (5e4, -5e4), (-1, 90)]),
+    ],
+)
+def test_several_exponentials_and_logarithms_keep_their_digits(package, name, exact, points, dtype):
+    """Against the formula itself in many digits, and its differences, where exponentials overflow or terms cancel."""
+    inputs = [Tensor(one, dtype=dtype, requires_grad=True) for one in zip(*points, strict=True)]
+    y = getattr(package, name)(*inputs)
+    y.sum().backward()
+    tolerance = {"rtol": 64 * np.finfo(dtype).eps, "atol": np.finfo(dtype).smallest_normal}
+    with mpmath.workdps(120):
+        rows = [[mpmath.mpf(float(one)) for one in row] for row in zip(*(one.data for one in inputs), strict=True)]
+        np.testing.assert_allclose(y.data, [float(exact(*row)) for row in rows], **tolerance)
+        for place, one in enumerate(inputs):
+
+            def along(number, row, place=place):
+                return exact(*row[:place], number, *row[place + 1 :])
+
+            slopes = [float(mpmath.diff(lambda number, row=row: along(number, row), row[place])) for row in rows]
+            np.testing.assert_allclose(one.grad, slopes, **tolerance)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_what_is_contrasted_with_a_row_does_not_overflow(package, dtype):
+    """exp(x) beside sum(exp(y)): the softplus of log(sum(exp(y))) - x."""
+    rows = [[1, 2, 3, -4, 5], [700, 20, -3, 0, 690], [-300, -299, -310, -400, -305]]
+    x, y = (Tensor(one, dtype=dtype, requires_grad=True) for one in ([[2, -5, 600, -600, 40]], rows))
+    out = package.contrast(x, y)
+    out.sum().backward()
+    with mpmath.workdps(60):
+        totals = [_log_sum(*(2 * b for b in row)) for row in rows]
+        pairs = [[(2 * mpmath.mpf(float(a)), total) for a in x.data[0]] for total in totals]
+        values = [[mpmath.log1p(mpmath.exp(s - a)) for a, s in row] for row in pairs]
+        weights = [[1 / (1 + mpmath.exp(a - s)) for a, s in row] for row in pairs]
+        slopes = [-2 * mpmath.fsum(column) for column in zip(*weights, strict=True)]
+        shares = [
+            [2 * mpmath.fsum(weight) * mpmath.exp(2 * b - total) for b in row]
+            for weight, total, row in zip(weights, totals, rows, strict=True)
+        ]
+    tolerance = {"rtol": 1500 * np.finfo(dtype).eps, "atol": np.finfo(dtype).smallest_normal}  # of exp(-1400)
+    for got, exact in ((out.data, values), (x.grad, [slopes]), (y.grad, shares)):
+        np.testing.assert_allclose(got, np.array(exact, float), **tolerance)
+
+
+def test_an_infinite_input_gives_the_limit_of_several_terms(package):
+    """Infinity less infinity, and 0 times infinity, where the formula has a limit."""
+    infinity = np.array([np.inf])
+    assert package.counts_of_means(infinity, np.array([2.0])).item() == np.inf
+    assert package.counts_of_logits(infinity, np.array([2.0])).item() == np.inf
+    a, b, c = (Tensor([one], dtype=np.float64, requires_grad=True) for one in (np.inf, 1.0, 2.0))
+    share = package.share_of_three(a, b, c)
+    share.backward()
+    assert share.item() == 1 and [one.grad.item() for one in (a, b, c)] == [0, 0, 0]

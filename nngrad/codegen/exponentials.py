@@ -91,11 +91,17 @@ def fraction(expr) -> Fraction | None:
     exponents = sorted(_exponents(expr), key=str)
     if not exponents or sympy.count_ops(expr) > LARGEST_TERMS:
         return None
-    parts = [split(exponent) for exponent in exponents]
-    if len({base for _, base in parts}) > 1:
-        return _fraction_of_two(expr, exponents)
+    parts, factors = [split(exponent) for exponent in exponents], [_ONE] * len(exponents)
+    if len({base for _, base in parts}) > 1:  # exp(x + 1) and exp(x) may be multiples of each other
+        shifts, rests = zip(*(exponent.as_coeff_Add() for exponent in exponents), strict=True)
+        parts, factors = [*map(split, rests)], [*map(sympy.exp, shifts)]
+        if len({base for _, base in parts}) > 1:
+            return _fraction_of_two(expr, exponents)
     unit = abs(reduce(sympy.gcd, (multiple for multiple, _ in parts)))
-    powers = {sympy.exp(one): E ** (multiple / unit) for one, (multiple, _) in zip(exponents, parts, strict=True)}
+    powers = {
+        sympy.exp(one): factor * E ** (multiple / unit)
+        for one, factor, (multiple, _) in zip(exponents, factors, parts, strict=True)
+    }
     return _brought_together(expr.xreplace(powers), unit * parts[0][1])
 
 
@@ -211,6 +217,8 @@ def stable(expr):
         inside = in_exponentials(expr)
         found = fraction(inside.args[0]) if isinstance(inside, sympy.log) else None
         return None if found is None else _stable_logarithm(found)
+    if (product := _stable_product(expr)) is not None:
+        return product
     if isinstance(expr, Where):
         branches = [stable(branch) or branch for branch in expr.args[1:]]
         changed = Where(expr.args[0], *branches)
@@ -238,6 +246,34 @@ def _stable_fraction(found: Fraction):
     if sign == -1:
         return factor * words.sign(split(u)[1]) * tops[0] / bottoms[0]
     return factor * _by_sign(u, *tops) / _by_sign(u, *bottoms)
+
+
+def _stable_product(expr):
+    """A product with powers of fractions that are none themselves, like (1 + E)**(1/2): the powers of E that its
+    factors are about a multiple of, which may leave the range, make one.
+    """
+    rest, powers = _ONE, []
+    expr = expr.replace(words.power_slope.build, lambda base, power: power * words.power(base, power - 1))
+    for factor in sympy.Mul.make_args(expr) if expr.is_Mul or isinstance(expr, sympy.Pow | words.power.build) else ():
+        is_word, is_exp = isinstance(factor, words.power.build), isinstance(factor, sympy.exp)
+        base, power = factor.args if is_word else (factor, _ONE) if is_exp else factor.as_base_exp()
+        found = fraction(base) if base.has(*MADE_OF_EXPONENTIALS) else None
+        if found is None:
+            rest *= factor
+        else:
+            powers.append((found, power))
+    bases = {split(found.exponent)[1] for found, _ in powers}
+    if len(bases) != 1 or rest.has(*MADE_OF_EXPONENTIALS) or all(power.is_Integer for _, power in powers):
+        return None
+    exponents, products = [0, 0], [_ONE, _ONE]  # where u is positive, and where it is not
+    for found, power in powers:
+        for sign, poly in ((power, found.numerator), (-power, found.denominator)):
+            low = min(one for (one,) in poly.monoms())
+            halves = _halves(poly.exquo(sympy.Poly(E**low, E, domain="EX")), found.exponent)
+            for side, degree in enumerate((poly.degree(), low)):
+                exponents[side] += sign * degree * found.exponent
+                products[side] *= halves[side] ** sign
+    return rest * _by_sign(bases.pop(), *(sympy.exp(one) * part for one, part in zip(exponents, products, strict=True)))
 
 
 def _equal(first, second) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import reduce
 
 import sympy
 
@@ -75,7 +76,7 @@ def with_differences_of_logarithms(expr):
 
     def near(a, b, elsewhere):
         difference = sympy.expand(a - b)
-        return Where(words.abs(difference) <= words.abs(b) / 2, words.log1p(difference / b), elsewhere)
+        return Where(words.abs(difference) < words.abs(b) / 2, words.log1p(difference / b), elsewhere)
 
     def in_sum(total):
         found = {(number, inside): term for term in total.args for number, inside in _logarithms(term)}
@@ -144,11 +145,11 @@ def with_hypot(expr):
 
 
 def squares_of(expr):
-    """(a, b) where the expression is a**2 + b**2, or None."""
-    if not (expr.is_Add and len(expr.args) == 2 and expr.free_symbols):
+    """(a, b) where the expression is a**2 + b**2, or None. What a sum of more squares ends with is that of a hypot."""
+    if not (expr.is_Add and expr.free_symbols):
         return None
-    roots = [_root_of_square(term) for term in expr.args]
-    return None if None in roots else roots
+    *others, last = (_root_of_square(term) for term in expr.args)
+    return None if None in (*others, last) else [reduce(words.hypot, others), last]
 
 
 def _root_of_square(term):
@@ -218,6 +219,16 @@ def clamped(form, formula: Formula, limit) -> Iterator[sympy.Expr]:
         on_one_side = {value: extremum(value, near) for value, near in swaps.items()}
         yield form.xreplace(on_one_side)
         yield _in_arguments(form, on_one_side)
+
+
+def with_finite_factors(expr, inputs):
+    """The expression with finite numbers for infinite inputs that something is multiplied by: it may have become 0."""
+
+    def finite(product):
+        factors = [arg for arg in product.args if not arg.is_number]
+        return product.func(*(words.finite(arg) if arg in inputs and len(factors) > 1 else arg for arg in product.args))
+
+    return expr.replace(lambda part: part.is_Mul, finite)
 
 
 def logarithm_in_range(expr, limit: int):

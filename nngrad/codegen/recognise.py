@@ -7,8 +7,8 @@ are known by their definitions.
 
 from __future__ import annotations
 
-from functools import cache
-from itertools import permutations
+from functools import cache, reduce
+from itertools import combinations, permutations
 
 import sympy
 
@@ -23,7 +23,8 @@ _ONE, _HALF, _ROOT_TWO = sympy.S.One, sympy.S.Half, sympy.sqrt(2)
 
 
 def _log_rule(expr):
-    """log(1 + exp u) and log(1 + u), log of a sigmoid, log(exp a + exp b), log(exp a - exp b), also where b is 0.
+    """log(1 + exp u) and log(1 + u), log of a sigmoid, log(exp a + exp b), log(exp a - exp b), also where b is 0; that
+    of a sum of more exponentials as one of the first and the sum of the others.
 
     The logarithm of a multiple of these is theirs and the number's.
     """
@@ -43,10 +44,14 @@ def _log_rule(expr):
         return -words.softplus(inside.args[1] - inside.args[0])
     if inside.is_Add and _ONE in inside.args:
         rest = inside - 1
-        return words.softplus(rest.args[0]) if isinstance(rest, sympy.exp) else words.log1p(rest)
-    if inside.is_Add and len(inside.args) == 2 and all(isinstance(term, sympy.exp) for term in inside.args):
-        a, b = (term.args[0] for term in inside.args)
-        return expr if (a / b).is_number else words.logaddexp(a, b)
+        if isinstance(rest, sympy.exp):
+            return words.softplus(rest.args[0])
+        logarithm = _log_rule(sympy.log(rest)) if rest.is_Add else expr
+        return words.softplus(logarithm) if isinstance(logarithm, words.logaddexp.build) else words.log1p(rest)
+    if inside.is_Add and all(isinstance(term, sympy.exp) for term in inside.args):
+        exponents = [term.args[0] for term in inside.args]
+        has_multiples = any((a / b).is_number for a, b in combinations(exponents, 2))
+        return expr if has_multiples else reduce(words.logaddexp, exponents)
     if isinstance(inside, words.expm1.build):
         return inside.args[0] + words.log1mexp(-inside.args[0])
     for plus in (term for term in sympy.Add.make_args(inside) if isinstance(term, sympy.exp)):
@@ -70,7 +75,13 @@ def _fraction_rule(expr):
 
 
 def _complement_rule(expr):
-    """exp u - 1, 1 + erf u, 1 - erf u and 1 - cos u, which cancel as they stand, and softplus(u) - u = softplus(-u)."""
+    """exp u - 1, 1 + erf u, 1 - erf u and 1 - cos u, which cancel as they stand, and softplus(u) - u = softplus(-u), so
+    that logaddexp(a, b) - a = softplus(b - a), and exp of minus that is sigmoid(a - b).
+    """
+    if isinstance(expr, sympy.exp) and isinstance(expr.args[0], words.softplus.build):
+        return 1 + sympy.exp(*expr.args[0].args)
+    if isinstance(expr, sympy.exp) and isinstance(-expr.args[0], words.softplus.build):
+        return words.sigmoid(-(-expr.args[0]).args[0])
     if not expr.is_Add:
         return expr
     number, rest = expr.as_coeff_Add()
@@ -83,6 +94,10 @@ def _complement_rule(expr):
             return 2 * number * words.sin(atom.args[0] / 2) ** 2 + others
         if isinstance(atom, gaussians.erf.build) and abs(sign) == number:
             return number * gaussians.erfc(-sign / number * atom.args[0]) + others
+        if isinstance(atom, words.logaddexp.build):
+            for a, b in (atom.args, atom.args[::-1]):
+                if -sign * a in sympy.Add.make_args(rest):
+                    return expr - sign * (atom - a) + sign * words.softplus(b - a)
         if isinstance(atom, words.softplus.build) and -sign * atom.args[0] in sympy.Add.make_args(rest):
             return expr - term + sign * atom.args[0] + sign * words.softplus(-atom.args[0])
     return expr

@@ -15,6 +15,7 @@ Rules, none of which knows an op:
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import reduce
 
 import sympy
 from sympy.core.symbol import Str
@@ -28,7 +29,7 @@ from nngrad.codegen.restage import again, inlined, rebuilt, recorder_of
 from nngrad.codegen.shares import bound_logarithms, open_powers, open_shares
 from nngrad.codegen.shift import as_share, shift_exponentials
 from nngrad.codegen.symbols import AxisSum, LogShare, MeanError, Pick, Subgradient, Value, Where, is_constant_along
-from nngrad.codegen.trace import Formula, Stage
+from nngrad.codegen.trace import Formula, Recorder, Stage
 from nngrad.codegen.vocabulary import WORD_OF
 
 # --- words ------------------------------------------------------------------------------------------------------------
@@ -41,7 +42,7 @@ def recognise_words(formula: Formula) -> Formula:
     for stage in formula.stages:
         expr = stage.expr.xreplace(renamed)
         seen_through = inlined(expr, recorder.stages)
-        better = recognised(seen_through)
+        better = recognised(_in_logarithms(seen_through, recorder))
         if better != seen_through:
             expr = recorder.hoist(better, stage.value.name if stage.kind == "map" else "")
         if _is_negated(expr) and stage.kind in _OPPOSITE:
@@ -57,6 +58,37 @@ def recognise_words(formula: Formula) -> Formula:
 
 
 _OPPOSITE = {"max": "min", "min": "max"}
+
+
+def _in_logarithms(expr, recorder: Recorder):
+    """Sums of exponentials along an axis that others are added to, by their logarithms: exp(a) + s = exp(logaddexp(a,
+    log s)), which neither overflows nor says 0 where both are small.
+    """
+    sums = {one.value for one in recorder.stages if one.kind == "sum" and isinstance(_seen(one, recorder), sympy.exp)}
+    for total in sorted((part for part in expr.atoms(sympy.Add) if sums & set(part.atoms(Value))), key=str):
+        logarithms = []
+        for term in total.args:
+            (known,) = sums & set(sympy.Mul.make_args(term)) or {None}
+            if isinstance(term, sympy.exp):
+                logarithms.append(term.args[0])
+            elif known is not None and (term / known).is_positive:
+                logarithms.append(recorder.stage(words.log(term), "map", "", f"log_{known}"))
+        if len(logarithms) == len(total.args):
+            alone = {value: sympy.exp(recorder.stage(words.log(value), "map", "", f"log_{value}")) for value in sums}
+            expr = expr.xreplace({total: sympy.exp(reduce(words.logaddexp, logarithms))})
+            expr = expr.xreplace({value: one for value, one in alone.items() if total.has(value)})
+            expr = expr.replace(lambda part: part.is_Mul, _with_one_exponential)
+    return expr
+
+
+def _with_one_exponential(product):
+    exponentials = [factor for factor in product.args if isinstance(factor, sympy.exp)]
+    exponent = sympy.Add(*(factor.args[0] for factor in exponentials))
+    return sympy.Mul(*(factor for factor in product.args if factor not in exponentials), sympy.exp(exponent))
+
+
+def _seen(stage: Stage, recorder: Recorder):
+    return inlined(stage.expr, recorder.stages)
 
 
 def _is_negated(expr) -> bool:

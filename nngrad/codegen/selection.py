@@ -21,6 +21,7 @@ from nngrad.codegen import exponentials, identities, piecewise, words
 from nngrad.codegen.balance import balanced
 from nngrad.codegen.derive import Derivatives
 from nngrad.codegen.forms import FEW_FORMS, LARGEST_GROWTH, Search
+from nngrad.codegen.logarithms import with_logarithms_together
 from nngrad.codegen.ordinary import Ordinariness, Ordinary
 from nngrad.codegen.recognise import recognised
 from nngrad.codegen.remainders import with_powers_less_one, with_remainders
@@ -28,6 +29,7 @@ from nngrad.codegen.restage import inlined
 from nngrad.codegen.roots import without_cancelling_roots
 from nngrad.codegen.rounding import ACCURATE, REACHES, Error, Judge, Truth
 from nngrad.codegen.series import Series, leading_terms_of_rational
+from nngrad.codegen.several import with_largest_taken_out
 from nngrad.codegen.symbols import NearZero, Value, Where, text
 from nngrad.codegen.trace import Formula
 
@@ -207,6 +209,7 @@ class _Selection:
 
     def _accurate(self, of: str, known, wholes, cotangent, truth: Truth) -> list[Tried]:
         """The cheapest accurate forms; where there is none, those that only magnify an input's rounding, or the best.
+        Several inputs, one of them infinite, matter only where there is a choice.
 
         `known` are forms that algebra found, `wholes` the same in terms of the inputs, without the cotangent.
         """
@@ -251,7 +254,19 @@ class _Selection:
         fair = [one for one in tried if one.error.beyond <= ACCURATE]
         fewest = min((one.error.unfair for one in fair), default=0)
         fair = [one for one in fair if one.error.unfair <= SIMILAR * fewest]
-        return accurate or fair or [min(tried, key=lambda one: (one.error.bad, one.error.ulp, self._key(one.form)))]
+        if not (accurate or fair) and len(self.formula.inputs) > 1:
+            inside = [one for one in tried if one.error.inside_beyond <= ACCURATE]
+            fewest = min((one.error.lost for one in inside), default=0)
+            inside = [one for one in inside if one.error.lost == fewest]
+            accurate, fair = [one for one in inside if one.error.inside <= ACCURATE], inside
+        if accurate or fair:
+            return accurate or fair
+
+        def rank(one: Tried) -> tuple:
+            error = one.error
+            return error.wrong, error.bad - error.lost, error.lost, error.ulp, self._key(one.form)
+
+        return [min(tried, key=rank)]
 
     def _clamped(self, tried: list[Tried]) -> Iterator[sympy.Expr]:
         """The forms that only overflow, with inputs kept to where the result has long settled."""
@@ -266,7 +281,9 @@ class _Selection:
                 limits = (*limits, sympy.oo)
             for limit in limits:
                 yield from identities.clamped(one.form, self.formula, limit)
-            yield identities.logarithm_in_range(whole, FAR)
+            in_range = identities.logarithm_in_range(whole, FAR)
+            yield in_range
+            yield identities.with_finite_factors(in_range, self.formula.inputs)
 
     def _with_leading_terms(self, of: str, tried: list[Tried], cotangent) -> Iterator[sympy.Expr]:
         """The forms whose powers overflow far from zero, replaced there by the leading term."""
@@ -312,7 +329,8 @@ class _Selection:
 
     def _key(self, form) -> tuple:
         if form not in self.keys:
-            self.keys[form] = self._cost(form), sympy.count_ops(form), str(form)
+            limits = len(form.atoms(words.clamped.build))  # which are wrong of several inputs that are all beyond them
+            self.keys[form] = self._cost(form), sympy.count_ops(form), limits, str(form)
         return self.keys[form]
 
     def _cost(self, form) -> float:
@@ -334,11 +352,13 @@ def _rewritten(expr) -> Iterator[sympy.Expr]:
         yield identities.with_hypot(recognised(one))
         yield identities.with_roots_apart(one)
         yield identities.with_differences_of_logarithms(one)
+        yield from map(recognised, with_logarithms_together(one))
         yield identities.with_means_of_exponentials(recognised(one))
         yield with_remainders(recognised(one))
         yield with_powers_less_one(one)
         yield identities.without_difference_of_roots(recognised(one))
         yield from without_cancelling_roots(one)
+        yield with_largest_taken_out(one)
         stable = exponentials.stable(one)
         if stable is not None:
             yield stable

@@ -1,0 +1,128 @@
+"""Stage 5g: sums of logarithms, and of exponents, as the logarithm of one fraction.
+
+log a - log b loses what it says of a and b where these are near each other, and is infinity less infinity where both
+are infinite. It is log(1 + (a - b) / b), as soon as a - b is written so that it does not cancel. An exponent is a
+logarithm too: x - log(r + exp(x)) is that of a fraction, exp(x) / (r + exp(x)).
+
+Worked example, the negative binomial distribution: (y + r) log(1 + m / r) - y log(m / r) has the logarithms of
+(r + m) / r, times r, and of (r + m) / m, times y: r log(1 + m / r) + y log(1 + r / m).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import reduce
+
+import sympy
+
+from nngrad.codegen import words
+from nngrad.codegen.exponentials import LARGEST_TERMS, Fraction, fraction, in_exponentials
+from nngrad.codegen.symbols import Value, Where
+
+LARGEST_POWER = 2  # of what logarithms are taken of, in one fraction
+_ONE = sympy.S.One
+
+
+def with_logarithms_together(expr) -> Iterator[sympy.Expr]:
+    """The expression with the logarithms in its sums, those that are multiplied by the same, as those of fractions.
+
+    Far from where these are 1, the logarithms are as they were, or those of numerators and denominators.
+    """
+    has_logarithms = expr.has(sympy.log, words.log1p.build, words.softplus.build) and not expr.has(Where)
+    if has_logarithms and sympy.count_ops(expr) <= LARGEST_TERMS // 4:
+        yield from dict.fromkeys(_together(expr, is_apart) for is_apart in (False, True))
+
+
+def _together(expr, is_apart: bool):
+    if expr.is_Atom or not isinstance(expr, sympy.Expr):
+        return expr
+    if _inside(expr) is not None:
+        return _logarithm([(_ONE, expr)], is_apart)
+    if not expr.is_Add:
+        return expr.func(*(_together(arg, is_apart) for arg in expr.args))
+    expanded = sympy.expand(expr, power_base=False, power_exp=False, log=False)
+    groups: dict[sympy.Expr, list] = {}
+    rest = []
+    for term in sympy.Add.make_args(expanded):
+        number, product = term.as_coeff_Mul()
+        found = [factor for factor in sympy.Mul.make_args(product) if _inside(factor) is not None]
+        if len(found) == 1:
+            groups.setdefault(product / found[0], []).append((number, found[0]))
+        else:
+            rest.append(term)
+    sums = []
+    for common, logarithms in groups.items():
+        insides = [in_exponentials(_inside(one)) for _, one in logarithms]
+        exponents = {power.args[0] for inside in insides for power in inside.atoms(sympy.exp)}
+        linear = [term for term in rest if any((term / common / exponent).is_Rational for exponent in exponents)]
+        rest = [term for term in rest if term not in linear]
+        sums.append(common * _logarithm([*logarithms, *((_ONE, term / common) for term in linear)], is_apart))
+    return sympy.Add(*sums, *rest)
+
+
+def _inside(expr):
+    """What the expression is the logarithm of; None if it is none."""
+    if isinstance(expr, words.softplus.build):
+        return 1 + sympy.exp(expr.args[0])
+    if isinstance(expr, words.log1p.build):
+        return 1 + expr.args[0]
+    return expr.args[0] if isinstance(expr, sympy.log) else None
+
+
+def _logarithm(terms, is_apart: bool):
+    """The sum of multiples of logarithms and of exponents, as a multiple of one logarithm."""
+    plain = sympy.Add(*(number * one for number, one in terms))
+    unit = reduce(sympy.gcd, (number for number, one in terms if _inside(one) is not None))
+    if any(abs(number / unit) > LARGEST_POWER for number, one in terms if _inside(one) is not None):
+        return plain
+    factors = [
+        sympy.exp(number * one / unit) if _inside(one) is None else in_exponentials(_inside(one)) ** (number / unit)
+        for number, one in terms
+    ]
+    product = sympy.Mul(*factors)
+    if product.has(sympy.exp):
+        found = fraction(product)
+        return plain if found is None else unit * _by_halves(found)
+    numbers = [number for number, _ in terms]
+    if min(numbers) > 0 or max(numbers) < 0:
+        return plain
+    top, bottom = sympy.fraction(sympy.cancel(sympy.together(product)))
+    difference = sympy.factor(top - bottom)
+    if not bottom.atoms(Value):
+        return plain
+    is_real = sympy.And(*(_inside(one) > 0 for number, one in terms if number < 0))
+    near = unit * words.log1p(difference / bottom)
+    far = unit * (sympy.log(top) - sympy.log(bottom)) if is_apart else plain
+    sizes = [words.abs(one) for one in (top, bottom, difference)]
+    is_near = sympy.And(sizes[0] >= sizes[1] / 2, sizes[2] / 4 < sizes[1])  # that of infinity and infinity is not
+    return Where(is_real, Where(is_near, near, far), far)
+
+
+def _by_halves(found: Fraction):
+    """The logarithm of a fraction in t = exp(-|u|): where u > 0, that of E**k and of the polynomials reversed."""
+    u, t = found.exponent, sympy.exp(-words.abs(found.exponent))
+    halves = []
+    for direction in (1, -1):
+        slope, constant, polynomials = 0, _ONE, []
+        for sign, poly in ((1, found.numerator), (-1, found.denominator)):
+            coefficients = poly.all_coeffs()[::direction]  # the lowest power of t first
+            low = next(power for power, one in enumerate(coefficients) if one != 0)
+            slope += sign * (poly.degree() - low if direction == 1 else low)
+            constant *= coefficients[low] ** sign
+            polynomials.append([sympy.cancel(one / coefficients[low]) for one in coefficients[low:]])
+        top, bottom = ([*one, *[sympy.S.Zero] * max(map(len, polynomials))] for one in polynomials)
+        if not any(top[1:]):
+            rest = -words.log1p(_horner(bottom[1:], t) * t)
+        else:
+            difference = [a - b for a, b in zip(top, bottom, strict=False)][1:]
+            rest = words.log1p(_horner(difference, t) * t / _horner(bottom, t))
+        halves.append(slope * u + sympy.log(constant) + rest)
+    return Where(u > 0, *halves)
+
+
+def _horner(coefficients, t):
+    """The polynomial, lowest power first."""
+    total = sympy.S.Zero
+    for coefficient in reversed(coefficients):
+        total = coefficient + t * total
+    return total

@@ -300,14 +300,3 @@ def test_what_is_contrasted_with_a_row_does_not_overflow(package, dtype):
     tolerance = {"rtol": 1500 * np.finfo(dtype).eps, "atol": np.finfo(dtype).smallest_normal}  # of exp(-1400)
     for got, exact in ((out.data, values), (x.grad, [slopes]), (y.grad, shares)):
         np.testing.assert_allclose(got, np.array(exact, float), **tolerance)
-
-
-def test_an_infinite_input_gives_the_limit_of_several_terms(package):
-    """Infinity less infinity, and 0 times infinity, where the formula has a limit."""
-    infinity = np.array([np.inf])
-    assert package.counts_of_means(infinity, np.array([2.0])).item() == np.inf
-    assert package.counts_of_logits(infinity, np.array([2.0])).item() == np.inf
-    a, b, c = (Tensor([one], dtype=np.float64, requires_grad=True) for one in (np.inf, 1.0, 2.0))
-    share = package.share_of_three(a, b, c)
-    share.backward()
-    assert share.item() == 1 and [one.grad.item() for one in (a, b, c)] == [0, 0, 0]

@@ -1368,7 +1368,7 @@ OPS = {
         residuals=(0,),
         reads_values=(0,),
         cost=28,
-        vjp_cost=116,
+        vjp_cost=111,
     ),
     "sinh": Op(
         name="sinh",

@@ -38,7 +38,7 @@ from nngrad.codegen.words import PERIODIC, PERIODIC_IN_WHOLE_NUMBERS
 HUGE, LARGEST = 1e36, float(np.finfo(np.float32).max)
 GOLDEN = (np.sqrt(5) - 1) / 2
 SMALLEST_EXPONENT, LARGEST_EXPONENT = -149, 120  # nearer to the largest float a factor of 2 may overflow
-BESIDE_INFINITY = (0.7, -1.3, 3.0)  # what the other inputs are where one is infinite
+INFINITIES = np.array([np.inf, -np.inf])
 NEGLIGIBLE = 2.0 ** (SMALLEST_EXPONENT - 20)  # which the oracle may leave for what it knows to be no more than that
 LEAST_SHRINKING = 1 / 16  # from one of these to the next of what oscillates and tends to 0
 FAR = 2.0 ** np.arange(60, LARGEST_EXPONENT + 1, 12)  # where a limit at infinity is looked for
@@ -103,23 +103,20 @@ def _shuffled(column: np.ndarray, turn: int) -> np.ndarray:
 class Truth:
     """Exact values, the unit that their errors are counted in, and their change by the last unit of the inputs.
 
-    `limits` holds those where an input is infinite, nan where there is none, as of whatever is periodic, and
-    `largest` what will also do there: for several inputs the value at the largest number.
+    For a formula of one input `limits` holds those at infinity and at minus infinity, nan where there is none, as of
+    whatever is periodic.
     """
 
     exact: np.ndarray
     unit: np.ndarray
     change: np.ndarray
     limits: np.ndarray
-    largest: np.ndarray
 
     def at_infinity(self, got: np.ndarray) -> np.ndarray:
         """The errors of what a form gives at infinity: none or infinite."""
-        right = np.isnan(self.limits)
         with np.errstate(all="ignore"):
-            for wanted in (self.limits, self.largest):
-                right |= (got == wanted) | (np.abs(got - wanted) <= ACCURATE * _ulp(wanted))
-        return np.where(right, 0, np.inf)
+            right = (got == self.limits) | (np.abs(got - self.limits) <= ACCURATE * _ulp(self.limits))
+        return np.where(right | np.isnan(self.limits), 0, np.inf)
 
 
 @dataclass(frozen=True)
@@ -129,8 +126,7 @@ class Error:
     `beyond` is the worst where a part of the result's change by the last unit of the inputs is forgiven. `unfair`
     counts the points at which the error is too large, and `bad` those where it is so even then, `wrong` those where
     no digit is right. Each point where the error is infinite has a coordinate of at least `overflow`. `reach` says how
-    far from zero there are errors above each of `REACHES`. `inside` and `inside_beyond` are the worst where all inputs
-    are finite, and `lost` counts the points at which one is not, and a limit is missed.
+    far from zero there are errors above each of `REACHES`.
     """
 
     ulp: float
@@ -141,9 +137,6 @@ class Error:
     wrong: int = 0
     overflow: float = 0.0
     reach: tuple[float, ...] = ()
-    inside: float = 0.0
-    inside_beyond: float = 0.0
-    lost: int = 0
 
 
 @dataclass(frozen=True)
@@ -168,19 +161,16 @@ class Profile:
         """The worst error where no input is larger than the limit."""
         inside = self.sizes <= limit
         errors, lenient = np.where(inside, self.errors, 0), np.where(inside, self.lenient, 0)
-        worst, is_finite = int(np.argmax(errors)), np.isfinite(self.sizes)
+        worst = int(np.argmax(errors))
         return Error(
             ulp=float(errors[worst]),
             at=tuple(float(column[worst]) for column in self.columns.values()),
             beyond=float(lenient.max()),
             unfair=int(np.count_nonzero(errors > ACCURATE)),
             bad=int(np.count_nonzero(lenient > ACCURATE)),
-            wrong=int(np.count_nonzero(inside & is_finite & self.wrong)),
+            wrong=int(np.count_nonzero(inside & self.wrong)),
             overflow=float(self.sizes[np.isinf(errors)].min(initial=inf)) if np.isinf(errors).any() else 0.0,
             reach=tuple(float(self.distance[lenient > level].max(initial=0)) for level in REACHES),
-            inside=float(errors[is_finite].max()),
-            inside_beyond=float(lenient[is_finite].max()),
-            lost=int(np.count_nonzero(errors[~is_finite])),
         )
 
 
@@ -235,7 +225,7 @@ class Judge:
         exact = _floats(self.oracle(**self.inputs))
         with np.errstate(all="ignore"):
             change = sum(np.abs(self.slope(name) * step) for name, step in self._steps().items())
-        return Truth(exact, _ulp(exact), _finite(change), *self._limits(lambda inputs: _floats(self.oracle(**inputs))))
+        return Truth(exact, _ulp(exact), _finite(change), self._limits(lambda inputs: _floats(self.oracle(**inputs))))
 
     def derivative(self, name: str) -> Truth:
         """The exact derivatives with respect to an input."""
@@ -246,36 +236,13 @@ class Judge:
             least = np.minimum(*(np.abs(self._slope(name, inputs)) for inputs in beside))
             change = np.abs(self._slope(name, moved) - exact)
             unit = _ulp(np.where(np.abs(exact) < least, least, exact))
-        return Truth(exact, unit, _finite(change), *self._limits(lambda inputs: self._slope(name, inputs)))
+        return Truth(exact, unit, _finite(change), self._limits(lambda inputs: self._slope(name, inputs)))
 
-    @cached_property
-    def _ends(self) -> dict[str, np.ndarray]:
-        """Points at which one input is infinite."""
-        numbers = list(self._steps())
-        others = BESIDE_INFINITY if len(numbers) > 1 else BESIDE_INFINITY[:1]
-        ends = [(name, side, other) for name in numbers for side in (np.inf, -np.inf) for other in others]
-        if self._has_beyond_settling(PERIODIC_IN_WHOLE_NUMBERS):  # FAR are whole numbers
-            ends = []
-
-        def column(one):
-            values = [side if one == name else other for name, side, other in ends]
-            return np.array(values, self.inputs[one].dtype)  # what stands for truth values is true
-
-        return {one: column(one) for one in self.inputs}
-
-    def _limits(self, function: Callable[[dict], np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """The limits where an input is infinite, and what it gives at the largest number, or the limits again."""
-        far, ends = np.append(FAR, LARGEST)[:, None], self._ends
-        count = len(next(iter(ends.values())))
-        if not count:
-            return np.zeros(0), np.zeros(0)
-        along = {name: np.where(np.isinf(end), np.copysign(far, end), end) for name, end in ends.items()}
-        values = function({name: one.astype(ends[name].dtype).ravel() for name, one in along.items()})
-        values = values.reshape(len(far), count)
-        limits = np.array([_limit(column) for column in values[:-1].T])
-        if self.is_periodic:
-            limits = np.where(np.isinf(limits), np.nan, limits)  # sin(inf) is nan
-        return limits, values[-1] if len(self.inputs) > 1 else limits
+    def _limits(self, function: Callable[[dict], np.ndarray]) -> np.ndarray:
+        if len(self.inputs) > 1 or self._has_beyond_settling(PERIODIC_IN_WHOLE_NUMBERS):  # FAR are whole numbers
+            return np.zeros(0)
+        limits = np.array([_limit(function({name: side * FAR for name in self.inputs})) for side in (1, -1)])
+        return np.where(np.isinf(limits), np.nan, limits) if self.is_periodic else limits  # sin(inf) is nan
 
     def _steps(self) -> dict[str, np.ndarray]:
         """The last unit of every input that is a number."""
@@ -368,9 +335,10 @@ class Judge:
         for value, expr in definitions.items():
             graph.define(value, expr)
         graph, (output,) = guarded(graph, [graph.build(form)])
-        columns = {name: np.append(column, self._ends[name]) for name, column in self.inputs.items()}
+        ends = INFINITIES[: len(truth.limits)]
+        columns = {name: np.concatenate([column, ends.astype(column.dtype)]) for name, column in self.inputs.items()}
         arguments = columns | {
-            value.name: np.full(len(truth.exact) + len(truth.limits), one) for value, one in directions.items()
+            value.name: np.full(len(truth.exact) + len(ends), one) for value, one in directions.items()
         }
         got, warned = simulated(graph, output, arguments, self.params, self.series, self.slack)
         got, at_infinity = got[: len(truth.exact)], truth.at_infinity(got[len(truth.exact) :])
@@ -382,8 +350,7 @@ class Judge:
             off = np.where(judged, self.weights * np.where(warned[: len(got)], np.inf, off), 0)
             errors = np.append(off / truth.unit, at_infinity)
             lenient = np.append(off / (truth.unit + CONDITION_WEIGHT * truth.change), at_infinity)
-        beyond_reach = np.full(len(truth.limits), inf)
-        return Profile(columns, errors, lenient, wrong, np.append(np.abs(self.argument_values), beyond_reach))
+        return Profile(columns, errors, lenient, wrong, np.append(np.abs(self.argument_values), ends**2))
 
 
 def _masks(formula: Formula) -> set[Value]:

@@ -209,7 +209,6 @@ class _Selection:
 
     def _accurate(self, of: str, known, wholes, cotangent, truth: Truth) -> list[Tried]:
         """The cheapest accurate forms; where there is none, those that only magnify an input's rounding, or the best.
-        Several inputs, one of them infinite, matter only where there is a choice.
 
         `known` are forms that algebra found, `wholes` the same in terms of the inputs, without the cotangent.
         """
@@ -254,17 +253,11 @@ class _Selection:
         fair = [one for one in tried if one.error.beyond <= ACCURATE]
         fewest = min((one.error.unfair for one in fair), default=0)
         fair = [one for one in fair if one.error.unfair <= SIMILAR * fewest]
-        if not (accurate or fair) and len(self.formula.inputs) > 1:
-            inside = [one for one in tried if one.error.inside_beyond <= ACCURATE]
-            fewest = min((one.error.lost for one in inside), default=0)
-            inside = [one for one in inside if one.error.lost == fewest]
-            accurate, fair = [one for one in inside if one.error.inside <= ACCURATE], inside
         if accurate or fair:
             return accurate or fair
 
         def rank(one: Tried) -> tuple:
-            error = one.error
-            return error.wrong, error.bad - error.lost, error.lost, error.ulp, self._key(one.form)
+            return one.error.wrong, one.error.bad, one.error.ulp, self._key(one.form)
 
         return [min(tried, key=rank)]
 
@@ -329,8 +322,7 @@ class _Selection:
 
     def _key(self, form) -> tuple:
         if form not in self.keys:
-            limits = len(form.atoms(words.clamped.build))  # which are wrong of several inputs that are all beyond them
-            self.keys[form] = self._cost(form), sympy.count_ops(form), limits, str(form)
+            self.keys[form] = self._cost(form), sympy.count_ops(form), str(form)
         return self.keys[form]
 
     def _cost(self, form) -> float:

@@ -69,3 +69,23 @@ def numbers_of(made):
     for part, expr in made.items():
         known[part] = float(expr.replace(words.exp2.build, lambda u: 2**u).subs(known))
     return known
+
+
+e = Value("e", positive=True)
+
+
+@pytest.mark.parametrize(
+    ("product", "bottom", "expected"),
+    [
+        (4 * x * e * (e + 1) / d**2, e**2 + 2 * e + 2, 2 * x * e * (1 - e**2 / d) / d),
+        (a * (e + 3) / d, e**2 + e + 3, a * (1 - e**2 / d)),
+        ((e + 1) / d, 2 * e + 3, (e + 1) / d),  # no multiple has its terms
+        ((e + 1) / d, e + 1, (e + 1) / d),  # it lacks nothing
+        (x * e / d, e + 1, x * e / d),  # no sum
+        (x * (e + 1), e**2 + e + 1, x * (e + 1)),  # nothing is divided
+    ],
+)
+def test_sums_over_denominators_by_what_they_lack(product, bottom, expected):
+    made = parts._complemented(product, {d: bottom})
+    assert made == expected
+    assert sympy.simplify((made - product).xreplace({d: bottom})) == 0

@@ -911,6 +911,22 @@ def test_contractions_with_dots_elsewhere_are_numpys(subscripts):
     np.testing.assert_allclose(products.contract(subscripts, x, y), np.einsum(subscripts, x, y), rtol=1e-12)
 
 
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("axis", [-1, 0, None])
+def test_means_are_in_range_where_sums_are_not(dtype, axis):
+    top, random = np.finfo(dtype).max, np.random.default_rng(0).normal(size=(3, 40)).astype(dtype)
+    huge = np.array([[top, top / 2, -top], [-top, -top / 4, -top], [3, 1, 2]], dtype)
+    for x in (huge, random, np.tile(random, (2, 300)), np.asfortranarray(random)):
+        exact = np.array([[Fraction(float(one)) for one in row] for row in x])
+        exact = (exact.sum(axis, keepdims=True) / runtime.count(x.shape, axis)).astype(float)
+        rtol = np.finfo(dtype).eps * (1 if dtype != np.float64 else 50)
+        np.testing.assert_allclose(runtime.mean_rows(x, axis).astype(float), exact, rtol=rtol)
+    for special in (np.nan, np.inf, -np.inf):
+        huge[0, 0] = special
+        with np.errstate(over="ignore", invalid="ignore"):
+            np.testing.assert_array_equal(np.isnan(runtime.mean_rows(huge, -1)[0]), np.isnan(special))
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_times_exp_is_in_range_where_the_exponential_is_not(dtype):
     top = float(np.log(float(np.finfo(dtype).max)))

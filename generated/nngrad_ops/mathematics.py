@@ -2537,8 +2537,7 @@ def mean(x, axis=None, keepdims=False):
     Shapes: x of any shape; y without the axis, or with length 1 there for `keepdims`.
     Residuals: x.
     """
-    sum_x = runtime.sum_rows(x, axis)
-    return runtime.drop_axis(sum_x / runtime.count(x.shape, axis), axis, keepdims)
+    return runtime.drop_axis(runtime.mean_rows(x, axis), axis, keepdims)
 
 
 def mean_vjp(g, x, axis=None, keepdims=False):

@@ -786,6 +786,19 @@ def mean_and_error(x, axis):
     return mean, (wide - mean).astype(x.dtype)
 
 
+def mean_rows(x, axis):
+    """The mean along the axis: of short floats by a sum in float64, of float64 also where the sum is out of range."""
+    if x.dtype != np.float64:
+        return _wide_mean(x, axis).astype(x.dtype)
+    n = count(x.shape, axis)
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean = sum_rows(x, axis) / n
+    if np.isfinite(mean).all():
+        return mean
+    smaller = math.ldexp(1, -n.bit_length())
+    return np.where(np.isfinite(mean), mean, sum_rows(x * smaller, axis) / n / smaller)
+
+
 def _wide_mean(x, axis):
     """The mean of short floats, as float64."""
     rows = _rows(x, axis)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from nngrad.codegen.infix import INFIX, LONGEST_EXPRESSION, NAMES, Writer, blocks_of, uses_of
+from nngrad.codegen.infix import ATOM, INFIX, LONGEST_EXPRESSION, NAMES, Writer, blocks_of, uses_of
 from nngrad.codegen.joint import JOINT
 from nngrad.codegen.lower import REDUCTIONS
 from nngrad.codegen.node import Node
@@ -57,6 +57,7 @@ class NumpyWriter(Writer):
 
     places: for results that a caller may want in arrays of its own, the source of those.
     products: the nodes that are only summed, together with their sum.
+    totals: the sums of inputs of which only the mean is needed.
     given_dtype: that of the inputs, where they were made wider.
     becomes: for nodes on the way to a result's place, the operand whose array they are to be made in.
     """
@@ -64,6 +65,7 @@ class NumpyWriter(Writer):
     places: dict[int, str] = field(default_factory=dict)
     given_dtype: str = ""
     products: set[int] = field(default_factory=set)
+    totals: set[int] = field(default_factory=set)
     becomes: dict[int, int] = field(default_factory=dict)
     last_use: dict[int, int] = field(default_factory=dict)
     free: list[int] = field(default_factory=list)
@@ -80,6 +82,7 @@ class NumpyWriter(Writer):
         order = [node for _, block in blocks for node in block]
         self.uses = uses_of(self.graph, order)
         self.products = {self.graph.nodes[node].args[0] for node in order if self._sums_a_product(node)}
+        self.totals = {self.graph.nodes[node].args[0] for node in order if self._is_mean_of_input(node)}
         for node in sorted(order):
             inside = sum(self.sizes.get(arg, 1) for arg in self.graph.nodes[node].args if self.is_inline(arg))
             self.sizes[node] = 1 + inside + 2 * (self.graph.nodes[node].op == "reduce")
@@ -144,6 +147,15 @@ class NumpyWriter(Writer):
         is_product = inside.op == "multiply" and all(self.graph.nodes[arg].is_full for arg in inside.args)
         return is_product and node.args[0] not in [output for _, output in self.outputs]
 
+    def _is_mean_of_input(self, position: int) -> bool:
+        """Whether a node is a sum over the number of its terms, these being an input, and the sum nobody else's."""
+        node = self.graph.nodes[position]
+        total, number = (self.graph.nodes[arg] for arg in node.args) if node.op == "divide" else (node, node)
+        if (total.op, total.detail, number.op) != ("reduce", "sum", "count") or self.uses[node.args[0]] > 1:
+            return False
+        terms = self.graph.nodes[total.args[0]]
+        return terms.op == "argument" and terms.detail in self.graph.all_sources
+
     def _operands(self, node: int) -> set[int]:
         """The variables that writing a node reads."""
         found = set()
@@ -156,7 +168,13 @@ class NumpyWriter(Writer):
         node = self.graph.nodes[position]
         if node.op == "part" or node.op in JOINT:
             return False
-        if position in self.products or node.op in ("number", "parameter", "constant", "argument", "broadcast"):
+        if position in self.products | self.totals or node.op in (
+            "number",
+            "parameter",
+            "constant",
+            "argument",
+            "broadcast",
+        ):
             return True
         if self.uses.get(position, 0) > 1 or self.sizes[position] > LONGEST_EXPRESSION:
             return False
@@ -200,6 +218,13 @@ class NumpyWriter(Writer):
 
     def _is_part(self, position: int, joint: int) -> bool:
         return self.graph.nodes[position].op == "part" and self.graph.nodes[position].args == (joint,)
+
+    def source(self, position: int) -> tuple[str, int]:
+        args = self.graph.nodes[position].args
+        if not args or args[0] not in self.totals:
+            return super().source(position)
+        total = self.graph.nodes[args[0]]
+        return f"runtime.mean_rows({self.text(total.args[0])}, {total.axis})", ATOM
 
     def expression(self, position: int, buffer: int | None = None) -> str:
         """The right-hand side of a node's statement."""

@@ -927,6 +927,42 @@ def test_means_are_in_range_where_sums_are_not(dtype, axis):
             np.testing.assert_array_equal(np.isnan(runtime.mean_rows(huge, -1)[0]), np.isnan(special))
 
 
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize(
+    "shape, axis", [((3, 6), -1), ((6, 3), 0), ((2, 3, 4), (0, 2)), ((4,), None), ((2, 700), -1), ((3, 1), -1)]
+)
+@pytest.mark.parametrize("spread", [0.5, 0.1, 0])
+def test_products_are_in_range_where_only_a_part_is_not(dtype, shape, axis, spread):
+    rng, limits = np.random.default_rng(0), np.finfo(dtype)
+    powers = rng.uniform(-1, 1, shape) * (spread * (limits.maxexp - 4) + 0.1)
+    x = (np.exp2(powers - powers.mean(axis, keepdims=True)) * rng.choice([-1, 1], shape)).astype(dtype)
+    exact = np.vectorize(Fraction, otypes=[object])(x.astype(float))
+    whole = np.multiply.reduce(exact, axis, keepdims=True)
+    with np.errstate(over="ignore", under="ignore"):
+        found = (runtime.prod_rows(x, axis), whole, 2), (runtime.product_of_others(x, axis), whole / exact, 3)
+    for made, wanted, ulp in found:
+        assert made.dtype == dtype and made.shape == wanted.shape
+        is_normal = np.vectorize(lambda one: Fraction(float(limits.tiny)) <= abs(one) <= Fraction(float(limits.max)))
+        kept = is_normal(wanted)
+        ulp = ulp if max(shape) < 100 else 60  # roundings add up
+        np.testing.assert_allclose(made[kept].astype(float), wanted[kept].astype(float), rtol=ulp * limits.eps)
+        assert kept.any()
+
+
+def test_products_of_special_numbers_are_numpys():
+    x = np.array([[0, 1e300, 1e300], [np.inf, 2, -1], [np.nan, 1e300, 1e300], [-0.0, 1, 2]])
+    np.testing.assert_array_equal(runtime.prod_rows(x, -1), [[0], [-np.inf], [np.nan], [-0.0]])
+    with np.errstate(over="ignore"):
+        others = runtime.product_of_others(x, -1)
+    np.testing.assert_array_equal(others[0], [np.inf, 0, 0])
+    np.testing.assert_array_equal(others[1], [-2, -np.inf, np.inf])
+    integers = np.array([[3, -4], [0, 5]])
+    np.testing.assert_array_equal(runtime.prod_rows(integers, 0), [[0, -20]])
+    for empty, shape in ((np.ones((0, 3)), (1, 3)), (np.ones((3, 0)), (3, 0))):
+        np.testing.assert_array_equal(runtime.prod_rows(empty, 0), np.ones(shape)[:1])
+        assert runtime.product_of_others(empty, 0).shape == empty.shape
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_times_exp_is_in_range_where_the_exponential_is_not(dtype):
     top = float(np.log(float(np.finfo(dtype).max)))

@@ -2437,7 +2437,7 @@ def prod(x, axis=None, keepdims=False):
     Shapes: x of any shape; y without the axis, or with length 1 there for `keepdims`.
     Residuals: x.
     """
-    return np.multiply.reduce(x, axis, keepdims=keepdims, out=...)
+    return runtime.drop_axis(runtime.prod_rows(x, axis), axis, keepdims)
 
 
 def prod_vjp(g, x, axis=None, keepdims=False, out=...):
@@ -3046,7 +3046,7 @@ def nanprod(x, axis=None, keepdims=False):
     Residuals: x.
     """
     t = runtime.where(np.isnan(x), 1, x)
-    return np.multiply.reduce(t, axis, keepdims=keepdims, out=...)
+    return runtime.drop_axis(runtime.prod_rows(t, axis), axis, keepdims)
 
 
 def nanprod_vjp(g, x, axis=None, keepdims=False, out=...):

@@ -855,16 +855,82 @@ def minus_one_hot(x, chosen, height=1):
     return x
 
 
-def product_of_others(x, axis):
-    """For each element the product of all the others along the axis, exact also where elements are zero."""
+def prod_rows(x, axis):
+    """`np.multiply.reduce(x, axis, keepdims=True)`, of short floats in float64, and in range where only a part of the
+    product is not.
+    """
+    if x.dtype.kind != "f":
+        return np.multiply.reduce(x, axis, keepdims=True)
+    wide = x.astype(np.float64, copy=False)
+    if _keeps_in_range(wide, count(x.shape, axis)):
+        return np.multiply.reduce(wide, axis, keepdims=True).astype(x.dtype, copy=False)
+    rows, restored = _as_rows(wide, axis)
+    part, exponent = np.frexp(rows)
+    exponent = exponent.sum(-1, keepdims=True)
+    while part.shape[-1] > 1:
+        part, more = np.frexp(np.multiply.reduceat(part, range(0, part.shape[-1], PRODUCT), -1))
+        exponent += more.sum(-1, keepdims=True)
+    return restored(np.ldexp(part, exponent)).astype(x.dtype, copy=False)
+
+
+PRODUCT = 512  # so many numbers from 1/2 to 1 have a product in float64
+
+
+def _keeps_in_range(x, n):
+    """Whether no product of n elements or fewer, none of them 0 or infinite, leaves the range of normal numbers."""
+    if not x.size:
+        return True
+    limits, sizes = np.finfo(x.dtype), np.abs(x)
+    largest, smallest = (float(one) for one in (highest(sizes), lowest(sizes)))
+    if not 0 < smallest <= largest < math.inf:
+        return False
+    return n * math.log2(max(largest, 1)) < limits.maxexp - 1 and n * math.log2(min(smallest, 1)) > limits.minexp + 1
+
+
+def _as_rows(x, axis):
+    """x with the axes, which may be several, as one at the end; and a function that brings rows back to their places,
+    where that axis has length 1 or its own."""
     axes = normalized_axes(axis, x.ndim)
     rows = np.moveaxis(x, axes, range(-len(axes), 0))
-    row_shape = rows.shape
-    rows = rows.reshape((*row_shape[: x.ndim - len(axes)], count(x.shape, axis)))  # -1 would not do without elements
+    others, own = rows.shape[: x.ndim - len(axes)], rows.shape[x.ndim - len(axes) :]
+
+    def restored(made):
+        shape = own if made.shape[-1] == math.prod(own) else (1,) * len(own)
+        return np.moveaxis(made.reshape(*others, *shape), range(-len(axes), 0), axes)
+
+    return rows.reshape(*others, math.prod(own)), restored
+
+
+def product_of_others(x, axis):
+    """For each element the product of all the others along the axis, exact also where elements are zero, and in range
+    where only a part of the product is not.
+    """
+    rows, restored = _as_rows(x, axis)
+    if not _keeps_in_range(x, rows.shape[-1]):
+        (before, exponent), (after, more) = (_products_before(one) for one in (rows, rows[..., ::-1]))
+        return restored(np.ldexp(before * after[..., ::-1], exponent + more[..., ::-1]))
     before, after = np.ones_like(rows), np.ones_like(rows)
     np.multiply.accumulate(rows[..., :-1], -1, out=before[..., 1:])
     np.multiply.accumulate(rows[..., :0:-1], -1, out=after[..., -2::-1])
-    return np.moveaxis((before * after).reshape(row_shape), range(-len(axes), 0), axes)
+    return restored(before * after)
+
+
+def _products_before(rows):
+    """For each element the product of those before it in its row, as numbers from 1/2 to 1 and powers of 2: products
+    of ever longer runs, in log2(n) steps.
+    """
+    part, exponent = np.frexp(rows)
+    part, exponent = np.roll(part, 1, -1), np.roll(exponent, 1, -1)
+    part[..., :1], exponent[..., :1] = 1, 0
+    step = 1
+    while step < part.shape[-1]:
+        part[..., step:], exponent[..., step:] = (
+            part[..., step:] * part[..., :-step], exponent[..., step:] + exponent[..., :-step]
+        )
+        part, more = np.frexp(part)
+        exponent += more
+        step *= 2
+    return part, exponent
 
 
 def product_of_others_of_tensor(ops, x, axis):

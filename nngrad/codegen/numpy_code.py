@@ -48,7 +48,7 @@ TAKING_OUT = (
     "deviation", "as_float", "where", "exponentials", "centred_squares", "counted",
 )  # fmt: skip
 OF_ROWS = ("scale", "scaled", "mean_error", "log_excess", "log_sum", "log_share", "deviation", "balanced")
-ROW_REDUCTIONS = {"sum": "runtime.sum_rows", "max": "runtime.max_rows"}
+ROW_REDUCTIONS = {"sum": "runtime.sum_rows", "prod": "runtime.prod_rows", "max": "runtime.max_rows"}
 
 
 @dataclass

@@ -873,7 +873,7 @@ def prod_rows(x, axis):
     return restored(np.ldexp(part, exponent)).astype(x.dtype, copy=False)
 
 
-PRODUCT = 512  # so many numbers from 1/2 to 1 have a product in float64
+PRODUCT = 256  # of so many numbers from 1/2 to 1, and of two such products, the product is a normal number
 
 
 def _keeps_in_range(x, n):
@@ -896,41 +896,39 @@ def _as_rows(x, axis):
 
     def restored(made):
         shape = own if made.shape[-1] == math.prod(own) else (1,) * len(own)
-        return np.moveaxis(made.reshape(*others, *shape), range(-len(axes), 0), axes)
+        return np.moveaxis(made.reshape((*others, *shape)), range(-len(axes), 0), axes)
 
-    return rows.reshape(*others, math.prod(own)), restored
+    return rows.reshape((*others, math.prod(own))), restored
 
 
 def product_of_others(x, axis):
-    """For each element the product of all the others along the axis, exact also where elements are zero, and in range
-    where only a part of the product is not.
+    """For each element the product of all the others along the axis, exact also where elements are zero; of short
+    floats in float64, and in range where only a part of the product is not.
     """
-    rows, restored = _as_rows(x, axis)
-    if not _keeps_in_range(x, rows.shape[-1]):
+    rows, restored = _as_rows(x.astype(np.float64, copy=False), axis)
+    if _keeps_in_range(rows, rows.shape[-1]):
+        before, after = np.ones_like(rows), np.ones_like(rows)
+        np.multiply.accumulate(rows[..., :-1], -1, out=before[..., 1:])
+        np.multiply.accumulate(rows[..., :0:-1], -1, out=after[..., -2::-1])
+        made = before * after
+    else:
         (before, exponent), (after, more) = (_products_before(one) for one in (rows, rows[..., ::-1]))
-        return restored(np.ldexp(before * after[..., ::-1], exponent + more[..., ::-1]))
-    before, after = np.ones_like(rows), np.ones_like(rows)
-    np.multiply.accumulate(rows[..., :-1], -1, out=before[..., 1:])
-    np.multiply.accumulate(rows[..., :0:-1], -1, out=after[..., -2::-1])
-    return restored(before * after)
+        made = np.ldexp(before * after[..., ::-1], exponent + more[..., ::-1])
+    return restored(made).astype(x.dtype, copy=False)
 
 
 def _products_before(rows):
-    """For each element the product of those before it in its row, as numbers from 1/2 to 1 and powers of 2: products
-    of ever longer runs, in log2(n) steps.
-    """
-    part, exponent = np.frexp(rows)
-    part, exponent = np.roll(part, 1, -1), np.roll(exponent, 1, -1)
-    part[..., :1], exponent[..., :1] = 1, 0
-    step = 1
-    while step < part.shape[-1]:
-        part[..., step:], exponent[..., step:] = (
-            part[..., step:] * part[..., :-step], exponent[..., step:] + exponent[..., :-step]
-        )
-        part, more = np.frexp(part)
-        exponent += more
-        step *= 2
-    return part, exponent
+    """For each element the product of those before it in its row, as a number and a power of 2 by which to multiply."""
+    parts, powers = np.frexp(rows)
+    product, exponent = np.ones_like(rows), np.zeros(rows.shape, int)
+    last = rows.shape[-1] - 1
+    for start in range(0, last, PRODUCT):
+        stop = min(start + PRODUCT, last)
+        here = (..., slice(start + 1, stop + 1))
+        before, more = np.frexp(product[..., start : start + 1])
+        product[here] = np.multiply.accumulate(parts[..., start:stop], -1) * before
+        exponent[here] = np.add.accumulate(powers[..., start:stop], -1) + (exponent[..., start : start + 1] + more)
+    return product, exponent
 
 
 def product_of_others_of_tensor(ops, x, axis):

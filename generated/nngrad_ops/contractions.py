@@ -458,37 +458,37 @@ def correlate2d_jvp(dx, dweight, x, weight, step1=1, step2=1, dilation1=1, dilat
 
 
 def affine_correlate1d(x, weight, bias, step=1, dilation=1):
-    """Cross-correlation of signals with kernels, as `correlate1d`, and a bias for each channel of the result.
+    """Cross-correlation of signals with kernels, and a bias for each channel of the result; these stand last.
 
     Formula:
-        return correlate1d(x, weight, step=step, dilation=dilation) + bias[g, o]
+        return sum(x[n, c, step * i + dilation * p] * weight[o, c, p], (c, p)) + bias[o]
 
     Derivative:
-        dx: ngio,gocp->ngcip, added up where windows overlap
-        dweight: ngio,ngcip->gocp
-        dbias: ngio->go
+        dx: nio,ocp->ncip, added up where windows overlap
+        dweight: nio,ncip->ocp
+        dbias: nio->o
 
-    Shapes: x (n, g, c, dilation*p + step*i), weight (g, o, c, p), bias (g, o) -> (n, g, i, o).
+    Shapes: x (n, c, dilation*p + step*i), weight (o, c, p), bias (o) -> (n, i, o).
     Residuals: x, weight, bias.
     """
     y = products.contract(
-        "gocp,ngcip->ngio",
+        "ocp,ncip->nio",
         weight,
         products.windows(
             products.examples_last(x), axes=(-1,), size=(weight.shape[-1],), step=(step,), dilation=(dilation,)
         ),
     )
-    return np.add(y, bias[:, None, :], out=y)
+    return np.add(y, bias, out=y)
 
 
 def affine_correlate1d_vjp(g, x, weight, bias, needs, step=1, dilation=1):
     """Cotangents of `affine_correlate1d`'s inputs."""
     dx = dweight = dbias = None
     if needs[2]:
-        dbias = runtime.sum_over(g, (0, 2))
+        dbias = runtime.sum_over(g, (0, 1))
     if needs[0]:
         dx = products.contract_onto_windows(
-            "gocp,ngio->ngcip",
+            "ocp,nio->ncip",
             weight,
             g,
             shape=x.shape,
@@ -499,7 +499,7 @@ def affine_correlate1d_vjp(g, x, weight, bias, needs, step=1, dilation=1):
         )
     if needs[1]:
         dweight = products.contract(
-            "ngcip,ngio->gocp",
+            "ncip,nio->ocp",
             products.windows(
                 products.examples_last(x), axes=(-1,), size=(weight.shape[-1],), step=(step,), dilation=(dilation,)
             ),
@@ -512,11 +512,11 @@ def affine_correlate1d_jvp(dx, dweight, dbias, x, weight, bias, step=1, dilation
     """Tangent of `affine_correlate1d`'s output."""
     terms = []
     if dbias is not None:
-        terms.append(dbias[:, None, :])
+        terms.append(dbias)
     if dx is not None:
         terms.append(
             products.contract(
-                "gocp,ngcip->ngio",
+                "ocp,ncip->nio",
                 weight,
                 products.windows(
                     products.examples_last(dx), axes=(-1,), size=(weight.shape[-1],), step=(step,), dilation=(dilation,)
@@ -526,7 +526,7 @@ def affine_correlate1d_jvp(dx, dweight, dbias, x, weight, bias, step=1, dilation
     if dweight is not None:
         terms.append(
             products.contract(
-                "gocp,ngcip->ngio",
+                "ocp,ncip->nio",
                 dweight,
                 products.windows(
                     products.examples_last(x), axes=(-1,), size=(weight.shape[-1],), step=(step,), dilation=(dilation,)
@@ -534,8 +534,7 @@ def affine_correlate1d_jvp(dx, dweight, dbias, x, weight, bias, step=1, dilation
             ),
         )
     return runtime.total(
-        terms,
-        (x.shape[0], x.shape[1], products.windows_along(x.shape[3], weight.shape[-1], step, dilation), weight.shape[1]),
+        terms, (x.shape[0], products.windows_along(x.shape[2], weight.shape[-1], step, dilation), weight.shape[0])
     )
 
 
@@ -543,22 +542,22 @@ def affine_correlate1d_jvp(dx, dweight, dbias, x, weight, bias, step=1, dilation
 
 
 def affine_correlate2d(x, weight, bias, step1=1, step2=1, dilation1=1, dilation2=1):
-    """Cross-correlation of images with kernels, as `correlate2d`, and a bias for each channel of the result.
+    """Cross-correlation of images with kernels, and a bias for each channel of the result; these stand last.
 
     Formula:
-        return correlate2d(x, weight, step1=step1, step2=step2, dilation1=dilation1, dilation2=dilation2) + bias[g, o]
+        return sum(x[n, c, step1 * i + dilation1 * p, step2 * j + dilation2 * q] * weight[o, c, p, q], (c, p, q)) +
+            bias[o]
 
     Derivative:
-        dx: ngijo,gocpq->ngcijpq, added up where windows overlap
-        dweight: ngijo,ngcijpq->gocpq
-        dbias: ngijo->go
+        dx: nijo,ocpq->ncijpq, added up where windows overlap
+        dweight: nijo,ncijpq->ocpq
+        dbias: nijo->o
 
-    Shapes: x (n, g, c, dilation1*p + step1*i, dilation2*q + step2*j), weight (g, o, c, p, q), bias (g, o) -> (n, g, i,
-        j, o).
+    Shapes: x (n, c, dilation1*p + step1*i, dilation2*q + step2*j), weight (o, c, p, q), bias (o) -> (n, i, j, o).
     Residuals: x, weight, bias.
     """
     y = products.contract(
-        "gocpq,ngcijpq->ngijo",
+        "ocpq,ncijpq->nijo",
         weight,
         products.windows(
             products.examples_last(x),
@@ -568,17 +567,17 @@ def affine_correlate2d(x, weight, bias, step1=1, step2=1, dilation1=1, dilation2
             dilation=(dilation1, dilation2),
         ),
     )
-    return np.add(y, bias[:, None, None, :], out=y)
+    return np.add(y, bias, out=y)
 
 
 def affine_correlate2d_vjp(g, x, weight, bias, needs, step1=1, step2=1, dilation1=1, dilation2=1):
     """Cotangents of `affine_correlate2d`'s inputs."""
     dx = dweight = dbias = None
     if needs[2]:
-        dbias = runtime.sum_over(g, (0, 2, 3))
+        dbias = runtime.sum_over(g, (0, 1, 2))
     if needs[0]:
         dx = products.contract_onto_windows(
-            "gocpq,ngijo->ngcijpq",
+            "ocpq,nijo->ncijpq",
             weight,
             g,
             shape=x.shape,
@@ -589,7 +588,7 @@ def affine_correlate2d_vjp(g, x, weight, bias, needs, step1=1, step2=1, dilation
         )
     if needs[1]:
         dweight = products.contract(
-            "ngcijpq,ngijo->gocpq",
+            "ncijpq,nijo->ocpq",
             products.windows(
                 products.examples_last(x),
                 axes=(-2, -1),
@@ -606,11 +605,11 @@ def affine_correlate2d_jvp(dx, dweight, dbias, x, weight, bias, step1=1, step2=1
     """Tangent of `affine_correlate2d`'s output."""
     terms = []
     if dbias is not None:
-        terms.append(dbias[:, None, None, :])
+        terms.append(dbias)
     if dx is not None:
         terms.append(
             products.contract(
-                "gocpq,ngcijpq->ngijo",
+                "ocpq,ncijpq->nijo",
                 weight,
                 products.windows(
                     products.examples_last(dx),
@@ -624,7 +623,7 @@ def affine_correlate2d_jvp(dx, dweight, dbias, x, weight, bias, step1=1, step2=1
     if dweight is not None:
         terms.append(
             products.contract(
-                "gocpq,ngcijpq->ngijo",
+                "ocpq,ncijpq->nijo",
                 dweight,
                 products.windows(
                     products.examples_last(x),
@@ -639,10 +638,9 @@ def affine_correlate2d_jvp(dx, dweight, dbias, x, weight, bias, step1=1, step2=1
         terms,
         (
             x.shape[0],
-            x.shape[1],
-            products.windows_along(x.shape[3], weight.shape[-2], step1, dilation1),
-            products.windows_along(x.shape[4], weight.shape[-1], step2, dilation2),
-            weight.shape[1],
+            products.windows_along(x.shape[2], weight.shape[-2], step1, dilation1),
+            products.windows_along(x.shape[3], weight.shape[-1], step2, dilation2),
+            weight.shape[0],
         ),
     )
 

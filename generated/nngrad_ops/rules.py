@@ -75,10 +75,10 @@ def affine_correlate1d_pullback(ops, g, inputs, y, needs, step=1, dilation=1):
     x, weight, _ = inputs
     dx = dweight = dbias = None
     if needs[2]:
-        dbias = ops.einsum(g, subscripts="ngio->go")
+        dbias = ops.einsum(g, subscripts="nio->o")
     if needs[0]:
         dx = ops.add_windows(
-            ops.einsum(g, weight, subscripts="ngio,gocp->ngcip"),
+            ops.einsum(g, weight, subscripts="nio,ocp->ncip"),
             shape=x.shape,
             axes=(-1,),
             size=(weight.shape[-1],),
@@ -89,7 +89,7 @@ def affine_correlate1d_pullback(ops, g, inputs, y, needs, step=1, dilation=1):
         dweight = ops.einsum(
             g,
             ops.windows(x, axes=(-1,), size=(weight.shape[-1],), step=(step,), dilation=(dilation,)),
-            subscripts="ngio,ngcip->gocp",
+            subscripts="nio,ncip->ocp",
         )
     return dx, dweight, dbias
 
@@ -99,13 +99,13 @@ def affine_correlate1d_pushforward(ops, tangents, inputs, y, step=1, dilation=1)
     dx, dweight, dbias = tangents
     terms = []
     if dbias is not None:
-        terms.append(dbias[:, None, :])
+        terms.append(dbias)
     if dx is not None:
         terms.append(
             ops.einsum(
                 ops.windows(dx, axes=(-1,), size=(weight.shape[-1],), step=(step,), dilation=(dilation,)),
                 weight,
-                subscripts="ngcip,gocp->ngio",
+                subscripts="ncip,ocp->nio",
             ),
         )
     if dweight is not None:
@@ -113,7 +113,7 @@ def affine_correlate1d_pushforward(ops, tangents, inputs, y, step=1, dilation=1)
             ops.einsum(
                 ops.windows(x, axes=(-1,), size=(weight.shape[-1],), step=(step,), dilation=(dilation,)),
                 dweight,
-                subscripts="ngcip,gocp->ngio",
+                subscripts="ncip,ocp->nio",
             ),
         )
     return ops.broadcast(runtime.summed(terms), shape=y.shape)
@@ -123,10 +123,10 @@ def affine_correlate2d_pullback(ops, g, inputs, y, needs, step1=1, step2=1, dila
     x, weight, _ = inputs
     dx = dweight = dbias = None
     if needs[2]:
-        dbias = ops.einsum(g, subscripts="ngijo->go")
+        dbias = ops.einsum(g, subscripts="nijo->o")
     if needs[0]:
         dx = ops.add_windows(
-            ops.einsum(g, weight, subscripts="ngijo,gocpq->ngcijpq"),
+            ops.einsum(g, weight, subscripts="nijo,ocpq->ncijpq"),
             shape=x.shape,
             axes=(-2, -1),
             size=(weight.shape[-2], weight.shape[-1]),
@@ -143,7 +143,7 @@ def affine_correlate2d_pullback(ops, g, inputs, y, needs, step1=1, step2=1, dila
                 step=(step1, step2),
                 dilation=(dilation1, dilation2),
             ),
-            subscripts="ngijo,ngcijpq->gocpq",
+            subscripts="nijo,ncijpq->ocpq",
         )
     return dx, dweight, dbias
 
@@ -153,7 +153,7 @@ def affine_correlate2d_pushforward(ops, tangents, inputs, y, step1=1, step2=1, d
     dx, dweight, dbias = tangents
     terms = []
     if dbias is not None:
-        terms.append(dbias[:, None, None, :])
+        terms.append(dbias)
     if dx is not None:
         terms.append(
             ops.einsum(
@@ -165,7 +165,7 @@ def affine_correlate2d_pushforward(ops, tangents, inputs, y, step1=1, step2=1, d
                     dilation=(dilation1, dilation2),
                 ),
                 weight,
-                subscripts="ngcijpq,gocpq->ngijo",
+                subscripts="ncijpq,ocpq->nijo",
             ),
         )
     if dweight is not None:
@@ -179,7 +179,7 @@ def affine_correlate2d_pushforward(ops, tangents, inputs, y, step1=1, step2=1, d
                     dilation=(dilation1, dilation2),
                 ),
                 dweight,
-                subscripts="ngcijpq,gocpq->ngijo",
+                subscripts="ncijpq,ocpq->nijo",
             ),
         )
     return ops.broadcast(runtime.summed(terms), shape=y.shape)

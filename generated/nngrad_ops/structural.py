@@ -214,10 +214,10 @@ def split_vjp(g, x, sections, axis=0):
 
 def pad(x, pad_width, value=0.0):
     """x surrounded by a constant; `pad_width` as in numpy.pad."""
-    widths = np.broadcast_to(pad_width, (x.ndim, 2))
-    if (widths < 0).any():
+    widths = _widths(pad_width, x.ndim)
+    if any(width < 0 for pair in widths for width in pair):
         raise ValueError(f"pad: pad_width must be at least 0, got {pad_width}")
-    shape = [size + before + after for size, (before, after) in zip(x.shape, widths.tolist(), strict=True)]
+    shape = [size + before + after for size, (before, after) in zip(x.shape, widths, strict=True)]
     y = np.full_like(x, value, shape=shape)  # which lies in memory as x does
     y[inside_of(x.shape, pad_width)] = x
     return y
@@ -235,8 +235,16 @@ def pad_jvp(dx, x, pad_width, value=0.0):
 
 def inside_of(shape, pad_width):
     """Where x stands in its padding."""
-    before = np.broadcast_to(pad_width, (len(shape), 2))[:, 0].tolist()
-    return tuple(slice(start, start + size) for start, size in zip(before, shape, strict=True))
+    starts = (before for before, _ in _widths(pad_width, len(shape)))
+    return tuple([slice(start, start + size) for start, size in zip(starts, shape, strict=True)])
+
+
+def _widths(pad_width, ndim):
+    """A pair for each axis."""
+    is_listed = isinstance(pad_width, tuple) and len(pad_width) == ndim
+    if is_listed and all(isinstance(pair, tuple) and len(pair) == 2 for pair in pad_width):
+        return pad_width
+    return np.broadcast_to(pad_width, (ndim, 2)).tolist()  # takes longer than to pad few elements
 
 
 def windows(x, axes, size, step, dilation):

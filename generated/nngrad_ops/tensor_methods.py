@@ -24,11 +24,11 @@ class TensorMethods:
         return self._apply(OPS["affine"], self, weight, bias)
 
     def affine_correlate1d(self, weight, bias, step=1, dilation=1):
-        """Cross-correlation of signals with kernels, as `correlate1d`, and a bias for each channel of the result."""
+        """Cross-correlation of signals with kernels, and a bias for each channel of the result; these stand last."""
         return self._apply(OPS["affine_correlate1d"], self, weight, bias, step=step, dilation=dilation)
 
     def affine_correlate2d(self, weight, bias, step1=1, step2=1, dilation1=1, dilation2=1):
-        """Cross-correlation of images with kernels, as `correlate2d`, and a bias for each channel of the result."""
+        """Cross-correlation of images with kernels, and a bias for each channel of the result; these stand last."""
         return self._apply(
             OPS["affine_correlate2d"],
             self,

@@ -139,7 +139,8 @@ def _convolved(name, axes, input, weight, bias, stride, padding, dilation, group
             f"{name}: weight of shape {kernel} in {groups} groups needs {kernel[1] * groups} channels, input has shape "
             f"{shape_of(input)}"
         )
-    x = ops.examples_last(x)  # as correlations want it, forward and backward, with what it is padded with
+    if len(x.data) > 1 and x.data.strides[0] != x.data.itemsize:
+        x = ops.examples_last(x)  # as correlations want it, forward and backward, with what it is padded with
     x = _padded(name, x, padding, stride, dilation, kernel[2:])
     for place, (size, apart) in enumerate(zip(kernel[2:], dilation, strict=True)):
         if apart * (size - 1) >= x.shape[2 + place]:
@@ -147,20 +148,30 @@ def _convolved(name, axes, input, weight, bias, stride, padding, dilation, group
                 f"{name}: the kernel of {size} elements, {apart} apart, is larger than the padded "
                 f"{SPATIAL[axes][place]} {x.shape[2 + place]}; give a larger padding or a smaller kernel"
             )
-    x = ops.reshape(x, shape=(shape[0], groups, shape[1] // groups, *x.shape[2:]))
-    outputs = groups, kernel[0] // groups
-    operands = [x, ops.reshape(weight, shape=(*outputs, *kernel[1:]))]
-    if bias is not None:
-        operands.append(ops.reshape(bias, shape=outputs))
-    if axes == 1:
-        correlate = ops.correlate1d if bias is None else ops.affine_correlate1d
-        y = correlate(*operands, step=stride[0], dilation=dilation[0])
+    steps = (
+        {"step": stride[0], "dilation": dilation[0]}
+        if axes == 1
+        else {"step1": stride[0], "step2": stride[1], "dilation1": dilation[0], "dilation2": dilation[1]}
+    )
+    if groups == 1 and bias is not None:
+        affine = ops.affine_correlate1d if axes == 1 else ops.affine_correlate2d
+        y = ops.transpose(affine(x, weight, bias, **steps), axes=(0, 1 + axes, *range(1, 1 + axes)))
     else:
-        correlate = ops.correlate2d if bias is None else ops.affine_correlate2d
-        y = correlate(*operands, step1=stride[0], step2=stride[1], dilation1=dilation[0], dilation2=dilation[1])
-    y = ops.transpose(y, axes=(0, 1, 2 + axes, *range(2, 2 + axes)))
-    y = ops.reshape(y, shape=(shape[0], kernel[0], *y.shape[3:]))
+        y = _correlated_in_groups(x, weight, groups, steps)
+        if bias is not None:
+            y = y + ops.reshape(bias, shape=(-1, *(1,) * axes))
     return y if batched else ops.squeeze(y, axis=0)
+
+
+def _correlated_in_groups(x, weight, groups, steps) -> Tensor:
+    examples, channels, *lengths = x.shape
+    outputs, *kernel = shape_of(weight)
+    axes = len(lengths)
+    x = ops.reshape(x, shape=(examples, groups, channels // groups, *lengths))
+    weight = ops.reshape(weight, shape=(groups, outputs // groups, *kernel))
+    y = (ops.correlate1d if axes == 1 else ops.correlate2d)(x, weight, **steps)
+    y = ops.transpose(y, axes=(0, 1, 2 + axes, *range(2, 2 + axes)))
+    return ops.reshape(y, shape=(examples, outputs, *y.shape[3:]))
 
 
 def _spread(name, axes, input, weight, bias, stride, padding, output_padding, groups, dilation) -> Tensor:
@@ -210,6 +221,8 @@ def _overlapped(x: Tensor, weight: Tensor, stride, dilation) -> Tensor:
 
 def lengths(name: str, argument: str, value: Lengths, axes: int, least: int) -> tuple[int, ...]:
     """A number for each axis; ValueError if there are not as many, or one is below the least."""
+    if type(value) is int and value >= least:
+        return (value,) * axes
     found = (value,) * axes if not isinstance(value, Sequence) else tuple(value)
     found = found * axes if len(found) == 1 else found
     if len(found) != axes or any(not isinstance(one, NUMBERS) or one % 1 or one < least for one in found):

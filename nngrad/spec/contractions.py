@@ -59,14 +59,14 @@ def correlate2d(x, weight, *, step1=1, step2=1, dilation1=1, dilation2=1):
 
 @contraction
 def affine_correlate1d(x, weight, bias, *, step=1, dilation=1):
-    """Cross-correlation of signals with kernels, as `correlate1d`, and a bias for each channel of the result."""
-    return correlate1d(x, weight, step=step, dilation=dilation) + bias[g, o]
+    """Cross-correlation of signals with kernels, and a bias for each channel of the result; these stand last."""
+    return sum(x[n, c, step * i + dilation * p] * weight[o, c, p], (c, p)) + bias[o]
 
 
 @contraction
 def affine_correlate2d(x, weight, bias, *, step1=1, step2=1, dilation1=1, dilation2=1):
-    """Cross-correlation of images with kernels, as `correlate2d`, and a bias for each channel of the result."""
-    return correlate2d(x, weight, step1=step1, step2=step2, dilation1=dilation1, dilation2=dilation2) + bias[g, o]
+    """Cross-correlation of images with kernels, and a bias for each channel of the result; these stand last."""
+    return sum(x[n, c, step1 * i + dilation1 * p, step2 * j + dilation2 * q] * weight[o, c, p, q], (c, p, q)) + bias[o]
 
 
 @contraction

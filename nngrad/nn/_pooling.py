@@ -1,5 +1,6 @@
 """Pooling: windows over the last axes, and a reduction over the taps of each. Ties in a window share the gradient."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -204,6 +205,9 @@ def _avg_pool(name, axes, input, kernel_size, stride, padding, ceil_mode, count_
     sides = _sides(name, shape[-axes:], size, step, padding, ones, ceil_mode)
     taps = tuple(range(-axes, 0))
     total = ops.sum(_windows(input, size, step, ones, sides, 0.0), axis=taps)
+    reach_over = any(after > one for (_, after), one in zip(sides, padding, strict=True))
+    if divisor is None and not reach_over and (count_include_pad or not any(padding)):
+        divisor = math.prod(size)
     if divisor is None:
         counted = np.ones(shape[-axes:])
         if count_include_pad:  # what a last window reaches over the end never counts

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 import sympy
 
 from nngrad.codegen import words
-from nngrad.codegen.exponentials import LARGEST_TERMS, fraction, log1p_times_exp, times_exp
+from nngrad.codegen.exponentials import LARGEST_EXPONENT, LARGEST_TERMS, fraction, log1p_times_exp, times_exp
 from nngrad.codegen.recognise import recognised
 from nngrad.codegen.remainders import with_remainders
 from nngrad.codegen.symbols import Value, Where
@@ -31,6 +31,7 @@ def with_products_in_range(expr) -> Iterator[sympy.Expr]:
     opened = expr.replace(sympy.log, _logarithm_apart)
     for one in dict.fromkeys((opened, opened.replace(lambda part: part.is_Mul, _spread))):
         for known in dict.fromkeys((one, with_remainders(recognised(one)))):
+            yield known.replace(lambda part: part.is_Add, _limited_beside_exponential)
             made = known.replace(lambda part: part.is_Mul, _in_range)
             yield made.replace(lambda part: isinstance(part, words.log1p.build), _logarithm)
     yield _with_quotients_in_range(expr)
@@ -54,6 +55,18 @@ def _in_range(product):
     rest = sympy.Mul(*(factor for factor in others if factor not in factors))
     size = abs(rest) if rest.is_number else sympy.S.One
     return rest / size * times_exp(sympy.Mul(size, *factors), *exponential.args)
+
+
+def _limited_beside_exponential(total):
+    """exp(c x) + u with u's x where exp(c x) is finite, lest infinity be less infinity."""
+    for term in total.args:
+        exponent = term.as_coeff_Mul()[1].args[0] if isinstance(term.as_coeff_Mul()[1], sympy.exp) else sympy.S.Zero
+        slope, x = exponent.as_coeff_Mul()
+        if isinstance(x, Value):
+            edge = LARGEST_EXPONENT / slope
+            limited = words.minimum(x, edge) if slope > 0 else words.maximum(x, edge)
+            total = sympy.Add(term, (total - term).xreplace({x: limited}))
+    return total
 
 
 def _apart(product) -> tuple[sympy.Expr, list[sympy.Expr]]:

@@ -4,6 +4,8 @@ In u**2 exp(v) the square may overflow where the exponential is tiny, or the exp
 word `times_exp` neither does: it counts the powers of two apart. Where an exponential multiplies a sum of such products
 each of them gets its own.
 
+Beside exp(x) in a sum, x counts only where that is finite: exp(x) - y x is infinite at infinity, not NaN.
+
 A quotient of two sums of such products is divided by the larger term of its divisor: u exp(v) / (1 + u**2 exp(v)) is
 1 / u / (1 + exp(-v) / u**2) where u**2 exp(v) is above 1.
 

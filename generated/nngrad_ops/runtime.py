@@ -941,14 +941,14 @@ def times_exp(*args):
         x = np.clip(x, -edge, edge, dtype=np.float64)
         if dtype != np.float64:
             factors = (np.asarray(factor, np.float64) for factor in factors)
-            return np.multiply(math.prod(factors), np.exp(x)).astype(dtype)
+            return np.multiply(math.prod(factors), np.exp(x), out=...).astype(dtype)
         power = np.rint(np.multiply(x, 1 / LN_2))
         y = np.exp(np.subtract(np.subtract(x, power * LN_2_HEAD), power * LN_2_REST))
         power = np.nan_to_num(power).astype(np.int32)
         for factor in factors:
             mantissa, exponent = np.frexp(factor)
             y, power = np.multiply(y, mantissa), np.add(power, exponent)
-        return np.ldexp(y, power)
+        return np.ldexp(y, power, out=...)
 
 
 def log1p_times_exp(*args):
@@ -956,7 +956,7 @@ def log1p_times_exp(*args):
     *factors, x = args
     y = times_exp(*factors, x)
     overflows = y == math.inf
-    made = np.log1p(np.where(overflows, 0, y))
+    made = np.log1p(np.where(overflows, 0, y), out=...)
     if overflows.any():
         sizes = (np.log(np.abs(np.where(overflows, factor, 1), dtype=np.float64)) for factor in factors)
         far = sum(sizes, np.asarray(x, np.float64))

@@ -129,7 +129,7 @@ def _like_exp(function, slope_of):
     def of_doubled(x, dtype):
         if not isinstance(x, Pair):
             with np.errstate(under="ignore"):
-                return function(x).astype(dtype, copy=False)
+                return function(x, out=...).astype(dtype, copy=False)
         y = function(x.hi, out=...)
         slope = np.clip(slope_of(x.hi, y), -LARGEST, LARGEST)
         rest = np.fmin(np.fmax(x.lo, -NEGLIGIBLE), NEGLIGIBLE)  # more only where the slope is 0 or infinite

@@ -18,7 +18,7 @@ from nngrad.codegen.symbols import Value, Where
 from nngrad.codegen.trace import trace
 from nngrad.nn.functional import layer_norm
 
-KINDS = ("", "_formulas", "_logs", "_roots", "_rows", "_several", "_shares", "_more")
+KINDS = ("", "_formulas", "_logs", "_roots", "_rows", "_several", "_likelihoods", "_shares", "_more")
 DECLARED = [(f"corners{kind}", one) for kind in KINDS for one in load_spec(SPECS / f"corners{kind}.py")]
 SPEC_OF = {declaration.name: spec for spec, declaration in DECLARED}
 OPS = {declaration.name: trace(declaration) for _, declaration in DECLARED}
@@ -26,11 +26,19 @@ SLOW = [name for name, spec in SPEC_OF.items() if spec == "corners_more"]
 
 # Their float64 tails magnify the rounding error of a - b; a / b may be out of range; log(exp(t) - 1) is 0 at log 2;
 # entropies of rows that one element outweighs, and the logarithm of what it leaves, where that is no float. What is
-# made of several exponentials has differences for exponents, or roots.
+# made of several exponentials has differences for exponents, or roots; likelihoods have roots.
 ROUNDED_DIFFERENCES = ("log_of_difference", "ranking_loss", "log_of_complement", "gate_of_exponentials")
 OF_SHARES = ("entropy_of_row", "power_loss", "unlikelihood")
 OF_SEVERAL = ("smooth_step", "counts_of_logits", "counts_of_means", "share_of_three", "log_of_three", "contrast")
-NEARLY_GOOD = (*ROUNDED_DIFFERENCES, *OF_SHARES, *OF_SEVERAL, "generalised_divergence", "soft_relu_inverse")
+WITH_ROOTS = ("normal_nll", "laplace_nll", "students_nll")
+NEARLY_GOOD = (
+    *ROUNDED_DIFFERENCES,
+    *OF_SHARES,
+    *OF_SEVERAL,
+    *WITH_ROOTS,
+    "generalised_divergence",
+    "soft_relu_inverse",
+)
 NOT_FINITE_AT_0 = ("log_energy", "decibels", "log_fourth", "shares_of_largest", "between_extremes")
 OF_X = [name for name, op in OPS.items() if [one.name for one in op.inputs] == ["x"] and name not in NOT_FINITE_AT_0]
 
@@ -59,6 +67,25 @@ def cases(names):
 def test_formula_is_good_everywhere(package, name, dtype):
     (entry,) = certificate.certify(OPS[name], dtype, thin=6, ops=package.package_of(name).table.OPS)
     assert entry.grade == "good", (entry.forward, entry.gradient, entry.faults)
+
+
+@pytest.mark.parametrize("dtype", certificate.DTYPES, ids=lambda dtype: np.dtype(dtype).name)
+@pytest.mark.parametrize("name", WITH_ROOTS)
+def test_likelihoods_are_fair_near_their_roots_and_good_elsewhere(package, name, dtype):
+    """Where the logarithm of a scale and what is divided by that cancel, half a unit of each remains."""
+    (entry,) = certificate.certify(OPS[name], dtype, thin=6, ops=package.package_of(name).table.OPS)
+    assert entry.grade != "broken", (entry.forward, entry.gradient, entry.faults)
+    x, mu, scale = np.random.default_rng(5).uniform([[-9], [-9], [0.5]], [[9], [9], [300]], (3, 200)).astype(dtype)
+    exact = {
+        "normal_nll": lambda u, s: (u**2 * mpmath.exp(-s) + s) / 2,
+        "laplace_nll": lambda u, s: abs(u) * mpmath.exp(-s) + s,
+        "students_nll": lambda u, s: mpmath.mpf(2.5) * mpmath.log1p(u**2 * mpmath.exp(-2 * s) / 4) + s,
+    }[name]
+    values = [
+        float(exact(mpmath.mpf(float(a)) - float(b), mpmath.mpf(float(s))))
+        for a, b, s in zip(x, mu, scale, strict=True)
+    ]
+    np.testing.assert_allclose(getattr(package, name)(x, mu, scale).data, values, rtol=4 * np.finfo(dtype).eps)
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])

@@ -106,6 +106,17 @@ def test_pairs_keep_quiet_at_the_ends():
     np.testing.assert_array_equal(pairs.times_exp(ones, np.minimum(steep, 0)), [1, 0, 1, 0, np.nan])
 
 
+def test_products_with_exponentials_of_pairs_keep_their_digits():
+    u = np.array([1e-200, 3e150, 1e200, 7.0, 1e-3])
+    x = np.array([900.1, -690.3, -1000.7, -3.2, 4e3])
+    wide = np.subtract(pairs.doubled(x, x.dtype), 1e-14)
+    with mpmath.workdps(60):
+        sizes = [mpmath.mpf(a) ** 2 * mpmath.exp(mpmath.mpf(b) - mpmath.mpf(1e-14)) for a, b in zip(u, x, strict=True)]
+        products, logs = np.array(sizes, float), [float(mpmath.log1p(one)) for one in sizes]
+    np.testing.assert_allclose(pairs.times_exp(u, u, wide), products, rtol=4 * np.finfo(float).eps)
+    np.testing.assert_allclose(pairs.log1p_times_exp(u, u, wide), logs, rtol=4 * np.finfo(float).eps)
+
+
 def test_tails_of_pairs_keep_their_digits():
     x = np.linspace(-744, -709, 50)
     wide = np.add(pairs.doubled(x, x.dtype), 0.3)

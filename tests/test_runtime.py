@@ -973,3 +973,30 @@ def test_times_exp_is_in_range_where_the_exponential_is_not(dtype):
         got = runtime.times_exp(factor, x)
     np.testing.assert_allclose(got, np.array(exact, float).astype(dtype), rtol=4 * np.finfo(dtype).eps)
     assert runtime.times_exp(dtype(0.5), dtype(np.inf)) == np.inf
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_products_with_exponentials_are_in_range_whatever_their_factors(dtype):
+    """Squares that overflow, factors of 0 and infinity, exponentials without a digit: only the product counts."""
+    limits, random = np.finfo(dtype), np.random.default_rng(0)
+    u = (random.uniform(1, 2, 300) * 2.0 ** random.integers(limits.minexp, limits.maxexp, 300)).astype(dtype)
+    x = (random.uniform(-20, 20, 300) - 2 * np.log(u.astype(float))).astype(dtype)
+    exact = [3 * mpmath.mpf(float(a)) ** 2 * mpmath.exp(float(b)) for a, b in zip(u, x, strict=True)]
+    logs = [float(mpmath.log1p(one)) for one in exact]
+    exact = np.minimum(np.array(exact, float), float(limits.max)).astype(dtype)
+    with np.errstate(all="raise", under="ignore"):
+        got, log = runtime.times_exp(3.0, u, u, x), runtime.log1p_times_exp(3.0, u, u, x)
+    assert got.dtype == log.dtype == dtype
+    for function in (runtime.times_exp, runtime.log1p_times_exp):  # kernels write over what they get
+        assert isinstance(function(u[0, ...], x[0, ...]), np.ndarray)
+    tolerance = {"rtol": 3 * limits.eps, "atol": limits.smallest_subnormal}
+    np.testing.assert_allclose(np.minimum(got, limits.max), exact, **tolerance)
+    np.testing.assert_allclose(log, logs, **tolerance)
+    infinity, zero, one = (np.array([number], dtype) for number in (np.inf, 0, 1))
+    for factor, exponent, product in ((infinity, -infinity, 0), (zero, infinity, 0), (infinity, -one, np.inf)):
+        assert runtime.times_exp(one, factor, exponent) == product
+    assert np.isnan(runtime.times_exp(zero / one, one * np.nan)) and np.isnan(
+        runtime.times_exp(one * np.nan, -infinity)
+    )
+    far = np.array([40, 3e4], dtype) * (1 if dtype == np.float16 else 1000)
+    np.testing.assert_allclose(runtime.log1p_times_exp(u[:2] * 0 + 1, far), far, rtol=2 * limits.eps)

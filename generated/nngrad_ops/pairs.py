@@ -145,10 +145,25 @@ sinh = _like_exp(np.sinh, lambda x, y: np.cosh(x))
 cosh = _like_exp(np.cosh, lambda x, y: np.sinh(x))
 
 
-def times_exp(factor, x):
-    """factor * exp(x), also where exp(x) alone would overflow."""
-    half = exp(np.multiply(x, 0.5, out=...), factor.dtype)
-    return np.multiply(np.multiply(factor, half, out=...), half, out=...)
+def times_exp(*args):
+    """The product of some factors and, last, exp(x), also where a part of it is out of range."""
+    *factors, x = args
+    if not isinstance(x, Pair):
+        return runtime.times_exp(*factors, x)
+    y = runtime.times_exp(*factors, x.hi)
+    rest = np.fmin(np.fmax(x.lo, -NEGLIGIBLE), NEGLIGIBLE)
+    return np.add(y, np.clip(y, -LARGEST, LARGEST) * rest, out=...)
+
+
+def log1p_times_exp(*args):
+    """log(1 + y) for the product y of some factors and, last, exp(x)."""
+    *factors, x = args
+    if not isinstance(x, Pair):
+        return runtime.log1p_times_exp(*factors, x)
+    y = runtime.times_exp(*factors, x.hi)
+    share = np.clip(y, None, LARGEST) / (1 + np.clip(y, None, LARGEST))
+    rest = np.fmin(np.fmax(x.lo, -NEGLIGIBLE), NEGLIGIBLE)
+    return np.add(runtime.log1p_times_exp(*factors, x.hi), share * rest, out=...)
 
 
 def decayed(y, factor, x):

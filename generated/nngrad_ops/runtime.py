@@ -1001,11 +1001,44 @@ def over_square(a, b):
     return np.divide(above, square, out=square).astype(dtype)
 
 
-def times_exp(factor, x):
-    """factor * exp(x), also where exp(x) alone would overflow."""
-    half = np.exp(np.multiply(x, 0.5, out=...), out=...)
-    y = np.multiply(factor, half, out=...)
-    return np.multiply(y, half, out=y)
+TIMES_EXP_EDGE = 700, 8000  # times which exponential every product of short floats, and of float64, is 0 or infinite
+LN_2_HEAD, LN_2_REST = 0.6931471803691238, 1.9082149292705877e-10  # the first times a whole number is exact
+
+
+def times_exp(*args):
+    """The product of some factors and, last, exp(x), without warnings where only a part of it is out of range: short
+    floats in float64, the powers of two in float64 counted apart. exp(-inf) is 0 times infinity too.
+    """
+    *factors, x = args
+    dtype = np.result_type(*factors)
+    edge = TIMES_EXP_EDGE[dtype == np.float64]
+    if lowest(np.asarray(x)) < -edge:
+        factors = [np.where(x < -edge, finite(np.asarray(factor, dtype)), factor) for factor in factors]
+    with np.errstate(over="ignore", under="ignore"):
+        x = np.clip(x, -edge, edge, dtype=np.float64)
+        if dtype != np.float64:
+            factors = (np.asarray(factor, np.float64) for factor in factors)
+            return np.multiply(math.prod(factors), np.exp(x), out=...).astype(dtype)
+        power = np.rint(np.multiply(x, 1 / LN_2))
+        y = np.exp(np.subtract(np.subtract(x, power * LN_2_HEAD), power * LN_2_REST))
+        power = np.nan_to_num(power).astype(np.int32)
+        for factor in factors:
+            mantissa, exponent = np.frexp(factor)
+            y, power = np.multiply(y, mantissa), np.add(power, exponent)
+        return np.ldexp(y, power, out=...)
+
+
+def log1p_times_exp(*args):
+    """log(1 + y) for the product y of some factors and, last, exp(x); its logarithm where y overflows."""
+    *factors, x = args
+    y = times_exp(*factors, x)
+    overflows = y == math.inf
+    made = np.log1p(np.where(overflows, 0, y), out=...)
+    if overflows.any():
+        sizes = (np.log(np.abs(np.where(overflows, factor, 1), dtype=np.float64)) for factor in factors)
+        far = sum(sizes, np.asarray(x, np.float64))
+        made = np.where(overflows, far, made).astype(y.dtype)
+    return made
 
 
 def tan(x, out=...):

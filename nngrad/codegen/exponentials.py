@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, reduce
 
+import mpmath
 import sympy
 
 from nngrad.codegen import exact, words
@@ -34,11 +35,23 @@ times_exp = enter(
     "times_exp",
     "runtime.times_exp",
     lambda factor, x: factor * exact.exp(x),
-    7,
+    20,
     "x1 exp(x2), where exp(x2) may overflow.",
     arity=2,
     derivatives=lambda factor, x: [sympy.exp(x), times_exp(factor, x)],
     smooth=lambda factor, x: factor * sympy.exp(x),
+    safe=0,
+)
+log1p_times_exp = enter(  # the same
+    "log1p_times_exp",
+    "runtime.log1p_times_exp",
+    lambda factor, x: mpmath.log1p(factor * exact.exp(x)),
+    30,
+    "log(1 + x1 exp(x2)), where x1 exp(x2) may overflow.",
+    arity=2,
+    derivatives=lambda factor, x: [1 / (factor + sympy.exp(-x)), factor / (factor + sympy.exp(-x))],
+    smooth=lambda factor, x: words.log1p(factor * sympy.exp(x)),
+    safe=0,
 )
 
 
@@ -391,8 +404,7 @@ def growths(expr) -> Iterator[tuple[sympy.Expr, sympy.Expr]]:
 def with_growths(form, growths):
     """The form, in range also where the exponential that it is a multiple of is not."""
     for factor, exponent in growths:
-        limited = {value: words.clamped(value, LARGEST_EXPONENT) for value in factor.atoms(Value)}
-        form = Where(exponent > FAR_GROWN, times_exp(factor.xreplace(limited), exponent), form)
+        form = Where(exponent > FAR_GROWN, times_exp(factor, exponent), form)
     return form
 
 

@@ -20,12 +20,14 @@ import mpmath
 import sympy
 
 from nngrad.codegen import gaussians, words
-from nngrad.codegen.exponentials import LARGEST_EXPONENT, times_exp
+from nngrad.codegen.exponentials import LARGEST_DEGREE, LARGEST_EXPONENT, log1p_times_exp, times_exp
 from nngrad.codegen.joint import is_of_sums
 from nngrad.codegen.symbols import Decayed, Parameter, Value, text
 from nngrad.codegen.vocabulary import WORD_OF, enter
 
-LIKE_EXP = (words.expm1.build, words.exp2.build, words.sinh.build, words.cosh.build, times_exp.build)
+FAR_FROM_FLOATS = 2**13  # times exp of that, any product of floats is 0 or infinite
+TIMES_EXP = (times_exp.build, log1p_times_exp.build)
+LIKE_EXP = (words.expm1.build, words.exp2.build, words.sinh.build, words.cosh.build)
 ROOT_TWO_PI = sympy.sqrt(2 * sympy.pi)
 BELLS = {  # words made of the exponential of a square: the exponent, and the word written out
     gaussians.normal_density.build: lambda u: (-(u**2) / 2, sympy.exp(-(u**2) / 2) / ROOT_TWO_PI),
@@ -75,15 +77,35 @@ def exponential(graph, exponent) -> int:
 
 
 def word_of_doubled(graph, expr) -> int | None:
-    """The node of a word whose exponent has twice the digits; None for other words, and where it is not needed."""
+    """The node of a word whose exponent has twice the digits, or stands beside factors; None for other words, and
+    where that is not needed.
+    """
+    if isinstance(expr, TIMES_EXP) and not graph.smooth:
+        (product, exponent), word = expr.args, WORD_OF[type(expr)]
+        number, rest = exponent.as_coeff_Mul()
+        if isinstance(expr, times_exp.build) and abs(number) > 1:
+            exponent = number * words.clamped(rest, FAR_FROM_FLOATS)
+        factors, wide = factors_of(graph, product), doubled(graph, exponent, is_only_way=True)
+        if wide is None:
+            return graph.node("call", *factors, graph.build(exponent), detail=word.numpy)
+        return graph.node("of_doubled", *factors, wide, detail=word.name)
     if isinstance(expr, LIKE_EXP):
-        *factor, exponent = expr.args
-        wide, name = doubled(graph, exponent), WORD_OF[type(expr)].name
-        return None if wide is None else graph.node("of_doubled", *map(graph.build, factor), wide, detail=name)
+        wide = doubled(graph, *expr.args)
+        return None if wide is None else graph.node("of_doubled", wide, detail=WORD_OF[type(expr)].name)
     if type(expr) not in BELLS:
         return None
     exponent, written = BELLS[type(expr)](*expr.args)
     return None if doubled(graph, exponent) is None else graph.build(written)
+
+
+def factors_of(graph, product) -> list[int]:
+    """The nodes of the factors of a product, powers as several, for the product may leave the range; arrays first."""
+    factors = []
+    for factor in sympy.Mul.make_args(product):
+        base, power = factor.as_base_exp()
+        is_repeated = power.is_Integer and 0 < power <= LARGEST_DEGREE
+        factors += [base] * int(power) if is_repeated else [factor]
+    return [graph.build(one) for one in sorted(factors, key=lambda one: (not one.atoms(Value), text(one)))]
 
 
 def power_of_two_in_float64(graph, exponent) -> int:
@@ -92,9 +114,9 @@ def power_of_two_in_float64(graph, exponent) -> int:
     return graph.node("shortened", graph.node("call", wide, detail="np.exp2"))
 
 
-def doubled(graph, exponent) -> int | None:
+def doubled(graph, exponent, is_only_way=False) -> int | None:
     """The node of an exponent with twice the digits; None where it is not plain arithmetic of what has no rounding
-    error, or is only a multiple of that or of its square, for which there are other ways.
+    error, or needs none, or is only a multiple of that or of its square, for which there are other ways, mostly.
     """
     if not graph.doubles:
         return None
@@ -103,6 +125,9 @@ def doubled(graph, exponent) -> int | None:
     factors = [factor for factor in sympy.Mul.make_args(exponent) if factor.atoms(Value)]
     bases = [_without_size(factor.base if factor.is_Pow and factor.exp == 2 else factor) for factor in factors]
     is_multiple = len(bases) < 2 and all(_is_exact(_apart(base)[1], inputs) for base in bases)
+    if is_only_way and is_multiple:
+        rate, multiple = _apart(exponent)
+        is_multiple = _is_power_of_two(rate) and _is_exact(multiple, inputs)
     return None if is_multiple or not _is_plain(exponent, inputs) else _Doubled(graph).build(exponent)
 
 

@@ -47,11 +47,14 @@ CONDITION_WEIGHT = 0.25  # the part of the change by the inputs' last units that
 NO_DIGIT = 2.0 ** (MANTISSA - 4)  # units in the last place
 DIP = 0.5  # how far to the sides of a point, relative to it, a derivative is compared
 ACCURATE = 3.5  # a good error, with every function correctly rounded
+SILENT = {"runtime.times_exp"}  # of which infinity is known to be right
 TAKES_NUMBERS = {"runtime.exp_multiple", "runtime.exp_square", "runtime.decayed"}  # as float64, for arrays of all kinds
 INEXACT = {"np.exp", "np.exp2", "np.expm1", "np.log", "np.log1p", "np.tanh", "np.sin", "np.cos"}
 UP_AND_DOWN = np.array([1, -1, -1, 1, -1])  # of a period that no grid of points has
 REACHES = (1.0, 2.0, ACCURATE)
 ALIKE, ALIKE_WEIGHT = 40, 0.125  # points at which inputs are near each other, and their errors' part: near roots
+TIMES_EXP_EDGE = 8000  # times which exponential every product of floats is 0 or infinite
+TAILS = 16  # points at which one of several inputs is there
 KEPT = 64  # columns of a word's values
 UNKNOWN_PARAMETER = 1.25  # what is tried for a parameter without a default
 _COMPARE = {
@@ -74,6 +77,14 @@ def _alike(arity: int) -> list[np.ndarray]:
     column = (2 * _spread(ALIKE) - 1) * 4
     nearness = 0.5 ** (2 + np.arange(ALIKE) % (MANTISSA - 3)) * np.sign(column[::-1])
     columns = (column * (1 + turn * nearness) for turn in range(arity))
+    return [column.astype(np.float32).astype(np.float64) for column in columns]
+
+
+def _in_tails(arity: int) -> list[np.ndarray]:
+    """Float32 numbers for several inputs, each in turn where its exponential is about to leave the range."""
+    tails = np.resize([1, -1], TAILS) * (84 + 24 * _spread(TAILS))
+    others = (2 * _spread(TAILS) - 1)[::-1] * 12
+    columns = (np.concatenate([tails if turn == own else others for own in range(arity)]) for turn in range(arity))
     return [column.astype(np.float32).astype(np.float64) for column in columns]
 
 
@@ -205,6 +216,7 @@ class Judge:
             column = points()[:: min(2, len(formula.inputs))]
             columns = [_shuffled(column, turn) for turn in range(len(formula.inputs))]
             if len(columns) > 1:
+                columns = [*map(np.append, columns, _in_tails(len(columns)))]
                 columns = [*map(np.append, columns, _alike(len(columns)))]
                 self.weights = np.append(np.ones(len(columns[0]) - ALIKE), np.full(ALIKE, ALIKE_WEIGHT))
         columns = dict(zip(formula.inputs, columns, strict=True))
@@ -391,6 +403,7 @@ def _limit(values: np.ndarray) -> float:
     values = np.where(np.abs(values) < NEGLIGIBLE, 0, values)
     with np.errstate(all="ignore"):
         ratios = values[1:] / values[:-1]
+    ratios[np.isinf(values[1:]) & (values[1:] == values[:-1])] = np.inf  # beyond float64's range
     if np.all(values == 0) or np.all(np.abs(ratios - 1) < 1e-6):
         return float(values[-1])
     if np.all(ratios > 1.05):
@@ -425,7 +438,7 @@ def simulated(graph: Graph, output: int, arguments: dict[str, np.ndarray], param
             if is_rounded and node.op not in ("argument", "compare", "logic", "test"):
                 result = _rounded(result)
                 finite = reduce(np.logical_and, (np.isfinite(arg) for arg in args if not isinstance(arg, Series)))
-                warned |= ~np.isfinite(result) & finite
+                warned |= ~np.isfinite(result) & finite & (node.detail not in SILENT)
             values[position] = result
     return np.broadcast_to(values[output], warned.shape), warned
 
@@ -504,6 +517,29 @@ _HELPERS["runtime.exp_square"] = lambda x, c: np.exp(c * x * x)
 _HELPERS["runtime.decayed"] = lambda y, factor, x, rate=1.0, rest=0.0: np.where(
     rate * x < -80, np.clip(factor, -1e300, 1e300) * np.exp(rate * x), y
 )
+
+
+def _product(*args):
+    """A product with exp of the last argument, as y 2**power."""
+    *factors, x = args
+    kept = np.clip(x, -TIMES_EXP_EDGE, TIMES_EXP_EDGE)
+    power = np.rint(kept / np.log(2))
+    product = np.exp(kept - power * np.log(2))
+    for factor in factors:
+        mantissa, exponent = np.frexp(np.where(x < -TIMES_EXP_EDGE, np.clip(factor, -LARGEST, LARGEST), factor))
+        product, power = product * mantissa, power + exponent
+    return product, np.where(np.isnan(power), 0, power).astype(int)
+
+
+def _log1p_times_exp(*args):
+    y, power = _product(*args)
+    *factors, x = args
+    far = sum((np.log(np.abs(factor)) for factor in factors), x)
+    return np.where(power > 2 * MANTISSA, far, np.log1p(np.ldexp(y, power)))
+
+
+_HELPERS["runtime.times_exp"] = lambda *args: np.ldexp(*_product(*args))
+_HELPERS["runtime.log1p_times_exp"] = _log1p_times_exp
 
 
 def _near_zero(series: Series, x):

@@ -20,6 +20,7 @@ from sympy.core.symbol import Str
 from nngrad.codegen import exponentials, identities, piecewise, words
 from nngrad.codegen.balance import balanced
 from nngrad.codegen.derive import Derivatives
+from nngrad.codegen.factors import with_products_in_range
 from nngrad.codegen.forms import FEW_FORMS, LARGEST_GROWTH, Search
 from nngrad.codegen.logarithms import with_logarithms_together
 from nngrad.codegen.ordinary import Ordinariness, Ordinary
@@ -351,6 +352,7 @@ def _rewritten(expr) -> Iterator[sympy.Expr]:
         yield identities.without_difference_of_roots(recognised(one))
         yield from without_cancelling_roots(one)
         yield with_largest_taken_out(one)
+        yield from with_products_in_range(one)
         stable = exponentials.stable(one)
         if stable is not None:
             yield stable

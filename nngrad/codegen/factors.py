@@ -1,0 +1,134 @@
+"""Stage 5i: products with exponentials, of which a factor leaves the range before the product does.
+
+In u**2 exp(v) the square may overflow where the exponential is tiny, or the exponential where u is. As a product by the
+word `times_exp` neither does: it counts the powers of two apart. Where an exponential multiplies a sum of such products
+each of them gets its own.
+
+Beside exp(x) in a sum, x counts only where that is finite: exp(x) - y x is infinite at infinity, not NaN.
+
+A quotient of two sums of such products is divided by the larger term of its divisor: u exp(v) / (1 + u**2 exp(v)) is
+1 / u / (1 + exp(-v) / u**2) where u**2 exp(v) is above 1.
+
+Worked example, a normal distribution with a logarithmic variance: (x - mu)**2 exp(-v) is times_exp((x - mu)**2, -v),
+and (exp(v) + (x - mu)**2) exp(-w) is exp(v - w) + times_exp((x - mu)**2, -w).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import sympy
+
+from nngrad.codegen import words
+from nngrad.codegen.exponentials import LARGEST_EXPONENT, LARGEST_TERMS, fraction, log1p_times_exp, times_exp
+from nngrad.codegen.recognise import recognised
+from nngrad.codegen.remainders import with_remainders
+from nngrad.codegen.symbols import Value, Where
+
+
+def with_products_in_range(expr) -> Iterator[sympy.Expr]:
+    """The expression with `times_exp` for products of exponentials and others: as they stand, and multiplied out."""
+    if not expr.has(sympy.exp) or sympy.count_ops(expr) > LARGEST_TERMS // 4:
+        return
+    opened = expr.replace(sympy.log, _logarithm_apart)
+    for one in dict.fromkeys((opened, opened.replace(lambda part: part.is_Mul, _spread))):
+        for known in dict.fromkeys((one, with_remainders(recognised(one)))):
+            yield known.replace(lambda part: part.is_Add, _limited_beside_exponential)
+            made = known.replace(lambda part: part.is_Mul, _in_range)
+            yield made.replace(lambda part: isinstance(part, words.log1p.build), _logarithm)
+    yield _with_quotients_in_range(expr)
+
+
+def _spread(product):
+    """exp(v) (exp(w) + u) as exp(v + w) + exp(v) u."""
+    exponential, others = _apart(product)
+    total = next((factor for factor in others if factor.is_Add and factor.has(sympy.exp)), None)
+    if exponential == 1 or total is None:
+        return sympy.Mul(exponential, *others)
+    rest = [exponential, *(factor for factor in others if factor is not total)]
+    return sympy.Add(*(_spread(sympy.Mul(*rest, term)) for term in total.args))
+
+
+def _in_range(product):
+    exponential, others = _apart(product)
+    factors = [factor for factor in others if factor.atoms(Value)]
+    if exponential == 1 or not factors:
+        return sympy.Mul(exponential, *others)
+    rest = sympy.Mul(*(factor for factor in others if factor not in factors))
+    size = abs(rest) if rest.is_number else sympy.S.One
+    return rest / size * times_exp(sympy.Mul(size, *factors), *exponential.args)
+
+
+def _limited_beside_exponential(total):
+    """exp(c x) + u with u's x where exp(c x) is finite, lest infinity be less infinity."""
+    for term in total.args:
+        exponent = term.as_coeff_Mul()[1].args[0] if isinstance(term.as_coeff_Mul()[1], sympy.exp) else sympy.S.Zero
+        slope, x = exponent.as_coeff_Mul()
+        if isinstance(x, Value):
+            edge = LARGEST_EXPONENT / slope
+            limited = words.minimum(x, edge) if slope > 0 else words.maximum(x, edge)
+            total = sympy.Add(term, (total - term).xreplace({x: limited}))
+    return total
+
+
+def _apart(product) -> tuple[sympy.Expr, list[sympy.Expr]]:
+    """The exponentials in a product as one, and its other factors."""
+    factors = sympy.Mul.make_args(product)
+    exponentials = [factor for factor in factors if isinstance(factor, sympy.exp) and factor.atoms(Value)]
+    exponential = sympy.exp(sympy.Add(*(one.args[0] for one in exponentials)))
+    return exponential, [factor for factor in factors if factor not in exponentials]
+
+
+def _logarithm_apart(inside):
+    """log(u**p exp(v)) as p log u + v; a factor of any sign stays with its like."""
+    exponential, others = _apart(inside)
+    if not inside.is_Mul or not inside.has(sympy.exp):
+        return sympy.log(inside)
+    logarithms, rest = sympy.log(exponential), sympy.S.One
+    for factor in others:
+        base, power = factor.args if isinstance(factor, words.power.build) else factor.as_base_exp()
+        if power == 1 or (power.is_Integer and power.is_odd) or not factor.atoms(Value):
+            rest *= factor
+        else:
+            logarithms += power * _logarithm_apart(words.abs(base) if power.is_Integer else base)
+    return logarithms + sympy.log(rest)
+
+
+def _logarithm(log1p):
+    (inside,) = log1p.args
+    factor, product = inside.as_independent(times_exp.build, as_Add=False)
+    if not isinstance(product, times_exp.build):
+        return log1p
+    return log1p_times_exp(factor * product.args[0], product.args[1])
+
+
+def _with_quotients_in_range(expr):
+    """The expression with its outermost quotients over two terms, of which one is a multiple of an exponential."""
+    if expr.is_Atom or not isinstance(expr, sympy.Expr):
+        return expr
+    found = fraction(expr)
+    if found is None:
+        return expr.func(*map(_with_quotients_in_range, expr.args))
+    terms = found.denominator.terms()  # highest power first
+    if len(terms) != 2 or not any(coefficient.atoms(Value) for _, coefficient in terms):
+        return expr
+    ((high,), above), ((low,), below) = terms
+    halves = []
+    for power, divisor, other_power, other in ((low, below, high, above), (high, above, low, below)):
+        over = [
+            _multiple(coefficient / divisor, (own - power) * found.exponent)
+            for (own,), coefficient in found.numerator.terms()
+        ]
+        halves.append(sympy.Add(*over) / (1 + _multiple(other / divisor, (other_power - power) * found.exponent)))
+    ratio, exponent = sympy.factor(above / below), (high - low) * found.exponent
+    if sympy.fraction(ratio)[1].atoms(Value):
+        ratio, exponent, halves = 1 / ratio, -exponent, halves[::-1]
+    return Where(words.abs(_multiple(ratio, exponent)) < 1, *halves)
+
+
+def _multiple(factor, exponent):
+    """The product, or 1 over that with whatever divides it, which may be 0."""
+    top, bottom = sympy.fraction(sympy.factor(factor))
+    if bottom.atoms(Value) and not top.atoms(Value) and exponent != 0:
+        return top / _in_range(bottom * sympy.exp(-exponent))
+    return _in_range(top / bottom * sympy.exp(exponent))

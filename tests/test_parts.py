@@ -4,7 +4,7 @@ import pytest
 
 sympy = pytest.importorskip("sympy")
 
-from nngrad.codegen import parts, words  # noqa: E402
+from nngrad.codegen import ordinary, parts, words  # noqa: E402
 from nngrad.codegen.symbols import Value  # noqa: E402
 
 a, b, d, x, y, output = map(Value, [*"abdxy", "output"])
@@ -89,3 +89,14 @@ def test_sums_over_denominators_by_what_they_lack(product, bottom, expected):
     made = parts._complemented(product, {d: bottom})
     assert made == expected
     assert sympy.simplify((made - product).xreplace({d: bottom})) == 0
+
+
+def test_roots_of_squares_and_a_number_are_what_they_are_written_as():
+    hypot, over_hypot, third = words.hypot, words.over_hypot, sympy.Rational(1, 3)
+    for given, expected in (
+        (hypot(x, third), sympy.sqrt(x**2 + third**2)),
+        (hypot(hypot(2, x), y), sympy.sqrt(x**2 + y**2 + 4)),
+        (over_hypot(hypot(2, x), y) * over_hypot(x, 2), x / sympy.sqrt(x**2 + y**2 + 4)),
+        (hypot(x, y) + over_hypot(x, y), hypot(x, y) + over_hypot(x, y)),  # squares of small numbers are too small
+    ):
+        assert ordinary._with_roots(given) == expected

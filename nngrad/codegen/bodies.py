@@ -157,7 +157,7 @@ class Variant:
 
     def _graph(self, arguments, exprs, smooth: bool = False, **sources_of) -> tuple[Graph, list[int]]:
         graph = self._bare_graph(arguments, smooth, **sources_of)
-        graph.doubles = not smooth
+        graph.doubles = not smooth and not self.chosen.is_exact
         return guarded(graph, [graph.build(expr) for expr in exprs])
 
     def _taken(self, graph: Graph) -> set[str]:

@@ -168,7 +168,7 @@ class Ordinariness:
             yield _Pool({}, plain[0], plain[1:])
         if makes_choices:
             return
-        exprs = [_with_logarithms(expr) for expr in wholes]
+        exprs = [_with_logarithms(_with_roots(expr)) for expr in wholes]
         kept = [(), (words.tanh.build,)] if any(expr.has(words.tanh.build) for expr in exprs) else [()]
         for but in kept:
             written = [exponentials.in_exponentials(expr, but) for expr in exprs]
@@ -361,6 +361,27 @@ def _with_logarithms(expr):
     return expr.replace(
         lambda part: isinstance(part, words.softplus.build), lambda part: words.log1p(sympy.exp(part.args[0]))
     )
+
+
+def _with_roots(expr):
+    """Roots of sums of squares with a number among them as they are written: beside it no square is too small."""
+
+    def as_root(part):
+        squares = _square(part)
+        return part if squares.as_independent(*squares.free_symbols, as_Add=True)[0] == 0 else sympy.sqrt(squares)
+
+    def as_fraction(part):
+        one, other = part.args
+        root = as_root(words.hypot(one, other))
+        return part if root.has(words.hypot.build) else as_root(one) / root
+
+    expr = expr.replace(lambda part: isinstance(part, words.over_hypot.build), as_fraction)
+    return expr.replace(lambda part: isinstance(part, words.hypot.build), as_root)
+
+
+def _square(expr):
+    """The square, of a hypot as the sum that it is."""
+    return sympy.Add(*map(_square, expr.args)) if isinstance(expr, words.hypot.build) else expr**2
 
 
 def _denominators(expr) -> set:

@@ -73,6 +73,11 @@ class Chosen:
         """Whether short floats are computed in float64, since their own rounding errors would be too large."""
         return any(error.ulp > TOO_LARGE for error in self.errors.values())
 
+    @property
+    def is_exact(self) -> bool:
+        """Whether rounding errors are known to be small, those of exponents too."""
+        return bool(self.errors) and all(error.ulp <= ACCURATE for error in self.errors.values())
+
 
 def slopes_of(vjp: dict[Value, sympy.Expr], cotangent: Value) -> dict[Value, sympy.Expr]:
     """What the cotangent is multiplied by for each input, 0 in branches that drop it; nothing if that is not all there

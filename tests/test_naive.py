@@ -25,7 +25,6 @@ TOLERANCE = 8  # units in the last place, where several functions of 1 to 2 ulp 
 LARGEST = {np.float32: 1e30, np.float64: 1e290}  # so that factors like 2 * x do not overflow
 KNOWN = {  # formulas that are worse, and why
     "exponential_remainder": "it warns where its value overflows",
-    "growing": "it warns where its value overflows",
 }
 
 
@@ -33,7 +32,7 @@ def cases():
     for spec, ops in OPS.items():
         for name in ops:
             marks = [pytest.mark.slow] if spec != "naive" else []
-            marks += [pytest.mark.xfail(reason=KNOWN[name], strict=False)] if name in KNOWN else []
+            marks += [pytest.mark.xfail(reason=KNOWN[name], strict=True)] if name in KNOWN else []
             yield pytest.param(spec, name, marks=marks)
 
 

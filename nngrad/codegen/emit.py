@@ -108,11 +108,12 @@ def render(package: Package) -> dict[str, str]:
         )
 
     codes = sorted(package.codes, key=lambda code: code.op.name)
+    helpers = _helpers(kernel for code in codes for kernel in code.kernels)
     write("tiles.py", "tiles.py.j2")
-    if package.builtin or "products" in _helpers(kernel for code in codes for kernel in code.kernels):
+    if package.builtin or "products" in helpers:
         write("products.py", "products.py.j2")
     write("runtime.py", "runtime.py.j2", approximations=approximate.source())
-    if package.builtin or "pairs" in _helpers(kernel for code in codes for kernel in code.kernels):
+    if package.builtin or "pairs" in helpers:
         write("pairs.py", "pairs.py.j2")
     if package.builtin:
         write("rows.py", "rows.py.j2")

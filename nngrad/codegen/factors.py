@@ -41,7 +41,7 @@ def with_products_in_range(expr) -> Iterator[sympy.Expr]:
 
 def _spread(product):
     """exp(v) (exp(w) + u) as exp(v + w) + exp(v) u."""
-    exponential, others = _apart(product)
+    exponential, others = apart(product)
     total = next((factor for factor in others if factor.is_Add and factor.has(sympy.exp)), None)
     if exponential == 1 or total is None:
         return sympy.Mul(exponential, *others)
@@ -50,7 +50,7 @@ def _spread(product):
 
 
 def _in_range(product):
-    exponential, others = _apart(product)
+    exponential, others = apart(product)
     factors = [factor for factor in others if factor.atoms(Value)]
     if exponential == 1 or not factors:
         return sympy.Mul(exponential, *others)
@@ -71,7 +71,7 @@ def _limited_beside_exponential(total):
     return total
 
 
-def _apart(product) -> tuple[sympy.Expr, list[sympy.Expr]]:
+def apart(product) -> tuple[sympy.Expr, list[sympy.Expr]]:
     """The exponentials in a product as one, and its other factors."""
     factors = sympy.Mul.make_args(product)
     exponentials = [factor for factor in factors if isinstance(factor, sympy.exp) and factor.atoms(Value)]
@@ -81,7 +81,7 @@ def _apart(product) -> tuple[sympy.Expr, list[sympy.Expr]]:
 
 def _logarithm_apart(inside):
     """log(u**p exp(v)) as p log u + v; a factor of any sign stays with its like."""
-    exponential, others = _apart(inside)
+    exponential, others = apart(inside)
     if not inside.is_Mul or not inside.has(sympy.exp):
         return sympy.log(inside)
     logarithms, rest = sympy.log(exponential), sympy.S.One

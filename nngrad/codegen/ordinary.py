@@ -22,7 +22,7 @@ from math import inf
 
 import sympy
 
-from nngrad.codegen import exponentials, piecewise, words
+from nngrad.codegen import exponentials, identities, piecewise, words
 from nngrad.codegen.cost import WIDE_COST, apart_and_together, graph_cost, kept_cost
 from nngrad.codegen.exponents import exp2_in_float64
 from nngrad.codegen.literals import literal
@@ -366,22 +366,13 @@ def _with_logarithms(expr):
 def _with_roots(expr):
     """Roots of sums of squares with a number among them as they are written: beside it no square is too small."""
 
-    def as_root(part):
-        squares = _square(part)
-        return part if squares.as_independent(*squares.free_symbols, as_Add=True)[0] == 0 else sympy.sqrt(squares)
+    def written_out(part):
+        made = identities.in_roots(part)
+        sums = [power.base for power in made.atoms(sympy.Pow) if not power.exp.is_Integer]
+        numbers = [total.as_independent(*total.free_symbols, as_Add=True)[0] for total in sums]
+        return part if 0 in numbers else made
 
-    def as_fraction(part):
-        one, other = part.args
-        root = as_root(words.hypot(one, other))
-        return part if root.has(words.hypot.build) else as_root(one) / root
-
-    expr = expr.replace(lambda part: isinstance(part, words.over_hypot.build), as_fraction)
-    return expr.replace(lambda part: isinstance(part, words.hypot.build), as_root)
-
-
-def _square(expr):
-    """The square, of a hypot as the sum that it is."""
-    return sympy.Add(*map(_square, expr.args)) if isinstance(expr, words.hypot.build) else expr**2
+    return expr.replace(lambda part: isinstance(part, words.hypot.build | words.over_hypot.build), written_out)
 
 
 def _denominators(expr) -> set:

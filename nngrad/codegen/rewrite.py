@@ -22,6 +22,7 @@ from sympy.core.symbol import Str
 
 from nngrad.codegen import words
 from nngrad.codegen.deviations import sum_deviations
+from nngrad.codegen.factors import apart
 from nngrad.codegen.recognise import recognised
 from nngrad.codegen.record import name_after
 from nngrad.codegen.rescale import rescale_powers
@@ -82,9 +83,8 @@ def _in_logarithms(expr, recorder: Recorder):
 
 
 def _with_one_exponential(product):
-    exponentials = [factor for factor in product.args if isinstance(factor, sympy.exp)]
-    exponent = sympy.Add(*(factor.args[0] for factor in exponentials))
-    return sympy.Mul(*(factor for factor in product.args if factor not in exponentials), sympy.exp(exponent))
+    exponential, others = apart(product)
+    return sympy.Mul(exponential, *others)
 
 
 def _seen(stage: Stage, recorder: Recorder):

@@ -148,18 +148,14 @@ def _convolved(name, axes, input, weight, bias, stride, padding, dilation, group
                 f"{name}: the kernel of {size} elements, {apart} apart, is larger than the padded "
                 f"{SPATIAL[axes][place]} {x.shape[2 + place]}; give a larger padding or a smaller kernel"
             )
-    steps = (
-        {"step": stride[0], "dilation": dilation[0]}
-        if axes == 1
-        else {"step1": stride[0], "step2": stride[1], "dilation1": dilation[0], "dilation2": dilation[1]}
-    )
+    numbers = [""] if axes == 1 else range(1, axes + 1)
+    steps = {f"step{number}": by for number, by in zip(numbers, stride, strict=True)}
+    steps |= {f"dilation{number}": apart for number, apart in zip(numbers, dilation, strict=True)}
     if groups == 1 and bias is not None:
-        affine = ops.affine_correlate1d if axes == 1 else ops.affine_correlate2d
-        y = ops.transpose(affine(x, weight, bias, **steps), axes=(0, 1 + axes, *range(1, 1 + axes)))
+        y = getattr(ops, f"affine_correlate{axes}d")(x, weight, bias, **steps)
+        y = ops.transpose(y, axes=(0, 1 + axes, *range(1, 1 + axes)))
     else:
-        y = _correlated_in_groups(x, weight, groups, steps)
-        if bias is not None:
-            y = y + ops.reshape(bias, shape=(-1, *(1,) * axes))
+        y = _with_bias(_correlated_in_groups(x, weight, groups, steps), bias)
     return y if batched else ops.squeeze(y, axis=0)
 
 
@@ -169,9 +165,13 @@ def _correlated_in_groups(x, weight, groups, steps) -> Tensor:
     axes = len(lengths)
     x = ops.reshape(x, shape=(examples, groups, channels // groups, *lengths))
     weight = ops.reshape(weight, shape=(groups, outputs // groups, *kernel))
-    y = (ops.correlate1d if axes == 1 else ops.correlate2d)(x, weight, **steps)
+    y = getattr(ops, f"correlate{axes}d")(x, weight, **steps)
     y = ops.transpose(y, axes=(0, 1, 2 + axes, *range(2, 2 + axes)))
     return ops.reshape(y, shape=(examples, outputs, *y.shape[3:]))
+
+
+def _with_bias(y, bias) -> Tensor:
+    return y if bias is None else y + ops.reshape(bias, shape=(-1,) + (1,) * (len(y.shape) - 2))
 
 
 def _spread(name, axes, input, weight, bias, stride, padding, output_padding, groups, dilation) -> Tensor:
@@ -201,8 +201,7 @@ def _spread(name, axes, input, weight, bias, stride, padding, output_padding, gr
     if 0 in y.shape[3:]:
         raise ValueError(f"{name}: padding {padding} cuts everything off, of an output of {full}")
     y = ops.reshape(y, shape=(shape[0], outputs, *y.shape[3:]))
-    if bias is not None:
-        y = y + ops.reshape(bias, shape=(-1,) + (1,) * axes)
+    y = _with_bias(y, bias)
     return y if batched else ops.squeeze(y, axis=0)
 
 

@@ -13,13 +13,13 @@ STAGES = (
     "logarithms", "several", "remainders", "recognise", "factors",
     "deviations", "shift", "share_words", "shares", "rescale", "rewrite", "derive",
     "certify", "joint", "literals", "quotients", "node", "exponents", "signs", "lower", "guards", "series", "rounding",
-    "forms", "infix", "schedule", "cost", "piecewise", "parts", "ordinary", "balance", "selection", "choices", "slopes",
-    "numpy_code", "tensor_code", "bodies", "assemble", "contract", "latex",
+    "forms", "infix", "schedule", "cost", "piecewise", "parts", "ordinary", "balance", "again", "selection", "choices",
+    "slopes", "numpy_code", "tensor_code", "bodies", "assemble", "contract", "latex",
     "approximate", "emit", "stamp", "pipeline", "samples", "certificate", "records", "kinks", "explain", "plots",
     "terminal", "page", "gallery", "ask", "define", "documents", "command", "__main__",
 )  # fmt: skip
 SHOWN = {"plots", "terminal", "page", "gallery"}  # what makes an explanation visible
-JUDGES = {"certify", "rounding", "series", "samples", "certificate", "kinks", "plots"}  # they know floats
+JUDGES = {"certify", "rounding", "again", "series", "samples", "certificate", "kinks", "plots"}  # they know floats
 GENERATOR_NEEDS = {"sympy", "jinja2", "mpmath", "tqdm", "pygments", "latex2mathml"}
 NEVER_LOADED = {*GENERATOR_NEEDS, "graphviz", "scipy", "matplotlib", "sklearn", "torch", "hypothesis", "pytest"}
 NNGRAD = sorted((ROOT / "nngrad").rglob("*.py"))

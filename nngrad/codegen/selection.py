@@ -5,7 +5,7 @@ finds, those with fractions of exponentials made stable, and those kept exact in
 simulated rounding, in order of their cost, and the first that is accurate is taken; where none is, the most accurate.
 Forms of reductions are chosen by cost alone: their accuracy comes from rewriting the formula.
 
-Rules that are differentiated again keep to forms that are smooth, without |x| and branches.
+Rules that are differentiated again take the cheapest form, or if it comes to naught somewhere, one that does not.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import sympy
 from sympy.core.symbol import Str
 
 from nngrad.codegen import exponentials, identities, piecewise, words
+from nngrad.codegen.again import SecondOrder, in_ops
 from nngrad.codegen.balance import balanced
 from nngrad.codegen.derive import Derivatives
 from nngrad.codegen.factors import with_products_in_range
@@ -55,9 +56,9 @@ class Tried:
 class Chosen:
     """An op's formula with its derivatives, in the forms that its kernels compute.
 
-    `derivatives` holds the smooth forms. `errors` are the worst ones, in simulated rounding, by what is computed;
-    `series` the polynomials, by the names that forms call them by, `ordinary` shorter forms for inputs of ordinary
-    size.
+    `derivatives` holds the forms that are differentiated again. `errors` are the worst ones, in simulated rounding, by
+    what is computed; `series` the polynomials, by the names that forms call them by, `ordinary` shorter forms for
+    inputs of ordinary size.
     """
 
     derivatives: Derivatives
@@ -161,7 +162,7 @@ class _Selection:
             truth = self.judge.derivative(source.name)
             inside = [piecewise.simplified(inlined(form, self.formula.stages)) for form in known if form.has(Where)]
             candidates.append(self._accurate(f"d{source.name}", [*known, *inside], wholes, cotangent, truth))
-            self._keep_smooth_form_in_range(source, cotangent, truth)
+            self._choose_smooth_form(source, cotangent, truth, wholes[0])
         vjp = dict(zip(self.smooth.vjp, self.search.cheapest_together([*map(_forms, candidates)]), strict=True))
         jvp = {source: form.xreplace({cotangent: self.smooth.tangents[source]}) for source, form in vjp.items()}
         taken = {"y": value.form, **{f"d{source.name}": form for source, form in vjp.items()}}
@@ -192,26 +193,34 @@ class _Selection:
                 return ordinary
         return None
 
-    def _keep_smooth_form_in_range(self, source: Value, cotangent: Value, truth: Truth) -> None:
-        """A smooth form that overflows where the derivative has settled gets its input kept in range."""
-        if len(self.formula.inputs) > 1:
-            return
+    def _choose_smooth_form(self, source: Value, cotangent: Value, truth: Truth, whole: sympy.Expr) -> None:
+        """A smooth form that loses all digits somewhere, or whose derivatives do, gives way to one that does not.
 
-        def error(form) -> Error:
-            return self.judge.error(form, truth, {cotangent: 1.0})
-
-        form = self.smooth.vjp[source]
-        before = error(form)
-        if before.ulp < inf:
-            return
-        clamped = next(identities.clamped(form, self.formula, SETTLED[-1]))
-        if error(clamped).bad < before.bad:
-            tangent = self.smooth.tangents[source]
-            self.smooth = replace(
-                self.smooth,
-                vjp=self.smooth.vjp | {source: clamped},
-                jvp=self.smooth.jvp | {source: clamped.xreplace({cotangent: tangent})},
-            )
+        `whole` is the derivative in terms of the inputs, without the cotangent.
+        """
+        taken = self.smooth.vjp[source]
+        tried = sorted((one.form for one in self.tried if one.of == f"d{source.name}"), key=self._key)
+        clamped = [next(identities.clamped(taken, self.formula, SETTLED[-1]))] if len(self.formula.inputs) == 1 else []
+        forms: dict[sympy.Expr, sympy.Expr] = {}
+        for form in (taken, *clamped, *tried):
+            again = in_ops(inlined(form.xreplace({cotangent: sympy.S.One}), self.formula.stages))
+            if again is not None:
+                forms.setdefault(again, form)
+        second = SecondOrder(self.judge, whole, tuple(self.smooth.vjp), truth)
+        found = {}
+        for again, form in [*forms.items()][:FEW_FORMS]:
+            found[form] = wrong, _ = second.flaws(again)
+            if not wrong:
+                break
+        best = min(found, key=found.get)
+        if best != taken:
+            best = in_ops(best)
+        tangent = self.smooth.tangents[source]
+        self.smooth = replace(
+            self.smooth,
+            vjp=self.smooth.vjp | {source: best},
+            jvp=self.smooth.jvp | {source: best.xreplace({cotangent: tangent})},
+        )
 
     def _accurate(self, of: str, known, wholes, cotangent, truth: Truth) -> list[Tried]:
         """The cheapest accurate forms; where there is none, those that only magnify an input's rounding, or the best.

@@ -7,6 +7,7 @@ expression in other words) and to mpmath (the oracle).
 from __future__ import annotations
 
 import builtins
+from functools import reduce
 
 import mpmath
 import sympy
@@ -41,11 +42,8 @@ def _abs_of_product(cls, x):
 
 def _sinc_bend_series(x):
     """The Taylor series of sinc'' in Horner's form, exact to float64 up to 1/4."""
-    square, series = x**2, sympy.S.Zero
-    for n in range(10, 0, -1):
-        coefficient = (-(sympy.pi**2)) ** n * 2 * n * (2 * n - 1) / sympy.factorial(2 * n + 1)
-        series = coefficient + square * series
-    return series
+    coefficients = ((-(sympy.pi**2)) ** n * 2 * n * (2 * n - 1) / sympy.factorial(2 * n + 1) for n in range(10, 0, -1))
+    return reduce(lambda series, coefficient: coefficient + x**2 * series, coefficients)
 
 
 half = sympy.Rational(1, 2)
@@ -435,6 +433,7 @@ log1mexp = enter(
     derivatives=lambda x: [exp(x) / expm1(x)],
     definition=lambda u: log(1 - exp(u)),
     expansion=lambda x: Where(x > -log(2), log(-expm1(x)), log1p(-exp(x))),
+    smooth=lambda x: log(-expm1(x)),
 )
 logit = enter(
     "logit",
@@ -445,6 +444,7 @@ logit = enter(
     derivatives=lambda x: [1 / (x * (1 - x))],
     definition=lambda u: log(u / (1 - u)),
     expansion=lambda x: Where(abs(x - half) < half / 2, log1p((2 * x - 1) / (1 - x)), log(x / (1 - x))),
+    smooth=lambda x: log(x) - log1p(-x),
 )
 logaddexp2 = enter(
     "logaddexp2",

@@ -1,0 +1,74 @@
+"""The forms of derivatives that are differentiated again, and how these are judged.
+
+Rules over Tensors compute a derivative with ops, and the engine differentiates these by the chain rule. sinh(x) /
+cosh(x) and tanh(x) are one derivative, but far out the chain rule makes inf - inf of the first one, and a number of
+the second. So a form is judged by its own derivatives, in simulated rounding, beside itself.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import sympy
+
+from nngrad.codegen import words
+from nngrad.codegen.derive import lift_where
+from nngrad.codegen.rounding import Judge, Truth
+from nngrad.codegen.symbols import Decayed, NearZero, Value, Where
+from nngrad.codegen.vocabulary import WORD_OF
+
+THINNED = 3  # every so-manieth point is enough to tell whether digits are left
+
+
+def in_ops(form) -> sympy.Expr | None:
+    """The form as rules over Tensors compute it, by differentiable words alone; None for one that they cannot."""
+    if not form.args:
+        return form
+    if isinstance(form, NearZero):
+        return None
+    if isinstance(form, Where):
+        form = _by_sides(*form.args)
+    args = [in_ops(arg) for arg in (form.args[:1] if isinstance(form, Decayed) else form.args)]
+    if None in args:
+        return None
+    if isinstance(form, Decayed):
+        return args[0]
+    word = WORD_OF.get(type(form))
+    return in_ops(word.smooth(*args)) if word and word.smooth else form.func(*args)
+
+
+def _by_sides(condition, positive, other) -> sympy.Expr:
+    """A choice by the sign of x, with |x| as x or -x, as it is on that side: at 0 the slope of |x| is neither."""
+    if not isinstance(condition, sympy.Gt | sympy.Ge) or condition.rhs != 0:
+        return Where(condition, positive, other)
+    x = condition.lhs
+    right, left = Where(condition, x, 0), Where(condition, 0, -x)  # finite in the branch that is not taken
+    return Where(condition, positive.xreplace({words.abs(x): right}), other.xreplace({words.abs(x): left}))
+
+
+class SecondOrder:
+    """Judges forms of one derivative of an elementwise formula by their own derivatives.
+
+    `judge` is that of the formula, `derivative` any form of the derivative in terms of the inputs, without the
+    cotangent, `truth` its exact values.
+    """
+
+    def __init__(self, judge: Judge, derivative: sympy.Expr, inputs: tuple[Value, ...], truth: Truth):
+        self.judge, self.truth = judge, truth
+        columns = [np.append(column[::THINNED], 0) for column in judge.inputs.values()]
+        exact = {one: _differentiated(derivative, one) for one in inputs}
+        varying = {one.name: expr for one, expr in exact.items() if expr.atoms(Value)}
+        self.second = Judge(judge.written, judge.formula, judge.params, columns, derivatives=varying)
+        self.truths = {one: self.second.derivative(one.name) for one in inputs if one.name in varying}
+
+    def flaws(self, form) -> tuple[int, int]:
+        """At how many points no digit of the form is right, or of its derivatives; and at how many these are bad.
+
+        The form is as `in_ops` gives it, in terms of the inputs, without the cotangent.
+        """
+        errors = [self.judge.error(form, self.truth, {})]
+        errors += [self.second.error(_differentiated(form, one), truth, {}) for one, truth in self.truths.items()]
+        return sum(error.wrong for error in errors), sum(error.bad for error in errors)
+
+
+def _differentiated(expr, value: Value):
+    return lift_where(expr.diff(value))

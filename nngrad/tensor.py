@@ -9,6 +9,7 @@ import numpy as np
 from nngrad import graph, modes, structure
 from nngrad.assignment import assign
 from nngrad.backward import backward
+from nngrad.elsewhere import no_attribute, whereabouts
 from nngrad.engine import OPS, TensorMethods, apply, apply_two
 from nngrad.functions import (
     CLIP_GRADIENT,
@@ -422,6 +423,12 @@ class Tensor(TensorMethods):
         return bool(np.any((self == value)._data))
 
     # --- Python and NumPy ---
+
+    def __getattr__(self, name):
+        """For what is not there: the error says what to write instead."""
+        if name.startswith("_"):  # NumPy asks whether there is __array_interface__
+            raise AttributeError(name)
+        raise no_attribute("a Tensor", name, dir(type(self)), whereabouts(name))
 
     def __bool__(self):
         if self.size != 1:

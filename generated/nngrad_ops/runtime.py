@@ -1087,12 +1087,12 @@ def clamped(x, limit):
     """
     if x.dtype == np.float64:
         limit = limit**8 if limit >= POWERS_SETTLE else 8 * limit
-    return within(x, min(limit, float(np.finfo(x.dtype).max)))
+    return within(x, min(limit, largest_of(x.dtype)))
 
 
 def finite(x):
     """x with the largest and the lowest number of its dtype in place of infinities; NaN stays. x itself if finite."""
-    return within(x, float(np.finfo(x.dtype).max))
+    return within(x, largest_of(x.dtype))
 
 
 def without_infinity(x, sign):
@@ -1100,10 +1100,15 @@ def without_infinity(x, sign):
 
     For the sign 0 it is x itself.
     """
-    largest = float(np.finfo(x.dtype).max)
+    largest = largest_of(x.dtype)
     if sign > 0:
         return x if highest(x) <= largest else np.minimum(x, largest, out=...)
     return x if sign == 0 or lowest(x) >= -largest else np.maximum(x, -largest, out=...)
+
+
+def largest_of(dtype):
+    """The largest number that a kernel need think of: integers, which conditions may be made of, are all finite."""
+    return float(np.finfo(dtype).max) if dtype.kind == "f" else math.inf
 
 
 def within(x, limit):

@@ -6,7 +6,7 @@ every loss as a class (`MSELoss`), made when first asked for.
 
 from typing import Any
 
-from nngrad.elsewhere import no_attribute
+from nngrad.elsewhere import no_attribute, whereabouts
 from nngrad.engine import OPS
 from nngrad.nn import functional as functional
 from nngrad.nn._bce_loss import BCELoss as BCELoss
@@ -51,7 +51,7 @@ def __getattr__(name: str) -> Any:
     elif name in _ACTIVATIONS:
         value = getattr(functional, name)
     else:
-        raise no_attribute(f"module {__name__!r}", name, __all__)
+        raise no_attribute(f"module {__name__!r}", name, __all__, whereabouts(name))
     globals()[name] = value
     return value
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from nngrad.elsewhere import no_attribute
+from nngrad.elsewhere import no_attribute, whereabouts
 from nngrad.engine import OPS, apply, apply_two
 from nngrad.functions import HOMES, function, ops, shape_of
 from nngrad.graph import wrap
@@ -428,7 +428,7 @@ def rrelu(
 def __getattr__(name: str) -> Callable[..., Tensor]:
     op = _OPS.get(name)
     if op is None:
-        raise no_attribute(f"module {__name__!r}", name, __all__)
+        raise no_attribute(f"module {__name__!r}", name, __all__, whereabouts(name))
     first = "input" if op.inputs[0] == "x" else None  # as PyTorch calls it
     made = of_elements(op) if op.home == "loss" else function(op, first)
     globals()[name] = made

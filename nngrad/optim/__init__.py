@@ -14,7 +14,7 @@ has reached the parameter yet: momentum and weight decay still act on it (as in 
 `zero_grad(set_to_none=False)`). A parameter is left alone when it is frozen by `set_requires_grad(False)`.
 """
 
-from nngrad.elsewhere import no_attribute
+from nngrad.elsewhere import no_attribute, whereabouts
 from nngrad.optim._adam import Adam as Adam
 from nngrad.optim._adam import AdamW as AdamW
 from nngrad.optim._optimizer import Optimizer as Optimizer
@@ -28,4 +28,4 @@ __all__ = [own for own in globals() if own[0].isupper()]
 
 
 def __getattr__(name: str) -> None:
-    raise no_attribute(f"module {__name__!r}", name, __all__)
+    raise no_attribute(f"module {__name__!r}", name, __all__, whereabouts(name))

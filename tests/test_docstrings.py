@@ -13,10 +13,12 @@ import pytest
 import sympy
 from conftest import ROOT
 from nngrad_ops import activations, losses, mathematics, norms
+from sympy.core.symbol import Str
 
 from nngrad.codegen import language, plain, words
 from nngrad.codegen.readable import readable
-from nngrad.codegen.symbols import Value
+from nngrad.codegen.symbols import SumOf, Value
+from nngrad.codegen.vocabulary import WORDS as WORDS_OF_ALL
 
 MODULES = {"activations": activations, "losses": losses, "mathematics": mathematics, "norms": norms}
 SECTION = re.compile(r"Derivative(?: where (.*))?:\n((?:    .*\n)+)")
@@ -115,6 +117,31 @@ def test_derivatives_are_in_words_that_formulas_have():
         assert set(re.findall(r"(\w+)\(", lines)) <= {*language.__all__, *also}, case.id
 
 
+@pytest.mark.parametrize("name", sorted(WORDS_OF_ALL.keys() - {*language.__all__, "sinc_slope"}))
+def test_a_word_of_kernels_alone_is_written_out(name):
+    """In words that formulas have, and without a choice of forms."""
+    word = WORDS_OF_ALL[name]
+    shown = readable(plain.without_guards(word(*map(Value, "abc"[: word.arity])), (), set()))
+    used = set(re.findall(r"(\w+)\(", shown))
+    assert used <= {*language.__all__} - {"where", "maximum", "minimum", "clip"}, shown
+
+
+@pytest.mark.parametrize("head", plain.MEANINGS)
+def test_what_keeps_rows_within_range_is_left_out(head):
+    x, axis = Value("x"), Str("axis")
+    e = language.exp(x)
+    total = SumOf(e, axis)
+    given = {
+        "LogExcess": (total, axis, e), "LogShare": (total, axis, e, Value("i"), x), "RowShift": (x, axis),
+        "Subgradient": (x, x > 0, 0), "RowScale": (x, axis, total, e), "MeanError": (x, axis, total),
+    }  # fmt: skip
+    shown = readable(plain.without_guards(x + head(*given[head.__name__]), (), set()))
+    assert shown == {
+        "LogExcess": "x + log(sum(exp(x), axis)) - max(x, axis)", "LogShare": "2*x - log(sum(exp(x), axis))",
+        "RowShift": "x", "Subgradient": "2*x", "RowScale": "x + 1", "MeanError": "x",
+    }[head.__name__]  # fmt: skip
+
+
 def test_guards_are_dropped_and_functions_are_few():
     x = Value("x")
     for guarded, line in {
@@ -124,6 +151,7 @@ def test_guards_are_dropped_and_functions_are_few():
         words.passed(x, words.over_hypot(x, 3)): "x**2/sqrt(x**2 + 9)",
         1 - (x - 3): "4 - x",
         -x * (x - 3): "x*(3 - x)",
+        sympy.Mul(-1, x - 3, evaluate=False): "-(x - 3)",
     }.items():
         assert readable(plain.without_guards(guarded, (), set())) == line
 

@@ -204,14 +204,6 @@ class _Latex(Ordered, LatexPrinter):
     def _print_ProductOfOthers(self, expr, exp=None):
         return self._raised(rf"\prod\limits_{{\text{{others}}}} {self._term(expr.args[0])}", exp)
 
-    def _print_LogExcess(self, expr, exp=None):
-        total, axis, x = expr.args
-        return self._raised(rf"\log\frac{{{self._print(total)}}}{{\max{self._under(axis)} {self._term(x)}}}", exp)
-
-    def _print_LogShare(self, expr, exp=None):
-        total, _, x, index, _ = expr.args
-        return self._raised(rf"\log\frac{{{self._print(x)}_{{{self._print(index)}}}}}{{{self._print(total)}}}", exp)
-
     def _print_AxisSum(self, expr, exp=None):
         return self._raised(rf"\sum{self._under(expr.args[1])} {self._term(expr.args[0])}", exp)
 

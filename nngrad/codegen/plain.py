@@ -13,10 +13,17 @@ from sympy.core.symbol import Str
 
 from nngrad.codegen import language, symbols, words
 from nngrad.codegen.formula import Formula, Op, Stage
-from nngrad.codegen.symbols import Subgradient, Value
+from nngrad.codegen.symbols import Value
 from nngrad.codegen.vocabulary import WORD_OF
 
 REDUCTIONS = {"sum": symbols.SumOf, "prod": symbols.ProductOf, "max": symbols.MaxOf, "min": symbols.MinOf}
+ROOT_TWO = sympy.sqrt(2)
+
+
+def _erfc_hazard(x):
+    return sympy.exp(-(x**2)) / (sympy.sqrt(sympy.pi) * language.erfc(x))
+
+
 PLAIN = {  # words that keep digits, or a range, as mathematics writes them
     "erfc": lambda x: 1 + language.erf(-x) if x.could_extract_minus_sign() else language.erfc(x),
     "expm1": lambda x: sympy.exp(x) - 1,
@@ -38,6 +45,18 @@ PLAIN = {  # words that keep digits, or a range, as mathematics writes them
     "power_times_log": lambda p, a, _: p * sympy.log(a),
     "over_square": lambda a, b: a / (a**2 + b**2),
     "over_hypot": lambda a, b: a / sympy.sqrt(a**2 + b**2),
+    "normal_cdf_by_density": lambda x, _: language.erfc(-x / ROOT_TWO) / 2,
+    "times_its_normal_density": lambda x, d: x * d,
+    "log_normal_cdf": lambda x: sympy.log(language.erfc(-x / ROOT_TWO) / 2),
+    "log_normal_cdf_slope": lambda x: ROOT_TWO * _erfc_hazard(-x / ROOT_TWO),
+    "log_erfc": lambda x: sympy.log(language.erfc(x)),
+    "erfc_hazard": _erfc_hazard,
+    "tail_excess": lambda x: _erfc_hazard(words.abs(x)) - words.abs(x),
+    "erfcx": lambda x: sympy.exp(x**2) * language.erfc(x),
+    "erfcx_slope": lambda x: 2 * x * sympy.exp(x**2) * language.erfc(x) - 2 / sympy.sqrt(sympy.pi),
+    "log_others_share": lambda _, log_p: sympy.log(1 - sympy.exp(log_p)),
+    "share_power": lambda p, q, _: p**q,
+    "below_largest": lambda x, largest: x - largest,
 }
 
 
@@ -117,11 +136,24 @@ def without_guards(expr, stages: tuple[Stage, ...], names: set[str]):
     for stage in reversed(stages[:-1]):
         if not is_named(stage.value, names):
             expr = expr.xreplace({stage.value: definition(stage)})
-    neutral = {symbols.RowShift: sympy.S.Zero, symbols.MeanError: sympy.S.Zero, symbols.RowScale: sympy.S.One}
-    for head, value in neutral.items():
-        expr = expr.replace(lambda part, head=head: isinstance(part, head), lambda *_, value=value: value)
-    expr = expr.replace(lambda part: isinstance(part, Subgradient), lambda one: one.args[0])
+    for head, meaning in MEANINGS.items():
+        expr = expr.replace(head, meaning)
     return _in_plain_words(expr)
+
+
+def _log_excess(total, axis, x):
+    largest = symbols.MaxOf(x.args[0], axis) if isinstance(x, sympy.exp) else sympy.log(symbols.MaxOf(x, axis))
+    return sympy.log(total) - largest
+
+
+MEANINGS = {  # of what keeps rows within range
+    symbols.RowShift: lambda *_: sympy.S.Zero,
+    symbols.MeanError: lambda *_: sympy.S.Zero,
+    symbols.RowScale: lambda *_: sympy.S.One,
+    symbols.LogExcess: _log_excess,
+    symbols.LogShare: lambda total, axis, x, index, exponent: exponent - sympy.log(total),
+    symbols.Subgradient: lambda expr, *_: expr,
+}
 
 
 def _in_plain_words(expr):

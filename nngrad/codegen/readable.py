@@ -33,7 +33,8 @@ class _Readable(Ordered, sympy.printing.str.StrPrinter):
         ]
         if expr.could_extract_minus_sign() and differences:
             rest = [one for one in factors if one is not differences[0]]
-            expr = sympy.Mul(-1, *rest) * sympy.Add(*(-term for term in differences[0].args))
+            turned = sympy.Mul(-1, *rest) * sympy.Add(*(-term for term in differences[0].args))
+            expr = turned if turned.is_Mul else expr
         return super()._print_Mul(expr)
 
     def _print_Relational(self, expr):

@@ -23,6 +23,19 @@ OF_PYTORCH = {name: f"x {sign} y" for name, sign in ARITHMETIC.items()} | {
 }  # fmt: skip
 
 
+class Elsewhere:
+    """In place of a method that is not there: asked for, it says what to write instead.
+
+    `__getattr__` would do so for every name, and make all attributes of its class slow.
+    """
+
+    def __init__(self, name):
+        self.name = name
+
+    def __get__(self, instance, owner):
+        raise no_attribute(f"a {owner.__name__}", self.name, (), whereabouts(self.name))
+
+
 def no_attribute(owner, name, names, hint=""):
     """The AttributeError for an owner, which says which of its `names` come close, or gives a hint of its own."""
     from difflib import get_close_matches  # only here, where time is of no account
@@ -48,9 +61,6 @@ def whereabouts(name):
     for home in ("nngrad.nn.functional", "nngrad.nn", "nngrad.optim"):
         if name in import_module(home).__all__:
             return f"; it is in {home}"
-    base = name.removesuffix("_")
-    if base != name and hasattr(import_module("nngrad.tensor").Tensor, base):
-        return f"; ops make new Tensors, write x = x.{base}(...)"
     for path, module in (("np", np), ("np.random", np.random)):
         theirs = getattr(module, name, None)
         if theirs is not None:

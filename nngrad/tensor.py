@@ -9,17 +9,19 @@ import numpy as np
 from nngrad import graph, modes, structure
 from nngrad.assignment import assign
 from nngrad.backward import backward
-from nngrad.elsewhere import no_attribute, whereabouts
+from nngrad.elsewhere import OF_PYTORCH, Elsewhere
 from nngrad.engine import OPS, TensorMethods, apply, apply_two
 from nngrad.functions import (
     CLIP_GRADIENT,
     CLONE,
+    WITHOUT_GRADIENT,
     astype,
     call_numpy,
     call_ufunc,
     compare,
     matmul,
     norm,
+    public_names,
     without_gradient,
 )
 from nngrad.graph import wrap
@@ -424,11 +426,8 @@ class Tensor(TensorMethods):
 
     # --- Python and NumPy ---
 
-    def __getattr__(self, name):
-        """For what is not there: the error says what to write instead."""
-        if name.startswith("_"):  # NumPy asks whether there is __array_interface__
-            raise AttributeError(name)
-        raise no_attribute("a Tensor", name, dir(type(self)), whereabouts(name))
+    def __dir__(self):
+        return [name for name in super().__dir__() if name not in NO_METHODS]
 
     def __bool__(self):
         if self.size != 1:
@@ -504,3 +503,6 @@ for name in structure.METHODS:
     setattr(Tensor, name, structure.FUNCTIONS[name])
 for name in ("argmax", "argmin", "argsort"):
     setattr(Tensor, name, without_gradient(name))
+NO_METHODS = {name for name in {*OF_PYTORCH, *WITHOUT_GRADIENT, *public_names()} if not hasattr(Tensor, name)}
+for name in NO_METHODS:
+    setattr(Tensor, name, Elsewhere(name))

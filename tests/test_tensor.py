@@ -606,10 +606,6 @@ def test_assigned_data_lie_as_those_before(order):
         "mul": "write x * y",
         "any": "write np.any(...)",
         "isnan": "write nngrad.isnan(...)",
-        "relu_": "ops make new Tensors, write x = x.relu(...)",
-        "batch_norm": "it is in nngrad.nn.functional",
-        "percentile": "it is NumPy's alone, write Tensor(np.percentile(...))",
-        "reshap": "did you mean reshape",
         "cuda": "write nothing: all arrays are in main memory",
     }.items(),
 )
@@ -618,7 +614,26 @@ def test_a_name_that_is_not_there_is_told_where_it_is(name, told):
     with pytest.raises(AttributeError) as caught:
         getattr(x, name)
     assert str(caught.value).startswith(f"a Tensor has no attribute {name!r}; {told}")
-    assert not hasattr(x, "_repr_html_") and not hasattr(x, "__array_interface__")
+    assert not hasattr(x, name) and not hasattr(Tensor, name) and name not in dir(x)
+    assert not hasattr(Tensor, "__getattr__"), "it would make all attributes slow"
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "told"),
+    [
+        (nngrad, "batch_norm", "it is in nngrad.nn.functional"),
+        (nngrad, "percentile", "it is NumPy's alone, write Tensor(np.percentile(...))"),
+        (nngrad, "randn", "it is NumPy's alone, write Tensor(np.random.randn(...))"),
+        (nngrad, "allclose", "write np.allclose(...)"),
+        (nngrad, "reshap", "did you mean reshape"),
+        (nngrad.nn, "Parameter", "write Tensor(data, requires_grad=True)"),
+        (nngrad.nn, "SGD", "it is in nngrad.optim"),
+    ],
+)
+def test_a_name_that_a_module_has_not_is_told_where_it_is(module, name, told):
+    with pytest.raises(AttributeError) as caught:
+        getattr(module, name)
+    assert str(caught.value).startswith(f"module {module.__name__!r} has no attribute {name!r}; {told}")
 
 
 @pytest.mark.parametrize(("name", "told"), elsewhere.OF_PYTORCH.items())

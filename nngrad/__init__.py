@@ -11,9 +11,9 @@ from importlib import import_module
 __version__ = "0.1.0"
 
 _MODULES = (
-    "assignment", "autodiff", "backward", "codegen", "differentiable", "drawing", "engine", "functions", "graph",
-    "inputs", "memory", "modes", "nn", "op_function", "optim", "random", "spec", "structure", "tensor", "threads",
-    "utils",
+    "assignment", "autodiff", "backward", "codegen", "differentiable", "drawing", "elsewhere", "engine", "functions",
+    "graph", "inputs", "memory", "modes", "nn", "op_function", "optim", "random", "spec", "structure", "tensor",
+    "threads", "utils",
 )  # fmt: skip
 _NAMES = {
     "Tensor": "tensor",
@@ -72,19 +72,8 @@ def _op(name):
     if name in functions.public_names():
         return functions.public(name)
     names = [*_NAMES, *_TOOLS, *_MODULES, *functions.public_names()]
-    raise import_module("nngrad.utils").no_attribute("nngrad", name, names, _whereabouts(name))
-
-
-def _whereabouts(name):
-    """A hint at the module that has a name which `nngrad` has not, '' if none has."""
-    for home in ("nngrad.nn.functional", "nngrad.nn", "nngrad.optim"):
-        if name in import_module(home).__all__:
-            return f"; it is in {home}"
-    theirs = getattr(import_module("numpy"), name, None)
-    if theirs is None:
-        return ""
-    is_function = callable(theirs) and not isinstance(theirs, type)
-    return f"; it is NumPy's alone, write {f'Tensor(np.{name}(...))' if is_function else f'np.{name}'}"
+    elsewhere = import_module("nngrad.elsewhere")
+    raise elsewhere.no_attribute("module 'nngrad'", name, names, elsewhere.whereabouts(name))
 
 
 def __dir__():

@@ -13,7 +13,7 @@ import numpy as np
 from nngrad import graph
 from nngrad.engine import OPS, Op, apply, apply_two
 from nngrad.graph import wrap
-from nngrad.inputs import misfit, real_dtype
+from nngrad.inputs import as_array, misfit, real_dtype
 from nngrad.op_function import op_function
 
 # --- two ops without a formula ---------------------------------------------------------------------------------------
@@ -94,6 +94,8 @@ def matmul(a, b):
     """
     left, right = shape_of(a), shape_of(b)
     if not left or not right:
+        for operand in (a, b):
+            as_array(operand, "matmul: an operand")  # TypeError if it is no number either
         raise ValueError(f"matmul: an operand is 0-d (shapes {left} and {right}); use * to multiply by a number")
     if left[-1] != right[-2:][0]:
         raise ValueError(
@@ -238,6 +240,7 @@ NAMES = {
     "asinh": "arcsinh", "atan": "arctan", "atan2": "arctan2", "atanh": "arctanh", "broadcast_to": "broadcast",
     "concatenate": "concat", "conj": "positive", "conjugate": "positive", "degrees": "rad2deg", "fabs": "abs",
     "pow": "power", "radians": "deg2rad",
+    "round": "rint",
 }  # fmt: skip
 
 

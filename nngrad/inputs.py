@@ -19,6 +19,8 @@ def as_array(data, what="data"):
         raise ValueError(f"{what} must be rows of equal lengths: {error}") from error
     if array.dtype.kind not in "biuf":
         kind = f"an array of dtype {array.dtype}" if isinstance(data, np.ndarray) else f"a {type(data).__name__}"
+        if callable(data) and hasattr(data, "__name__"):
+            kind += f"; did you mean to call it, {data.__name__}()?"
         raise TypeError(f"{what} must be a Tensor, an array, a list or a number of real dtype, not {kind}")
     return array
 

@@ -9,16 +9,19 @@ import numpy as np
 from nngrad import graph, modes, structure
 from nngrad.assignment import assign
 from nngrad.backward import backward
+from nngrad.elsewhere import OF_PYTORCH, Elsewhere
 from nngrad.engine import OPS, TensorMethods, apply, apply_two
 from nngrad.functions import (
     CLIP_GRADIENT,
     CLONE,
+    WITHOUT_GRADIENT,
     astype,
     call_numpy,
     call_ufunc,
     compare,
     matmul,
     norm,
+    public_names,
     without_gradient,
 )
 from nngrad.graph import wrap
@@ -423,6 +426,9 @@ class Tensor(TensorMethods):
 
     # --- Python and NumPy ---
 
+    def __dir__(self):
+        return [name for name in super().__dir__() if name not in NO_METHODS]
+
     def __bool__(self):
         if self.size != 1:
             raise ValueError(
@@ -497,3 +503,6 @@ for name in structure.METHODS:
     setattr(Tensor, name, structure.FUNCTIONS[name])
 for name in ("argmax", "argmin", "argsort"):
     setattr(Tensor, name, without_gradient(name))
+NO_METHODS = {name for name in {*OF_PYTORCH, *WITHOUT_GRADIENT, *public_names()} if not hasattr(Tensor, name)}
+for name in NO_METHODS:
+    setattr(Tensor, name, Elsewhere(name))

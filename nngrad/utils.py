@@ -1,4 +1,4 @@
-"""Small helpers on shapes, whole numbers and names."""
+"""Small helpers on shapes and whole numbers."""
 
 import operator
 from itertools import zip_longest
@@ -34,16 +34,3 @@ def whole_number(what, value, least):
     if number < least:
         raise ValueError(problem)
     return number
-
-
-def no_attribute(module, name, names, hint=""):
-    """The AttributeError for a module, which says which of its `names` come close, or gives a hint of its own."""
-    from difflib import get_close_matches  # only here, where time is of no account
-
-    close = [own for own in names if own.lower() == name.lower()] or get_close_matches(name, names, n=2)
-    if close and not hint:
-        hint = f"; did you mean {' or '.join(close)}?"
-    error = AttributeError(f"module {module!r} has no attribute {name!r}{hint}")
-    if hint:
-        error.name, error.obj = name, None  # else Python looks in the module, and adds a guess of its own
-    return error

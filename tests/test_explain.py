@@ -13,7 +13,7 @@ import sympy
 from conftest import ROOT
 
 import nngrad
-from nngrad.codegen import command, language, notation, terminal
+from nngrad.codegen import command, language, plain, terminal
 from nngrad.codegen.choices import DEFAULT_PATH, Choices
 from nngrad.codegen.explain import Explanation, explain
 from nngrad.codegen.language import i, j
@@ -111,12 +111,12 @@ def test_mathematics(name, equations):
     assert explained(name).latex.splitlines() == equations
 
 
-@pytest.mark.parametrize("name", notation.PLAIN)
+@pytest.mark.parametrize("name", plain.PLAIN)
 def test_plain_words_mean_the_same(name):
     """How a word is written for the eye, against what it means to mpmath."""
     word = WORDS[name]
-    points = [(x, 2.6)[: word.arity] for x in (0.3, 1.7, -0.7)]
-    shown = [sympy.N(sympy.sympify(notation.PLAIN[name](*map(sympy.Rational, map(str, args)))), 20) for args in points]
+    points = [(x, y, 1.5)[: word.arity] for x in (0.3, 1.7, -0.7) for y in (2.6, -0.4) if name != "clamped" or y > 0]
+    shown = [sympy.N(sympy.sympify(plain.PLAIN[name](*map(sympy.Rational, map(str, args)))), 20) for args in points]
     real = [(number, args) for number, args in zip(shown, points, strict=True) if number.is_real]
     assert real
     for number, args in real:

@@ -1000,3 +1000,11 @@ def test_products_with_exponentials_are_in_range_whatever_their_factors(dtype):
     )
     far = np.array([40, 3e4], dtype) * (1 if dtype == np.float16 else 1000)
     np.testing.assert_allclose(runtime.log1p_times_exp(u[:2] * 0 + 1, far), far, rtol=2 * limits.eps)
+
+
+@pytest.mark.parametrize("x", [np.array([-99, 3, 99]), np.array([True, False])], ids=["integers", "truths"])
+def test_what_conditions_are_made_of_is_limited(x):
+    """An input that no gradient goes to keeps its dtype."""
+    np.testing.assert_array_equal(runtime.clamped(x, 64), np.clip(x, -64, 64) if x.dtype != bool else x)
+    for made in (runtime.finite(x), runtime.without_infinity(x, 1), runtime.without_infinity(x, -1)):
+        assert made is x

@@ -8,8 +8,8 @@ sympy = pytest.importorskip("sympy")
 
 from nngrad.codegen import words  # noqa: E402
 from nngrad.codegen.formula import Formula  # noqa: E402
-from nngrad.codegen.infix import ancestors  # noqa: E402
 from nngrad.codegen.lower import Graph  # noqa: E402
+from nngrad.codegen.node import ancestors  # noqa: E402
 from nngrad.codegen.schedule import with_few_arrays  # noqa: E402
 from nngrad.codegen.symbols import Value  # noqa: E402
 
@@ -47,7 +47,7 @@ def arrays_in_use(graph, order):
 def test_no_order_has_fewer_arrays(exprs):
     graph, outputs = graph_of(exprs)
     order = with_few_arrays(graph, outputs)
-    assert sorted(order) == sorted(ancestors(graph, *outputs))
+    assert sorted(order) == sorted(ancestors(graph.nodes, *outputs))
     for node in order:
         assert all(order.index(arg) < order.index(node) for arg in graph.nodes[node].args)
     given = [node for node in order if graph.nodes[node].op in ("argument", "number")]

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import re
 import subprocess
 import sys
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 import nngrad
-from nngrad import Tensor
+from nngrad import Tensor, elsewhere
 from nngrad.utils import broadcast_axis
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -595,3 +596,60 @@ def test_assigned_data_lie_as_those_before(order):
         x.data = values
         assert x.data.flags[f"{order}_CONTIGUOUS"] and x.data is not values
         np.testing.assert_array_equal(x.data, values)
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    {
+        "view": "write x.reshape(shape)",
+        "unsqueeze": "write x.expand_dims(axis)",
+        "mul": "write x * y",
+        "any": "write np.any(...)",
+        "isnan": "write nngrad.isnan(...)",
+        "cuda": "write nothing: all arrays are in main memory",
+    }.items(),
+)
+def test_a_name_that_is_not_there_is_told_where_it_is(name, told):
+    x = Tensor([1.0, 2.0])
+    with pytest.raises(AttributeError) as caught:
+        getattr(x, name)
+    assert str(caught.value).startswith(f"a Tensor has no attribute {name!r}; {told}")
+    assert not hasattr(x, name) and not hasattr(Tensor, name) and name not in dir(x)
+    assert not hasattr(Tensor, "__getattr__"), "it would make all attributes slow"
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "told"),
+    [
+        (nngrad, "batch_norm", "it is in nngrad.nn.functional"),
+        (nngrad, "percentile", "it is NumPy's alone, write Tensor(np.percentile(...))"),
+        (nngrad, "randn", "it is NumPy's alone, write Tensor(np.random.randn(...))"),
+        (nngrad, "allclose", "write np.allclose(...)"),
+        (nngrad, "reshap", "did you mean reshape"),
+        (nngrad.nn, "Parameter", "write Tensor(data, requires_grad=True)"),
+        (nngrad.nn, "SGD", "it is in nngrad.optim"),
+    ],
+)
+def test_a_name_that_a_module_has_not_is_told_where_it_is(module, name, told):
+    with pytest.raises(AttributeError) as caught:
+        getattr(module, name)
+    assert str(caught.value).startswith(f"module {module.__name__!r} has no attribute {name!r}; {told}")
+
+
+@pytest.mark.parametrize(("name", "told"), elsewhere.OF_PYTORCH.items())
+def test_what_is_to_be_written_is_there(name, told):
+    x = Tensor([1.0])
+    assert not hasattr(x, name) or name == "add"
+    for attribute in re.findall(r"\bx\.(\w+)", told):
+        getattr(x, attribute)
+
+
+def test_a_method_that_was_not_called_is_named():
+    x = Tensor([[1.0, 2.0]])
+    for call in (lambda: x @ x.T, lambda: x + x.T, lambda: Tensor(x.T)):
+        with pytest.raises(TypeError, match=r"not a method; did you mean to call it, T\(\)\?"):
+            call()
+
+
+def test_round_is_rint():
+    np.testing.assert_array_equal(np.round(Tensor([0.5, 1.5, 2.6])).numpy(), [0.0, 2.0, 3.0])

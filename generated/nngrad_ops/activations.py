@@ -44,7 +44,7 @@ def relu6(x, out=...):
         return minimum(maximum(x, 0), 6)
 
     Derivative:
-        dx = where(maximum_x >= 6, 0, where(x <= 0, 0, g))
+        dx = where(maximum(x, 0) >= 6, 0, where(x <= 0, 0, g))
 
     Shapes: x of any shape; y of the shape of x.
     Residuals: x.
@@ -154,8 +154,8 @@ def gate(x1, x2, out=...):
         return x1 * sigmoid(x2)
 
     Derivative:
-        dx1 = g*sigmoid_x2
-        dx2 = g*x1*sigmoid_slope(x2)
+        dx1 = g*sigmoid(x2)
+        dx2 = g*y*(1 - sigmoid(x2))
 
     Shapes: x1, x2 broadcast together; y of their common shape.
     Residuals: x1, x2, slope_x1, slope_x2.
@@ -325,7 +325,7 @@ def selu(x, out=...):
         return scale * where(x > 0, x, alpha * expm1(x))
 
     Derivative:
-        dx = where(x > 0, 1.050700987355481*g, 1.758099340847377*g*exp(x))
+        dx = where(x > 0, 1.0507009873554805*g, 1.7580993408473768*g*exp(x))
 
     Shapes: x of any shape; y of the shape of x.
     Residuals: x.
@@ -560,13 +560,11 @@ def gelu(x, approximate="none", out=...):
             return x * (1 + erf(x / sqrt(2))) / 2
 
     Derivative where approximate == "none":
-        dx = g*(normal_cdf_x + times_normal_density(x))
+        dx = g*(sqrt(2)*x*exp(-x**2/2)/(2*sqrt(pi)) + erf(sqrt(2)*x/2)/2 + 1/2)
 
     Derivative where approximate == "tanh":
-        dx = g*(0.26829*sqrt(2)*clamped(x, 1024)**3*sigmoid_slope(2*sqrt(2)*(0.044715*clamped(x, 1024)**3 + clamped(x,
-            1024))/sqrt(pi))/sqrt(pi) + 2*sqrt(2)*clamped(x, 1024)*sigmoid_slope(2*sqrt(2)*(0.044715*clamped(x, 1024)**3
-            + clamped(x, 1024))/sqrt(pi))/sqrt(pi) + sigmoid(2*sqrt(2)*(0.044715*clamped(x, 1024)**3 + clamped(x,
-            1024))/sqrt(pi)))
+        dx = g*(0.0670725*sqrt(2)*x**3*(1 - tanh(inner)**2)/sqrt(pi) + sqrt(2)*x*(1 - tanh(inner)**2)/(2*sqrt(pi)) +
+            tanh(inner)/2 + 1/2)
 
     Shapes: x of any shape; y of the shape of x.
     Residuals: slope.
@@ -636,7 +634,7 @@ def silu(x, out=...):
         return x * sigmoid(x)
 
     Derivative:
-        dx = g*(clamped(x, 1024)*sigmoid_slope(clamped(x, 1024)) + sigmoid(clamped(x, 1024)))
+        dx = g*(y*(1 - sigmoid(x)) + sigmoid(x))
 
     Shapes: x of any shape; y of the shape of x.
     Residuals: slope.
@@ -724,8 +722,7 @@ def mish(x, out=...):
         return x * tanh(log(1 + exp(x)))
 
     Derivative:
-        dx = g*(tanh(softplus(clamped(x, 1024))) + 4*clamped(x, 1024)*sigmoid(clamped(x,
-            1024))*sigmoid_slope(2*softplus(clamped(x, 1024))))
+        dx = g*(x*(1 - tanh(log(exp(x) + 1))**2)*sigmoid(x) + tanh(log(exp(x) + 1)))
 
     Shapes: x of any shape; y of the shape of x.
     Residuals: slope.
@@ -832,7 +829,7 @@ def softsign(x, out=...):
         return x / (1 + abs(x))
 
     Derivative:
-        dx = g/(abs_x + 1)**2
+        dx = g/(abs(x) + 1)**2
 
     Shapes: x of any shape; y of the shape of x.
     Residuals: x.
@@ -902,7 +899,7 @@ def tanhshrink(x, out=...):
         return x - tanh(x)
 
     Derivative:
-        dx = -g*(4*sigmoid_slope(2*x) - 1)
+        dx = g*tanh(x)**2
 
     Shapes: x of any shape; y of the shape of x.
     Residuals: x.
@@ -1021,7 +1018,7 @@ def hardswish(x, out=...):
         return maximum(x, -3) * where(x <= -3, 0, where(x >= 3, 1, (x + 3) / 6))
 
     Derivative:
-        dx = where(x <= -3, 0, where(x >= 3, g, g*(maximum_x + x + 3)/6))
+        dx = where(x <= -3, 0, where(x >= 3, g, g*(x + maximum(x, -3) + 3)/6))
 
     Shapes: x of any shape; y of the shape of x.
     Residuals: slope.
@@ -1057,7 +1054,7 @@ def hardshrink(x, lambd=0.5, out=...):
         return where(abs(x) <= lambd, 0, x)
 
     Derivative:
-        dx = where(abs_x <= lambd, 0, g)
+        dx = where(abs(x) <= lambd, 0, g)
 
     Shapes: x of any shape; y of the shape of x.
     Residuals: x.
@@ -1086,7 +1083,7 @@ def softshrink(x, lambd=0.5, out=...):
         return where(abs(x) <= lambd, 0, x - lambd * sign(x))
 
     Derivative:
-        dx = where(abs_x <= lambd, 0, g)
+        dx = where(abs(x) <= lambd, 0, g)
 
     Shapes: x of any shape; y of the shape of x.
     Residuals: x.
@@ -1302,7 +1299,7 @@ def log_softmax(x, axis=-1):
         return x - log(sum(exp(x), axis))
 
     Derivative:
-        dx = -exp_x*sum(g, axis)/sum_exp_x + g
+        dx = g - exp(x)*sum(g, axis)/sum(exp(x), axis)
 
     Shapes: x of any shape; y of the shape of x.
     Residuals: exp_x, sum_exp_x.
@@ -1350,7 +1347,7 @@ def sigmoid(x, out=...):
         return 1 / (1 + exp(-x))
 
     Derivative:
-        dx = g*sigmoid_slope(x)
+        dx = g*y*(1 - y)
 
     Shapes: x of any shape; y of the shape of x.
     Residuals: slope.
@@ -1386,7 +1383,7 @@ def tanh(x, out=...):
         return (exp(x) - exp(-x)) / (exp(x) + exp(-x))
 
     Derivative:
-        dx = 4*g*sigmoid_slope(2*x)
+        dx = g*(1 - y**2)
 
     Shapes: x of any shape; y of the shape of x.
     Residuals: x.

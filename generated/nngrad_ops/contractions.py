@@ -691,7 +691,7 @@ def einsum_cotangent(contract, fit, g, operands, position, subscripts):
     result = fit(result.reshape(spread), tuple(sizes[letter] for letter in distinct))
     if len(distinct) == len(term):
         return result
-    unused = (letter for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz" if letter not in term)
+    unused = iter(products.unused_letters(term))
     target, diagonals, factors, seen = "", [], [], set()
     for letter in term:
         if letter in seen:
@@ -711,12 +711,11 @@ def index_letters(subscripts, shapes):
     terms = inputs.split(",")
     if len(terms) != len(shapes):
         raise ValueError(f"einsum: {subscripts!r} names {len(terms)} operands, got {len(shapes)}")
-    unused = [letter for letter in "ZYXWVUTSRQPONMLKJIHGFEDCBAzyxwvutsrqponmlkjihgfedcba" if letter not in subscripts]
     hidden = [
         len(shape) - len(term.replace("...", "")) if "..." in term else 0
         for term, shape in zip(terms, shapes, strict=True)
     ]
-    dots = "".join(reversed(unused[: max(hidden, default=0)]))
+    dots = "".join(products.unused_letters(subscripts)[: max(hidden, default=0)])
     spelled = [term.replace("...", dots[len(dots) - extra :]) for term, extra in zip(terms, hidden, strict=True)]
     if not arrow:
         once = sorted(letter for letter in set(inputs) - set(".,") if inputs.count(letter) == 1)

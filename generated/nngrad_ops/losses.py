@@ -71,7 +71,7 @@ def mse_loss(input, target, reduction="mean"):
 
     Derivative:
         dinput = 2*g*(input - target)
-        dtarget = -2*g*(input - target)
+        dtarget = 2*g*(target - input)
 
     Shapes: input, target broadcast together; y a number, or with reduction 'none' of their common shape.
     Residuals: input, target.
@@ -386,11 +386,11 @@ def kl_div(input, target, log_target=False, reduction="mean"):
 
     Derivative where not log_target:
         dinput = where(target == 0, 0, -g*target)
-        dtarget = where(target == 0, 0, -g*(input - log_target2 - 1))
+        dtarget = where(target == 0, 0, g*(log(target) + 1 - input))
 
     Derivative where log_target:
-        dinput = -exp_target*g
-        dtarget = -exp_target*g*(input - target - 1)
+        dinput = -g*exp(target)
+        dtarget = g*(target + 1 - input)*exp(target)
 
     Shapes: input, target broadcast together; y a number, or with reduction 'none' of their common shape.
     Residuals: input, target, exp_target.
@@ -445,9 +445,9 @@ def binary_cross_entropy(input, target, reduction="mean"):
         return -(target * log_p + (1 - target) * log_q)
 
     Derivative:
-        dinput = where(input >= 1, 0, where(log1p_input <= -100, 0, -g*(target - 1)/(1 - input))) + where(input <= 0, 0,
-            where(log_input <= -100, 0, -g*target/input))
-        dtarget = g*(-log_p + log_q)
+        dinput = where(input >= 1, 0, where(log(1 - input) <= -100, 0, g*(1 - target)/(1 - input))) + where(input <= 0,
+            0, where(log(input) <= -100, 0, -g*target/input))
+        dtarget = g*(log_q - log_p)
 
     Shapes: input, target broadcast together; y a number, or with reduction 'none' of their common shape.
     Residuals: input, target, log_p, log_q.
@@ -700,13 +700,13 @@ def binary_cross_entropy_with_logits(input, target, pos_weight=None, reduction="
         return (1 - target) * log(1 + exp(input)) + positive
 
     Derivative where pos_weight is not None:
-        dinput = g*(-target*(pos_weight*sigmoid(-input) + sigmoid(input)) + sigmoid(input))
-        dtarget = g*(log_exp_input*pos_weight - log_exp_input2)
-        dpos_weight = g*positive
+        dinput = g*(sigmoid(input) - target*(pos_weight*(1 - sigmoid(input)) + sigmoid(input)))
+        dtarget = g*(pos_weight*log(1 + exp(-input)) - log(exp(input) + 1))
+        dpos_weight = g*target*log(1 + exp(-input))
 
     Derivative where pos_weight is None:
-        dinput = g*(-target*(sigmoid(-input) + sigmoid(input)) + sigmoid(input))
-        dtarget = g*(log_exp_input - log_exp_input2)
+        dinput = g*(sigmoid(input) - target)
+        dtarget = g*(log(1 + exp(-input)) - log(exp(input) + 1))
 
     Shapes: input, target, pos_weight broadcast together; y a number, or with reduction 'none' of their common shape.
     Residuals: input, target, pos_weight, log_exp_input, positive, log_exp_input2.
@@ -1047,20 +1047,20 @@ def poisson_nll_loss(input, target, log_input=True, full=False, eps=1e-08, reduc
         return y
 
     Derivative where log_input and not full:
-        dinput = g*(exp_input - target)
+        dinput = g*(exp(input) - target)
         dtarget = -g*input
 
     Derivative where not log_input and not full:
-        dinput = -g*target/(eps + input) + g
-        dtarget = -g*log_input2
+        dinput = g - g*target/(eps + input)
+        dtarget = -g*log(eps + input)
 
     Derivative where not log_input and full:
-        dinput = -g*target/(eps + input) + g
-        dtarget = -g*log_input2 + where(target > 1, g*(log_target2 - 1) + g + g/(2*target), 0)
+        dinput = g - g*target/(eps + input)
+        dtarget = where(target > 1, g*log(target) + g/(2*target), 0) - g*log(eps + input)
 
     Derivative where log_input and full:
-        dinput = g*(exp_input - target)
-        dtarget = -g*input + where(target > 1, g*(log_target2 - 1) + g + g/(2*target), 0)
+        dinput = g*(exp(input) - target)
+        dtarget = where(target > 1, g*log(target) + g/(2*target), 0) - g*input
 
     Shapes: input, target broadcast together; y a number, or with reduction 'none' of their common shape.
     Residuals: input, target, exp_input, log_input2.
@@ -1151,7 +1151,7 @@ def cross_entropy(input, target, axis=-1, reduction="mean"):
         return -take(log_softmax(input, axis), target, axis)
 
     Derivative:
-        dinput = g*(exp_input/sum_exp_input - one_hot(target, axis))
+        dinput = g*(exp(input)/sum(exp(input), axis) - one_hot(target, axis))
 
     Shapes: input of any shape, target as input without the axis; y a number, or with reduction 'none' without the axis.
     Residuals: input, target, exp_input, sum_exp_input.

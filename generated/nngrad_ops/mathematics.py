@@ -185,8 +185,8 @@ def arctan2(x1, x2, out=...):
         y = arctan2(x1, x2)
 
     Derivative:
-        dx1 = g*over_square(x2, x1)
-        dx2 = -g*over_square(x1, x2)
+        dx1 = g*x2/(x1**2 + x2**2)
+        dx2 = -g*x1/(x1**2 + x2**2)
 
     Shapes: x1, x2 broadcast together; y of their common shape.
     Residuals: x1, x2.
@@ -573,8 +573,8 @@ def power(x1, x2):
         return x1**x2
 
     Derivative:
-        dx1 = g*power_slope(x1, x2)
-        dx2 = g*power_times_log(y, x1, x2)
+        dx1 = g*x1**(x2 - 1)*x2
+        dx2 = g*y*log(x1)
 
     Shapes: x1, x2 broadcast together; y of their common shape.
     Residuals: x1, x2, y.
@@ -650,7 +650,7 @@ def reciprocal(x, out=...):
         return 1 / x
 
     Derivative:
-        dx = -g/x**2
+        dx = -g*y**2
 
     Shapes: x of any shape; y of the shape of x.
     Residuals: x.
@@ -830,9 +830,9 @@ def lerp(x1, x2, weight, out=...):
         return where(weight < 1 / 2, x1 + weight * (x2 - x1), x2 - (1 - weight) * (x2 - x1))
 
     Derivative:
-        dx1 = -g*(weight - 1)
+        dx1 = g*(1 - weight)
         dx2 = g*weight
-        dweight = g*(-x1 + x2)
+        dweight = g*(x2 - x1)
 
     Shapes: x1, x2, weight broadcast together; y of their common shape.
     Residuals: x1, x2, weight.
@@ -1140,7 +1140,7 @@ def cbrt(x, out=...):
         return sign(x) * abs(x) ** (1 / 3)
 
     Derivative:
-        dx = g*cbrt_slope(y, x)
+        dx = g/(3*y**2)
 
     Shapes: x of any shape; y of the shape of x.
     Residuals: x, y.
@@ -1308,8 +1308,8 @@ def logaddexp(x1, x2):
         return log(exp(x1) + exp(x2))
 
     Derivative:
-        dx1 = g*sigmoid_of_difference(x1, x2)
-        dx2 = g*sigmoid_of_difference(x2, x1)
+        dx1 = g*sigmoid(x1 - x2)
+        dx2 = g*sigmoid(x2 - x1)
 
     Shapes: x1, x2 broadcast together; y of their common shape.
     Residuals: x1, x2.
@@ -1406,7 +1406,7 @@ def logaddexp2(x1, x2, out=...):
 
     Derivative:
         dx1 = g*sigmoid(x1*log(2) - x2*log(2))
-        dx2 = g*sigmoid(-x1*log(2) + x2*log(2))
+        dx2 = g*sigmoid(x2*log(2) - x1*log(2))
 
     Shapes: x1, x2 broadcast together; y of their common shape.
     Residuals: x1, x2, slope_x1, slope_x2.
@@ -1466,8 +1466,8 @@ def xlogy(x1, x2):
         return x1 * log(where((x1 == 0) & ((x2 <= 0) | isinf(x2)), 1, x2))
 
     Derivative:
-        dx1 = g*log_
-        dx2 = where(x1 == 0 & (isinf(x2) | (x2 <= 0)), 0, g*x1/x2)
+        dx1 = g*log(where((x1 == 0) & (isinf(x2) | (x2 <= 0)), 1, x2))
+        dx2 = where((x1 == 0) & (isinf(x2) | (x2 <= 0)), 0, g*x1/x2)
 
     Shapes: x1, x2 broadcast together; y of their common shape.
     Residuals: x1, x2, log_.
@@ -1548,7 +1548,7 @@ def arcsin(x, out=...):
         return arctan2(x, sqrt(1 - x**2))
 
     Derivative:
-        dx = g/semicircle(x)
+        dx = g/sqrt(1 - x**2)
 
     Shapes: x of any shape; y of the shape of x.
     Residuals: x.
@@ -1579,7 +1579,7 @@ def arccos(x, out=...):
         return arctan2(sqrt(1 - x**2), x)
 
     Derivative:
-        dx = -g/semicircle(x)
+        dx = -g/sqrt(1 - x**2)
 
     Shapes: x of any shape; y of the shape of x.
     Residuals: x.
@@ -1611,7 +1611,7 @@ def arctan(x, out=...):
         return arctan2(x, 1)
 
     Derivative:
-        dx = g/hypot(1, x)**2
+        dx = g/(x**2 + 1)
 
     Shapes: x of any shape; y of the shape of x.
     Residuals: x.
@@ -1640,8 +1640,8 @@ def hypot(x1, x2, out=...):
         return subgradient(sqrt(x1**2 + x2**2), (x1 == 0) & (x2 == 0), 0)
 
     Derivative:
-        dx1 = where(x1 == 0 & x2 == 0, 0, g*over_hypot(x1, x2))
-        dx2 = where(x1 == 0 & x2 == 0, 0, g*over_hypot(x2, x1))
+        dx1 = where((x1 == 0) & (x2 == 0), 0, g*x1/y)
+        dx2 = where((x1 == 0) & (x2 == 0), 0, g*x2/y)
 
     Shapes: x1, x2 broadcast together; y of their common shape.
     Residuals: x1, x2.
@@ -1689,7 +1689,7 @@ def sinc(x):
         return where(x == 0, 1, sin(pi * x) / (pi * x))
 
     Derivative:
-        dx = g*sinc_slope(x)
+        dx = g*where(x == 0, 0, cos(pi*x)/x - sin(pi*x)/(pi*x**2))
 
     Shapes: x of any shape; y of the shape of x.
     Residuals: x.
@@ -1880,7 +1880,7 @@ def arcsinh(x, out=...):
         return log(x + sqrt(x**2 + 1))
 
     Derivative:
-        dx = g/hypot(1, x)
+        dx = g/sqrt(x**2 + 1)
 
     Shapes: x of any shape; y of the shape of x.
     Residuals: x.
@@ -2286,7 +2286,7 @@ def clip(x, min=None, max=None):
         return x
 
     Derivative where min is not None and max is not None:
-        dx = where(x2 > max, 0, where(x < min, 0, g))
+        dx = where(where(x < min, min, x) > max, 0, where(x < min, 0, g))
 
     Derivative where min is not None and max is None:
         dx = where(x < min, 0, g)
@@ -2432,7 +2432,7 @@ def prod(x, axis=None, keepdims=False):
         y = prod(x, axis)
 
     Derivative:
-        dx = g*ProductOfOthers(x, axis)
+        dx = g*product_of_others(x, axis)
 
     Shapes: x of any shape; y without the axis, or with length 1 there for `keepdims`.
     Residuals: x.
@@ -2464,7 +2464,7 @@ def max(x, axis=None, keepdims=False):
         y = max(x, axis)
 
     Derivative:
-        dx = g*(x == y)/sum((x == y), axis)
+        dx = g*(x == y)/sum(x == y, axis)
 
     Shapes: x of any shape; y without the axis, or with length 1 there for `keepdims`.
     Residuals: x, y.
@@ -2498,7 +2498,7 @@ def min(x, axis=None, keepdims=False):
         return -max(-x, axis)
 
     Derivative:
-        dx = g*(x == y)/sum((x == y), axis)
+        dx = g*(x == y)/sum(x == y, axis)
 
     Shapes: x of any shape; y without the axis, or with length 1 there for `keepdims`.
     Residuals: x, y.
@@ -2573,7 +2573,7 @@ def var(x, axis=None, ddof=0, keepdims=False):
         return sum(centred**2, axis) / maximum(count(x, axis) - ddof, 0)
 
     Derivative:
-        dx = 2*centred*g/maximum(-ddof + count(axis), 0)
+        dx = 2*centred*g/maximum(count(axis) - ddof, 0)
 
     Shapes: x of any shape; y without the axis, or with length 1 there for `keepdims`.
     Residuals: x, mean_x, error_centred.
@@ -2618,7 +2618,8 @@ def std(x, axis=None, ddof=0, keepdims=False):
         return subgradient(sqrt(variance), variance == 0, 0)
 
     Derivative:
-        dx = where(var_x == 0, 0, centred*g/(y1*maximum(-ddof + count(axis), 0)))
+        dx = where(sum((x - sum(x, axis)/count(axis))**2, axis)/maximum(count(axis) - ddof, 0) == 0, 0, g*(x - sum(x,
+            axis)/count(axis))/(y*maximum(count(axis) - ddof, 0)))
 
     Shapes: x of any shape; y without the axis, or with length 1 there for `keepdims`.
     Residuals: x, centred, var_x, y1.
@@ -2660,7 +2661,7 @@ def logsumexp(x, axis=None, keepdims=False):
         return log(sum(exp(x), axis))
 
     Derivative:
-        dx = exp_x*g/sum_exp_x
+        dx = g*exp(x)/sum(exp(x), axis)
 
     Shapes: x of any shape; y without the axis, or with length 1 there for `keepdims`.
     Residuals: x, exp_x, sum_exp_x.
@@ -2715,9 +2716,9 @@ def nanvar(x, axis=None, ddof=0, keepdims=False):
         return sum(centred**2, axis) / maximum(n - ddof, 0)
 
     Derivative:
-        dx = where(isnan(x), 0, 2*centred*g/maximum_n + sum(where(isnan(x), 0, -2*centred*g/(maximum_n*n)), axis) +
-            sum(where(isnan(x), 0, -2*centred*g/maximum_n - sum(where(isnan(x), 0, -2*centred*g/(maximum_n*n)), axis)),
-            axis)/n)
+        dx = where(isnan(x), 0, 2*centred*g/maximum(n - ddof, 0) + sum(where(isnan(x), 0, -2*centred*g/(n*maximum(n -
+            ddof, 0))), axis) + sum(where(isnan(x), 0, -2*centred*g/maximum(n - ddof, 0) - sum(where(isnan(x), 0,
+            -2*centred*g/(n*maximum(n - ddof, 0))), axis)), axis)/n)
 
     Shapes: x of any shape; y without the axis, or with length 1 there for `keepdims`.
     Residuals: x, n, centred, maximum_n.
@@ -2911,16 +2912,16 @@ def norm(x, ord="2", p=2.0, axis=None, keepdims=False):
             return subgradient(sqrt(total), total == 0, 0)
 
     Derivative where ord == "2":
-        dx = where(total == 0, 0, g*scaled_x/y1)
+        dx = where(total == 0, 0, g*x/y)
 
     Derivative where ord == "1":
         dx = g*sign(x)
 
     Derivative where ord == "inf":
-        dx = g*(abs_x == y)*sign(x)/sum((abs_x == y), axis)
+        dx = g*(abs(x) == y)*sign(x)/sum(abs(x) == y, axis)
 
     Derivative where ord == "p":
-        dx = where(total == 0, 0, g*y1*power_slope(abs_x, p)*sign(x)/(p*total))
+        dx = where(total == 0, 0, g*y*abs(x)**(p - 1)*sign(x)/total)
 
     Shapes: x of any shape; y without the axis, or with length 1 there for `keepdims`.
     Residuals: x, y, scale_x, total, y1.
@@ -2972,7 +2973,7 @@ def ptp(x, axis=None, keepdims=False):
         return max(x, axis) - min(x, axis)
 
     Derivative:
-        dx = g*(x == max_x2)/sum((x == max_x2), axis) - g*(x == max_x)/sum((x == max_x), axis)
+        dx = g*(x == max(x, axis))/sum(x == max(x, axis), axis) - g*(x == min(x, axis))/sum(x == min(x, axis), axis)
 
     Shapes: x of any shape; y without the axis, or with length 1 there for `keepdims`.
     Residuals: x, max_x, max_x2.
@@ -3040,7 +3041,7 @@ def nanprod(x, axis=None, keepdims=False):
         return prod(where(isnan(x), 1, x), axis)
 
     Derivative:
-        dx = where(isnan(x), 0, g*ProductOfOthers(where(isnan(x), 1, x), axis))
+        dx = where(isnan(x), 0, g*product_of_others(where(isnan(x), 1, x), axis))
 
     Shapes: x of any shape; y without the axis, or with length 1 there for `keepdims`.
     Residuals: x.
@@ -3092,7 +3093,7 @@ def nanmean(x, axis=None, keepdims=False):
         return nansum(x, axis) / sum(where(isnan(x), 0, 1), axis)
 
     Derivative:
-        dx = where(isnan(x), 0, g/sum_x)
+        dx = where(isnan(x), 0, g/sum(where(isnan(x), 0, 1), axis))
 
     Shapes: x of any shape; y without the axis, or with length 1 there for `keepdims`.
     Residuals: x, sum_x.

@@ -210,20 +210,21 @@ def layer_norm(x, weight=None, bias=None, axis=-1, eps=1e-05):
         return y
 
     Derivative where weight is not None and bias is not None:
-        dx = scale*(g*weight - y1*sum(g*weight*y1, axis)/count(axis) - sum(g*weight, axis)/count(axis))/scale_x
-        dweight = g*y1
+        dx = scale*(g*weight - centred*scale**2*sum(centred*g*weight, axis)/count(axis) - sum(g*weight,
+            axis)/count(axis))
+        dweight = centred*g*scale
         dbias = g
 
     Derivative where weight is not None and bias is None:
-        dx = scale*(g*weight - y1*sum(g*y, axis)/count(axis) - sum(g*weight, axis)/count(axis))/scale_x
-        dweight = g*y1
+        dx = scale*(g*weight - centred*scale*sum(g*y, axis)/count(axis) - sum(g*weight, axis)/count(axis))
+        dweight = centred*g*scale
 
     Derivative where weight is None and bias is not None:
-        dx = scale*(g - y1*sum(g*y1, axis)/count(axis) - sum(g, axis)/count(axis))/scale_x
+        dx = scale*(g - centred*scale**2*sum(centred*g, axis)/count(axis) - sum(g, axis)/count(axis))
         dbias = g
 
     Derivative where weight is None and bias is None:
-        dx = scale*(g - y*sum(g*y, axis)/count(axis) - sum(g, axis)/count(axis))/scale_x
+        dx = scale*(g - y*sum(g*y, axis)/count(axis) - sum(g, axis)/count(axis))
 
     Shapes: x of any shape, weight and bias broadcast to it; y of the shape of x.
     Residuals: x, weight, bias, y, scale_x, scale, y1.
@@ -343,11 +344,12 @@ def rms_norm(x, weight=None, axis=-1, eps=1e-05):
         return y
 
     Derivative where weight is not None:
-        dx = root_mean_square_x*(g*weight - y1*sum(g*y, axis)/count(axis))/scale_x
-        dweight = g*y1
+        dx = (g*weight - x*sum(g*y, axis)/(sqrt(eps + sum(x**2, axis)/count(axis))*count(axis)))/sqrt(eps + sum(x**2,
+            axis)/count(axis))
+        dweight = g*x/sqrt(eps + sum(x**2, axis)/count(axis))
 
     Derivative where weight is None:
-        dx = root_mean_square_x*(g - y*sum(g*y, axis)/count(axis))/scale_x
+        dx = (g - y*sum(g*y, axis)/count(axis))/sqrt(eps + sum(x**2, axis)/count(axis))
 
     Shapes: x of any shape, weight broadcast to it; y of the shape of x.
     Residuals: x, weight, y, scale_x, root_mean_square_x.

@@ -52,6 +52,11 @@ class Plain(NamedTuple):
     others: int
 
 
+def unused_letters(subscripts):
+    """The letters that an index notation leaves free."""
+    return [letter for letter in string.ascii_letters if letter not in subscripts]
+
+
 @remembered
 def _without_dots(subscripts, shapes, result_shape):
     """The Plain contraction of operands with these shapes; None where `...` does not stand for leading axes."""
@@ -64,7 +69,7 @@ def _without_dots(subscripts, shapes, result_shape):
     leading = common if "..." in result else ()
     if result_shape is not None:
         leading = result_shape[: len(result_shape) - len(others)]
-    unused = [letter for letter in string.ascii_letters if letter not in subscripts][: len(common)]
+    unused = unused_letters(subscripts)[: len(common)]
 
     def letters(lead):
         own = zip(unused[len(common) - len(lead) :], lead, strict=True)

@@ -15,6 +15,7 @@ import numpy as np
 from .tiles import TILE, in_tiles
 
 FEW_ELEMENTS = 4096  # below, a call costs more than its elements
+FAR_FROM_FLOATS = 8192  # times exp of that, any product of floats is infinite; times exp of minus that, 0
 
 # --- shapes -----------------------------------------------------------------------------------------------------------
 
@@ -608,7 +609,7 @@ def below_largest(x, largest):
     """x - largest, where it is so low that the exponential is 0 a number as low: 0 times it is 0."""
     with np.errstate(over="ignore"):
         y = np.subtract(x, largest, out=...)
-    return np.maximum(y, -8192, out=y)
+    return np.maximum(y, -FAR_FROM_FLOATS, out=y)
 
 
 def log_share(total, terms, x, shift, chosen, axis):
@@ -1001,7 +1002,7 @@ def over_square(a, b):
     return np.divide(above, square, out=square).astype(dtype)
 
 
-TIMES_EXP_EDGE = 700, 8000  # times which exponential every product of short floats, and of float64, is 0 or infinite
+SHORT_EDGE = 700  # as far for products of short floats, which float64 holds
 LN_2_HEAD, LN_2_REST = 0.6931471803691238, 1.9082149292705877e-10  # the first times a whole number is exact
 
 
@@ -1011,7 +1012,7 @@ def times_exp(*args):
     """
     *factors, x = args
     dtype = np.result_type(*factors)
-    edge = TIMES_EXP_EDGE[dtype == np.float64]
+    edge = FAR_FROM_FLOATS if dtype == np.float64 else SHORT_EDGE
     if lowest(np.asarray(x)) < -edge:
         factors = [np.where(x < -edge, finite(np.asarray(factor, dtype)), factor) for factor in factors]
     with np.errstate(over="ignore", under="ignore"):
@@ -1087,12 +1088,12 @@ def clamped(x, limit):
     """
     if x.dtype == np.float64:
         limit = limit**8 if limit >= POWERS_SETTLE else 8 * limit
-    return within(x, min(limit, float(np.finfo(x.dtype).max)))
+    return within(x, min(limit, largest_of(x.dtype)))
 
 
 def finite(x):
     """x with the largest and the lowest number of its dtype in place of infinities; NaN stays. x itself if finite."""
-    return within(x, float(np.finfo(x.dtype).max))
+    return within(x, largest_of(x.dtype))
 
 
 def without_infinity(x, sign):
@@ -1100,10 +1101,15 @@ def without_infinity(x, sign):
 
     For the sign 0 it is x itself.
     """
-    largest = float(np.finfo(x.dtype).max)
+    largest = largest_of(x.dtype)
     if sign > 0:
         return x if highest(x) <= largest else np.minimum(x, largest, out=...)
     return x if sign == 0 or lowest(x) >= -largest else np.maximum(x, -largest, out=...)
+
+
+def largest_of(dtype):
+    """The largest number that a kernel need think of: integers, which conditions may be made of, are all finite."""
+    return float(np.finfo(dtype).max) if dtype.kind == "f" else math.inf
 
 
 def within(x, limit):

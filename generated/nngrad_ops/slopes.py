@@ -17,8 +17,8 @@ def over_hypot(x1, x2):
         y = over_hypot(x1, x2)
 
     Derivative:
-        dx1 = g*over_hypot(x2, x1)*over_square(x2, x1)
-        dx2 = -g*over_hypot(x2, x1)*over_square(x1, x2)
+        dx1 = g*x2**2/(x1**2 + x2**2)**(3/2)
+        dx2 = -g*x2*y/(x1**2 + x2**2)
 
     Shapes: x1, x2 broadcast together; y of their common shape.
     Residuals: x1, x2.
@@ -73,8 +73,8 @@ def over_square(x1, x2):
         y = over_square(x1, x2)
 
     Derivative:
-        dx1 = g*(-over_hypot(x1, x2) + over_hypot(x2, x1))*(over_hypot(x1, x2) + over_hypot(x2, x1))/hypot(x1, x2)**2
-        dx2 = -2*g*y*over_square(x2, x1)
+        dx1 = g*x2**2/(x1**2 + x2**2)**2 - g*x1**2/(x1**2 + x2**2)**2
+        dx2 = -2*g*x2*y/(x1**2 + x2**2)
 
     Shapes: x1, x2 broadcast together; y of their common shape.
     Residuals: x1, x2, y.
@@ -174,8 +174,8 @@ def sinc_slope(x):
 
     Derivative:
         dx = where(abs(x) < 1/4, g*(x**2*(x**2*(x**2*(x**2*(x**2*(x**2*(x**2*(x**2*(7.437717604088679e-18*pi**20*x**2 -
-            2.515514385467045e-15*pi**18) + 6.74749741042925e-13*pi**16) - 1.391783799191207e-10*pi**14) +
-            2.119793786460453e-8*pi**12) - 2.254689754689755e-6*pi**10) + 0.000154320987654321*pi**8) - pi**6/168) +
+            2.515514385467045e-15*pi**18) + 6.74749741042925e-13*pi**16) - 1.3917837991912066e-10*pi**14) +
+            2.1197937864604532e-8*pi**12) - 2.2546897546897547e-6*pi**10) + 0.00015432098765432098*pi**8) - pi**6/168) +
             pi**4/10) - pi**2/3), -g*(pi**2*sinc(x) + 2*y/x))
 
     Shapes: x of any shape; y of the shape of x.
@@ -242,8 +242,8 @@ def power_slope(x1, x2):
         y = power_slope(x1, x2)
 
     Derivative:
-        dx1 = where(x2 == 0, where(x1 == 0, 0, -g*x2/x1**2), g*x2*power_slope(x1, x2 - 1))
-        dx2 = where(x1 == 0, 0, g*(y*log(x1) + power(x1, x2 - 1)))
+        dx1 = where(x2 == 0, where(x1 == 0, 0, -g*x2/x1**2), g*x1**(x2 - 2)*x2*(x2 - 1))
+        dx2 = where(x1 == 0, 0, g*(y*log(x1) + x1**(x2 - 1)))
 
     Shapes: x1, x2 broadcast together; y of their common shape.
     Residuals: x1, x2, y.

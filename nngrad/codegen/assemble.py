@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from nngrad.codegen.bodies import Bodies, Variant, output_is_residual
+from nngrad.codegen.plain import cotangents, unambiguous_names
 from nngrad.codegen.readable import readable as readable
 from nngrad.codegen.selection import Chosen
 from nngrad.codegen.series import Series
@@ -242,9 +243,10 @@ class Functions:
     def _doc(self) -> tuple[str, ...]:
         """Documentation of a forward kernel: the author's words, the formula, the derivative."""
         lines = [*self.op.doc.splitlines(), "", "Formula:", *(f"    {line}" for line in formula_lines(self.op))]
-        for variant in self.variants:
+        for variant, formula in zip(self.variants, self.op.formulas, strict=True):
             lines += ["", f"Derivative{f' where {self._condition(variant)}' if self.several else ''}:"]
-            for value, expr in variant.derivatives.vjp.items():
+            derivatives, names = variant.derivatives, unambiguous_names(self.op, formula)
+            for value, expr in cotangents(self.op, derivatives.formula, derivatives.vjp, names).items():
                 lines.append(f"    d{value.name} = {readable(expr)}")
         lines += ["", f"Shapes: {shapes_of(self.op)}.", f"Residuals: {', '.join(self.residuals) or 'none'}."]
         return (

@@ -17,8 +17,8 @@ from nngrad.codegen.cost import kernel_cost
 from nngrad.codegen.derive import Derivatives, derive
 from nngrad.codegen.forms import Search
 from nngrad.codegen.guards import guarded, used_always
-from nngrad.codegen.infix import ancestors
 from nngrad.codegen.lower import Graph
+from nngrad.codegen.node import ancestors
 from nngrad.codegen.numpy_code import NumpyWriter
 from nngrad.codegen.rewrite import rewrite
 from nngrad.codegen.schedule import with_few_arrays
@@ -265,7 +265,7 @@ class Variant:
         outputs = list(zip(labels, nodes, strict=True))
         writer = NumpyWriter(graph, outputs, self.input_shape, f"{carrier}.dtype", self._taken(graph), places=places)
         writer.given_dtype = "dtype" if is_wide else ""
-        block = with_few_arrays(graph, nodes) if self.op.maps_elements else sorted(ancestors(graph, *nodes))
+        block = with_few_arrays(graph, nodes) if self.op.maps_elements else sorted(ancestors(graph.nodes, *nodes))
         writer.plan([(None, block)])
         writer.write([node for node in block if len(nodes) > 1 or node != nodes[0]])
         return writer

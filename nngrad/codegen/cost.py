@@ -6,9 +6,8 @@ import sympy
 
 from nngrad.codegen.forms import DECAYED_COST, SAVED_COST, SERIES_COST, WHERE_COST
 from nngrad.codegen.guards import guarded
-from nngrad.codegen.infix import ancestors
 from nngrad.codegen.lower import Graph
-from nngrad.codegen.node import Node
+from nngrad.codegen.node import Node, ancestors
 from nngrad.codegen.trace import Formula
 from nngrad.codegen.vocabulary import WORD_OF
 
@@ -40,7 +39,8 @@ def kernel_cost(graph: Graph, outputs: list[int]) -> int:
 def graph_cost(graph: Graph, outputs: list[int]) -> float:
     """Time of computing nodes of a graph, in multiplications."""
     return sum(
-        _node_cost(graph.nodes[node]) * (WIDE_COST if node in graph.wide else 1) for node in ancestors(graph, *outputs)
+        _node_cost(graph.nodes[node]) * (WIDE_COST if node in graph.wide else 1)
+        for node in ancestors(graph.nodes, *outputs)
     )
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import jinja2
 
-from nngrad.codegen import approximate
+from nngrad.codegen import approximate, words
 from nngrad.codegen.assemble import Code, Function, default_source, formula_lines, quoted, signature_of
 from nngrad.codegen.language import Contract
 from nngrad.codegen.latex import latex_of
@@ -112,7 +112,7 @@ def render(package: Package) -> dict[str, str]:
     write("tiles.py", "tiles.py.j2")
     if package.builtin or "products" in helpers:
         write("products.py", "products.py.j2")
-    write("runtime.py", "runtime.py.j2", approximations=approximate.source())
+    write("runtime.py", "runtime.py.j2", approximations=approximate.source(), far_from_floats=words.FAR_FROM_FLOATS)
     if package.builtin or "pairs" in helpers:
         write("pairs.py", "pairs.py.j2")
     if package.builtin:

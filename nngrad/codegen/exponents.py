@@ -25,7 +25,6 @@ from nngrad.codegen.joint import is_of_sums
 from nngrad.codegen.symbols import Decayed, Parameter, Value, text
 from nngrad.codegen.vocabulary import WORD_OF, enter
 
-FAR_FROM_FLOATS = 2**13  # times exp of that, any product of floats is 0 or infinite
 TIMES_EXP = (times_exp.build, log1p_times_exp.build)
 LIKE_EXP = (words.expm1.build, words.exp2.build, words.sinh.build, words.cosh.build)
 ROOT_TWO_PI = sympy.sqrt(2 * sympy.pi)
@@ -84,7 +83,7 @@ def word_of_doubled(graph, expr) -> int | None:
         (product, exponent), word = expr.args, WORD_OF[type(expr)]
         number, rest = exponent.as_coeff_Mul()
         if isinstance(expr, times_exp.build) and abs(number) > 1:
-            exponent = number * words.clamped(rest, FAR_FROM_FLOATS)
+            exponent = number * words.clamped(rest, words.FAR_FROM_FLOATS)
         factors, wide = factors_of(graph, product), doubled(graph, exponent, is_only_way=True)
         if wide is None:
             return graph.node("call", *factors, graph.build(exponent), detail=word.numpy)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from nngrad.codegen.lower import Graph
-from nngrad.codegen.node import Node
+from nngrad.codegen.node import Node, ancestors
 
 INFIX = {"add": ("+", 1), "subtract": ("-", 1), "multiply": ("*", 2), "divide": ("/", 2)}
 ATOM = 9
@@ -19,7 +19,7 @@ def blocks_of(graph: Graph, outputs: list[tuple[str, int]]) -> list[tuple[str | 
     """The nodes that outputs need: first those that several share, then each one's own."""
     needed_by: dict[int, set[str]] = {}
     for label, output in outputs:
-        for node in ancestors(graph, output):
+        for node in ancestors(graph.nodes, output):
             needed_by.setdefault(node, set()).add(label)
     shared = sorted(node for node, labels in needed_by.items() if len(labels) > 1)
     alone = [(label, sorted(node for node, labels in needed_by.items() if labels == {label})) for label, _ in outputs]
@@ -33,17 +33,6 @@ def uses_of(graph: Graph, order: list[int]) -> dict[int, int]:
         for arg in set(graph.nodes[node].args):
             uses[arg] = uses.get(arg, 0) + 1
     return uses
-
-
-def ancestors(graph: Graph, *outputs: int) -> set[int]:
-    """The nodes that outputs are computed from, and these themselves."""
-    found, todo = set(), [*outputs]
-    while todo:
-        node = todo.pop()
-        if node not in found:
-            found.add(node)
-            todo += graph.nodes[node].args
-    return found
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -43,3 +44,14 @@ class Node:
     @property
     def is_bool(self) -> bool:
         return self.op in ("compare", "logic", "test")
+
+
+def ancestors(nodes: Sequence[Node], *outputs: int) -> set[int]:
+    """The places of the nodes that outputs are computed from, and of these themselves."""
+    found, todo = set(), [*outputs]
+    while todo:
+        place = todo.pop()
+        if place not in found:
+            found.add(place)
+            todo += nodes[place].args
+    return found

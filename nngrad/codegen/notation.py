@@ -1,30 +1,26 @@
-"""Formulas for the eye: LaTeX, and two-dimensional unicode text.
-
-What only a kernel needs, a shift or a scale that keeps a row within the range of floats, is left out: it cancels.
-"""
+"""Formulas for the eye: LaTeX, and two-dimensional unicode text."""
 
 from __future__ import annotations
 
-import ast
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 
 import sympy
-from sympy.core.symbol import Str
 from sympy.printing.latex import LatexPrinter
 from sympy.printing.precedence import PRECEDENCE
 from sympy.printing.pretty.pretty import PrettyPrinter
 from sympy.printing.pretty.stringpict import prettyForm, stringPict
 
-from nngrad.codegen import language, symbols, words
+from nngrad.codegen import symbols
+from nngrad.codegen.plain import author_names, cotangents, definition, is_named, without_guards
+from nngrad.codegen.readable import Ordered
 from nngrad.codegen.symbols import ALL_AXES, Indexed, Value, Where
-from nngrad.codegen.trace import OTHER, PRESENT, Formula, Op, Stage
+from nngrad.codegen.trace import OTHER, PRESENT, Formula, Op
 from nngrad.codegen.vocabulary import WORD_OF
 
 WIDTH = 100
-REDUCTIONS = {"sum": symbols.SumOf, "prod": symbols.ProductOf, "max": symbols.MaxOf, "min": symbols.MinOf}
 GREEK = {"alpha", "beta", "gamma", "delta", "kappa", "lambda", "mu", "nu", "omega", "rho", "sigma", "tau", "theta"}
 SPELLED = {"eps": r"\varepsilon", "lambd": r"\lambda"}
 WORDS = {  # LaTeX of the words that are not written as functions of their name
@@ -34,22 +30,6 @@ WORDS = {  # LaTeX of the words that are not written as functions of their name
     "maximum": r"\max\left({0}, {1}\right)",
     "minimum": r"\min\left({0}, {1}\right)", "power": r"{{{0}}}^{{{1}}}",
 }  # fmt: skip
-PLAIN = {  # words that keep digits, or a range, as mathematics writes them
-    "expm1": lambda x: sympy.exp(x) - 1,
-    "exp2": lambda x: sympy.Integer(2) ** x,
-    "log1p": lambda x: sympy.log(1 + x),
-    "softplus": lambda x: sympy.log(1 + sympy.exp(x)),
-    "logaddexp": lambda a, b: sympy.log(sympy.exp(a) + sympy.exp(b)),
-    "log1mexp": lambda x: sympy.log(1 - sympy.exp(x)),
-    "logit": lambda x: sympy.log(x / (1 - x)),
-    "hypot": lambda a, b: sympy.sqrt(a**2 + b**2),
-    "clamped": lambda x, *_: x,
-    "finite": lambda x: x,
-    "sigmoid_slope": lambda x: words.sigmoid(x) * words.sigmoid(-x),
-    "power_slope": lambda a, b: b * a ** (b - 1),
-    "over_square": lambda a, b: a / (a**2 + b**2),
-    "over_hypot": lambda a, b: a / sympy.sqrt(a**2 + b**2),
-}
 FUNCTIONS = {"sin", "cos", "tan", "arcsin", "arccos", "arctan", "sinh", "cosh", "tanh"}  # LaTeX knows their names
 
 
@@ -70,12 +50,12 @@ class Equation:
 
 def formula_equations(op: Op, formula: Formula, result: str = "y") -> Iterator[Equation]:
     """A formula in the author's steps; its result is y, say, and what the author called so before is y1."""
-    own, output = _author_names(op), Value(result)
+    own, output = author_names(op), Value(result)
     renamed = {stage.value: Value(f"{result}1") for stage in formula.stages if stage.value.name == result}
     renamed[formula.output] = output
     for stage in formula.stages:
-        if stage.value == formula.output or _is_named(stage.value, own):
-            shown = _without_guards(_definition(stage), formula.stages, own).xreplace(renamed)
+        if stage.value == formula.output or is_named(stage.value, own):
+            shown = without_guards(definition(stage), formula.stages, own).xreplace(renamed)
             yield _equation(renamed.get(stage.value, stage.value), shown)
 
 
@@ -83,15 +63,14 @@ def derivative_equations(
     op: Op, formula: Formula, cotangent: Value, vjp: dict[Value, sympy.Expr], result: str = "y"
 ) -> Iterator[Equation]:
     """The derivative to each input: of elementwise ops the partial one, of others the cotangent for the output's g."""
-    own, output = _author_names(op), Value(result)
-    for value, expr in vjp.items():
+    for value, expr in cotangents(op, formula, vjp, author_names(op)).items():
         if op.family == "elementwise":
             expr = expr.xreplace({cotangent: sympy.S.One})
             several = r"\partial" if len(op.inputs) > 1 else "d"
             left = rf"\frac{{{several} {name_latex(result)}}}{{{several} {name_latex(value.name)}}}"
         else:
             left = rf"\overline{{{name_latex(value.name)}}}"
-        shown = _without_guards(expr, formula.stages, own).xreplace({formula.output: output})
+        shown = expr.xreplace({formula.output: Value(result)})
         yield Equation(f"{left} = {latex(shown)}", partial(_text, f"d{value.name}", shown))
 
 
@@ -180,53 +159,6 @@ def _text(left: str, right) -> str:
     return pretty(sympy.Eq(sympy.Symbol(left), right, evaluate=False))
 
 
-def _author_names(op: Op) -> set[str]:
-    """The names that an author gave to steps of the formula."""
-    if not op.source:
-        return set()
-    assigned = [node for node in ast.walk(ast.parse(op.source)) if isinstance(node, ast.Name)]
-    return {node.id for node in assigned if isinstance(node.ctx, ast.Store)}
-
-
-def _is_named(value: Value, names: set[str]) -> bool:
-    return value.name in names or value.name.rstrip("0123456789") in names
-
-
-def _definition(stage: Stage):
-    expr = stage.written if stage.written is not None else stage.expr
-    return expr if stage.kind == "map" else REDUCTIONS[stage.kind](expr, Str(stage.axis))
-
-
-def _without_guards(expr, stages: tuple[Stage, ...], names: set[str]):
-    """The expression in terms of inputs, output and the author's steps, without what only keeps rows within range."""
-    for stage in reversed(stages[:-1]):
-        if not _is_named(stage.value, names):
-            expr = expr.xreplace({stage.value: _definition(stage)})
-    neutral = {symbols.RowShift: sympy.S.Zero, symbols.MeanError: sympy.S.Zero, symbols.RowScale: sympy.S.One}
-    for head, value in neutral.items():
-        expr = expr.replace(lambda part, head=head: isinstance(part, head), lambda *_, value=value: value)
-    return _in_plain_words(expr)
-
-
-def _in_plain_words(expr):
-    """The expression without the words that are made for kernels alone."""
-    for _ in range(4):  # such a word may be made of others
-        known = {part: _plain(part) for part in expr.atoms(sympy.Function) if type(part) in WORD_OF}
-        changed = {part: plain for part, plain in known.items() if plain != part}
-        if not changed:
-            break
-        expr = expr.xreplace(changed)
-    return expr
-
-
-def _plain(part):
-    word = WORD_OF[type(part)]
-    build = PLAIN.get(word.name)
-    if build is None and word.name not in language.__all__:
-        build = word.smooth or word.definition or word.expansion
-    return build(*part.args) if build else part
-
-
 # --- LaTeX ------------------------------------------------------------------------------------------------------------
 
 
@@ -243,15 +175,7 @@ def name_latex(name: str) -> str:
     return f"{shown}_{{{index}}}" if index else shown
 
 
-class _Ordered:
-    """Sums that begin with what is added, not with what is taken away."""
-
-    def _as_ordered_terms(self, expr, order=None):
-        terms = super()._as_ordered_terms(expr, order=order)
-        return sorted(terms, key=lambda term: term.could_extract_minus_sign())
-
-
-class _Latex(_Ordered, LatexPrinter):
+class _Latex(Ordered, LatexPrinter):
     """LaTeX of the language's expressions."""
 
     def _print_Symbol(self, expr, style="plain"):
@@ -279,14 +203,6 @@ class _Latex(_Ordered, LatexPrinter):
 
     def _print_ProductOfOthers(self, expr, exp=None):
         return self._raised(rf"\prod\limits_{{\text{{others}}}} {self._term(expr.args[0])}", exp)
-
-    def _print_LogExcess(self, expr, exp=None):
-        total, axis, x = expr.args
-        return self._raised(rf"\log\frac{{{self._print(total)}}}{{\max{self._under(axis)} {self._term(x)}}}", exp)
-
-    def _print_LogShare(self, expr, exp=None):
-        total, _, x, index, _ = expr.args
-        return self._raised(rf"\log\frac{{{self._print(x)}_{{{self._print(index)}}}}}{{{self._print(total)}}}", exp)
 
     def _print_AxisSum(self, expr, exp=None):
         return self._raised(rf"\sum{self._under(expr.args[1])} {self._term(expr.args[0])}", exp)
@@ -386,7 +302,7 @@ def _with_decimals(expr):
 # --- unicode text -----------------------------------------------------------------------------------------------------
 
 
-class _Pretty(_Ordered, PrettyPrinter):
+class _Pretty(Ordered, PrettyPrinter):
     """Formulas in two dimensions, names as they are."""
 
     def _print_Symbol(self, expr, bold_name=False):

@@ -28,12 +28,13 @@ from nngrad.codegen.certify import Oracle
 from nngrad.codegen.guards import guarded
 from nngrad.codegen.identities import SETTLING
 from nngrad.codegen.lower import WIDENING, Graph
+from nngrad.codegen.node import ancestors
 from nngrad.codegen.restage import inlined, restated
 from nngrad.codegen.series import Series, fitted, leading_term
 from nngrad.codegen.symbols import Indicator, Parameter, Test, Value, Where
 from nngrad.codegen.trace import Formula
 from nngrad.codegen.vocabulary import WORD_OF
-from nngrad.codegen.words import PERIODIC, PERIODIC_IN_WHOLE_NUMBERS
+from nngrad.codegen.words import FAR_FROM_FLOATS, PERIODIC, PERIODIC_IN_WHOLE_NUMBERS
 
 HUGE, LARGEST = 1e36, float(np.finfo(np.float32).max)
 GOLDEN = (np.sqrt(5) - 1) / 2
@@ -53,7 +54,6 @@ INEXACT = {"np.exp", "np.exp2", "np.expm1", "np.log", "np.log1p", "np.tanh", "np
 UP_AND_DOWN = np.array([1, -1, -1, 1, -1])  # of a period that no grid of points has
 REACHES = (1.0, 2.0, ACCURATE)
 ALIKE, ALIKE_WEIGHT = 40, 0.125  # points at which inputs are near each other, and their errors' part: near roots
-TIMES_EXP_EDGE = 8000  # times which exponential every product of floats is 0 or infinite
 TAILS = 16  # points at which one of several inputs is there
 KEPT = 64  # columns of a word's values
 UNKNOWN_PARAMETER = 1.25  # what is tried for a parameter without a default
@@ -427,7 +427,7 @@ def simulated(graph: Graph, output: int, arguments: dict[str, np.ndarray], param
     values: list = [None] * len(graph.nodes)
     warned = np.zeros(len(next(iter(arguments.values()))), bool)
     with np.errstate(all="ignore"):
-        for position in sorted(_needed(graph, output)):
+        for position in sorted(ancestors(graph.nodes, output)):
             node = graph.nodes[position]
             is_rounded = node.sources and position not in graph.wide
             takes_numbers = not is_rounded or node.detail in TAKES_NUMBERS
@@ -441,16 +441,6 @@ def simulated(graph: Graph, output: int, arguments: dict[str, np.ndarray], param
                 warned |= ~np.isfinite(result) & finite & (node.detail not in SILENT)
             values[position] = result
     return np.broadcast_to(values[output], warned.shape), warned
-
-
-def _needed(graph: Graph, output: int) -> set[int]:
-    needed, todo = set(), [output]
-    while todo:
-        position = todo.pop()
-        if position not in needed:
-            needed.add(position)
-            todo += graph.nodes[position].args
-    return needed
 
 
 def _rounded(numbers):
@@ -522,11 +512,11 @@ _HELPERS["runtime.decayed"] = lambda y, factor, x, rate=1.0, rest=0.0: np.where(
 def _product(*args):
     """A product with exp of the last argument, as y 2**power."""
     *factors, x = args
-    kept = np.clip(x, -TIMES_EXP_EDGE, TIMES_EXP_EDGE)
+    kept = np.clip(x, -FAR_FROM_FLOATS, FAR_FROM_FLOATS)
     power = np.rint(kept / np.log(2))
     product = np.exp(kept - power * np.log(2))
     for factor in factors:
-        mantissa, exponent = np.frexp(np.where(x < -TIMES_EXP_EDGE, np.clip(factor, -LARGEST, LARGEST), factor))
+        mantissa, exponent = np.frexp(np.where(x < -FAR_FROM_FLOATS, np.clip(factor, -LARGEST, LARGEST), factor))
         product, power = product * mantissa, power + exponent
     return product, np.where(np.isnan(power), 0, power).astype(int)
 

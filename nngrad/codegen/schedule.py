@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nngrad.codegen.infix import ancestors
 from nngrad.codegen.lower import Graph
+from nngrad.codegen.node import ancestors
 
 WIDTH = 24  # unfinished orders that are kept at every step
 
@@ -33,7 +33,7 @@ class _Begun:
 
 def with_few_arrays(graph: Graph, outputs: list[int]) -> list[int]:
     """The nodes that the outputs need, operands first, by a search among orders that keeps the best beginnings."""
-    needed = sorted(ancestors(graph, *outputs))
+    needed = sorted(ancestors(graph.nodes, *outputs))
     readers = {node: {other for other in needed if node in graph.nodes[other].args} for node in needed}
     arrays = [node for node in needed if graph.nodes[node].is_full and not graph.nodes[node].is_bool]
     given = {node for node in arrays if graph.nodes[node].op == "argument"}

@@ -48,10 +48,10 @@ share_power = enter(
 below_largest = enter(
     "below_largest",
     "runtime.below_largest",
-    lambda x, largest: builtins.max(x - largest, mpmath.mpf(-8192)),
+    lambda x, largest: builtins.max(x - largest, mpmath.mpf(-words.FAR_FROM_FLOATS)),
     1,
     "x - largest, for what its exponential is multiplied by: where that is 0, a number will do.",
     arity=2,
     derivatives=lambda x, largest: [1, -1],
-    smooth=lambda x, largest: words.maximum(x - largest, -8192),
+    smooth=lambda x, largest: words.maximum(x - largest, -words.FAR_FROM_FLOATS),
 )

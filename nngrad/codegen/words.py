@@ -47,6 +47,7 @@ def _sinc_bend_series(x):
 
 
 half = sympy.Rational(1, 2)
+FAR_FROM_FLOATS = 2**13  # times exp of that, any product of floats is infinite; times exp of minus that, 0
 
 abs = enter(
     "abs",

@@ -6,6 +6,7 @@ every loss as a class (`MSELoss`), made when first asked for.
 
 from typing import Any
 
+from nngrad.elsewhere import no_attribute, whereabouts
 from nngrad.engine import OPS
 from nngrad.nn import functional as functional
 from nngrad.nn._bce_loss import BCELoss as BCELoss
@@ -37,7 +38,6 @@ from nngrad.nn.containers import ModuleDict as ModuleDict
 from nngrad.nn.containers import ModuleList as ModuleList
 from nngrad.nn.containers import Sequential as Sequential
 from nngrad.nn.module import Module as Module
-from nngrad.utils import no_attribute
 
 _ACTIVATIONS = [name for name, op in OPS.items() if op.home == "activation"]
 _LAYERS = [name for name, value in globals().items() if isinstance(value, type) and issubclass(value, Module)]
@@ -51,7 +51,7 @@ def __getattr__(name: str) -> Any:
     elif name in _ACTIVATIONS:
         value = getattr(functional, name)
     else:
-        raise no_attribute(__name__, name, __all__)
+        raise no_attribute(f"module {__name__!r}", name, __all__, whereabouts(name))
     globals()[name] = value
     return value
 

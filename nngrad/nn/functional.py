@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from nngrad.elsewhere import no_attribute, whereabouts
 from nngrad.engine import OPS, apply, apply_two
 from nngrad.functions import HOMES, function, ops, shape_of
 from nngrad.graph import wrap
@@ -54,7 +55,6 @@ from nngrad.nn._pooling import max_pool2d as max_pool2d
 from nngrad.nn._pooling import unfold as unfold
 from nngrad.random import default_generator
 from nngrad.tensor import Tensor
-from nngrad.utils import no_attribute
 
 _OPS = {name: op for name, op in OPS.items() if op.home in HOMES}  # the ops whose home is this module
 
@@ -428,7 +428,7 @@ def rrelu(
 def __getattr__(name: str) -> Callable[..., Tensor]:
     op = _OPS.get(name)
     if op is None:
-        raise no_attribute(__name__, name, __all__)
+        raise no_attribute(f"module {__name__!r}", name, __all__, whereabouts(name))
     first = "input" if op.inputs[0] == "x" else None  # as PyTorch calls it
     made = of_elements(op) if op.home == "loss" else function(op, first)
     globals()[name] = made

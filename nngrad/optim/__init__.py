@@ -14,6 +14,7 @@ has reached the parameter yet: momentum and weight decay still act on it (as in 
 `zero_grad(set_to_none=False)`). A parameter is left alone when it is frozen by `set_requires_grad(False)`.
 """
 
+from nngrad.elsewhere import no_attribute, whereabouts
 from nngrad.optim._adam import Adam as Adam
 from nngrad.optim._adam import AdamW as AdamW
 from nngrad.optim._optimizer import Optimizer as Optimizer
@@ -22,10 +23,9 @@ from nngrad.optim._schedules import CosineAnnealingLR as CosineAnnealingLR
 from nngrad.optim._schedules import Schedule as Schedule
 from nngrad.optim._schedules import StepLR as StepLR
 from nngrad.optim._sgd import SGD as SGD
-from nngrad.utils import no_attribute
 
 __all__ = [own for own in globals() if own[0].isupper()]
 
 
 def __getattr__(name: str) -> None:
-    raise no_attribute(__name__, name, __all__)
+    raise no_attribute(f"module {__name__!r}", name, __all__, whereabouts(name))

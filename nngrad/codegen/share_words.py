@@ -21,6 +21,7 @@ others_share = enter(
     arity=2,
     derivatives=lambda p, log_p: [-1, 0],
     expansion=lambda p, log_p: -words.expm1(log_p),
+    smooth=lambda p, log_p: -words.expm1(log_p),
 )
 log_others_share = enter(
     "log_others_share",
@@ -31,6 +32,7 @@ log_others_share = enter(
     arity=2,
     derivatives=lambda p, log_p: [-1 / others_share(p, log_p), 0],
     expansion=lambda p, log_p: Where(p > words.half, words.log(-words.expm1(log_p)), words.log1p(-p)),
+    smooth=lambda p, log_p: words.log(-words.expm1(log_p)),
 )
 share_power = enter(
     "share_power",
@@ -41,6 +43,7 @@ share_power = enter(
     arity=3,
     derivatives=lambda p, q, log_p: [0, 0, q * share_power(p, q, log_p)],
     expansion=lambda p, q, log_p: Where(p > sympy.Rational(2) ** -100, words.power(p, q), words.exp(q * log_p)),
+    smooth=lambda p, q, log_p: words.exp(q * log_p),
 )
 below_largest = enter(
     "below_largest",

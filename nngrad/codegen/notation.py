@@ -288,6 +288,9 @@ class _Latex(_Ordered, LatexPrinter):
         total, _, x, index, _ = expr.args
         return self._raised(rf"\log\frac{{{self._print(x)}_{{{self._print(index)}}}}}{{{self._print(total)}}}", exp)
 
+    def _print_Divergence(self, expr, exp=None):
+        return self._raised(self._print(expr.args[0]), exp)
+
     def _print_AxisSum(self, expr, exp=None):
         return self._raised(rf"\sum{self._under(expr.args[1])} {self._term(expr.args[0])}", exp)
 

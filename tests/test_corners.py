@@ -18,7 +18,7 @@ from nngrad.codegen.symbols import Value, Where
 from nngrad.codegen.trace import trace
 from nngrad.nn.functional import layer_norm
 
-KINDS = ("", "_formulas", "_logs", "_roots", "_rows", "_several", "_likelihoods", "_shares", "_more")
+KINDS = ("", "_formulas", "_logs", "_roots", "_rows", "_several", "_likelihoods", "_shares", "_row_losses", "_more")
 DECLARED = [(f"corners{kind}", one) for kind in KINDS for one in load_spec(SPECS / f"corners{kind}.py")]
 SPEC_OF = {declaration.name: spec for spec, declaration in DECLARED}
 OPS = {declaration.name: trace(declaration) for _, declaration in DECLARED}
@@ -38,6 +38,9 @@ NEARLY_GOOD = (
     *WITH_ROOTS,
     "generalised_divergence",
     "soft_relu_inverse",
+    "distillation",
+    "tsallis_entropy",
+    "divergence_of_normals",  # of nearly the same: its slopes are good
 )
 NOT_FINITE_AT_0 = ("log_energy", "decibels", "log_fourth", "shares_of_largest", "between_extremes")
 OF_X = [name for name, op in OPS.items() if [one.name for one in op.inputs] == ["x"] and name not in NOT_FINITE_AT_0]
@@ -169,6 +172,46 @@ def test_a_divergence_keeps_its_digits_near_its_zero(package, dtype):
         ]
     for got, truth in zip((y.data, *(one.grad for one in inputs)), exact, strict=True):
         np.testing.assert_allclose(got, truth, rtol=8 * np.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("axis", [-1, 0])
+@pytest.mark.parametrize(
+    "name", [name for name, spec in SPEC_OF.items() if spec in ("corners_shares", "corners_row_losses")]
+)
+def test_derivatives_of_rows_can_be_differentiated_again(package, name, axis):
+    rng = np.random.default_rng(2)
+    inputs = [one.name for one in OPS[name].inputs]
+    arrays = [Tensor(rng.normal(size=(3, 4)), dtype=np.float64) for one in inputs if one != "target"]
+    target = [rng.integers(0, 3, 3 if axis == -1 else 4)] if "target" in inputs else []
+    nngrad.check_grads(lambda *xs: getattr(package, name)(*xs, *target, axis=axis), arrays, order=2)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_slope_of_an_exponential_less_a_line_is_expm1(package, dtype):
+    logv = np.array([[-700, -3, -1e-3, 1e-30, 1e-7, 0.25, 80]], dtype)
+    slope = nngrad.grad(lambda v: package.divergence_of_normals(0 * v, v).sum())(Tensor(logv, dtype=dtype))
+    exact = [float(mpmath.expm1(mpmath.mpf(float(v))) / 2) for v in logv[0]]
+    np.testing.assert_allclose(slope.data[0], exact, rtol=4 * np.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("nearness", [0, 1e-4, 1e-2, 1])
+def test_a_divergence_of_shares_keeps_its_digits_where_these_are_near_each_other(package, nearness, dtype):
+    """What one unit in the last place of the inputs would change is forgiven."""
+    rng = np.random.default_rng(1)
+    t = rng.normal(0, 2, (6, 9)).astype(dtype)
+    s = (t + nearness * rng.normal(0, 1, t.shape) + 5).astype(dtype)
+    y = package.distillation(s, t, reduction="none").data
+    for row, (one, other) in enumerate(zip(s, t, strict=True)):
+        with mpmath.workdps(40):
+            p, q = ([mpmath.exp(mpmath.mpf(float(x)) / 2) for x in xs] for xs in (other, one))
+            p, q = [x / sum(p) for x in p], [x / sum(q) for x in q]
+            exact = 4 * sum(a * mpmath.log(a / b) for a, b in zip(p, q, strict=True))
+            change = 4 * sum(abs(b - a) * abs(float(x)) for a, b, x in zip(p, q, one, strict=True))
+        assert y[row] >= 0
+        np.testing.assert_allclose(
+            y[row], float(exact), rtol=8 * np.finfo(dtype).eps, atol=float(change) * np.finfo(dtype).eps
+        )
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

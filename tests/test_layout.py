@@ -11,7 +11,7 @@ STAGES = (
     "symbols", "exact", "vocabulary", "words", "gaussians", "exponentials", "language", "budget", "readable",
     "formula", "mistakes", "instrument", "record", "steps", "trace", "plain", "notation", "restage", "identities",
     "roots", "logarithms", "several", "remainders", "recognise", "factors",
-    "deviations", "shift", "share_words", "shares", "rescale", "rewrite", "derive",
+    "deviations", "shift", "share_words", "shares", "rescale", "rewrite", "derive", "picks",
     "certify", "joint", "literals", "quotients", "node", "exponents", "signs", "lower", "guards", "series", "rounding",
     "forms", "infix", "schedule", "cost", "piecewise", "parts", "ordinary", "balance", "again", "selection", "choices",
     "slopes", "numpy_code", "tensor_code", "bodies", "assemble", "contract", "latex",

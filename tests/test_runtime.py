@@ -26,7 +26,7 @@ def test_where_is_numpys(dtype, size):
         a[0, :5] = b[1, :5] = [np.nan, np.inf, -np.inf, 0.0, -0.0]
     condition = random.random((2, size)) < 0.5
     for x, y in ((a, b), (a, 0), (0, b), (a, 2), (-1, b), (a[:1], b), (a, b[1:]), (a.T.copy().T, b)):
-        for mask in (condition, condition[:1]):
+        for mask in (condition, condition[:1], condition[:1] & False):
             expected, chosen = np.where(mask, x, y), runtime.where(mask, x, y)
             assert chosen.dtype == expected.dtype
             np.testing.assert_array_equal(chosen, expected)
@@ -367,6 +367,10 @@ def test_slopes_of_powers(dtype):
         return ulps(function(base[fits], exponent[fits]), np.array(truths)[fits], dtype)
 
     assert checked(runtime.power_slope, lambda a, b: b * a ** (b - 1)) <= 4
+    for alike in (0.5, 0.75, 1.5, 1.3, 2.5):
+        truths = [alike * mpmath.mpf(float(one)) ** (mpmath.mpf(alike) - 1) for one in base]
+        fits = np.array([abs(truth) < largest / 4 for truth in truths])
+        assert ulps(runtime.power_slope(base[fits], alike), np.array(truths)[fits], dtype) <= 4
     assert runtime.power_slope(np.zeros(1, dtype), np.zeros(1, dtype)) == 0
 
     y = np.array([float(one) if one < largest else np.inf for one in exactly(mpmath.power, base, exponent)], dtype)

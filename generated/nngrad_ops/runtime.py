@@ -167,6 +167,10 @@ def where(condition, a, b, out=...):
     if out is ...:
         shape = np.broadcast_shapes(condition.shape, np.shape(a), np.shape(b))
         out = np.empty_like(array) if array.shape == shape else np.empty(shape, array.dtype)
+    if isinstance(a, int) and a == 0 and condition.size < array.size and not condition.any():  # no row is meant
+        if out is not b:
+            np.copyto(out, b)
+        return out
     integers = np.dtype(f"i{array.dtype.itemsize}")
     taken = condition if condition.dtype == bool else condition != 0
     if isinstance(a, int) and a == 0:
@@ -638,6 +642,31 @@ def log_share(total, terms, x, shift, chosen, axis):
     usual = total < own * root
     ratio = np.divide(others, own, out=np.zeros_like(own), where=usual)
     return np.where(usual, -np.log1p(ratio), x.take(chosen) - shift - np.log(total))
+
+
+SMALL_DIVERGENCE = 1 / 16
+
+
+def divergence(total, p, logarithm, axis):
+    """total, the sum of p * logarithm, where p and q = p * exp(-logarithm) both sum to 1.
+
+    Where it is small, large terms cancel in it, so that there p * logarithm - p + q is summed.
+    """
+    numbers = np.flatnonzero(total < SMALL_DIVERGENCE)
+    if len(numbers):
+        few, logarithms = _picked_rows(p, axis, numbers), _picked_rows(logarithm, axis, numbers)
+        total = total.copy()
+        total.reshape(-1)[numbers] = np.vecdot(few, _exp_remainder(-logarithms))
+    return total
+
+
+def _exp_remainder(x):
+    """exp(x) - 1 - x, by a series near 0."""
+    near = np.clip(x, -0.5, 0.5)
+    series = 1 / math.factorial(15)
+    for n in range(14, 1, -1):
+        series = 1 / math.factorial(n) + near * series
+    return np.where(near == x, near * near * series, np.expm1(x) - x)
 
 
 def _without(flat, places, reduced):
@@ -1214,6 +1243,8 @@ def power_slope(base, exponent):
         slope = base if exponent == 2 else power(base, float(exponent) - 1)
         return np.multiply(slope, exponent, out=...)
     dtype = np.result_type(base, exponent)
+    if np.ndim(exponent) == 0 and 0.5 <= exponent <= 3 and float(dtype.type(exponent - 1)) == exponent - 1:
+        return np.multiply(power(base, float(exponent) - 1), exponent, out=...)
     wide = dtype if dtype == np.float64 else np.promote_types(WIDER[dtype], np.float64)
     base, exponent = np.where(exponent == 0, 1, base).astype(wide), np.asarray(exponent, wide)
     divides = (exponent < 0.5) & (base != 0) & np.isfinite(base)

@@ -25,6 +25,7 @@ from nngrad.codegen.symbols import (
     Count,
     Decayed,
     Deviation,
+    Divergence,
     Indicator,
     IsInf,
     IsNan,
@@ -165,4 +166,6 @@ _NAMES |= {head.__name__: head for head in (Decayed, Indicator, Where, Subgradie
 _NAMES |= {"isnan": IsNan, "isinf": IsInf, "signbit": SignBit}
 _WITH_AXIS_LAST = (AxisSum, Balanced, Count, Deviation, NearZero, Pick, ProductOfOthers)
 _NAMES |= {head.__name__: _with_axis(head) for head in _WITH_AXIS_LAST}
-_NAMES |= {head.__name__: _with_axis(head, 1) for head in (RowShift, RowScale, MeanError, LogExcess, LogShare)}
+_NAMES |= {
+    head.__name__: _with_axis(head, 1) for head in (RowShift, RowScale, MeanError, LogExcess, LogShare, Divergence)
+}

@@ -4,7 +4,11 @@ Weights w that sum to 1 along the axis make a mean E[t] = sum(w t), the plain on
 
 - E[u v] - E[u] E[v] is E[(u - E[u]) (v - E[v])]: a variance, a covariance;
 - max(u) - E[u] is E[max(u) - u], and so for min(u);
-- |u| |v| - sum(u v) is |u| |v| sum((u / |u| - v / |v|)**2) / 2, where |u| is sqrt(sum(u**2)): 1 less a cosine.
+- |u| |v| - sum(u v) is |u| |v| sum((u / |u| - v / |v|)**2) / 2, where |u| is sqrt(sum(u**2)): 1 less a cosine;
+- sum(u**2) - 2 sum(u v) + sum(v**2) is sum((u - v)**2), also where v is 1 at one element of a row and else 0.
+
+And sum(p log(p / q)), where the p and q sum to 1, is a `Divergence`: where p and q are near each other, it is known to
+be the sum of p log(p / q) - p + q, terms of which none is negative.
 
 On the left terms that are nearly equal leave only their rounding errors; on the right nothing is subtracted but numbers
 from elements of a row. Other factors may stand before both terms, and other terms beside them.
@@ -17,13 +21,13 @@ Worked example, a variance: from `y = mean(x**2) - mean(x)**2`,
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import permutations
+from itertools import permutations, product
 
 import sympy
 from sympy.core.symbol import Str
 
-from nngrad.codegen.restage import again, rebuilt, recorder_of
-from nngrad.codegen.symbols import AxisSum, Value, is_constant_along, split_constants
+from nngrad.codegen.restage import again, inlined, rebuilt, recorder_of
+from nngrad.codegen.symbols import AxisSum, Divergence, Pick, Value, is_constant_along, split_constants
 from nngrad.codegen.trace import Formula, Recorder, Stage
 
 
@@ -35,10 +39,27 @@ def sum_deviations(formula: Formula) -> Formula:
         expr = before = stage.expr.xreplace(renamed)
         for axis in sorted(formula.axes):
             expr = expr.replace(sympy.Add, _Row(recorder, axis).added)
+        if stage.kind == "sum" and (divergence := _divergence(recorder, stage, expr)) is not None:
+            renamed[stage.value] = divergence
+            continue
         if expr != before:
             expr = recorder.hoist(expr, stage.value.name if stage.kind == "map" else "")
         renamed[stage.value] = again(recorder, stage, expr)
     return rebuilt(formula, recorder, renamed[formula.output])
+
+
+def _divergence(recorder: Recorder, stage: Stage, expr):
+    """sum(c p log(p / q)) in terms of a `Divergence`, or None."""
+    row = _Row(recorder, stage.axis)
+    for logarithm, sign in product(sympy.Mul.make_args(expr), (1, -1)):
+        factor, share = split_constants(sign * expr / logarithm, stage.axis)
+        ratio = sympy.exp(-sign * inlined(logarithm, recorder.stages))
+        if isinstance(share, Value) and row.sums_to_one(share) and row.sums_to_one(ratio * share):
+            made = recorder.stage(sign * logarithm, "map", "", "log_ratio")
+            total = recorder.stage(share * made, "sum", stage.axis, stage.value.name)
+            name = f"divergence_of_{share}"
+            return factor * recorder.stage(Divergence(total, Str(stage.axis), share, made), "map", "", name)
+    return None
 
 
 @dataclass
@@ -55,6 +76,10 @@ class _Row:
             made = self.moment(one, other) or self.excess(one, other) or self.angle(one, other)
             if made:
                 return self.added(total - one - other, made)
+            last, square = self.square(one, other)
+            third = next((term for term in total.args if square is not None and self._spelled(term) == last), None)
+            if third is not None:
+                return self.added(total - one - other - third, square)
         return total
 
     def moment(self, one, other):
@@ -95,6 +120,21 @@ class _Row:
                     return one / 2 * self._sum((self._unit(a, lengths) + sign * self._unit(b, lengths)) ** 2)
         return None
 
+    def square(self, one, other):
+        """c sum(v**2) and c sum((u + v)**2), given c sum(u**2) and 2 c sum(u v), or (None, None)."""
+        (k, squares), (twice, products) = self._sums_in(one), self._sums_in(other)
+        powers = [factor.as_base_exp() for stage in squares for factor in sympy.Mul.make_args(stage.expr)]
+        if (len(squares), len(products)) != (1, 1) or not all(exponent.is_even for _, exponent in powers):
+            return None, None
+        u = sympy.Mul(*(base ** (exponent / 2) for base, exponent in powers))
+        v = twice / k / 2 * products[0].expr / u
+        third = self._spelled(k * self._total(v**2))
+        pick = next(iter(v.atoms(Pick)), None)
+        if pick is None or products[0].expr != pick * u:
+            return third, k * self._sum((u + v) ** 2)
+        are_others = self.recorder.stage(1 - pick, "map", "", "are_others")
+        return third, k * (self._sum(are_others * u**2) + (products[0].value + v / pick) ** 2)
+
     def _unit(self, part, lengths) -> Value:
         """A row divided by its length."""
         return self.recorder.stage(part / self.recorder.hoist(lengths[part**2]), "map", "", f"unit_{part}")
@@ -105,6 +145,11 @@ class _Row:
         if self._total(weights) != 1 and self._total(weights.xreplace(self._definitions())) != 1:
             return None, None
         return split_constants(weights, self.axis)
+
+    def sums_to_one(self, expr) -> bool:
+        """Whether this is known of an expression, with all definitions put in."""
+        known = {AxisSum(inlined(one.expr, self.recorder.stages), Str(self.axis)): one.value for one in self._sums()}
+        return AxisSum(sympy.cancel(inlined(expr, self.recorder.stages)), Str(self.axis)).xreplace(known) == 1
 
     def _total(self, expr):
         """The sum of an expression along the axis, in known sums."""

@@ -36,6 +36,7 @@ from nngrad.codegen.symbols import (
     Where,
     constant_axes,
     is_constant_along,
+    split_constants,
 )
 from nngrad.codegen.trace import Formula, Stage, carriers
 from nngrad.codegen.vocabulary import WORD_OF
@@ -82,6 +83,27 @@ class Search:
                     if not total.has(AxisSum):
                         vanishes = sympy.expand(self._in_reductions(total)) == 0
                         self.sums[AxisSum(stage.value, Str(axis))] = sympy.S.Zero if vanishes else total
+        for stage in self.formula.stages:
+            self._learn_of_difference(stage)
+
+    def _learn_of_difference(self, stage: Stage) -> None:
+        """Of d = a - b, a and b of equal lengths, that sum(d a) is sum(d**2) / 2, and sum(d b) minus that: d is small
+        where they are near each other, and these sums are smaller."""
+        difference, exponent = stage.expr.as_base_exp()
+        made = self.formula.definition(difference) if isinstance(difference, Value) else None
+        parts = made.expr.atoms(Value) if made is not None else ()
+        if stage.kind != "sum" or exponent != 2 or len(parts) != 2:
+            return
+        axis = Str(stage.axis)
+        a, b = sorted(parts, key=lambda part: (made.expr != part - sympy.Add(*parts - {part}), str(part)))
+        definitions = [self.formula.definition(part) for part in (a, b)]
+        if made.expr == a - b and None not in definitions:
+            lengths = [self._with_known_sums(AxisSum(one.expr**2, axis)) for one in definitions]
+            if sympy.simplify(self._in_reductions(lengths[0] - lengths[1])) == 0:
+                for sign, one in zip((1, -1), definitions, strict=True):
+                    number, row = split_constants(one.expr, stage.axis)
+                    self.sums[AxisSum(difference * one.value, axis)] = sign * stage.value / 2
+                    self.sums[AxisSum(difference * row, axis)] = sign * stage.value / 2 / number
 
     def _in_reductions(self, expr):
         """The expression with the stages that are constant along the axis replaced by their definitions.
@@ -175,6 +197,21 @@ class Search:
             return part
 
         return expr.replace(lambda part: part.is_Add, deviation)
+
+    def with_zeros_of_rows(self, expr) -> sympy.Expr:
+        """`where(sum(u**2) == 0, 0, r u)` as u `where(sum(u**2) == 0, 0, r)`, r being one number a row: all u are 0."""
+
+        def of_row(part):
+            condition, zero, product = part.args
+            of = self.formula.definition(condition.lhs) if isinstance(condition, sympy.Eq) else None
+            if zero != 0 or of is None or of.kind != "sum" or condition.rhs != 0:
+                return part
+            if isinstance(product, Where) and product.args[1] == 0:
+                return Where(product.args[0], 0, of_row(Where(condition, 0, product.args[2])))
+            row, varying = split_constants(product, of.axis)
+            return varying * Where(condition, 0, row) if varying in of.expr.atoms(Value) else part
+
+        return expr.replace(lambda part: isinstance(part, Where), of_row)
 
     def best_together(self, exprs, saved: frozenset[Value] = frozenset()) -> list[sympy.Expr]:
         """One form for each expression, chosen so that all of them together cost least."""
@@ -304,6 +341,8 @@ def _moves(stage: Stage):
     made, value = stage.expr, stage.value
     if made.is_Mul or made.is_Add:
         yield lambda expr: expr.subs(made, value)
+    if isinstance(made, words.expm1.build):
+        yield lambda expr: expr.xreplace({sympy.exp(made.args[0]): value + 1})
     for source in sorted(carriers(made), key=str):
         slope = made.diff(source)
         if (

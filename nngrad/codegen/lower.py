@@ -24,6 +24,7 @@ from nngrad.codegen.exponentials import bell_within_range
 from nngrad.codegen.joint import Part, parts_of, shift_of
 from nngrad.codegen.literals import is_unit_fraction, literal
 from nngrad.codegen.node import Node
+from nngrad.codegen.picks import with_picks_apart
 from nngrad.codegen.quotients import is_denominator, power_of_quotient, with_sign_below, without
 from nngrad.codegen.symbols import (
     AxisSum,
@@ -31,6 +32,7 @@ from nngrad.codegen.symbols import (
     Count,
     Decayed,
     Deviation,
+    Divergence,
     Indicator,
     LogExcess,
     LogShare,
@@ -193,6 +195,8 @@ class Graph:
             return self._log_excess(*expr.args)
         if isinstance(expr, LogShare):
             return self._log_share(*expr.args)
+        if isinstance(expr, Divergence):
+            return self._divergence(*expr.args)
         if type(expr) in WORD_OF:
             return self._word(expr)
         raise SpecError(f"{expr.func} has no NumPy form", "write the formula in words of the language")
@@ -243,7 +247,9 @@ class Graph:
 
     def _stage(self, stage: Stage) -> int:
         if stage.kind == "map":
-            return self.build(stage.expr)
+            made = self.build(stage.expr)
+            is_held = stage.frozen and self.smooth and stage.expr.has(LogExcess)  # others are made of arrays' data
+            return self.node("detach", made) if is_held else made
         if is_constant_along(stage.expr, stage.axis) and stage.kind == "sum":
             return self.build(stage.expr * Count(sympy.core.symbol.Str(stage.axis)))
         return self._reduction(stage.kind, stage.expr, stage.axis, stage.frozen)
@@ -294,6 +300,14 @@ class Graph:
         total, terms, index = (self.build(one) for one in (total, terms, index))
         reduced = self.nodes[total].reduced
         return self.node("log_share", total, terms, *given, index, axis=axis.name, reduced=reduced)
+
+    def _divergence(self, total, axis, share, logarithm) -> int:
+        """To be differentiated again it is the sum alone."""
+        total = self.build(total)
+        if self.smooth:
+            return total
+        parts = [self.full(self.build(one)) for one in (share, logarithm)]
+        return self.node("divergence", total, *parts, axis=axis.name, reduced=self.nodes[total].reduced)
 
     def full(self, node: int) -> int:
         """The node broadcast against all inputs, so that a reduction sees every element."""
@@ -361,7 +375,7 @@ class Graph:
         that nothing overflows on the way to a finite result; a number below 1 comes early for the same reason, one
         above 1 late.
         """
-        expr = self._with_signs(expr) if self.smooth else self._with_picks_apart(expr)
+        expr = signs.without_sizes(expr, self.formula) if self.smooth else with_picks_apart(expr, self.formula)
         if not expr.is_Mul and not expr.is_Pow:
             return self.build(expr)
         constant, factors = sympy.S.One, []
@@ -412,23 +426,6 @@ class Graph:
         scales = [node for node in below if node in self.scales]
         others = [node for node in below if node not in scales]
         return (above, others, scales) if others and not self.smooth else (above, below, [])
-
-    def _with_picks_apart(self, product):
-        """r (u - pick) for what each row has one of, r, as r u - r pick: the pick changes one element of each row."""
-        factors = sympy.Mul.make_args(product)
-        sums = [factor for factor in factors if factor.is_Add and any(isinstance(-term, Pick) for term in factor.args)]
-        if len(sums) != 1 or not all(is_constant_along(product / sums[0], axis) for axis in self.formula.axes):
-            return product
-        return sympy.Add(*(product / sums[0] * term for term in sums[0].args))
-
-    def _with_signs(self, product):
-        """|u| sign(u) is u, which has a slope at 0 too."""
-        for sign in (factor for factor in sympy.Mul.make_args(product) if isinstance(factor, words.sign.build)):
-            for factor in sympy.Mul.make_args(product):
-                stage = self.formula.definition(factor) if isinstance(factor, Value) else None
-                if (factor if stage is None else stage.expr) == words.abs(*sign.args):
-                    return product / sign / factor * sign.args[0]
-        return product
 
     def _divided_by_repeated(self, above: list[int], below: list[int]) -> tuple[list[int], list[int]]:
         """What is divided by a row's power is divided several times, for the power might not be in range."""

@@ -47,7 +47,7 @@ TAKING_OUT = (
     "runtime.exp_shifted", "runtime.passed", "runtime.tan", "runtime.times_normal_cdf", "runtime.times_normal_density",
     "deviation", "as_float", "where", "exponentials", "centred_squares", "counted",
 )  # fmt: skip
-OF_ROWS = ("scale", "scaled", "mean_error", "log_excess", "log_sum", "log_share", "deviation", "balanced")
+OF_ROWS = ("scale", "scaled", "mean_error", "log_excess", "log_sum", "log_share", "divergence", "deviation", "balanced")
 ROW_REDUCTIONS = {"sum": "runtime.sum_rows", "prod": "runtime.prod_rows", "max": "runtime.max_rows"}
 
 

@@ -151,6 +151,7 @@ MEANINGS = {  # of what keeps rows within range
     symbols.MeanError: lambda *_: sympy.S.Zero,
     symbols.RowScale: lambda *_: sympy.S.One,
     symbols.LogExcess: _log_excess,
+    symbols.Divergence: lambda total, *_: total,
     symbols.LogShare: lambda total, axis, x, index, exponent: exponent - sympy.log(total),
     symbols.Subgradient: lambda expr, *_: expr,
 }

@@ -30,12 +30,27 @@ _SCALE = sympy.Symbol("scale", positive=True)
 
 def rescale_powers(formula: Formula) -> Formula:
     """Scale the rows whose powers are summed, wherever the result can be finite where the powers are not."""
+    formula = _with_bases(formula)
     for axis in sorted({stage.axis for stage in formula.stages if stage.kind in ("sum", "max", "min")}):
         tried: set[str] = set()
         while sources := [value for value in _sources(formula, axis) if value.name not in tried]:
             tried.add(sources[0].name)
             formula = _rescaled(formula, sources[0], axis) or formula
     return formula
+
+
+def _with_bases(formula: Formula) -> Formula:
+    """The formula with a stage for whatever is raised to a power and summed, such as the difference x - y."""
+    recorder = recorder_of(formula)
+    renamed: dict[Value, sympy.Expr] = {}
+    for stage in formula.stages:
+        expr = stage.expr.xreplace(renamed)
+        for power in sorted(expr.atoms(sympy.Pow) if stage.kind == "sum" else (), key=str):
+            if power.base.is_Add and power.exp.is_positive and not is_constant_along(power.base, stage.axis):
+                base = recorder.stage(power.base, "map", "", "difference")
+                expr = expr.xreplace({power.base: base})
+        renamed[stage.value] = again(recorder, stage, expr)
+    return rebuilt(formula, recorder, renamed[formula.output])
 
 
 def _sources(formula: Formula, axis: str) -> list[Value]:
@@ -127,9 +142,7 @@ class _Attempt:
                 if not self._can_stand(stage.expr):
                     return None
                 self.is_put_back = True
-                self.renamed[stage.value] = again(
-                    self.recorder, stage, stage.expr.xreplace(self.actual | self._plain())
-                )
+                self.renamed[stage.value] = again(self.recorder, stage, self._put_back(stage.expr))
         output = self.formula.output
         if not self._can_stand(output):
             return None
@@ -145,6 +158,13 @@ class _Attempt:
             return False
         split = self._split(stage.expr.xreplace(self.renamed))
         return bool(split and split[0] != 0) and self._can_stand(stage.expr)
+
+    def _put_back(self, expr):
+        """The expression with the scale in it, not multiplied out in powers: of 0 times infinity there would be NaN."""
+        raised = {part.base for part in expr.atoms(sympy.Pow)} & self.actual.keys()
+        for value in sorted(raised, key=str):
+            self.actual[value] = self.recorder.stage(self.actual[value], "map", "", str(value))
+        return expr.xreplace(self.actual | self._plain())
 
     def _plain(self) -> dict[Value, sympy.Expr]:
         return {value: expr for value, expr in self.renamed.items() if not expr.has(_SCALE)}

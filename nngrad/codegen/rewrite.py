@@ -9,7 +9,8 @@ Rules, none of which knows an op:
 - centring: where a mean is subtracted, the mean's rounding error is subtracted too.
 - extremes: what is counted from a row's largest or smallest element is, and not made of two sums that cancel.
 - take: an element picked from an elementwise expression is that expression of the picked elements; one picked from the
-  logarithms of shares in a sum is `LogShare`, which the other elements tell exactly where it is nearly 0.
+  logarithms of shares in a sum is `LogShare`, which the other elements tell exactly where it is nearly 0. So what is
+  picked is first joined with the logarithm of the sum that is subtracted from it.
 """
 
 from __future__ import annotations
@@ -205,6 +206,42 @@ def count_from_extremes(formula: Formula) -> Formula:
 # --- take -------------------------------------------------------------------------------------------------------------
 
 
+def join_takes(formula: Formula) -> Formula:
+    """`take(u) - log(sum(exp(u)))`, which cancels where one element outweighs the others, as an element picked from
+    `u - log(sum(exp(u)))`."""
+    recorder = recorder_of(formula)
+    renamed: dict[Value, sympy.Expr] = {}
+    for stage in formula.stages:
+        expr = stage.expr.xreplace(renamed)
+        joined = expr.replace(lambda part: part.is_Add, lambda total: _joined(recorder, total))
+        if joined != expr:
+            joined = recorder.hoist(joined, stage.value.name if stage.kind == "map" else "")
+        renamed[stage.value] = again(recorder, stage, joined)
+    return rebuilt(formula, recorder, renamed[formula.output])
+
+
+def _joined(recorder: Recorder, total):
+    """A sum of terms, in which logarithms and what is picked have met."""
+    stages = {stage.value: stage for stage in recorder.stages}
+    sums = [stage for stage in recorder.stages if stage.kind == "sum"]
+    known = {AxisSum(stage.expr, Str(stage.axis)): stage.value for stage in sums}
+    picks = sorted({pick for stage in sums for pick in stage.expr.atoms(Pick)}, key=str)
+    for term in total.args:
+        made = inlined(term, recorder.stages)
+        logarithm = next((factor for factor in sympy.Mul.make_args(made) if isinstance(factor, sympy.log)), sympy.S.One)
+        summed = stages.get(logarithm.args[0]) if isinstance(logarithm, sympy.log) else None
+        exponential = inlined(summed.expr, recorder.stages) if summed is not None and summed.kind == "sum" else None
+        for pick in picks if isinstance(exponential, sympy.exp) else ():
+            (exponent,) = exponential.args
+            chosen = sympy.expand(made / logarithm * AxisSum(pick * exponent, Str(summed.axis)).xreplace(known))
+            if set(sympy.Add.make_args(-chosen)) <= set(total.args):
+                whole = recorder.stage(logarithm, "map", "", f"log_{summed.value}")
+                share = recorder.stage(exponent - whole, "map", "", "log_share")
+                share = recorder.stage(pick * share, "sum", summed.axis, f"log_share_at_{pick.args[0]}")
+                return total - term + chosen - made / logarithm * share
+    return total
+
+
 def push_takes(formula: Formula) -> Formula:
     """Pick from the inputs and reductions that an elementwise expression is made of, not from the expression."""
     recorder = recorder_of(formula)
@@ -276,6 +313,6 @@ def rewrite(formula: Formula) -> Formula:
     """All rules."""
     if isinstance(formula.stages[-1].expr, Value) and len(formula.stages) == 1:
         return formula
-    summed = with_slopes_of_lengths(sum_deviations(recognise_words(formula)))
+    summed = with_slopes_of_lengths(sum_deviations(join_takes(recognise_words(formula))))
     rewritten = rescale_powers(bound_logarithms(open_powers(open_shares(shift_exponentials(summed)))))
     return differentiate_as_written(name_output(push_takes(centre_exactly(count_from_extremes(rewritten)))), formula)

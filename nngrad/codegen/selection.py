@@ -127,7 +127,8 @@ def choose_forms(
             for form in search.forms(expr)[:FEW_FORMS]
         ]
         vjp, jvp = (
-            {value: search.with_deviations(form) for value, form in forms.items()} for forms in (smooth.vjp, smooth.jvp)
+            {value: search.with_deviations(search.with_zeros_of_rows(form)) for value, form in forms.items()}
+            for forms in (smooth.vjp, smooth.jvp)
         )
         return Chosen(smooth, derivatives.formula.output, balanced(vjp, written, derivatives.formula), jvp), tried
     return _Selection(smooth, derivatives, search, Judge(written, derivatives.formula, params), name).chosen()

@@ -20,7 +20,7 @@ from sympy.core.symbol import Str
 
 from nngrad.codegen import share_words, words
 from nngrad.codegen.restage import again, rebuilt, recorder_of
-from nngrad.codegen.symbols import LogExcess, Pick, RowShift, Value, split_constants
+from nngrad.codegen.symbols import Divergence, LogExcess, Pick, RowShift, Value, split_constants
 from nngrad.codegen.trace import Formula, Recorder, Stage
 
 
@@ -91,6 +91,9 @@ def bound_logarithms(formula: Formula) -> Formula:
     for stage in formula.stages:
         made = {one.value: one for one in recorder.stages}
         expr = stage.expr.xreplace(renamed)
+        if isinstance(expr, Divergence):
+            share = expr.args[2]
+            expr = Divergence(*expr.args[:3], _bounded(recorder, share * expr.args[3], made) / share)
         bounded = expr.replace(lambda part: part.is_Mul, lambda product, made=made: _bounded(recorder, product, made))
         renamed[stage.value] = again(recorder, stage, bounded)
     return rebuilt(formula, recorder, renamed[formula.output])

@@ -12,6 +12,7 @@ import sympy
 
 from nngrad.codegen import exponents, words
 from nngrad.codegen.symbols import Parameter, Value
+from nngrad.codegen.trace import Formula
 from nngrad.codegen.vocabulary import WORD_OF
 
 
@@ -74,3 +75,13 @@ def growth_along(exponent, x: Value) -> sympy.Expr | None:
     terms = sympy.Poly(exponent, x)
     highest = terms.LC()
     return highest if terms.degree() % 2 and not highest.atoms(Value) else None
+
+
+def without_sizes(product, formula: Formula):
+    """|u| sign(u) in a product is u, which has a slope at 0 too."""
+    for sign in (factor for factor in sympy.Mul.make_args(product) if isinstance(factor, words.sign.build)):
+        for factor in sympy.Mul.make_args(product):
+            stage = formula.definition(factor) if isinstance(factor, Value) else None
+            if (factor if stage is None else stage.expr) == words.abs(*sign.args):
+                return product / sign / factor * sign.args[0]
+    return product

@@ -212,6 +212,18 @@ class LogShare(sympy.Function):
         return exponent.diff(symbol) - total.diff(symbol) / total
 
 
+class Divergence(sympy.Function):
+    """`Divergence(total, axis, p, logarithm)`: total, the sum of p * logarithm along the axis, where p and
+    p * exp(-logarithm) both sum to 1: it is small where all logarithms are, and then of the order of their squares.
+    """
+
+    nargs = 4
+    is_real = True
+
+    def _eval_derivative(self, symbol):
+        return self.args[0].diff(symbol)
+
+
 class ProductOfOthers(sympy.Function):
     """For each element the product of all the others along the axis: the derivative of `prod`, also where zeros
     occur.
@@ -343,7 +355,7 @@ def is_constant_along(expr, axis: str) -> bool:
     """Whether an expression has one value along the axis (a conservative answer: False where it is not known)."""
     if isinstance(expr, Value):
         return axis in expr.constant_along or ALL_AXES in expr.constant_along
-    along = (AxisSum, RowShift, RowScale, MeanError, LogExcess, LogShare, Pick, ProductOfOthers)
+    along = (AxisSum, RowShift, RowScale, MeanError, LogExcess, LogShare, Divergence, Pick, ProductOfOthers)
     if isinstance(expr, along) and expr.args[1].name in (axis, ALL_AXES):
         return not isinstance(expr, Pick | ProductOfOthers)
     return all(is_constant_along(arg, axis) for arg in expr.args)

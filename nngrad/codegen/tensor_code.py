@@ -73,6 +73,8 @@ class TensorWriter(Writer):
         if node.op == "log_excess":
             total, _, largest = (self.text(arg, ATOM) for arg in node.args)
             return f"ops.log({total} / {largest})"
+        if node.op == "detach":
+            return f"{self.text(node.args[0], ATOM)}.detach()"
         if node.op == "reduce":
             frozen = ".detach()" if node.frozen else ""
             return f"ops.{node.detail}({listed}, axis={node.axis}, keepdims=True){frozen}"

@@ -79,6 +79,12 @@ def apart(product) -> tuple[sympy.Expr, list[sympy.Expr]]:
     return exponential, [factor for factor in factors if factor not in exponentials]
 
 
+def with_one_exponential(product):
+    """The product with its exponentials as one."""
+    exponential, others = apart(product)
+    return sympy.Mul(exponential, *others)
+
+
 def _logarithm_apart(inside):
     """log(u**p exp(v)) as p log u + v; a factor of any sign stays with its like."""
     exponential, others = apart(inside)

@@ -230,7 +230,7 @@ class Judge:
         numbers = {param: self.params[param.name] for param in sorted(params, key=str)}
         if UNKNOWN_PARAMETER in numbers.values():
             return {}
-        return {param: sympy.nsimplify(str(number), rational=True) for param, number in numbers.items()}
+        return {param: sympy.Rational(number) for param, number in numbers.items()}  # exactly the float
 
     def value(self) -> Truth:
         """The exact values."""

@@ -20,7 +20,7 @@ from sympy.core.symbol import Str
 from nngrad.codegen import exponentials, identities, piecewise, words
 from nngrad.codegen.balance import balanced
 from nngrad.codegen.derive import Derivatives
-from nngrad.codegen.factors import with_products_in_range
+from nngrad.codegen.factors import with_exponential_taken_out, with_products_in_range
 from nngrad.codegen.forms import FEW_FORMS, LARGEST_GROWTH, Search
 from nngrad.codegen.logarithms import with_logarithms_near_1, with_logarithms_together
 from nngrad.codegen.ordinary import Ordinariness, Ordinary
@@ -322,8 +322,9 @@ class _Selection:
             if series is not None:
                 self.judge.series[name] = series
                 form = nearest.form.xreplace({cotangent: sympy.S.One})
-                inside = words.abs(argument) < sympy.Rational(series.radius)
-                yield cotangent * Where(inside, NearZero(argument, Str(name)), form)
+                distance = argument - self.judge.zero
+                inside = words.abs(distance) < sympy.Rational(series.radius)
+                yield cotangent * Where(inside, NearZero(distance, Str(name)), form)
                 return
 
     def _key(self, form) -> tuple:
@@ -358,6 +359,7 @@ def _rewritten(expr) -> Iterator[sympy.Expr]:
         yield from without_cancelling_roots(one)
         yield with_largest_taken_out(one)
         yield from with_products_in_range(one)
+        yield from with_exponential_taken_out(one)
         yield with_logarithms_near_1(one)
         stable = exponentials.stable(one)
         if stable is not None:

@@ -16,7 +16,7 @@ import mpmath
 import numpy as np
 import sympy
 
-RADII = (0.125, 0.25, 0.5, 1.0, 1.5)
+RADII = (0.125, 0.25, 0.5, 1.0, 1.5, 3.0, 6.0, 12.0)
 LARGEST_POWER = 6
 TOLERANCE = {"float32": 2.0**-27, "float64": 2.0**-56}  # relative, a sixteenth of a unit in the last place
 MOST_TERMS = {"float32": 12, "float64": 26}

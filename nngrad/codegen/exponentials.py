@@ -132,6 +132,20 @@ def exponents_of(expr) -> set[sympy.Expr]:
     return set().union(*map(exponents_of, expr.args)) if isinstance(expr, sympy.Expr) else set()
 
 
+def apart(product) -> tuple[sympy.Expr, list[sympy.Expr]]:
+    """The exponentials in a product as one, and its other factors."""
+    factors = sympy.Mul.make_args(product)
+    exponentials = [factor for factor in factors if isinstance(factor, sympy.exp) and factor.atoms(Value)]
+    exponential = sympy.exp(sympy.Add(*(one.args[0] for one in exponentials)))
+    return exponential, [factor for factor in factors if factor not in exponentials]
+
+
+def with_one_exponential(product):
+    """The product with its exponentials as one."""
+    exponential, others = apart(product)
+    return sympy.Mul(exponential, *others)
+
+
 def exponents_apart(factors) -> list[sympy.Expr]:
     """Products of those factors whose exponentials are powers of one."""
     groups: dict[frozenset, list] = {}

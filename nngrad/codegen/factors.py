@@ -26,6 +26,7 @@ from nngrad.codegen import words
 from nngrad.codegen.exponentials import (
     LARGEST_EXPONENT,
     LARGEST_TERMS,
+    apart,
     fraction,
     in_exponentials,
     log1p_times_exp,
@@ -81,20 +82,6 @@ def _limited_beside_exponential(total):
             limited = words.minimum(x, edge) if slope > 0 else words.maximum(x, edge)
             total = sympy.Add(term, (total - term).xreplace({x: limited}))
     return total
-
-
-def apart(product) -> tuple[sympy.Expr, list[sympy.Expr]]:
-    """The exponentials in a product as one, and its other factors."""
-    factors = sympy.Mul.make_args(product)
-    exponentials = [factor for factor in factors if isinstance(factor, sympy.exp) and factor.atoms(Value)]
-    exponential = sympy.exp(sympy.Add(*(one.args[0] for one in exponentials)))
-    return exponential, [factor for factor in factors if factor not in exponentials]
-
-
-def with_one_exponential(product):
-    """The product with its exponentials as one."""
-    exponential, others = apart(product)
-    return sympy.Mul(exponential, *others)
 
 
 def _logarithm_apart(inside):

@@ -19,8 +19,15 @@ from functools import reduce
 import sympy
 
 from nngrad.codegen import words
-from nngrad.codegen.exponentials import LARGEST_TERMS, Fraction, exponents_of, fraction, in_exponentials, split
-from nngrad.codegen.factors import with_one_exponential
+from nngrad.codegen.exponentials import (
+    LARGEST_TERMS,
+    Fraction,
+    exponents_of,
+    fraction,
+    in_exponentials,
+    split,
+    with_one_exponential,
+)
 from nngrad.codegen.recognise import recognised
 from nngrad.codegen.symbols import Value, Where
 

@@ -22,7 +22,7 @@ from sympy.core.symbol import Str
 
 from nngrad.codegen import words
 from nngrad.codegen.deviations import sum_deviations
-from nngrad.codegen.factors import with_one_exponential
+from nngrad.codegen.exponentials import with_one_exponential
 from nngrad.codegen.recognise import recognised
 from nngrad.codegen.record import name_after
 from nngrad.codegen.rescale import rescale_powers

@@ -172,18 +172,19 @@ def _root_of_square(term):
 
 
 def without_difference_of_roots(expr):
-    """h - c as (h**2 - c**2) / (h + c) where h is a root or a hypotenuse; as it stands where that does not cancel, for
-    c is negative or, no number, less than half of h.
+    """h - c as (h**2 - c**2) / (h + c) where h is a root or a hypotenuse; as it stands where c is negative or, where c
+    and a hypotenuse are made of several inputs, less than half of that. That of one input has rules of its own.
     """
 
     def quotient(part):
         (root,) = (term for term in part.args if _square(term) is not None)
         rest = root - part  # root - rest
-        if rest.atoms(Value) and root.could_extract_minus_sign():
+        is_of_values = root.has(words.hypot.build) and rest.atoms(Value)
+        if is_of_values and (len(part.atoms(Value)) < 2 or root.could_extract_minus_sign()):
             return part
         numerator = sympy.factor_terms(sympy.expand(_square(root) - rest**2))
         better = numerator / (root + rest)
-        if rest.atoms(Value):
+        if is_of_values:
             return Where(2 * rest >= root, better, part)
         return better if rest.is_nonnegative else Where(rest >= 0, better, part)
 

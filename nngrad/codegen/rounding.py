@@ -29,7 +29,7 @@ from nngrad.codegen.guards import guarded
 from nngrad.codegen.identities import SETTLING
 from nngrad.codegen.lower import WIDENING, Graph
 from nngrad.codegen.restage import inlined, restated
-from nngrad.codegen.series import Series, fitted, leading_term
+from nngrad.codegen.series import RADII, WIDE_RADII, Series, fitted, leading_term
 from nngrad.codegen.symbols import Indicator, Parameter, Test, Value, Where
 from nngrad.codegen.trace import Formula
 from nngrad.codegen.vocabulary import WORD_OF
@@ -342,7 +342,8 @@ class Judge:
         input.
         """
         zero = mpmath.mpf(self.zero.p) / self.zero.q
-        return fitted(lambda numbers: self._along_argument(name, [x + zero for x in numbers]), least_radius)
+        radii = WIDE_RADII if self.zero else RADII
+        return fitted(lambda numbers: self._along_argument(name, [x + zero for x in numbers]), least_radius, radii)
 
     def leading_terms(self, name: str) -> list[tuple[sympy.Rational, int] | None]:
         """The same function's leading term for large positive arguments, and that for negative ones in terms of |x|."""

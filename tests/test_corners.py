@@ -18,11 +18,13 @@ from nngrad.codegen.symbols import Value, Where
 from nngrad.codegen.trace import trace
 from nngrad.nn.functional import layer_norm
 
-KINDS = ("", "_formulas", "_logs", "_roots", "_rows", "_several", "_likelihoods", "_shares", "_row_losses", "_more")
+KINDS = (
+    "", "_formulas", "_logs", "_roots", "_rows", "_several", "_likelihoods", "_shares", "_row_losses", "_more", "_fresh",
+)  # fmt: skip
 DECLARED = [(f"corners{kind}", one) for kind in KINDS for one in load_spec(SPECS / f"corners{kind}.py")]
 SPEC_OF = {declaration.name: spec for spec, declaration in DECLARED}
 OPS = {declaration.name: trace(declaration) for _, declaration in DECLARED}
-SLOW = [name for name, spec in SPEC_OF.items() if spec == "corners_more"]
+SLOW = [name for name, spec in SPEC_OF.items() if spec in ("corners_more", "corners_fresh")]
 
 # Their float64 tails magnify the rounding error of a - b; a / b may be out of range; log(exp(t) - 1) is 0 at log 2;
 # entropies of rows that one element outweighs, and the logarithm of what it leaves, where that is no float. What is
@@ -31,11 +33,15 @@ ROUNDED_DIFFERENCES = ("log_of_difference", "ranking_loss", "log_of_complement",
 OF_SHARES = ("entropy_of_row", "power_loss", "unlikelihood")
 OF_SEVERAL = ("smooth_step", "counts_of_logits", "counts_of_means", "share_of_three", "log_of_three", "contrast")
 WITH_ROOTS = ("normal_nll", "laplace_nll", "students_nll")
+NEARLY_0 = ("gish", "rate_of_opening", "hump_of_yields")  # what cancels near the roots of their slopes
 NEARLY_GOOD = (
     *ROUNDED_DIFFERENCES,
     *OF_SHARES,
     *OF_SEVERAL,
     *WITH_ROOTS,
+    *NEARLY_0,
+    "wave_packet",
+    "divided_difference",
     "generalised_divergence",
     "soft_relu_inverse",
     "distillation",
@@ -70,6 +76,45 @@ def cases(names):
 def test_formula_is_good_everywhere(package, name, dtype):
     (entry,) = certificate.certify(OPS[name], dtype, thin=6, ops=package.package_of(name).table.OPS)
     assert entry.grade == "good", (entry.forward, entry.gradient, entry.faults)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", certificate.DTYPES, ids=lambda dtype: np.dtype(dtype).name)
+@pytest.mark.parametrize("name", NEARLY_0)
+def test_formula_is_fair_everywhere(package, name, dtype):
+    (entry,) = certificate.certify(OPS[name], dtype, thin=6, ops=package.package_of(name).table.OPS)
+    assert entry.grade != "broken", (entry.forward, entry.gradient, entry.faults)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", certificate.DTYPES, ids=lambda dtype: np.dtype(dtype).name)
+def test_divided_differences_are_exact_where_both_are_near_each_other(package, dtype):
+    a = np.repeat(np.random.default_rng(3).uniform(-20, 20, 20), 6).astype(dtype)
+    b = (a + np.tile([1e-5, -1e-4, 1e-2, -0.3, 3, -12], 20)).astype(dtype)
+    inputs = [Tensor(one, dtype=dtype, requires_grad=True) for one in (a, b)]
+    y = package.divided_difference(*inputs)
+    y.backward(np.ones(y.shape, dtype))
+
+    def exact(a, b):
+        with mpmath.workdps(60):
+            a, b = mpmath.mpf(float(a)), mpmath.mpf(float(b))
+            value = (mpmath.exp(a) - mpmath.exp(b)) / (a - b)
+            slopes = (mpmath.exp(a) - value) / (a - b), (mpmath.exp(b) - value) / (b - a)
+            return [float(one) for one in (value, *slopes)]
+
+    wanted = np.transpose([exact(*pair) for pair in zip(a, b, strict=True)])
+    for got, one in zip((y.data, *(one.grad for one in inputs)), wanted, strict=True):
+        np.testing.assert_allclose(got, one, rtol=8 * np.finfo(dtype).eps)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", certificate.DTYPES, ids=lambda dtype: np.dtype(dtype).name)
+def test_what_is_damped_is_0_far_away(package, dtype):
+    largest = np.finfo(dtype).max
+    t = Tensor(np.array([50, -3e3, 1e30, largest, -largest, np.inf, -np.inf]), dtype=dtype, requires_grad=True)
+    y = package.wave_packet(t)
+    y.backward(np.ones(y.shape, dtype))
+    assert (y.data == 0).all() and (t.grad == 0).all()
 
 
 @pytest.mark.parametrize("dtype", certificate.DTYPES, ids=lambda dtype: np.dtype(dtype).name)

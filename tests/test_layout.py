@@ -10,7 +10,7 @@ from conftest import ROOT
 STAGES = (
     "symbols", "exact", "vocabulary", "words", "gaussians", "exponentials", "language", "budget", "readable",
     "formula", "mistakes", "instrument", "record", "steps", "trace", "plain", "notation", "restage", "identities",
-    "roots", "logarithms", "several", "remainders", "recognise", "factors",
+    "roots", "several", "remainders", "recognise", "logarithms", "factors",
     "deviations", "shift", "share_words", "shares", "rescale", "rewrite", "derive", "picks",
     "certify", "joint", "literals", "quotients", "node", "exponents", "signs", "lower", "guards", "series", "rounding",
     "forms", "infix", "schedule", "cost", "piecewise", "parts", "ordinary", "balance", "again", "selection", "choices",

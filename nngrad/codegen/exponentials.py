@@ -20,7 +20,7 @@ import mpmath
 import sympy
 
 from nngrad.codegen import exact, words
-from nngrad.codegen.symbols import Decayed, Subgradient, Value, Where
+from nngrad.codegen.symbols import Decayed, Parameter, Subgradient, Value, Where
 from nngrad.codegen.vocabulary import enter
 
 LARGEST_DEGREE = 8
@@ -29,6 +29,7 @@ LARGEST_EXPONENT = 1000  # exp(-1000) is 0 in every dtype
 FAR_GROWN = 80  # an exponent from where on the exponential is all there is
 E = sympy.Dummy("E", positive=True)
 _ONE = sympy.S.One
+_NO_NUMBER = (sympy.nan, sympy.zoo, sympy.oo, -sympy.oo, sympy.AccumBounds)
 
 # Where an exponential overflows and its multiple does not. It is not for specs to write.
 times_exp = enter(
@@ -101,12 +102,12 @@ def in_exponentials(expr, but=()):
 def fraction(expr) -> Fraction | None:
     """The expression as a fraction of polynomials in one exponential, if it is one."""
     expr = in_exponentials(expr)
-    exponents = sorted(_exponents(expr), key=str)
+    exponents = sorted(exponents_of(expr), key=str)
     if not exponents or sympy.count_ops(expr) > LARGEST_TERMS:
         return None
     parts, factors = [split(exponent) for exponent in exponents], [_ONE] * len(exponents)
     if len({base for _, base in parts}) > 1:  # exp(x + 1) and exp(x) may be multiples of each other
-        shifts, rests = zip(*(exponent.as_coeff_Add() for exponent in exponents), strict=True)
+        shifts, rests = zip(*map(_shift, exponents), strict=True)
         parts, factors = [*map(split, rests)], [*map(sympy.exp, shifts)]
         if len({base for _, base in parts}) > 1:
             return _fraction_of_two(expr, exponents)
@@ -118,18 +119,38 @@ def fraction(expr) -> Fraction | None:
     return _brought_together(expr.xreplace(powers), unit * parts[0][1])
 
 
-def _exponents(expr) -> set[sympy.Expr]:
+def _shift(exponent) -> tuple[sympy.Expr, sympy.Expr]:
+    """The numbers and parameters in a sum, and the rest."""
+    inputs = (symbol for symbol in exponent.free_symbols if not isinstance(symbol, Parameter))
+    return exponent.as_independent(*inputs, as_Add=True)
+
+
+def exponents_of(expr) -> set[sympy.Expr]:
     """What exponentials are taken of, but for those in exponents: these are not what a fraction is made of."""
     if isinstance(expr, sympy.exp):
         return {expr.args[0]}
-    return set().union(*map(_exponents, expr.args)) if isinstance(expr, sympy.Expr) else set()
+    return set().union(*map(exponents_of, expr.args)) if isinstance(expr, sympy.Expr) else set()
+
+
+def apart(product) -> tuple[sympy.Expr, list[sympy.Expr]]:
+    """The exponentials in a product as one, and its other factors."""
+    factors = sympy.Mul.make_args(product)
+    exponentials = [factor for factor in factors if isinstance(factor, sympy.exp) and factor.atoms(Value)]
+    exponential = sympy.exp(sympy.Add(*(one.args[0] for one in exponentials)))
+    return exponential, [factor for factor in factors if factor not in exponentials]
+
+
+def with_one_exponential(product):
+    """The product with its exponentials as one."""
+    exponential, others = apart(product)
+    return sympy.Mul(exponential, *others)
 
 
 def exponents_apart(factors) -> list[sympy.Expr]:
     """Products of those factors whose exponentials are powers of one."""
     groups: dict[frozenset, list] = {}
     for factor in factors:
-        bases = frozenset(split(exponent)[1] for exponent in _exponents(in_exponentials(factor)))
+        bases = frozenset(split(exponent)[1] for exponent in exponents_of(in_exponentials(factor)))
         groups.setdefault(bases, []).append(factor)
     return [sympy.Mul(*group) for group in groups.values()]
 
@@ -368,6 +389,40 @@ def _stable_logarithm(found: Fraction):
     return linear + rest + sympy.log(constant)
 
 
+# --- exponentials in exponents ----------------------------------------------------------------------------------------
+
+
+def with_inner_exponents_limited(expr):
+    """exp(-exp(u)), tanh(exp(u)) and the like with a u that is limited to where they have long settled, wherever it is:
+    what exp(u) multiplies has settled too.
+    """
+    for exponent in sorted(_inner_exponents(expr), key=str):
+        rate, x = exponent.as_coeff_Mul()
+        if isinstance(x, Value):
+            edge = FAR_GROWN / rate
+            limited = words.minimum(x, edge) if rate.is_positive else words.maximum(x, edge)
+            expr = _in_exponents(expr, exponent, {x: limited})
+        expr = expr.xreplace({sympy.exp(exponent): sympy.exp(words.minimum(exponent, FAR_GROWN))})
+    return expr
+
+
+def _inner_exponents(expr) -> set[sympy.Expr]:
+    outer = [part.args[0] for part in expr.atoms(*MADE_OF_EXPONENTIALS)]
+    inner = {power.args[0] for argument in outer for power in argument.atoms(sympy.exp)}
+    return {exponent for exponent in inner if not exponent.has(*MADE_OF_EXPONENTIALS)}
+
+
+def _in_exponents(expr, exponent, swaps):
+    """The expression with what it is a function of swapped in those exponents that have the exponential in them, and in
+    that itself.
+    """
+    power = sympy.exp(exponent)
+    return expr.replace(
+        lambda part: part == power or (isinstance(part, MADE_OF_EXPONENTIALS) and part.args[0].has(power)),
+        lambda part: part.xreplace(swaps),
+    )
+
+
 # --- tails ------------------------------------------------------------------------------------------------------------
 
 
@@ -375,6 +430,7 @@ def tails(expr) -> Iterator[tuple[sympy.Expr, sympy.Expr]]:
     """(c, v) where the expression approaches c exp(v) as exp(v) vanishes, c not a number."""
     found = fraction(expr)
     if found is None:
+        yield from _nested_tails(expr)
         return
     top, bottom = (poly.all_coeffs() for poly in (found.numerator, found.denominator))
     for numerator, denominator, direction in ((top[::-1], bottom[::-1], 1), (top, bottom, -1)):
@@ -386,6 +442,33 @@ def tails(expr) -> Iterator[tuple[sympy.Expr, sympy.Expr]]:
         factor = sympy.factor_terms(first[0] / first[1])
         if power > 0 and factor.atoms(Value):
             yield factor, direction * power * found.exponent
+
+
+def _nested_tails(expr) -> Iterator[tuple[sympy.Expr, sympy.Expr]]:
+    """The same for what is no fraction but a function of one exponential that is 0 with it, like x tanh(exp(x))."""
+    expr = in_exponentials(expr)
+    powers = [power for power in expr.atoms(sympy.exp) if not power.args[0].has(sympy.exp)]
+    bases = {split(power.args[0])[1] for power in powers}
+    if len(bases) != 1 or expr.has(Where) or sympy.count_ops(expr) > LARGEST_TERMS // 4:
+        return
+    base = bases.pop()
+    multiples = {power: split(power.args[0])[0] for power in powers}
+    unit = reduce(sympy.gcd, multiples.values())
+    for sign in (1, -1):
+        function = expr.xreplace({power: E ** (sign * multiple / unit) for power, multiple in multiples.items()})
+        if _where_exponential_is_0(function) == 0:
+            slope = _where_exponential_is_0(function.diff(E))
+            if slope is not None and slope.atoms(Value):
+                yield slope, sign * unit * base
+
+
+def _where_exponential_is_0(function):
+    """A function of E where that is 0; None where it has no value, also for parts of it."""
+    if not function.has(E):
+        return function
+    args = [_where_exponential_is_0(arg) if function != E else sympy.S.Zero for arg in function.args]
+    value = None if None in args else sympy.S.Zero if function == E else function.func(*args)
+    return None if value is None or value.has(*_NO_NUMBER) else value
 
 
 def growths(expr) -> Iterator[tuple[sympy.Expr, sympy.Expr]]:

@@ -124,6 +124,9 @@ def doubled(graph, exponent, is_only_way=False) -> int | None:
     factors = [factor for factor in sympy.Mul.make_args(exponent) if factor.atoms(Value)]
     bases = [_without_size(factor.base if factor.is_Pow and factor.exp == 2 else factor) for factor in factors]
     is_multiple = len(bases) < 2 and all(_is_exact(_apart(base)[1], inputs) for base in bases)
+    number, params = (exponent / sympy.Mul(*factors)).as_coeff_Mul()
+    if params != 1:  # a rate that is rounded itself, but for a parameter's multiple by a power of two
+        is_multiple &= isinstance(params, Parameter) and _is_power_of_two(number) and not factors[0].is_Pow
     if is_only_way and is_multiple:
         rate, multiple = _apart(exponent)
         is_multiple = _is_power_of_two(rate) and _is_exact(multiple, inputs)

@@ -9,6 +9,9 @@ Beside exp(x) in a sum, x counts only where that is finite: exp(x) - y x is infi
 A quotient of two sums of such products is divided by the larger term of its divisor: u exp(v) / (1 + u**2 exp(v)) is
 1 / u / (1 + exp(-v) / u**2) where u**2 exp(v) is above 1.
 
+In a quotient of two exponentials' sum, as divided differences are, one is taken out, so that the other is that of a
+difference: (exp(a) - exp(b)) / (a - b) is exp(b) expm1(a - b) / (a - b).
+
 Worked example, a normal distribution with a logarithmic variance: (x - mu)**2 exp(-v) is times_exp((x - mu)**2, -v),
 and (exp(v) + (x - mu)**2) exp(-w) is exp(v - w) + times_exp((x - mu)**2, -w).
 """
@@ -20,10 +23,20 @@ from collections.abc import Iterator
 import sympy
 
 from nngrad.codegen import words
-from nngrad.codegen.exponentials import LARGEST_EXPONENT, LARGEST_TERMS, fraction, log1p_times_exp, times_exp
+from nngrad.codegen.exponentials import (
+    LARGEST_EXPONENT,
+    LARGEST_TERMS,
+    apart,
+    fraction,
+    in_exponentials,
+    log1p_times_exp,
+    times_exp,
+)
 from nngrad.codegen.recognise import recognised
-from nngrad.codegen.remainders import with_remainders
+from nngrad.codegen.remainders import exp_remainder, phi_two, with_remainders
 from nngrad.codegen.symbols import Value, Where
+
+_OF_DIFFERENCE = (sympy.exp, words.expm1.build, phi_two.build)
 
 
 def with_products_in_range(expr) -> Iterator[sympy.Expr]:
@@ -71,14 +84,6 @@ def _limited_beside_exponential(total):
     return total
 
 
-def apart(product) -> tuple[sympy.Expr, list[sympy.Expr]]:
-    """The exponentials in a product as one, and its other factors."""
-    factors = sympy.Mul.make_args(product)
-    exponentials = [factor for factor in factors if isinstance(factor, sympy.exp) and factor.atoms(Value)]
-    exponential = sympy.exp(sympy.Add(*(one.args[0] for one in exponentials)))
-    return exponential, [factor for factor in factors if factor not in exponentials]
-
-
 def _logarithm_apart(inside):
     """log(u**p exp(v)) as p log u + v; a factor of any sign stays with its like."""
     exponential, others = apart(inside)
@@ -124,6 +129,40 @@ def _with_quotients_in_range(expr):
     if sympy.fraction(ratio)[1].atoms(Value):
         ratio, exponent, halves = 1 / ratio, -exponent, halves[::-1]
     return Where(words.abs(_multiple(ratio, exponent)) < 1, *halves)
+
+
+def with_exponential_taken_out(expr) -> Iterator[sympy.Expr]:
+    """A quotient with u exp(a) + v exp(b) above as exp(a) (u + v exp(b - a)), and the same for b, each where b - a, or
+    a - b, is not large: there it is limited. b may be 0.
+    """
+    if not expr.has(sympy.exp, words.expm1.build) or expr.has(Where) or sympy.count_ops(expr) > LARGEST_TERMS // 4:
+        return
+    top, bottom = sympy.fraction(sympy.together(in_exponentials(expr)))
+    below, others = apart(bottom)
+    bottom = sympy.Mul(*others)
+    pairs = [apart(term) for term in sympy.Add.make_args(sympy.expand(top / below, power_exp=False))]
+    terms = [(one.args[0] if one != 1 else sympy.S.Zero, sympy.Mul(*others)) for one, others in pairs]
+    exponents = sorted({exponent for exponent, _ in terms}, key=sympy.default_sort_key)
+    rest = [bottom, *(factor for _, factor in terms)]
+    is_known = bottom.atoms(Value) and not any(one.has(sympy.exp, words.expm1.build) for one in rest)
+    if len(exponents) != 2 or not is_known:
+        return
+
+    def over(exponent):
+        factors = [factor for own, factor in terms if own != exponent]
+        lead = factors[0] if len(factors) == 1 and not factors[0].atoms(Value) else sympy.S.One
+        rest = sympy.Add(*(sympy.exp(own - exponent) * factor / lead for own, factor in terms))
+        rest = lead * with_remainders(recognised(sympy.expand(rest, power_exp=False, power_base=False)))
+        quotient = rest / bottom
+        if rest.has(exp_remainder.build):
+            quotient = sympy.cancel(rest.replace(exp_remainder.build, lambda u: u**2 * phi_two(u)) / bottom)
+        quotient = quotient.replace(
+            lambda part: isinstance(part, _OF_DIFFERENCE), lambda part: part.func(words.minimum(part.args[0], 2))
+        )
+        return times_exp(quotient, exponent) if exponent != 0 else quotient
+
+    for a, b in (exponents, exponents[::-1]):
+        yield Where(a - b > -1, over(a), over(b))
 
 
 def _multiple(factor, exponent):

@@ -24,6 +24,7 @@ from nngrad.codegen import words
 from nngrad.codegen.derive import lift_where
 from nngrad.codegen.symbols import (
     AxisSum,
+    ByText,
     Decayed,
     Deviation,
     Indicator,
@@ -163,7 +164,7 @@ class Search:
         # a stage is rounded, and exp would magnify that: log_softmax's e / s is exact where exp(y) is not
         forms = [form for form in forms if form.atoms(sympy.exp) <= start.atoms(sympy.exp) or not self.formula.axes]
         forms = dict.fromkeys(form.xreplace(held) for form in forms)
-        ranked = sorted(forms, key=lambda form: (*self._rank([form]), str(form)))
+        ranked = sorted(forms, key=lambda form: (*self._rank([form]), ByText(form)))
         return ranked
 
     def with_deviations(self, expr) -> sympy.Expr:
@@ -223,7 +224,7 @@ class Search:
         for _ in range(2 if len(candidates) > 1 else 1):
             for position, forms in enumerate(candidates):
                 others = chosen[:position] + chosen[position + 1 :]
-                chosen[position] = min(forms, key=lambda form: (*self._rank([form, *others], saved), str(form)))
+                chosen[position] = min(forms, key=lambda form: (*self._rank([form, *others], saved), ByText(form)))
         return chosen
 
     def _rank(self, exprs, saved: frozenset[Value] = frozenset()):

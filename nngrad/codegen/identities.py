@@ -61,14 +61,23 @@ def as_quotient(expr):
 
 
 def with_means_of_exponentials(expr):
-    """log((exp a + exp b) / 2), which is logaddexp(a, b) - log 2, as what the larger has beside the mean's share."""
-    terms = dict(reversed(term.as_coeff_Mul()) for term in sympy.Add.make_args(expr))
-    for atom in [one for one in terms if isinstance(one, words.logaddexp.build)]:
-        if terms.get(sympy.log(2)) == -terms[atom]:
-            a, b = atom.args
-            mean = words.maximum(a, b) + words.log1p(words.expm1(-words.abs(a - b)) / 2)
-            expr = expr + terms[atom] * (mean - atom + sympy.log(2))
-    return expr
+    """log((exp a + exp b) / 2), which is logaddexp(a, b) - log 2, as what the larger has beside the mean's share;
+    log((1 + exp u) / 2), that of a and 0, likewise.
+    """
+
+    def mean(a, b):
+        return words.maximum(a, b) + words.log1p(words.expm1(-words.abs(a - b)) / 2)
+
+    def in_sum(total):
+        for number, atom in (term.as_coeff_Mul() for term in total.args):
+            is_of_two = isinstance(atom, words.logaddexp.build)
+            if is_of_two or isinstance(atom, words.softplus.build):
+                rest = total - number * (atom - sympy.log(2))
+                if len(sympy.Add.make_args(rest)) <= len(total.args) - 2 or rest == 0:
+                    total = rest + number * mean(*(atom.args if is_of_two else (*atom.args, sympy.S.Zero)))
+        return total
+
+    return expr.replace(lambda part: part.is_Add, in_sum)
 
 
 def with_differences_of_logarithms(expr):
@@ -163,16 +172,20 @@ def _root_of_square(term):
 
 
 def without_difference_of_roots(expr):
-    """h - c as (h**2 - c**2) / (h + c) where h is a root or a hypotenuse; as it stands where c is negative, or h + c
-    may overflow."""
+    """h - c as (h**2 - c**2) / (h + c) where h is a root or a hypotenuse; as it stands where c is negative or, where c
+    and a hypotenuse are made of several inputs, less than half of that. That of one input has rules of its own.
+    """
 
     def quotient(part):
         (root,) = (term for term in part.args if _square(term) is not None)
         rest = root - part  # root - rest
-        if root.has(words.hypot.build) and rest.atoms(Value):
+        is_of_values = root.has(words.hypot.build) and rest.atoms(Value)
+        if is_of_values and (len(part.atoms(Value)) < 2 or root.could_extract_minus_sign()):
             return part
         numerator = sympy.factor_terms(sympy.expand(_square(root) - rest**2))
         better = numerator / (root + rest)
+        if is_of_values:
+            return Where(2 * rest >= root, better, part)
         return better if rest.is_nonnegative else Where(rest >= 0, better, part)
 
     def has_one_root(part) -> bool:

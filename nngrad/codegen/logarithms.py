@@ -6,6 +6,9 @@ logarithm too: x - log(r + exp(x)) is that of a fraction, exp(x) / (r + exp(x)).
 
 Worked example, the negative binomial distribution: (y + r) log(1 + m / r) - y log(m / r) has the logarithms of
 (r + m) / r, times r, and of (r + m) / m, times y: r log(1 + m / r) + y log(1 + r / m).
+
+What a mixture has as its logarithm is 0 where it is 1: log(p + (1 - p) exp(-u)) is log(1 + (1 - p) expm1(-u)) near
+there, and elsewhere, p being exp(a) / (1 + exp(a)), log(exp(a) + exp(-u)) - log(1 + exp(a)).
 """
 
 from __future__ import annotations
@@ -16,7 +19,16 @@ from functools import reduce
 import sympy
 
 from nngrad.codegen import words
-from nngrad.codegen.exponentials import LARGEST_TERMS, Fraction, fraction, in_exponentials
+from nngrad.codegen.exponentials import (
+    LARGEST_TERMS,
+    Fraction,
+    exponents_of,
+    fraction,
+    in_exponentials,
+    split,
+    with_one_exponential,
+)
+from nngrad.codegen.recognise import recognised
 from nngrad.codegen.symbols import Value, Where
 
 LARGEST_POWER = 2  # of what logarithms are taken of, in one fraction
@@ -31,6 +43,40 @@ def with_logarithms_together(expr) -> Iterator[sympy.Expr]:
     has_logarithms = expr.has(sympy.log, words.log1p.build, words.softplus.build) and not expr.has(Where)
     if has_logarithms and sympy.count_ops(expr) <= LARGEST_TERMS // 4:
         yield from dict.fromkeys(_together(expr, is_apart) for is_apart in (False, True))
+
+
+def with_logarithms_near_1(expr):
+    """The expression with log(a + b exp u), where a + b = 1, as log(1 + b expm1 u) near there, and as that of numerator
+    and denominator elsewhere.
+    """
+    if expr.has(Where) or not expr.has(sympy.exp):
+        return expr
+    return expr.replace(lambda part: _inside(part) is not None, _near_1)
+
+
+def _near_1(logarithm):
+    inside, e = in_exponentials(_inside(logarithm)), sympy.Dummy(positive=True)
+    for power in sorted(inside.atoms(sympy.exp), key=str):
+        a, b = (sympy.expand(inside.xreplace({power: e})).coeff(e, degree) for degree in (0, 1))
+        if sympy.cancel(a + b - 1) == 0 and sympy.cancel(inside - a - b * power) == 0 and not b.has(power):
+            v = recognised(b) * words.expm1(power.args[0])
+            return Where(words.abs(v) < sympy.S.Half, words.log1p(v), _of_quotient(inside))
+    return logarithm
+
+
+def _of_quotient(inside):
+    """The logarithm of a quotient of sums of exponentials as that of either."""
+    inside = sympy.expand_power_exp(inside)
+    multiples = {sympy.exp(exponent): split(exponent) for exponent in exponents_of(inside)}
+    signs = {
+        base: max(sympy.sign(c) for c, other in multiples.values() if other == base) for _, base in multiples.values()
+    }
+    known = {base: sympy.Dummy(positive=True) for base in signs}
+    plain = inside.xreplace({power: known[base] ** (signs[base] * c) for power, (c, base) in multiples.items()})
+    back = {symbol: sympy.exp(signs[base] * base) for base, symbol in known.items()}
+    sums = (sympy.expand(part).xreplace(back) for part in sympy.fraction(sympy.cancel(plain)))
+    top, bottom = (sympy.Add(*map(with_one_exponential, sympy.Add.make_args(one))) for one in sums)
+    return recognised(sympy.log(top)) - recognised(sympy.log(bottom))
 
 
 def _together(expr, is_apart: bool):

@@ -35,7 +35,7 @@ from nngrad.codegen.parts import (
     with_shared_products,
 )
 from nngrad.codegen.rounding import ACCURATE, Error, Judge, Profile, Truth, ordinary_points
-from nngrad.codegen.symbols import Decayed, NearZero, Parameter, Subgradient, Value, Where
+from nngrad.codegen.symbols import ByText, Decayed, NearZero, Parameter, Subgradient, Value, Where
 from nngrad.codegen.trace import Formula
 
 LIMITS = (64, 32, 16, 10, 6)  # of the size of inputs
@@ -291,7 +291,7 @@ class Ordinariness:
     def _rank(self, definitions, form) -> tuple:
         def found() -> tuple:
             graph = self._graph(definitions)
-            return round(graph_cost(graph, [graph.build(form)]), 6), sympy.count_ops(form), str(form)
+            return round(graph_cost(graph, [graph.build(form)]), 6), sympy.count_ops(form), ByText(form)
 
         return self._once(("rank", form, *definitions), found)
 

@@ -9,6 +9,7 @@ What powers leave beyond 1, as in the transformation of Box and Cox, is expm1 of
 
 from __future__ import annotations
 
+import mpmath
 import sympy
 
 from nngrad.codegen import exact, words
@@ -33,6 +34,12 @@ def _exp_remainder(x):
     near = words.clamped(x, 1)
     series = near**2 * _polynomial([_ONE / sympy.factorial(n + 2) for n in range(_EXP_TERMS)], near)
     return Where(words.abs(x) < 1, series, words.expm1(x) - words.minimum(x, _FAR))
+
+
+def _phi_two(x):
+    near = words.clamped(x, 1)
+    series = _polynomial([_ONE / sympy.factorial(n + 2) for n in range(_EXP_TERMS)], near)
+    return Where(words.abs(x) < 1, series, (words.expm1(x) / x - 1) / x)
 
 
 def _log_remainder(v, logarithm):
@@ -63,6 +70,16 @@ log_remainder = enter(
     derivatives=lambda v, logarithm: [1, -1],
     expansion=_log_remainder,
     smooth=lambda v, logarithm: v - logarithm,
+)
+phi_two = enter(  # of exponential integrators: what is left of the remainder when it is divided by x**2
+    "phi_two",
+    "",
+    lambda x: (exact.exp(x) - 1 - x) / x**2 if x else mpmath.mpf(1) / 2,
+    25,
+    "(exp(x) - 1 - x) / x**2, 1/2 at 0.",
+    derivatives=lambda x: [(words.expm1(x) / x - 2 * phi_two(x)) / x],
+    expansion=_phi_two,
+    smooth=lambda x: (words.expm1(x) - x) / x**2,
 )
 
 

@@ -23,7 +23,7 @@ from sympy.core.symbol import Str
 
 from nngrad.codegen import words
 from nngrad.codegen.deviations import sum_deviations
-from nngrad.codegen.factors import apart
+from nngrad.codegen.exponentials import with_one_exponential
 from nngrad.codegen.recognise import recognised
 from nngrad.codegen.record import name_after
 from nngrad.codegen.rescale import rescale_powers
@@ -79,13 +79,8 @@ def _in_logarithms(expr, recorder: Recorder):
             alone = {value: sympy.exp(recorder.stage(words.log(value), "map", "", f"log_{value}")) for value in sums}
             expr = expr.xreplace({total: sympy.exp(reduce(words.logaddexp, logarithms))})
             expr = expr.xreplace({value: one for value, one in alone.items() if total.has(value)})
-            expr = expr.replace(lambda part: part.is_Mul, _with_one_exponential)
+            expr = expr.replace(lambda part: part.is_Mul, with_one_exponential)
     return expr
-
-
-def _with_one_exponential(product):
-    exponential, others = apart(product)
-    return sympy.Mul(exponential, *others)
 
 
 def _seen(stage: Stage, recorder: Recorder):

@@ -30,7 +30,7 @@ from nngrad.codegen.identities import SETTLING
 from nngrad.codegen.lower import WIDENING, Graph
 from nngrad.codegen.node import ancestors
 from nngrad.codegen.restage import inlined, restated
-from nngrad.codegen.series import Series, fitted, leading_term
+from nngrad.codegen.series import RADII, WIDE_RADII, Series, fitted, leading_term
 from nngrad.codegen.symbols import Indicator, Parameter, Test, Value, Where
 from nngrad.codegen.trace import Formula
 from nngrad.codegen.vocabulary import WORD_OF
@@ -70,6 +70,12 @@ def points() -> np.ndarray:
     edges = 1 - 0.5 ** np.arange(3, MANTISSA, 3)
     ranges = [(2 * _spread(count) - 1) * limit for limit, count in ((1, 24), (12, 60), (110, 66), (1000, 10))]
     return np.concatenate([sizes, -sizes, edges, -edges, 1 / edges, *ranges]).astype(np.float32).astype(np.float64)
+
+
+def _near(number: float) -> np.ndarray:
+    """Float32 numbers near one, on both sides."""
+    distances = np.ldexp(1 + _spread(2 * MANTISSA), np.arange(2 * MANTISSA) // 2 - MANTISSA + 2)
+    return (number + distances * (-1.0) ** np.arange(2 * MANTISSA)).astype(np.float32).astype(np.float64)
 
 
 def _alike(arity: int) -> list[np.ndarray]:
@@ -215,6 +221,8 @@ class Judge:
         if columns is None:
             column = points()[:: min(2, len(formula.inputs))]
             columns = [_shuffled(column, turn) for turn in range(len(formula.inputs))]
+            if self.zero:
+                columns = [np.append(column, _near(float(self.zero)))]
             if len(columns) > 1:
                 columns = [*map(np.append, columns, _in_tails(len(columns)))]
                 columns = [*map(np.append, columns, _alike(len(columns)))]
@@ -230,7 +238,7 @@ class Judge:
         numbers = {param: self.params[param.name] for param in sorted(params, key=str)}
         if UNKNOWN_PARAMETER in numbers.values():
             return {}
-        return {param: sympy.nsimplify(str(number), rational=True) for param, number in numbers.items()}
+        return {param: sympy.Rational(number) for param, number in numbers.items()}  # exactly the float
 
     def value(self) -> Truth:
         """The exact values."""
@@ -307,17 +315,35 @@ class Judge:
         return None
 
     @cached_property
+    def zero(self) -> sympy.Expr:
+        """The number that the one input is compared with wherever it is, 10 in (10 - x) / (exp((10 - x) / 5) - 1): near
+        there terms may cancel. 0 where there is none.
+        """
+        if len(self.formula.inputs) > 1:
+            return sympy.S.Zero
+        (x,) = self.formula.inputs
+        sums = [total for total in self.whole.atoms(sympy.Add) if total.diff(x).is_number and total.has(x)]
+        zeros = {-total.subs(x, 0) / total.diff(x) for total in sums}
+        elsewhere = self.whole.xreplace({total: sympy.Dummy() for total in sums})
+        return zeros.pop() if len(zeros) == 1 and not elsewhere.has(x) and not zeros & {0} else sympy.S.Zero
+
+    @cached_property
     def argument_values(self) -> np.ndarray:
-        """The argument at each point; infinity where there is none."""
+        """How far the argument is from its zero at each point; infinity where there is none."""
         slopes = [self.argument.diff(value) if self.argument is not None else np.inf for value in self.formula.inputs]
         with np.errstate(all="ignore"):
-            return sum(
+            values = (
                 float(slope) * column for slope, column in zip(slopes, self.inputs.values(), strict=True) if slope
             )
+            return sum(values) - float(self.zero)
 
     def fitted(self, name: str, least_radius: float) -> Series | None:
-        """The series near zero, in the argument, of the value (name '') or of the derivative by an input."""
-        return fitted(lambda numbers: self._along_argument(name, numbers), least_radius)
+        """The series near zero, in the argument less its own, of the value (name '') or of the derivative by an
+        input.
+        """
+        zero = mpmath.mpf(self.zero.p) / self.zero.q
+        radii = WIDE_RADII if self.zero else RADII
+        return fitted(lambda numbers: self._along_argument(name, [x + zero for x in numbers]), least_radius, radii)
 
     def leading_terms(self, name: str) -> list[tuple[sympy.Rational, int] | None]:
         """The same function's leading term for large positive arguments, and that for negative ones in terms of |x|."""

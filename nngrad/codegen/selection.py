@@ -21,9 +21,9 @@ from nngrad.codegen import exponentials, identities, piecewise, words
 from nngrad.codegen.again import SecondOrder, in_ops
 from nngrad.codegen.balance import balanced
 from nngrad.codegen.derive import Derivatives
-from nngrad.codegen.factors import with_products_in_range
+from nngrad.codegen.factors import with_exponential_taken_out, with_products_in_range
 from nngrad.codegen.forms import FEW_FORMS, LARGEST_GROWTH, Search
-from nngrad.codegen.logarithms import with_logarithms_together
+from nngrad.codegen.logarithms import with_logarithms_near_1, with_logarithms_together
 from nngrad.codegen.ordinary import Ordinariness, Ordinary
 from nngrad.codegen.recognise import recognised
 from nngrad.codegen.remainders import with_powers_less_one, with_remainders
@@ -32,7 +32,7 @@ from nngrad.codegen.roots import without_cancelling_roots
 from nngrad.codegen.rounding import ACCURATE, REACHES, Error, Judge, Truth
 from nngrad.codegen.series import Series, leading_terms_of_rational
 from nngrad.codegen.several import with_largest_taken_out
-from nngrad.codegen.symbols import NearZero, Value, Where, text
+from nngrad.codegen.symbols import ByText, NearZero, Value, Where, text
 from nngrad.codegen.trace import Formula
 
 SETTLED = (2**6, 2**10)  # where exponentials, or those of a fraction of x, have long settled, but do not overflow
@@ -284,8 +284,8 @@ class _Selection:
         for one in sorted(far, key=lambda one: (one.error.bad, self._key(one.form)))[:ENOUGH_FORMS]:
             whole = inlined(one.form, self.formula.stages)
             limits = (*SETTLED, FAR) if whole.has(*exponentials.MADE_OF_EXPONENTIALS) else (FAR,)
-            if self.judge.is_periodic:
-                limits = (sympy.oo,)
+            if self.judge.is_periodic:  # unless it is damped
+                limits = (*SETTLED, sympy.oo) if whole.has(*exponentials.MADE_OF_EXPONENTIALS) else (sympy.oo,)
             elif one.error.overflow == inf:
                 limits = (*limits, sympy.oo)
             for limit in limits:
@@ -332,13 +332,14 @@ class _Selection:
             if series is not None:
                 self.judge.series[name] = series
                 form = nearest.form.xreplace({cotangent: sympy.S.One})
-                inside = words.abs(argument) < sympy.Rational(series.radius)
-                yield cotangent * Where(inside, NearZero(argument, Str(name)), form)
+                distance = argument - self.judge.zero
+                inside = words.abs(distance) < sympy.Rational(series.radius)
+                yield cotangent * Where(inside, NearZero(distance, Str(name)), form)
                 return
 
     def _key(self, form) -> tuple:
         if form not in self.keys:
-            self.keys[form] = self._cost(form), sympy.count_ops(form), str(form)
+            self.keys[form] = self._cost(form), sympy.count_ops(form), ByText(form)
         return self.keys[form]
 
     def _cost(self, form) -> float:
@@ -353,9 +354,9 @@ def _forms(tried: list[Tried]) -> list[sympy.Expr]:
 
 def _rewritten(expr) -> Iterator[sympy.Expr]:
     """The expression by the rules that need to see it whole."""
-    for one in dict.fromkeys(
-        [expr, identities.one_signed(expr), identities.as_quotient(expr), identities.rationalised(expr)]
-    ):
+    equal = [expr, identities.one_signed(expr), identities.as_quotient(expr), identities.rationalised(expr)]
+    equal.append(exponentials.with_inner_exponents_limited(recognised(expr)))
+    for one in dict.fromkeys(equal):
         yield recognised(one)
         yield identities.with_hypot(recognised(one))
         yield identities.with_roots_apart(one)
@@ -368,6 +369,8 @@ def _rewritten(expr) -> Iterator[sympy.Expr]:
         yield from without_cancelling_roots(one)
         yield with_largest_taken_out(one)
         yield from with_products_in_range(one)
+        yield from with_exponential_taken_out(one)
+        yield with_logarithms_near_1(one)
         stable = exponentials.stable(one)
         if stable is not None:
             yield stable

@@ -17,6 +17,7 @@ import numpy as np
 import sympy
 
 RADII = (0.125, 0.25, 0.5, 1.0, 1.5)
+WIDE_RADII = (*RADII, 3.0, 6.0, 12.0)  # around other numbers, which inputs are compared with in units of their own
 LARGEST_POWER = 6
 TOLERANCE = {"float32": 2.0**-27, "float64": 2.0**-56}  # relative, a sixteenth of a unit in the last place
 MOST_TERMS = {"float32": 12, "float64": 26}
@@ -34,12 +35,12 @@ class Series:
     coefficients: dict[str, tuple[float, ...]]
 
 
-def fitted(function: Callable[[list], list], least_radius: float) -> Series | None:
+def fitted(function: Callable[[list], list], least_radius: float, radii=RADII) -> Series | None:
     """The series of a function that vanishes at 0, for at least the radius; None where there is none that short.
 
     `function` takes and gives lists of mpf.
     """
-    radius = next((radius for radius in RADII if radius > least_radius), None)
+    radius = next((radius for radius in radii if radius > least_radius), None)
     if radius is None:
         return None
     with mpmath.workdps(30):

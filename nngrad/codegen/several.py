@@ -15,7 +15,14 @@ from functools import reduce
 import sympy
 
 from nngrad.codegen import words
-from nngrad.codegen.exponentials import LARGEST_DEGREE, LARGEST_TERMS, MADE_OF_EXPONENTIALS, in_exponentials, split
+from nngrad.codegen.exponentials import (
+    LARGEST_DEGREE,
+    LARGEST_TERMS,
+    MADE_OF_EXPONENTIALS,
+    exponents_of,
+    in_exponentials,
+    split,
+)
 from nngrad.codegen.symbols import Subgradient, Where
 
 
@@ -32,7 +39,7 @@ def _in_range(expr, is_log: bool):
     if sympy.count_ops(expr) > LARGEST_TERMS or not expr.has(*MADE_OF_EXPONENTIALS):
         return None
     plain = in_exponentials(expr)
-    atoms = sorted(plain.atoms(sympy.exp), key=str)
+    atoms = sorted(map(sympy.exp, exponents_of(plain)), key=str)
     parts = [split(atom.args[0]) for atom in atoms]
     units: dict[sympy.Expr, sympy.Rational] = {}
     for multiple, base in parts:

@@ -81,8 +81,9 @@ def prelu(x, weight, out=...):
     Residuals: x, weight.
     Rounding error in float32, simulated: y 0.49, dx 0, dweight 0 ulp.
     """
-    t = np.multiply(weight, x, out=...)
-    return runtime.where(x > 0, x, t, out=out)
+    t = runtime.minimum(x, 0, out=...)
+    u = np.multiply(weight, t, out=...)
+    return runtime.where(x > 0, x, u, out=out)
 
 
 def prelu_vjp(g, x, weight, needs, out=(..., ...)):

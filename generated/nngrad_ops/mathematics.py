@@ -2687,17 +2687,14 @@ def nanvar_and_residuals(x, axis=None, ddof=0, keepdims=False, out=(..., ..., ..
     """`nanvar` with what its derivatives reuse."""
     mask = np.isnan(x)
     t = runtime.where(mask, 0, x)
-    nansum_x = runtime.sum_rows(t, axis)
-    t = runtime.where(mask, 0, 1)
-    u = runtime.as_float(t, x.dtype)
-    n = runtime.sum_rows(u, axis)
-    u = runtime.where(mask, 1, n, out=u)
-    nanmean_x = np.divide(nansum_x, u, out=...)
-    t = np.subtract(x, nanmean_x, out=nanmean_x)
-    near = runtime.where(mask, 0, t, out=t)
+    u = runtime.where(mask, 0, 1)
+    v = runtime.as_float(u, x.dtype)
+    n = runtime.sum_rows(v, axis)
+    nanmean_x = runtime.mean_rows(t, axis, n)
+    v = np.subtract(x, nanmean_x, out=v)
+    near = runtime.where(mask, 0, v, out=v)
     sum_near = runtime.sum_rows(near, axis)
-    u = np.divide(sum_near, u, out=u)
-    t = np.subtract(near, u, out=near)
+    t = np.subtract(near, sum_near / n, out=near)
     centred = runtime.where(mask, 0, t, out=out[2])
     sum_square_centred = runtime.sum_products(centred, centred, axis)
     maximum_n = np.maximum(n - ddof, 0)
@@ -2730,20 +2727,13 @@ def nanvar_vjp(g, x, n, centred, maximum_n, axis=None, ddof=0, keepdims=False, o
     g = g.reshape(runtime.kept_shape(x.shape, axis))
     mask = np.isnan(x)
     t = 2 * g
-    u = runtime.where(mask, 1, maximum_n)
-    u = np.divide(t, u, out=u)
-    u = np.multiply(centred, u, out=u)
-    v = runtime.where(mask, 1, maximum_n * n)
-    v = np.divide(t, v, out=v)
-    v = np.negative(v, out=v)
-    v = np.multiply(centred, v, out=v)
+    u = np.multiply(centred, t / maximum_n, out=...)
+    v = np.multiply(centred, -(t / (maximum_n * n)), out=...)
     v = runtime.where(mask, 0, v, out=v)
     u = np.add(u, runtime.sum_rows(v, axis), out=u)
     v = np.negative(u, out=v)
     v = runtime.where(mask, 0, v, out=v)
-    t = runtime.where(mask, 1, n)
-    t = np.divide(runtime.sum_rows(v, axis), t, out=t)
-    u = np.add(u, t, out=u)
+    u = np.add(u, runtime.sum_rows(v, axis) / n, out=u)
     return runtime.where(mask, 0, u, out=out)
 
 
@@ -2751,16 +2741,13 @@ def nanvar_jvp(dx, x, n, centred, maximum_n, axis=None, ddof=0, keepdims=False):
     """Tangent of `nanvar`'s output."""
     mask = np.isnan(x)
     t = runtime.where(mask, 0, dx)
-    u = runtime.where(mask, 1, n)
-    v = np.divide(runtime.sum_rows(t, axis), u, out=...)
-    v = np.subtract(dx, v, out=v)
-    t = runtime.where(mask, 0, v, out=t)
-    u = np.divide(runtime.sum_rows(t, axis), u, out=u)
-    v = np.subtract(v, u, out=v)
-    v = np.multiply(centred, v, out=v)
-    v = np.multiply(v, 2, out=v)
-    v = runtime.where(mask, 0, v, out=v)
-    dy = runtime.sum_rows(v, axis) / maximum_n
+    u = np.subtract(dx, runtime.sum_rows(t, axis) / n, out=...)
+    t = runtime.where(mask, 0, u, out=t)
+    u = np.subtract(u, runtime.sum_rows(t, axis) / n, out=u)
+    u = np.multiply(centred, u, out=u)
+    u = np.multiply(u, 2, out=u)
+    u = runtime.where(mask, 0, u, out=u)
+    dy = runtime.sum_rows(u, axis) / maximum_n
     return runtime.drop_axis(dy, axis, keepdims)
 
 
@@ -3077,11 +3064,10 @@ def nanmean_and_residuals(x, axis=None, keepdims=False):
     """`nanmean` with what its derivatives reuse."""
     mask = np.isnan(x)
     t = runtime.where(mask, 0, x)
-    nansum_x = runtime.sum_rows(t, axis)
-    t = runtime.where(mask, 0, 1)
-    u = runtime.as_float(t, x.dtype)
-    sum_x = runtime.sum_rows(u, axis)
-    y = nansum_x / sum_x
+    u = runtime.where(mask, 0, 1)
+    v = runtime.as_float(u, x.dtype)
+    sum_x = runtime.sum_rows(v, axis)
+    y = runtime.mean_rows(t, axis, sum_x)
     return runtime.drop_axis(y, axis, keepdims), sum_x
 
 
@@ -3103,10 +3089,7 @@ def nanmean(x, axis=None, keepdims=False):
 def nanmean_vjp(g, x, sum_x, axis=None, keepdims=False, out=...):
     """Cotangent of `nanmean`'s input."""
     g = g.reshape(runtime.kept_shape(x.shape, axis))
-    mask = np.isnan(x)
-    t = runtime.where(mask, 1, sum_x)
-    t = np.divide(g, t, out=t)
-    return runtime.where(mask, 0, t, out=out)
+    return runtime.where(np.isnan(x), 0, g / sum_x, out=out)
 
 
 def nanmean_jvp(dx, x, sum_x, axis=None, keepdims=False):

@@ -1879,7 +1879,7 @@ def nanmean_pullback(ops, g, inputs, y, needs, axis=None, keepdims=False):
     g = g.reshape(runtime.kept_shape(x.shape, axis))
     t = np.isnan(x.data)
     sum_x = ops.sum(ops.where(t, 0, 1), axis=axis, keepdims=True)
-    return (ops.where(t, 0, g / ops.where(t, 1, sum_x)),)
+    return (ops.where(t, 0, g / sum_x),)
 
 
 def nanmean_pushforward(ops, tangents, inputs, y, axis=None, keepdims=False):
@@ -1929,16 +1929,15 @@ def nanvar_pullback(ops, g, inputs, y, needs, axis=None, ddof=0, keepdims=False)
     t = np.isnan(x.data)
     nansum_x = ops.sum(ops.where(t, 0, x), axis=axis, keepdims=True)
     n = ops.sum(ops.where(t, 0, 1), axis=axis, keepdims=True)
-    u = ops.where(t, 1, n)
-    nanmean_x = nansum_x / u
+    nanmean_x = nansum_x / n
     near = ops.where(t, 0, x - nanmean_x)
     sum_near = ops.sum(near, axis=axis, keepdims=True)
-    centred = ops.where(t, 0, near - sum_near / u)
+    centred = ops.where(t, 0, near - sum_near / n)
     maximum_n = ops.maximum(n - ddof, 0)
-    v = 2 * g
-    w = ops.sum(ops.where(t, 0, centred * -(v / ops.where(t, 1, maximum_n * n))), axis=axis, keepdims=True)
-    p = centred * v / ops.where(t, 1, maximum_n) + w
-    return (ops.where(t, 0, p + ops.sum(ops.where(t, 0, -p), axis=axis, keepdims=True) / u),)
+    u = 2 * g
+    v = ops.sum(ops.where(t, 0, centred * -(u / (maximum_n * n))), axis=axis, keepdims=True)
+    w = centred * u / maximum_n + v
+    return (ops.where(t, 0, w + ops.sum(ops.where(t, 0, -w), axis=axis, keepdims=True) / n),)
 
 
 def nanvar_pushforward(ops, tangents, inputs, y, axis=None, ddof=0, keepdims=False):
@@ -1948,14 +1947,13 @@ def nanvar_pushforward(ops, tangents, inputs, y, axis=None, ddof=0, keepdims=Fal
     n = ops.sum(ops.where(t, 0, 1), axis=axis, keepdims=True)
     maximum_n = ops.maximum(n - ddof, 0)
     nansum_x = ops.sum(ops.where(t, 0, x), axis=axis, keepdims=True)
-    u = ops.where(t, 1, n)
-    nanmean_x = nansum_x / u
+    nanmean_x = nansum_x / n
     near = ops.where(t, 0, x - nanmean_x)
     sum_near = ops.sum(near, axis=axis, keepdims=True)
-    centred = ops.where(t, 0, near - sum_near / u)
-    v = dx - ops.sum(ops.where(t, 0, dx), axis=axis, keepdims=True) / u
-    w = centred * (v - ops.sum(ops.where(t, 0, v), axis=axis, keepdims=True) / u) * 2
-    dy = ops.sum(ops.where(t, 0, w), axis=axis, keepdims=True) / maximum_n
+    centred = ops.where(t, 0, near - sum_near / n)
+    u = dx - ops.sum(ops.where(t, 0, dx), axis=axis, keepdims=True) / n
+    v = centred * (u - ops.sum(ops.where(t, 0, u), axis=axis, keepdims=True) / n) * 2
+    dy = ops.sum(ops.where(t, 0, v), axis=axis, keepdims=True) / maximum_n
     return runtime.drop_axis(dy, axis, keepdims)
 
 

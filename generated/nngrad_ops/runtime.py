@@ -764,7 +764,7 @@ def mean_error(x, mean, axis):
     """For each row the mean of x less the mean given, which is near it, from a sum that has twice the digits."""
     n = count(x.shape, axis)
     if x.dtype != np.float64:
-        return (_wide_mean(x, axis) - mean).astype(x.dtype)
+        return (_wide_sum(x, axis) / n - mean).astype(x.dtype)
     # In units this small all elements are below 2**52 / n, so that sums of their whole parts are exact.
     largest = np.maximum.reduce(np.abs(x), axis, keepdims=True, initial=0)
     unit = np.ldexp(1.0, np.frexp(largest)[1] + n.bit_length() - 52)
@@ -781,32 +781,33 @@ def mean_and_error(x, axis):
     if x.dtype == np.float64:
         mean = sum_rows(x, axis) / count(x.shape, axis)
         return mean, mean_error(x, mean, axis)
-    wide = _wide_mean(x, axis)
+    wide = _wide_sum(x, axis) / count(x.shape, axis)
     mean = wide.astype(x.dtype)
     return mean, (wide - mean).astype(x.dtype)
 
 
-def mean_rows(x, axis):
-    """The mean along the axis: of short floats by a sum in float64, of float64 also where the sum is out of range."""
+def mean_rows(x, axis, n=None):
+    """The mean along the axis: of short floats by a sum in float64, of float64 also where the sum is out of range.
+
+    `n` says for each row how many elements there are, where that is not all of them, the others being 0.
+    """
+    n = count(x.shape, axis) if n is None else n
     if x.dtype != np.float64:
-        return _wide_mean(x, axis).astype(x.dtype)
-    n = count(x.shape, axis)
+        return (_wide_sum(x, axis) / n).astype(x.dtype)
     with np.errstate(over="ignore", invalid="ignore"):
         mean = sum_rows(x, axis) / n
     if np.isfinite(mean).all():
         return mean
-    smaller = math.ldexp(1, -n.bit_length())
+    smaller = math.ldexp(1, -count(x.shape, axis).bit_length())
     return np.where(np.isfinite(mean), mean, sum_rows(x * smaller, axis) / n / smaller)
 
 
-def _wide_mean(x, axis):
-    """The mean of short floats, as float64."""
+def _wide_sum(x, axis):
+    """The sum of short floats, as float64."""
     rows = _rows(x, axis)
     if rows is None:
-        total = np.add.reduce(x, axis, dtype=np.float64, keepdims=True)
-    else:
-        total = np.einsum("...i->...", rows, dtype=np.float64)[..., None]
-    return total / count(x.shape, axis)
+        return np.add.reduce(x, axis, dtype=np.float64, keepdims=True)
+    return np.einsum("...i->...", rows, dtype=np.float64)[..., None]
 
 
 # --- functions that NumPy lacks ---------------------------------------------------------------------------------------

@@ -94,8 +94,11 @@ def _joined(first, second):
 
 
 def _guard_arguments(made: Graph, node: Node, args: list[int], context, move) -> list[int]:
-    if node.op == "divide" and not made.nodes[args[1]].is_scalar:
-        return [args[0], _safe(made, args[1], 1, context, move)]
+    if node.op == "divide" and not node.is_scalar:
+        is_of_rows = node.is_row and all(made.nodes[move(one)].is_full for one in _conditions(context))
+        return args if is_of_rows else [args[0], _safe(made, args[1], 1, context, move)]
+    if node.op == "multiply" and (limited := _factors_in_branch(made, args, context, move)):
+        return limited
     if node.op == "multiply" and args[0] == args[1]:
         return [_safe(made, args[0], 1, context, move)] * 2
     name = node.detail if node.op == "call" else ""
@@ -107,6 +110,21 @@ def _guard_arguments(made: Graph, node: Node, args: list[int], context, move) ->
             *args[1:],
         ]
     return args
+
+
+def _conditions(context) -> set[int]:
+    return {condition for conjunction in context for condition, _ in conjunction}
+
+
+def _factors_in_branch(made: Graph, args: list[int], context, move) -> list[int] | None:
+    """Two inputs, one of them limited at the edge of the branch: beyond, their product may overflow."""
+    nodes = [made.nodes[arg] for arg in args]
+    if not all(one.op == "argument" and one.is_full and one.detail not in made.directions for one in nodes):
+        return None
+    for place, arg in enumerate(args):
+        if (limited := _clamped(made, arg, context, move)) is not None:
+            return [*args[:place], limited, *args[place + 1 :]]
+    return None
 
 
 def _clamped(made: Graph, arg: int, context, move) -> int | None:

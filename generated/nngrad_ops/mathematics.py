@@ -2683,7 +2683,7 @@ def logsumexp_jvp(dx, x, exp_x, sum_exp_x, axis=None, keepdims=False):
 # --- nanvar ---
 
 
-def nanvar_and_residuals(x, axis=None, ddof=0, keepdims=False, out=(..., ..., ..., ...)):
+def nanvar_and_residuals(x, axis=None, ddof=0, keepdims=False, out=(..., ..., ...)):
     """`nanvar` with what its derivatives reuse."""
     mask = np.isnan(x)
     t = runtime.where(mask, 0, x)
@@ -2693,13 +2693,12 @@ def nanvar_and_residuals(x, axis=None, ddof=0, keepdims=False, out=(..., ..., ..
     nanmean_x = runtime.mean_rows(t, axis, n)
     v = np.subtract(x, nanmean_x, out=v)
     near = runtime.where(mask, 0, v, out=v)
-    sum_near = runtime.sum_rows(near, axis)
-    t = np.subtract(near, sum_near / n, out=near)
-    centred = runtime.where(mask, 0, t, out=out[2])
+    t = np.subtract(near, runtime.mean_rows(near, axis, n), out=near)
+    centred = runtime.where(mask, 0, t, out=out[1])
     sum_square_centred = runtime.sum_products(centred, centred, axis)
     maximum_n = np.maximum(n - ddof, 0)
     y = sum_square_centred / maximum_n
-    return runtime.drop_axis(y, axis, keepdims), n, centred, maximum_n
+    return runtime.drop_axis(y, axis, keepdims), centred, maximum_n
 
 
 def nanvar(x, axis=None, ddof=0, keepdims=False):
@@ -2712,42 +2711,26 @@ def nanvar(x, axis=None, ddof=0, keepdims=False):
         return sum(centred**2, axis) / maximum(n - ddof, 0)
 
     Derivative:
-        dx = where(isnan(x), 0, 2*centred*g/maximum_n + sum(where(isnan(x), 0, -2*centred*g/(maximum_n*n)), axis) +
-            sum(where(isnan(x), 0, -2*centred*g/maximum_n - sum(where(isnan(x), 0, -2*centred*g/(maximum_n*n)), axis)),
-            axis)/n)
+        dx = where(isnan(x), 0, 2*centred*g/maximum_n)
 
     Shapes: x of any shape; y without the axis, or with length 1 there for `keepdims`.
-    Residuals: x, n, centred, maximum_n.
+    Residuals: x, centred, maximum_n.
     """
     return nanvar_and_residuals(x, axis, ddof, keepdims)[0]
 
 
-def nanvar_vjp(g, x, n, centred, maximum_n, axis=None, ddof=0, keepdims=False, out=...):
+def nanvar_vjp(g, x, centred, maximum_n, axis=None, ddof=0, keepdims=False, out=...):
     """Cotangent of `nanvar`'s input."""
     g = g.reshape(runtime.kept_shape(x.shape, axis))
-    mask = np.isnan(x)
-    t = 2 * g
-    u = np.multiply(centred, t / maximum_n, out=...)
-    v = np.multiply(centred, -(t / (maximum_n * n)), out=...)
-    v = runtime.where(mask, 0, v, out=v)
-    u = np.add(u, runtime.sum_rows(v, axis), out=u)
-    v = np.negative(u, out=v)
-    v = runtime.where(mask, 0, v, out=v)
-    u = np.add(u, runtime.sum_rows(v, axis) / n, out=u)
-    return runtime.where(mask, 0, u, out=out)
+    t = np.multiply(centred, 2 * g / maximum_n, out=...)
+    return runtime.where(np.isnan(x), 0, t, out=out)
 
 
-def nanvar_jvp(dx, x, n, centred, maximum_n, axis=None, ddof=0, keepdims=False):
+def nanvar_jvp(dx, x, centred, maximum_n, axis=None, ddof=0, keepdims=False):
     """Tangent of `nanvar`'s output."""
-    mask = np.isnan(x)
-    t = runtime.where(mask, 0, dx)
-    u = np.subtract(dx, runtime.sum_rows(t, axis) / n, out=...)
-    t = runtime.where(mask, 0, u, out=t)
-    u = np.subtract(u, runtime.sum_rows(t, axis) / n, out=u)
-    u = np.multiply(centred, u, out=u)
-    u = np.multiply(u, 2, out=u)
-    u = runtime.where(mask, 0, u, out=u)
-    dy = runtime.sum_rows(u, axis) / maximum_n
+    t = np.multiply(dx, centred, out=...)
+    t = runtime.where(np.isnan(x), 0, t, out=t)
+    dy = 2 * runtime.sum_rows(t, axis) / maximum_n
     return runtime.drop_axis(dy, axis, keepdims)
 
 

@@ -1934,10 +1934,7 @@ def nanvar_pullback(ops, g, inputs, y, needs, axis=None, ddof=0, keepdims=False)
     sum_near = ops.sum(near, axis=axis, keepdims=True)
     centred = ops.where(t, 0, near - sum_near / n)
     maximum_n = ops.maximum(n - ddof, 0)
-    u = 2 * g
-    v = ops.sum(ops.where(t, 0, centred * -(u / (maximum_n * n))), axis=axis, keepdims=True)
-    w = centred * u / maximum_n + v
-    return (ops.where(t, 0, w + ops.sum(ops.where(t, 0, -w), axis=axis, keepdims=True) / n),)
+    return (ops.where(t, 0, centred * 2 * g / maximum_n),)
 
 
 def nanvar_pushforward(ops, tangents, inputs, y, axis=None, ddof=0, keepdims=False):
@@ -1951,9 +1948,8 @@ def nanvar_pushforward(ops, tangents, inputs, y, axis=None, ddof=0, keepdims=Fal
     near = ops.where(t, 0, x - nanmean_x)
     sum_near = ops.sum(near, axis=axis, keepdims=True)
     centred = ops.where(t, 0, near - sum_near / n)
-    u = dx - ops.sum(ops.where(t, 0, dx), axis=axis, keepdims=True) / n
-    v = centred * (u - ops.sum(ops.where(t, 0, u), axis=axis, keepdims=True) / n) * 2
-    dy = ops.sum(ops.where(t, 0, v), axis=axis, keepdims=True) / maximum_n
+    u = 2 * ops.sum(ops.where(t, 0, dx * centred), axis=axis, keepdims=True)
+    dy = u / maximum_n
     return runtime.drop_axis(dy, axis, keepdims)
 
 

@@ -148,26 +148,23 @@ class NumpyWriter(Writer):
         return is_product and node.args[0] not in [output for _, output in self.outputs]
 
     def _is_mean(self, position: int) -> bool:
-        """Whether a node is a sum over the number of its terms, these being an input, and the sum nobody else's."""
+        """Whether a node is a sum over the number of its terms, and the sum nobody else's. The terms are an input, or
+        have no place where a condition holds.
+        """
         node = self.graph.nodes[position]
         total, number = (self.graph.nodes[arg] for arg in node.args) if node.op == "divide" else (node, node)
         if (total.op, total.detail) != ("reduce", "sum") or self.uses[node.args[0]] > 1:
             return False
         terms = self.graph.nodes[total.args[0]]
         if number.op == "count":
-            return self._is_input(terms)
-        kept = self._branches(terms)
-        counted = self._branches(self._below(self._below(number, "reduce"), "as_float"))
-        is_count = kept is not None and counted is not None and counted[1].detail == "1" and counted[0] == kept[0]
-        return is_count and self._is_input(kept[1])
-
-    def _is_input(self, node: Node) -> bool:
-        return node.op == "argument" and node.detail in self.graph.all_sources
+            return terms.op == "argument" and terms.detail in self.graph.all_sources
+        kept, counted = map(self._kept, (terms, self._below(self._below(number, "reduce"), "as_float")))
+        return kept is not None and counted is not None and counted[1].detail == "1" and counted[0] == kept[0]
 
     def _below(self, node: Node, op: str) -> Node:
         return self.graph.nodes[node.args[0]] if node.op == op else node
 
-    def _branches(self, node: Node) -> tuple[int, Node] | None:
+    def _kept(self, node: Node) -> tuple[int, Node] | None:
         """The condition of a choice between 0 and something, and that."""
         is_choice = node.op == "where" and self.graph.nodes[node.args[1]].detail == "0"
         return (node.args[0], self.graph.nodes[node.args[2]]) if is_choice else None

@@ -265,8 +265,9 @@ def exp_narrowed(x, dtype):
         return np.exp(x).astype(dtype)
 
 
-def exp_difference(a, b):
-    """exp(a - b) for a <= b, as if the difference were exact; 1 where both are the same infinity.
+def exp_difference(a, b, exp=np.exp, rate=1):
+    """exp(a - b) for a <= b, as if the difference were exact; 1 where both are the same infinity. So 2**(a - b) by exp2,
+    whose rate of growth is log(2).
 
     The rounding error of a - b is an absolute one, which the exponential makes relative: at a - b = -80 it would be 60
     units in the last place. So the difference of short floats is taken in the next wider ones (at most 1 ulp in all),
@@ -278,15 +279,16 @@ def exp_difference(a, b):
         a, b = _without_overflow(a, b, limit)
     if dtype in WIDER:
         wide = np.subtract(a, b, out=..., dtype=WIDER[dtype])
-        return np.exp(wide, out=wide).astype(dtype)
+        return exp(wide, out=wide).astype(dtype)
     hi = np.subtract(a, b, out=...)
     t = np.subtract(hi, a, out=...)  # -b, as far as it entered hi
     lo = np.add(b, t, out=...)
     t = np.subtract(hi, t, out=t)
     t = np.subtract(a, t, out=t)
     lo = np.subtract(t, lo, out=lo)
-    hi = np.exp(hi, out=hi)
+    hi = exp(hi, out=hi)
     lo = np.multiply(lo, hi, out=lo)
+    lo = np.multiply(lo, rate, out=lo) if rate != 1 else lo
     return np.add(hi, lo, out=hi)
 
 
@@ -956,15 +958,27 @@ def product_of_others_of_tensor(ops, x, axis):
 
 
 def logaddexp(a, b):
-    """log(exp(a) + exp(b)) = max + log1p(exp(min - max)); where these two cancel, by numbers near 1 in float64."""
+    """log(exp(a) + exp(b)) = max + log1p(exp(min - max)); where these two cancel, by numbers near 1 in a wider dtype."""
     high, low = np.maximum(a, b, out=...), np.minimum(a, b, out=...)
     rest = exp_difference(low, high)
+    return _with_rest(high, low, np.log1p(rest, out=rest))
+
+
+def logaddexp2(a, b):
+    """log2(2**a + 2**b), as `logaddexp`."""
+    high, low = np.maximum(a, b, out=...), np.minimum(a, b, out=...)
+    rest = exp_difference(low, high, np.exp2, LN_2)
     rest = np.log1p(rest, out=rest)
+    return _with_rest(high, low, np.multiply(rest, 1 / LN_2, out=rest), base=2)
+
+
+def _with_rest(high, low, rest, base=None):
     y = np.add(high, rest, out=...)
     cancels = np.abs(y) < np.multiply(rest, 0.5, out=rest)
     if cancels.any():
-        high, low = high[cancels].astype(np.float64), low[cancels].astype(np.float64)
-        y[cancels] = np.log1p(np.expm1(high) + np.exp(low))
+        high, low = widened(high[cancels]), widened(low[cancels])
+        unit = 1 if base is None else np.log(high.dtype.type(base))
+        y[cancels] = np.log1p(np.expm1(high * unit) + np.exp(low * unit)) / unit
     return y
 
 

@@ -448,7 +448,7 @@ logit = enter(
 )
 logaddexp2 = enter(
     "logaddexp2",
-    "np.logaddexp2",
+    "runtime.logaddexp2",
     lambda a, b: mpmath.log(mpmath.mpf(2) ** a + mpmath.mpf(2) ** b, 2),
     20,
     "log2(2**x1 + 2**x2).",

@@ -18,7 +18,7 @@ from nngrad.codegen.symbols import Value, Where
 from nngrad.codegen.trace import trace
 from nngrad.nn.functional import layer_norm
 
-KINDS = ("", "_formulas", "_logs", "_roots", "_rows", "_several", "_likelihoods", "_shares", "_more")
+KINDS = ("", "_formulas", "_logs", "_roots", "_rows", "_several", "_likelihoods", "_shares", "_chance", "_more")
 DECLARED = [(f"corners{kind}", one) for kind in KINDS for one in load_spec(SPECS / f"corners{kind}.py")]
 SPEC_OF = {declaration.name: spec for spec, declaration in DECLARED}
 OPS = {declaration.name: trace(declaration) for _, declaration in DECLARED}

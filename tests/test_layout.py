@@ -12,9 +12,9 @@ STAGES = (
     "formula", "mistakes", "instrument", "record", "steps", "trace", "notation", "restage", "identities", "roots",
     "logarithms", "several", "remainders", "recognise", "factors",
     "deviations", "shift", "share_words", "shares", "rescale", "rewrite", "derive",
-    "certify", "joint", "literals", "quotients", "node", "exponents", "signs", "lower", "guards", "series", "rounding",
-    "forms", "infix", "schedule", "cost", "piecewise", "parts", "ordinary", "balance", "selection", "choices", "slopes",
-    "numpy_code", "tensor_code", "bodies", "assemble", "contract", "latex",
+    "certify", "joint", "literals", "quotients", "node", "exponents", "chance", "signs", "lower", "guards", "series",
+    "rounding", "forms", "infix", "schedule", "cost", "piecewise", "parts", "ordinary", "balance", "selection",
+    "choices", "slopes", "numpy_code", "tensor_code", "bodies", "assemble", "contract", "latex",
     "approximate", "emit", "stamp", "pipeline", "samples", "certificate", "records", "kinks", "explain", "plots",
     "terminal", "page", "gallery", "ask", "define", "documents", "command", "__main__",
 )  # fmt: skip

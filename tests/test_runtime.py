@@ -1000,3 +1000,37 @@ def test_products_with_exponentials_are_in_range_whatever_their_factors(dtype):
     )
     far = np.array([40, 3e4], dtype) * (1 if dtype == np.float16 else 1000)
     np.testing.assert_allclose(runtime.log1p_times_exp(u[:2] * 0 + 1, far), far, rtol=2 * limits.eps)
+
+
+FINEST = 2 * float(np.finfo(np.longdouble).eps)  # of numbers near 1, what the machine's longest floats do not tell
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_sums_that_cancel_by_chance_are_computed_again(dtype):
+    t = np.array([2, 3, 5, 0.1, 1e300, np.inf, np.nan])
+    x = np.array([0.6931471, 1.09861, -4, -2.3025, 690.8, 0, 1])
+    y = runtime.refined(np.log(t) - x, x, np.dtype(dtype), lambda t, x: np.log(t) - x, t, x)
+    exact = [float(mpmath.log(a) - b) for a, b in zip(t[:5], map(mpmath.mpf, x), strict=False)]
+    np.testing.assert_allclose(y[:5], exact, rtol=2 * np.finfo(dtype).eps, atol=FINEST if dtype == np.float64 else 0)
+    assert y[5] == np.inf and np.isnan(y[6])
+
+
+def test_sums_without_a_value_are_what_they_tend_to():
+    x, t = np.array([np.inf, 711, 800, np.inf, -np.inf, 1]), np.array([2, 1e308, -1, np.inf, 3, 1])
+    with np.errstate(all="ignore"):
+        y = np.exp(x) - t * x
+        term = t * x
+    made = runtime.refined(y, term, np.dtype(np.float64), lambda x, t: np.exp(x) - t * x, x, t)
+    assert np.isnan(made[3]) and made[4] == np.inf and made[5] == np.e - 1
+    if np.longdouble != np.float64:
+        np.testing.assert_array_equal(made[:3], [np.inf, -np.inf, np.inf])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_logaddexp_is_exact_beside_its_roots(dtype):
+    a = np.array([-0.31818027601759202, -1, -0.1, -3, 2, -np.inf, np.inf], dtype)
+    b = np.array([-1.3146085110265979, -0.45867514538708, -2.352168461, -0.0511, 3, 1, np.inf], dtype)
+    for function, base in ((runtime.logaddexp, mpmath.e), (runtime.logaddexp2, mpmath.mpf(2))):
+        with mpmath.workdps(50):
+            exact = [float(mpmath.log(base ** float(x) + base ** float(y), base)) for x, y in zip(a, b, strict=True)]
+        np.testing.assert_allclose(function(a, b), exact, rtol=4 * np.finfo(dtype).eps, atol=FINEST)

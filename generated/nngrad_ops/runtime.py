@@ -266,8 +266,8 @@ def exp_narrowed(x, dtype):
 
 
 def exp_difference(a, b, exp=np.exp, rate=1):
-    """exp(a - b) for a <= b, as if the difference were exact; 1 where both are the same infinity. So 2**(a - b) by exp2,
-    whose rate of growth is log(2).
+    """exp(a - b) for a <= b, as if the difference were exact; 1 where both are the same infinity. With exp2, whose rate
+    is log(2), it is 2**(a - b).
 
     The rounding error of a - b is an absolute one, which the exponential makes relative: at a - b = -80 it would be 60
     units in the last place. So the difference of short floats is taken in the next wider ones (at most 1 ulp in all),
@@ -958,7 +958,7 @@ def product_of_others_of_tensor(ops, x, axis):
 
 
 def logaddexp(a, b):
-    """log(exp(a) + exp(b)) = max + log1p(exp(min - max)); where these two cancel, by numbers near 1 in a wider dtype."""
+    """log(exp(a) + exp(b)) = max + log1p(exp(min - max)); where these two cancel, by numbers near 1 in wider floats."""
     high, low = np.maximum(a, b, out=...), np.minimum(a, b, out=...)
     rest = exp_difference(low, high)
     return _with_rest(high, low, np.log1p(rest, out=rest))
@@ -979,6 +979,36 @@ def _with_rest(high, low, rest, base=None):
         high, low = widened(high[cancels]), widened(low[cancels])
         unit = 1 if base is None else np.log(high.dtype.type(base))
         y[cancels] = np.log1p(np.expm1(high * unit) + np.exp(low * unit)) / unit
+    return y
+
+
+SMALL_SHARE = 1 / 8  # of a term, below which a sum has lost digits
+
+
+def refined(y, term, dtype, formula, *inputs):
+    """y = formula(*inputs), a sum with that term, in float64: where it cancels, or has no value for want of range, with
+    the digits and the range of the machine's longest floats. What is for a shorter dtype has digits to spare.
+
+    One infinite input is a huge number there, so that y is what it tends to.
+    """
+    if dtype == np.float64:
+        share = np.multiply(term, SMALL_SHARE, out=...)
+        is_fine = np.greater_equal(np.abs(y), np.abs(share, out=share), out=...)  # NaN is not
+    elif highest(y) < np.inf:
+        return y
+    else:
+        is_fine = np.equal(y, y, out=...)
+    if is_fine.all():
+        return y
+    places = np.flatnonzero(~is_fine)
+    few = [widened(np.broadcast_to(x, y.shape).reshape(-1)[places]) for x in inputs]
+    if np.longdouble != np.float64:
+        huge = np.sqrt(np.finfo(np.longdouble).max)
+        infinite = [np.isinf(x) for x in few]
+        alone = sum(map(np.asarray, infinite)) == 1
+        few = [np.where(one & alone, np.copysign(huge, x), x) for one, x in zip(infinite, few, strict=True)]
+    with np.errstate(all="ignore"):
+        y.reshape(-1)[places] = formula(*few)
     return y
 
 

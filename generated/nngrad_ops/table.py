@@ -657,7 +657,7 @@ OPS = {
         inputs=("x1", "x2", "weight"),
         residuals=(0, 1, 2),
         reads_values=(0, 1, 2),
-        cost=14,
+        cost=16,
         vjp_cost=9,
     ),
     "log": Op(

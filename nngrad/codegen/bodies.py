@@ -103,7 +103,13 @@ class Variant:
     @property
     def is_wide(self) -> bool:
         """Whether forward computes short floats in float64."""
-        return self.op.maps_elements and self.chosen.is_wide
+        return self._cancels or (self.op.maps_elements and self.chosen.is_wide)
+
+    @cached_property
+    def _cancels(self) -> bool:
+        """Whether the value has sums that cancel by chance."""
+        graph, _ = self._forward_graph([self.chosen.value])
+        return any(node.op == "refined" for node in graph.nodes)
 
     @property
     def cotangent(self) -> str:
@@ -160,6 +166,14 @@ class Variant:
         graph.doubles = not smooth and not self.chosen.is_exact
         return guarded(graph, [graph.build(expr) for expr in exprs])
 
+    def _forward_graph(self, exprs) -> tuple[Graph, list[int]]:
+        """The same of the value, which comes first, and of what is kept."""
+        graph = self._bare_graph({})
+        graph.doubles, graph.refines = not self.chosen.is_exact, not self.formula.axes
+        value = graph.build(exprs[0])
+        graph.refines = False
+        return guarded(graph, [value, *map(graph.build, exprs[1:])])
+
     def _taken(self, graph: Graph) -> set[str]:
         names = {symbol.name for symbol in graph.arguments} | {param.name for param in self.op.params}
         return names | {self.cotangent, "dtype", "shape", "needs", "out", "np", "ops", "inputs", "tangents", "terms"}
@@ -193,7 +207,7 @@ class Variant:
 
     def _forward(self, kept: dict[Value, sympy.Expr], saved: list[str]) -> list[str]:
         """The forward kernel, which returns y and, in the order of `saved`, the values to be kept."""
-        graph, nodes = self._graph({}, [self.chosen.value, *kept.values()])
+        graph, nodes = self._forward_graph([self.chosen.value, *kept.values()])
         graph.names = {node: name for node, name in graph.names.items() if name != "y" or node == nodes[0]}
         self.keeps_integers = all(_keeps_integers(node) for node in graph.nodes)
         order = ["y", *saved]

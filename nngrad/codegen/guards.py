@@ -13,6 +13,7 @@ from nngrad.codegen.vocabulary import WORD_OF
 
 # Functions that overflow at one end but are defined everywhere: clamping their argument at a branch's edge is a guard.
 OVERFLOWING = {"np.exp", "np.exp2", "runtime.exp_multiple", "np.expm1", "np.sinh", "np.cosh"}
+OF_POSITIVE = {"np.log", "np.log2", "np.log10", "np.sqrt"}
 SAFE_ARGUMENT = {word.numpy: word.safe for word in WORD_OF.values() if word.safe is not None} | {
     "np.sqrt": 1,
     "runtime.exp_multiple": 0,
@@ -103,6 +104,9 @@ def _guard_arguments(made: Graph, node: Node, args: list[int], context, move) ->
         return [_safe(made, args[0], 1, context, move)] * 2
     name = node.detail if node.op == "call" else ""
     name = name if "." in name else f"np.{name}"
+    if name in OF_POSITIVE and (multiple := _multiple(made, args[0])) is not None:
+        number, inside = multiple
+        return [made.node("multiply", _safe(made, inside, SAFE_ARGUMENT[name], context, move), number)]
     if node.op == "call" and name in SAFE_ARGUMENT:
         clamped = _clamped(made, args[0], context, move) if name in OVERFLOWING and not made.smooth else None
         return [
@@ -110,6 +114,14 @@ def _guard_arguments(made: Graph, node: Node, args: list[int], context, move) ->
             *args[1:],
         ]
     return args
+
+
+def _multiple(made: Graph, arg: int) -> tuple[int, int] | None:
+    """The number above 1 and the array that an argument is the product of: that, too, may overflow."""
+    node = made.nodes[arg]
+    numbers = [one for one in node.args if made.nodes[one].op == "number" and float(made.nodes[one].detail) > 1]
+    others = [one for one in node.args if one not in numbers]
+    return (numbers[0], others[0]) if node.op == "multiply" and len(numbers) == len(others) == 1 else None
 
 
 def _conditions(context) -> set[int]:

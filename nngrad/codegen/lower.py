@@ -19,7 +19,7 @@ import sympy
 from sympy.core.relational import Relational
 from sympy.logic.boolalg import And, Not, Or
 
-from nngrad.codegen import exponents, signs, words
+from nngrad.codegen import chance, exponents, signs, words
 from nngrad.codegen.exponentials import bell_within_range
 from nngrad.codegen.joint import Part, parts_of, shift_of
 from nngrad.codegen.literals import is_unit_fraction, literal
@@ -74,6 +74,7 @@ class Graph:
         wide: the nodes that have the next wider dtype.
         widening: what makes the inputs wider as they are taken, if anything.
         doubles: give exponents twice the digits; without, forms are judged as float32 computes them.
+        refines: compute sums again where they cancel by chance.
         sources_of: for arguments other than inputs, the tensors whose shape they have (by default all).
     """
 
@@ -88,6 +89,7 @@ class Graph:
     wide: set[int] = field(default_factory=set)
     widening: str = ""
     doubles: bool = False
+    refines: bool = False
     _ids: dict[Node, int] = field(default_factory=dict)
     _built: dict[sympy.Basic, int] = field(default_factory=dict)
 
@@ -148,7 +150,7 @@ class Graph:
         if expr.is_number:
             return self.number(expr)
         if expr.is_Add:
-            return self._sum(expr)
+            return chance.refined(self, expr, self._sum) if self.refines else self._sum(expr)
         if expr.is_Mul:
             self._count_conditions(expr)
             divided = expr if self.smooth else signs.divided_in_terms(self, expr)

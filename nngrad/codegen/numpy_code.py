@@ -34,7 +34,7 @@ def is_amendment(node: Node) -> bool:
     """Whether a node's result may be its first operand's array."""
     return (
         node.detail == "runtime.decayed"
-        or node.op in ("minus_one_hot", "balanced")
+        or node.op in ("minus_one_hot", "balanced", "refined")
         or (node.op, node.detail) == ("of_doubled", "decayed")
     )
 
@@ -398,6 +398,9 @@ class NumpyWriter(Writer):
             return f"runtime.{node.op}({args[0]}, {self.dtype})"
         if node.op == "of_doubled":
             return f"pairs.{node.detail}({', '.join([*args, *([self.dtype] if len(args) == 1 else [])])})"
+        if node.op == "refined":
+            parts = [*args[:2], self.given_dtype or self.dtype, node.detail, *args[2:]]
+            return f"runtime.refined({', '.join(parts)})"
         if node.op == "digits":
             return f"pairs.Number({', '.join(args)})"
         if node.op == "as_float":

@@ -20,6 +20,7 @@ from nngrad.codegen.guards import guarded, used_always
 from nngrad.codegen.infix import ancestors
 from nngrad.codegen.lower import Graph
 from nngrad.codegen.numpy_code import NumpyWriter
+from nngrad.codegen.ordinary import Ordinary
 from nngrad.codegen.rewrite import rewrite
 from nngrad.codegen.schedule import with_few_arrays
 from nngrad.codegen.selection import Chosen
@@ -239,20 +240,29 @@ class Variant:
 
     def _ordinary_lines(self, kept: dict[Value, sympy.Expr], order: list[str], full: list[str]) -> list[str]:
         """The lines for inputs of ordinary size, which come before the full ones for all; none if they are the same."""
-        ordinary = self.chosen.ordinary
+        ordinary, carrier = self.chosen.ordinary, self.broadcasting[0]
         if ordinary is None:
             return []
+        if not ordinary.is_of_wider:
+            return self._lines_within(ordinary, kept, order, full)
+        short = self._lines_within(ordinary, kept, order, full, f"{carrier}.dtype != np.float64")
+        if not ordinary.is_of_polynomials:
+            return short
+        return short + self._lines_within(ordinary, kept, order, full, f"{carrier}.dtype == np.float64", ordinary.limit)
+
+    def _lines_within(self, ordinary: Ordinary, kept, order: list[str], full: list[str], kind="", limit=0) -> list[str]:
+        """These lines, for a kind of dtype if there are several; the limit is for those that make use of it."""
         inputs = frozenset(self.broadcasting)
         graph = self._bare_graph({}, **dict.fromkeys(inputs, inputs))  # they are made alike first
+        graph.limit = limit
         nodes = ordinary.built(graph, self.output)[: None if kept else 1]
         graph, nodes = guarded(graph, nodes)
         self.cost = min(self.cost, kernel_cost(graph, nodes))
         writer = self._forward_writer(graph, nodes, ["y", *(value.name for value in kept)], order)
         made = {label: writer.final(node) for label, node in writer.outputs}
         results = ", ".join(made.get(name, "None") for name in order)
-        kinds = [f"{self.broadcasting[0]}.dtype != np.float64"] if ordinary.is_of_wider else []
         is_ordinary = f"runtime.are_within({ordinary.limit}, {', '.join(self.broadcasting)})"
-        conditions = [*kinds, *ordinary.conditions, is_ordinary]
+        conditions = [*filter(None, [kind]), *ordinary.conditions, is_ordinary]
         lines = [*writer.lines, f"return {results}"]
         if lines == full:
             return []

@@ -58,6 +58,7 @@ REDUCTIONS = {"sum": "np.add", "prod": "np.multiply", "max": "np.maximum", "min"
 WIDENING = ("runtime.widened", "runtime.as_float64", "pairs.doubled")
 NARROWING = ("exp_narrowed", "shortened", "of_doubled")
 MAX_POWER_BY_PRODUCTS = 8
+BELLS = (sympy.exp, words.sigmoid_slope.build)
 LARGEST_SHARED = 16  # the denominator of a factor that terms share
 
 
@@ -74,7 +75,7 @@ class Graph:
         wide: the nodes that have the next wider dtype.
         widening: what makes the inputs wider as they are taken, if anything.
         doubles: give exponents twice the digits; without, forms are judged as float32 computes them.
-        refines: compute sums again where they cancel by chance.
+        refines, limit: compute sums again where they cancel by chance; how large inputs are at most, if that is known.
         sources_of: for arguments other than inputs, the tensors whose shape they have (by default all).
     """
 
@@ -90,6 +91,7 @@ class Graph:
     widening: str = ""
     doubles: bool = False
     refines: bool = False
+    limit: int = 0
     _ids: dict[Node, int] = field(default_factory=dict)
     _built: dict[sympy.Basic, int] = field(default_factory=dict)
 
@@ -525,10 +527,7 @@ class Graph:
         word = WORD_OF[type(expr)]
         if isinstance(expr, sympy.exp) and not self.smooth:
             return exponents.exponential(self, *expr.args)
-        if self.smooth and isinstance(expr, sympy.exp | words.sigmoid_slope.build):
-            expr = bell_within_range(expr)
-        if isinstance(expr, exponents.exp2_in_float64.build) and not self.smooth:
-            return exponents.power_of_two_in_float64(self, *expr.args)
+        expr = bell_within_range(expr) if self.smooth and isinstance(expr, BELLS) else expr
         if (made := exponents.word_of_doubled(self, expr)) is not None:
             return made
         if not self.smooth and (limited := signs.limited_by_0(expr)) is not None:

@@ -2154,7 +2154,7 @@ def over_square_pullback(ops, g, inputs, y, needs):
         t = ops.over_hypot(x1, x2)
         u = ops.over_hypot(x2, x1)
         v = ops.hypot(x1, x2)
-        dx1 = ops.unbroadcast((u - t) / v * (t + u) / v * g, shape=x1.shape)
+        dx1 = ops.unbroadcast(g * (u - t) / v * (t + u) / v, shape=x1.shape)
     if needs[1]:
         dx2 = ops.unbroadcast(g * y * ops.over_square(x2, x1) * -2, shape=x2.shape)
     return dx1, dx2
@@ -2169,7 +2169,7 @@ def over_square_pushforward(ops, tangents, inputs, y):
         t = ops.over_hypot(x1, x2)
         u = ops.over_hypot(x2, x1)
         v = ops.hypot(x1, x2)
-        terms.append((u - t) / v * (t + u) / v * dx1)
+        terms.append(dx1 * (u - t) / v * (t + u) / v)
     if dx2 is not None:
         terms.append(dx2 * y * ops.over_square(x2, x1) * -2)
     return ops.broadcast(runtime.summed(terms), shape=shape)

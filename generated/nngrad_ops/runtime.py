@@ -1030,20 +1030,38 @@ def over_hypot(a, b):
 
 def over_square(a, b):
     """a / (a**2 + b**2), without overflow or underflow on the way; 0 at the origin and at infinity."""
+    a, b, exponent, dtype = _with_room(a, b)
+    y = np.divide(a, _sum_of_squares(a, b), out=...)
+    return shortened(y if exponent is None else np.ldexp(y, -exponent), dtype)
+
+
+def over_square_slope(a, b):
+    """(b**2 - a**2) / (a**2 + b**2)**2, as `over_square`, and exact where the squares are nearly the same."""
+    a, b, exponent, dtype = _with_room(a, b)
+    square = _sum_of_squares(a, b)
+    y = np.divide(np.subtract(b, a), square, out=...)
+    y = np.multiply(y, np.divide(np.add(a, b), square), out=y)
+    with np.errstate(over="ignore"):
+        return shortened(y if exponent is None else np.ldexp(y, -2 * exponent), dtype)
+
+
+def _with_room(a, b):
+    """Two numbers, without infinities, in float64, where the squares of short floats are in range; of float64 itself
+    they are divided by the power of 2 that brings the larger one to [1/2, 1). Its exponent, if any, and their dtype.
+    """
     dtype = np.result_type(a, b)
     limits = np.finfo(dtype)
     a, b = (np.clip(np.asarray(x, dtype), limits.min, limits.max, out=...) for x in (a, b))
-    if dtype in WIDER:
-        a, b = (x.astype(WIDER[dtype]) for x in (a, b))
-    if dtype != np.float32:
-        _, exponent = np.frexp(np.maximum(np.abs(a), np.abs(b)))
-        above = np.ldexp(a, -2 * exponent)
-        a, b = np.ldexp(a, -exponent), np.ldexp(b, -exponent)
-    else:
-        above = a
+    if dtype != np.float64:
+        return a.astype(np.float64), b.astype(np.float64), None, dtype
+    _, exponent = np.frexp(np.maximum(np.abs(a), np.abs(b)))
+    return np.ldexp(a, -exponent), np.ldexp(b, -exponent), exponent, dtype
+
+
+def _sum_of_squares(a, b):
+    """a**2 + b**2, and 1 where that is 0."""
     square = np.add(np.multiply(a, a), np.multiply(b, b), out=...)
-    square = np.add(square, square == 0, out=square)
-    return np.divide(above, square, out=square).astype(dtype)
+    return np.add(square, square == 0, out=square)
 
 
 TIMES_EXP_EDGE = 700, 8000  # times which exponential every product of short floats, and of float64, is 0 or infinite

@@ -1087,7 +1087,7 @@ OPS = {
         residuals=(0, 1, 2),
         reads_values=(0, 1, 2),
         cost=15,
-        vjp_cost=48,
+        vjp_cost=35,
     ),
     "poisson_nll_loss": Op(
         name="poisson_nll_loss",

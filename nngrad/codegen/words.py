@@ -340,10 +340,18 @@ over_square = enter(
     12,
     "x1 / (x1**2 + x2**2), and 0 at the origin.",
     arity=2,
-    derivatives=lambda a, b: [
-        (over_hypot(b, a) - over_hypot(a, b)) * (over_hypot(b, a) + over_hypot(a, b)) / hypot(a, b) ** 2,
-        -2 * over_square(a, b) * over_square(b, a),
-    ],
+    derivatives=lambda a, b: [over_square_slope(a, b), -2 * over_square(a, b) * over_square(b, a)],
+)
+over_square_slope = enter(
+    "over_square_slope",
+    "runtime.over_square_slope",
+    lambda a, b: (b - a) * (b + a) / (a**2 + b**2) ** 2,
+    16,
+    "The derivative of over_square by x1.",
+    arity=2,
+    smooth=lambda a, b: (
+        (over_hypot(b, a) - over_hypot(a, b)) * (over_hypot(b, a) + over_hypot(a, b)) / hypot(a, b) ** 2
+    ),
 )
 # sin(pi x) and cos(pi x), which specs write so: pi x need not be rounded before whole turns are taken off it.
 sinpi = enter(

@@ -19,7 +19,8 @@ from nngrad.codegen.trace import trace
 from nngrad.nn.functional import layer_norm
 
 KINDS = (
-    "", "_formulas", "_logs", "_roots", "_rows", "_several", "_likelihoods", "_shares", "_row_losses", "_more", "_fresh",
+    "", "_formulas", "_logs", "_roots", "_rows", "_several", "_likelihoods", "_shares", "_row_losses", "_chance",
+    "_more", "_fresh",
 )  # fmt: skip
 DECLARED = [(f"corners{kind}", one) for kind in KINDS for one in load_spec(SPECS / f"corners{kind}.py")]
 SPEC_OF = {declaration.name: spec for spec, declaration in DECLARED}

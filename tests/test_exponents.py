@@ -14,7 +14,7 @@ import sympy
 from nngrad_ops import OPS, pairs
 
 from nngrad.codegen import certificate, identities, words
-from nngrad.codegen.exponents import as_multiple, exp2_in_float64
+from nngrad.codegen.exponents import as_multiple, as_polynomial, exp2_in_float64
 from nngrad.codegen.parts import with_exponents_in_float64
 from nngrad.codegen.pipeline import load_spec
 from nngrad.codegen.quotients import with_sign_below
@@ -190,3 +190,32 @@ def test_softplus_of_steep_rates_stays_in_range(beta, dtype):
     ends = [max(up * one, 0) * up for one in x[:4]]
     np.testing.assert_allclose(y, [*ends, *values], rtol=3 * limits.eps)
     np.testing.assert_allclose(slope, [*(one != 0 for one in ends), *slopes], rtol=3 * limits.eps)
+
+
+with mpmath.workdps(40):
+    POLYNOMIALS = [  # and how large their argument may be
+        (64, [-3 / mpmath.log(2), 3 / mpmath.log(2)]),
+        (16, [-1 / mpmath.log(4), 1, 0]),
+        (10, [mpmath.mpf("0.044715"), 0, +mpmath.pi, 0]),
+        (6, [mpmath.mpf(1) / 70, 0, mpmath.mpf(1) / 3, mpmath.mpf(-2) / 7, 1]),
+        (10, [mpmath.mpf("1e-12"), 1 / mpmath.log(2), 0]),
+    ]
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize(("limit", "coefficients"), POLYNOMIALS)
+def test_powers_of_polynomials_have_all_their_digits(limit, coefficients):
+    random = np.random.default_rng(1)
+    ordinary = [random.uniform(-limit, limit, 600), random.normal(0, 1, 200), 10.0 ** random.uniform(-30, 0, 50)]
+    x = np.concatenate([*ordinary, [limit, -limit, 0]])
+    with mpmath.workdps(40):
+        numbers = [pairs.Number(float(one), float(one - mpmath.mpf(float(one)))) for one in coefficients]
+        exact = [float(mpmath.mpf(2) ** mpmath.polyval(coefficients, mpmath.mpf(float(one)))) for one in x]
+    np.testing.assert_allclose(pairs.exp2_of_polynomial(x, limit, *numbers), exact, rtol=2 * np.finfo(float).eps)
+
+
+def test_exponents_that_are_polynomials_of_one_input():
+    x, y = Value("x"), Value("y")
+    assert as_polynomial(x * (2 * x**2 + sympy.pi), (x, y)) == (x, [2, 0, sympy.pi, 0])
+    for other in (x * y, x**6, sympy.sqrt(x), 1 / x, sympy.S(2)):
+        assert as_polynomial(other, (x, y)) is None

@@ -8,13 +8,13 @@ import pytest
 from conftest import ROOT
 
 STAGES = (
-    "symbols", "exact", "vocabulary", "words", "gaussians", "exponentials", "language", "budget", "readable",
+    "symbols", "exact", "vocabulary", "words", "log_words", "gaussians", "exponentials", "language", "budget", "readable",
     "formula", "mistakes", "instrument", "record", "steps", "trace", "plain", "notation", "restage", "identities",
     "roots", "several", "remainders", "recognise", "logarithms", "factors",
     "deviations", "shift", "share_words", "shares", "rescale", "rewrite", "derive", "picks",
-    "certify", "joint", "literals", "quotients", "node", "exponents", "signs", "lower", "guards", "series", "rounding",
-    "forms", "infix", "schedule", "cost", "piecewise", "parts", "ordinary", "balance", "again", "selection", "choices",
-    "slopes", "numpy_code", "tensor_code", "bodies", "assemble", "contract", "latex",
+    "certify", "joint", "literals", "quotients", "node", "exponents", "chance", "signs", "lower", "guards", "series",
+    "rounding", "forms", "infix", "schedule", "cost", "piecewise", "parts", "ordinary", "balance", "again", "selection",
+    "choices", "slopes", "numpy_code", "tensor_code", "bodies", "assemble", "contract", "latex",
     "approximate", "emit", "stamp", "pipeline", "samples", "certificate", "records", "kinks", "explain", "plots",
     "terminal", "page", "gallery", "ask", "define", "documents", "command", "__main__",
 )  # fmt: skip

@@ -81,8 +81,9 @@ def prelu(x, weight, out=...):
     Residuals: x, weight.
     Rounding error in float32, simulated: y 0.49, dx 0, dweight 0 ulp.
     """
-    t = np.multiply(weight, x, out=...)
-    return runtime.where(x > 0, x, t, out=out)
+    t = runtime.minimum(x, 0, out=...)
+    u = np.multiply(weight, t, out=...)
+    return runtime.where(x > 0, x, u, out=out)
 
 
 def prelu_vjp(g, x, weight, needs, out=(..., ...)):
@@ -457,6 +458,27 @@ def gelu_tanh_and_residuals(x, out=(..., ...)):
         v = np.multiply(v, 1.5957691216057308, out=v)
         slope = np.add(t, v, out=v)
         return y, slope
+    if x.dtype == np.float64 and runtime.are_within(10, x):
+        e = pairs.exp2_of_polynomial(
+            x,
+            10,
+            pairs.Number(0.1029432395800235, -5.978177400718744e-18),
+            0,
+            pairs.Number(2.3022081981443248, 1.3132826040769712e-16),
+            0,
+        )
+        d = np.add(e, 1, out=out[1])
+        t = np.divide(e, d, out=e)
+        y = np.multiply(t, x, out=out[0])
+        u = np.multiply(y, 0.21406444881780073, out=...)
+        u = np.divide(u, d, out=u)
+        v = np.divide(y, d, out=d)
+        u = np.multiply(u, x, out=u)
+        u = np.multiply(u, x, out=u)
+        t = np.add(t, u, out=t)
+        v = np.multiply(v, 1.5957691216057308, out=v)
+        slope = np.add(t, v, out=v)
+        return y, slope
     dtype = x.dtype
     x = x.astype(np.float64, copy=False)
     t = runtime.clamped(x, 1024)
@@ -503,6 +525,18 @@ def gelu_tanh(x, out=...):
         t = np.multiply(t, u, out=t)
         t = np.exp2(t, out=t)
         e = runtime.shortened(t, x.dtype)
+        d = np.add(e, 1, out=out)
+        t = np.divide(e, d, out=d)
+        return np.multiply(t, x, out=t)
+    if x.dtype == np.float64 and runtime.are_within(10, x):
+        e = pairs.exp2_of_polynomial(
+            x,
+            10,
+            pairs.Number(0.1029432395800235, -5.978177400718744e-18),
+            0,
+            pairs.Number(2.3022081981443248, 1.3132826040769712e-16),
+            0,
+        )
         d = np.add(e, 1, out=out)
         t = np.divide(e, d, out=d)
         return np.multiply(t, x, out=t)

@@ -272,12 +272,16 @@ def huber_loss_jvp(dinput, dtarget, input, target, delta=1.0, reduction="mean"):
 
 def kl_div_no_log_target_and_residuals(input, target, reduction="mean"):
     """`kl_div` where not log_target, with what its derivatives reuse."""
+    dtype = input.dtype
+    input = input.astype(np.float64, copy=False)
+    target = target.astype(np.float64, copy=False)
     mask = target == 0
     t = runtime.where(mask, 1, target)
     log_target2 = np.log(t, out=t)
     t = np.subtract(log_target2, input, out=...)
+    t = runtime.refined(t, input, dtype, lambda input, target: -input + np.log(target), input, target)
     t = np.multiply(target, t, out=t)
-    return runtime.reduced(runtime.where(mask, 0, t), reduction), None
+    return runtime.shortened(runtime.reduced(runtime.where(mask, 0, t), reduction), dtype), None
 
 
 def kl_div_no_log_target_vjp(g, input, target, needs, reduction="mean"):
@@ -796,10 +800,14 @@ def hinge_embedding_loss_jvp(dinput, dtarget, input, target, margin=1.0, reducti
 
 def poisson_nll_loss_log_input_no_full_and_residuals(input, target, eps=1e-08, reduction="mean"):
     """`poisson_nll_loss` where log_input and not full, with what its derivatives reuse."""
+    dtype = input.dtype
+    input = input.astype(np.float64, copy=False)
+    target = target.astype(np.float64, copy=False)
     exp_input = np.exp(input, out=...)
     t = np.multiply(input, target, out=...)
-    y = np.subtract(exp_input, t, out=t)
-    return runtime.reduced(y, reduction), exp_input, None
+    u = np.subtract(exp_input, t, out=...)
+    y = runtime.refined(u, t, dtype, lambda input, target: -input * target + np.exp(input), input, target)
+    return runtime.shortened(runtime.reduced(y, reduction), dtype), runtime.shortened(exp_input, dtype), None
 
 
 def poisson_nll_loss_log_input_no_full_vjp(g, input, target, exp_input, needs, eps=1e-08, reduction="mean"):
@@ -836,11 +844,15 @@ def poisson_nll_loss_log_input_no_full_jvp(dinput, dtarget, input, target, exp_i
 
 def poisson_nll_loss_no_log_input_no_full_and_residuals(input, target, eps=1e-08, reduction="mean"):
     """`poisson_nll_loss` where not log_input and not full, with what its derivatives reuse."""
+    dtype = input.dtype
+    input = input.astype(np.float64, copy=False)
+    target = target.astype(np.float64, copy=False)
     t = np.add(input, eps, out=...)
     log_input2 = np.log(t, out=t)
     t = np.multiply(log_input2, target, out=...)
-    y = np.subtract(input, t, out=t)
-    return runtime.reduced(y, reduction), None, log_input2
+    t = np.subtract(input, t, out=t)
+    y = runtime.refined(t, input, dtype, lambda input, target: input - target * np.log(eps + input), input, target)
+    return runtime.shortened(runtime.reduced(y, reduction), dtype), None, runtime.shortened(log_input2, dtype)
 
 
 def poisson_nll_loss_no_log_input_no_full_vjp(g, input, target, log_input2, needs, eps=1e-08, reduction="mean"):
@@ -883,23 +895,37 @@ def poisson_nll_loss_no_log_input_no_full_jvp(dinput, dtarget, input, target, lo
 
 def poisson_nll_loss_no_log_input_full_and_residuals(input, target, eps=1e-08, reduction="mean"):
     """`poisson_nll_loss` where not log_input and full, with what its derivatives reuse."""
+    dtype = input.dtype
+    input = input.astype(np.float64, copy=False)
+    target = target.astype(np.float64, copy=False)
     t = np.add(input, eps, out=...)
     log_input2 = np.log(t, out=t)
     t = np.multiply(log_input2, target, out=...)
     y1 = np.subtract(input, t, out=t)
     mask = target > 1
-    t = np.multiply(target, 6.283185307179586, out=...)
-    u = runtime.where(mask, t, 1)
+    t = runtime.where(mask, target, 1)
+    u = np.multiply(t, 6.283185307179586, out=...)
     log_target = np.log(u, out=u)
-    t = np.multiply(log_target, 0.5, out=log_target)
-    u = runtime.where(mask, target, 1)
-    log_target2 = np.log(u, out=u)
-    u = np.multiply(log_target2, target, out=log_target2)
-    t = np.add(t, u, out=t)
-    t = np.subtract(t, target, out=t)
-    t = runtime.where(mask, t, 0, out=t)
-    y = np.add(y1, t, out=y1)
-    return runtime.reduced(y, reduction), None, log_input2
+    u = np.multiply(log_target, 0.5, out=log_target)
+    log_target2 = np.log(t, out=t)
+    t = np.multiply(log_target2, target, out=log_target2)
+    u = np.add(u, t, out=u)
+    u = np.subtract(u, target, out=u)
+    u = runtime.where(mask, u, 0, out=u)
+    t = np.add(y1, u, out=y1)
+    y = runtime.refined(
+        t,
+        input,
+        dtype,
+        lambda input, target: (
+            input
+            - target * np.log(eps + input)
+            + np.where(target > 1, target * np.log(target) - target + np.log(2 * np.pi * target) / 2, 0)
+        ),
+        input,
+        target,
+    )
+    return runtime.shortened(runtime.reduced(y, reduction), dtype), None, runtime.shortened(log_input2, dtype)
 
 
 def poisson_nll_loss_no_log_input_full_vjp(g, input, target, log_input2, needs, eps=1e-08, reduction="mean"):
@@ -962,22 +988,36 @@ def poisson_nll_loss_no_log_input_full_jvp(dinput, dtarget, input, target, log_i
 
 def poisson_nll_loss_log_input_full_and_residuals(input, target, eps=1e-08, reduction="mean"):
     """`poisson_nll_loss` where log_input and full, with what its derivatives reuse."""
+    dtype = input.dtype
+    input = input.astype(np.float64, copy=False)
+    target = target.astype(np.float64, copy=False)
     exp_input = np.exp(input, out=...)
     t = np.multiply(input, target, out=...)
-    y1 = np.subtract(exp_input, t, out=t)
+    y1 = np.subtract(exp_input, t, out=...)
     mask = target > 1
-    t = np.multiply(target, 6.283185307179586, out=...)
-    u = runtime.where(mask, t, 1)
-    log_target = np.log(u, out=u)
-    t = np.multiply(log_target, 0.5, out=log_target)
     u = runtime.where(mask, target, 1)
+    v = np.multiply(u, 6.283185307179586, out=...)
+    log_target = np.log(v, out=v)
+    v = np.multiply(log_target, 0.5, out=log_target)
     log_target2 = np.log(u, out=u)
     u = np.multiply(log_target2, target, out=log_target2)
-    t = np.add(t, u, out=t)
-    t = np.subtract(t, target, out=t)
-    t = runtime.where(mask, t, 0, out=t)
-    y = np.add(y1, t, out=y1)
-    return runtime.reduced(y, reduction), exp_input, None
+    v = np.add(v, u, out=v)
+    v = np.subtract(v, target, out=v)
+    v = runtime.where(mask, v, 0, out=v)
+    u = np.add(y1, v, out=y1)
+    y = runtime.refined(
+        u,
+        t,
+        dtype,
+        lambda input, target: (
+            -input * target
+            + np.exp(input)
+            + np.where(target > 1, target * np.log(target) - target + np.log(2 * np.pi * target) / 2, 0)
+        ),
+        input,
+        target,
+    )
+    return runtime.shortened(runtime.reduced(y, reduction), dtype), runtime.shortened(exp_input, dtype), None
 
 
 def poisson_nll_loss_log_input_full_vjp(g, input, target, exp_input, needs, eps=1e-08, reduction="mean"):

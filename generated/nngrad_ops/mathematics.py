@@ -823,7 +823,7 @@ def fmod_jvp(dx1, dx2, x1, x2):
 # --- lerp ---
 
 
-def lerp(x1, x2, weight, out=...):
+def lerp(x1, x2, weight):
     """Linear interpolation: x1 for weight 0, x2 for weight 1.
 
     Formula:
@@ -836,15 +836,21 @@ def lerp(x1, x2, weight, out=...):
 
     Shapes: x1, x2, weight broadcast together; y of their common shape.
     Residuals: x1, x2, weight.
-    Rounding error in float32, simulated: y 1.4, dx1 0.5, dx2 0, dweight 0.5 ulp.
+    Rounding error in float32, simulated: y 1.4, dx1 0.5, dx2 0, dweight 0.5 ulp, so it is computed in float64.
     """
+    dtype = x1.dtype
+    x1 = x1.astype(np.float64, copy=False)
+    x2 = x2.astype(np.float64, copy=False)
+    weight = weight.astype(np.float64, copy=False)
     t = np.subtract(x2, x1, out=...)
+    u = np.subtract(1, weight, out=...)
+    v = np.multiply(t, u, out=...)
     u = np.multiply(weight, t, out=...)
     u = np.add(u, x1, out=u)
-    v = np.subtract(1, weight, out=...)
-    w = np.multiply(t, v, out=...)
-    w = np.subtract(x2, w, out=w)
-    return runtime.where(weight < 0.5, u, w, out=out)
+    u = runtime.refined(u, x1, dtype, lambda weight, x1, x2: weight * (-x1 + x2) + x1, weight, x1, x2)
+    v = np.subtract(x2, v, out=v)
+    v = runtime.refined(v, x2, dtype, lambda weight, x1, x2: x2 - (1 - weight) * (-x1 + x2), weight, x1, x2)
+    return runtime.shortened(runtime.where(weight < 0.5, u, v), dtype)
 
 
 def lerp_vjp(g, x1, x2, weight, needs, out=(..., ..., ...)):
@@ -1367,7 +1373,7 @@ def logaddexp2_and_residuals(x1, x2, out=(..., ..., ...)):
     if x1.dtype != np.float64 and runtime.are_within(32, x1, x2):
         if x1.shape != x2.shape:
             x1, x2 = np.broadcast_arrays(x1, x2)
-        y = np.logaddexp2(x1, x2, out=out[0])
+        y = runtime.logaddexp2(x1, x2)
         t = runtime.as_float64(x1)
         u = runtime.as_float64(x2)
         u = np.subtract(u, t, out=u)
@@ -1380,7 +1386,7 @@ def logaddexp2_and_residuals(x1, x2, out=(..., ..., ...)):
     dtype = x1.dtype
     x1 = x1.astype(np.float64, copy=False)
     x2 = x2.astype(np.float64, copy=False)
-    y = np.logaddexp2(x1, x2, out=...)
+    y = runtime.logaddexp2(x1, x2)
     t = np.subtract(x1, x2, out=...)
     mask = t > 0
     t = pairs.doubled(x1, dtype)
@@ -1398,7 +1404,7 @@ def logaddexp2_and_residuals(x1, x2, out=(..., ..., ...)):
     return runtime.shortened(y, dtype), runtime.shortened(slope_x1, dtype), runtime.shortened(slope_x2, dtype)
 
 
-def logaddexp2(x1, x2, out=...):
+def logaddexp2(x1, x2):
     """log2(2**x1 + 2**x2).
 
     Formula:
@@ -1415,11 +1421,11 @@ def logaddexp2(x1, x2, out=...):
     if x1.dtype != np.float64 and runtime.are_within(32, x1, x2):
         if x1.shape != x2.shape:
             x1, x2 = np.broadcast_arrays(x1, x2)
-        return np.logaddexp2(x1, x2, out=out)
+        return runtime.logaddexp2(x1, x2)
     dtype = x1.dtype
     x1 = x1.astype(np.float64, copy=False)
     x2 = x2.astype(np.float64, copy=False)
-    return runtime.shortened(np.logaddexp2(x1, x2, out=...), dtype)
+    return runtime.shortened(runtime.logaddexp2(x1, x2), dtype)
 
 
 def logaddexp2_vjp(g, x1, x2, slope_x1, slope_x2, needs, out=(..., ...)):
@@ -2684,26 +2690,22 @@ def logsumexp_jvp(dx, x, exp_x, sum_exp_x, axis=None, keepdims=False):
 # --- nanvar ---
 
 
-def nanvar_and_residuals(x, axis=None, ddof=0, keepdims=False, out=(..., ..., ..., ...)):
+def nanvar_and_residuals(x, axis=None, ddof=0, keepdims=False, out=(..., ..., ...)):
     """`nanvar` with what its derivatives reuse."""
     mask = np.isnan(x)
     t = runtime.where(mask, 0, x)
-    nansum_x = runtime.sum_rows(t, axis)
-    t = runtime.where(mask, 0, 1)
-    u = runtime.as_float(t, x.dtype)
-    n = runtime.sum_rows(u, axis)
-    u = runtime.where(mask, 1, n, out=u)
-    nanmean_x = np.divide(nansum_x, u, out=...)
-    t = np.subtract(x, nanmean_x, out=nanmean_x)
-    near = runtime.where(mask, 0, t, out=t)
-    sum_near = runtime.sum_rows(near, axis)
-    u = np.divide(sum_near, u, out=u)
-    t = np.subtract(near, u, out=near)
-    centred = runtime.where(mask, 0, t, out=out[2])
+    u = runtime.where(mask, 0, 1)
+    v = runtime.as_float(u, x.dtype)
+    n = runtime.sum_rows(v, axis)
+    nanmean_x = runtime.mean_rows(t, axis, n)
+    v = np.subtract(x, nanmean_x, out=v)
+    near = runtime.where(mask, 0, v, out=v)
+    t = np.subtract(near, runtime.mean_rows(near, axis, n), out=near)
+    centred = runtime.where(mask, 0, t, out=out[1])
     sum_square_centred = runtime.sum_products(centred, centred, axis)
     maximum_n = np.maximum(n - ddof, 0)
     y = sum_square_centred / maximum_n
-    return runtime.drop_axis(y, axis, keepdims), n, centred, maximum_n
+    return runtime.drop_axis(y, axis, keepdims), centred, maximum_n
 
 
 def nanvar(x, axis=None, ddof=0, keepdims=False):
@@ -2716,52 +2718,26 @@ def nanvar(x, axis=None, ddof=0, keepdims=False):
         return sum(centred**2, axis) / maximum(n - ddof, 0)
 
     Derivative:
-        dx = where(isnan(x), 0, 2*centred*g/maximum(n - ddof, 0) + sum(where(isnan(x), 0, -2*centred*g/(n*maximum(n -
-            ddof, 0))), axis) + sum(where(isnan(x), 0, -2*centred*g/maximum(n - ddof, 0) - sum(where(isnan(x), 0,
-            -2*centred*g/(n*maximum(n - ddof, 0))), axis)), axis)/n)
+        dx = where(isnan(x), 0, 2*centred*g/maximum(n - ddof, 0))
 
     Shapes: x of any shape; y without the axis, or with length 1 there for `keepdims`.
-    Residuals: x, n, centred, maximum_n.
+    Residuals: x, centred, maximum_n.
     """
     return nanvar_and_residuals(x, axis, ddof, keepdims)[0]
 
 
-def nanvar_vjp(g, x, n, centred, maximum_n, axis=None, ddof=0, keepdims=False, out=...):
+def nanvar_vjp(g, x, centred, maximum_n, axis=None, ddof=0, keepdims=False, out=...):
     """Cotangent of `nanvar`'s input."""
     g = g.reshape(runtime.kept_shape(x.shape, axis))
-    mask = np.isnan(x)
-    t = 2 * g
-    u = runtime.where(mask, 1, maximum_n)
-    u = np.divide(t, u, out=u)
-    u = np.multiply(centred, u, out=u)
-    v = runtime.where(mask, 1, maximum_n * n)
-    v = np.divide(t, v, out=v)
-    v = np.negative(v, out=v)
-    v = np.multiply(centred, v, out=v)
-    v = runtime.where(mask, 0, v, out=v)
-    u = np.add(u, runtime.sum_rows(v, axis), out=u)
-    v = np.negative(u, out=v)
-    v = runtime.where(mask, 0, v, out=v)
-    t = runtime.where(mask, 1, n)
-    t = np.divide(runtime.sum_rows(v, axis), t, out=t)
-    u = np.add(u, t, out=u)
-    return runtime.where(mask, 0, u, out=out)
+    t = np.multiply(centred, 2 * g / maximum_n, out=...)
+    return runtime.where(np.isnan(x), 0, t, out=out)
 
 
-def nanvar_jvp(dx, x, n, centred, maximum_n, axis=None, ddof=0, keepdims=False):
+def nanvar_jvp(dx, x, centred, maximum_n, axis=None, ddof=0, keepdims=False):
     """Tangent of `nanvar`'s output."""
-    mask = np.isnan(x)
-    t = runtime.where(mask, 0, dx)
-    u = runtime.where(mask, 1, n)
-    v = np.divide(runtime.sum_rows(t, axis), u, out=...)
-    v = np.subtract(dx, v, out=v)
-    t = runtime.where(mask, 0, v, out=t)
-    u = np.divide(runtime.sum_rows(t, axis), u, out=u)
-    v = np.subtract(v, u, out=v)
-    v = np.multiply(centred, v, out=v)
-    v = np.multiply(v, 2, out=v)
-    v = runtime.where(mask, 0, v, out=v)
-    dy = runtime.sum_rows(v, axis) / maximum_n
+    t = np.multiply(dx, centred, out=...)
+    t = runtime.where(np.isnan(x), 0, t, out=t)
+    dy = 2 * runtime.sum_rows(t, axis) / maximum_n
     return runtime.drop_axis(dy, axis, keepdims)
 
 
@@ -3078,11 +3054,10 @@ def nanmean_and_residuals(x, axis=None, keepdims=False):
     """`nanmean` with what its derivatives reuse."""
     mask = np.isnan(x)
     t = runtime.where(mask, 0, x)
-    nansum_x = runtime.sum_rows(t, axis)
-    t = runtime.where(mask, 0, 1)
-    u = runtime.as_float(t, x.dtype)
-    sum_x = runtime.sum_rows(u, axis)
-    y = nansum_x / sum_x
+    u = runtime.where(mask, 0, 1)
+    v = runtime.as_float(u, x.dtype)
+    sum_x = runtime.sum_rows(v, axis)
+    y = runtime.mean_rows(t, axis, sum_x)
     return runtime.drop_axis(y, axis, keepdims), sum_x
 
 
@@ -3104,10 +3079,7 @@ def nanmean(x, axis=None, keepdims=False):
 def nanmean_vjp(g, x, sum_x, axis=None, keepdims=False, out=...):
     """Cotangent of `nanmean`'s input."""
     g = g.reshape(runtime.kept_shape(x.shape, axis))
-    mask = np.isnan(x)
-    t = runtime.where(mask, 1, sum_x)
-    t = np.divide(g, t, out=t)
-    return runtime.where(mask, 0, t, out=out)
+    return runtime.where(np.isnan(x), 0, g / sum_x, out=out)
 
 
 def nanmean_jvp(dx, x, sum_x, axis=None, keepdims=False):

@@ -1879,7 +1879,7 @@ def nanmean_pullback(ops, g, inputs, y, needs, axis=None, keepdims=False):
     g = g.reshape(runtime.kept_shape(x.shape, axis))
     t = np.isnan(x.data)
     sum_x = ops.sum(ops.where(t, 0, 1), axis=axis, keepdims=True)
-    return (ops.where(t, 0, g / ops.where(t, 1, sum_x)),)
+    return (ops.where(t, 0, g / sum_x),)
 
 
 def nanmean_pushforward(ops, tangents, inputs, y, axis=None, keepdims=False):
@@ -1929,16 +1929,12 @@ def nanvar_pullback(ops, g, inputs, y, needs, axis=None, ddof=0, keepdims=False)
     t = np.isnan(x.data)
     nansum_x = ops.sum(ops.where(t, 0, x), axis=axis, keepdims=True)
     n = ops.sum(ops.where(t, 0, 1), axis=axis, keepdims=True)
-    u = ops.where(t, 1, n)
-    nanmean_x = nansum_x / u
+    nanmean_x = nansum_x / n
     near = ops.where(t, 0, x - nanmean_x)
     sum_near = ops.sum(near, axis=axis, keepdims=True)
-    centred = ops.where(t, 0, near - sum_near / u)
+    centred = ops.where(t, 0, near - sum_near / n)
     maximum_n = ops.maximum(n - ddof, 0)
-    v = 2 * g
-    w = ops.sum(ops.where(t, 0, centred * -(v / ops.where(t, 1, maximum_n * n))), axis=axis, keepdims=True)
-    p = centred * v / ops.where(t, 1, maximum_n) + w
-    return (ops.where(t, 0, p + ops.sum(ops.where(t, 0, -p), axis=axis, keepdims=True) / u),)
+    return (ops.where(t, 0, centred * 2 * g / maximum_n),)
 
 
 def nanvar_pushforward(ops, tangents, inputs, y, axis=None, ddof=0, keepdims=False):
@@ -1948,14 +1944,12 @@ def nanvar_pushforward(ops, tangents, inputs, y, axis=None, ddof=0, keepdims=Fal
     n = ops.sum(ops.where(t, 0, 1), axis=axis, keepdims=True)
     maximum_n = ops.maximum(n - ddof, 0)
     nansum_x = ops.sum(ops.where(t, 0, x), axis=axis, keepdims=True)
-    u = ops.where(t, 1, n)
-    nanmean_x = nansum_x / u
+    nanmean_x = nansum_x / n
     near = ops.where(t, 0, x - nanmean_x)
     sum_near = ops.sum(near, axis=axis, keepdims=True)
-    centred = ops.where(t, 0, near - sum_near / u)
-    v = dx - ops.sum(ops.where(t, 0, dx), axis=axis, keepdims=True) / u
-    w = centred * (v - ops.sum(ops.where(t, 0, v), axis=axis, keepdims=True) / u) * 2
-    dy = ops.sum(ops.where(t, 0, w), axis=axis, keepdims=True) / maximum_n
+    centred = ops.where(t, 0, near - sum_near / n)
+    u = 2 * ops.sum(ops.where(t, 0, dx * centred), axis=axis, keepdims=True)
+    dy = u / maximum_n
     return runtime.drop_axis(dy, axis, keepdims)
 
 
@@ -2160,7 +2154,7 @@ def over_square_pullback(ops, g, inputs, y, needs):
         t = ops.over_hypot(x1, x2)
         u = ops.over_hypot(x2, x1)
         v = ops.hypot(x1, x2)
-        dx1 = ops.unbroadcast((u - t) / v * (t + u) / v * g, shape=x1.shape)
+        dx1 = ops.unbroadcast(g * (u - t) / v * (t + u) / v, shape=x1.shape)
     if needs[1]:
         dx2 = ops.unbroadcast(g * y * ops.over_square(x2, x1) * -2, shape=x2.shape)
     return dx1, dx2
@@ -2175,7 +2169,7 @@ def over_square_pushforward(ops, tangents, inputs, y):
         t = ops.over_hypot(x1, x2)
         u = ops.over_hypot(x2, x1)
         v = ops.hypot(x1, x2)
-        terms.append((u - t) / v * (t + u) / v * dx1)
+        terms.append(dx1 * (u - t) / v * (t + u) / v)
     if dx2 is not None:
         terms.append(dx2 * y * ops.over_square(x2, x1) * -2)
     return ops.broadcast(runtime.summed(terms), shape=shape)

@@ -270,8 +270,9 @@ def exp_narrowed(x, dtype):
         return np.exp(x).astype(dtype)
 
 
-def exp_difference(a, b):
-    """exp(a - b) for a <= b, as if the difference were exact; 1 where both are the same infinity.
+def exp_difference(a, b, exp=np.exp, rate=1):
+    """exp(a - b) for a <= b, as if the difference were exact; 1 where both are the same infinity. With exp2, whose rate
+    is log(2), it is 2**(a - b).
 
     The rounding error of a - b is an absolute one, which the exponential makes relative: at a - b = -80 it would be 60
     units in the last place. So the difference of short floats is taken in the next wider ones (at most 1 ulp in all),
@@ -283,15 +284,16 @@ def exp_difference(a, b):
         a, b = _without_overflow(a, b, limit)
     if dtype in WIDER:
         wide = np.subtract(a, b, out=..., dtype=WIDER[dtype])
-        return np.exp(wide, out=wide).astype(dtype)
+        return exp(wide, out=wide).astype(dtype)
     hi = np.subtract(a, b, out=...)
     t = np.subtract(hi, a, out=...)  # -b, as far as it entered hi
     lo = np.add(b, t, out=...)
     t = np.subtract(hi, t, out=t)
     t = np.subtract(a, t, out=t)
     lo = np.subtract(t, lo, out=lo)
-    hi = np.exp(hi, out=hi)
+    hi = exp(hi, out=hi)
     lo = np.multiply(lo, hi, out=lo)
+    lo = np.multiply(lo, rate, out=lo) if rate != 1 else lo
     return np.add(hi, lo, out=hi)
 
 
@@ -794,7 +796,7 @@ def mean_error(x, mean, axis):
     """For each row the mean of x less the mean given, which is near it, from a sum that has twice the digits."""
     n = count(x.shape, axis)
     if x.dtype != np.float64:
-        return (_wide_mean(x, axis) - mean).astype(x.dtype)
+        return (_wide_sum(x, axis) / n - mean).astype(x.dtype)
     # In units this small all elements are below 2**52 / n, so that sums of their whole parts are exact.
     largest = np.maximum.reduce(np.abs(x), axis, keepdims=True, initial=0)
     unit = np.ldexp(1.0, np.frexp(largest)[1] + n.bit_length() - 52)
@@ -811,32 +813,33 @@ def mean_and_error(x, axis):
     if x.dtype == np.float64:
         mean = sum_rows(x, axis) / count(x.shape, axis)
         return mean, mean_error(x, mean, axis)
-    wide = _wide_mean(x, axis)
+    wide = _wide_sum(x, axis) / count(x.shape, axis)
     mean = wide.astype(x.dtype)
     return mean, (wide - mean).astype(x.dtype)
 
 
-def mean_rows(x, axis):
-    """The mean along the axis: of short floats by a sum in float64, of float64 also where the sum is out of range."""
+def mean_rows(x, axis, n=None):
+    """The mean along the axis: of short floats by a sum in float64, of float64 also where the sum is out of range.
+
+    `n` says for each row how many elements there are, where that is not all of them, the others being 0.
+    """
+    n = count(x.shape, axis) if n is None else n
     if x.dtype != np.float64:
-        return _wide_mean(x, axis).astype(x.dtype)
-    n = count(x.shape, axis)
+        return (_wide_sum(x, axis) / n).astype(x.dtype)
     with np.errstate(over="ignore", invalid="ignore"):
         mean = sum_rows(x, axis) / n
     if np.isfinite(mean).all():
         return mean
-    smaller = math.ldexp(1, -n.bit_length())
+    smaller = math.ldexp(1, -count(x.shape, axis).bit_length())
     return np.where(np.isfinite(mean), mean, sum_rows(x * smaller, axis) / n / smaller)
 
 
-def _wide_mean(x, axis):
-    """The mean of short floats, as float64."""
+def _wide_sum(x, axis):
+    """The sum of short floats, as float64."""
     rows = _rows(x, axis)
     if rows is None:
-        total = np.add.reduce(x, axis, dtype=np.float64, keepdims=True)
-    else:
-        total = np.einsum("...i->...", rows, dtype=np.float64)[..., None]
-    return total / count(x.shape, axis)
+        return np.add.reduce(x, axis, dtype=np.float64, keepdims=True)
+    return np.einsum("...i->...", rows, dtype=np.float64)[..., None]
 
 
 # --- functions that NumPy lacks ---------------------------------------------------------------------------------------
@@ -985,15 +988,57 @@ def product_of_others_of_tensor(ops, x, axis):
 
 
 def logaddexp(a, b):
-    """log(exp(a) + exp(b)) = max + log1p(exp(min - max)); where these two cancel, by numbers near 1 in float64."""
+    """log(exp(a) + exp(b)) = max + log1p(exp(min - max)); where these two cancel, by numbers near 1 in wider floats."""
     high, low = np.maximum(a, b, out=...), np.minimum(a, b, out=...)
     rest = exp_difference(low, high)
+    return _with_rest(high, low, np.log1p(rest, out=rest))
+
+
+def logaddexp2(a, b):
+    """log2(2**a + 2**b), as `logaddexp`."""
+    high, low = np.maximum(a, b, out=...), np.minimum(a, b, out=...)
+    rest = exp_difference(low, high, np.exp2, LN_2)
     rest = np.log1p(rest, out=rest)
+    return _with_rest(high, low, np.multiply(rest, 1 / LN_2, out=rest), base=2)
+
+
+def _with_rest(high, low, rest, base=None):
     y = np.add(high, rest, out=...)
     cancels = np.abs(y) < np.multiply(rest, 0.5, out=rest)
     if cancels.any():
-        high, low = high[cancels].astype(np.float64), low[cancels].astype(np.float64)
-        y[cancels] = np.log1p(np.expm1(high) + np.exp(low))
+        high, low = widened(high[cancels]), widened(low[cancels])
+        unit = 1 if base is None else np.log(high.dtype.type(base))
+        y[cancels] = np.log1p(np.expm1(high * unit) + np.exp(low * unit)) / unit
+    return y
+
+
+SMALL_SHARE = 1 / 8  # of a term, below which a sum has lost digits
+
+
+def refined(y, term, dtype, formula, *inputs):
+    """y = formula(*inputs), a sum with that term, in float64: where it cancels, or has no value for want of range, with
+    the digits and the range of the machine's longest floats. What is for a shorter dtype has digits to spare.
+
+    One infinite input is a huge number there, so that y is what it tends to.
+    """
+    if dtype == np.float64:
+        share = np.multiply(term, SMALL_SHARE, out=...)
+        is_fine = np.greater_equal(np.abs(y), np.abs(share, out=share), out=...)  # NaN is not
+    elif highest(y) < np.inf:
+        return y
+    else:
+        is_fine = np.equal(y, y, out=...)
+    if is_fine.all():
+        return y
+    places = np.flatnonzero(~is_fine)
+    few = [widened(np.broadcast_to(x, y.shape).reshape(-1)[places]) for x in inputs]
+    if np.longdouble != np.float64:
+        huge = np.sqrt(np.finfo(np.longdouble).max)
+        infinite = [np.isinf(x) for x in few]
+        alone = sum(map(np.asarray, infinite)) == 1
+        few = [np.where(one & alone, np.copysign(huge, x), x) for one, x in zip(infinite, few, strict=True)]
+    with np.errstate(all="ignore"):
+        y.reshape(-1)[places] = formula(*few)
     return y
 
 
@@ -1015,20 +1060,38 @@ def over_hypot(a, b):
 
 def over_square(a, b):
     """a / (a**2 + b**2), without overflow or underflow on the way; 0 at the origin and at infinity."""
+    a, b, exponent, dtype = _with_room(a, b)
+    y = np.divide(a, _sum_of_squares(a, b), out=...)
+    return shortened(y if exponent is None else np.ldexp(y, -exponent), dtype)
+
+
+def over_square_slope(a, b):
+    """(b**2 - a**2) / (a**2 + b**2)**2, as `over_square`, and exact where the squares are nearly the same."""
+    a, b, exponent, dtype = _with_room(a, b)
+    square = _sum_of_squares(a, b)
+    y = np.divide(np.subtract(b, a), square, out=...)
+    y = np.multiply(y, np.divide(np.add(a, b), square), out=y)
+    with np.errstate(over="ignore"):
+        return shortened(y if exponent is None else np.ldexp(y, -2 * exponent), dtype)
+
+
+def _with_room(a, b):
+    """Two numbers, without infinities, in float64, where the squares of short floats are in range; of float64 itself
+    they are divided by the power of 2 that brings the larger one to [1/2, 1). Its exponent, if any, and their dtype.
+    """
     dtype = np.result_type(a, b)
     limits = np.finfo(dtype)
     a, b = (np.clip(np.asarray(x, dtype), limits.min, limits.max, out=...) for x in (a, b))
-    if dtype in WIDER:
-        a, b = (x.astype(WIDER[dtype]) for x in (a, b))
-    if dtype != np.float32:
-        _, exponent = np.frexp(np.maximum(np.abs(a), np.abs(b)))
-        above = np.ldexp(a, -2 * exponent)
-        a, b = np.ldexp(a, -exponent), np.ldexp(b, -exponent)
-    else:
-        above = a
+    if dtype != np.float64:
+        return a.astype(np.float64), b.astype(np.float64), None, dtype
+    _, exponent = np.frexp(np.maximum(np.abs(a), np.abs(b)))
+    return np.ldexp(a, -exponent), np.ldexp(b, -exponent), exponent, dtype
+
+
+def _sum_of_squares(a, b):
+    """a**2 + b**2, and 1 where that is 0."""
     square = np.add(np.multiply(a, a), np.multiply(b, b), out=...)
-    square = np.add(square, square == 0, out=square)
-    return np.divide(above, square, out=square).astype(dtype)
+    return np.add(square, square == 0, out=square)
 
 
 SHORT_EDGE = 700  # as far for products of short floats, which float64 holds

@@ -20,6 +20,7 @@ from nngrad.codegen.guards import guarded, used_always
 from nngrad.codegen.lower import Graph
 from nngrad.codegen.node import ancestors
 from nngrad.codegen.numpy_code import NumpyWriter
+from nngrad.codegen.ordinary import Ordinary
 from nngrad.codegen.rewrite import rewrite
 from nngrad.codegen.schedule import with_few_arrays
 from nngrad.codegen.selection import Chosen
@@ -103,7 +104,13 @@ class Variant:
     @property
     def is_wide(self) -> bool:
         """Whether forward computes short floats in float64."""
-        return self.op.maps_elements and self.chosen.is_wide
+        return self._cancels or (self.op.maps_elements and self.chosen.is_wide)
+
+    @cached_property
+    def _cancels(self) -> bool:
+        """Whether the value has sums that cancel by chance."""
+        graph, _ = self._forward_graph([self.chosen.value])
+        return any(node.op == "refined" for node in graph.nodes)
 
     @property
     def cotangent(self) -> str:
@@ -160,6 +167,14 @@ class Variant:
         graph.doubles = not smooth and not self.chosen.is_exact
         return guarded(graph, [graph.build(expr) for expr in exprs])
 
+    def _forward_graph(self, exprs) -> tuple[Graph, list[int]]:
+        """The same of the value, which comes first, and of what is kept."""
+        graph = self._bare_graph({})
+        graph.doubles, graph.refines = not self.chosen.is_exact, not self.formula.axes
+        value = graph.build(exprs[0])
+        graph.refines = False
+        return guarded(graph, [value, *map(graph.build, exprs[1:])])
+
     def _taken(self, graph: Graph) -> set[str]:
         names = {symbol.name for symbol in graph.arguments} | {param.name for param in self.op.params}
         return names | {self.cotangent, "dtype", "shape", "needs", "out", "np", "ops", "inputs", "tangents", "terms"}
@@ -193,7 +208,7 @@ class Variant:
 
     def _forward(self, kept: dict[Value, sympy.Expr], saved: list[str]) -> list[str]:
         """The forward kernel, which returns y and, in the order of `saved`, the values to be kept."""
-        graph, nodes = self._graph({}, [self.chosen.value, *kept.values()])
+        graph, nodes = self._forward_graph([self.chosen.value, *kept.values()])
         graph.names = {node: name for node, name in graph.names.items() if name != "y" or node == nodes[0]}
         self.keeps_integers = all(_keeps_integers(node) for node in graph.nodes)
         order = ["y", *saved]
@@ -225,20 +240,29 @@ class Variant:
 
     def _ordinary_lines(self, kept: dict[Value, sympy.Expr], order: list[str], full: list[str]) -> list[str]:
         """The lines for inputs of ordinary size, which come before the full ones for all; none if they are the same."""
-        ordinary = self.chosen.ordinary
+        ordinary, carrier = self.chosen.ordinary, self.broadcasting[0]
         if ordinary is None:
             return []
+        if not ordinary.is_of_wider:
+            return self._lines_within(ordinary, kept, order, full)
+        short = self._lines_within(ordinary, kept, order, full, f"{carrier}.dtype != np.float64")
+        if not ordinary.is_of_polynomials:
+            return short
+        return short + self._lines_within(ordinary, kept, order, full, f"{carrier}.dtype == np.float64", ordinary.limit)
+
+    def _lines_within(self, ordinary: Ordinary, kept, order: list[str], full: list[str], kind="", limit=0) -> list[str]:
+        """These lines, for a kind of dtype if there are several; the limit is for those that make use of it."""
         inputs = frozenset(self.broadcasting)
         graph = self._bare_graph({}, **dict.fromkeys(inputs, inputs))  # they are made alike first
+        graph.limit = limit
         nodes = ordinary.built(graph, self.output)[: None if kept else 1]
         graph, nodes = guarded(graph, nodes)
         self.cost = min(self.cost, kernel_cost(graph, nodes))
         writer = self._forward_writer(graph, nodes, ["y", *(value.name for value in kept)], order)
         made = {label: writer.final(node) for label, node in writer.outputs}
         results = ", ".join(made.get(name, "None") for name in order)
-        kinds = [f"{self.broadcasting[0]}.dtype != np.float64"] if ordinary.is_of_wider else []
         is_ordinary = f"runtime.are_within({ordinary.limit}, {', '.join(self.broadcasting)})"
-        conditions = [*kinds, *ordinary.conditions, is_ordinary]
+        conditions = [*filter(None, [kind]), *ordinary.conditions, is_ordinary]
         lines = [*writer.lines, f"return {results}"]
         if lines == full:
             return []

@@ -104,7 +104,8 @@ def render(package: Package) -> dict[str, str]:
             raise _explained(error, template) from error
         lines = _tidy(text).split("\n")
         files[name] = "\n".join(
-            wrapped(line) if line.lstrip().startswith(("def ", "return ")) else line for line in lines
+            wrapped(line) if line.lstrip().startswith(("def ", "return ")) or "lambda" in line else line
+            for line in lines
         )
 
     codes = sorted(package.codes, key=lambda code: code.op.name)
@@ -353,6 +354,9 @@ def wrapped(line: str) -> str:
     if len(line) <= LINE_LENGTH or "(" not in line or line.lstrip().startswith(('"', "#")):
         return line
     indent = line[: len(line) - len(line.lstrip())]
+    if line.lstrip().startswith("lambda "):
+        head, _, total = line.removesuffix(",").partition(": ")
+        return "\n".join([f"{head}: (", *(f"{indent}    {term}" for term in _terms(total)), f"{indent}),"])
     opening = _outermost_bracket(line)
     if opening is None:
         return line
@@ -363,6 +367,16 @@ def wrapped(line: str) -> str:
         return f"{head}\n{indent}    {inner}\n{indent}{tail}"
     parts = [wrapped(f"{indent}    {part},") for part in _split(inner)]
     return "\n".join([head, *parts, f"{indent}{tail}"])
+
+
+def _terms(total: str) -> list[str]:
+    """The terms of a sum, each but the first with its sign before it."""
+    terms, depth = [[]], 0
+    for word in total.split(" "):
+        terms += [[]] if word in ("+", "-") and depth == 0 else []
+        terms[-1].append(word)
+        depth += word.count("(") - word.count(")")
+    return [" ".join(term) for term in terms]
 
 
 def _outermost_bracket(line: str) -> int | None:
@@ -395,8 +409,8 @@ def _split(text: str) -> list[str]:
         is_quoted ^= letter == '"'
         if is_quoted:
             continue
-        depth += letter in "([{"
-        depth -= letter in ")]}"
+        depth += letter in "([{" or text.startswith("lambda ", position)
+        depth -= letter in ")]}:"  # the last of these ends what a lambda takes
         if letter == "," and depth == 0:
             parts.append(text[start:position].strip())
             start = position + 1

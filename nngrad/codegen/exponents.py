@@ -25,6 +25,7 @@ from nngrad.codegen.joint import is_of_sums
 from nngrad.codegen.symbols import Decayed, Parameter, Value, text
 from nngrad.codegen.vocabulary import WORD_OF, enter
 
+MOST_COEFFICIENTS = 5  # of polynomials for which so many bits of x are enough that their products are exact
 TIMES_EXP = (times_exp.build, log1p_times_exp.build)
 LIKE_EXP = (words.expm1.build, words.exp2.build, words.sinh.build, words.cosh.build)
 ROOT_TWO_PI = sympy.sqrt(2 * sympy.pi)
@@ -79,6 +80,8 @@ def word_of_doubled(graph, expr) -> int | None:
     """The node of a word whose exponent has twice the digits, or stands beside factors; None for other words, and
     where that is not needed.
     """
+    if isinstance(expr, exp2_in_float64.build) and not graph.smooth:
+        return power_of_two_in_float64(graph, *expr.args)
     if isinstance(expr, TIMES_EXP) and not graph.smooth:
         (product, exponent), word = expr.args, WORD_OF[type(expr)]
         number, rest = exponent.as_coeff_Mul()
@@ -108,9 +111,27 @@ def factors_of(graph, product) -> list[int]:
 
 
 def power_of_two_in_float64(graph, exponent) -> int:
-    """The node of 2 to a power that is computed in float64."""
+    """The node of 2 to a power that is computed in float64; in one that knows the limit of its input, for float64."""
+    if graph.limit:
+        return power_of_polynomial(graph, exponent)
     wide = graph.in_wider("runtime.as_float64", exponent)
     return graph.node("shortened", graph.node("call", wide, detail="np.exp2"))
+
+
+def power_of_polynomial(graph, exponent) -> int:
+    """The node of 2 to the power of a polynomial in one input of float64, computed with more digits."""
+    x, coefficients = as_polynomial(exponent, graph.formula.inputs)
+    numbers = [_Doubled(graph).build(one) for one in coefficients]
+    return graph.node("call", graph.build(x), graph.number(graph.limit), *numbers, detail="pairs.exp2_of_polynomial")
+
+
+def as_polynomial(exponent, inputs: tuple[Value, ...]) -> tuple[Value, list[sympy.Expr]] | None:
+    """The input that an exponent is a short polynomial of, and its coefficients, highest power first."""
+    (x, *others) = exponent.free_symbols or {None}
+    if others or x not in inputs or not exponent.is_polynomial(x):
+        return None
+    coefficients = sympy.Poly(exponent, x).all_coeffs()
+    return (x, coefficients) if 1 < len(coefficients) <= MOST_COEFFICIENTS else None
 
 
 def doubled(graph, exponent, is_only_way=False) -> int | None:

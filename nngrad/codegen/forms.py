@@ -79,8 +79,9 @@ class Search:
                     self.sums[unknown[0]] = (stage.value - rest) / coefficient
         for stage in self.maps:
             for axis in sorted(self.formula.axes):
-                if not is_constant_along(stage.value, axis):
-                    total = self._simplified(AxisSum(stage.expr, Str(axis)))
+                is_known = AxisSum(stage.value, Str(axis)) in self.sums  # a sum that forward computes, and rounds
+                if not is_constant_along(stage.value, axis) and not is_known:
+                    total = self._simplified(self._with_masked_sums_apart(AxisSum(stage.expr, Str(axis))))
                     if not total.has(AxisSum):
                         vanishes = sympy.expand(self._in_reductions(total)) == 0
                         self.sums[AxisSum(stage.value, Str(axis))] = sympy.S.Zero if vanishes else total
@@ -121,6 +122,25 @@ class Search:
     def _with_known_sums(self, expr):
         return expr.xreplace(self.sums) if expr.has(AxisSum) else expr
 
+    def _with_masked_sums_apart(self, expr):
+        """Sums of what is 0 where a condition holds as sums of its terms, constants before them; terms that are 0 there
+        by their own definition need no condition.
+        """
+
+        def apart(inside, axis):
+            if not isinstance(inside, Where) or inside.args[1] != 0:
+                return AxisSum(inside, axis)
+            condition, _, kept = inside.args
+            total = sympy.S.Zero
+            for term in sympy.Add.make_args(sympy.expand(kept)):
+                outside, varying = split_constants(term, axis.name)
+                stage = self.formula.definition(varying) if isinstance(varying, Value) else None
+                is_masked = stage is not None and stage.expr.args[:2] == (condition, 0)
+                total += outside * AxisSum(varying if is_masked else Where(condition, 0, varying), axis)
+            return total
+
+        return self._with_known_sums(expr.replace(AxisSum, apart))
+
     def _simplified(self, expr):
         """Known definitions and sums put in, to a fixed point."""
         for _ in range(8):
@@ -150,7 +170,7 @@ class Search:
         }
         stages = {stage.expr: stage.value for stage in self.maps if not stage.expr.is_Atom}
         held = {value: condition.xreplace(stages) for condition, value in conditions.items()}
-        start = self._simplified(expr.xreplace(conditions))
+        start = self._simplified(self._with_masked_sums_apart(expr).xreplace(conditions))
         limit = LARGEST_GROWTH * (sympy.count_ops(start) + 4)
         seen, frontier, forms = {start}, [start], []
         while frontier:

@@ -13,6 +13,7 @@ from nngrad.codegen.vocabulary import WORD_OF
 
 # Functions that overflow at one end but are defined everywhere: clamping their argument at a branch's edge is a guard.
 OVERFLOWING = {"np.exp", "np.exp2", "runtime.exp_multiple", "np.expm1", "np.sinh", "np.cosh"}
+OF_POSITIVE = {"np.log", "np.log2", "np.log10", "np.sqrt"}
 SAFE_ARGUMENT = {word.numpy: word.safe for word in WORD_OF.values() if word.safe is not None} | {
     "np.sqrt": 1,
     "runtime.exp_multiple": 0,
@@ -94,12 +95,18 @@ def _joined(first, second):
 
 
 def _guard_arguments(made: Graph, node: Node, args: list[int], context, move) -> list[int]:
-    if node.op == "divide" and not made.nodes[args[1]].is_scalar:
-        return [args[0], _safe(made, args[1], 1, context, move)]
+    if node.op == "divide" and not node.is_scalar:
+        is_of_rows = node.is_row and all(made.nodes[move(one)].is_full for one in _conditions(context))
+        return args if is_of_rows else [args[0], _safe(made, args[1], 1, context, move)]
+    if node.op == "multiply" and (limited := _factors_in_branch(made, args, context, move)):
+        return limited
     if node.op == "multiply" and args[0] == args[1]:
         return [_safe(made, args[0], 1, context, move)] * 2
     name = node.detail if node.op == "call" else ""
     name = name if "." in name else f"np.{name}"
+    if name in OF_POSITIVE and (multiple := _multiple(made, args[0])) is not None:
+        number, inside = multiple
+        return [made.node("multiply", _safe(made, inside, SAFE_ARGUMENT[name], context, move), number)]
     if node.op == "call" and name in SAFE_ARGUMENT:
         clamped = _clamped(made, args[0], context, move) if name in OVERFLOWING and not made.smooth else None
         return [
@@ -107,6 +114,29 @@ def _guard_arguments(made: Graph, node: Node, args: list[int], context, move) ->
             *args[1:],
         ]
     return args
+
+
+def _multiple(made: Graph, arg: int) -> tuple[int, int] | None:
+    """The number above 1 and the array that an argument is the product of: that, too, may overflow."""
+    node = made.nodes[arg]
+    numbers = [one for one in node.args if made.nodes[one].op == "number" and float(made.nodes[one].detail) > 1]
+    others = [one for one in node.args if one not in numbers]
+    return (numbers[0], others[0]) if node.op == "multiply" and len(numbers) == len(others) == 1 else None
+
+
+def _conditions(context) -> set[int]:
+    return {condition for conjunction in context for condition, _ in conjunction}
+
+
+def _factors_in_branch(made: Graph, args: list[int], context, move) -> list[int] | None:
+    """Two inputs, one of them limited at the edge of the branch: beyond, their product may overflow."""
+    nodes = [made.nodes[arg] for arg in args]
+    if not all(one.op == "argument" and one.is_full and one.detail not in made.directions for one in nodes):
+        return None
+    for place, arg in enumerate(args):
+        if (limited := _clamped(made, arg, context, move)) is not None:
+            return [*args[:place], limited, *args[place + 1 :]]
+    return None
 
 
 def _clamped(made: Graph, arg: int, context, move) -> int | None:

@@ -19,7 +19,7 @@ import sympy
 from sympy.core.relational import Relational
 from sympy.logic.boolalg import And, Not, Or
 
-from nngrad.codegen import exponents, signs, words
+from nngrad.codegen import chance, exponents, signs, words
 from nngrad.codegen.exponentials import bell_within_range
 from nngrad.codegen.joint import Part, parts_of, shift_of
 from nngrad.codegen.literals import is_unit_fraction, literal
@@ -60,6 +60,7 @@ REDUCTIONS = {"sum": "np.add", "prod": "np.multiply", "max": "np.maximum", "min"
 WIDENING = ("runtime.widened", "runtime.as_float64", "pairs.doubled")
 NARROWING = ("exp_narrowed", "shortened", "of_doubled")
 MAX_POWER_BY_PRODUCTS = 8
+BELLS = (sympy.exp, words.sigmoid_slope.build)
 LARGEST_SHARED = 16  # the denominator of a factor that terms share
 
 
@@ -76,6 +77,7 @@ class Graph:
         wide: the nodes that have the next wider dtype.
         widening: what makes the inputs wider as they are taken, if anything.
         doubles: give exponents twice the digits; without, forms are judged as float32 computes them.
+        refines, limit: compute sums again where they cancel by chance; how large inputs are at most, if that is known.
         sources_of: for arguments other than inputs, the tensors whose shape they have (by default all).
     """
 
@@ -90,6 +92,8 @@ class Graph:
     wide: set[int] = field(default_factory=set)
     widening: str = ""
     doubles: bool = False
+    refines: bool = False
+    limit: int = 0
     _ids: dict[Node, int] = field(default_factory=dict)
     _built: dict[sympy.Basic, int] = field(default_factory=dict)
 
@@ -150,7 +154,7 @@ class Graph:
         if expr.is_number:
             return self.number(expr)
         if expr.is_Add:
-            return self._sum(expr)
+            return chance.refined(self, expr, self._sum) if self.refines else self._sum(expr)
         if expr.is_Mul:
             self._count_conditions(expr)
             divided = expr if self.smooth else signs.divided_in_terms(self, expr)
@@ -520,10 +524,7 @@ class Graph:
         word = WORD_OF[type(expr)]
         if isinstance(expr, sympy.exp) and not self.smooth:
             return exponents.exponential(self, *expr.args)
-        if self.smooth and isinstance(expr, sympy.exp | words.sigmoid_slope.build):
-            expr = bell_within_range(expr)
-        if isinstance(expr, exponents.exp2_in_float64.build) and not self.smooth:
-            return exponents.power_of_two_in_float64(self, *expr.args)
+        expr = bell_within_range(expr) if self.smooth and isinstance(expr, BELLS) else expr
         if (made := exponents.word_of_doubled(self, expr)) is not None:
             return made
         if not self.smooth and (limited := signs.limited_by_0(expr)) is not None:

@@ -34,7 +34,7 @@ def is_amendment(node: Node) -> bool:
     """Whether a node's result may be its first operand's array."""
     return (
         node.detail == "runtime.decayed"
-        or node.op in ("minus_one_hot", "balanced")
+        or node.op in ("minus_one_hot", "balanced", "refined")
         or (node.op, node.detail) == ("of_doubled", "decayed")
     )
 
@@ -82,7 +82,7 @@ class NumpyWriter(Writer):
         order = [node for _, block in blocks for node in block]
         self.uses = uses_of(self.graph, order)
         self.products = {self.graph.nodes[node].args[0] for node in order if self._sums_a_product(node)}
-        self.totals = {self.graph.nodes[node].args[0] for node in order if self._is_mean_of_input(node)}
+        self.totals = {self.graph.nodes[node].args[0] for node in order if self._is_mean(node)}
         for node in sorted(order):
             inside = sum(self.sizes.get(arg, 1) for arg in self.graph.nodes[node].args if self.is_inline(arg))
             self.sizes[node] = 1 + inside + 2 * (self.graph.nodes[node].op == "reduce")
@@ -147,14 +147,27 @@ class NumpyWriter(Writer):
         is_product = inside.op == "multiply" and all(self.graph.nodes[arg].is_full for arg in inside.args)
         return is_product and node.args[0] not in [output for _, output in self.outputs]
 
-    def _is_mean_of_input(self, position: int) -> bool:
-        """Whether a node is a sum over the number of its terms, these being an input, and the sum nobody else's."""
+    def _is_mean(self, position: int) -> bool:
+        """Whether a node is a sum over the number of its terms, and the sum nobody else's. The terms are an input, or
+        have no place where a condition holds.
+        """
         node = self.graph.nodes[position]
         total, number = (self.graph.nodes[arg] for arg in node.args) if node.op == "divide" else (node, node)
-        if (total.op, total.detail, number.op) != ("reduce", "sum", "count") or self.uses[node.args[0]] > 1:
+        if (total.op, total.detail) != ("reduce", "sum") or self.uses[node.args[0]] > 1:
             return False
         terms = self.graph.nodes[total.args[0]]
-        return terms.op == "argument" and terms.detail in self.graph.all_sources
+        if number.op == "count":
+            return terms.op == "argument" and terms.detail in self.graph.all_sources
+        kept, counted = map(self._kept, (terms, self._below(self._below(number, "reduce"), "as_float")))
+        return kept is not None and counted is not None and counted[1].detail == "1" and counted[0] == kept[0]
+
+    def _below(self, node: Node, op: str) -> Node:
+        return self.graph.nodes[node.args[0]] if node.op == op else node
+
+    def _kept(self, node: Node) -> tuple[int, Node] | None:
+        """The condition of a choice between 0 and something, and that."""
+        is_choice = node.op == "where" and self.graph.nodes[node.args[1]].detail == "0"
+        return (node.args[0], self.graph.nodes[node.args[2]]) if is_choice else None
 
     def _operands(self, node: int) -> set[int]:
         """The variables that writing a node reads."""
@@ -223,8 +236,9 @@ class NumpyWriter(Writer):
         args = self.graph.nodes[position].args
         if not args or args[0] not in self.totals:
             return super().source(position)
-        total = self.graph.nodes[args[0]]
-        return f"runtime.mean_rows({self.text(total.args[0])}, {total.axis})", ATOM
+        total, number = (self.graph.nodes[arg] for arg in args)
+        counted = "" if number.op == "count" else f", {self.text(args[1])}"
+        return f"runtime.mean_rows({self.text(total.args[0])}, {total.axis}{counted})", ATOM
 
     def expression(self, position: int, buffer: int | None = None) -> str:
         """The right-hand side of a node's statement."""
@@ -384,6 +398,9 @@ class NumpyWriter(Writer):
             return f"runtime.{node.op}({args[0]}, {self.dtype})"
         if node.op == "of_doubled":
             return f"pairs.{node.detail}({', '.join([*args, *([self.dtype] if len(args) == 1 else [])])})"
+        if node.op == "refined":
+            parts = [*args[:2], self.given_dtype or self.dtype, node.detail, *args[2:]]
+            return f"runtime.refined({', '.join(parts)})"
         if node.op == "digits":
             return f"pairs.Number({', '.join(args)})"
         if node.op == "as_float":

@@ -24,7 +24,7 @@ import sympy
 
 from nngrad.codegen import exponentials, identities, piecewise, words
 from nngrad.codegen.cost import WIDE_COST, apart_and_together, graph_cost, kept_cost
-from nngrad.codegen.exponents import exp2_in_float64
+from nngrad.codegen.exponents import as_polynomial, exp2_in_float64
 from nngrad.codegen.literals import literal
 from nngrad.codegen.lower import Graph
 from nngrad.codegen.parts import (
@@ -70,7 +70,16 @@ class Ordinary:
     @property
     def is_of_wider(self) -> bool:
         """Whether exponents are computed in float64, which is not enough for float64 itself."""
-        return any(isinstance(part, exp2_in_float64.build) for part in self.parts.values())
+        return bool(self._powers)
+
+    @property
+    def is_of_polynomials(self) -> bool:
+        """Whether there is a way for float64, too: `exponents.power_of_polynomial`."""
+        return bool(self._powers) and all(as_polynomial(one, tuple(self.slopes)) for one in self._powers)
+
+    @property
+    def _powers(self) -> list[sympy.Expr]:
+        return [part.args[0] for part in self.parts.values() if isinstance(part, exp2_in_float64.build)]
 
     def built(self, graph: Graph, output: Value) -> list[int]:
         """The nodes of the value and of the slopes."""

@@ -12,7 +12,7 @@ from itertools import combinations, permutations
 
 import sympy
 
-from nngrad.codegen import gaussians, words
+from nngrad.codegen import gaussians, log_words, words
 from nngrad.codegen.exponentials import MADE_OF_EXPONENTIALS, as_word, exponents_apart
 from nngrad.codegen.identities import squares_of
 from nngrad.codegen.symbols import Value, Where
@@ -53,11 +53,11 @@ def _log_rule(expr):
         has_multiples = any((a / b).is_number for a, b in combinations(exponents, 2))
         return expr if has_multiples else reduce(words.logaddexp, exponents)
     if isinstance(inside, words.expm1.build):
-        return inside.args[0] + words.log1mexp(-inside.args[0])
+        return inside.args[0] + log_words.log1mexp(-inside.args[0])
     for plus in (term for term in sympy.Add.make_args(inside) if isinstance(term, sympy.exp)):
         minus = plus - inside
         if isinstance(minus, sympy.exp):
-            return plus.args[0] + words.log1mexp(minus.args[0] - plus.args[0])
+            return plus.args[0] + log_words.log1mexp(minus.args[0] - plus.args[0])
     return expr
 
 

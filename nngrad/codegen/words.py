@@ -339,10 +339,18 @@ over_square = enter(
     12,
     "x1 / (x1**2 + x2**2), and 0 at the origin.",
     arity=2,
-    derivatives=lambda a, b: [
-        (over_hypot(b, a) - over_hypot(a, b)) * (over_hypot(b, a) + over_hypot(a, b)) / hypot(a, b) ** 2,
-        -2 * over_square(a, b) * over_square(b, a),
-    ],
+    derivatives=lambda a, b: [over_square_slope(a, b), -2 * over_square(a, b) * over_square(b, a)],
+)
+over_square_slope = enter(
+    "over_square_slope",
+    "runtime.over_square_slope",
+    lambda a, b: (b - a) * (b + a) / (a**2 + b**2) ** 2,
+    16,
+    "The derivative of over_square by x1.",
+    arity=2,
+    smooth=lambda a, b: (
+        (over_hypot(b, a) - over_hypot(a, b)) * (over_hypot(b, a) + over_hypot(a, b)) / hypot(a, b) ** 2
+    ),
 )
 # sin(pi x) and cos(pi x), which specs write so: pi x need not be rounded before whole turns are taken off it.
 sinpi = enter(
@@ -424,32 +432,9 @@ logaddexp = enter(
     arity=2,
     derivatives=lambda a, b: [sigmoid_of_difference(a, b), sigmoid_of_difference(b, a)],
 )
-# log(1 - exp x) and log(x / (1 - x)) each have two forms, exact on either side of a number (Maechler 2012)
-log1mexp = enter(
-    "log1mexp",
-    "",
-    lambda x: mpmath.log(-mpmath.expm1(x)),
-    20,
-    "log(1 - exp(x)).",
-    derivatives=lambda x: [exp(x) / expm1(x)],
-    definition=lambda u: log(1 - exp(u)),
-    expansion=lambda x: Where(x > -log(2), log(-expm1(x)), log1p(-exp(x))),
-    smooth=lambda x: log(-expm1(x)),
-)
-logit = enter(
-    "logit",
-    "",
-    lambda x: mpmath.log(x / (1 - x)),
-    20,
-    "log(x / (1 - x)).",
-    derivatives=lambda x: [1 / (x * (1 - x))],
-    definition=lambda u: log(u / (1 - u)),
-    expansion=lambda x: Where(abs(x - half) < half / 2, log1p((2 * x - 1) / (1 - x)), log(x / (1 - x))),
-    smooth=lambda x: log(x) - log1p(-x),
-)
 logaddexp2 = enter(
     "logaddexp2",
-    "np.logaddexp2",
+    "runtime.logaddexp2",
     lambda a, b: mpmath.log(mpmath.mpf(2) ** a + mpmath.mpf(2) ** b, 2),
     20,
     "log2(2**x1 + 2**x2).",

@@ -31,7 +31,7 @@ logit = enter(
     derivatives=lambda x: [1 / (x * (1 - x))],
     definition=lambda u: words.log(u / (1 - u)),
     expansion=lambda x: Where(
-        words.abs(x - half) < words.half / 2, words.log1p((2 * x - 1) / (1 - x)), words.log(x / (1 - x))
+        words.abs(x - words.half) < words.half / 2, words.log1p((2 * x - 1) / (1 - x)), words.log(x / (1 - x))
     ),
     smooth=lambda x: words.log(x) - words.log1p(-x),
 )

@@ -9,8 +9,8 @@ from conftest import ROOT
 
 STAGES = (
     "symbols", "exact", "vocabulary", "words", "log_words", "gaussians", "exponentials", "language", "budget",
-    "readable", "formula", "mistakes", "instrument", "record", "steps", "trace", "plain", "notation", "restage", "identities",
-    "roots", "several", "remainders", "recognise", "logarithms", "factors",
+    "readable", "formula", "mistakes", "instrument", "record", "steps", "trace", "plain", "notation", "restage",
+    "identities", "roots", "several", "remainders", "recognise", "logarithms", "factors",
     "deviations", "shift", "share_words", "shares", "rescale", "rewrite", "derive", "picks",
     "certify", "joint", "literals", "quotients", "node", "exponents", "chance", "signs", "lower", "guards", "series",
     "rounding", "forms", "infix", "schedule", "cost", "piecewise", "parts", "ordinary", "balance", "again", "selection",

@@ -55,10 +55,9 @@ class SecondOrder:
     def __init__(self, judge: Judge, derivative: sympy.Expr, inputs: tuple[Value, ...], truth: Truth):
         self.judge, self.truth = judge, truth
         columns = [np.append(column[::THINNED], 0) for column in judge.inputs.values()]
-        exact = {one: _differentiated(derivative, one) for one in inputs}
-        varying = {one.name: expr for one, expr in exact.items() if expr.atoms(Value)}
-        self.second = Judge(judge.written, judge.formula, judge.params, columns, derivatives=varying)
-        self.truths = {one: self.second.derivative(one.name) for one in inputs if one.name in varying}
+        exact = {one.name: _differentiated(derivative, one) for one in inputs}
+        self.second = Judge(judge.written, judge.formula, judge.params, columns, derivatives=exact)
+        self.truths = {one: self.second.derivative(one.name) for one in inputs}
 
     def flaws(self, form) -> tuple[int, int]:
         """At how many points no digit of the form is right, or of its derivatives; and at how many these are bad.

@@ -166,7 +166,8 @@ class Oracle:
         with mpmath.workdps(digits):
             result = self._stages(inputs, held or {})[self.formula.output.name]
             axis = self.formula.reduced_axis
-            return np.array(np.squeeze(result, self._axis(axis)) if axis else result, dtype=object)
+            result = np.squeeze(result, self._axis(axis)) if axis else np.broadcast_to(result, self.shape)
+            return np.array(result, dtype=object)
 
     def _reduced(self, digits: int, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """The values of the stages that reduce; to take one element by its index is no reduction."""

@@ -558,7 +558,7 @@ def test_several_outputs():
 
 ROOMS = (
     "graph", "modes", "memory", "inputs", "engine", "assignment", "backward", "drawing", "op_function", "functions",
-    "structure", "tensor", "differentiable", "autodiff",
+    "structure", "elsewhere", "tensor", "differentiable", "autodiff",
 )  # fmt: skip
 
 

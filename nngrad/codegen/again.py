@@ -21,12 +21,10 @@ THINNED = 3  # every so-manieth point is enough to tell whether digits are left
 
 def in_ops(form) -> sympy.Expr | None:
     """The form as rules over Tensors compute it, by differentiable words alone; None for one that they cannot."""
-    if not form.args:
-        return form
     if isinstance(form, NearZero):
         return None
-    if isinstance(form, Where):
-        form = _by_sides(*form.args)
+    if not form.args:
+        return form
     args = [in_ops(arg) for arg in (form.args[:1] if isinstance(form, Decayed) else form.args)]
     if None in args:
         return None
@@ -36,13 +34,18 @@ def in_ops(form) -> sympy.Expr | None:
     return in_ops(word.smooth(*args)) if word and word.smooth else form.func(*args)
 
 
-def _by_sides(condition, positive, other) -> sympy.Expr:
-    """A choice by the sign of x, with |x| as x or -x, as it is on that side: at 0 the slope of |x| is neither."""
-    if not isinstance(condition, sympy.Gt | sympy.Ge) or condition.rhs != 0:
-        return Where(condition, positive, other)
-    x = condition.lhs
-    right, left = Where(condition, x, 0), Where(condition, 0, -x)  # finite in the branch that is not taken
-    return Where(condition, positive.xreplace({words.abs(x): right}), other.xreplace({words.abs(x): left}))
+def by_sides(form) -> sympy.Expr:
+    """The form, where it chooses by the sign of x, with |x| as x or -x: at 0 the slope of |x| is neither's."""
+
+    def chosen(where):
+        condition, positive, other = where.args
+        if not isinstance(condition, sympy.Gt | sympy.Ge) or condition.rhs != 0:
+            return where
+        x = condition.lhs
+        right, left = Where(condition, x, 0), Where(condition, 0, -x)  # finite in the branch that is not taken
+        return Where(condition, positive.xreplace({words.abs(x): right}), other.xreplace({words.abs(x): left}))
+
+    return form.replace(lambda part: isinstance(part, Where), chosen)
 
 
 class SecondOrder:

@@ -315,7 +315,7 @@ class Judge:
         return None
 
     @cached_property
-    def zero(self) -> sympy.Expr:
+    def zero(self) -> sympy.Rational:
         """The number that the one input is compared with wherever it is, 10 in (10 - x) / (exp((10 - x) / 5) - 1): near
         there terms may cancel. 0 where there is none.
         """
@@ -325,7 +325,8 @@ class Judge:
         sums = [total for total in self.whole.atoms(sympy.Add) if total.diff(x).is_number and total.has(x)]
         zeros = {-total.subs(x, 0) / total.diff(x) for total in sums}
         elsewhere = self.whole.xreplace({total: sympy.Dummy() for total in sums})
-        return zeros.pop() if len(zeros) == 1 and not elsewhere.has(x) and not zeros & {0} else sympy.S.Zero
+        zero = zeros.pop() if len(zeros) == 1 and not elsewhere.has(x) else sympy.S.Zero
+        return zero if zero.is_Rational else sympy.S.Zero
 
     @cached_property
     def argument_values(self) -> np.ndarray:

@@ -18,7 +18,7 @@ import sympy
 from sympy.core.symbol import Str
 
 from nngrad.codegen import exponentials, identities, piecewise, words
-from nngrad.codegen.again import SecondOrder, in_ops
+from nngrad.codegen.again import SecondOrder, by_sides, in_ops
 from nngrad.codegen.balance import balanced
 from nngrad.codegen.derive import Derivatives
 from nngrad.codegen.factors import with_exponential_taken_out, with_products_in_range
@@ -203,7 +203,7 @@ class _Selection:
         tried = sorted((one.form for one in self.tried if one.of == f"d{source.name}"), key=self._key)
         clamped = [next(identities.clamped(taken, self.formula, SETTLED[-1]))] if len(self.formula.inputs) == 1 else []
         forms: dict[sympy.Expr, sympy.Expr] = {}
-        for form in (taken, *clamped, *tried):
+        for form in (taken, *map(by_sides, (*clamped, *tried))):
             again = in_ops(inlined(form.xreplace({cotangent: sympy.S.One}), self.formula.stages))
             if again is not None:
                 forms.setdefault(again, form)
@@ -214,8 +214,6 @@ class _Selection:
             if not wrong:
                 break
         best = min(found, key=found.get)
-        if best != taken:
-            best = in_ops(best)
         tangent = self.smooth.tangents[source]
         self.smooth = replace(
             self.smooth,

@@ -44,7 +44,7 @@ def second(function, *arrays):
 @pytest.mark.parametrize("name", ONE_INPUT)
 def test_second_derivatives_of_naive_formulas(package_of, name, dtype):
     op = NAIVE[name]
-    x = points(dtype, thin=12)
+    x = points(dtype, thin=24)
     x = x[(np.abs(x) > 1e-6) | (x == 0)]
     size = np.where(x == 0, 1, np.minimum(np.abs(x), 1)).astype(float)
     oracle = Oracle(op.formulas[0], numbers_to_try(op))

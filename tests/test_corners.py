@@ -25,7 +25,7 @@ KINDS = (
 DECLARED = [(f"corners{kind}", one) for kind in KINDS for one in load_spec(SPECS / f"corners{kind}.py")]
 SPEC_OF = {declaration.name: spec for spec, declaration in DECLARED}
 OPS = {declaration.name: trace(declaration) for _, declaration in DECLARED}
-SLOW = [name for name, spec in SPEC_OF.items() if spec in ("corners_more", "corners_fresh")]
+SLOW = [name for name, spec in SPEC_OF.items() if spec in ("corners_more", "corners_fresh", "corners_row_losses")]
 
 # Their float64 tails magnify the rounding error of a - b; a / b may be out of range; log(exp(t) - 1) is 0 at log 2;
 # entropies of rows that one element outweighs, and the logarithm of what it leaves, where that is no float. What is

@@ -326,7 +326,7 @@ def selu(x, out=...):
         return scale * where(x > 0, x, alpha * expm1(x))
 
     Derivative:
-        dx = where(x > 0, 1.0507009873554805*g, 1.7580993408473768*g*exp(x))
+        dx = g*where(x > 0, 1.0507009873554805, 1.7580993408473768*exp(x))
 
     Shapes: x of any shape; y of the shape of x.
     Residuals: x.

@@ -710,7 +710,7 @@ def binary_cross_entropy_with_logits(input, target, pos_weight=None, reduction="
 
     Derivative where pos_weight is None:
         dinput = g*(sigmoid(input) - target)
-        dtarget = g*(log(1 + exp(-input)) - log(exp(input) + 1))
+        dtarget = -g*input
 
     Shapes: input, target, pos_weight broadcast together; y a number, or with reduction 'none' of their common shape.
     Residuals: input, target, pos_weight, log_exp_input, positive, log_exp_input2.

@@ -369,15 +369,12 @@ def binary_cross_entropy_with_logits_plain_pullback(ops, g, inputs, y, needs, re
     input, target, _ = inputs
     shape = np.broadcast_shapes(input.shape, target.shape)
     g = runtime.spread(g, reduction, shape)
-    t = -input
     dinput = dtarget = None
     if needs[0]:
-        u = ops.sigmoid(input)
-        dinput = ops.unbroadcast(g * (u - target * (ops.sigmoid(t) + u)), shape=input.shape)
+        t = ops.sigmoid(input)
+        dinput = ops.unbroadcast(g * (t - target * (ops.sigmoid(-input) + t)), shape=input.shape)
     if needs[1]:
-        log_exp_input = ops.softplus(t)
-        log_exp_input2 = ops.softplus(input)
-        dtarget = ops.unbroadcast(g * (log_exp_input - log_exp_input2), shape=target.shape)
+        dtarget = ops.unbroadcast(-(g * input), shape=target.shape)
     return dinput, dtarget, None
 
 
@@ -385,15 +382,12 @@ def binary_cross_entropy_with_logits_plain_pushforward(ops, tangents, inputs, y,
     input, target, _ = inputs
     dinput, dtarget, _ = tangents
     shape = np.broadcast_shapes(input.shape, target.shape)
-    t = -input
     terms = []
     if dinput is not None:
-        u = ops.sigmoid(input)
-        terms.append(dinput * (u - target * (ops.sigmoid(t) + u)))
+        t = ops.sigmoid(input)
+        terms.append(dinput * (t - target * (ops.sigmoid(-input) + t)))
     if dtarget is not None:
-        log_exp_input = ops.softplus(t)
-        log_exp_input2 = ops.softplus(input)
-        terms.append(dtarget * (log_exp_input - log_exp_input2))
+        terms.append(-(dtarget * input))
     dy = ops.broadcast(runtime.summed(terms), shape=shape)
     return runtime.reduced(dy, reduction)
 
@@ -932,19 +926,19 @@ def gate_pushforward(ops, tangents, inputs, y):
 
 def gelu_none_pullback(ops, g, inputs, y, needs):
     (x,) = inputs
-    normal_cdf_x = ops.erfc(-(x * 0.7071067811865476)) * 0.5
-    t = ops.clip(x, -45, 45)
-    u = x * 0.3989422804014327 * ops.exp(-(t * t * 0.5))
-    return (g * (normal_cdf_x + u),)
+    t = ops.clip(x, -1024, 1024)
+    u = ops.clip(t, -45, 45)
+    v = ops.erfc(-(t * 0.7071067811865476)) * 0.5 + t * 0.3989422804014327 * ops.exp(-(u * u * 0.5))
+    return (g * v,)
 
 
 def gelu_none_pushforward(ops, tangents, inputs, y):
     (x,) = inputs
     (dx,) = tangents
-    normal_cdf_x = ops.erfc(-(x * 0.7071067811865476)) * 0.5
-    t = ops.clip(x, -45, 45)
-    u = x * 0.3989422804014327 * ops.exp(-(t * t * 0.5))
-    return dx * (normal_cdf_x + u)
+    t = ops.clip(x, -1024, 1024)
+    u = ops.clip(t, -45, 45)
+    v = ops.erfc(-(t * 0.7071067811865476)) * 0.5 + t * 0.3989422804014327 * ops.exp(-(u * u * 0.5))
+    return dx * v
 
 
 def gelu_tanh_pullback(ops, g, inputs, y, needs):
@@ -2618,14 +2612,14 @@ def rsqrt_pushforward(ops, tangents, inputs, y):
 def selu_pullback(ops, g, inputs, y, needs):
     (x,) = inputs
     t = x > 0
-    return (ops.where(t, g * 1.0507009873554805, g * ops.exp(ops.where(t, 0, x)) * 1.7580993408473768),)
+    return (g * ops.where(t, 1.0507009873554805, ops.exp(ops.where(t, 0, x)) * 1.7580993408473768),)
 
 
 def selu_pushforward(ops, tangents, inputs, y):
     (x,) = inputs
     (dx,) = tangents
     t = x > 0
-    return ops.where(t, dx * 1.0507009873554805, dx * ops.exp(ops.where(t, 0, x)) * 1.7580993408473768)
+    return dx * ops.where(t, 1.0507009873554805, ops.exp(ops.where(t, 0, x)) * 1.7580993408473768)
 
 
 def semicircle_pullback(ops, g, inputs, y, needs):
@@ -2967,15 +2961,15 @@ def tanh_pushforward(ops, tangents, inputs, y):
 
 def tanhshrink_pullback(ops, g, inputs, y, needs):
     (x,) = inputs
-    t = ops.sigmoid_slope(ops.clip(x, -1000, 1000) * 2) * 4
-    return (-(g * (t - 1)),)
+    t = ops.tanh(x)
+    return (g * t * t,)
 
 
 def tanhshrink_pushforward(ops, tangents, inputs, y):
     (x,) = inputs
     (dx,) = tangents
-    t = ops.sigmoid_slope(ops.clip(x, -1000, 1000) * 2) * 4
-    return -(dx * (t - 1))
+    t = ops.tanh(x)
+    return dx * t * t
 
 
 def threshold_pullback(ops, g, inputs, y, needs, threshold, value):

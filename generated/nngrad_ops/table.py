@@ -1053,7 +1053,7 @@ OPS = {
         residuals=(0, 1, 2, 3, 4),
         reads_values=(0, 1, 2, 3, 4),
         cost=4,
-        vjp_cost=7,
+        vjp_cost=5,
         axis="axis",
         fills=(),
     ),

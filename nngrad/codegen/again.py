@@ -12,6 +12,8 @@ import sympy
 
 from nngrad.codegen import words
 from nngrad.codegen.derive import lift_where
+from nngrad.codegen.exponentials import bell_within_range
+from nngrad.codegen.lower import BELLS
 from nngrad.codegen.rounding import Judge, Truth
 from nngrad.codegen.symbols import Decayed, NearZero, Value, Where
 from nngrad.codegen.vocabulary import WORD_OF
@@ -31,7 +33,8 @@ def in_ops(form) -> sympy.Expr | None:
     if isinstance(form, Decayed):
         return args[0]
     word = WORD_OF.get(type(form))
-    return in_ops(word.smooth(*args)) if word and word.smooth else form.func(*args)
+    made = in_ops(word.smooth(*args)) if word and word.smooth else form.func(*args)
+    return bell_within_range(made) if isinstance(made, BELLS) else made
 
 
 def by_sides(form) -> sympy.Expr:
@@ -58,7 +61,7 @@ class SecondOrder:
     def __init__(self, judge: Judge, derivative: sympy.Expr, inputs: tuple[Value, ...], truth: Truth):
         self.judge, self.truth = judge, truth
         columns = [np.append(column[::THINNED], 0) for column in judge.inputs.values()]
-        exact = {one.name: _differentiated(derivative, one) for one in inputs}
+        exact = {one.name: _differentiated(in_ops(derivative), one) for one in inputs}
         self.second = Judge(judge.written, judge.formula, judge.params, columns, derivatives=exact)
         self.truths = {one: self.second.derivative(one.name) for one in inputs}
 

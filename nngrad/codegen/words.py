@@ -408,7 +408,7 @@ sigmoid_slope = enter(
     lambda x: 1 / (2 + exact.exp(x) + exact.exp(-x)),
     6,
     "sigmoid(x) sigmoid(-x).",
-    derivatives=lambda x: [sigmoid_slope(x) * (sigmoid(-x) - sigmoid(x))],
+    derivatives=lambda x: [-sigmoid_slope(x) * tanh(x / 2)],
     is_positive=True,
     expansion=lambda x: exp(-abs(x)) / (1 + exp(-abs(x))) ** 2,
     eval=classmethod(lambda cls, x: cls(-x) if x.could_extract_minus_sign() else None),

@@ -13,8 +13,10 @@ from conftest import SPECS
 pytest.importorskip("sympy")
 
 from nngrad import Tensor
+from nngrad.autodiff import gradients
+from nngrad.codegen import samples
 from nngrad.codegen.certify import Oracle
-from nngrad.codegen.pipeline import load_spec
+from nngrad.codegen.pipeline import load_spec, numbers_to_try
 from nngrad.codegen.trace import trace
 
 OPS = {
@@ -22,6 +24,8 @@ OPS = {
     for spec in ("naive", "naive_more")
 }
 TOLERANCE = 8  # units in the last place, where several functions of 1 to 2 ulp add up
+ONE_INPUT = [name for name, op in OPS["naive"].items() if len(op.inputs) == 1 and not op.formulas[0].axes]
+ORDINARY = 30  # to which a second derivative keeps most of its digits
 LARGEST = {np.float32: 1e30, np.float64: 1e290}  # so that factors like 2 * x do not overflow
 KNOWN = {  # formulas that are worse, and why
     "exponential_remainder": "it warns where its value overflows",
@@ -105,3 +109,35 @@ def test_naive_formula_is_exact(package_of, spec, name, dtype):
             bound = TOLERANCE * mpmath.mpf(float(unit)) + (forgiven if mpmath.isfinite(forgiven) else 0)
             off = abs(mpmath.mpf(float(a)) - b)
             assert off <= bound, f"{of} is {float(off / unit):.3g} ulp off at {at}: {a}, not {float(b)}"
+
+
+def second(function, x):
+    """The second derivative of an elementwise function."""
+    x, ones = Tensor(x, requires_grad=True, dtype=x.dtype), np.ones_like(x)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return gradients(gradients(function(x), x, ones, create_graph=True), x, ones).numpy()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", ONE_INPUT)
+def test_second_derivatives_of_naive_formulas(package_of, name, dtype):
+    op = OPS["naive"][name]
+    x = samples.points(dtype, thin=24)
+    x = x[(np.abs(x) > 1e-6) | (x == 0)]
+    size = np.where(x == 0, 1, np.minimum(np.abs(x), 1)).astype(float)
+    oracle = Oracle(op.formulas[0], numbers_to_try(op))
+    argument = op.inputs[0].name
+    exact = oracle.curvature({argument: size}, {argument: size}, {argument: x})
+    exact = np.array([float(one) for one in exact]) / size**2
+    got = second(getattr(package_of("naive"), name), x)
+    representable = np.abs(exact) <= np.finfo(dtype).max  # and known
+    assert not np.isnan(got[representable]).any(), x[representable & np.isnan(got)]
+    judged = representable & (np.abs(x) <= ORDINARY) & (x != 0)
+    unit = np.maximum(np.abs(exact[judged]), np.finfo(dtype).tiny) * np.finfo(dtype).eps
+    assert (np.abs(got[judged] - exact[judged]) / unit).max() < 200
+
+
+def test_at_zero_the_slope_is_that_of_the_side(package_of):
+    (got,) = second(package_of("naive").soft_relu_twice, np.zeros(1))
+    assert got == pytest.approx(2 / 9)  # of exp(x) / (exp(x) + 2)

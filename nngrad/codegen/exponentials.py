@@ -102,7 +102,7 @@ def in_exponentials(expr, but=()):
 def fraction(expr) -> Fraction | None:
     """The expression as a fraction of polynomials in one exponential, if it is one."""
     expr = in_exponentials(expr)
-    exponents = sorted(exponents_of(expr), key=str)
+    exponents = sorted((one for one in exponents_of(expr) if not one.is_number), key=str)
     if not exponents or sympy.count_ops(expr) > LARGEST_TERMS:
         return None
     parts, factors = [split(exponent) for exponent in exponents], [_ONE] * len(exponents)

@@ -143,6 +143,8 @@ def doubled(graph, exponent, is_only_way=False) -> int | None:
     exponent = written_out(graph, exponent).replace(_is_last_resort, lambda limited: limited.args[0])
     inputs = graph.formula.inputs
     factors = [factor for factor in sympy.Mul.make_args(exponent) if factor.atoms(Value)]
+    if not factors:
+        return None
     bases = [_without_size(factor.base if factor.is_Pow and factor.exp == 2 else factor) for factor in factors]
     is_multiple = len(bases) < 2 and all(_is_exact(_apart(base)[1], inputs) for base in bases)
     number, params = (exponent / sympy.Mul(*factors)).as_coeff_Mul()

@@ -154,8 +154,8 @@ def _clamped(made: Graph, arg: int, context, move) -> int | None:
 
 
 def _safe(made: Graph, arg: int, value: int, context, move) -> int:
-    """`where(context, arg, value)`."""
-    if made.nodes[arg].is_scalar:
+    """`where(context, arg, value)`; the argument itself where nothing is ever taken of it."""
+    if made.nodes[arg].is_scalar or not context:
         return arg
     safe = made.number(sympy.Integer(value))
     if len(context) == 1:

@@ -35,6 +35,12 @@ def uses_of(graph: Graph, order: list[int]) -> dict[int, int]:
     return uses
 
 
+def of_numbers(function: str, args: list[str]) -> str:
+    """A function of numbers alone; those of `runtime` take arrays."""
+    args = [f"np.asarray({arg}, float)" for arg in args] if function.startswith("runtime.") else args
+    return f"float({function}({', '.join(args)}))"
+
+
 @dataclass
 class Writer:
     """Writes the statements that compute a graph's outputs.

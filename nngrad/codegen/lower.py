@@ -407,7 +407,7 @@ class Graph:
         negative, constant = bool(constant.is_negative), abs(constant)
         early = late = 1
         if not small_above and not small_below and above[2]:
-            early, late = (constant, 1) if constant < 1 else (1, constant)
+            early, late = (constant, 1) if sympy.N(constant) < 1 else (1, constant)
         elif is_unit_fraction(constant) and not small_below:  # q times what else is below might overflow
             small_below.insert(0, self.number(1 / constant))
         elif constant != 1:
@@ -531,7 +531,7 @@ class Graph:
             return self.build(limited)
         if word.smooth and self.smooth:
             return self.build(word.smooth(*expr.args))
-        if word.expansion and not self.smooth:
+        if word.expansion and not (self.smooth and expr.atoms(Value)):
             return self.build(word.expansion(*expr.args))
         return self._function(word.numpy or word.name, *(self.build(arg) for arg in expr.args))
 

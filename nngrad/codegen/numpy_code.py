@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from nngrad.codegen.infix import ATOM, INFIX, LONGEST_EXPRESSION, NAMES, Writer, blocks_of, uses_of
+from nngrad.codegen.infix import ATOM, INFIX, LONGEST_EXPRESSION, NAMES, Writer, blocks_of, of_numbers, uses_of
 from nngrad.codegen.joint import JOINT
 from nngrad.codegen.lower import REDUCTIONS
 from nngrad.codegen.node import Node
@@ -408,8 +408,7 @@ class NumpyWriter(Writer):
         if node.detail == "pairs.doubled":
             return f"pairs.doubled({args[0]}, {self.given_dtype or self.dtype})"
         name = ufunc_name(node)
-        call = f"{name}({', '.join(args)})"
-        return f"float({call})" if node.is_scalar else call
+        return of_numbers(name, args) if node.is_scalar else f"{name}({', '.join(args)})"
 
     def _maxima_of(self, node: Node) -> list[str]:
         """The variable that has the largest elements of a node's rows, if there is one already."""

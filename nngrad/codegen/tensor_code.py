@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nngrad.codegen.infix import ATOM, LONGEST_EXPRESSION, NAMES, Writer, blocks_of, uses_of
+from nngrad.codegen.infix import ATOM, LONGEST_EXPRESSION, NAMES, Writer, blocks_of, of_numbers, uses_of
 from nngrad.codegen.node import Node
 
 
@@ -63,7 +63,7 @@ class TensorWriter(Writer):
         if node.op == "test":
             return f"{node.detail}({self.text(node.args[0], ATOM)}.data)"
         if node.op == "as_float":
-            return f"ops.where({listed}, 1.0, 0.0)"
+            return f"float({listed})" if node.is_scalar else f"ops.where({listed}, 1.0, 0.0)"
         if node.op in ("shift", "scale"):
             numbers = [*args[1:], node.axis]
             return f"runtime.{node.op}({self.text(node.args[0], ATOM)}.data, {', '.join(numbers)})"
@@ -89,5 +89,5 @@ class TensorWriter(Writer):
         if node.op == "broadcast":
             return f"ops.broadcast({listed}, shape={self.shape})"
         if node.is_scalar:
-            return f"float({node.detail}({listed}))"
+            return of_numbers(node.detail, args)
         return f"ops.{node.detail.rpartition('.')[2]}({listed})"

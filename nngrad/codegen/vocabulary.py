@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import mpmath
 import sympy
 from sympy.logic.boolalg import Boolean
 
@@ -122,7 +123,15 @@ def enter(
                 return _derivative_of_definition(definition, self.args, argindex - 1)
             return sympy.sympify(derivatives(*self.args)[argindex - 1])
 
-        head = type(name, (sympy.Function,), {"nargs": arity, "fdiff": fdiff, "is_real": True, **traits})
+        def _eval_evalf(self, prec):
+            if not all(arg.is_number for arg in self.args):
+                return None
+            with mpmath.workprec(prec + 10):
+                value = oracle(*(mpmath.mpmathify(arg.evalf(mpmath.mp.dps)) for arg in self.args))
+            return sympy.Float(value, precision=prec) if isinstance(value, mpmath.mpf) else None
+
+        own = {"nargs": arity, "fdiff": fdiff, "_eval_evalf": _eval_evalf, "is_real": True}
+        head = type(name, (sympy.Function,), {**own, **traits})
     word = Word(name, head, numpy, oracle, cost, doc, arity, expansion, smooth, safe, definition)
     WORDS[name] = word
     if isinstance(head, type):

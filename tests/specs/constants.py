@@ -1,0 +1,33 @@
+"""Constants made by words, and exponents that are constants: parts of formulas without an input."""
+
+from nngrad.codegen.language import activation, cosh, erf, exp, expm1, maximum, op, sigmoid, softplus, tanh, where
+
+
+@activation
+def shifted(x):
+    return x * tanh(0.5) + maximum(0.1, 1)
+
+
+@activation
+def halved(x):
+    return sigmoid(0) * x**2
+
+
+@activation
+def scaled(x, *, a=0.7):
+    return maximum(x, 0) / softplus(a)
+
+
+@op
+def grown(x, z, *, a=0.7):
+    return expm1(z - 1.5) * (cosh(a) + x)
+
+
+@activation
+def apart(x):
+    return exp(maximum(x, x)) / where(x > 0, 2 * x + 1, expm1(x))
+
+
+@op
+def gated(x, z, *, a=0.7):
+    return tanh(z) * x * softplus(cosh(0.5)) + erf(a)

@@ -153,9 +153,15 @@ def _clamped(made: Graph, arg: int, context, move) -> int | None:
     return made.node("call", arg, comparison.args[1], detail="np.maximum" if above else "np.minimum")
 
 
+def _is_pair(made: Graph, position: int) -> bool:
+    """Whether a node has twice the digits of the float64 that it was made of, where that was safe."""
+    node = made.nodes[position]
+    return node.detail == "pairs.doubled" or (position in made.wide and any(_is_pair(made, arg) for arg in node.args))
+
+
 def _safe(made: Graph, arg: int, value: int, context, move) -> int:
-    """`where(context, arg, value)`; the argument itself where nothing is ever taken of it."""
-    if made.nodes[arg].is_scalar or not context:
+    """`where(context, arg, value)`; the argument itself where nothing is ever taken of it, or it does not warn."""
+    if made.nodes[arg].is_scalar or not context or _is_pair(made, arg):
         return arg
     safe = made.number(sympy.Integer(value))
     if len(context) == 1:

@@ -1,4 +1,4 @@
-"""Constants made by words, and exponents that are constants: parts of formulas without an input."""
+"""Small formulas that the generator, or what it wrote, once failed on: constants by words, exponents in branches."""
 
 from nngrad.codegen.language import activation, cosh, erf, exp, expm1, maximum, op, sigmoid, softplus, tanh, where
 
@@ -31,3 +31,18 @@ def apart(x):
 @op
 def gated(x, z, *, a=0.7):
     return tanh(z) * x * softplus(cosh(0.5)) + erf(a)
+
+
+@activation
+def doubled_square(x):
+    return tanh(x**2 + x**2)
+
+
+@op
+def inverse_in_a_branch(x, z):
+    return where(z > 0, tanh(0.5 / x), erf(z))
+
+
+@activation
+def square_in_a_branch(x):
+    return erf(where(x > 0, x - 0.1, x * x))

@@ -61,7 +61,8 @@ class SecondOrder:
     def __init__(self, judge: Judge, derivative: sympy.Expr, inputs: tuple[Value, ...], truth: Truth):
         self.judge, self.truth = judge, truth
         columns = [np.append(column[::THINNED], 0) for column in judge.inputs.values()]
-        exact = {one.name: _differentiated(in_ops(derivative), one) for one in inputs}
+        derivative = in_ops(derivative)
+        exact = {one.name: _differentiated(derivative, one) for one in inputs}
         self.second = Judge(judge.written, judge.formula, judge.params, columns, derivatives=exact)
         self.truths = {one: self.second.derivative(one.name) for one in inputs}
 

@@ -92,7 +92,7 @@ class Search:
         """Of d = a - b, a and b of equal lengths, that sum(d a) is sum(d**2) / 2, and sum(d b) minus that: d is small
         where they are near each other, and these sums are smaller."""
         difference, exponent = stage.expr.as_base_exp()
-        made = self.formula.definition(difference) if isinstance(difference, Value) else None
+        made = self.formula.definition(difference)
         parts = made.expr.atoms(Value) if made is not None else ()
         if stage.kind != "sum" or exponent != 2 or len(parts) != 2:
             return
@@ -134,7 +134,7 @@ class Search:
             total = sympy.S.Zero
             for term in sympy.Add.make_args(sympy.expand(kept)):
                 outside, varying = split_constants(term, axis.name)
-                stage = self.formula.definition(varying) if isinstance(varying, Value) else None
+                stage = self.formula.definition(varying)
                 is_masked = stage is not None and stage.expr.args[:2] == (condition, 0)
                 total += outside * AxisSum(varying if is_masked else Where(condition, 0, varying), axis)
             return total
@@ -197,7 +197,7 @@ class Search:
         def mean(term):
             """The sum that minus a term is, also by its name; None for others."""
             sign, value = term.as_coeff_Mul()
-            stage = self.formula.definition(value) if isinstance(value, Value) else None
+            stage = self.formula.definition(value)
             if stage is not None and stage.kind == "map":
                 return mean(sign * stage.expr)
             if stage is not None and stage.kind == "sum":
@@ -211,8 +211,7 @@ class Search:
                 term, (inside, axis) = sign * (part - total), known.args
                 weights = sympy.cancel(inside / term)
                 if self.sums.get(AxisSum(weights, axis)) == 1:
-                    stage = self.formula.definition(term) if isinstance(term, Value) else None
-                    terms = sympy.Add.make_args(term if stage is None else stage.expr)
+                    terms = sympy.Add.make_args(self.formula.spelled_out(term))
                     varying = [one for one in terms if not is_constant_along(one, axis.name)]
                     return sign * Deviation(term if len(terms) == 1 else sympy.Add(*varying), weights, axis)
             return part

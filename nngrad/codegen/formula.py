@@ -83,8 +83,14 @@ class Formula:
         """The inputs that `take` uses as indices."""
         return frozenset(pick.args[0].name for stage in self.stages for pick in stage.expr.atoms(Pick))
 
-    def definition(self, value: Value) -> Stage | None:
+    def definition(self, value: sympy.Expr) -> Stage | None:
+        """The stage that a value is of; None for inputs, and for expressions that are no value."""
         return next((stage for stage in self.stages if stage.value == value), None)
+
+    def spelled_out(self, value: sympy.Expr) -> sympy.Expr:
+        """What the stage that a value is of computes, or reduces; the expression itself if it is of none."""
+        stage = self.definition(value)
+        return value if stage is None else stage.expr
 
 
 @dataclass(frozen=True)

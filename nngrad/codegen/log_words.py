@@ -16,7 +16,7 @@ log1mexp = enter(
     "",
     lambda x: mpmath.log(-mpmath.expm1(x)),
     20,
-    "log(1 - words.exp(x)).",
+    "log(1 - exp(x)).",
     derivatives=lambda x: [words.exp(x) / words.expm1(x)],
     definition=lambda u: words.log(1 - words.exp(u)),
     expansion=lambda x: Where(x > -words.log(2), words.log(-words.expm1(x)), words.log1p(-words.exp(x))),

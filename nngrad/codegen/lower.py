@@ -549,7 +549,7 @@ class Graph:
         return wide
 
     def is_shift(self, expr) -> bool:
-        stage = self.formula.definition(expr) if isinstance(expr, Value) else None
+        stage = self.formula.definition(expr)
         return stage is not None and stage.expr.has(RowShift)
 
     # --- conditions ---------------------------------------------------------------------------------------------------

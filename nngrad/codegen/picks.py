@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sympy
 
-from nngrad.codegen.symbols import AxisSum, Pick, Value, is_constant_along
+from nngrad.codegen.symbols import AxisSum, Pick, is_constant_along
 from nngrad.codegen.trace import Formula
 
 
@@ -25,8 +25,7 @@ def _off_rows(product, formula: Formula):
 def _left_out(product, formula: Formula):
     """u (1 - pick) as u - pick u_picked, which changes one element of each row, too."""
     for factor in sympy.Mul.make_args(product):
-        stage = formula.definition(factor) if isinstance(factor, Value) else None
-        pick = 1 - (factor if stage is None else stage.expr)
+        pick = 1 - formula.spelled_out(factor)
         if isinstance(pick, Pick):
             others = product / factor
             return others - pick * AxisSum(pick * others, pick.args[1])

@@ -31,11 +31,8 @@ PLAIN = {  # words that keep digits, or a range, as mathematics writes them
     "log1p": lambda x: sympy.log(1 + x),
     "softplus": lambda x: sympy.log(1 + sympy.exp(x)),
     "logaddexp": lambda a, b: sympy.log(sympy.exp(a) + sympy.exp(b)),
-    "log1mexp": lambda x: sympy.log(1 - sympy.exp(x)),
-    "logit": lambda x: sympy.log(x / (1 - x)),
     "hypot": lambda a, b: sympy.sqrt(a**2 + b**2),
     "clamped": lambda x, *_: x,
-    "finite": lambda x: x,
     "sigmoid_slope": lambda x: (
         sympy.Mul(sympy.Rational(1, 4), 1 - words.tanh(x / 2) ** 2, evaluate=False)  # which would distribute
         if x.as_coeff_Mul()[0].is_even
@@ -172,5 +169,5 @@ def _plain(part):
     word = WORD_OF[type(part)]
     build = PLAIN.get(word.name)
     if build is None and word.name not in language.__all__:
-        build = word.smooth or word.definition or word.expansion
+        build = word.definition or word.smooth or word.expansion
     return build(*part.args) if build else part

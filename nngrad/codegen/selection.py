@@ -210,7 +210,8 @@ class _Selection:
         second = SecondOrder(self.judge, whole, tuple(self.smooth.vjp), truth)
         found = {}
         for again, form in [*forms.items()][:FEW_FORMS]:
-            found[form] = wrong, _ = second.flaws(again)
+            found[form] = second.flaws(again)
+            wrong, _ = found[form]
             if not wrong:
                 break
         best = min(found, key=found.get)

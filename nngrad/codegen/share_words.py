@@ -23,6 +23,12 @@ others_share = enter(
     expansion=lambda p, log_p: -words.expm1(log_p),
     smooth=lambda p, log_p: -words.expm1(log_p),
 )
+
+
+def _log_others_share(p, log_p):
+    return Where(p > words.half, words.log(-words.expm1(log_p)), words.log1p(-p))
+
+
 log_others_share = enter(
     "log_others_share",
     "",
@@ -31,8 +37,8 @@ log_others_share = enter(
     "log(1 - p), for p = exp(log_p).",
     arity=2,
     derivatives=lambda p, log_p: [-1 / others_share(p, log_p), 0],
-    expansion=lambda p, log_p: Where(p > words.half, words.log(-words.expm1(log_p)), words.log1p(-p)),
-    smooth=lambda p, log_p: Where(p > words.half, words.log(-words.expm1(log_p)), words.log1p(-p)),
+    expansion=_log_others_share,
+    smooth=_log_others_share,
 )
 share_power = enter(
     "share_power",

@@ -81,7 +81,6 @@ def without_sizes(product, formula: Formula):
     """|u| sign(u) in a product is u, which has a slope at 0 too."""
     for sign in (factor for factor in sympy.Mul.make_args(product) if isinstance(factor, words.sign.build)):
         for factor in sympy.Mul.make_args(product):
-            stage = formula.definition(factor) if isinstance(factor, Value) else None
-            if (factor if stage is None else stage.expr) == words.abs(*sign.args):
+            if formula.spelled_out(factor) == words.abs(*sign.args):
                 return product / sign / factor * sign.args[0]
     return product

@@ -6,6 +6,7 @@ Nothing is timed here: calls and bytes are counted, the same on every machine. `
 import gc
 import hashlib
 import sys
+import threading
 import tracemalloc
 
 import numpy as np
@@ -176,3 +177,26 @@ def test_one_thread_gives_the_bits_of_two(op, set_threads, monkeypatch):
     assert bits(1) == bits(2)
     if op.cost:
         assert shares and min(shares) > 1
+
+
+def test_one_of_two_cores_is_left_to_a_thread_of_blas_that_spins(set_threads, monkeypatch):
+    seen, now = [], [0.0]
+    monkeypatch.setattr(tiles.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(tiles.threads, "blas_spins_until", 0.0)
+    both = threading.Barrier(2)
+
+    def at_work(count, meets):
+        """The threads that work on two tiles; each waits for the other if they are to meet."""
+        set_threads(count)
+        seen.clear()
+        tiles.threads.run(lambda _: (seen.append(threading.get_ident()), meets and both.wait(10)), range(2))
+        return len(set(seen))
+
+    small, large = (Tensor(np.ones((n, n))) for n in (64, 128))
+    assert nngrad.matmul(small, small).shape == (64, 64)
+    assert at_work(2, meets=True) == 2
+    nngrad.matmul(large, large)
+    assert at_work(2, meets=False) == 1
+    assert at_work(3, meets=True) == 2
+    now[0] += tiles.BLAS_SPINS
+    assert at_work(2, meets=True) == 2

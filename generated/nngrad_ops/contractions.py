@@ -62,16 +62,16 @@ def matmul_transposed(a, b):
     Shapes: a (i, k), b (j, k) -> (i, j).
     Residuals: a, b.
     """
-    return np.matmul(a, b.swapaxes(-1, -2))
+    return products.matmul(a, b.swapaxes(-1, -2))
 
 
 def matmul_transposed_vjp(g, a, b, needs):
     """Cotangents of `matmul_transposed`'s inputs."""
     da = db = None
     if needs[0]:
-        da = np.matmul(g, b, order=runtime.order_of(a))
+        da = products.matmul(g, b, order=runtime.order_of(a))
     if needs[1]:
-        db = np.matmul(g.swapaxes(-1, -2), a, order=runtime.order_of(b))
+        db = products.matmul(g.swapaxes(-1, -2), a, order=runtime.order_of(b))
     return da, db
 
 
@@ -79,9 +79,9 @@ def matmul_transposed_jvp(da, db, a, b):
     """Tangent of `matmul_transposed`'s output."""
     terms = []
     if da is not None:
-        terms.append(np.matmul(da, b.swapaxes(-1, -2)))
+        terms.append(products.matmul(da, b.swapaxes(-1, -2)))
     if db is not None:
-        terms.append(np.matmul(a, db.swapaxes(-1, -2)))
+        terms.append(products.matmul(a, db.swapaxes(-1, -2)))
     return runtime.summed(terms)
 
 
@@ -102,7 +102,7 @@ def affine(x, weight, bias):
     Shapes: x (n, i), weight (o, i), bias (o) -> (n, o).
     Residuals: x, weight, bias.
     """
-    y = np.matmul(x, weight.swapaxes(-1, -2))
+    y = products.matmul(x, weight.swapaxes(-1, -2))
     return np.add(y, bias, out=y)
 
 
@@ -112,9 +112,9 @@ def affine_vjp(g, x, weight, bias, needs):
     if needs[2]:
         dbias = runtime.sum_over(g, (0,))
     if needs[0]:
-        dx = np.matmul(g, weight, order=runtime.order_of(x))
+        dx = products.matmul(g, weight, order=runtime.order_of(x))
     if needs[1]:
-        dweight = np.matmul(g.swapaxes(-1, -2), x, order=runtime.order_of(weight))
+        dweight = products.matmul(g.swapaxes(-1, -2), x, order=runtime.order_of(weight))
     return dx, dweight, dbias
 
 
@@ -124,9 +124,9 @@ def affine_jvp(dx, dweight, dbias, x, weight, bias):
     if dbias is not None:
         terms.append(dbias)
     if dx is not None:
-        terms.append(np.matmul(dx, weight.swapaxes(-1, -2)))
+        terms.append(products.matmul(dx, weight.swapaxes(-1, -2)))
     if dweight is not None:
-        terms.append(np.matmul(x, dweight.swapaxes(-1, -2)))
+        terms.append(products.matmul(x, dweight.swapaxes(-1, -2)))
     return runtime.total(terms, (x.shape[0], weight.shape[0]))
 
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from . import tiles
 from .runtime import LONG_RUN, buffers_for, lies_along_memory, memory_order, run_length, unbroadcast
 from .tiles import TILE
 
@@ -164,7 +165,7 @@ def _places_of_rows(arranged, rolled, named):
 
 def _sum_over_places(rolled, arranged, named, axis):
     """Products with what windows show at each place, added up."""
-    return lambda a, b: named(np.add.reduce(np.matmul(rolled(a), arranged(b)), axis))
+    return lambda a, b: named(np.add.reduce(matmul(rolled(a), arranged(b)), axis))
 
 
 def _arranged(operand, shared, *groups):
@@ -210,7 +211,7 @@ def _multiply(a, b, out):
     if not odd and SMALL < math.prod(a.shape[-2:]) * b.shape[-1] <= 2 * SMALL:
         a = a[..., None, :, :]
         b, out = (one.reshape(*one.shape[:-1], 2, half).swapaxes(-2, -3) for one in (b, out))
-    np.matmul(a, b, out=out)
+    matmul(a, b, out=out)
 
 
 def contract_onto_windows(subscripts, *operands, shape, axes, size, step, dilation):
@@ -295,6 +296,14 @@ MANY, FEW, LONG, PIECE = 32, 512, 8192, 512  # numbers of elements, measured wit
 SMALL = 1_000_000  # multiplications in a product for which it has special code
 
 
+def matmul(a, b, out=None, order="C"):
+    """np.matmul, which the threads that share tiles are told of if BLAS takes threads of its own to it."""
+    y = np.matmul(a, b, out=out, order=order)
+    if y.size * a.shape[-1] > SMALL and math.prod(y.shape[-2:]) * a.shape[-1] > SMALL:
+        tiles.threads.note_blas()
+    return y
+
+
 def matrix_product(a, b):
     """np.matmul of stacks of matrices, in the order and the pieces in which BLAS is fast.
 
@@ -305,19 +314,19 @@ def matrix_product(a, b):
         whole = summed - summed % PIECE
         a_pieces = a[..., :whole].reshape(*a.shape[:-1], -1, PIECE).swapaxes(-2, -3)
         b_pieces = b[..., :whole, :].reshape(*b.shape[:-2], -1, PIECE, columns)
-        product = np.add.reduce(np.matmul(a_pieces, b_pieces), -3)
-        return product if whole == summed else product + np.matmul(a[..., whole:], b[..., whole:, :])
+        product = np.add.reduce(matmul(a_pieces, b_pieces), -3)
+        return product if whole == summed else product + matmul(a[..., whole:], b[..., whole:, :])
     if rows * summed <= FEW and columns >= LONG:
         whole = columns - columns % PIECE
         product = np.empty((*b.shape[:-2], rows, columns), np.result_type(a, b))
         b_pieces, pieces = (
             one[..., :whole].reshape(*one.shape[:-1], -1, PIECE).swapaxes(-2, -3) for one in (b, product)
         )
-        np.matmul(a[..., None, :, :], b_pieces, out=pieces)
-        np.matmul(a, b[..., whole:], out=product[..., whole:])
+        matmul(a[..., None, :, :], b_pieces, out=pieces)
+        matmul(a, b[..., whole:], out=product[..., whole:])
         return product
     if rows < columns < summed:
-        return np.matmul(b.swapaxes(-1, -2), a.swapaxes(-1, -2)).swapaxes(-1, -2)
+        return matmul(b.swapaxes(-1, -2), a.swapaxes(-1, -2)).swapaxes(-1, -2)
     return stacked_product(a, b)
 
 
@@ -328,14 +337,14 @@ def stacked_product(a, b, shape=None):
     shape: that of the result, if this is to be summed over leading axes that it lacks, or has with length 1.
     """
     if b.ndim == 2:  # one large product is faster than many small ones
-        return np.matmul(a, b) if a.ndim <= 2 else np.matmul(_one_matrix(a), b).reshape(*a.shape[:-1], b.shape[-1])
+        return matmul(a, b) if a.ndim <= 2 else matmul(_one_matrix(a), b).reshape(*a.shape[:-1], b.shape[-1])
     if shape is not None and len(shape) == 2 < a.ndim == b.ndim and a.shape[:-2] == b.shape[:-2]:
         return summed_outer(a.swapaxes(-1, -2), b)
     if a.ndim > 1 and b.ndim > 2 and b.strides[-1] != b.itemsize and a.strides[-1] == a.itemsize:
         rows, columns = a.shape[-2], b.shape[-1]
         if min(rows, columns) >= MANY and rows * b.shape[-2] * columns <= SMALL and b.size <= TILE:
             b = np.ascontiguousarray(b)
-    product = np.matmul(a, b)
+    product = matmul(a, b)
     return product if shape is None else unbroadcast(product, shape)
 
 
@@ -343,7 +352,7 @@ def summed_outer(a, b, order="C"):
     """The outer products of the vectors in the last axes of two arrays, summed over the others, in one product."""
     if a.ndim != 2:
         a, b = _one_matrix(a), _one_matrix(b)
-    return np.matmul(a.T, b, order=order)
+    return matmul(a.T, b, order=order)
 
 
 def _one_matrix(x):

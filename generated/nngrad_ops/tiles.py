@@ -9,12 +9,15 @@ import itertools
 import os
 import sys
 import threading
+import time
 
 import numpy as np
 
 TILE = 1 << 17  # elements: few enough for a core's cache, so many that threads seldom wait for the interpreter's lock
 LINE = 64  # bytes: results that start at a multiple are written in half the time
+LONGEST = TILE + LINE  # the first tile goes on to a line's start
 SWITCH_INTERVAL = 1e-6  # seconds; a thread that looks for the interpreter's lock again and again needs no waking
+BLAS_SPINS = 0.1  # seconds
 WORTH_TILES = 1 << 20  # the time of so many multiplications; less is done sooner than another thread has begun
 
 # glibc gives freed memory back to the system from a threshold on that grows with the largest block that was freed, up
@@ -68,9 +71,13 @@ class Threads:
     """The threads that share the tiles of an array; NumPy releases the interpreter's lock in its loops.
 
     The tiles are the same for any number of threads, and so are the results, to the bit.
+
+    The threads of OpenBLAS, once they have been of use, spin for a tenth of a second, in case there is more to do. On
+    two cores a worker would take turns with such a thread, or with its own caller, and help nobody: it is left asleep.
     """
 
     def __init__(self):
+        self.blas_spins_until = 0.0  # on time.monotonic's clock
         self.count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         self.forget()
         if hasattr(os, "register_at_fork"):
@@ -87,9 +94,15 @@ class Threads:
                 worker.stop()
             self.workers, self.count = [], count
 
+    def note_blas(self):
+        """Remember that BLAS has just had use for threads of its own."""
+        self.blas_spins_until = time.monotonic() + BLAS_SPINS
+
     def run(self, work, tiles):
         """work(tile) for each of the tiles. Whoever is ready takes the next: a sleeping core is late by 50 us."""
         tiles, count = iter(tiles), min(self.count, len(tiles))
+        if self.count == 2 and time.monotonic() < self.blas_spins_until:
+            count = 1
         if count == 1 or not self.free.acquire(blocking=False):
             return _in_turn(work, tiles)  # also where another thread of the program has the workers
         free, interval = self.free, sys.getswitchinterval()
@@ -122,7 +135,7 @@ def in_tiles(function):
 
     @functools.wraps(function)
     def tiled(x, *args):
-        if x.size <= TILE:
+        if x.size <= LONGEST:
             return function(x, *args)
         arrays = [x, *(arg for arg in args if isinstance(arg, np.ndarray))]
         return by_tiles(function, arrays, numbers=args[len(arrays) - 1 :])
@@ -139,7 +152,7 @@ def by_tiles(kernel, arrays, place=None, numbers=(), **options):
     shape, size = arrays[0].shape, arrays[0].size
     is_cut = [x is not None and x.ndim > 0 for x in arrays]
     alike = all(x.shape == shape and x.flags.c_contiguous for x, cut in zip(arrays, is_cut, strict=True) if cut)
-    if size <= TILE or not alike:
+    if size <= LONGEST or not alike:
         out = {} if place is None else {"out": place}
         return kernel(*arrays, *numbers, **options, **out)
     flat = [x.reshape(-1) if cut else x for x, cut in zip(arrays, is_cut, strict=True)]
@@ -194,7 +207,7 @@ def _until_line(x):
 
 
 @functools.lru_cache(256)
-def _tiles(size, first):
-    """Slices of TILE elements, after a first one that is short, unless it has none."""
-    bounds = [0, *range(first or TILE, size, TILE), size]
+def _tiles(size, before_line):
+    """Slices of TILE elements, the first longer by what lies before a cache line, so that the others start at one."""
+    bounds = [0, *range(before_line + TILE, size, TILE), size]
     return [slice(start, stop) for start, stop in itertools.pairwise(bounds)]

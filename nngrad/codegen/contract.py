@@ -199,7 +199,7 @@ class Contraction:
             second += ".swapaxes(-1, -2)"
         if self.result_leads:
             return f"products.stacked_product({first}, {second}{f', shape={fit}.shape' if fit else ''})"
-        return f"np.matmul({first}, {second}{order})"
+        return f"products.matmul({first}, {second}{order})"
 
     def _product_of_vectors(self, order: str) -> str:
         """The product of vectors, in an operand's last axis, and a matrix; or such a matrix's cotangent; else ''."""

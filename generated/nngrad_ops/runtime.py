@@ -8,11 +8,11 @@ from __future__ import annotations
 import contextlib
 import math
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, reduce
 
 import numpy as np
 
-from .tiles import TILE, in_tiles
+from .tiles import TILE, in_tiles, listed
 
 FEW_ELEMENTS = 4096  # below, a call costs more than its elements
 FAR_FROM_FLOATS = 8192  # times exp of that, any product of floats is infinite; times exp of minus that, 0
@@ -238,6 +238,36 @@ def _is_large(x):
 def are_within(limit, *arrays) -> bool:
     """Whether shorter formulas will do: no element is larger than the limit, none is NaN, none of float16's range."""
     return all(x.dtype.itemsize > 2 and highest(x) <= limit and lowest(x) >= -limit for x in arrays)
+
+
+def are_partly_within(limit, *arrays) -> bool:
+    """Whether shorter formulas will do for some elements, though not for all."""
+    return all(x.dtype.itemsize > 2 for x in arrays) and not _are_beyond(limit, arrays).all()
+
+
+def in_parts(kernel, limit, arrays, *params, **out):
+    """kernel(*arrays, *params), by its shorter formula where no element is beyond the limit, by the other elsewhere.
+
+    The kernel is called for all, with a number of the more frequent kind in place of the others, and for these.
+    """
+    arrays = np.broadcast_arrays(*arrays)
+    beyond = _are_beyond(limit, arrays)
+    are_few = 2 * np.count_nonzero(beyond) <= beyond.size
+    few = np.flatnonzero(beyond if are_few else ~beyond)
+    many = [x.copy() for x in arrays]
+    for x in many:
+        x.flat[few] = 0 if are_few else 2 * limit
+    results = kernel(*many, *params, **out)
+    others = kernel(*[x.take(few) for x in arrays], *params)
+    for whole, part in zip(listed(results), listed(others), strict=True):
+        if whole is not None:
+            whole.flat[few] = part
+    return results
+
+
+def _are_beyond(limit, arrays):
+    """Whether an element of any of the arrays is larger than the limit, or NaN."""
+    return reduce(np.logical_or, [~(np.abs(x) <= limit) for x in arrays])
 
 
 def highest(x):

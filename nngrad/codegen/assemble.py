@@ -13,7 +13,7 @@ import textwrap
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from nngrad.codegen.bodies import Bodies, Variant, output_is_residual
+from nngrad.codegen.bodies import Bodies, Variant, output_is_residual, takes_out
 from nngrad.codegen.plain import cotangents, unambiguous_names
 from nngrad.codegen.readable import readable as readable
 from nngrad.codegen.selection import Chosen
@@ -71,18 +71,21 @@ def assemble(op: Op, chosen: Iterable[Chosen]) -> Code:
     """The code of an elementwise or reduction op, from its chosen forms."""
     variants = [Variant(op, *with_slopes(op, one)) for one in chosen]
     saved = list(dict.fromkeys(value.name for variant in variants for value in variant.kept))
-    bodies = [variant.bodies(saved) for variant in variants]
+    functions = Functions(op, variants, saved)
+    bodies = [
+        variant.bodies(functions.name(variant), [name for name, _ in functions.params(variant)], saved)
+        for variant in variants
+    ]
     output = variants[0].output.name if output_is_residual(op) else ""
     order = [*(one.name for one in op.inputs), output, *saved]
-    residuals = [name for name in order if any(name in variant.used for variant in variants)]
-    functions = Functions(op, variants, saved, residuals)
+    functions.residuals = [name for name in order if any(name in variant.used for variant in variants)]
     kernels, rules, spent = functions.kernels(bodies), functions.rules(bodies), _spent(op, variants)
     return Code(
         op,
         tuple(kernels),
         tuple(rules),
-        tuple(order.index(name) for name in residuals),
-        tuple(order.index(name) for name in residuals if any(name in variant.read for variant in variants)),
+        tuple(order.index(name) for name in functions.residuals),
+        tuple(order.index(name) for name in functions.residuals if any(name in variant.read for variant in variants)),
         len(saved),
         all(variant.keeps_integers for variant in variants),
         functions.forward,
@@ -115,7 +118,7 @@ class Functions:
     op: Op
     variants: list[Variant]
     saved: list[str]
-    residuals: list[str]
+    residuals: list[str] = field(default_factory=list)
     taking_out: set[str] = field(default_factory=set)
 
     @property
@@ -225,7 +228,7 @@ class Functions:
 
     def _out(self, kind: str, lines: Iterable[str]) -> tuple[str, ...]:
         """The parameter for arrays that results go to, of a function that can put some there. `...` makes new ones."""
-        if not re.search(r"=out\b", "\n".join(lines)):
+        if not takes_out(lines):
             return ()
         results = {"_and_residuals": 1 + len(self.saved), "_vjp": len(self.op.inputs)}.get(kind, 1)
         return ("out=...",) if results == 1 else (f"out=({', '.join(['...'] * results)})",)

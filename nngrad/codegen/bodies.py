@@ -42,6 +42,11 @@ INDEXING = ("take", "one_hot", "minus_one_hot", "log_share")
 _SHAPE_VARIABLE = re.compile(r"(?<![\w.])shape\b(?!\s*=)")
 
 
+def takes_out(lines: Iterable[str]) -> bool:
+    """Whether a function with these lines puts results where an argument says."""
+    return re.search(r"=out\b", "\n".join(lines)) is not None
+
+
 def output_is_residual(op: Op) -> bool:
     """Whether backward gets the formula's output for nothing. A reduced loss does not keep it."""
     return op.home != "loss"
@@ -198,15 +203,15 @@ class Variant:
         """Source of the output's shape, a dropped axis kept."""
         return f"runtime.kept_shape({self.input_shape}, {self.axis})" if self.axis else self.input_shape
 
-    def bodies(self, saved: list[str]) -> Bodies:
-        """The bodies; `saved` names what the op keeps, by this formula or by another."""
-        plain = self._forward({}, [])
-        forward = self._forward(self.kept, saved) if saved else plain
+    def bodies(self, name: str, params: Iterable[str], saved: list[str]) -> Bodies:
+        """The bodies; `name` and `params` are the kernel's, `saved` what the op keeps, by this formula or another."""
+        plain = self._forward(name, params, {}, [])
+        forward = self._forward(f"{name}_and_residuals", params, self.kept, saved) if saved else plain
         return Bodies(forward, plain, self._vjp(), self._jvp(), self._pullback(), self._pushforward())
 
     # --- kernels ------------------------------------------------------------------------------------------------------
 
-    def _forward(self, kept: dict[Value, sympy.Expr], saved: list[str]) -> list[str]:
+    def _forward(self, name: str, params: Iterable[str], kept: dict[Value, sympy.Expr], saved: list[str]) -> list[str]:
         """The forward kernel, which returns y and, in the order of `saved`, the values to be kept."""
         graph, nodes = self._forward_graph([self.chosen.value, *kept.values()])
         graph.names = {node: name for node, name in graph.names.items() if name != "y" or node == nodes[0]}
@@ -230,7 +235,10 @@ class Variant:
         lines = [*self._index_lines(graph, self.input_shape), *writer.lines, f"return {results}"]
         if self.is_wide:
             lines = [*self._widening_lines(), *lines]
-        return [*self._ordinary_lines(kept, order, lines), *self._shape_line(lines), *lines]
+        ordinary = self._ordinary_lines(kept, order, lines)
+        if ordinary:
+            ordinary += self._lines_in_parts([name, *params], takes_out([*ordinary, *lines]))
+        return [*ordinary, *self._shape_line(lines), *lines]
 
     def _widening_lines(self) -> Iterator[str]:
         """Short floats are made float64, to be computed in, and what they were is remembered."""
@@ -240,18 +248,37 @@ class Variant:
 
     def _ordinary_lines(self, kept: dict[Value, sympy.Expr], order: list[str], full: list[str]) -> list[str]:
         """The lines for inputs of ordinary size, which come before the full ones for all; none if they are the same."""
-        ordinary, carrier = self.chosen.ordinary, self.broadcasting[0]
+        ordinary = self.chosen.ordinary
         if ordinary is None:
             return []
-        if not ordinary.is_of_wider:
-            return self._lines_within(ordinary, kept, order, full)
-        short = self._lines_within(ordinary, kept, order, full, f"{carrier}.dtype != np.float64")
-        if not ordinary.is_of_polynomials:
-            return short
-        return short + self._lines_within(ordinary, kept, order, full, f"{carrier}.dtype == np.float64", ordinary.limit)
+        lines = self._lines_within(ordinary, kept, order)
+        if lines == full:
+            return []
+        found = [f"if {self._where_ordinary('are_within')}:", *(f"    {line}" for line in lines)]
+        if ordinary.is_of_polynomials:
+            lines = self._lines_within(ordinary, kept, order, ordinary.limit)
+            found += [f"if {self._where_ordinary('are_within', '==')}:", *(f"    {line}" for line in lines)]
+        return found
 
-    def _lines_within(self, ordinary: Ordinary, kept, order: list[str], full: list[str], kind="", limit=0) -> list[str]:
-        """These lines, for a kind of dtype if there are several; the limit is for those that make use of it."""
+    def _lines_in_parts(self, kernel: list[str], takes_out: bool) -> list[str]:
+        """The lines for inputs some of which are of ordinary size. The kernel's name comes before its parameters."""
+        name, *params = kernel
+        inputs = ", ".join(self.broadcasting)
+        given = [name, str(self.chosen.ordinary.limit), f"[{inputs}]", *params, *["out=out"] * takes_out]
+        condition = self._where_ordinary("are_partly_within")
+        return [f"if {condition}:", f"    return runtime.in_parts({', '.join(given)})"]
+
+    def _where_ordinary(self, question: str, than_float64: str = "!=") -> str:
+        """The condition for the ordinary form, whose inputs are asked a question; some are for one kind of floats."""
+        ordinary, carrier = self.chosen.ordinary, self.broadcasting[0]
+        is_of_kind = [f"{carrier}.dtype {than_float64} np.float64"] if ordinary.is_of_wider else []
+        if ordinary.is_of_polynomials and question != "are_within":
+            is_of_kind = []  # there is a form for both
+        asked = f"runtime.{question}({ordinary.limit}, {', '.join(self.broadcasting)})"
+        return " and ".join([*is_of_kind, *ordinary.conditions, asked])
+
+    def _lines_within(self, ordinary: Ordinary, kept, order: list[str], limit: float = 0) -> list[str]:
+        """These lines; the limit is for floats that make use of it."""
         inputs = frozenset(self.broadcasting)
         graph = self._bare_graph({}, **dict.fromkeys(inputs, inputs))  # they are made alike first
         graph.limit = limit
@@ -261,12 +288,7 @@ class Variant:
         writer = self._forward_writer(graph, nodes, ["y", *(value.name for value in kept)], order)
         made = {label: writer.final(node) for label, node in writer.outputs}
         results = ", ".join(made.get(name, "None") for name in order)
-        is_ordinary = f"runtime.are_within({ordinary.limit}, {', '.join(self.broadcasting)})"
-        conditions = [*filter(None, [kind]), *ordinary.conditions, is_ordinary]
-        lines = [*writer.lines, f"return {results}"]
-        if lines == full:
-            return []
-        return [f"if {' and '.join(conditions)}:", *(f"    {line}" for line in [*self._alike_lines(), *lines])]
+        return [*self._alike_lines(), *writer.lines, f"return {results}"]
 
     def _alike_lines(self) -> list[str]:
         """Several inputs are broadcast, unless they are of one shape, so that every array may be overwritten."""

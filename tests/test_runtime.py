@@ -446,7 +446,7 @@ def logarithmic_rows(dtype):
 @pytest.mark.parametrize("few, tile", [(10**4, 10**5), (10, 10**5), (10, 10)], ids=["few", "some", "many"])
 def test_logarithms_of_sums_of_exponentials(dtype, axis, few, tile, monkeypatch):
     monkeypatch.setattr(runtime, "FEW_ELEMENTS", few)
-    monkeypatch.setattr(runtime, "TILE", tile)
+    monkeypatch.setattr(runtime, "CACHED", tile)
     rows = logarithmic_rows(dtype)
     exact = [mpmath.log(mpmath.fsum(map(mpmath.exp, map(float, row)))) for row in rows]
     exact_rows = [[float(one) - total for one in row] for row, total in zip(rows, exact, strict=True)]
@@ -658,6 +658,7 @@ ELEMENTWISE_OPS = [op for op in OPS.values() if op.cost and not op.axis and ... 
 
 @pytest.mark.parametrize("op", ELEMENTWISE_OPS, ids=lambda op: op.name)
 def test_tiles_give_what_whole_arrays_give(op, monkeypatch):
+    monkeypatch.setattr(tiles, "CACHED", 64)
     monkeypatch.setattr(tiles, "TILE", 64)
     rng = np.random.default_rng(5)
     arrays = [rng.uniform(0.1, 0.9, (13, 17)) for _ in op.inputs]
@@ -678,7 +679,8 @@ def test_tiles_give_what_whole_arrays_give(op, monkeypatch):
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 @pytest.mark.parametrize("op", ELEMENTWISE_OPS, ids=lambda op: op.name)
 def test_the_sign_of_zero_does_not_depend_on_how_many_there_are(op, dtype, monkeypatch):
-    monkeypatch.setattr(tiles, "TILE", 1 << 13)  # whose first one is short
+    monkeypatch.setattr(tiles, "CACHED", 1 << 13)
+    monkeypatch.setattr(tiles, "TILE", 1 << 13)
     signs = set()
     for size in (1, 17, 5000, 3 * tiles.TILE + 17):
         arrays = [np.full(size, one, dtype) for one in (-0.0, 1, 2)[: len(op.inputs)]]
@@ -689,6 +691,7 @@ def test_the_sign_of_zero_does_not_depend_on_how_many_there_are(op, dtype, monke
 
 
 def test_tiles_of_an_array_and_a_number(monkeypatch):
+    monkeypatch.setattr(tiles, "CACHED", 64)
     monkeypatch.setattr(tiles, "TILE", 64)
     x, c = np.linspace(0, 1, 221).reshape(13, 17), np.asarray(3.0)
     op = OPS["multiply"]
@@ -850,7 +853,7 @@ def test_extremes_of_nothing():
 def test_small_matrices_that_lie_transposed_are_copied_where_that_is_sooner(
     monkeypatch, shape, transposed, laid, is_copied
 ):
-    for name, value in (("MANY", 4), ("SMALL", 100), ("TILE", 200)):
+    for name, value in (("MANY", 4), ("SMALL", 100), ("CACHED", 200)):
         monkeypatch.setattr(products, name, value)
     rng, copied, copy = np.random.default_rng(10), [], np.ascontiguousarray
     a, b = laid(rng.normal(size=shape)), rng.normal(size=transposed).swapaxes(-1, -2)

@@ -12,7 +12,7 @@ import numpy as np
 
 from . import tiles
 from .runtime import LONG_RUN, buffers_for, lies_along_memory, memory_order, run_length, unbroadcast
-from .tiles import TILE
+from .tiles import CACHED
 
 # Letters, orders and lengths are the same in each step of a training, and to find them takes as long as many products.
 # So a function of arrays, made for their shapes and strides, is kept for the next arrays that lie in memory as they do.
@@ -342,7 +342,7 @@ def stacked_product(a, b, shape=None):
         return summed_outer(a.swapaxes(-1, -2), b)
     if a.ndim > 1 and b.ndim > 2 and b.strides[-1] != b.itemsize and a.strides[-1] == a.itemsize:
         rows, columns = a.shape[-2], b.shape[-1]
-        if min(rows, columns) >= MANY and rows * b.shape[-2] * columns <= SMALL and b.size <= TILE:
+        if min(rows, columns) >= MANY and rows * b.shape[-2] * columns <= SMALL and b.size <= CACHED:
             b = np.ascontiguousarray(b)
     product = matmul(a, b)
     return product if shape is None else unbroadcast(product, shape)

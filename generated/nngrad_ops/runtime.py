@@ -12,7 +12,7 @@ from functools import lru_cache, reduce
 
 import numpy as np
 
-from .tiles import TILE, in_tiles, listed
+from .tiles import CACHED, in_tiles, listed
 
 FEW_ELEMENTS = 4096  # below, a call costs more than its elements
 FAR_FROM_FLOATS = 8192  # times exp of that, any product of floats is infinite; times exp of minus that, 0
@@ -613,7 +613,7 @@ def log_sum_parts(x, exponentials, total, shift, axis):
     if is_usual and x.size < FEW_ELEMENTS and type(axis) is int:
         chosen = places(np.argmax(x, axis), x.shape, axis)
         return x.take(chosen), -log_share(total, exponentials, x, shift, chosen, axis)
-    if not is_usual or x.size <= TILE or limits.dtype != np.float32:
+    if not is_usual or x.size <= CACHED or limits.dtype != np.float32:
         largest = max_rows(x, axis)
         return largest, log_excess(total, exponentials, exp_shifted(largest, shift), axis)
     logarithm = total.astype(np.float64)

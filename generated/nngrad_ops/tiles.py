@@ -13,9 +13,9 @@ import time
 
 import numpy as np
 
-TILE = 1 << 17  # elements: few enough for a core's cache, so many that threads seldom wait for the interpreter's lock
+CACHED = 1 << 17  # elements that a core's cache holds; arrays of no more are not cut
+TILE = 1 << 18  # elements at most: so many that threads seldom wait for the interpreter's lock
 LINE = 64  # bytes: results that start at a multiple are written in half the time
-LONGEST = TILE + LINE  # the first tile goes on to a line's start
 SWITCH_INTERVAL = 1e-6  # seconds; a thread that looks for the interpreter's lock again and again needs no waking
 BLAS_SPINS = 0.1  # seconds
 WORTH_TILES = 1 << 20  # the time of so many multiplications; less is done sooner than another thread has begun
@@ -135,7 +135,7 @@ def in_tiles(function):
 
     @functools.wraps(function)
     def tiled(x, *args):
-        if x.size <= LONGEST:
+        if x.size <= TILE + LINE:  # a tile, or less
             return function(x, *args)
         arrays = [x, *(arg for arg in args if isinstance(arg, np.ndarray))]
         return by_tiles(function, arrays, numbers=args[len(arrays) - 1 :])
@@ -152,7 +152,7 @@ def by_tiles(kernel, arrays, place=None, numbers=(), **options):
     shape, size = arrays[0].shape, arrays[0].size
     is_cut = [x is not None and x.ndim > 0 for x in arrays]
     alike = all(x.shape == shape and x.flags.c_contiguous for x, cut in zip(arrays, is_cut, strict=True) if cut)
-    if size <= LONGEST or not alike:
+    if size <= CACHED or not alike:
         out = {} if place is None else {"out": place}
         return kernel(*arrays, *numbers, **options, **out)
     flat = [x.reshape(-1) if cut else x for x, cut in zip(arrays, is_cut, strict=True)]
@@ -208,6 +208,11 @@ def _until_line(x):
 
 @functools.lru_cache(256)
 def _tiles(size, before_line):
-    """Slices of TILE elements, the first longer by what lies before a cache line, so that the others start at one."""
-    bounds = [0, *range(before_line + TILE, size, TILE), size]
+    """Slices of one length, an even number of them, so that two threads have as much to do as each other.
+
+    The first is longer by what lies before a cache line, so that the others start at one.
+    """
+    step = -(-size // (2 * -(-size // (2 * TILE))))
+    step += -step % LINE
+    bounds = [0, *range(before_line + step, size, step), size]
     return [slice(start, stop) for start, stop in itertools.pairwise(bounds)]

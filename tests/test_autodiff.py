@@ -220,6 +220,15 @@ def test_jvp_along_one_argument_only():
     assert jvp(lambda x, y: y + np.zeros((2, 1)), (1.0, [2.0]), (1.0, [3.0]))[1].tolist() == [[3], [3]]
 
 
+@pytest.mark.parametrize(
+    "f", [nngrad.vecdot, lambda x, y: nngrad.einsum("i,i->", x, y), lambda x, y: x.sum() + y.sum()]
+)
+def test_derivatives_of_0_d_results_are_arrays(f):
+    x, y = np.arange(3.0), np.ones(3)
+    for results in (nngrad.jvp(f, (x, y), (y, y)), nngrad.value_and_grad(f, 1)(x, y)):
+        assert [type(result.data) for result in results] == [np.ndarray, np.ndarray]
+
+
 def test_hvp_of_several_arguments():
     x, y, u, v = points((2,), (2, 2), (2,), (2, 2))
     f = lambda x, y: ((y @ x) ** 3).sum()  # noqa: E731

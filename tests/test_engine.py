@@ -292,6 +292,12 @@ def test_gradients_share_memory_with_nothing(program):
             assert not np.shares_memory(first, second)
 
 
+def test_the_gradient_of_a_number_in_a_border_is_an_array():
+    x = leaf()
+    nngrad.pad(x, 0).backward()
+    assert type(x.grad) is np.ndarray
+
+
 def test_old_gradients_in_hand_stay_as_they_are():
     x = leaf(2)
     (x * 2).sum().backward()

@@ -126,7 +126,8 @@ def unbroadcast_product(a, b, shape):
 
 def summed(terms):
     """The sum of tangents. For arrays and Tensors."""
-    return sum(terms[1:], terms[0])
+    y = sum(terms[1:], terms[0])
+    return np.asarray(y) if isinstance(y, np.generic) else y
 
 
 def total(terms, shape):

@@ -43,7 +43,10 @@ def _has_history(data):
 
 def real_dtype(dtype):
     """A dtype as NumPy's object for it, in native byte order; TypeError unless it is one of real numbers."""
-    dtype = np.dtype(dtype).newbyteorder("=")
+    try:
+        dtype = np.dtype(dtype).newbyteorder("=")
+    except TypeError:
+        raise TypeError(f"{dtype!r} is no dtype; give NumPy's or its name, as np.float32 or 'float32'") from None
     if dtype.kind not in "biuf":
         raise TypeError(f"a Tensor holds real numbers, not {dtype}; use a floating, integer or bool dtype")
     return dtype

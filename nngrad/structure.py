@@ -17,9 +17,8 @@ def _axis(name, axis, ndim):
     try:
         return range(ndim)[axis]
     except IndexError:
-        raise np.exceptions.AxisError(
-            f"{name}: there is no axis {axis} in {ndim} axes; give one from {-ndim} to {ndim - 1}"
-        ) from None
+        mend = f"give one from {-ndim} to {ndim - 1}" if ndim else "a single number has none; reshape it to (1,)"
+        raise np.exceptions.AxisError(f"{name}: there is no axis {axis} in {ndim} axes; {mend}") from None
 
 
 def _axes(name, axis, ndim):

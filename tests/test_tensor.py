@@ -493,7 +493,17 @@ def test_functions_check_their_arguments():
             r"; index with integers: .* or Tensor\(data, dtype=int\), which keeps",
         ),
         (lambda x: nngrad.concat([x, x[:, :2]]), ValueError, r"^concat: .*\(2, 3\), \(2, 2\), axis=0.*reshape"),
-        (lambda x: nngrad.concat(x, x), TypeError, r"^concat: .*axis.*\(2, 3\)"),
+        (lambda x: nngrad.concat(x, x), TypeError, r"^concat: axis .*\(2, 3\); .* one list, concat\(\[x, y\]\)"),
+        (lambda x: nngrad.stack(x.data, x.data), TypeError, r"^stack: axis .*\(2, 3\); .* one list, stack\(\[x, y\]\)"),
+        (
+            lambda x: nngrad.einsum("ij,jk->ik", x, x[0]),
+            ValueError,
+            r"^einsum: .*too many subscripts.*\(2, 3\), \(3,\)",
+        ),
+        (lambda x: nngrad.sort(x[0, 0]), np.exceptions.AxisError, r"^sort: .*a single number has none; reshape"),
+        (lambda x: Tensor(1, 2, 3), TypeError, "^2 is no dtype; give NumPy's or its name"),
+        (lambda x: x.astype("torch.float32"), TypeError, "'torch.float32' is no dtype"),
+        (lambda x: nngrad.tensor([1.0]), TypeError, r"^nngrad.tensor is a module; write Tensor\(data\)"),
         (lambda x: x.clip(np.zeros(3), 1), TypeError, r"^clip: parameter min must be a number.*\(3,\)"),
         (lambda x: x == np.ones(4), ValueError, r"^eq: .*\(2, 3\), \(4,\).*broadcast"),
         (lambda x: x & x, TypeError, r"^and: .*\(2, 3\)"),
@@ -628,6 +638,9 @@ def test_a_name_that_is_not_there_is_told_where_it_is(name, told):
         (nngrad, "reshap", "did you mean reshape"),
         (nngrad.nn, "Parameter", "write Tensor(data, requires_grad=True)"),
         (nngrad.nn, "SGD", "it is in nngrad.optim"),
+        (nngrad, "autograd", "write nngrad.gradients(y, xs)"),
+        (nngrad, "save", "write np.savez(file, **model.state_dict())"),
+        (nngrad.optim, "lr_scheduler", "write optim.StepLR or optim.CosineAnnealingLR"),
     ],
 )
 def test_a_name_that_a_module_has_not_is_told_where_it_is(module, name, told):

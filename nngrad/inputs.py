@@ -19,6 +19,10 @@ def as_array(data, what="data"):
         raise ValueError(f"{what} must be rows of equal lengths: {error}") from error
     if array.dtype.kind not in "biuf":
         kind = f"an array of dtype {array.dtype}" if isinstance(data, np.ndarray) else f"a {type(data).__name__}"
+        if isinstance(data, (list, tuple)):
+            parts = np.array(data, dtype=object).flat
+            odd = [type(x).__name__ for x in parts if not isinstance(x, (*NUMBERS, graph.Tensor))]
+            kind += f" with a {odd[0]} in it" if odd else " of numbers too large for NumPy"
         if callable(data) and hasattr(data, "__name__"):
             kind += f"; did you mean to call it, {data.__name__}()?"
         raise TypeError(f"{what} must be a Tensor, an array, a list or a number of real dtype, not {kind}")

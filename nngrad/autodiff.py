@@ -32,6 +32,7 @@ class Trace:
     """
 
     def __init__(self, f, argnums, args, kwargs=None, has_aux=False):
+        check_function(f)
         outer = Tensor.grad_is_enabled
         args = list(args)
         self.single = isinstance(argnums, int)
@@ -79,8 +80,36 @@ class Trace:
         return results[0] if self.single else tuple(results)
 
 
+def check_function(f):
+    """TypeError unless f can be called."""
+    if not callable(f):
+        raise TypeError(
+            f"f must be a function, not a {type(f).__name__}; for the gradients of a Tensor that is computed already "
+            "write gradients(y, xs)"
+        )
+
+
+def checked_argnums(f, argnums):
+    """`argnums` as an int or a tuple of them, for a function f; TypeError for anything else, such as f's arguments."""
+    check_function(f)
+    places = argnums if isinstance(argnums, (tuple, list, range)) else (argnums,)
+    if not all(isinstance(n, (int, np.integer)) for n in places):
+        raise TypeError(
+            f"argnums must be the number of an argument of f or a tuple of numbers, not {argnums!r}; f's arguments go "
+            "to the function that is returned, as in grad(f)(x)"
+        )
+    return tuple(map(int, places)) if places is argnums else int(argnums)
+
+
 def output_tensor(y):
-    """What f returned as a Tensor; TypeError for NumPy's arrays, which come of leaving the graph."""
+    """What f returned as a Tensor; TypeError for NumPy's arrays, which come of leaving the graph, and for several."""
+    if y is None:
+        raise TypeError("the output of f is None; return a Tensor")
+    if isinstance(y, (tuple, list)) and any(isinstance(part, Tensor) for part in y):
+        raise TypeError(
+            f"the output of f is a {type(y).__name__} of Tensors, but a derivative is that of one; join them by "
+            "nngrad.stack or nngrad.concat, or have grad(f, has_aux=True) hand on what needs no derivative"
+        )
     if isinstance(y, np.ndarray | np.generic):
         raise TypeError(
             f"f returned a NumPy {type(y).__name__}, which does not know what it was computed from, so that its "
@@ -105,7 +134,9 @@ def uses_others(y, sources):
 def place_of(argnum, count):
     """An argument's place in 0 ... count - 1."""
     if not -count <= argnum < count:
-        raise ValueError(f"argnums names argument {argnum}, but f was called with {count} positional arguments")
+        raise ValueError(
+            f"argnums names argument {argnum}, but f was called with {count} positional arguments; give it by position"
+        )
     return argnum % count
 
 
@@ -119,7 +150,15 @@ def variable(x, what, outer):
 
 def differentiable_array(x, what):
     """A fresh floating array: of x's own dtype, of the default dtype for Python numbers and lists; no integers."""
-    array = np.array(plain(x)) if isinstance(x, Tensor) else as_array(x, what)
+    try:
+        array = np.array(plain(x)) if isinstance(x, Tensor) else as_array(x, what)
+    except (TypeError, ValueError) as error:
+        if not isinstance(x, (tuple, list, dict)):
+            raise
+        raise type(error)(
+            f"{what} must be an array, not a {type(x).__name__} of several; make each an argument of its own, "
+            "and name them by argnums, as in argnums=(0, 1)"
+        ) from error
     if not isinstance(x, (Tensor, np.ndarray, np.generic)):
         return array.astype(modes.default_dtype)
     if array.dtype.kind != "f":
@@ -208,6 +247,7 @@ def gradients(y, xs, cotangent=None, create_graph=False):
 
 def value_and_grad(f, argnums=0, has_aux=False):
     """A function that returns `(f(...), gradient)`; with `has_aux`, `((output, aux), gradient)`. See `grad`."""
+    argnums = checked_argnums(f, argnums)
 
     @wraps(f, updated=())
     def value_and_gradient(*args, **kwargs):
@@ -275,6 +315,7 @@ def flat(tensors):
 
 def jacobian(f, argnums=0):
     """A function that returns the Jacobian of f, of shape output + argument shape; a tuple if `argnums` is one."""
+    argnums = checked_argnums(f, argnums)
 
     @wraps(f, updated=())
     def jacobian_of_f(*args, **kwargs):
@@ -296,6 +337,7 @@ def jacobian(f, argnums=0):
 
 def hessian(f, argnums=0):
     """A function that returns the Hessian of the scalar function f; for tuple `argnums` a tuple of tuples of blocks."""
+    argnums = checked_argnums(f, argnums)
     if isinstance(argnums, int):
         return jacobian(grad(f, argnums), argnums)
 

@@ -14,7 +14,8 @@ def backward(y, grad=None, retain_graph=False):
     if not y._requires_grad:
         raise RuntimeError(
             f"backward() on a Tensor of shape {y.shape} that has no graph: nothing it was computed from "
-            "requires grad, or it was computed within no_grad(); set requires_grad=True on the leaves"
+            "requires grad, or it was computed within no_grad(); set requires_grad=True on the leaves, and change them "
+            "by `x.data -= step`, since `x -= step` makes another Tensor"
         )
     refuse_outdated("backward", y)
     start = starting_cotangent(y, grad)

@@ -19,12 +19,18 @@ def pull_tensors(node, g, needs, retain_graph=True, is_own=False):
     inputs, y = values_in_graph(node)
     if node.op.many:
         g = tuple(g[i] if i in g else wrap(np.zeros_like(y)) for i, y in enumerate(node.output))
-    return node.op.pullback(ops, g, inputs, y, needs=needs, **node.params)
+    found = node.op.pullback(ops, g, inputs, y, needs=needs, **node.params)
+    for dx, x in zip(found, inputs, strict=True):
+        if dx is not None and dx._data.dtype is not x._data.dtype:  # numbers that the rule chooses may be wider
+            return [dx if dx is None else dx.astype(x.dtype) for dx, x in zip(found, inputs, strict=True)]
+    return found
 
 
 def push_tensors(node, tangents):
     """From the tangents of a Node's inputs, None where there is none, that of its output."""
-    return node.op.pushforward(ops, tuple(tangents), *values_in_graph(node), **node.params)
+    inputs, y = values_in_graph(node)
+    dy = node.op.pushforward(ops, tuple(tangents), inputs, y, **node.params)
+    return dy if node.op.many or dy.dtype == y.dtype else dy.astype(y.dtype)
 
 
 def values_in_graph(node):

@@ -1,6 +1,7 @@
 """Names that PyTorch or NumPy has and nngrad has not, and what to write for them: the end of an AttributeError."""
 
 from importlib import import_module
+from types import ModuleType
 
 import numpy as np
 
@@ -9,18 +10,35 @@ ARITHMETIC = {
     "eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">=",
 }  # fmt: skip
 OF_PYTORCH = {name: f"x {sign} y" for name, sign in ARITHMETIC.items()} | {
-    "as_tensor": "Tensor(data)", "cat": "nngrad.concat([x, y], axis)", "chunk": "x.split(sections, axis)",
+    "add_": "x[...] = x + y", "as_tensor": "Tensor(data)", "autograd": "nngrad.gradients(y, xs)",
+    "cat": "nngrad.concat([x, y], axis)", "chunk": "x.split(sections, axis)", "copy_": "x[...] = y",
     "clamp": "x.clip(min, max)", "copy": "x.clone()", "dim": "x.ndim", "double": "x.astype(np.float64)",
-    "expand": "x.broadcast(shape)", "fill_": "x[...] = value", "float": "x.astype(np.float32)",
+    "enable_grad": "Tensor.grad_is_enabled = True", "expand": "x.broadcast(shape)", "fill_": "x[...] = value",
+    "float": "x.astype(np.float32)",
     "from_numpy": "Tensor(array)", "half": "x.astype(np.float16)", "int": "x.astype(int)",
-    "is_leaf": "x.grad_fn is None", "is_tensor": "isinstance(x, Tensor)", "long": "x.astype(int)",
-    "mT": "x.swapaxes(-1, -2)", "neg": "-x", "numel": "x.size",
+    "inference_mode": "no_grad()", "is_leaf": "x.grad_fn is None", "is_tensor": "isinstance(x, Tensor)",
+    "load": "dict(np.load(file)), for load_state_dict", "long": "x.astype(int)",
+    "lr_scheduler": "optim.StepLR or optim.CosineAnnealingLR", "mT": "x.swapaxes(-1, -2)", "masked_select": "x[mask]",
+    "mul_": "x[...] = x * y", "neg": "-x", "normal_": "x[...] = np.random.normal(size=x.shape)", "numel": "x.size",
     "Parameter": "Tensor(data, requires_grad=True)", "requires_grad_": "x.set_requires_grad(True)",
-    "t": "x.T()", "to": "x.astype(dtype)", "type": "x.astype(dtype)", "unbind": "tuple(x)",
-    "unsqueeze": "x.expand_dims(axis)", "view": "x.reshape(shape)", "zero_": "x[...] = 0",
+    "save": "np.savez(file, **model.state_dict())", "set_grad_enabled": "Tensor.grad_is_enabled = False",
+    "sub_": "x[...] = x - y", "t": "x.T()", "tensor": "Tensor(data)", "to": "x.astype(dtype)",
+    "type": "x.astype(dtype)", "unbind": "tuple(x)",
+    "uniform_": "x[...] = np.random.uniform(size=x.shape)", "unsqueeze": "x.expand_dims(axis)",
+    "view": "x.reshape(shape)", "zero_": "x[...] = 0",
     "zero_grad": "x.reset_grad()",
     **dict.fromkeys(("contiguous", "cpu", "cuda", "device"), "nothing: all arrays are in main memory"),
 }  # fmt: skip
+
+
+OF_MODULES = {
+    **dict.fromkeys(("cpu", "cuda", "to"), OF_PYTORCH["cpu"]),
+    **{
+        name: f"nngrad.set_default_dtype(np.{dtype}) before the model is made"
+        for name, dtype in {"double": "float64", "float": "float32", "half": "float16"}.items()
+    },
+    "requires_grad_": "for p in model.parameters(): p.set_requires_grad(False)",
+}
 
 
 class Elsewhere:
@@ -29,11 +47,20 @@ class Elsewhere:
     `__getattr__` would do so for every name, and make all attributes of its class slow.
     """
 
-    def __init__(self, name):
+    def __init__(self, name, instead=None):
         self.name = name
+        self.instead = instead
 
     def __get__(self, instance, owner):
-        raise no_attribute(f"a {owner.__name__}", self.name, (), whereabouts(self.name))
+        hint = f"; write {self.instead}" if self.instead else whereabouts(self.name)
+        raise no_attribute(f"a {owner.__name__}", self.name, (), hint)
+
+
+class NoFunction(ModuleType):
+    """A module with the name of a function that PyTorch has: called, it says what to write instead."""
+
+    def __call__(self, *args, **kwargs):
+        raise TypeError(f"{self.__name__} is a module; write {OF_PYTORCH[self.__name__.rpartition('.')[2]]}")
 
 
 def no_attribute(owner, name, names, hint=""):

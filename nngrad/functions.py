@@ -123,12 +123,21 @@ def astype(x, dtype):
 
 def concat(arrays, axis=0):
     """Join a sequence of Tensors or arrays along an axis that they have; their other axes must be equal."""
-    return apply(OPS["concat"], *arrays, axis=axis)
+    return _joined("concat", arrays, axis)
 
 
 def stack(arrays, axis=0):
     """Join a sequence of Tensors or arrays of one shape along a new axis."""
-    return apply(OPS["stack"], *arrays, axis=axis)
+    return _joined("stack", arrays, axis)
+
+
+def _joined(name, arrays, axis):
+    if isinstance(axis, (graph.Tensor, np.ndarray)) and axis.ndim:
+        raise TypeError(
+            f"{name}: axis must be an integer, not an array of shape {axis.shape}; what is to be joined goes into one "
+            f"list, {name}([x, y])"
+        )
+    return apply(OPS[name], *arrays, axis=axis)
 
 
 def einsum(subscripts, *operands):

@@ -19,6 +19,10 @@ def as_array(data, what="data"):
         raise ValueError(f"{what} must be rows of equal lengths: {error}") from error
     if array.dtype.kind not in "biuf":
         kind = f"an array of dtype {array.dtype}" if isinstance(data, np.ndarray) else f"a {type(data).__name__}"
+        if isinstance(data, (list, tuple)):
+            parts = np.array(data, dtype=object).flat
+            odd = [type(x).__name__ for x in parts if not isinstance(x, (*NUMBERS, graph.Tensor))]
+            kind += f" with a {odd[0]} in it" if odd else " of numbers too large for NumPy"
         if callable(data) and hasattr(data, "__name__"):
             kind += f"; did you mean to call it, {data.__name__}()?"
         raise TypeError(f"{what} must be a Tensor, an array, a list or a number of real dtype, not {kind}")
@@ -43,7 +47,10 @@ def _has_history(data):
 
 def real_dtype(dtype):
     """A dtype as NumPy's object for it, in native byte order; TypeError unless it is one of real numbers."""
-    dtype = np.dtype(dtype).newbyteorder("=")
+    try:
+        dtype = np.dtype(dtype).newbyteorder("=")
+    except TypeError:
+        raise TypeError(f"{dtype!r} is no dtype; give NumPy's or its name, as np.float32 or 'float32'") from None
     if dtype.kind not in "biuf":
         raise TypeError(f"a Tensor holds real numbers, not {dtype}; use a floating, integer or bool dtype")
     return dtype

@@ -8,8 +8,8 @@ import math
 
 import numpy as np
 
-from nngrad import graph
-from nngrad.functions import matmul, ops, shape_of
+from nngrad.engine import apply
+from nngrad.functions import CLONE, matmul, ops, shape_of
 
 
 def _axis(name, axis, ndim):
@@ -17,9 +17,8 @@ def _axis(name, axis, ndim):
     try:
         return range(ndim)[axis]
     except IndexError:
-        raise np.exceptions.AxisError(
-            f"{name}: there is no axis {axis} in {ndim} axes; give one from {-ndim} to {ndim - 1}"
-        ) from None
+        mend = f"give one from {-ndim} to {ndim - 1}" if ndim else "a single number has none; reshape it to (1,)"
+        raise np.exceptions.AxisError(f"{name}: there is no axis {axis} in {ndim} axes; {mend}") from None
 
 
 def _axes(name, axis, ndim):
@@ -42,9 +41,9 @@ def _along(axis, index):
     return (slice(None),) * axis + (index,)
 
 
-def _as_tensor(x):
-    """What a function returns that had nothing to do: never the caller's own array."""
-    return x if isinstance(x, graph.Tensor) else ops.getitem(x, index=...)
+def _copy(x):
+    """What a function returns that had nothing to do: never the caller's own Tensor or array."""
+    return apply(CLONE, x)
 
 
 def _gathered(x, places):
@@ -132,7 +131,7 @@ def roll(a, shift, axis=None):
         if cut:
             parts = [ops.getitem(a, index=_along(one, part)) for part in (slice(cut, None), slice(None, cut))]
             a = ops.concat(*parts, axis=one)
-    return _as_tensor(a)
+    return _copy(a)
 
 
 def rot90(m, k=1, axes=(0, 1)):
@@ -145,7 +144,7 @@ def rot90(m, k=1, axes=(0, 1)):
         return flip(m, (first, second))
     if turns == 1:
         return swapaxes(flip(m, second), first, second)
-    return flip(swapaxes(m, first, second), second) if turns == 3 else ops.getitem(m, index=...)
+    return flip(swapaxes(m, first, second), second) if turns == 3 else _copy(m)
 
 
 def sort(a, axis=-1):
@@ -234,7 +233,7 @@ def pad(array, pad_width, mode="constant", constant_values=0):
         if any(width):
             places = np.pad(np.arange(shape_of(array)[axis]), width, mode)
             array = ops.getitem(array, index=_along(axis, places))
-    return _as_tensor(array)
+    return _copy(array)
 
 
 def sliding_window_view(x, window_shape, axis=None):
@@ -444,7 +443,7 @@ def diff(a, n=1, axis=-1):
     for _ in range(n):
         later, earlier = _along(axis, slice(1, None)), _along(axis, slice(None, -1))
         a = ops.subtract(ops.getitem(a, index=later), ops.getitem(a, index=earlier))
-    return _as_tensor(a)
+    return _copy(a)
 
 
 FUNCTIONS = {

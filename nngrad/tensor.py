@@ -2,6 +2,7 @@
 
 import math
 import operator
+import sys
 import weakref
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from nngrad import graph, modes, structure
 from nngrad.assignment import assign
 from nngrad.backward import backward
-from nngrad.elsewhere import OF_PYTORCH, Elsewhere
+from nngrad.elsewhere import OF_PYTORCH, Elsewhere, NoFunction
 from nngrad.engine import OPS, TensorMethods, apply, apply_two
 from nngrad.functions import (
     CLIP_GRADIENT,
@@ -506,3 +507,4 @@ for name in ("argmax", "argmin", "argsort"):
 NO_METHODS = {name for name in {*OF_PYTORCH, *WITHOUT_GRADIENT, *public_names()} if not hasattr(Tensor, name)}
 for name in NO_METHODS:
     setattr(Tensor, name, Elsewhere(name))
+sys.modules[__name__].__class__ = NoFunction  # `nngrad.tensor(data)` is what users of PyTorch write

@@ -40,7 +40,9 @@ def test_no_perturbation_confusion():
     assert grad(lambda x: jvp(lambda y: x * y * y, (x,), (x,))[1])(3.0).item() == 54
 
 
-@pytest.mark.parametrize(("argnums", "count"), [(0, None), (1, None), (-1, None), ((0, 1), 2), ((1,), 1), ([0, 1], 2)])
+@pytest.mark.parametrize(
+    ("argnums", "count"), [(0, None), (1, None), (-1, None), ((0, 1), 2), ((1,), 1), ([0, 1], 2), (np.int64(1), None)]
+)
 def test_argnums(argnums, count):
     f = lambda x, y: (x * x * y).sum()  # noqa: E731
     x, y = points((2,), (2,))
@@ -220,6 +222,15 @@ def test_jvp_along_one_argument_only():
     assert jvp(lambda x, y: y + np.zeros((2, 1)), (1.0, [2.0]), (1.0, [3.0]))[1].tolist() == [[3], [3]]
 
 
+@pytest.mark.parametrize(
+    "f", [nngrad.vecdot, lambda x, y: nngrad.einsum("i,i->", x, y), lambda x, y: x.sum() + y.sum()]
+)
+def test_derivatives_of_0_d_results_are_arrays(f):
+    x, y = np.arange(3.0), np.ones(3)
+    for results in (nngrad.jvp(f, (x, y), (y, y)), nngrad.value_and_grad(f, 1)(x, y)):
+        assert [type(result.data) for result in results] == [np.ndarray, np.ndarray]
+
+
 def test_hvp_of_several_arguments():
     x, y, u, v = points((2,), (2, 2), (2,), (2, 2))
     f = lambda x, y: ((y @ x) ** 3).sum()  # noqa: E731
@@ -257,6 +268,16 @@ def test_jacobian_of_nothing():
             "output of f is a tuple of Tensors.*nngrad.stack",
         ),
         (lambda: vjp(lambda x: nngrad.split(x, 2), np.ones(2)), TypeError, "output of f is a tuple of Tensors"),
+        (lambda: grad(lambda x: (x.sum(), x))(np.ones(2)), TypeError, "tuple of Tensors.*has_aux=True"),
+        (lambda: grad(lambda p: p["w"].sum())({"w": np.ones(2)}), TypeError, r"argument 0 .* dict .*argnums=\(0, 1\)"),
+        (lambda: grad(lambda p: p[0].sum())([np.ones(2), 1.0]), ValueError, r"argument 0 .* list .*argnums=\(0, 1\)"),
+        (lambda: grad(Tensor(1.0)), TypeError, r"f must be a function, not a Tensor; .*gradients\(y, xs\)"),
+        (lambda: jacobian(np.ones(2)), TypeError, "f must be a function, not a ndarray"),
+        (lambda: hessian(1.0), TypeError, "f must be a function, not a float"),
+        (lambda: vjp(Tensor(1.0), 1.0), TypeError, "f must be a function, not a Tensor"),
+        (lambda: grad(lambda x: x, 2.0), TypeError, r"argnums .* not 2.0; .* as in grad\(f\)\(x\)"),
+        (lambda: jacobian(lambda x: x, None), TypeError, "argnums .* not None"),
+        (lambda: grad(lambda x: x)(x=1.0), ValueError, "argument 0, .* 0 positional arguments; give it by position"),
         (lambda: gradients(1.0, Tensor(1.0)), TypeError, "float"),
         (lambda: gradients(Tensor(1.0, requires_grad=True), [1.0]), TypeError, "float"),
         (lambda: gradients(Tensor(1.0, requires_grad=True), Tensor(1.0)), RuntimeError, "requires_grad=True"),

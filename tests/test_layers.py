@@ -92,6 +92,8 @@ MODULES = [
     ("BatchNorm2d", (4,), dict(track_running_stats=False), IMAGE),
     ("InstanceNorm1d", (4,), dict(affine=True, track_running_stats=True), SIGNAL),
     ("InstanceNorm2d", (4,), {}, IMAGE),
+    ("InstanceNorm1d", (4,), dict(affine=True, track_running_stats=True), SIGNAL[0]),
+    ("InstanceNorm2d", (4,), {}, IMAGE[0]),
     ("GroupNorm", (2, 4), {}, IMAGE),
     ("RMSNorm", (4,), {}, ROWS),
     ("RMSNorm", ((5, 2),), dict(eps=1e-3), IMAGE),

@@ -40,7 +40,11 @@ STRUCTURAL = {
         )
     ],
     "scatter_add": [((3,), dict(shape=(5,), index=[1, 1, 4])), ((2, 3), dict(shape=(4, 3), index=slice(0, 2)))],
-    "pad": [((2, 3), dict(pad_width=((1, 2), (0, 3)))), ((2, 3), dict(pad_width=1, value=7.0))],
+    "pad": [
+        ((2, 3), dict(pad_width=((1, 2), (0, 3)))),
+        ((2, 3), dict(pad_width=1, value=7.0)),
+        ((), dict(pad_width=0)),
+    ],
     "astype": [((2, 3), dict(dtype=np.float64))],
 }
 EINSUM = [

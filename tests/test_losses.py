@@ -120,6 +120,15 @@ def test_classes_and_float32(case):
         np.testing.assert_array_equal(getattr(nn, made)(**options, reduction="mean")(*kept).data, y.data)
 
 
+@pytest.mark.parametrize("options", [{}, dict(label_smoothing=0.1), dict(ignore_index=0), dict(reduction="none")])
+@pytest.mark.parametrize("weight", [[1.0, 2.0], np.array([1.0, 2.0])], ids=type)
+def test_weights_of_classes_do_not_widen_a_loss(weight, options):
+    scores = Tensor([[0.5, 1.0], [2.0, -1.0]])
+    assert F.cross_entropy(scores, [0, 1], weight, **options).dtype == np.float32
+    assert F.cross_entropy(scores, Tensor([[0.5, 0.5], [1, 0]]), weight).dtype == np.float32
+    assert F.multi_margin_loss(scores, [0, 1], weight=weight).dtype == np.float32
+
+
 def test_reduction_batchmean():
     ours = F.kl_div(Tensor(np.log(p), dtype=float), t, reduction="batchmean")
     reference = T.kl_div(torch.tensor(np.log(p)), torch.tensor(t), reduction="batchmean")

@@ -271,6 +271,8 @@ def test_module_list_and_dict():
     )
     with pytest.raises(TypeError, match="ModuleList takes Modules, got OpFunction"):
         layers.append(nn.relu)
+    with pytest.raises(TypeError, match=r"ModuleList takes a list of Modules, got ReLU\(\)"):
+        nn.ModuleList(nn.ReLU())
     heads = nn.ModuleDict({"a": nn.Linear(2, 1)})
     heads["b"] = layers
     assert list(heads.keys()) == ["a", "b"] and "a" in heads and heads["b"] is layers and len(heads) == 2
@@ -601,3 +603,29 @@ def test_weights_and_their_gradients_lie_alike(shape):
     assert weight.data.strides == weight.grad.strides
     assert (weight.data.T if shape[0] >= shape[1] else weight.data).flags.c_contiguous
     np.testing.assert_array_equal(weight.grad, np.full(weight.shape, 2, np.float32))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: nn.ReLU([1.0]), "ReLU: too many positional arguments; it takes nothing, and the inputs when"),
+        (lambda: nn.Softmax(dim=1), "Softmax: got an unexpected keyword argument 'dim'; it takes axis, and the inputs"),
+        (
+            lambda: nn.MSELoss([1.0], [2.0]),
+            "MSELoss: too many positional arguments; it takes reduction, and the inputs",
+        ),
+    ],
+)
+def test_what_a_class_made_of_a_function_takes_is_told(make, message):
+    with pytest.raises(TypeError, match=message):
+        make()
+
+
+@pytest.mark.parametrize("name", ["to", "cuda", "double", "requires_grad_"])
+def test_what_to_write_for_methods_of_pytorchs_modules(name):
+    layer = nn.Linear(2, 1)
+    with pytest.raises(AttributeError, match=f"a Linear has no attribute '{name}'; write "):
+        getattr(layer, name)
+    assert not hasattr(layer, name) and name not in dir(layer)
+    layer.to = nn.Linear(1, 1)
+    assert "to.weight" in layer.state_dict() and "to" in dir(layer)

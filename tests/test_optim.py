@@ -180,6 +180,11 @@ def test_zero_grad_and_a_graph_that_saved_the_old_values():
         (lambda p: optim.SGD([]), ValueError, "SGD got no parameters"),
         (lambda p: optim.SGD(iter(())), ValueError, "SGD got no parameters"),
         (lambda p: optim.SGD(p), TypeError, "takes a list of Tensors, or of dicts with 'params', not Tensor"),
+        (
+            lambda p: optim.SGD(nn.Linear(1, 1).parameters),
+            TypeError,
+            r"not method: did you mean to call it, parameters\(\)\?",
+        ),
         (lambda p: optim.SGD(nn.Linear(1, 1)), TypeError, r"not Linear: write model.parameters\(\)"),
         (lambda p: optim.SGD({"params": [p]}), TypeError, "not dict"),
         (lambda p: optim.SGD({p}), TypeError, "not set"),

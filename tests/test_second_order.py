@@ -13,7 +13,7 @@ pytest.importorskip("sympy")
 from test_ops import CASES, arguments
 
 import nngrad
-from nngrad import Tensor
+from nngrad import Tensor, nn
 from nngrad.codegen.certify import Oracle
 from nngrad.functions import OPS, function
 
@@ -194,3 +194,14 @@ def test_modes_agree(name, mode):
     else:
         found = nngrad.jvp(lambda x: nngrad.jvp(f, (x,), (ones,))[1], (x,), (ones,))[1]
     np.testing.assert_allclose(found.data, twice, rtol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+@pytest.mark.parametrize("f", [nngrad.max, nngrad.ptp, lambda x: nn.functional.hinge_embedding_loss(x, [1, -1, 1])])
+def test_gradients_with_a_graph_have_the_dtype_of_their_input(f, dtype):
+    x = Tensor([0.5, 0.25, -1.0], dtype, requires_grad=True)
+    g = nngrad.gradients(f(x), x, create_graph=True)
+    np.testing.assert_array_equal(g.data, nngrad.gradients(f(x), x).data)
+    assert g.dtype == dtype
+    assert nngrad.jvp(nngrad.grad(lambda x: f(x) ** 2), (x,), (x,))[1].dtype == dtype
+    assert nngrad.grad(lambda v: nngrad.jvp(f, (x,), (v,))[1])(x).dtype == dtype

@@ -5,6 +5,7 @@ import pytest
 
 import nngrad
 from nngrad import Tensor
+from nngrad.engine import OPS, apply
 
 X = np.array([[1.0, np.nan, -3.0, 3.0], [np.nan, 0.5, 0.5, -2.0]])
 ORDERS = [None, 1, 2, 3, 0.5, 1.5, -1, np.inf, -np.inf]
@@ -120,3 +121,18 @@ def test_xlogy_at_0():
     (slope,) = pull(np.ones(5))
     assert y.tolist() == slope.tolist() == [0] * 5
     assert np.isnan(nngrad.xlogy(0.0, np.nan).item())
+
+
+@pytest.mark.parametrize("axis", [-1, 0, None])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("op", [op for op in OPS.values() if op.family == "reduction" and op.home != "loss"])
+def test_a_number_is_a_row_of_one(op, dtype, axis):
+    no_others = [None] * (len(op.inputs) - 1)
+    for number in (1, -2.5, 0, 300):
+        found = []
+        for data in (number, [number]):
+            x = Tensor(data, dtype, requires_grad=True)
+            y = apply(op, x, *no_others, axis=axis)
+            g = nngrad.gradients(y, x, np.ones(y.shape), create_graph=True)
+            found.append((y.item(), g.item(), nngrad.gradients(g, x, np.ones(g.shape)).item() if g.op else 0))
+        np.testing.assert_array_equal(*found)

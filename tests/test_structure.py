@@ -287,6 +287,14 @@ def test_what_has_nothing_to_do_gives_a_tensor_of_its_own(idle):
     np.testing.assert_array_equal(y.data, X)
 
 
+@pytest.mark.parametrize("idle", [lambda x: x.roll(0), lambda x: x.pad(0, "wrap"), lambda x: x.diff(0)])
+def test_what_is_done_to_a_result_does_not_reach_the_input(idle):
+    x = Tensor(X)
+    y = idle(x)
+    y[...] = 0
+    np.testing.assert_array_equal(x.data, Tensor(X).data)
+
+
 @pytest.mark.parametrize("name", ["flip", "median"])
 def test_an_axis_is_named_once(name):
     with pytest.raises(ValueError, match=f"{name}: axis .* twice"):

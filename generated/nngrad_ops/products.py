@@ -91,6 +91,11 @@ class Operand(NamedTuple):
     shape: tuple[int, ...]
     strides: tuple[int, ...]
 
+    @property
+    def fits(self):
+        """Whether there is a letter for each axis."""
+        return len(self.term) == len(self.shape)
+
     def length(self, letters):
         """How long the axes with these letters are together."""
         return math.prod(self.shape[self.term.index(letter)] for letter in letters)
@@ -118,9 +123,9 @@ def _product(subscripts, left, right):
     right_term = others[0] if others else ""
     if len(others) != 1 or not subscripts.replace(",", "").replace("->", "", 1).isalpha():
         return None
-    if _repeats(left_term, right_term):
-        return None
     a, b = Operand(left_term, *left), Operand(right_term, *right)
+    if _repeats(left_term, right_term) or not (a.fits and b.fits):
+        return None
     shared, summed = _in_both(a.term, b.term, result)
     rows = a.by_stride([letter for letter in a.term if letter not in b.term])
     columns = b.by_stride([letter for letter in b.term if letter not in a.term])

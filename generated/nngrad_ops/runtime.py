@@ -126,7 +126,8 @@ def unbroadcast_product(a, b, shape):
 
 def summed(terms):
     """The sum of tangents. For arrays and Tensors."""
-    return sum(terms[1:], terms[0])
+    y = sum(terms[1:], terms[0])
+    return np.asarray(y) if isinstance(y, np.generic) else y
 
 
 def total(terms, shape):
@@ -453,9 +454,14 @@ def _few_rows(x, axis):
     return None
 
 
+def _are_rows_in_order(x, axis):
+    """Whether x is rows along its last axis, one after the other in memory."""
+    return axis == -1 and x.ndim > 0 and x.flags.c_contiguous
+
+
 def _picked_rows(x, axis, numbers):
     """A copy of the rows with these numbers, each in one piece."""
-    if axis == -1 and x.flags.c_contiguous:
+    if _are_rows_in_order(x, axis):
         return x.reshape(-1, x.shape[-1])[numbers]
     rows, places = _rows_last(x, axis, numbers)
     return rows[places].reshape(len(numbers), -1)
@@ -463,7 +469,7 @@ def _picked_rows(x, axis, numbers):
 
 def _put_rows(x, axis, numbers, rows):
     """Put what `_picked_rows` gave back."""
-    if axis == -1 and x.flags.c_contiguous:
+    if _are_rows_in_order(x, axis):
         x.reshape(-1, x.shape[-1])[numbers] = rows
     else:
         last, places = _rows_last(x, axis, numbers)
@@ -472,7 +478,7 @@ def _put_rows(x, axis, numbers, rows):
 
 def _of_rows(x, axis, numbers, places):
     """For each of the rows with these numbers its element at a place."""
-    if axis == -1 and x.flags.c_contiguous:
+    if _are_rows_in_order(x, axis):
         return x.reshape(-1, x.shape[-1])[numbers, places]
     return _picked_rows(x, axis, numbers)[np.arange(len(numbers)), places]
 
@@ -558,7 +564,7 @@ def exponentials(x, axis, out=...):
     if total.size and _is_between(1, float(np.finfo(made.dtype).max) ** 0.25, total):
         return made, total, np.zeros((), total.dtype)
     row_shift = shift(x, axis)
-    if row_shift.ndim:
+    if row_shift.any():
         made = exp_shifted(x, row_shift)
         total = sum_rows(made, axis)
     return made, total, row_shift
@@ -610,7 +616,7 @@ def log_sum_parts(x, exponentials, total, shift, axis):
         return np.full_like(total, -np.inf), np.zeros_like(total)  # log(0), that of a sum of nothing
     limits = np.finfo(total.dtype)
     is_usual = _is_between(limits.eps, np.inf, total)
-    if is_usual and x.size < FEW_ELEMENTS and type(axis) is int:
+    if is_usual and x.ndim and x.size < FEW_ELEMENTS and type(axis) is int:
         chosen = places(np.argmax(x, axis), x.shape, axis)
         return x.take(chosen), -log_share(total, exponentials, x, shift, chosen, axis)
     if not is_usual or x.size <= CACHED or limits.dtype != np.float32:

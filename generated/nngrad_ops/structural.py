@@ -236,7 +236,7 @@ def pad_jvp(dx, x, pad_width, value=0.0):
 def inside_of(shape, pad_width):
     """Where x stands in its padding."""
     starts = (before for before, _ in _widths(pad_width, len(shape)))
-    return tuple([slice(start, start + size) for start, size in zip(starts, shape, strict=True)])
+    return (..., *[slice(start, start + size) for start, size in zip(starts, shape, strict=True)])
 
 
 def _widths(pad_width, ndim):

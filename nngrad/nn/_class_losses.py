@@ -73,7 +73,7 @@ def cross_entropy(
     axis, indices, ignored = _classes("cross_entropy", input, target, ignore_index)
     factors = _class_weights("cross_entropy", weight, input, axis)
     losses = -ops.log_softmax(input, axis=axis)
-    every = _without(ignored, (losses if factors is None else losses * factors).sum(axis))
+    every = _without(ignored, _weighted(losses, factors).sum(axis))
     counted = _counted(factors, indices, ignored)
     spread = reduced(every, reduction) if reduction != "mean" else _mean(every, counted)
     return (1 - label_smoothing) * own + label_smoothing / shape_of(input)[axis] * spread
@@ -85,7 +85,7 @@ def _of_probabilities(input: Any, target: Any, weight: Any, reduction: str, labe
     if label_smoothing:
         target = target * (1 - label_smoothing) + label_smoothing / shape_of(input)[axis]
     losses = -ops.log_softmax(input, axis=axis) * target
-    return reduced((losses if factors is None else losses * factors).sum(axis), reduction)
+    return reduced(_weighted(losses, factors).sum(axis), reduction)
 
 
 def _of_classes(name: str, input: Any, target: Any, weight: Any, ignore_index: int, reduction: str) -> Tensor:
@@ -94,8 +94,13 @@ def _of_classes(name: str, input: Any, target: Any, weight: Any, ignore_index: i
         return apply(OPS[name], input, indices, axis=axis, reduction=reduction)
     counted = _counted(_class_weights(name, weight, input, axis), indices, ignored)
     losses = apply(OPS[name], input, indices, axis=axis, reduction="none")
-    losses = _without(ignored, losses) * counted.astype(losses.dtype)
+    losses = _weighted(_without(ignored, losses), counted)
     return _mean(losses, counted) if reduction == "mean" else reduced(losses, reduction)
+
+
+def _weighted(losses: Tensor, factors: np.ndarray | None) -> Tensor:
+    """The losses times the factors, which do not widen them."""
+    return losses if factors is None else losses * factors.astype(losses.dtype)
 
 
 def _mean(losses: Tensor, counted: np.ndarray) -> Tensor:
@@ -183,7 +188,7 @@ def multi_margin_loss(
     lacking = ops.relu(ops.add(input, ops.expand_dims(own, axis=-1) + margin))
     others = np.arange(shape_of(input)[-1]) != indices[..., None]
     losses = ops.where(others, lacking if p == 1 else lacking**2, 0).mean(-1)
-    return reduced(losses if factors is None else losses * factors[indices], reduction)
+    return reduced(_weighted(losses, None if factors is None else factors[indices]), reduction)
 
 
 def multilabel_margin_loss(input: Any, target: Any, reduction: str = "mean") -> Tensor:

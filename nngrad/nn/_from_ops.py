@@ -80,7 +80,11 @@ def make_class(class_name: str) -> type[OpModule]:
     init_signature = Signature([Parameter("self", Parameter.POSITIONAL_OR_KEYWORD), *options])
 
     def __init__(self, *args, **kwargs):
-        bound = init_signature.bind(self, *args, **kwargs)
+        try:
+            bound = init_signature.bind(self, *args, **kwargs)
+        except TypeError as error:
+            takes = ", ".join(self._option_names) or "nothing"
+            raise TypeError(f"{class_name}: {error}; it takes {takes}, and the inputs when it is called") from None
         bound.apply_defaults()
         for name in self._option_names:
             setattr(self, name, bound.arguments[name])

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from nngrad.functions import shape_of
+from nngrad.functions import ops, shape_of
 from nngrad.nn import functional
 from nngrad.nn.module import Module
 from nngrad.tensor import Tensor
@@ -113,7 +113,9 @@ class _InstanceNorm(_ChannelNorm):
         super().__init__(num_features, eps, momentum, affine, track_running_stats)
 
     def forward(self, x: Any) -> Tensor:
-        """x of shape (N, C, ...) -> the same shape."""
+        """x of shape (N, C, ...), or (C, ...) for a single example -> the same shape."""
+        if len(shape_of(x)) + 1 in self._axes:
+            return self.forward(ops.expand_dims(x, axis=0))[0]
         self._check(x)
         own = self.training or not self.track_running_stats
         return functional.instance_norm(
@@ -123,6 +125,8 @@ class _InstanceNorm(_ChannelNorm):
 
 class InstanceNorm1d(_InstanceNorm):
     """Instance normalisation (Ulyanov et al. 2016) of inputs (N, C, L): each channel of each example by itself.
+
+    A single example, (C, L), is normalised as a batch of one.
 
     Args:
         num_features: C.

@@ -23,6 +23,8 @@ class ModuleList(Module, MutableSequence):
     _items: tuple = ()  # replaced, never changed in place, so that the class can hold the default
 
     def __init__(self, modules: Iterable[Module] = ()):
+        if not isinstance(modules, Iterable):
+            raise TypeError(f"ModuleList takes a list of Modules, got {modules!r}; write ModuleList([...])")
         self.extend(modules)
 
     def _checked(self, item: Any) -> Any:

@@ -10,6 +10,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from nngrad.elsewhere import OF_MODULES, Elsewhere
 from nngrad.tensor import Tensor
 
 IncompatibleKeys = namedtuple("IncompatibleKeys", ["missing_keys", "unexpected_keys"])
@@ -256,6 +257,9 @@ class Module:
         """Pairs (name, object) that `repr` lists below the module."""
         return self.named_children()
 
+    def __dir__(self) -> list[str]:
+        return [name for name in super().__dir__() if name not in OF_MODULES or hasattr(self, name)]
+
     @recursive_repr()
     def __repr__(self) -> str:
         name, settings = type(self).__name__, self.extra_repr()
@@ -265,6 +269,10 @@ class Module:
             return f"{name}({settings})"
         lines = "\n".join([settings, *below] if settings else below)
         return f"{name}(\n{indent(lines, '  ')}\n)"
+
+
+for _name, _instead in OF_MODULES.items():
+    setattr(Module, _name, Elsewhere(_name, _instead))
 
 
 def _is_trainable(value: Any) -> bool:

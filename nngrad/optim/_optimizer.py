@@ -73,6 +73,8 @@ class Optimizer:
         if isinstance(params, Tensor | Mapping | set | frozenset | str) or not isinstance(params, Iterable):
             kind = type(params).__name__
             hint = ": write model.parameters()" if hasattr(params, "parameters") else ""
+            if callable(params) and hasattr(params, "__name__"):
+                hint = f": did you mean to call it, {params.__name__}()?"
             raise TypeError(
                 f"{type(self).__name__} takes a list of Tensors, or of dicts with 'params', not {kind}{hint}"
             )

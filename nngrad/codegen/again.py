@@ -7,6 +7,8 @@ the second. So a form is judged by its own derivatives, in simulated rounding, b
 
 from __future__ import annotations
 
+from math import inf
+
 import numpy as np
 import sympy
 
@@ -67,13 +69,15 @@ class SecondOrder:
         self.truths = {one: self.second.derivative(one.name) for one in inputs}
 
     def flaws(self, form) -> tuple[int, int]:
-        """At how many points no digit of the form is right, or of its derivatives; and at how many these are bad.
+        """At how many points no digit of the form is right, or of its derivatives; and if there are any, at how many
+        these are bad.
 
         The form is as `in_ops` gives it, in terms of the inputs, without the cotangent.
         """
-        errors = [self.judge.error(form, self.truth, {})]
-        errors += [self.second.error(_differentiated(form, one), truth, {}) for one, truth in self.truths.items()]
-        return sum(error.wrong for error in errors), sum(error.bad for error in errors)
+        profiles = [self.judge.profile(form, self.truth, {})]
+        profiles += [self.second.profile(_differentiated(form, one), truth, {}) for one, truth in self.truths.items()]
+        wrong = sum(int(np.count_nonzero(profile.wrong)) for profile in profiles)
+        return wrong, sum(profile.within(inf).bad for profile in profiles) if wrong else 0
 
 
 def _differentiated(expr, value: Value):

@@ -120,14 +120,23 @@ def _shuffled(column: np.ndarray, turn: int) -> np.ndarray:
 class Truth:
     """Exact values, the unit that their errors are counted in, and their change by the last unit of the inputs.
 
-    For a formula of one input `limits` holds those at infinity and at minus infinity, nan where there is none, as of
-    whatever is periodic.
+    Unit and change are found when they are asked for. For a formula of one input `limits` holds those at infinity and
+    at minus infinity, nan where there is none, as of whatever is periodic.
     """
 
     exact: np.ndarray
-    unit: np.ndarray
-    change: np.ndarray
+    find_unit: Callable[[], np.ndarray]
+    find_change: Callable[[], np.ndarray]
     limits: np.ndarray
+
+    @cached_property
+    def unit(self) -> np.ndarray:
+        return self.find_unit()
+
+    @cached_property
+    def change(self) -> np.ndarray:
+        with np.errstate(all="ignore"):
+            return _finite(self.find_change())
 
     def at_infinity(self, got: np.ndarray) -> np.ndarray:
         """The errors of what a form gives at infinity: none or infinite."""
@@ -158,21 +167,45 @@ class Error:
 
 @dataclass(frozen=True)
 class Profile:
-    """The errors of a form at every point: plain, and with a part of the change by the inputs' last units forgiven.
+    """The errors of a form at every point.
 
-    `wrong` says where no digit is right, `distance` how far the argument of the formula is from zero.
+    `off` says how far from the truth it is, `counted` the same by the points' weights, infinite where NumPy would warn,
+    `distance` how far the argument of the formula is from zero.
     """
 
     columns: dict[str, np.ndarray]
-    errors: np.ndarray
-    lenient: np.ndarray
-    wrong: np.ndarray
+    truth: Truth
+    off: np.ndarray
+    counted: np.ndarray
+    at_infinity: np.ndarray
     distance: np.ndarray
+
+    @cached_property
+    def errors(self) -> np.ndarray:
+        """In units of the last place."""
+        return np.append(self.counted / self.truth.unit, self.at_infinity)
+
+    @cached_property
+    def lenient(self) -> np.ndarray:
+        """The same with a part of the change by the inputs' last units forgiven."""
+        return np.append(self.counted / (self.truth.unit + CONDITION_WEIGHT * self.truth.change), self.at_infinity)
+
+    @cached_property
+    def wrong(self) -> np.ndarray:
+        """Where no digit is right."""
+        wrong = self.off > NO_DIGIT * _ulp(self.truth.exact)
+        if wrong.any():  # else nor are there any in the larger unit near a root
+            wrong = self.off > NO_DIGIT * self.truth.unit
+        return np.append(wrong, self.at_infinity > 0)
 
     @cached_property
     def sizes(self) -> np.ndarray:
         """The size of the largest input."""
         return _sizes(self.columns)
+
+    def largest(self, limit: float, leniently: bool) -> float:
+        """The largest error where no input is larger than the limit."""
+        return float(np.where(self.sizes <= limit, self.lenient if leniently else self.errors, 0).max())
 
     def within(self, limit: float) -> Error:
         """The worst error where no input is larger than the limit."""
@@ -243,20 +276,34 @@ class Judge:
     def value(self) -> Truth:
         """The exact values."""
         exact = _floats(self.oracle(**self.inputs))
-        with np.errstate(all="ignore"):
-            change = sum(np.abs(self.slope(name) * step) for name, step in self._steps().items())
-        return Truth(exact, _ulp(exact), _finite(change), self._limits(lambda inputs: _floats(self.oracle(**inputs))))
+        limits = self._limits(lambda inputs: _floats(self.oracle(**inputs)))
+        return Truth(
+            exact,
+            lambda: _ulp(exact),
+            lambda: sum(np.abs(self.slope(name) * step) for name, step in self._steps().items()),
+            limits,
+        )
 
     def derivative(self, name: str) -> Truth:
         """The exact derivatives with respect to an input."""
         exact, steps = self.slope(name), self._steps()
-        beside = [self.inputs | {one: self.inputs[one] * (1 + side * DIP) for one in steps} for side in (-1, 1)]
-        moved = self.inputs | {one: self.inputs[one] + step for one, step in steps.items()}
-        with np.errstate(all="ignore"):
-            least = np.minimum(*(np.abs(self._slope(name, inputs)) for inputs in beside))
-            change = np.abs(self._slope(name, moved) - exact)
-            unit = _ulp(np.where(np.abs(exact) < least, least, exact))
-        return Truth(exact, unit, _finite(change), self._limits(lambda inputs: self._slope(name, inputs)))
+        known = np.isfinite(exact)
+
+        def moved(inputs: dict[str, np.ndarray]) -> np.ndarray:
+            """The derivatives at other inputs, where they are known at the points themselves: others take longest."""
+            slopes = np.full(exact.shape, np.nan)
+            slopes[known] = self._slope(name, {one: inputs.get(one, self.inputs[one])[known] for one in self.inputs})
+            return slopes
+
+        def unit() -> np.ndarray:
+            beside = [{one: self.inputs[one] * (1 + side * DIP) for one in steps} for side in (-1, 1)]
+            least = np.minimum(*(np.abs(moved(inputs)) for inputs in beside))
+            return _ulp(np.where(np.abs(exact) < least, least, exact))
+
+        def change() -> np.ndarray:
+            return np.abs(moved({one: self.inputs[one] + step for one, step in steps.items()}) - exact)
+
+        return Truth(exact, unit, change, self._limits(lambda inputs: self._slope(name, inputs)))
 
     def _limits(self, function: Callable[[dict], np.ndarray]) -> np.ndarray:
         if len(self.inputs) > 1 or self._has_beyond_settling(PERIODIC_IN_WHOLE_NUMBERS):  # FAR are whole numbers
@@ -384,12 +431,9 @@ class Judge:
         with np.errstate(all="ignore"):
             beyond = np.isinf(truth.exact.astype(np.float32))
             judged = np.isfinite(truth.exact) & ~beyond | beyond & np.isnan(got)  # in place of infinity NaN is wrong
-            off = np.where(np.isfinite(got), np.abs(got - truth.exact), np.inf)
-            wrong = np.append(judged & (off > NO_DIGIT * truth.unit), at_infinity > 0)
-            off = np.where(judged, self.weights * np.where(warned[: len(got)], np.inf, off), 0)
-            errors = np.append(off / truth.unit, at_infinity)
-            lenient = np.append(off / (truth.unit + CONDITION_WEIGHT * truth.change), at_infinity)
-        return Profile(columns, errors, lenient, wrong, np.append(np.abs(self.argument_values), ends**2))
+            off = np.where(judged, np.where(np.isfinite(got), np.abs(got - truth.exact), np.inf), 0)
+        counted = self.weights * np.where(judged & warned[: len(got)], np.inf, off)
+        return Profile(columns, truth, off, counted, at_infinity, np.append(np.abs(self.argument_values), ends**2))
 
 
 def _masks(formula: Formula) -> set[Value]:

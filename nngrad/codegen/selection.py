@@ -10,6 +10,7 @@ Rules that are differentiated again take the cheapest form, or if it comes to na
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from math import inf
@@ -202,17 +203,16 @@ class _Selection:
         taken = self.smooth.vjp[source]
         tried = sorted((one.form for one in self.tried if one.of == f"d{source.name}"), key=self._key)
         clamped = [next(identities.clamped(taken, self.formula, SETTLED[-1]))] if len(self.formula.inputs) == 1 else []
-        forms: dict[sympy.Expr, sympy.Expr] = {}
-        for form in (taken, *map(by_sides, (*clamped, *tried))):
-            again = in_ops(inlined(form.xreplace({cotangent: sympy.S.One}), self.formula.stages))
-            if again is not None:
-                forms.setdefault(again, form)
         second = SecondOrder(self.judge, whole, tuple(self.smooth.vjp), truth)
-        found = {}
-        for again, form in [*forms.items()][:FEW_FORMS]:
+        seen, found = {None}, {}
+        for form in itertools.chain([taken], map(by_sides, (*clamped, *tried))):
+            again = in_ops(inlined(form.xreplace({cotangent: sympy.S.One}), self.formula.stages))
+            if again in seen:
+                continue
+            seen.add(again)
             found[form] = second.flaws(again)
             wrong, _ = found[form]
-            if not wrong:
+            if not wrong or len(found) == FEW_FORMS:
                 break
         best = min(found, key=found.get)
         tangent = self.smooth.tangents[source]

@@ -55,7 +55,7 @@ UP_AND_DOWN = np.array([1, -1, -1, 1, -1])  # of a period that no grid of points
 REACHES = (1.0, 2.0, ACCURATE)
 ALIKE, ALIKE_WEIGHT = 40, 0.125  # points at which inputs are near each other, and their errors' part: near roots
 TAILS = 16  # points at which one of several inputs is there
-KEPT = 64  # columns of a word's values
+KEPT = 256  # columns of a word's values
 UNKNOWN_PARAMETER = 1.25  # what is tried for a parameter without a default
 _COMPARE = {
     ">": np.greater, ">=": np.greater_equal, "<": np.less, "<=": np.less_equal, "==": np.equal, "!=": np.not_equal

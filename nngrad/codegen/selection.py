@@ -33,7 +33,7 @@ from nngrad.codegen.roots import without_cancelling_roots
 from nngrad.codegen.rounding import ACCURATE, REACHES, Error, Judge, Truth
 from nngrad.codegen.series import Series, leading_terms_of_rational
 from nngrad.codegen.several import with_largest_taken_out
-from nngrad.codegen.symbols import ByText, NearZero, Value, Where, text
+from nngrad.codegen.symbols import ByText, NearZero, Value, Where, count_ops, text
 from nngrad.codegen.trace import Formula
 
 SETTLED = (2**6, 2**10)  # where exponentials, or those of a fraction of x, have long settled, but do not overflow
@@ -203,18 +203,18 @@ class _Selection:
         taken = self.smooth.vjp[source]
         tried = sorted((one.form for one in self.tried if one.of == f"d{source.name}"), key=self._key)
         clamped = [next(identities.clamped(taken, self.formula, SETTLED[-1]))] if len(self.formula.inputs) == 1 else []
+
+        def again(forms) -> Iterator[tuple[sympy.Expr, sympy.Expr]]:
+            seen = {None}
+            for form in forms:
+                made = in_ops(inlined(form.xreplace({cotangent: sympy.S.One}), self.formula.stages))
+                if made not in seen:
+                    seen.add(made)
+                    yield form, made
+
+        forms = again(itertools.chain([taken], map(by_sides, (*clamped, *tried))))
         second = SecondOrder(self.judge, whole, tuple(self.smooth.vjp), truth)
-        seen, found = {None}, {}
-        for form in itertools.chain([taken], map(by_sides, (*clamped, *tried))):
-            again = in_ops(inlined(form.xreplace({cotangent: sympy.S.One}), self.formula.stages))
-            if again in seen:
-                continue
-            seen.add(again)
-            found[form] = second.flaws(again)
-            wrong, _ = found[form]
-            if not wrong or len(found) == FEW_FORMS:
-                break
-        best = min(found, key=found.get)
+        best = second.best(itertools.islice(forms, FEW_FORMS))
         tangent = self.smooth.tangents[source]
         self.smooth = replace(
             self.smooth,
@@ -228,10 +228,10 @@ class _Selection:
         `known` are forms that algebra found, `wholes` the same in terms of the inputs, without the cotangent.
         """
         directions = {cotangent: 1.0} if cotangent != 1 else {}
-        longest = LARGEST_GROWTH * (min(map(sympy.count_ops, wholes)) + 16)
+        longest = LARGEST_GROWTH * (min(map(count_ops, wholes)) + 16)
 
         def is_short(form) -> bool:
-            return sympy.count_ops(form) <= longest
+            return count_ops(form) <= longest
 
         def judged(forms: Iterable[sympy.Expr]) -> list[Tried]:
             """The forms up to the first few that are accurate, most accurate last."""
@@ -338,7 +338,7 @@ class _Selection:
 
     def _key(self, form) -> tuple:
         if form not in self.keys:
-            self.keys[form] = self._cost(form), sympy.count_ops(form), ByText(form)
+            self.keys[form] = self._cost(form), count_ops(form), ByText(form)
         return self.keys[form]
 
     def _cost(self, form) -> float:

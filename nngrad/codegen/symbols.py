@@ -61,6 +61,7 @@ class Printer(StrPrinter):
 
 
 text = Printer().doprint
+count_ops = lru_cache(16384)(sympy.count_ops)
 
 
 class ByText:

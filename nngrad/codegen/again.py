@@ -15,9 +15,10 @@ import sympy
 
 from nngrad.codegen import words
 from nngrad.codegen.derive import lift_where
+from nngrad.codegen.errors import Profile, Truth
 from nngrad.codegen.exponentials import bell_within_range
 from nngrad.codegen.lower import BELLS
-from nngrad.codegen.rounding import Judge, Profile, Truth
+from nngrad.codegen.rounding import Judge
 from nngrad.codegen.symbols import Decayed, NearZero, Value, Where
 from nngrad.codegen.vocabulary import WORD_OF
 

@@ -24,6 +24,7 @@ import sympy
 
 from nngrad.codegen import exponentials, identities, piecewise, words
 from nngrad.codegen.cost import WIDE_COST, apart_and_together, graph_cost, kept_cost
+from nngrad.codegen.errors import ACCURATE, Profile, Truth
 from nngrad.codegen.exponents import as_polynomial, exp2_in_float64
 from nngrad.codegen.literals import literal
 from nngrad.codegen.lower import Graph
@@ -34,7 +35,7 @@ from nngrad.codegen.parts import (
     with_powers_of_two,
     with_shared_products,
 )
-from nngrad.codegen.rounding import ACCURATE, Judge, Profile, Truth, ordinary_points
+from nngrad.codegen.rounding import Judge, ordinary_points
 from nngrad.codegen.symbols import ByText, Decayed, NearZero, Parameter, Subgradient, Value, Where
 from nngrad.codegen.trace import Formula
 

@@ -22,6 +22,7 @@ from nngrad.codegen import exponentials, identities, piecewise, words
 from nngrad.codegen.again import SecondOrder, by_sides, in_ops
 from nngrad.codegen.balance import balanced
 from nngrad.codegen.derive import Derivatives
+from nngrad.codegen.errors import ACCURATE, REACHES, Error, Truth
 from nngrad.codegen.factors import with_exponential_taken_out, with_products_in_range
 from nngrad.codegen.forms import FEW_FORMS, LARGEST_GROWTH, Search
 from nngrad.codegen.logarithms import with_logarithms_near_1, with_logarithms_together
@@ -30,7 +31,7 @@ from nngrad.codegen.recognise import recognised
 from nngrad.codegen.remainders import with_powers_less_one, with_remainders
 from nngrad.codegen.restage import inlined
 from nngrad.codegen.roots import without_cancelling_roots
-from nngrad.codegen.rounding import ACCURATE, REACHES, Error, Judge, Truth
+from nngrad.codegen.rounding import Judge
 from nngrad.codegen.series import Series, leading_terms_of_rational
 from nngrad.codegen.several import with_largest_taken_out
 from nngrad.codegen.symbols import ByText, NearZero, Value, Where, count_ops, text

@@ -13,15 +13,16 @@ from sympy import exp, log, sqrt
 
 from nngrad.codegen import gaussians, words
 from nngrad.codegen.command import run
+from nngrad.codegen.errors import ACCURATE
 from nngrad.codegen.exponentials import as_word, growths, stable, tails
 from nngrad.codegen.identities import as_quotient, in_roots, one_signed, without_difference_of_roots
 from nngrad.codegen.pipeline import load_spec, selections
 from nngrad.codegen.recognise import recognised
 from nngrad.codegen.restage import inlined
 from nngrad.codegen.roots import without_cancelling_roots
-from nngrad.codegen.rounding import ACCURATE, Judge
+from nngrad.codegen.rounding import Judge
 from nngrad.codegen.series import fitted, leading_term
-from nngrad.codegen.symbols import Value, Where
+from nngrad.codegen.symbols import Value, Where, text
 from nngrad.codegen.trace import trace
 
 x = Value("x")
@@ -226,6 +227,23 @@ def test_the_judge_looks_at_infinity(tmp_path):
     error = judged(tmp_path, "x / (1 + abs(x))", lambda x: x / (1 + words.abs(x)))
     assert error.ulp == np.inf and error.overflow == np.inf, "inf / inf is nan, the limit is 1"
     assert judged(tmp_path, "tanh(x)", lambda x: words.tanh(x)).ulp <= ACCURATE
+
+
+def test_what_no_choice_needs_of_the_truth_is_not_looked_for(tmp_path):
+    written = traced(tmp_path, "x * tanh(x)").formulas[0]
+    judge = Judge(written, written, {})
+    (value,) = written.inputs
+    truth = judge.derivative(value.name)
+    profile = judge.profile(words.tanh(value) + value * (1 - words.tanh(value) ** 2), truth, {})
+    assert not profile.wrong[np.isfinite(profile.sizes)].any() and vars(truth).keys().isdisjoint({"unit", "change"})
+    assert profile.errors.max() > ACCURATE and "unit" in vars(truth) and "change" not in vars(truth)
+    assert np.all(profile.lenient <= profile.errors) and "change" in vars(truth)
+
+
+@pytest.mark.parametrize("first", [x + 1, -(x**2), x / (1 + exp(x))])
+def test_texts_are_those_of_sympy(first):
+    for expr in (first, exp(first) / (first - 2), -first / 3 + log(first) ** 2, Where(first > 0, first, -first)):
+        assert text(expr) == str(expr)
 
 
 def test_derivatives_that_are_given_are_evaluated_to_what_differences_give(tmp_path):

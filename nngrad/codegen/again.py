@@ -7,14 +7,18 @@ the second. So a form is judged by its own derivatives, in simulated rounding, b
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from math import inf
+
 import numpy as np
 import sympy
 
 from nngrad.codegen import words
 from nngrad.codegen.derive import lift_where
+from nngrad.codegen.errors import Profile, Truth
 from nngrad.codegen.exponentials import bell_within_range
 from nngrad.codegen.lower import BELLS
-from nngrad.codegen.rounding import Judge, Truth
+from nngrad.codegen.rounding import Judge
 from nngrad.codegen.symbols import Decayed, NearZero, Value, Where
 from nngrad.codegen.vocabulary import WORD_OF
 
@@ -66,14 +70,36 @@ class SecondOrder:
         self.second = Judge(judge.written, judge.formula, judge.params, columns, derivatives=exact)
         self.truths = {one: self.second.derivative(one.name) for one in inputs}
 
-    def flaws(self, form) -> tuple[int, int]:
-        """At how many points no digit of the form is right, or of its derivatives; and at how many these are bad.
+    def best(self, forms: Iterable[tuple[sympy.Expr, sympy.Expr]]) -> sympy.Expr:
+        """The first of some forms that has a right digit at every point, and whose derivatives do; else the one with
+        the fewest wrong points, then with the fewest bad ones.
 
-        The form is as `in_ops` gives it, in terms of the inputs, without the cotangent.
+        Each comes with itself as `in_ops` gives it, in terms of the inputs, without the cotangent.
         """
-        errors = [self.judge.error(form, self.truth, {})]
-        errors += [self.second.error(_differentiated(form, one), truth, {}) for one, truth in self.truths.items()]
-        return sum(error.wrong for error in errors), sum(error.bad for error in errors)
+        found: dict[sympy.Expr, list[Profile]] = {}
+        least = inf
+        for form, again in forms:
+            profiles, wrong = [], 0
+            for profile in self._profiles(again):
+                profiles.append(profile)
+                wrong += np.count_nonzero(profile.wrong)
+                if wrong > least:
+                    break
+            if wrong < least:
+                least, found = wrong, {}
+            if wrong == least:
+                found[form] = profiles
+            if not wrong:
+                break
+        if len(found) == 1:
+            return next(iter(found))
+        return min(found, key=lambda form: sum(profile.within(inf).bad for profile in found[form]))
+
+    def _profiles(self, form) -> Iterator[Profile]:
+        """Those of the form and of its derivatives."""
+        yield self.judge.profile(form, self.truth, {})
+        for one, truth in self.truths.items():
+            yield self.second.profile(_differentiated(form, one), truth, {})
 
 
 def _differentiated(expr, value: Value):

@@ -20,7 +20,7 @@ from sympy.core.relational import Relational
 from sympy.logic.boolalg import And, Not, Or
 
 from nngrad.codegen.exact import bits_before_point
-from nngrad.codegen.symbols import Count, IsInf, IsNan, Parameter, Pick, SignBit, Subgradient, Test, Value, Where
+from nngrad.codegen.symbols import Count, IsInf, IsNan, Parameter, Pick, SignBit, Subgradient, Test, Value, Where, text
 from nngrad.codegen.trace import Formula, Stage
 from nngrad.codegen.vocabulary import WORD_OF
 
@@ -50,6 +50,7 @@ class Oracle:
         self.formula, self.params = formula, params
         self.negligible = smallest / 1000
         self.turn = 0  # so that no two of a sum's roundings are the same
+        self.rounded: dict[sympy.Expr, list[sympy.Expr]] = {}
 
     def __call__(self, **inputs) -> np.ndarray:
         """The formula's value, reduced axes dropped."""
@@ -237,16 +238,25 @@ class Oracle:
 
     def _with_noise(self, expr, terms, total, values):
         """A sum in which functions cancel to nothing as what rounding would have left: it must not settle as 0."""
-        for stage in reversed(self.formula.stages):
-            expr = expr.xreplace({stage.value: stage.expr}) if stage.kind == "map" else expr
-        words = {one: WORD_OF.get(type(one)) for one in sorted(expr.atoms(sympy.Function), key=str)}
-        rounded = [one for one, word in words.items() if word and word.arity == 1 and word.name not in _EXACT]
-        lost = reduce(np.logical_or, (self._value(one.args[0], values) != 0 for one in rounded), False) & (total == 0)
+        rounded = (self._value(one.args[0], values) != 0 for one in self._rounded_in(expr))
+        lost = reduce(np.logical_or, rounded, False) & (total == 0)
         if not np.any(lost):
             return total
         self.turn += 1
         unit = (self.turn % 7 + 1) * mpmath.mpf(10) ** -mpmath.mp.dps
         return _choose(lost, reduce(np.add, map(np.abs, terms)) * unit, total)
+
+    def _rounded_in(self, expr) -> list[sympy.Expr]:
+        """The functions of one argument in an expression, and in what its values stand for, that round."""
+        if expr not in self.rounded:
+            whole = expr
+            for stage in reversed(self.formula.stages):
+                whole = whole.xreplace({stage.value: stage.expr}) if stage.kind == "map" else whole
+            words = {one: WORD_OF.get(type(one)) for one in sorted(whole.atoms(sympy.Function), key=text)}
+            self.rounded[expr] = [
+                one for one, word in words.items() if word and word.arity == 1 and word.name not in _EXACT
+            ]
+        return self.rounded[expr]
 
     def _condition(self, condition, values):
         if isinstance(condition, Value):

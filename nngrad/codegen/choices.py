@@ -14,9 +14,9 @@ from sympy.core.parameters import distribute
 from sympy.core.symbol import Str
 
 from nngrad.codegen.derive import Derivatives
+from nngrad.codegen.errors import Error
 from nngrad.codegen.ordinary import Ordinary
 from nngrad.codegen.parts import part_of
-from nngrad.codegen.rounding import Error
 from nngrad.codegen.selection import Chosen
 from nngrad.codegen.series import Series
 from nngrad.codegen.symbols import (

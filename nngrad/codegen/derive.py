@@ -13,6 +13,7 @@ Worked example, softmax: from `y = e / s`, `s = sum(e)`, `e = exp(x)` and the co
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import sympy
 from sympy.core.symbol import Str
@@ -115,6 +116,7 @@ def _selection(stage: Stage) -> sympy.Expr:
     return sympy.S.One
 
 
+@lru_cache(4096)
 def lift_where(expr) -> sympy.Expr:
     """Move every `Where` out of products and merge those of one condition, so that nothing is multiplied by a zero that
     a branch not taken has left: 0 times the inf of the other branch would be NaN."""

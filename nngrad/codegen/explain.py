@@ -15,6 +15,7 @@ from nngrad.codegen.assemble import Code, assemble, readable, shapes_of
 from nngrad.codegen.choices import Choices
 from nngrad.codegen.contract import contraction_of
 from nngrad.codegen.emit import HOMES, source_of, templates_folder
+from nngrad.codegen.errors import ACCURATE, Error
 from nngrad.codegen.notation import (
     Equation,
     condition_of,
@@ -23,7 +24,6 @@ from nngrad.codegen.notation import (
     formula_equations,
 )
 from nngrad.codegen.pipeline import compile_op, selections
-from nngrad.codegen.rounding import ACCURATE, Error
 from nngrad.codegen.selection import Chosen, Tried
 from nngrad.codegen.symbols import Indexed
 from nngrad.codegen.trace import Formula, Op

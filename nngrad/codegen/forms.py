@@ -36,6 +36,7 @@ from nngrad.codegen.symbols import (
     Value,
     Where,
     constant_axes,
+    count_ops,
     is_constant_along,
     split_constants,
 )
@@ -171,14 +172,14 @@ class Search:
         stages = {stage.expr: stage.value for stage in self.maps if not stage.expr.is_Atom}
         held = {value: condition.xreplace(stages) for condition, value in conditions.items()}
         start = self._simplified(self._with_masked_sums_apart(expr).xreplace(conditions))
-        limit = LARGEST_GROWTH * (sympy.count_ops(start) + 4)
+        limit = LARGEST_GROWTH * (count_ops(start) + 4)
         seen, frontier, forms = {start}, [start], []
         while frontier:
             current = frontier.pop(0)
             forms += shapes(current)
             for move in self.moves:
                 reached = self._simplified(move(current))
-                if reached not in seen and len(seen) < MAX_FORMS and sympy.count_ops(reached) <= limit:
+                if reached not in seen and len(seen) < MAX_FORMS and count_ops(reached) <= limit:
                     seen.add(reached)
                     frontier.append(reached)
         # a stage is rounded, and exp would magnify that: log_softmax's e / s is exact where exp(y) is not
@@ -247,7 +248,7 @@ class Search:
         return chosen
 
     def _rank(self, exprs, saved: frozenset[Value] = frozenset()):
-        return round(self.cost(*exprs, saved=saved), 6), sum(sympy.count_ops(expr) for expr in exprs)
+        return round(self.cost(*exprs, saved=saved), 6), sum(count_ops(expr) for expr in exprs)
 
     # --- cost ---------------------------------------------------------------------------------------------------------
 

@@ -24,6 +24,7 @@ import sympy
 
 from nngrad.codegen import exponentials, identities, piecewise, words
 from nngrad.codegen.cost import WIDE_COST, apart_and_together, graph_cost, kept_cost
+from nngrad.codegen.errors import ACCURATE, Profile, Truth
 from nngrad.codegen.exponents import as_polynomial, exp2_in_float64
 from nngrad.codegen.literals import literal
 from nngrad.codegen.lower import Graph
@@ -34,7 +35,7 @@ from nngrad.codegen.parts import (
     with_powers_of_two,
     with_shared_products,
 )
-from nngrad.codegen.rounding import ACCURATE, Error, Judge, Profile, Truth, ordinary_points
+from nngrad.codegen.rounding import Judge, ordinary_points
 from nngrad.codegen.symbols import ByText, Decayed, NearZero, Parameter, Subgradient, Value, Where
 from nngrad.codegen.trace import Formula
 
@@ -280,9 +281,9 @@ class Ordinariness:
         conditions = [f"{param} == {literal(number)}" for param, number in self.given.items()]
         conditions += [f"-1 <= {name} <= 1" for name in params]
         made = Ordinary(limit, used, value, dict(zip(self.sources, slopes, strict=True)), tuple(conditions))
-        errors = [self._error(limit, 0, parts, value)]
-        errors += [self._error(limit, place, parts | {output: value}, form) for place, form in enumerate(slopes, 1)]
-        worst = max(error.beyond if level == inf else error.ulp for error in errors)
+        profiles = [self._profile(0, parts, value)]
+        profiles += [self._profile(place, parts | {output: value}, form) for place, form in enumerate(slopes, 1)]
+        worst = max(profile.largest(limit, leniently=level == inf) for profile in profiles)
         return self._cost(made), round(worst, 2), made
 
     def _cost(self, made: Ordinary) -> float:
@@ -318,18 +319,18 @@ class Ordinariness:
 
     def _is_accurate(self, level: float, limit: int, place: int, definitions, form) -> bool:
         """Whether the form is accurate within the limit, or no worse there than the one for all inputs."""
-        here, there = self._error(limit, place, definitions, form), self.profiles[place].within(limit)
-        if level == inf:  # near a root, say
-            bound = min(TOLERABLE, CHANCE * there.ulp)
-            return here.beyond <= max(ACCURATE, NO_WORSE * there.beyond) and here.ulp <= bound
-        return here.ulp <= level
+        here = self._profile(place, definitions, form)
+        if level < inf:
+            return here.largest(limit, leniently=False) <= level
+        here, there = here.within(limit), self.profiles[place].within(limit)  # near a root, say
+        bound = min(TOLERABLE, CHANCE * there.ulp)
+        return here.beyond <= max(ACCURATE, NO_WORSE * there.beyond) and here.ulp <= bound
 
-    def _error(self, limit: int, place: int, definitions, form) -> Error:
-        profile = self._once(
+    def _profile(self, place: int, definitions, form) -> Profile:
+        return self._once(
             ("profile", place, form, *definitions.items()),
             lambda: self.near.profile(form, self.truths[place], {}, definitions),
         )
-        return profile.within(limit)
 
 
 def _badness(weighed: tuple[float, float, Ordinary]) -> float:

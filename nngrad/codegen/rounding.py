@@ -5,16 +5,13 @@ rounded to float32, every function correctly rounded. What comes out is compared
 points of all sizes. An operation that overflows, or has no value, on the way to a finite result counts as an infinite
 error, for NumPy would warn.
 
-Errors are counted in units of the exact value's last place, for a derivative near a root in those of the values on
-both sides of it. Where no form is good by that measure, what counts is the error beyond a part of what the result
-changes when an input changes by its own last unit.
+`errors` says how they are counted.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cached_property, lru_cache, reduce
 from math import inf
 from types import MappingProxyType
@@ -25,6 +22,7 @@ import sympy
 from sympy.logic.boolalg import And, Not, Or
 
 from nngrad.codegen.certify import Oracle
+from nngrad.codegen.errors import MANTISSA, SMALLEST_NORMAL, Error, Profile, Truth, sizes, ulp
 from nngrad.codegen.guards import guarded
 from nngrad.codegen.identities import SETTLING
 from nngrad.codegen.lower import WIDENING, Graph
@@ -43,19 +41,14 @@ INFINITIES = np.array([np.inf, -np.inf])
 NEGLIGIBLE = 2.0 ** (SMALLEST_EXPONENT - 20)  # which the oracle may leave for what it knows to be no more than that
 LEAST_SHRINKING = 1 / 16  # from one of these to the next of what oscillates and tends to 0
 FAR = 2.0 ** np.arange(60, LARGEST_EXPONENT + 1, 12)  # where a limit at infinity is looked for
-MANTISSA, SMALLEST_NORMAL = 23, -126
-CONDITION_WEIGHT = 0.25  # the part of the change by the inputs' last units that may be forgiven
-NO_DIGIT = 2.0 ** (MANTISSA - 4)  # units in the last place
 DIP = 0.5  # how far to the sides of a point, relative to it, a derivative is compared
-ACCURATE = 3.5  # a good error, with every function correctly rounded
 SILENT = {"runtime.times_exp"}  # of which infinity is known to be right
 TAKES_NUMBERS = {"runtime.exp_multiple", "runtime.exp_square", "runtime.decayed"}  # as float64, for arrays of all kinds
 INEXACT = {"np.exp", "np.exp2", "np.expm1", "np.log", "np.log1p", "np.tanh", "np.sin", "np.cos"}
 UP_AND_DOWN = np.array([1, -1, -1, 1, -1])  # of a period that no grid of points has
-REACHES = (1.0, 2.0, ACCURATE)
 ALIKE, ALIKE_WEIGHT = 40, 0.125  # points at which inputs are near each other, and their errors' part: near roots
 TAILS = 16  # points at which one of several inputs is there
-KEPT = 64  # columns of a word's values
+KEPT = 256  # columns of a word's values
 UNKNOWN_PARAMETER = 1.25  # what is tried for a parameter without a default
 _COMPARE = {
     ">": np.greater, ">=": np.greater_equal, "<": np.less, "<=": np.less_equal, "==": np.equal, "!=": np.not_equal
@@ -116,81 +109,6 @@ def _shuffled(column: np.ndarray, turn: int) -> np.ndarray:
     return column if not turn else column[np.argsort(np.arange(len(column)) * GOLDEN * (turn + 1) % 1, kind="stable")]
 
 
-@dataclass(frozen=True)
-class Truth:
-    """Exact values, the unit that their errors are counted in, and their change by the last unit of the inputs.
-
-    For a formula of one input `limits` holds those at infinity and at minus infinity, nan where there is none, as of
-    whatever is periodic.
-    """
-
-    exact: np.ndarray
-    unit: np.ndarray
-    change: np.ndarray
-    limits: np.ndarray
-
-    def at_infinity(self, got: np.ndarray) -> np.ndarray:
-        """The errors of what a form gives at infinity: none or infinite."""
-        with np.errstate(all="ignore"):
-            right = (got == self.limits) | (np.abs(got - self.limits) <= ACCURATE * _ulp(self.limits))
-        return np.where(right | np.isnan(self.limits), 0, np.inf)
-
-
-@dataclass(frozen=True)
-class Error:
-    """The worst error of a form, in units of the last place, and the point where it occurs.
-
-    `beyond` is the worst where a part of the result's change by the last unit of the inputs is forgiven. `unfair`
-    counts the points at which the error is too large, and `bad` those where it is so even then, `wrong` those where
-    no digit is right. Each point where the error is infinite has a coordinate of at least `overflow`. `reach` says how
-    far from zero there are errors above each of `REACHES`.
-    """
-
-    ulp: float
-    at: tuple[float, ...]
-    beyond: float = 0.0
-    unfair: int = 0
-    bad: int = 0
-    wrong: int = 0
-    overflow: float = 0.0
-    reach: tuple[float, ...] = ()
-
-
-@dataclass(frozen=True)
-class Profile:
-    """The errors of a form at every point: plain, and with a part of the change by the inputs' last units forgiven.
-
-    `wrong` says where no digit is right, `distance` how far the argument of the formula is from zero.
-    """
-
-    columns: dict[str, np.ndarray]
-    errors: np.ndarray
-    lenient: np.ndarray
-    wrong: np.ndarray
-    distance: np.ndarray
-
-    @cached_property
-    def sizes(self) -> np.ndarray:
-        """The size of the largest input."""
-        return _sizes(self.columns)
-
-    def within(self, limit: float) -> Error:
-        """The worst error where no input is larger than the limit."""
-        inside = self.sizes <= limit
-        errors, lenient = np.where(inside, self.errors, 0), np.where(inside, self.lenient, 0)
-        worst = int(np.argmax(errors))
-        return Error(
-            ulp=float(errors[worst]),
-            at=tuple(float(column[worst]) for column in self.columns.values()),
-            beyond=float(lenient.max()),
-            unfair=int(np.count_nonzero(errors > ACCURATE)),
-            bad=int(np.count_nonzero(lenient > ACCURATE)),
-            wrong=int(np.count_nonzero(inside & self.wrong)),
-            overflow=float(self.sizes[np.isinf(errors)].min(initial=inf)) if np.isinf(errors).any() else 0.0,
-            reach=tuple(float(self.distance[lenient > level].max(initial=0)) for level in REACHES),
-        )
-
-
 class Judge:
     """Judges forms of an elementwise formula's value and derivatives by their worst rounding error.
 
@@ -243,20 +161,34 @@ class Judge:
     def value(self) -> Truth:
         """The exact values."""
         exact = _floats(self.oracle(**self.inputs))
-        with np.errstate(all="ignore"):
-            change = sum(np.abs(self.slope(name) * step) for name, step in self._steps().items())
-        return Truth(exact, _ulp(exact), _finite(change), self._limits(lambda inputs: _floats(self.oracle(**inputs))))
+        limits = self._limits(lambda inputs: _floats(self.oracle(**inputs)))
+        return Truth(
+            exact,
+            lambda: ulp(exact),
+            lambda: sum(np.abs(self.slope(name) * step) for name, step in self._steps().items()),
+            limits,
+        )
 
     def derivative(self, name: str) -> Truth:
         """The exact derivatives with respect to an input."""
         exact, steps = self.slope(name), self._steps()
-        beside = [self.inputs | {one: self.inputs[one] * (1 + side * DIP) for one in steps} for side in (-1, 1)]
-        moved = self.inputs | {one: self.inputs[one] + step for one, step in steps.items()}
-        with np.errstate(all="ignore"):
-            least = np.minimum(*(np.abs(self._slope(name, inputs)) for inputs in beside))
-            change = np.abs(self._slope(name, moved) - exact)
-            unit = _ulp(np.where(np.abs(exact) < least, least, exact))
-        return Truth(exact, unit, _finite(change), self._limits(lambda inputs: self._slope(name, inputs)))
+        known = np.isfinite(exact)
+
+        def moved(inputs: dict[str, np.ndarray]) -> np.ndarray:
+            """The derivatives at other inputs, where they are known at the points themselves: others take longest."""
+            slopes = np.full(exact.shape, np.nan)
+            slopes[known] = self._slope(name, {one: inputs.get(one, self.inputs[one])[known] for one in self.inputs})
+            return slopes
+
+        def unit() -> np.ndarray:
+            beside = [{one: self.inputs[one] * (1 + side * DIP) for one in steps} for side in (-1, 1)]
+            least = np.minimum(*(np.abs(moved(inputs)) for inputs in beside))
+            return ulp(np.where(np.abs(exact) < least, least, exact))
+
+        def change() -> np.ndarray:
+            return np.abs(moved({one: self.inputs[one] + step for one, step in steps.items()}) - exact)
+
+        return Truth(exact, unit, change, self._limits(lambda inputs: self._slope(name, inputs)))
 
     def _limits(self, function: Callable[[dict], np.ndarray]) -> np.ndarray:
         if len(self.inputs) > 1 or self._has_beyond_settling(PERIODIC_IN_WHOLE_NUMBERS):  # FAR are whole numbers
@@ -266,7 +198,7 @@ class Judge:
 
     def _steps(self) -> dict[str, np.ndarray]:
         """The last unit of every input that is a number."""
-        return {name: _ulp(column) for name, column in self.inputs.items() if column.dtype != bool}
+        return {name: ulp(column) for name, column in self.inputs.items() if column.dtype != bool}
 
     def slope(self, name: str) -> np.ndarray:
         if name not in self._slopes:
@@ -365,7 +297,7 @@ class Judge:
         """Whether a positive form of the inputs is a normal number wherever none of these is larger than the limit."""
         graph = Graph(self.formula, {value: value.name for value in self.formula.inputs})
         values, _ = simulated(graph, graph.build(form), self.inputs, self.params, self.series)
-        return bool(values[_sizes(self.inputs) <= limit].min() >= 2.0**SMALLEST_NORMAL)
+        return bool(values[sizes(self.inputs) <= limit].min() >= 2.0**SMALLEST_NORMAL)
 
     def profile(self, form, truth: Truth, directions: dict[Value, float], definitions=MappingProxyType({})) -> Profile:
         """The errors of a form at every point. `definitions` says what values in it stand for."""
@@ -384,12 +316,9 @@ class Judge:
         with np.errstate(all="ignore"):
             beyond = np.isinf(truth.exact.astype(np.float32))
             judged = np.isfinite(truth.exact) & ~beyond | beyond & np.isnan(got)  # in place of infinity NaN is wrong
-            off = np.where(np.isfinite(got), np.abs(got - truth.exact), np.inf)
-            wrong = np.append(judged & (off > NO_DIGIT * truth.unit), at_infinity > 0)
-            off = np.where(judged, self.weights * np.where(warned[: len(got)], np.inf, off), 0)
-            errors = np.append(off / truth.unit, at_infinity)
-            lenient = np.append(off / (truth.unit + CONDITION_WEIGHT * truth.change), at_infinity)
-        return Profile(columns, errors, lenient, wrong, np.append(np.abs(self.argument_values), ends**2))
+            off = np.where(judged, np.where(np.isfinite(got), np.abs(got - truth.exact), np.inf), 0)
+        counted = self.weights * np.where(judged & warned[: len(got)], np.inf, off)
+        return Profile(columns, truth, off, counted, at_infinity, np.append(np.abs(self.argument_values), ends**2))
 
 
 def _masks(formula: Formula) -> set[Value]:
@@ -406,11 +335,6 @@ def _truths(condition) -> set:
     return set()
 
 
-def _sizes(columns: dict[str, np.ndarray]) -> np.ndarray:
-    """The size of the largest input at each point."""
-    return np.max([np.abs(column.astype(float)) for column in columns.values()], axis=0)
-
-
 def _without_settled(expr):
     """The expression without what tends to a number far from zero."""
     return expr.replace(lambda part: isinstance(part, SETTLING), lambda _: sympy.S.One)
@@ -418,11 +342,6 @@ def _without_settled(expr):
 
 def _floats(numbers: np.ndarray) -> np.ndarray:
     return np.array([float(number) for number in numbers])
-
-
-def _ulp(numbers: np.ndarray) -> np.ndarray:
-    exponents = np.frexp(np.where(np.isfinite(numbers), numbers, 1))[1] - 1
-    return np.ldexp(1.0, np.maximum(exponents, SMALLEST_NORMAL) - MANTISSA)
 
 
 def _limit(values: np.ndarray) -> float:
@@ -437,10 +356,6 @@ def _limit(values: np.ndarray) -> float:
         return float(np.copysign(np.inf, values[-1]))
     shrinks = (ratios >= 0) & (ratios < 0.95) | (np.abs(ratios) < LEAST_SHRINKING) | (values[1:] == 0)
     return 0.0 if np.all(shrinks) else float("nan")
-
-
-def _finite(change: np.ndarray) -> np.ndarray:
-    return np.where(np.isfinite(change), change, 0)
 
 
 # --- evaluation as float32 would --------------------------------------------------------------------------------------

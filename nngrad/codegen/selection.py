@@ -10,6 +10,7 @@ Rules that are differentiated again take the cheapest form, or if it comes to na
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from math import inf
@@ -21,6 +22,7 @@ from nngrad.codegen import exponentials, identities, piecewise, words
 from nngrad.codegen.again import SecondOrder, by_sides, in_ops
 from nngrad.codegen.balance import balanced
 from nngrad.codegen.derive import Derivatives
+from nngrad.codegen.errors import ACCURATE, REACHES, Error, Truth
 from nngrad.codegen.factors import with_exponential_taken_out, with_products_in_range
 from nngrad.codegen.forms import FEW_FORMS, LARGEST_GROWTH, Search
 from nngrad.codegen.logarithms import with_logarithms_near_1, with_logarithms_together
@@ -29,10 +31,10 @@ from nngrad.codegen.recognise import recognised
 from nngrad.codegen.remainders import with_powers_less_one, with_remainders
 from nngrad.codegen.restage import inlined
 from nngrad.codegen.roots import without_cancelling_roots
-from nngrad.codegen.rounding import ACCURATE, REACHES, Error, Judge, Truth
+from nngrad.codegen.rounding import Judge
 from nngrad.codegen.series import Series, leading_terms_of_rational
 from nngrad.codegen.several import with_largest_taken_out
-from nngrad.codegen.symbols import ByText, NearZero, Value, Where, text
+from nngrad.codegen.symbols import ByText, NearZero, Value, Where, count_ops, text
 from nngrad.codegen.trace import Formula
 
 SETTLED = (2**6, 2**10)  # where exponentials, or those of a fraction of x, have long settled, but do not overflow
@@ -202,19 +204,18 @@ class _Selection:
         taken = self.smooth.vjp[source]
         tried = sorted((one.form for one in self.tried if one.of == f"d{source.name}"), key=self._key)
         clamped = [next(identities.clamped(taken, self.formula, SETTLED[-1]))] if len(self.formula.inputs) == 1 else []
-        forms: dict[sympy.Expr, sympy.Expr] = {}
-        for form in (taken, *map(by_sides, (*clamped, *tried))):
-            again = in_ops(inlined(form.xreplace({cotangent: sympy.S.One}), self.formula.stages))
-            if again is not None:
-                forms.setdefault(again, form)
+
+        def again(forms) -> Iterator[tuple[sympy.Expr, sympy.Expr]]:
+            seen = {None}
+            for form in forms:
+                made = in_ops(inlined(form.xreplace({cotangent: sympy.S.One}), self.formula.stages))
+                if made not in seen:
+                    seen.add(made)
+                    yield form, made
+
+        forms = again(itertools.chain([taken], map(by_sides, (*clamped, *tried))))
         second = SecondOrder(self.judge, whole, tuple(self.smooth.vjp), truth)
-        found = {}
-        for again, form in [*forms.items()][:FEW_FORMS]:
-            found[form] = second.flaws(again)
-            wrong, _ = found[form]
-            if not wrong:
-                break
-        best = min(found, key=found.get)
+        best = second.best(itertools.islice(forms, FEW_FORMS))
         tangent = self.smooth.tangents[source]
         self.smooth = replace(
             self.smooth,
@@ -228,10 +229,10 @@ class _Selection:
         `known` are forms that algebra found, `wholes` the same in terms of the inputs, without the cotangent.
         """
         directions = {cotangent: 1.0} if cotangent != 1 else {}
-        longest = LARGEST_GROWTH * (min(map(sympy.count_ops, wholes)) + 16)
+        longest = LARGEST_GROWTH * (min(map(count_ops, wholes)) + 16)
 
         def is_short(form) -> bool:
-            return sympy.count_ops(form) <= longest
+            return count_ops(form) <= longest
 
         def judged(forms: Iterable[sympy.Expr]) -> list[Tried]:
             """The forms up to the first few that are accurate, most accurate last."""
@@ -338,7 +339,7 @@ class _Selection:
 
     def _key(self, form) -> tuple:
         if form not in self.keys:
-            self.keys[form] = self._cost(form), sympy.count_ops(form), ByText(form)
+            self.keys[form] = self._cost(form), count_ops(form), ByText(form)
         return self.keys[form]
 
     def _cost(self, form) -> float:

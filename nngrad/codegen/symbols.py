@@ -16,6 +16,7 @@ from typing import Any
 import sympy
 from sympy.core.relational import Relational
 from sympy.logic.boolalg import BooleanFunction
+from sympy.printing.str import StrPrinter
 
 ALL_AXES = "None"
 
@@ -41,8 +42,26 @@ RECORDER: ContextVar[Any] = ContextVar("recorder")  # of the formula that is bei
 
 
 @lru_cache(4096)
-def text(expr) -> str:
-    return str(expr)  # which takes SymPy long
+def ordered_terms(total) -> tuple[sympy.Expr, ...]:
+    return tuple(total.as_ordered_terms())  # which takes SymPy long
+
+
+class Printer(StrPrinter):
+    """SymPy's own, but for parts that it has printed before, of this expression or of another."""
+
+    def __init__(self):
+        super().__init__()
+        self._known = lru_cache(16384)(super()._print)
+
+    def _print(self, expr, **settings) -> str:
+        return self._known(expr) if isinstance(expr, sympy.Basic) else super()._print(expr, **settings)
+
+    def _as_ordered_terms(self, expr, order=None):
+        return ordered_terms(expr)
+
+
+text = Printer().doprint
+count_ops = lru_cache(16384)(sympy.count_ops)
 
 
 class ByText:
@@ -56,11 +75,6 @@ class ByText:
 
     def __lt__(self, other) -> bool:
         return text(self.expr) < text(other.expr)
-
-
-@lru_cache(4096)
-def ordered_terms(total) -> tuple[sympy.Expr, ...]:
-    return tuple(total.as_ordered_terms())  # as long
 
 
 # --- symbols ----------------------------------------------------------------------------------------------------------

@@ -14,8 +14,8 @@ from pygments.formatters import TerminalFormatter
 from pygments.lexers import PythonLexer
 
 from nngrad.codegen.assemble import formula_lines, readable
+from nngrad.codegen.errors import Error
 from nngrad.codegen.explain import Explanation, Forms
-from nngrad.codegen.rounding import Error
 
 WIDTH = 120
 FORM = 54  # where the forms begin in their table

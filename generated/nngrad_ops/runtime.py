@@ -64,6 +64,11 @@ def broadcast_to(x, shape):
     return x if x.shape == shape else np.broadcast_to(x, shape)
 
 
+def repeated(x, shape):
+    """x in that shape: as it is, or its elements as often as they are needed, in an array of their own."""
+    return x if np.shape(x) == shape else np.broadcast_to(x, shape).copy()
+
+
 def order_of(x) -> str:
     """In which order NumPy shall lay out a matrix that x will be combined with: as x lies."""
     return "F" if x.flags.fnc else "C"

@@ -127,14 +127,12 @@ class NumpyWriter(Writer):
         if node not in self.places or not in_place:
             return frozenset()
         read = [self.graph.nodes[arg] for arg in made.args if self.uses[arg] == 1]
-        return frozenset(
-            one.detail for one in read if one.op == "argument" and one.is_full and one.sources == made.sources
-        )
+        return frozenset(one.detail for one in read if one.op == "argument" and one.is_full and one.is_shaped_as(made))
 
     def _may_become(self, operand: int, node: int, made: Node) -> bool:
         """Whether an operand is an array like the result `made`, and is used by the node for the last time."""
         one = self.graph.nodes[operand]
-        is_like = self.takes_out(one) and (one.sources, one.reduced) == (made.sources, made.reduced)
+        is_like = self.takes_out(one) and one.is_shaped_as(made)
         dies = self.last_use.get(operand) == self.position[node]
         return is_like and dies and operand not in self.places and not self.is_inline(operand)
 
@@ -291,7 +289,7 @@ class NumpyWriter(Writer):
         for candidate in (*dying, *self.free):
             other = self.graph.nodes[candidate]
             is_alike = (candidate in self.graph.wide) == (position in self.graph.wide)
-            if is_alike and other.sources == node.sources and other.reduced == node.reduced:
+            if is_alike and other.is_shaped_as(node):
                 if candidate in self.free:
                     self.free.remove(candidate)
                 return candidate

@@ -760,8 +760,10 @@ def _are_in_range(squares, n, degree, constant):
 
 
 def scaled(x, scale):
-    """x / scale; x itself where the scale is 1."""
-    return x if (scale == 1).all() else np.divide(x, scale, out=...)
+    """x / scale; x itself where the scale is 1, repeated if there are more rows."""
+    if (scale == 1).all():
+        return broadcast_to(x, np.broadcast_shapes(x.shape, scale.shape))
+    return np.divide(x, scale, out=...)
 
 
 def scaled_squares(x, constant, axis):

@@ -111,6 +111,15 @@ class Parameter(sympy.Symbol):
         return sympy.Symbol.__xnew__(cls, name, real=True)
 
 
+def multiplied_out(term):
+    """A term multiplied out, but for exponents: an exponential is known again by how it is written."""
+    exponentials = {part: sympy.Dummy(positive=True) for part in term.atoms(sympy.exp)}
+    expanded = sympy.expand(
+        term.xreplace(exponentials), power_base=False, power_exp=False, log=False, multinomial=False
+    )
+    return expanded.xreplace({symbol: part for part, symbol in exponentials.items()})
+
+
 class AxisSum(sympy.Function):
     """The sum of an expression along an axis. It is linear by construction: constants leave it, sums are pulled
     apart.
@@ -120,7 +129,7 @@ class AxisSum(sympy.Function):
 
     @classmethod
     def eval(cls, term, axis):
-        term = sympy.expand(term, power_base=False, power_exp=False, log=False, multinomial=False)
+        term = multiplied_out(term)
         if term.is_Add:
             return sympy.Add(*(cls(part, axis) for part in term.args))
         outside, inside = split_constants(term, axis.name)

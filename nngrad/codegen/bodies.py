@@ -407,7 +407,7 @@ class Variant:
         if result.is_scalar:
             return zeros % name, ""
         if len(self.broadcasting) == 1:
-            return source, "" if result.is_full and result.sources >= graph.all_sources else fitted % name
+            return source, "" if result.is_full and result.along >= graph.all_sources else fitted % name
         is_whole = result.is_full and result.along | {name} >= graph.all_sources
         return source if is_whole else repeated.format(source), fitted % name
 

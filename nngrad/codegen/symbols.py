@@ -112,11 +112,20 @@ class Parameter(sympy.Symbol):
 
 
 def multiplied_out(term):
-    """A term multiplied out, but for exponents: an exponential is known again by how it is written."""
-    exponentials = {part: sympy.Dummy(positive=True) for part in term.atoms(sympy.exp)}
-    expanded = sympy.expand(
-        term.xreplace(exponentials), power_base=False, power_exp=False, log=False, multinomial=False
-    )
+    """A term multiplied out, but for exponents: an exponential is known again by how it is written.
+
+    Those in sums along an axis stay there: what stands for one would be taken for a constant, and leave the sum.
+    """
+    exponentials: dict[sympy.Expr, sympy.Dummy] = {}
+
+    def held(part):
+        if isinstance(part, sympy.exp):
+            return exponentials.setdefault(part, sympy.Dummy(positive=True))
+        if part.is_Add or part.is_Mul or part.is_Pow or isinstance(part, Where):
+            return part.func(*map(held, part.args))
+        return part
+
+    expanded = sympy.expand(held(term), power_base=False, power_exp=False, log=False, multinomial=False)
     return expanded.xreplace({symbol: part for part, symbol in exponentials.items()})
 
 

@@ -37,6 +37,7 @@ from nngrad.codegen.language import (
     var,
     where,
 )  # fmt: skip
+from nngrad.codegen.symbols import SpecError
 from nngrad.spec.activations import log_softmax, softmax
 
 WIDE, NARROW = np.random.default_rng(0).normal(size=(3, 5)), np.random.default_rng(1).normal(size=(1, 5))
@@ -97,6 +98,10 @@ def angular_margin(x, target, *, axis=-1, m=0.5):
 def rows_of_products(a, b):
     s = sum(a[k] * b[j, k, l], k)
     return s - mean(s, -1)
+
+
+def product_alone(a, b):
+    return sum(a[k] * b[j, k, l], k)
 
 
 def twice_log_softmax(x, *, axis=-1):
@@ -164,8 +169,16 @@ def shorter(x, y, *, axis=-1):
     return y - mean(x, axis)
 
 
-def test_losses_of_products():
-    check(nngrad.define(loss(rows_of_products)), (WIDE[0], np.random.default_rng(2).normal(size=(2, 5, 3))))
+@pytest.mark.parametrize("formula", [rows_of_products, product_alone], ids=lambda formula: formula.__name__)
+@pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
+def test_losses_of_products(formula, reduction):
+    function, a, b = nngrad.define(loss(formula)), WIDE[0], np.random.default_rng(2).normal(size=(2, 5, 3))
+    check(function, (a, b), reduction=reduction)
+    y = np.einsum("k,jkl->jl", a, b)
+    y = y - y.mean(-1, keepdims=True) if formula is rows_of_products else y
+    expected = {"none": y, "mean": y.mean(), "sum": y.sum()}[reduction]
+    made = function(Tensor(a, dtype=float), Tensor(b, dtype=float), reduction=reduction).data
+    np.testing.assert_allclose(made, expected, rtol=1e-13, atol=1e-14)
 
 
 def test_large_exponents_in_forward_mode():
@@ -191,15 +204,20 @@ def fixture_defined(tmp_path, monkeypatch):
         module = importlib.util.module_from_spec(spec)
         monkeypatch.setitem(sys.modules, formula.name, module)
         spec.loader.exec_module(module)
-        return nngrad.define(getattr(module, formula.name))
+        try:
+            return nngrad.define(getattr(module, formula.name))
+        except SpecError as error:
+            if "is not used in the formula" not in str(error):
+                raise
+            pytest.skip("an input cancels")
 
     return defined
 
 
-QUICK = ()
+QUICK = (3, 7, 8, 11, 15, 16, 20, 26)
 
 
-@pytest.mark.parametrize("seed", [*QUICK, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(100, 200))])
+@pytest.mark.parametrize("seed", [*QUICK, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(100, 140))])
 def test_random_formulas(defined, seed):
     formula = Formula(seed)
     function = defined(formula)

@@ -221,10 +221,9 @@ class Variant:
             result = f"runtime.repeated({result}, {self._output_shape})"
         if self.axis and not self.is_loss and not kept and "keepdims=True" in result:
             result = result.replace("keepdims=True", "keepdims=keepdims, out=...")
-        elif graph.nodes[nodes[0]].op == "argument":
-            result = f"{result}.copy()"
         else:
-            result = self._finished(result)
+            is_input = graph.nodes[nodes[0]].op == "argument"
+            result = self._finished(f"{result}.copy()" if is_input else result)
         made = {label: writer.final(node) for label, node in writer.outputs[1:]}
         returned = [result, *(made.get(name, "None") for name in saved)]
         if self.is_wide:

@@ -292,12 +292,15 @@ def rms_norm_weight_jvp(dx, dweight, x, weight, y, scale_x, root_mean_square_x, 
     y1 = np.multiply(scaled_x, root_mean_square_x, out=...)
     terms = []
     if dx is not None:
-        t = np.multiply(y1, runtime.sum_products(dx, y1, axis) / runtime.count(shape, axis), out=...)
-        t = np.subtract(dx, t, out=t)
-        t = np.multiply(weight, t, out=t)
+        t = np.multiply(dx, y1, out=...)
+        u = np.multiply(
+            y1, runtime.sum_rows(runtime.broadcast_to(t, shape), axis) / runtime.count(shape, axis), out=...
+        )
+        u = np.subtract(dx, u, out=u)
+        t = np.multiply(weight, u, out=...)
         terms.append(np.multiply(t, root_mean_square_x / scale_x, out=t))
     if dweight is not None:
-        terms.append(np.multiply(dweight, y1, out=y1))
+        terms.append(np.multiply(dweight, y1, out=...))
     return runtime.total(terms, shape)
 
 

@@ -1232,21 +1232,22 @@ def layer_norm_weight_bias_pullback(ops, g, inputs, y, needs, axis=-1, eps=1e-05
     x, weight, bias = inputs
     scale_x = runtime.scale(ops.broadcast(x, shape=g.shape).data, 2, eps, axis)
     scaled_x = x / scale_x
-    sum_x = ops.sum(scaled_x, axis=axis, keepdims=True)
+    t = ops.broadcast(scaled_x, shape=g.shape)
+    sum_x = ops.sum(t, axis=axis, keepdims=True)
     n = runtime.count(g.shape, axis)
     mean_x = sum_x / n
-    error_centred = runtime.mean_error(scaled_x.data, mean_x.data, axis)
+    error_centred = runtime.mean_error(t.data, mean_x.data, axis)
     nearly_centred = scaled_x - mean_x
     centred = nearly_centred - error_centred
-    sum_square_centred = ops.sum(centred * centred, axis=axis, keepdims=True)
+    sum_square_centred = ops.sum(ops.broadcast(centred * centred, shape=g.shape), axis=axis, keepdims=True)
     mean_square_centred = sum_square_centred / n
     scale = 1 / ops.sqrt(eps / scale_x / scale_x + mean_square_centred)
     y1 = centred * scale
     dx = dweight = dbias = None
     if needs[0]:
-        t = g * weight
-        u = t - y1 * ops.sum(t * y1, axis=axis, keepdims=True) / n - ops.sum(t, axis=axis, keepdims=True) / n
-        dx = ops.unbroadcast(u * scale / scale_x, shape=x.shape)
+        u = g * weight
+        v = u - y1 * ops.sum(u * y1, axis=axis, keepdims=True) / n - ops.sum(u, axis=axis, keepdims=True) / n
+        dx = ops.unbroadcast(v * scale / scale_x, shape=x.shape)
     if needs[1]:
         dweight = ops.unbroadcast(g * y1, shape=weight.shape)
     if needs[2]:
@@ -1260,21 +1261,22 @@ def layer_norm_weight_bias_pushforward(ops, tangents, inputs, y, axis=-1, eps=1e
     shape = np.broadcast_shapes(x.shape, weight.shape, bias.shape)
     scale_x = runtime.scale(ops.broadcast(x, shape=shape).data, 2, eps, axis)
     scaled_x = x / scale_x
-    sum_x = ops.sum(scaled_x, axis=axis, keepdims=True)
+    t = ops.broadcast(scaled_x, shape=shape)
+    sum_x = ops.sum(t, axis=axis, keepdims=True)
     n = runtime.count(shape, axis)
     mean_x = sum_x / n
-    error_centred = runtime.mean_error(scaled_x.data, mean_x.data, axis)
+    error_centred = runtime.mean_error(t.data, mean_x.data, axis)
     nearly_centred = scaled_x - mean_x
     centred = nearly_centred - error_centred
-    sum_square_centred = ops.sum(centred * centred, axis=axis, keepdims=True)
+    sum_square_centred = ops.sum(ops.broadcast(centred * centred, shape=shape), axis=axis, keepdims=True)
     mean_square_centred = sum_square_centred / n
     scale = 1 / ops.sqrt(eps / scale_x / scale_x + mean_square_centred)
     y1 = centred * scale
     terms = []
     if dx is not None:
-        t = dx - y1 * ops.sum(dx * y1, axis=axis, keepdims=True) / n
-        u = t - ops.sum(ops.broadcast(dx, shape=shape), axis=axis, keepdims=True) / n
-        terms.append(weight * u * scale / scale_x)
+        u = ops.sum(ops.broadcast(dx * y1, shape=shape), axis=axis, keepdims=True) / n
+        v = dx - y1 * u - ops.sum(ops.broadcast(dx, shape=shape), axis=axis, keepdims=True) / n
+        terms.append(weight * v * scale / scale_x)
     if dweight is not None:
         terms.append(dweight * y1)
     if dbias is not None:
@@ -1286,21 +1288,22 @@ def layer_norm_weight_pullback(ops, g, inputs, y, needs, axis=-1, eps=1e-05):
     x, weight, _ = inputs
     scale_x = runtime.scale(ops.broadcast(x, shape=g.shape).data, 2, eps, axis)
     scaled_x = x / scale_x
-    sum_x = ops.sum(scaled_x, axis=axis, keepdims=True)
+    t = ops.broadcast(scaled_x, shape=g.shape)
+    sum_x = ops.sum(t, axis=axis, keepdims=True)
     n = runtime.count(g.shape, axis)
     mean_x = sum_x / n
-    error_centred = runtime.mean_error(scaled_x.data, mean_x.data, axis)
+    error_centred = runtime.mean_error(t.data, mean_x.data, axis)
     nearly_centred = scaled_x - mean_x
     centred = nearly_centred - error_centred
-    sum_square_centred = ops.sum(centred * centred, axis=axis, keepdims=True)
+    sum_square_centred = ops.sum(ops.broadcast(centred * centred, shape=g.shape), axis=axis, keepdims=True)
     mean_square_centred = sum_square_centred / n
     scale = 1 / ops.sqrt(eps / scale_x / scale_x + mean_square_centred)
     y1 = centred * scale
     dx = dweight = None
     if needs[0]:
-        t = g * weight
-        u = t - y1 * ops.sum(g * y, axis=axis, keepdims=True) / n
-        dx = ops.unbroadcast((u - ops.sum(t, axis=axis, keepdims=True) / n) * scale / scale_x, shape=x.shape)
+        u = g * weight
+        v = u - y1 * ops.sum(g * y, axis=axis, keepdims=True) / n
+        dx = ops.unbroadcast((v - ops.sum(u, axis=axis, keepdims=True) / n) * scale / scale_x, shape=x.shape)
     if needs[1]:
         dweight = ops.unbroadcast(g * y1, shape=weight.shape)
     return dx, dweight, None
@@ -1312,21 +1315,22 @@ def layer_norm_weight_pushforward(ops, tangents, inputs, y, axis=-1, eps=1e-05):
     shape = np.broadcast_shapes(x.shape, weight.shape)
     scale_x = runtime.scale(ops.broadcast(x, shape=shape).data, 2, eps, axis)
     scaled_x = x / scale_x
-    sum_x = ops.sum(scaled_x, axis=axis, keepdims=True)
+    t = ops.broadcast(scaled_x, shape=shape)
+    sum_x = ops.sum(t, axis=axis, keepdims=True)
     n = runtime.count(shape, axis)
     mean_x = sum_x / n
-    error_centred = runtime.mean_error(scaled_x.data, mean_x.data, axis)
+    error_centred = runtime.mean_error(t.data, mean_x.data, axis)
     nearly_centred = scaled_x - mean_x
     centred = nearly_centred - error_centred
-    sum_square_centred = ops.sum(centred * centred, axis=axis, keepdims=True)
+    sum_square_centred = ops.sum(ops.broadcast(centred * centred, shape=shape), axis=axis, keepdims=True)
     mean_square_centred = sum_square_centred / n
     scale = 1 / ops.sqrt(eps / scale_x / scale_x + mean_square_centred)
     y1 = centred * scale
     terms = []
     if dx is not None:
-        t = dx - y1 * ops.sum(dx * y1, axis=axis, keepdims=True) / n
-        u = t - ops.sum(ops.broadcast(dx, shape=shape), axis=axis, keepdims=True) / n
-        terms.append(weight * u * scale / scale_x)
+        u = ops.sum(ops.broadcast(dx * y1, shape=shape), axis=axis, keepdims=True) / n
+        v = dx - y1 * u - ops.sum(ops.broadcast(dx, shape=shape), axis=axis, keepdims=True) / n
+        terms.append(weight * v * scale / scale_x)
     if dweight is not None:
         terms.append(dweight * y1)
     return ops.broadcast(runtime.summed(terms), shape=shape)
@@ -1338,18 +1342,19 @@ def layer_norm_bias_pullback(ops, g, inputs, y, needs, axis=-1, eps=1e-05):
     if needs[0]:
         scale_x = runtime.scale(ops.broadcast(x, shape=g.shape).data, 2, eps, axis)
         scaled_x = x / scale_x
-        sum_x = ops.sum(scaled_x, axis=axis, keepdims=True)
+        t = ops.broadcast(scaled_x, shape=g.shape)
+        sum_x = ops.sum(t, axis=axis, keepdims=True)
         n = runtime.count(g.shape, axis)
         mean_x = sum_x / n
-        error_centred = runtime.mean_error(scaled_x.data, mean_x.data, axis)
+        error_centred = runtime.mean_error(t.data, mean_x.data, axis)
         nearly_centred = scaled_x - mean_x
         centred = nearly_centred - error_centred
-        sum_square_centred = ops.sum(centred * centred, axis=axis, keepdims=True)
+        sum_square_centred = ops.sum(ops.broadcast(centred * centred, shape=g.shape), axis=axis, keepdims=True)
         mean_square_centred = sum_square_centred / n
         scale = 1 / ops.sqrt(eps / scale_x / scale_x + mean_square_centred)
         y1 = centred * scale
-        t = g - y1 * ops.sum(g * y1, axis=axis, keepdims=True) / n
-        dx = ops.unbroadcast((t - ops.sum(g, axis=axis, keepdims=True) / n) * scale / scale_x, shape=x.shape)
+        u = g - y1 * ops.sum(g * y1, axis=axis, keepdims=True) / n
+        dx = ops.unbroadcast((u - ops.sum(g, axis=axis, keepdims=True) / n) * scale / scale_x, shape=x.shape)
     if needs[2]:
         dbias = ops.unbroadcast(g, shape=bias.shape)
     return dx, None, dbias
@@ -1363,19 +1368,20 @@ def layer_norm_bias_pushforward(ops, tangents, inputs, y, axis=-1, eps=1e-05):
     if dx is not None:
         scale_x = runtime.scale(ops.broadcast(x, shape=shape).data, 2, eps, axis)
         scaled_x = x / scale_x
-        sum_x = ops.sum(scaled_x, axis=axis, keepdims=True)
+        t = ops.broadcast(scaled_x, shape=shape)
+        sum_x = ops.sum(t, axis=axis, keepdims=True)
         n = runtime.count(shape, axis)
         mean_x = sum_x / n
-        error_centred = runtime.mean_error(scaled_x.data, mean_x.data, axis)
+        error_centred = runtime.mean_error(t.data, mean_x.data, axis)
         nearly_centred = scaled_x - mean_x
         centred = nearly_centred - error_centred
-        sum_square_centred = ops.sum(centred * centred, axis=axis, keepdims=True)
+        sum_square_centred = ops.sum(ops.broadcast(centred * centred, shape=shape), axis=axis, keepdims=True)
         mean_square_centred = sum_square_centred / n
         scale = 1 / ops.sqrt(eps / scale_x / scale_x + mean_square_centred)
         y1 = centred * scale
-        t = dx - y1 * ops.sum(dx * y1, axis=axis, keepdims=True) / n
-        u = t - ops.sum(ops.broadcast(dx, shape=shape), axis=axis, keepdims=True) / n
-        terms.append(u * scale / scale_x)
+        u = ops.sum(ops.broadcast(dx * y1, shape=shape), axis=axis, keepdims=True) / n
+        v = dx - y1 * u - ops.sum(ops.broadcast(dx, shape=shape), axis=axis, keepdims=True) / n
+        terms.append(v * scale / scale_x)
     if dbias is not None:
         terms.append(dbias)
     return ops.broadcast(runtime.summed(terms), shape=shape)
@@ -2026,8 +2032,8 @@ def norm_1_pushforward(ops, tangents, inputs, y, p=2.0, axis=None, keepdims=Fals
 def norm_inf_pullback(ops, g, inputs, y, needs, p=2.0, axis=None, keepdims=False):
     (x,) = inputs
     g = g.reshape(runtime.kept_shape(x.shape, axis))
-    y = y.reshape(runtime.kept_shape(x.shape, axis))
     abs_x = ops.abs(x)
+    y = ops.max(abs_x, axis=axis, keepdims=True)
     t = ops.where(abs_x == y, 1.0, 0.0)
     return (t * ops.sign(x) * g / ops.sum(t, axis=axis, keepdims=True),)
 
@@ -2035,8 +2041,8 @@ def norm_inf_pullback(ops, g, inputs, y, needs, p=2.0, axis=None, keepdims=False
 def norm_inf_pushforward(ops, tangents, inputs, y, p=2.0, axis=None, keepdims=False):
     (x,) = inputs
     (dx,) = tangents
-    y = y.reshape(runtime.kept_shape(x.shape, axis))
     abs_x = ops.abs(x)
+    y = ops.max(abs_x, axis=axis, keepdims=True)
     t = ops.where(abs_x == y, 1.0, 0.0)
     dy = ops.sum(dx * t * ops.sign(x), axis=axis, keepdims=True) / ops.sum(t, axis=axis, keepdims=True)
     return runtime.drop_axis(dy, axis, keepdims)
@@ -2522,7 +2528,7 @@ def rms_norm_weight_pullback(ops, g, inputs, y, needs, axis=-1, eps=1e-05):
     x, weight = inputs
     scale_x = runtime.scale(ops.broadcast(x, shape=g.shape).data, 2, eps, axis)
     scaled_x = x / scale_x
-    sum_square_x = ops.sum(scaled_x * scaled_x, axis=axis, keepdims=True)
+    sum_square_x = ops.sum(ops.broadcast(scaled_x * scaled_x, shape=g.shape), axis=axis, keepdims=True)
     n = runtime.count(g.shape, axis)
     mean_square_x = sum_square_x / n
     root_mean_square_x = 1 / ops.sqrt(eps / scale_x / scale_x + mean_square_x)
@@ -2542,15 +2548,15 @@ def rms_norm_weight_pushforward(ops, tangents, inputs, y, axis=-1, eps=1e-05):
     shape = np.broadcast_shapes(x.shape, weight.shape)
     scale_x = runtime.scale(ops.broadcast(x, shape=shape).data, 2, eps, axis)
     scaled_x = x / scale_x
-    sum_square_x = ops.sum(scaled_x * scaled_x, axis=axis, keepdims=True)
+    sum_square_x = ops.sum(ops.broadcast(scaled_x * scaled_x, shape=shape), axis=axis, keepdims=True)
     n = runtime.count(shape, axis)
     mean_square_x = sum_square_x / n
     root_mean_square_x = 1 / ops.sqrt(eps / scale_x / scale_x + mean_square_x)
     y1 = scaled_x * root_mean_square_x
     terms = []
     if dx is not None:
-        t = dx - y1 * ops.sum(dx * y1, axis=axis, keepdims=True) / n
-        terms.append(weight * t * root_mean_square_x / scale_x)
+        t = ops.sum(ops.broadcast(dx * y1, shape=shape), axis=axis, keepdims=True) / n
+        terms.append(weight * (dx - y1 * t) * root_mean_square_x / scale_x)
     if dweight is not None:
         terms.append(dweight * y1)
     return ops.broadcast(runtime.summed(terms), shape=shape)

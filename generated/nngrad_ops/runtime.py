@@ -64,6 +64,11 @@ def broadcast_to(x, shape):
     return x if x.shape == shape else np.broadcast_to(x, shape)
 
 
+def repeated(x, shape):
+    """x in that shape: as it is, or its elements as often as they are needed, in an array of their own."""
+    return x if np.shape(x) == shape else np.broadcast_to(x, shape).copy()
+
+
 def order_of(x) -> str:
     """In which order NumPy shall lay out a matrix that x will be combined with: as x lies."""
     return "F" if x.flags.fnc else "C"
@@ -791,8 +796,10 @@ def _are_in_range(squares, n, degree, constant):
 
 
 def scaled(x, scale):
-    """x / scale; x itself where the scale is 1."""
-    return x if (scale == 1).all() else np.divide(x, scale, out=...)
+    """x / scale; x itself where the scale is 1, repeated if there are more rows."""
+    if (scale == 1).all():
+        return broadcast_to(x, np.broadcast_shapes(x.shape, scale.shape))
+    return np.divide(x, scale, out=...)
 
 
 def scaled_squares(x, constant, axis):

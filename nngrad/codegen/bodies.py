@@ -155,20 +155,21 @@ class Variant:
         return tuple(value for value in stages if graph.whole(graph.build(value)) in always)
 
     @cached_property
-    def saved_sources(self) -> dict[str, frozenset[str]]:
+    def saved_shapes(self) -> dict[str, dict[str, frozenset[str]]]:
         """For each saved value the inputs whose shapes it was broadcast from."""
         graph = self._bare_graph({})
-        return {value.name: graph.nodes[graph.build(expr)].sources for value, expr in self.kept.items()}
+        nodes = {value.name: graph.nodes[graph.build(expr)] for value, expr in self.kept.items()}
+        return {name: {"sources": node.sources, "along": node.along} for name, node in nodes.items()}
 
-    def _bare_graph(self, arguments, smooth: bool = False, **sources_of) -> Graph:
+    def _bare_graph(self, arguments, smooth: bool = False, **shape_of) -> Graph:
         given = {value: value.name for value in self.formula.inputs} | arguments
         directions = frozenset(
             value.name for value in (self.derivatives.cotangent, *self.derivatives.tangents.values())
         )
-        return Graph(self.formula, given, smooth, sources_of, directions)
+        return Graph(self.formula, given, smooth, shape_of, directions)
 
-    def _graph(self, arguments, exprs, smooth: bool = False, **sources_of) -> tuple[Graph, list[int]]:
-        graph = self._bare_graph(arguments, smooth, **sources_of)
+    def _graph(self, arguments, exprs, smooth: bool = False, **shape_of) -> tuple[Graph, list[int]]:
+        graph = self._bare_graph(arguments, smooth, **shape_of)
         graph.doubles = not smooth and not self.chosen.is_exact
         return guarded(graph, [graph.build(expr) for expr in exprs])
 
@@ -221,12 +222,13 @@ class Variant:
         labels = ["y", *(value.name for value in kept)]
         writer = self._forward_writer(graph, nodes, labels, order, is_wide=self.is_wide)
         result = writer.final(nodes[0])
+        if not self._has_output_shape(graph, nodes[0]):
+            result = f"runtime.repeated({result}, {self._output_shape})"
         if self.axis and not self.is_loss and not kept and "keepdims=True" in result:
             result = result.replace("keepdims=True", "keepdims=keepdims, out=...")
-        elif graph.nodes[nodes[0]].op == "argument":
-            result = f"{result}.copy()"
         else:
-            result = self._finished(result)
+            is_input = graph.nodes[nodes[0]].op == "argument"
+            result = self._finished(f"{result}.copy()" if is_input else result)
         made = {label: writer.final(node) for label, node in writer.outputs[1:]}
         returned = [result, *(made.get(name, "None") for name in saved)]
         if self.is_wide:
@@ -239,6 +241,12 @@ class Variant:
         if ordinary:
             ordinary += self._lines_in_parts([name, *params], takes_out([*ordinary, *lines]))
         return [*ordinary, *self._shape_line(lines), *lines]
+
+    def _has_output_shape(self, graph: Graph, node: int) -> bool:
+        """Whether a value has the output's shape: rows beside a shorter array make what is shorter than the others."""
+        made = graph.nodes[node]
+        lengths = made.sources if made.is_row else made.along
+        return len(self.broadcasting) == 1 or lengths >= graph.all_sources
 
     def _widening_lines(self) -> Iterator[str]:
         """Short floats are made float64, to be computed in, and what they were is remembered."""
@@ -280,7 +288,7 @@ class Variant:
     def _lines_within(self, ordinary: Ordinary, kept, order: list[str], limit: float = 0) -> list[str]:
         """These lines; the limit is for floats that make use of it."""
         inputs = frozenset(self.broadcasting)
-        graph = self._bare_graph({}, **dict.fromkeys(inputs, inputs))  # they are made alike first
+        graph = self._bare_graph({}, **{name: {"sources": inputs} for name in inputs})  # they are made alike first
         graph.limit = limit
         nodes = ordinary.built(graph, self.output)[: None if kept else 1]
         graph, nodes = guarded(graph, nodes)
@@ -368,16 +376,18 @@ class Variant:
     def _cotangent_graph(self, known: dict[Value, str], smooth: bool = False) -> tuple[Graph, list[int]]:
         derivatives = self.derivatives
         may_be_number = self.is_loss and not self.axis
-        sources = self.saved_sources | ({self.cotangent: frozenset([self.cotangent])} if may_be_number else {})
+        number = {self.cotangent: {"sources": frozenset([self.cotangent])}} if may_be_number else {}
         forms = (derivatives if smooth else self.chosen).vjp.values()
-        return self._graph({**known, derivatives.cotangent: self.cotangent}, forms, smooth, **sources)
+        return self._graph(
+            {**known, derivatives.cotangent: self.cotangent}, forms, smooth, **self.saved_shapes, **number
+        )
 
     def _tangent_graph(self, known: dict[Value, str], smooth: bool = False) -> tuple[Graph, list[int]]:
         derivatives = self.derivatives
         tangents = {tangent: tangent.name for tangent in derivatives.tangents.values()}
-        sources = self.saved_sources | {f"d{value.name}": frozenset([value.name]) for value in derivatives.tangents}
+        shapes = {f"d{value.name}": {"sources": frozenset([value.name])} for value in derivatives.tangents}
         forms = (derivatives if smooth else self.chosen).jvp.values()
-        return self._graph({**known, **tangents}, forms, smooth, **sources)
+        return self._graph({**known, **tangents}, forms, smooth, **self.saved_shapes, **shapes)
 
     def _vjp(self) -> list[str]:
         graph, nodes = self._cotangent_graph(self._residuals())
@@ -395,7 +405,8 @@ class Variant:
             product, fitted = writer.final(node), "runtime.unbroadcast({}, %s.shape)"
             if node in summed and (factors := writer.factors(node)):
                 product, fitted = ", ".join(factors), "runtime.unbroadcast_product({}, %s.shape)"
-            return self._cotangent(graph, node, name, product, fitted, "np.zeros_like(%s)")
+            repeated = f"runtime.broadcast_to({{}}, {shape})"
+            return self._cotangent(graph, node, name, (product, repeated), fitted, "np.zeros_like(%s)")
 
         body = self._cotangent_statements(writer, outputs, result)
         self.spent = writer.spent(nodes[0])
@@ -405,13 +416,21 @@ class Variant:
         self._note_use(graph, lines)
         return lines
 
-    def _cotangent(self, graph: Graph, node: int, name: str, made: str, fitted: str, zeros: str) -> tuple[str, str]:
-        """The source of a cotangent, and of a call that gives it the shape of its input, '' where it has that shape."""
-        result = graph.nodes[node]
+    def _cotangent(
+        self, graph: Graph, node: int, name: str, made: tuple[str, str], fitted: str, zeros: str
+    ) -> tuple[str, str]:
+        """The source of a cotangent, and of a call that gives it the shape of its input, '' where it has that shape.
+
+        `made` is its source, and that of a call that repeats it for every element: what is the same for all of a row
+        has to be added as often as the input was repeated.
+        """
+        (source, repeated), result = made, graph.nodes[node]
         if result.is_scalar:
             return zeros % name, ""
-        exact = len(self.broadcasting) == 1 and result.is_full and result.sources >= graph.all_sources
-        return made, "" if exact else fitted % name
+        if len(self.broadcasting) == 1:
+            return source, "" if result.is_full and result.along >= graph.all_sources else fitted % name
+        is_whole = result.is_full and result.along | {name} >= graph.all_sources
+        return source if is_whole else repeated.format(source), fitted % name
 
     def _cotangent_statements(self, writer, outputs, result: Callable[[str, int], tuple[str, str]]) -> list[str]:
         """The body of a vjp or pullback: what inputs share first, then each input's own part if it is needed."""
@@ -448,9 +467,8 @@ class Variant:
         outputs = [(f"dy_{name}", node) for name, node in zip(self.inputs, nodes, strict=True)]
         places = self._places(graph, nodes, [0], 1) if len(self.op.inputs) == 1 else {}
         writer = NumpyWriter(graph, outputs, shape, f"d{self.inputs[0]}.dtype", self._taken(graph), places=places)
-        body = self._tangent_statements(
-            writer, graph, outputs, "np.zeros_like({})", f"runtime.total(terms, {self._output_shape})"
-        )
+        zeros = f"np.zeros({self._output_shape}, {{}}.dtype)" if self.axis else "np.zeros_like({})"
+        body = self._tangent_statements(writer, graph, outputs, zeros, f"runtime.total(terms, {self._output_shape})")
         kept = self._kept_lines(graph, shape, {self.output.name})
         lines = [*kept, *self._index_lines(graph, shape), *body]
         lines = [*self._shape_line(lines), *lines]
@@ -487,7 +505,10 @@ class Variant:
     # --- rules over Tensors -------------------------------------------------------------------------------------------
 
     def _smooth_residuals(self) -> dict[Value, str]:
-        return {self.output: self.output.name} if output_is_residual(self.op) else {}
+        """The output, unless it is an extremum of what is computed here: kernels may have rounded that otherwise."""
+        stage = self.formula.definition(self.output)
+        is_extremum = stage is not None and stage.kind in ("max", "min") and stage.expr not in self.formula.inputs
+        return {self.output: self.output.name} if output_is_residual(self.op) and not is_extremum else {}
 
     def _pullback(self) -> list[str]:
         graph, nodes = self._cotangent_graph(self._smooth_residuals(), smooth=True)
@@ -497,7 +518,8 @@ class Variant:
 
         def result(name: str, node: int) -> tuple[str, str]:
             fitted = "ops.unbroadcast({}, shape=%s.shape)"
-            return self._cotangent(graph, node, name, writer.final(node), fitted, "%s * 0")
+            repeated = f"ops.broadcast({{}}, shape={shape})"
+            return self._cotangent(graph, node, name, (writer.final(node), repeated), fitted, "%s * 0")
 
         body = self._cotangent_statements(writer, outputs, result)
         kept = self._kept_lines(graph, shape, {self.cotangent, self.output.name})
@@ -510,7 +532,8 @@ class Variant:
         outputs = [(f"dy_{name}", node) for name, node in zip(self.inputs, nodes, strict=True)]
         writer = TensorWriter(graph, outputs, shape, f"d{self.inputs[0]}.dtype", self._taken(graph))
         total = f"ops.broadcast(runtime.summed(terms), shape={self._output_shape})"
-        body = self._tangent_statements(writer, graph, outputs, "{} * 0", total)
+        zeros = f"ops.sum({{}} * 0, axis={self.axis}, keepdims=True)" if self.axis else "{} * 0"
+        body = self._tangent_statements(writer, graph, outputs, zeros, total)
         kept = self._kept_lines(graph, shape, {self.output.name})
         lines = [*kept, *self._index_lines(graph, shape, ".data"), *body]
         return [*self._shape_line(lines), *lines]

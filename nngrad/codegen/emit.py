@@ -365,7 +365,10 @@ def wrapped(line: str) -> str:
     head, tail = line[: opening + 1], line[closing:]
     if len(f"{indent}    {inner}") <= LINE_LENGTH and not inner.endswith(","):
         return f"{head}\n{indent}    {inner}\n{indent}{tail}"
-    parts = [wrapped(f"{indent}    {part},") for part in _split(inner)]
+    parts = [f"{part}," for part in _split(inner)]
+    if len(parts) == 1 and not inner.endswith(",") and not re.search(r"[\w\])]$", head[:-1]):  # with a comma, a tuple
+        parts = [inner]
+    parts = [wrapped(f"{indent}    {part}") for part in parts]
     return "\n".join([head, *parts, f"{indent}{tail}"])
 
 

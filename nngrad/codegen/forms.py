@@ -38,6 +38,7 @@ from nngrad.codegen.symbols import (
     constant_axes,
     count_ops,
     is_constant_along,
+    multiplied_out,
     split_constants,
 )
 from nngrad.codegen.trace import Formula, Stage, carriers
@@ -133,7 +134,7 @@ class Search:
                 return AxisSum(inside, axis)
             condition, _, kept = inside.args
             total = sympy.S.Zero
-            for term in sympy.Add.make_args(sympy.expand(kept)):
+            for term in sympy.Add.make_args(multiplied_out(kept)):
                 outside, varying = split_constants(term, axis.name)
                 stage = self.formula.definition(varying)
                 is_masked = stage is not None and stage.expr.args[:2] == (condition, 0)

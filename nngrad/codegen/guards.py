@@ -27,7 +27,7 @@ _ALWAYS = frozenset([frozenset()])
 def guarded(graph: Graph, outputs: list[int]) -> tuple[Graph, list[int]]:
     """The graph with a safe argument for every delicate operation where only an untaken branch would use it."""
     contexts = _contexts(graph, outputs)
-    made = Graph(graph.formula, graph.arguments, graph.smooth, graph.sources_of, graph.directions)
+    made = Graph(graph.formula, graph.arguments, graph.smooth, graph.shape_of, graph.directions)
     moved: dict[int, int] = {}
 
     def move(position: int) -> int:
@@ -40,7 +40,7 @@ def guarded(graph: Graph, outputs: list[int]) -> tuple[Graph, list[int]]:
             args = _guard_arguments(made, node, args, contexts[position], move)
         shape = {"reduced": node.reduced} if node.axis else {}  # a guard may have made an elementwise node larger
         if node.op in ("argument", "take", "one_hot", "minus_one_hot", "broadcast", "part"):
-            shape = {"reduced": node.reduced, "sources": node.sources}
+            shape = {"reduced": node.reduced, "sources": node.sources, "along": node.along}
         moved[position] = made.node(node.op, *args, detail=node.detail, axis=node.axis, frozen=node.frozen, **shape)
         if position in graph.names:
             made.names.setdefault(moved[position], graph.names[position])
@@ -67,8 +67,23 @@ def _contexts(graph: Graph, outputs: list[int]) -> dict[int, frozenset]:
             context = contexts[position]
             if node.op == "where" and place > 0:
                 context = _narrowed(context, (node.args[0], place == 1))
+            if node.axis:
+                context = _of_whole_rows(context, graph, node.axis)
             contexts[arg] = _joined(contexts.get(arg, frozenset()), context)
     return contexts
+
+
+def _of_whole_rows(context, graph: Graph, axis: str):
+    """The conditions under which elements of a row are used, where the whole row is used under the given ones."""
+    rows = (
+        frozenset(literal for literal in conjunction if _is_of_rows(graph.nodes[literal[0]], axis))
+        for conjunction in context
+    )
+    return _joined(frozenset(), frozenset(rows))
+
+
+def _is_of_rows(condition: Node, axis: str) -> bool:
+    return condition.is_scalar or axis in condition.reduced
 
 
 def _narrowed(context, literal):

@@ -78,13 +78,14 @@ class Graph:
         widening: what makes the inputs wider as they are taken, if anything.
         doubles: give exponents twice the digits; without, forms are judged as float32 computes them.
         refines, limit: compute sums again where they cancel by chance; how large inputs are at most, if that is known.
-        sources_of: for arguments other than inputs, the tensors whose shape they have (by default all).
+        shape_of: for arguments other than inputs, of which tensors they have the shape: a node's `sources` and `along`
+            (by default all).
     """
 
     formula: Formula
     arguments: dict[Value, str]
     smooth: bool = False
-    sources_of: dict[str, frozenset[str]] = field(default_factory=dict)
+    shape_of: dict[str, dict[str, frozenset[str]]] = field(default_factory=dict)
     directions: frozenset[str] = frozenset()
     nodes: list[Node] = field(default_factory=list)
     names: dict[int, str] = field(default_factory=dict)
@@ -105,7 +106,7 @@ class Graph:
     def is_like_inputs(self, node: int) -> bool:
         """Whether a node is computed here, and has the shape and dtype of the inputs."""
         made = self.nodes[node]
-        return made.op != "argument" and made.is_full and not made.is_bool and made.sources >= self.all_sources
+        return made.op != "argument" and made.is_full and not made.is_bool and made.along >= self.all_sources
 
     def whole(self, node: int) -> int:
         """The node, or what it is a part of, with which it is computed."""
@@ -114,14 +115,16 @@ class Graph:
     # --- nodes --------------------------------------------------------------------------------------------------------
 
     def node(self, op: str, *args: int, detail: str = "", axis: str = "", **shape) -> int:
-        sources = shape.get("sources")
-        if sources is None:
-            sources = frozenset().union(*(self.nodes[arg].sources for arg in args))
-        reduced = shape.get("reduced")
+        arrays = [self.nodes[arg] for arg in args if not self.nodes[arg].is_scalar]
+        reduced, sources = shape.get("reduced"), shape.get("sources")
         if reduced is None:
-            arrays = [self.nodes[arg].reduced for arg in args if not self.nodes[arg].is_scalar]
-            reduced = frozenset.intersection(*arrays) if arrays else frozenset()
-        made = Node(op, args, detail, axis, sources, reduced, shape.get("frozen", False))
+            reduced = frozenset.intersection(*(one.reduced for one in arrays)) if arrays else frozenset()
+        along = shape.get("along", sources)
+        if sources is None:
+            sources = frozenset().union(*(one.sources for one in arrays))
+            longest = [one.along for one in arrays if one.reduced <= reduced]
+            along = frozenset().union(*longest) if longest else sources.intersection(*(one.along for one in arrays))
+        made = Node(op, args, detail, axis, sources, reduced, along, shape.get("frozen", False))
         if made not in self._ids:
             self._ids[made] = len(self.nodes)
             self.nodes.append(made)
@@ -215,9 +218,10 @@ class Graph:
     def _argument_or_stage(self, value: Value, stage: Stage | None) -> int:
         if value in self.arguments:
             name = self.arguments[value]
-            sources = self.sources_of.get(name, frozenset([name]) if value in self.formula.inputs else self.all_sources)
+            sources = frozenset([name]) if value in self.formula.inputs else self.all_sources
             reduced = frozenset(axis for axis in self.formula.axes if is_constant_along(value, axis))
-            made = self.node("argument", detail=name, sources=sources, reduced=reduced)
+            shape = self.shape_of.get(name, {"sources": sources})
+            made = self.node("argument", detail=name, reduced=reduced, **shape)
             return self.node("call", made, detail=self.widening) if self.widening else made
         made = self._part(self._parts[value]) if value in self._parts else self._stage(stage)
         self.names.setdefault(made, value.name)
@@ -315,7 +319,7 @@ class Graph:
 
     def full(self, node: int) -> int:
         """The node broadcast against all inputs, so that a reduction sees every element."""
-        if self.nodes[node].sources >= self.all_sources and not self.nodes[node].reduced:
+        if self.nodes[node].along >= self.all_sources and not self.nodes[node].reduced:
             return node
         return self.node("broadcast", node, sources=self.all_sources, reduced=frozenset())
 

@@ -20,6 +20,9 @@ class Node:
     and the largest), 'log_sum', 'log_share' (of a sum, its terms, what `runtime.exp_shifted` made them of, and an
     index), 'divergence', 'deviation' and 'balanced', or one of those that return several values (JOINT), of which
     'part' is one (`detail` is its number).
+
+    `sources` are the tensors whose shapes broadcast to its own. It has length 1 along the axes in `reduced`, and along
+    the others the length of those of its sources in `along`: a row beside a shorter array makes it no longer there.
     """
 
     op: str
@@ -28,6 +31,7 @@ class Node:
     axis: str = ""
     sources: frozenset[str] = frozenset()
     reduced: frozenset[str] = frozenset()
+    along: frozenset[str] = frozenset()
     frozen: bool = False
 
     @property
@@ -41,6 +45,9 @@ class Node:
     @property
     def is_full(self) -> bool:
         return bool(self.sources and not self.reduced)
+
+    def is_shaped_as(self, other: Node) -> bool:
+        return (self.sources, self.reduced, self.along) == (other.sources, other.reduced, other.along)
 
     @property
     def is_bool(self) -> bool:

@@ -39,6 +39,10 @@ def is_amendment(node: Node) -> bool:
     )
 
 
+def _may_be_its_argument(node: Node) -> bool:
+    return node.op == "scaled" or node.detail in MAY_BE_ITS_ARGUMENT
+
+
 def ufunc_name(node: Node) -> str:
     return node.detail if node.op == "call" else f"np.{node.op}"
 
@@ -94,7 +98,7 @@ class NumpyWriter(Writer):
             for operand in (output, *self._operands(output)) if self.is_inline(output) else (output,):
                 self.last_use[operand] = len(order)
         for node in reversed(order):
-            if self.graph.nodes[node].detail in MAY_BE_ITS_ARGUMENT and not self.is_inline(node):
+            if _may_be_its_argument(self.graph.nodes[node]) and not self.is_inline(node):
                 for operand in self._operands(node):  # is in use for as long as what may be the same array
                     self.last_use[operand] = max(self.last_use[operand], self.last_use.get(node, 0))
         self.position = {node: position for position, node in enumerate(order)}
@@ -127,14 +131,12 @@ class NumpyWriter(Writer):
         if node not in self.places or not in_place:
             return frozenset()
         read = [self.graph.nodes[arg] for arg in made.args if self.uses[arg] == 1]
-        return frozenset(
-            one.detail for one in read if one.op == "argument" and one.is_full and one.sources == made.sources
-        )
+        return frozenset(one.detail for one in read if one.op == "argument" and one.is_full and one.is_shaped_as(made))
 
     def _may_become(self, operand: int, node: int, made: Node) -> bool:
         """Whether an operand is an array like the result `made`, and is used by the node for the last time."""
         one = self.graph.nodes[operand]
-        is_like = self.takes_out(one) and (one.sources, one.reduced) == (made.sources, made.reduced)
+        is_like = self.takes_out(one) and one.is_shaped_as(made)
         dies = self.last_use.get(operand) == self.position[node]
         return is_like and dies and operand not in self.places and not self.is_inline(operand)
 
@@ -225,6 +227,7 @@ class NumpyWriter(Writer):
         names = ["_"] * JOINT[node.op]
         for part in parts:
             self.variables[part] = names[int(self.graph.nodes[part].detail)] = self._name(part, None)
+        self.free = [other for other in self.free if self.variables[other] not in names]
         placed = [part for part in parts if part in self.places and self.takes_out(self.graph.nodes[part])]
         place = next((f", out={self.places[part]}" for part in placed), "")
         self.lines.append(f"{indent}{', '.join(names)} = {self.call(node)[:-1]}{place})")
@@ -291,7 +294,7 @@ class NumpyWriter(Writer):
         for candidate in (*dying, *self.free):
             other = self.graph.nodes[candidate]
             is_alike = (candidate in self.graph.wide) == (position in self.graph.wide)
-            if is_alike and other.sources == node.sources and other.reduced == node.reduced:
+            if is_alike and other.is_shaped_as(node):
                 if candidate in self.free:
                     self.free.remove(candidate)
                 return candidate
@@ -324,8 +327,8 @@ class NumpyWriter(Writer):
             and node.is_full
             and not node.is_bool
             and not self._is_of_numbers(node)
-            and (node.op not in ("argument", "broadcast", "scaled", "part") or self.takes_out(node))
-            and node.detail not in MAY_BE_ITS_ARGUMENT
+            and (node.op not in ("argument", "broadcast", "part") or self.takes_out(node))
+            and not _may_be_its_argument(node)
         )
 
     def _name(self, position: int, buffer: int | None) -> str:

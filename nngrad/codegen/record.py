@@ -87,7 +87,8 @@ class Recorder:
         return self.known[key]
 
     def fresh(self, name: str) -> str:
-        if name in RESERVED_NAMES | {"g"} or keyword.iskeyword(name):
+        of_derivatives = {f"d{value.name}" for value in self.inputs}
+        if name in RESERVED_NAMES | {"g"} | of_derivatives or keyword.iskeyword(name):
             name += "_"
         candidates = itertools.chain([name], (f"{name}{number}" for number in itertools.count(2)))
         name = next(candidate for candidate in candidates if candidate not in self.names)

@@ -44,7 +44,7 @@ def recognise_words(formula: Formula) -> Formula:
     for stage in formula.stages:
         expr = stage.expr.xreplace(renamed)
         seen_through = inlined(expr, recorder.stages)
-        better = recognised(_in_logarithms(seen_through, recorder))
+        better = _without_squared_roots(recognised(_in_logarithms(seen_through, recorder)))
         if better != seen_through:
             expr = recorder.hoist(better, stage.value.name if stage.kind == "map" else "")
         if _is_negated(expr) and stage.kind in _OPPOSITE:
@@ -62,6 +62,14 @@ def recognise_words(formula: Formula) -> Formula:
 _OPPOSITE = {"max": "min", "min": "max"}
 
 
+def _without_squared_roots(expr):
+    """The expression with semicircle(u)**2 spelled out as 1 - u**2 = (1 - u) (1 + u), which may be negative."""
+    return expr.replace(
+        lambda part: part.is_Pow and isinstance(part.base, words.semicircle.build) and part.exp.is_even,
+        lambda part: ((1 - part.base.args[0]) * (1 + part.base.args[0])) ** (part.exp / 2),
+    )
+
+
 def _in_logarithms(expr, recorder: Recorder):
     """Sums of exponentials along an axis that others are added to, by their logarithms: exp(a) + s = exp(logaddexp(a,
     log s)), which neither overflows nor says 0 where both are small.
@@ -70,11 +78,11 @@ def _in_logarithms(expr, recorder: Recorder):
     for total in sorted((part for part in expr.atoms(sympy.Add) if sums & set(part.atoms(Value))), key=str):
         logarithms = []
         for term in total.args:
-            (known,) = sums & set(sympy.Mul.make_args(term)) or {None}
+            known = sorted(sums & set(sympy.Mul.make_args(term)), key=str)
             if isinstance(term, sympy.exp):
                 logarithms.append(term.args[0])
-            elif known is not None and (term / known).is_positive:
-                logarithms.append(recorder.stage(words.log(term), "map", "", f"log_{known}"))
+            elif known and (term / sympy.Mul(*known)).is_positive:
+                logarithms.append(recorder.stage(words.log(term), "map", "", f"log_{known[0]}"))
         if len(logarithms) == len(total.args):
             alone = {value: sympy.exp(recorder.stage(words.log(value), "map", "", f"log_{value}")) for value in sums}
             expr = expr.xreplace({total: sympy.exp(reduce(words.logaddexp, logarithms))})

@@ -125,6 +125,24 @@ class Parameter(sympy.Symbol):
         return sympy.Symbol.__xnew__(cls, name, real=True)
 
 
+def multiplied_out(term):
+    """A term multiplied out, but for exponents: an exponential is known again by how it is written.
+
+    Those in sums along an axis stay there: what stands for one would be taken for a constant, and leave the sum.
+    """
+    exponentials: dict[sympy.Expr, sympy.Dummy] = {}
+
+    def held(part):
+        if isinstance(part, sympy.exp):
+            return exponentials.setdefault(part, sympy.Dummy(positive=True))
+        if part.is_Add or part.is_Mul or part.is_Pow or isinstance(part, Where):
+            return part.func(*map(held, part.args))
+        return part
+
+    expanded = sympy.expand(held(term), power_base=False, power_exp=False, log=False, multinomial=False)
+    return expanded.xreplace({symbol: part for part, symbol in exponentials.items()})
+
+
 class AxisSum(sympy.Function):
     """The sum of an expression along an axis. It is linear by construction: constants leave it, sums are pulled
     apart.
@@ -134,7 +152,7 @@ class AxisSum(sympy.Function):
 
     @classmethod
     def eval(cls, term, axis):
-        term = sympy.expand(term, power_base=False, power_exp=False, log=False, multinomial=False)
+        term = multiplied_out(term)
         if term.is_Add:
             return sympy.Add(*(cls(part, axis) for part in term.args))
         outside, inside = split_constants(term, axis.name)

@@ -18,6 +18,9 @@ EXACT = {
     "doubled_square": lambda x: np.tanh(2 * x**2),
     "inverse_in_a_branch": lambda x, z: np.where(z > 0, np.tanh(0.5 / x), np.vectorize(math.erf)(z)),
     "square_in_a_branch": lambda x: np.vectorize(math.erf)(np.where(x > 0, x - 0.1, x * x)),
+    "one_of_a_number": lambda x: np.maximum(math.erf(1), x) + np.maximum(0.7, x),
+    "of_two_numbers": lambda x, z: np.where(x > z, 0.1, 0.3) * x * z,
+    "with_a_sign": lambda x: x * np.abs(x),
     "apart": lambda x: np.exp(x) / np.where(x > 0, 2 * x + 1, np.expm1(x)),
 }
 
@@ -30,3 +33,19 @@ def test_small_formulas(package_of, name):
         function(*(nngrad.Tensor(one, dtype=float) for one in arrays)).data, exact(*arrays), rtol=1e-14
     )
     nngrad.check_grads(function, [*arrays], order=2)
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_short_floats_stay_short(package_of, name):
+    """Also those of derivatives that can be differentiated again, and where one input alone moves."""
+    function, count = getattr(package_of("small"), name), EXACT[name].__code__.co_argcount
+    arrays = np.random.default_rng(0).normal(0, 0.5, (count, 3)).astype(np.float16)
+    for own in (arrays, arrays[:, 0]):
+        xs = [nngrad.Tensor(array, dtype=np.float16) for array in own]
+        for place, x in enumerate(xs):
+
+            def of_one(x, place=place, xs=xs):
+                return function(*xs[:place], x, *xs[place + 1 :])
+
+            assert nngrad.jvp(of_one, (x,), (x,))[1].dtype == np.float16
+            assert nngrad.jvp(nngrad.grad(lambda x: of_one(x).sum()), (x,), (x,))[1].dtype == np.float16

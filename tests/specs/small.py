@@ -1,6 +1,20 @@
 """Small formulas that the generator, or what it wrote, once failed on: constants by words, exponents in branches."""
 
-from nngrad.codegen.language import activation, cosh, erf, exp, expm1, maximum, op, sigmoid, softplus, tanh, where
+from nngrad.codegen.language import (
+    activation,
+    copysign,
+    cosh,
+    erf,
+    exp,
+    expm1,
+    fmax,
+    maximum,
+    op,
+    sigmoid,
+    softplus,
+    tanh,
+    where,
+)
 
 
 @activation
@@ -46,3 +60,18 @@ def inverse_in_a_branch(x, z):
 @activation
 def square_in_a_branch(x):
     return erf(where(x > 0, x - 0.1, x * x))
+
+
+@activation
+def one_of_a_number(x, *, a=0.7):
+    return fmax(erf(1), x) + fmax(a, x)
+
+
+@op
+def of_two_numbers(x, z, *, a=0.3):
+    return where(x > z, 0.1, a) * x * z
+
+
+@activation
+def with_a_sign(x):
+    return x * copysign(x, 2)

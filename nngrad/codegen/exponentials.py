@@ -439,7 +439,7 @@ def tails(expr) -> Iterator[tuple[sympy.Expr, sympy.Expr]]:
             order = [order[0] - len(top), order[1] - len(bottom)]
         power = order[0] - order[1]
         first = [next(one for one in part if one != 0) for part in (numerator, denominator)]
-        factor = sympy.factor_terms(first[0] / first[1])
+        factor = sympy.factor(first[0] / first[1])
         if power > 0 and factor.atoms(Value):
             yield factor, direction * power * found.exponent
 
@@ -479,7 +479,7 @@ def growths(expr) -> Iterator[tuple[sympy.Expr, sympy.Expr]]:
     top, bottom = (poly.terms() for poly in (found.numerator, found.denominator))  # highest power first
     for end, direction in ((0, 1), (-1, -1)):
         ((power,), first), ((other,), second) = top[end], bottom[end]
-        factor = sympy.factor_terms(first / second)
+        factor = sympy.factor(first / second)
         if direction * (power - other) > 0 and factor.atoms(Value):
             yield factor, (power - other) * found.exponent
 

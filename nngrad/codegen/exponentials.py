@@ -87,8 +87,8 @@ class Fraction:
 
 
 def in_exponentials(expr, but=()):
-    """The expression with hyperbolic and logistic words written out in exponentials, `but` for some."""
-    if expr.is_Atom or not isinstance(expr, sympy.Expr):
+    """The expression with hyperbolic and logistic words, `but` for some and those of numbers, written out."""
+    if expr.is_Atom or not isinstance(expr, sympy.Expr) or expr.is_number:
         return expr
     args = [in_exponentials(arg, but) if isinstance(arg, sympy.Expr) else arg for arg in expr.args]
     head = expr.func if expr.func in but else _IN_EXPONENTIALS.get(expr.func, expr.func)
@@ -102,7 +102,7 @@ def in_exponentials(expr, but=()):
 def fraction(expr) -> Fraction | None:
     """The expression as a fraction of polynomials in one exponential, if it is one."""
     expr = in_exponentials(expr)
-    exponents = sorted((one for one in exponents_of(expr) if not one.is_number), key=str)
+    exponents = sorted(exponents_of(expr), key=str)
     if not exponents or sympy.count_ops(expr) > LARGEST_TERMS:
         return None
     parts, factors = [split(exponent) for exponent in exponents], [_ONE] * len(exponents)
@@ -126,9 +126,9 @@ def _shift(exponent) -> tuple[sympy.Expr, sympy.Expr]:
 
 
 def exponents_of(expr) -> set[sympy.Expr]:
-    """What exponentials are taken of, but for those in exponents: these are not what a fraction is made of."""
+    """What exponentials are taken of, but for numbers, and for those in exponents: no fraction is made of these."""
     if isinstance(expr, sympy.exp):
-        return {expr.args[0]}
+        return set() if expr.is_number else {expr.args[0]}
     return set().union(*map(exponents_of, expr.args)) if isinstance(expr, sympy.Expr) else set()
 
 
@@ -440,14 +440,14 @@ def tails(expr) -> Iterator[tuple[sympy.Expr, sympy.Expr]]:
         power = order[0] - order[1]
         first = [next(one for one in part if one != 0) for part in (numerator, denominator)]
         factor = sympy.factor(first[0] / first[1])
-        if power > 0 and factor.atoms(Value):
+        if power > 0 and factor.atoms(Value) and found.exponent.atoms(Value):
             yield factor, direction * power * found.exponent
 
 
 def _nested_tails(expr) -> Iterator[tuple[sympy.Expr, sympy.Expr]]:
     """The same for what is no fraction but a function of one exponential that is 0 with it, like x tanh(exp(x))."""
     expr = in_exponentials(expr)
-    powers = [power for power in expr.atoms(sympy.exp) if not power.args[0].has(sympy.exp)]
+    powers = [power for power in expr.atoms(sympy.exp) if power.atoms(Value) and not power.args[0].has(sympy.exp)]
     bases = {split(power.args[0])[1] for power in powers}
     if len(bases) != 1 or expr.has(Where) or sympy.count_ops(expr) > LARGEST_TERMS // 4:
         return
@@ -480,7 +480,7 @@ def growths(expr) -> Iterator[tuple[sympy.Expr, sympy.Expr]]:
     for end, direction in ((0, 1), (-1, -1)):
         ((power,), first), ((other,), second) = top[end], bottom[end]
         factor = sympy.factor(first / second)
-        if direction * (power - other) > 0 and factor.atoms(Value):
+        if direction * (power - other) > 0 and factor.atoms(Value) and found.exponent.atoms(Value):
             yield factor, (power - other) * found.exponent
 
 

@@ -89,7 +89,7 @@ class TensorWriter(Writer):
             return f"ops.broadcast({listed}, shape={self.shape})"
         if node.is_scalar:
             return of_numbers(node.detail, args)
-        return f"ops.{node.detail.rpartition('.')[2]}({listed})"
+        return f"ops.{node.detail.rpartition('.')[2]}({', '.join(map(self.bound, node.args))})"
 
     def _data(self, position: int) -> str:
         """A node's array, or number."""

@@ -1,6 +1,7 @@
 """Small formulas that the generator, or what it wrote, once failed on: constants by words, exponents in branches."""
 
 from nngrad.codegen.language import (
+    abs,
     activation,
     copysign,
     cosh,
@@ -75,3 +76,23 @@ def of_two_numbers(x, z, *, a=0.3):
 @activation
 def with_a_sign(x):
     return x * copysign(x, 2)
+
+
+@activation
+def of_exponentials_of_numbers(x):
+    return x * (tanh(exp(1)) + cosh(-1))
+
+
+@op
+def over_a_difference(x, z):
+    return exp(x) / (x - z)
+
+
+@activation
+def without_limit(x):
+    return x * (abs(x) ** 0.3 - x)
+
+
+@activation
+def fourth_inverse(x):
+    return 1 / (1 + x) ** 4

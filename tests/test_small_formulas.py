@@ -8,6 +8,7 @@ import pytest
 pytest.importorskip("sympy")
 
 import nngrad
+from nngrad.codegen.emit import wrapped
 
 EXACT = {
     "shifted": lambda x: x * np.tanh(0.5) + 1,
@@ -25,6 +26,8 @@ EXACT = {
     "over_a_difference": lambda x, z: np.exp(x) / (x - z),
     "without_limit": lambda x: x * (np.abs(x) ** 0.3 - x),
     "fourth_inverse": lambda x: 1 / (1 + x) ** 4,
+    "scaled_by_a_power": lambda x: x * 0.7**x,
+    "over_a_number": lambda x: x / np.log1p(np.exp(np.cosh(1.3))),
     "apart": lambda x: np.exp(x) / np.where(x > 0, 2 * x + 1, np.expm1(x)),
 }
 
@@ -58,3 +61,11 @@ def test_short_floats_stay_short(package_of, name):
 def test_a_difference_of_powers_at_infinity(package_of):
     y, dy = nngrad.jvp(package_of("small").without_limit, (np.array(np.inf),), (np.array(1.0),))
     assert y.item() == dy.item() == -np.inf
+
+
+def test_a_long_line_is_broken_into_one_that_means_the_same():
+    line = f"x = 2 * ({' + '.join(map(str, range(1000, 1030)))})"
+    found, broken = {}, {}
+    exec(line, found)
+    exec(wrapped(line), broken)
+    assert wrapped(line) != line and broken["x"] == found["x"]

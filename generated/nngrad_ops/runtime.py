@@ -1280,7 +1280,7 @@ def sinc_slope(x):
 
 def power(x, exponent):
     """x ** exponent in a new array; simple exponents by simpler functions, which are faster and as exact."""
-    if np.ndim(exponent) == 0:
+    if np.ndim(exponent) == 0 and isinstance(x, np.ndarray):
         if exponent == 0:
             return np.ones_like(x)
         if exponent == 1:
@@ -1333,8 +1333,8 @@ def power_times_log(y, base, exponent):
 
     It is 0 for base 0 where the power is constant, at exponents from 0 on.
     """
+    base, limits = np.asarray(base, y.dtype), np.finfo(y.dtype)
     zero = (base == 0) & (exponent >= 0)
-    limits = np.finfo(y.dtype)
     slope = np.clip(np.log(np.where(zero, 1, base), out=...), None, limits.max)
     poor = ((y < limits.tiny / limits.eps) | np.isinf(y)) & (base != 0)
     if not poor.any():

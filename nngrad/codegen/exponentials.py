@@ -103,6 +103,8 @@ def fraction(expr) -> Fraction | None:
     """The expression as a fraction of polynomials in one exponential, if it is one."""
     expr = in_exponentials(expr)
     exponents = sorted(exponents_of(expr), key=str)
+    if of_inputs := [one for one in exponents if one.atoms(Value)]:  # beside these, those of parameters are numbers
+        exponents = of_inputs
     if not exponents or sympy.count_ops(expr) > LARGEST_TERMS:
         return None
     parts, factors = [split(exponent) for exponent in exponents], [_ONE] * len(exponents)
@@ -120,9 +122,9 @@ def fraction(expr) -> Fraction | None:
 
 
 def _shift(exponent) -> tuple[sympy.Expr, sympy.Expr]:
-    """The numbers and parameters in a sum, and the rest."""
-    inputs = (symbol for symbol in exponent.free_symbols if not isinstance(symbol, Parameter))
-    return exponent.as_independent(*inputs, as_Add=True)
+    """The numbers and parameters in a sum, and the rest; parameters alone are no such shift."""
+    inputs = [symbol for symbol in exponent.free_symbols if not isinstance(symbol, Parameter)]
+    return (sympy.S.Zero, exponent) if not inputs else exponent.as_independent(*inputs, as_Add=True)
 
 
 def exponents_of(expr) -> set[sympy.Expr]:

@@ -96,3 +96,13 @@ def without_limit(x):
 @activation
 def fourth_inverse(x):
     return 1 / (1 + x) ** 4
+
+
+@activation
+def scaled_by_a_power(x, *, a=0.7):
+    return x * a**x
+
+
+@activation
+def over_a_number(x, *, a=0.7):
+    return x / softplus(cosh(a - 2))

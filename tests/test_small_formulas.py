@@ -28,6 +28,7 @@ EXACT = {
     "fourth_inverse": lambda x: 1 / (1 + x) ** 4,
     "scaled_by_a_power": lambda x: x * 0.7**x,
     "over_a_number": lambda x: x / np.log1p(np.exp(np.cosh(1.3))),
+    "times_the_exponential_of_a_square": lambda x, z: np.maximum(z, x) * (np.exp(z * z) + 1),
     "apart": lambda x: np.exp(x) / np.where(x > 0, 2 * x + 1, np.expm1(x)),
 }
 
@@ -42,20 +43,21 @@ def test_small_formulas(package_of, name):
     nngrad.check_grads(function, [*arrays], order=2)
 
 
+@pytest.mark.parametrize("dtype", [np.float16, np.float64])
 @pytest.mark.parametrize("name", EXACT)
-def test_short_floats_stay_short(package_of, name):
+def test_floats_keep_their_length(package_of, name, dtype):
     """Also those of derivatives that can be differentiated again, and where one input alone moves."""
     function, count = getattr(package_of("small"), name), EXACT[name].__code__.co_argcount
     arrays = np.random.default_rng(0).uniform(0.1, 0.5, (count, 3)) + np.arange(count)[:, None]
     for own in (arrays, arrays[:, 0]):
-        xs = [nngrad.Tensor(array, dtype=np.float16) for array in own]
+        xs = [nngrad.Tensor(array, dtype=dtype) for array in own]
         for place, x in enumerate(xs):
 
             def of_one(x, place=place, xs=xs):
                 return function(*xs[:place], x, *xs[place + 1 :])
 
-            assert nngrad.jvp(of_one, (x,), (x,))[1].dtype == np.float16
-            assert nngrad.jvp(nngrad.grad(lambda x: of_one(x).sum()), (x,), (x,))[1].dtype == np.float16
+            assert nngrad.jvp(of_one, (x,), (x,))[1].dtype == dtype
+            assert nngrad.jvp(nngrad.grad(lambda x: of_one(x).sum()), (x,), (x,))[1].dtype == dtype
 
 
 def test_a_difference_of_powers_at_infinity(package_of):

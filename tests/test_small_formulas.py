@@ -71,3 +71,14 @@ def test_a_long_line_is_broken_into_one_that_means_the_same():
     exec(line, found)
     exec(wrapped(line), broken)
     assert wrapped(line) != line and broken["x"] == found["x"]
+
+
+@pytest.mark.parametrize("name", ["whole_in_a_branch", "powers_in_a_branch"])
+def test_branches_not_taken_are_silent(package_of, name):
+    """Every warning is an error here, of second derivatives too."""
+    function = getattr(package_of("small"), name)
+    slopes = nngrad.grad(lambda x, z: function(x, z).sum(), argnums=(0, 1))
+    bends = nngrad.grad(lambda x, z: sum(slope.sum() for slope in slopes(x, z)), argnums=(0, 1))
+    for z in ([2.0, 0.7], [-0.5, 0.0]):
+        xs = [nngrad.Tensor(array, dtype=float) for array in ([-1.5, 2.5], z)]
+        assert all(np.isfinite(one.data).all() for one in (function(*xs), *slopes(*xs), *bends(*xs)))

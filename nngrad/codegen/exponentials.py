@@ -41,7 +41,7 @@ times_exp = enter(
     arity=2,
     derivatives=lambda factor, x: [sympy.exp(x), times_exp(factor, x)],
     smooth=lambda factor, x: factor * sympy.exp(x),
-    safe=0,
+    safe=(0,),
 )
 log1p_times_exp = enter(  # the same
     "log1p_times_exp",
@@ -52,7 +52,7 @@ log1p_times_exp = enter(  # the same
     arity=2,
     derivatives=lambda factor, x: [1 / (factor + sympy.exp(-x)), factor / (factor + sympy.exp(-x))],
     smooth=lambda factor, x: words.log1p(factor * sympy.exp(x)),
-    safe=0,
+    safe=(0,),
 )
 
 

@@ -49,7 +49,7 @@ exp2_in_float64 = enter(  # not for specs to write
     12,
     "2 to the power x, computed in float64.",
     is_positive=True,
-    safe=0,
+    safe=(0,),
     smooth=lambda x: sympy.Integer(2) ** x,
 )
 

@@ -3,12 +3,16 @@
 from nngrad.codegen.language import (
     abs,
     activation,
+    arcsin,
+    cbrt,
     copysign,
     cosh,
     erf,
     exp,
     expm1,
+    floor_divide,
     fmax,
+    fmod,
     maximum,
     op,
     sigmoid,
@@ -111,3 +115,13 @@ def over_a_number(x, *, a=0.7):
 @op
 def times_the_exponential_of_a_square(x, z):
     return maximum(z, x) * exp(z * z) + maximum(z, x)
+
+
+@op
+def whole_in_a_branch(x, z):
+    return where(z > 0, floor_divide(x, z) + fmod(x, z) + cbrt(z), x)
+
+
+@op
+def powers_in_a_branch(x, z):
+    return where(z > 0, z**x, arcsin(z) * x)

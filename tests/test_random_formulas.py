@@ -1,7 +1,7 @@
 """Random formulas: the generator makes code of each, which runs on all kinds of arrays and is right where it is smooth.
 
-To judge forms takes seconds. So a few formulas are tried with forms that are taken by chance, as all of them are equal;
-`pytest -m slow` has more, as they are generated for authors.
+To judge forms takes seconds. So a few formulas are tried with forms that are taken by chance: they are equal, but for
+the root of a product of two negative numbers. `pytest -m slow` has more formulas, as they are generated for authors.
 """
 
 import random

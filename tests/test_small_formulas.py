@@ -8,6 +8,7 @@ import pytest
 pytest.importorskip("sympy")
 
 import nngrad
+from nngrad.codegen.emit import wrapped
 
 EXACT = {
     "shifted": lambda x: x * np.tanh(0.5) + 1,
@@ -18,6 +19,16 @@ EXACT = {
     "doubled_square": lambda x: np.tanh(2 * x**2),
     "inverse_in_a_branch": lambda x, z: np.where(z > 0, np.tanh(0.5 / x), np.vectorize(math.erf)(z)),
     "square_in_a_branch": lambda x: np.vectorize(math.erf)(np.where(x > 0, x - 0.1, x * x)),
+    "one_of_a_number": lambda x: np.maximum(math.erf(1), x) + np.maximum(0.7, x),
+    "of_two_numbers": lambda x, z: np.where(x > z, 0.1, 0.3) * x * z,
+    "with_a_sign": lambda x: x * np.abs(x),
+    "of_exponentials_of_numbers": lambda x: x * (np.tanh(np.e) + np.cosh(1)),
+    "over_a_difference": lambda x, z: np.exp(x) / (x - z),
+    "without_limit": lambda x: x * (np.abs(x) ** 0.3 - x),
+    "fourth_inverse": lambda x: 1 / (1 + x) ** 4,
+    "scaled_by_a_power": lambda x: x * 0.7**x,
+    "over_a_number": lambda x: x / np.log1p(np.exp(np.cosh(1.3))),
+    "times_the_exponential_of_a_square": lambda x, z: np.maximum(z, x) * (np.exp(z * z) + 1),
     "apart": lambda x: np.exp(x) / np.where(x > 0, 2 * x + 1, np.expm1(x)),
 }
 
@@ -30,3 +41,44 @@ def test_small_formulas(package_of, name):
         function(*(nngrad.Tensor(one, dtype=float) for one in arrays)).data, exact(*arrays), rtol=1e-14
     )
     nngrad.check_grads(function, [*arrays], order=2)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float64])
+@pytest.mark.parametrize("name", EXACT)
+def test_floats_keep_their_length(package_of, name, dtype):
+    """Also those of derivatives that can be differentiated again, and where one input alone moves."""
+    function, count = getattr(package_of("small"), name), EXACT[name].__code__.co_argcount
+    arrays = np.random.default_rng(0).uniform(0.1, 0.5, (count, 3)) + np.arange(count)[:, None]
+    for own in (arrays, arrays[:, 0]):
+        xs = [nngrad.Tensor(array, dtype=dtype) for array in own]
+        for place, x in enumerate(xs):
+
+            def of_one(x, place=place, xs=xs):
+                return function(*xs[:place], x, *xs[place + 1 :])
+
+            assert nngrad.jvp(of_one, (x,), (x,))[1].dtype == dtype
+            assert nngrad.jvp(nngrad.grad(lambda x: of_one(x).sum()), (x,), (x,))[1].dtype == dtype
+
+
+def test_a_difference_of_powers_at_infinity(package_of):
+    y, dy = nngrad.jvp(package_of("small").without_limit, (np.array(np.inf),), (np.array(1.0),))
+    assert y.item() == dy.item() == -np.inf
+
+
+def test_a_long_line_is_broken_into_one_that_means_the_same():
+    line = f"x = 2 * ({' + '.join(map(str, range(1000, 1030)))})"
+    found, broken = {}, {}
+    exec(line, found)
+    exec(wrapped(line), broken)
+    assert wrapped(line) != line and broken["x"] == found["x"]
+
+
+@pytest.mark.parametrize("name", ["whole_in_a_branch", "powers_in_a_branch"])
+def test_branches_not_taken_are_silent(package_of, name):
+    """Every warning is an error here, of second derivatives too."""
+    function = getattr(package_of("small"), name)
+    slopes = nngrad.grad(lambda x, z: function(x, z).sum(), argnums=(0, 1))
+    bends = nngrad.grad(lambda x, z: sum(slope.sum() for slope in slopes(x, z)), argnums=(0, 1))
+    for z in ([2.0, 0.7], [-0.5, 0.0]):
+        xs = [nngrad.Tensor(array, dtype=float) for array in ([-1.5, 2.5], z)]
+        assert all(np.isfinite(one.data).all() for one in (function(*xs), *slopes(*xs), *bends(*xs)))

@@ -785,9 +785,9 @@ def hinge_embedding_loss_jvp(dinput, dtarget, input, target, margin=1.0, reducti
     """Tangent of `hinge_embedding_loss`'s output."""
     shape = np.broadcast_shapes(input.shape, target.shape)
     t = runtime.where(target == -1, 0, 1)
-    u = runtime.as_float(t, dinput.dtype)
+    u = runtime.as_float(t, input.dtype)
     t = runtime.where(input > margin, 0, -1)
-    v = runtime.as_float(t, dinput.dtype)
+    v = runtime.as_float(t, input.dtype)
     t = runtime.where(target == 1, 0, v)
     t = np.add(u, t, out=t)
     terms = [np.multiply(dinput, t, out=t)]

@@ -506,19 +506,25 @@ def clip_pushforward(ops, tangents, inputs, y, min=None, max=None):
 
 def copysign_pullback(ops, g, inputs, y, needs):
     x1, x2 = inputs
-    dx1 = None
+    dx1 = dx2 = None
     if needs[0]:
         t = g * ops.sign(x1)
         dx1 = ops.unbroadcast(ops.where(np.signbit(x2.data), -t, t), shape=x1.shape)
-    return dx1, None
+    if needs[1]:
+        dx2 = x2 * 0
+    return dx1, dx2
 
 
 def copysign_pushforward(ops, tangents, inputs, y):
     x1, x2 = inputs
-    dx1, _ = tangents
+    dx1, dx2 = tangents
     shape = np.broadcast_shapes(x1.shape, x2.shape)
-    t = dx1 * ops.sign(x1)
-    terms = [ops.where(np.signbit(x2.data), -t, t)]
+    terms = []
+    if dx1 is not None:
+        t = dx1 * ops.sign(x1)
+        terms.append(ops.where(np.signbit(x2.data), -t, t))
+    if dx2 is not None:
+        terms.append(dx2 * 0)
     return ops.broadcast(runtime.summed(terms), shape=shape)
 
 
@@ -1060,8 +1066,8 @@ def hinge_embedding_loss_pullback(ops, g, inputs, y, needs, margin=1.0, reductio
     g = runtime.spread(g, reduction, shape)
     dinput = None
     if needs[0]:
-        t = ops.where(target == 1, 0, ops.where(input > margin, 0, -1))
-        dinput = ops.unbroadcast(g * (ops.where(target == -1, 0, 1) + t), shape=input.shape)
+        t = ops.where(target == 1, 0, ops.where(input > margin, np.asarray(0, g.dtype), -1))
+        dinput = ops.unbroadcast(g * (ops.where(target == -1, np.asarray(0, g.dtype), 1) + t), shape=input.shape)
     return dinput, None
 
 
@@ -1069,8 +1075,8 @@ def hinge_embedding_loss_pushforward(ops, tangents, inputs, y, margin=1.0, reduc
     input, target = inputs
     dinput, _ = tangents
     shape = np.broadcast_shapes(input.shape, target.shape)
-    t = ops.where(target == 1, 0, ops.where(input > margin, 0, -1))
-    terms = [dinput * (ops.where(target == -1, 0, 1) + t)]
+    t = ops.where(target == 1, 0, ops.where(input > margin, np.asarray(0, input.dtype), -1))
+    terms = [dinput * (ops.where(target == -1, np.asarray(0, input.dtype), 1) + t)]
     dy = ops.broadcast(runtime.summed(terms), shape=shape)
     return runtime.reduced(dy, reduction)
 
@@ -1706,7 +1712,7 @@ def max_pullback(ops, g, inputs, y, needs, axis=None, keepdims=False):
     (x,) = inputs
     g = g.reshape(runtime.kept_shape(x.shape, axis))
     y = y.reshape(runtime.kept_shape(x.shape, axis))
-    t = ops.where(x == y, 1.0, 0.0)
+    t = ops.where(x == y, np.asarray(1.0, g.dtype), 0.0)
     return (t * g / ops.sum(t, axis=axis, keepdims=True),)
 
 
@@ -1714,7 +1720,7 @@ def max_pushforward(ops, tangents, inputs, y, axis=None, keepdims=False):
     (x,) = inputs
     (dx,) = tangents
     y = y.reshape(runtime.kept_shape(x.shape, axis))
-    t = ops.where(x == y, 1.0, 0.0)
+    t = ops.where(x == y, np.asarray(1.0, dx.dtype), 0.0)
     dy = ops.sum(dx * t, axis=axis, keepdims=True) / ops.sum(t, axis=axis, keepdims=True)
     return runtime.drop_axis(dy, axis, keepdims)
 
@@ -1760,7 +1766,7 @@ def min_pullback(ops, g, inputs, y, needs, axis=None, keepdims=False):
     (x,) = inputs
     g = g.reshape(runtime.kept_shape(x.shape, axis))
     y = y.reshape(runtime.kept_shape(x.shape, axis))
-    t = ops.where(x == y, 1.0, 0.0)
+    t = ops.where(x == y, np.asarray(1.0, g.dtype), 0.0)
     return (t * g / ops.sum(t, axis=axis, keepdims=True),)
 
 
@@ -1768,7 +1774,7 @@ def min_pushforward(ops, tangents, inputs, y, axis=None, keepdims=False):
     (x,) = inputs
     (dx,) = tangents
     y = y.reshape(runtime.kept_shape(x.shape, axis))
-    t = ops.where(x == y, 1.0, 0.0)
+    t = ops.where(x == y, np.asarray(1.0, dx.dtype), 0.0)
     dy = ops.sum(dx * t, axis=axis, keepdims=True) / ops.sum(t, axis=axis, keepdims=True)
     return runtime.drop_axis(dy, axis, keepdims)
 
@@ -1878,7 +1884,7 @@ def nanmean_pullback(ops, g, inputs, y, needs, axis=None, keepdims=False):
     (x,) = inputs
     g = g.reshape(runtime.kept_shape(x.shape, axis))
     t = np.isnan(x.data)
-    sum_x = ops.sum(ops.where(t, 0, 1), axis=axis, keepdims=True)
+    sum_x = ops.sum(ops.where(t, np.asarray(0, g.dtype), 1), axis=axis, keepdims=True)
     return (ops.where(t, 0, g / sum_x),)
 
 
@@ -1886,7 +1892,7 @@ def nanmean_pushforward(ops, tangents, inputs, y, axis=None, keepdims=False):
     (x,) = inputs
     (dx,) = tangents
     t = np.isnan(x.data)
-    sum_x = ops.sum(ops.where(t, 0, 1), axis=axis, keepdims=True)
+    sum_x = ops.sum(ops.where(t, np.asarray(0, dx.dtype), 1), axis=axis, keepdims=True)
     dy = ops.sum(ops.where(t, 0, dx), axis=axis, keepdims=True) / sum_x
     return runtime.drop_axis(dy, axis, keepdims)
 
@@ -1928,7 +1934,7 @@ def nanvar_pullback(ops, g, inputs, y, needs, axis=None, ddof=0, keepdims=False)
     g = g.reshape(runtime.kept_shape(x.shape, axis))
     t = np.isnan(x.data)
     nansum_x = ops.sum(ops.where(t, 0, x), axis=axis, keepdims=True)
-    n = ops.sum(ops.where(t, 0, 1), axis=axis, keepdims=True)
+    n = ops.sum(ops.where(t, np.asarray(0, g.dtype), 1), axis=axis, keepdims=True)
     nanmean_x = nansum_x / n
     near = ops.where(t, 0, x - nanmean_x)
     sum_near = ops.sum(near, axis=axis, keepdims=True)
@@ -1941,7 +1947,7 @@ def nanvar_pushforward(ops, tangents, inputs, y, axis=None, ddof=0, keepdims=Fal
     (x,) = inputs
     (dx,) = tangents
     t = np.isnan(x.data)
-    n = ops.sum(ops.where(t, 0, 1), axis=axis, keepdims=True)
+    n = ops.sum(ops.where(t, np.asarray(0, dx.dtype), 1), axis=axis, keepdims=True)
     maximum_n = ops.maximum(n - ddof, 0)
     nansum_x = ops.sum(ops.where(t, 0, x), axis=axis, keepdims=True)
     nanmean_x = nansum_x / n
@@ -2034,7 +2040,7 @@ def norm_inf_pullback(ops, g, inputs, y, needs, p=2.0, axis=None, keepdims=False
     g = g.reshape(runtime.kept_shape(x.shape, axis))
     abs_x = ops.abs(x)
     y = ops.max(abs_x, axis=axis, keepdims=True)
-    t = ops.where(abs_x == y, 1.0, 0.0)
+    t = ops.where(abs_x == y, np.asarray(1.0, g.dtype), 0.0)
     return (t * ops.sign(x) * g / ops.sum(t, axis=axis, keepdims=True),)
 
 
@@ -2043,7 +2049,7 @@ def norm_inf_pushforward(ops, tangents, inputs, y, p=2.0, axis=None, keepdims=Fa
     (dx,) = tangents
     abs_x = ops.abs(x)
     y = ops.max(abs_x, axis=axis, keepdims=True)
-    t = ops.where(abs_x == y, 1.0, 0.0)
+    t = ops.where(abs_x == y, np.asarray(1.0, dx.dtype), 0.0)
     dy = ops.sum(dx * t * ops.sign(x), axis=axis, keepdims=True) / ops.sum(t, axis=axis, keepdims=True)
     return runtime.drop_axis(dy, axis, keepdims)
 
@@ -2429,9 +2435,9 @@ def ptp_pullback(ops, g, inputs, y, needs, axis=None, keepdims=False):
     (x,) = inputs
     g = g.reshape(runtime.kept_shape(x.shape, axis))
     max_x2 = ops.max(x, axis=axis, keepdims=True)
-    t = ops.where(x == max_x2, 1.0, 0.0)
+    t = ops.where(x == max_x2, np.asarray(1.0, g.dtype), 0.0)
     max_x = ops.min(x, axis=axis, keepdims=True)
-    u = ops.where(x == max_x, 1.0, 0.0)
+    u = ops.where(x == max_x, np.asarray(1.0, g.dtype), 0.0)
     return (t * g / ops.sum(t, axis=axis, keepdims=True) - u * g / ops.sum(u, axis=axis, keepdims=True),)
 
 
@@ -2439,10 +2445,10 @@ def ptp_pushforward(ops, tangents, inputs, y, axis=None, keepdims=False):
     (x,) = inputs
     (dx,) = tangents
     max_x = ops.min(x, axis=axis, keepdims=True)
-    t = ops.where(x == max_x, 1.0, 0.0)
+    t = ops.where(x == max_x, np.asarray(1.0, dx.dtype), 0.0)
     u = ops.sum(dx * t, axis=axis, keepdims=True) / ops.sum(t, axis=axis, keepdims=True)
     max_x2 = ops.max(x, axis=axis, keepdims=True)
-    v = ops.where(x == max_x2, 1.0, 0.0)
+    v = ops.where(x == max_x2, np.asarray(1.0, dx.dtype), 0.0)
     w = ops.sum(dx * v, axis=axis, keepdims=True) / ops.sum(v, axis=axis, keepdims=True)
     dy = w - u
     return runtime.drop_axis(dy, axis, keepdims)

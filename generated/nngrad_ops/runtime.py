@@ -1323,7 +1323,7 @@ def sinc_slope(x):
 
 def power(x, exponent):
     """x ** exponent in a new array; simple exponents by simpler functions, which are faster and as exact."""
-    if np.ndim(exponent) == 0:
+    if np.ndim(exponent) == 0 and isinstance(x, np.ndarray):
         if exponent == 0:
             return np.ones_like(x)
         if exponent == 1:
@@ -1376,8 +1376,8 @@ def power_times_log(y, base, exponent):
 
     It is 0 for base 0 where the power is constant, at exponents from 0 on.
     """
+    base, limits = np.asarray(base, y.dtype), np.finfo(y.dtype)
     zero = (base == 0) & (exponent >= 0)
-    limits = np.finfo(y.dtype)
     slope = np.clip(np.log(np.where(zero, 1, base), out=...), None, limits.max)
     poor = ((y < limits.tiny / limits.eps) | np.isinf(y)) & (base != 0)
     if not poor.any():
@@ -1730,7 +1730,7 @@ def exp_square(x, c, offset=(0.0, 0.0)):
             y = np.add(y, sum(offset), out=y)
         return np.exp2(y, out=y).astype(x.dtype)
     if c > 0:  # the reciprocal of what falls, which is not subnormal where this is finite
-        return 2.0**SHIFT / exp_square(x, -c, (float(SHIFT), 0.0))
+        return np.divide(2.0**SHIFT, exp_square(x, -c, (float(SHIFT), 0.0)), out=...)
     short, remainder = in_base_two(c)
     limit = math.sqrt(1200 / -short)  # where the result is 0, times 2**SHIFT too
     x = np.clip(x, -limit, limit, out=...)

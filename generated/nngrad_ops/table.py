@@ -225,7 +225,6 @@ OPS = {
         family="elementwise",
         module="mathematics",
         inputs=("x1", "x2"),
-        differentiable=(True, False),
         residuals=(0, 1),
         reads_values=(0, 1),
         cost=5,

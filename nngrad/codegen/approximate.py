@@ -397,7 +397,7 @@ def exp_square(x, c, offset=(0.0, 0.0)):
             y = np.add(y, sum(offset), out=y)
         return np.exp2(y, out=y).astype(x.dtype)
     if c > 0:  # the reciprocal of what falls, which is not subnormal where this is finite
-        return 2.0**SHIFT / exp_square(x, -c, (float(SHIFT), 0.0))
+        return np.divide(2.0**SHIFT, exp_square(x, -c, (float(SHIFT), 0.0)), out=...)
     short, remainder = in_base_two(c)
     limit = math.sqrt(1200 / -short)  # where the result is 0, times 2**SHIFT too
     x = np.clip(x, -limit, limit, out=...)

@@ -195,6 +195,11 @@ class Variant:
         return f"{self.broadcasting[0]}.shape" if len(self.broadcasting) == 1 else "shape"
 
     @property
+    def _tangent_dtype(self) -> str:
+        """Source of the dtype of tangents; of several inputs some may have none."""
+        return f"{'d' * (len(self.op.inputs) == 1)}{self.inputs[0]}.dtype"
+
+    @property
     def full_shape(self) -> str:
         """The same, where the cotangent may tell it."""
         return self.input_shape if self.is_loss or self.axis else f"{self.cotangent}.shape"
@@ -371,7 +376,9 @@ class Variant:
         read = {node.detail for node in graph.nodes if node.op == "argument"}
         known = {*(one.name for one in self.op.inputs), *self._residuals().values()}
         self.read |= known & read
-        self.used |= known & read | {name for name in known if f"{name}.shape" in text or f"like({name})" in text}
+        self.used |= known & read | {
+            name for name in known if re.search(rf"\b{name}\.(shape|dtype)\b|like\({name}\)", text)
+        }
 
     def _cotangent_graph(self, known: dict[Value, str], smooth: bool = False) -> tuple[Graph, list[int]]:
         derivatives = self.derivatives
@@ -466,7 +473,7 @@ class Variant:
         shape = self.input_shape
         outputs = [(f"dy_{name}", node) for name, node in zip(self.inputs, nodes, strict=True)]
         places = self._places(graph, nodes, [0], 1) if len(self.op.inputs) == 1 else {}
-        writer = NumpyWriter(graph, outputs, shape, f"d{self.inputs[0]}.dtype", self._taken(graph), places=places)
+        writer = NumpyWriter(graph, outputs, shape, self._tangent_dtype, self._taken(graph), places=places)
         zeros = f"np.zeros({self._output_shape}, {{}}.dtype)" if self.axis else "np.zeros_like({})"
         body = self._tangent_statements(writer, graph, outputs, zeros, f"runtime.total(terms, {self._output_shape})")
         kept = self._kept_lines(graph, shape, {self.output.name})
@@ -530,7 +537,7 @@ class Variant:
         graph, nodes = self._tangent_graph(self._smooth_residuals(), smooth=True)
         shape = self.input_shape
         outputs = [(f"dy_{name}", node) for name, node in zip(self.inputs, nodes, strict=True)]
-        writer = TensorWriter(graph, outputs, shape, f"d{self.inputs[0]}.dtype", self._taken(graph))
+        writer = TensorWriter(graph, outputs, shape, self._tangent_dtype, self._taken(graph))
         total = f"ops.broadcast(runtime.summed(terms), shape={self._output_shape})"
         zeros = f"ops.sum({{}} * 0, axis={self.axis}, keepdims=True)" if self.axis else "{} * 0"
         body = self._tangent_statements(writer, graph, outputs, zeros, total)

@@ -365,11 +365,10 @@ def wrapped(line: str) -> str:
     head, tail = line[: opening + 1], line[closing:]
     if len(f"{indent}    {inner}") <= LINE_LENGTH and not inner.endswith(","):
         return f"{head}\n{indent}    {inner}\n{indent}{tail}"
-    parts = [f"{part}," for part in _split(inner)]
-    if len(parts) == 1 and not inner.endswith(",") and not re.search(r"[\w\])]$", head[:-1]):  # with a comma, a tuple
-        parts = [inner]
-    parts = [wrapped(f"{indent}    {part}") for part in parts]
-    return "\n".join([head, *parts, f"{indent}{tail}"])
+    parts = _split(inner)
+    is_group = len(parts) == 1 and not inner.endswith(",") and not re.search(r"[\w\])][(]$", head)
+    parts = _terms(inner) if is_group else [f"{part}," for part in parts]  # a comma would make a tuple of a group
+    return "\n".join([head, *(wrapped(f"{indent}    {part}") for part in parts), f"{indent}{tail}"])
 
 
 def _terms(total: str) -> list[str]:

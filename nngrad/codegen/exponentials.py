@@ -41,7 +41,7 @@ times_exp = enter(
     arity=2,
     derivatives=lambda factor, x: [sympy.exp(x), times_exp(factor, x)],
     smooth=lambda factor, x: factor * sympy.exp(x),
-    safe=0,
+    safe=(0,),
 )
 log1p_times_exp = enter(  # the same
     "log1p_times_exp",
@@ -52,7 +52,7 @@ log1p_times_exp = enter(  # the same
     arity=2,
     derivatives=lambda factor, x: [1 / (factor + sympy.exp(-x)), factor / (factor + sympy.exp(-x))],
     smooth=lambda factor, x: words.log1p(factor * sympy.exp(x)),
-    safe=0,
+    safe=(0,),
 )
 
 
@@ -87,8 +87,8 @@ class Fraction:
 
 
 def in_exponentials(expr, but=()):
-    """The expression with hyperbolic and logistic words written out in exponentials, `but` for some."""
-    if expr.is_Atom or not isinstance(expr, sympy.Expr):
+    """The expression with hyperbolic and logistic words, `but` for some and those of numbers, written out."""
+    if expr.is_Atom or not isinstance(expr, sympy.Expr) or expr.is_number:
         return expr
     args = [in_exponentials(arg, but) if isinstance(arg, sympy.Expr) else arg for arg in expr.args]
     head = expr.func if expr.func in but else _IN_EXPONENTIALS.get(expr.func, expr.func)
@@ -102,7 +102,9 @@ def in_exponentials(expr, but=()):
 def fraction(expr) -> Fraction | None:
     """The expression as a fraction of polynomials in one exponential, if it is one."""
     expr = in_exponentials(expr)
-    exponents = sorted((one for one in exponents_of(expr) if not one.is_number), key=str)
+    exponents = sorted(exponents_of(expr), key=str)
+    if of_inputs := [one for one in exponents if one.atoms(Value)]:  # beside these, those of parameters are numbers
+        exponents = of_inputs
     if not exponents or sympy.count_ops(expr) > LARGEST_TERMS:
         return None
     parts, factors = [split(exponent) for exponent in exponents], [_ONE] * len(exponents)
@@ -120,15 +122,15 @@ def fraction(expr) -> Fraction | None:
 
 
 def _shift(exponent) -> tuple[sympy.Expr, sympy.Expr]:
-    """The numbers and parameters in a sum, and the rest."""
-    inputs = (symbol for symbol in exponent.free_symbols if not isinstance(symbol, Parameter))
-    return exponent.as_independent(*inputs, as_Add=True)
+    """The numbers and parameters in a sum, and the rest; parameters alone are no such shift."""
+    inputs = [symbol for symbol in exponent.free_symbols if not isinstance(symbol, Parameter)]
+    return (sympy.S.Zero, exponent) if not inputs else exponent.as_independent(*inputs, as_Add=True)
 
 
 def exponents_of(expr) -> set[sympy.Expr]:
-    """What exponentials are taken of, but for those in exponents: these are not what a fraction is made of."""
+    """What exponentials are taken of, but for numbers, and for those in exponents: no fraction is made of these."""
     if isinstance(expr, sympy.exp):
-        return {expr.args[0]}
+        return set() if expr.is_number else {expr.args[0]}
     return set().union(*map(exponents_of, expr.args)) if isinstance(expr, sympy.Expr) else set()
 
 
@@ -439,15 +441,15 @@ def tails(expr) -> Iterator[tuple[sympy.Expr, sympy.Expr]]:
             order = [order[0] - len(top), order[1] - len(bottom)]
         power = order[0] - order[1]
         first = [next(one for one in part if one != 0) for part in (numerator, denominator)]
-        factor = sympy.factor_terms(first[0] / first[1])
-        if power > 0 and factor.atoms(Value):
+        factor = sympy.factor(first[0] / first[1])
+        if power > 0 and factor.atoms(Value) and found.exponent.atoms(Value):
             yield factor, direction * power * found.exponent
 
 
 def _nested_tails(expr) -> Iterator[tuple[sympy.Expr, sympy.Expr]]:
     """The same for what is no fraction but a function of one exponential that is 0 with it, like x tanh(exp(x))."""
     expr = in_exponentials(expr)
-    powers = [power for power in expr.atoms(sympy.exp) if not power.args[0].has(sympy.exp)]
+    powers = [power for power in expr.atoms(sympy.exp) if power.atoms(Value) and not power.args[0].has(sympy.exp)]
     bases = {split(power.args[0])[1] for power in powers}
     if len(bases) != 1 or expr.has(Where) or sympy.count_ops(expr) > LARGEST_TERMS // 4:
         return
@@ -479,8 +481,8 @@ def growths(expr) -> Iterator[tuple[sympy.Expr, sympy.Expr]]:
     top, bottom = (poly.terms() for poly in (found.numerator, found.denominator))  # highest power first
     for end, direction in ((0, 1), (-1, -1)):
         ((power,), first), ((other,), second) = top[end], bottom[end]
-        factor = sympy.factor_terms(first / second)
-        if direction * (power - other) > 0 and factor.atoms(Value):
+        factor = sympy.factor(first / second)
+        if direction * (power - other) > 0 and factor.atoms(Value) and found.exponent.atoms(Value):
             yield factor, (power - other) * found.exponent
 
 

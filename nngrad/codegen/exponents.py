@@ -49,7 +49,7 @@ exp2_in_float64 = enter(  # not for specs to write
     12,
     "2 to the power x, computed in float64.",
     is_positive=True,
-    safe=0,
+    safe=(0,),
     smooth=lambda x: sympy.Integer(2) ** x,
 )
 
@@ -105,8 +105,8 @@ def factors_of(graph, product) -> list[int]:
     factors = []
     for factor in sympy.Mul.make_args(product):
         base, power = factor.as_base_exp()
-        is_repeated = power.is_Integer and 0 < power <= LARGEST_DEGREE
-        factors += [base] * int(power) if is_repeated else [factor]
+        is_repeated = power.is_Integer and abs(power) <= LARGEST_DEGREE
+        factors += [base if power > 0 else 1 / base] * abs(int(power)) if is_repeated else [factor]
     return [graph.build(one) for one in sorted(factors, key=lambda one: (not one.atoms(Value), text(one)))]
 
 

@@ -5,6 +5,8 @@ So they neither warn nor leak a NaN.
 
 from __future__ import annotations
 
+import itertools
+
 import sympy
 
 from nngrad.codegen.lower import Graph
@@ -14,10 +16,10 @@ from nngrad.codegen.vocabulary import WORD_OF
 # Functions that overflow at one end but are defined everywhere: clamping their argument at a branch's edge is a guard.
 OVERFLOWING = {"np.exp", "np.exp2", "runtime.exp_multiple", "np.expm1", "np.sinh", "np.cosh"}
 OF_POSITIVE = {"np.log", "np.log2", "np.log10", "np.sqrt"}
-SAFE_ARGUMENT = {word.numpy: word.safe for word in WORD_OF.values() if word.safe is not None} | {
-    "np.sqrt": 1,
-    "runtime.exp_multiple": 0,
-    "pairs.doubled": 1,  # which an exponent may divide by
+SAFE_ARGUMENTS = {word.numpy or f"np.{word.name}": word.safe for word in WORD_OF.values() if word.safe} | {
+    "np.sqrt": (1,),
+    "runtime.exp_multiple": (0,),
+    "pairs.doubled": (1,),  # which an exponent may divide by
 }
 
 
@@ -121,13 +123,13 @@ def _guard_arguments(made: Graph, node: Node, args: list[int], context, move) ->
     name = name if "." in name else f"np.{name}"
     if name in OF_POSITIVE and (multiple := _multiple(made, args[0])) is not None:
         number, inside = multiple
-        return [made.node("multiply", _safe(made, inside, SAFE_ARGUMENT[name], context, move), number)]
-    if node.op == "call" and name in SAFE_ARGUMENT:
+        return [made.node("multiply", _safe(made, inside, *SAFE_ARGUMENTS[name], context, move), number)]
+    if node.op == "call" and name in SAFE_ARGUMENTS:
         clamped = _clamped(made, args[0], context, move) if name in OVERFLOWING and not made.smooth else None
-        return [
-            clamped if clamped is not None else _safe(made, args[0], SAFE_ARGUMENT[name], context, move),
-            *args[1:],
-        ]
+        if clamped is not None:
+            return [clamped, *args[1:]]
+        safe = itertools.zip_longest(args, SAFE_ARGUMENTS[name])
+        return [arg if value is None else _safe(made, arg, value, context, move) for arg, value in safe]
     return args
 
 

@@ -81,11 +81,13 @@ class Writer:
         source, binds = self.source(position)
         return f"({source})" if binds < tightness else source
 
-    def _bound(self, position: int) -> str:
-        """A side of a comparison: a number that float16 does not have would overflow there."""
-        node, text = self.graph.nodes[position], self.text(position, 1)
-        is_large = node.op == "number" and abs(float(node.detail)) > LARGEST_FLOAT16
-        return f"min({text}, float(np.finfo({self.dtype}).max))" if is_large else text
+    def bound(self, position: int, tightness: int = 0) -> str:
+        """What elements are compared with, or kept to: a number that float16 does not have would overflow there."""
+        node, text = self.graph.nodes[position], self.text(position, tightness)
+        if node.op != "number" or abs(float(node.detail)) <= LARGEST_FLOAT16:
+            return text
+        nearer, end = ("min", "max") if float(node.detail) > 0 else ("max", "min")
+        return f"{nearer}({text}, float(np.finfo({self.dtype}).{end}))"
 
     def source(self, position: int) -> tuple[str, int]:
         """A node's expression, with how tightly it binds."""
@@ -102,7 +104,7 @@ class Writer:
         if node.op == "negative":
             return f"-{self.text(args[0], UNARY)}", UNARY
         if node.op == "compare":
-            left, right = map(self._bound, args)
+            left, right = (self.bound(arg, 1) for arg in args)
             return f"{left} {node.detail} {right}", 0
         if node.op == "logic" and node.detail == "~":
             return f"~{self.text(args[0], ATOM)}", UNARY

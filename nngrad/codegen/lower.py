@@ -59,6 +59,7 @@ COMPARISONS = {sympy.Gt: ">", sympy.Ge: ">=", sympy.Lt: "<", sympy.Le: "<=", sym
 REDUCTIONS = {"sum": "np.add", "prod": "np.multiply", "max": "np.maximum", "min": "np.minimum"}
 WIDENING = ("runtime.widened", "runtime.as_float64", "pairs.doubled")
 NARROWING = ("exp_narrowed", "shortened", "of_doubled")
+MAX_REPEATED = 6  # divisions by one thing, whose power might leave the range
 MAX_POWER_BY_PRODUCTS = 8
 BELLS = (sympy.exp, words.sigmoid_slope.build)
 LARGEST_SHARED = 16  # the denominator of a factor that terms share
@@ -400,9 +401,9 @@ class Graph:
         for factor in sorted(factors, key=self._reading_order):
             base, exponent = factor.as_base_exp()
             if is_denominator(factor):
-                times = int(-exponent) if exponent.is_Integer and exponent >= -3 else 1
-                node = self.build(base if exponent.is_Integer and exponent >= -3 else base**-exponent)
-                below[self._rank(node)] += [node] * times
+                is_repeated = exponent.is_Integer and exponent >= -MAX_REPEATED
+                node = self.build(base if is_repeated else base**-exponent)
+                below[self._rank(node)] += [node] * (int(-exponent) if is_repeated else 1)
             else:
                 times = int(exponent) if is_quotient and exponent in (2, 3) else 1
                 node = self.build(base if times > 1 else factor)

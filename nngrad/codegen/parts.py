@@ -161,9 +161,10 @@ def with_powers_of_two(parts: dict[Value, sympy.Expr], forms: list) -> dict[Valu
 
 
 def bases_of(exprs) -> dict[sympy.Expr, sympy.Rational]:
-    """What the exponents in the expressions are multiples of, and their largest common unit of it."""
+    """What the exponents in the expressions, numbers apart, are multiples of, and their largest common unit of it."""
     multiples: dict[sympy.Expr, list] = {}
-    for exponent in sorted({atom.args[0] for expr in exprs for atom in expr.atoms(sympy.exp)}, key=str):
+    exponents = {atom.args[0] for expr in exprs for atom in expr.atoms(sympy.exp)}
+    for exponent in sorted((one for one in exponents if not one.is_number), key=str):
         multiple, base = exponentials.split(exponent)
         multiples.setdefault(base, []).append(multiple)
     return {base: abs(reduce(sympy.gcd, own)) for base, own in multiples.items()}
@@ -228,7 +229,7 @@ class Algebra:
 
     def _flat(self, expr):
         """The expression with exponentials as powers of a few values, and other functions as symbols."""
-        if isinstance(expr, sympy.exp):
+        if isinstance(expr, sympy.exp) and not expr.is_number:
             multiple, base = exponentials.split(expr.args[0])
             value, unit = self.bases[base]
             return value ** (multiple / unit)
@@ -236,10 +237,10 @@ class Algebra:
             return expr.func(*map(self._flat, expr.args))
         if expr.is_Symbol or expr.is_Rational:
             return expr
-        if isinstance(expr, words.log1p.build | sympy.log) and expr.has(sympy.exp):
+        if isinstance(expr, words.log1p.build | sympy.log) and bases_of([expr]):
             inside = self._flat(expr.args[0]) - (0 if isinstance(expr, words.log1p.build) else 1)
             return self._part("ln", words.log1p(self._horner(sympy.Poly(inside, *self.exponentials))))
-        if expr.has(sympy.exp):
+        if bases_of([expr]):
             raise sympy.PolynomialError
         return self.opaque.setdefault(expr, sympy.Dummy(f"f{len(self.opaque)}", real=True))
 

@@ -19,6 +19,8 @@ RESERVED_NAMES = {
     "runtime", "self", "shape", "table", "tangents", "terms",
 }  # fmt: skip
 
+INFINITE = (sympy.oo, -sympy.oo, sympy.zoo)
+
 
 @dataclass
 class Recorder:
@@ -114,17 +116,31 @@ def real(expr: sympy.Expr) -> sympy.Expr:
     Raises:
         SpecError: it is complex, infinite or not a number.
     """
-    if expr.has(sympy.nan):
+    numbers = [part for part in sympy.postorder_traversal(expr) if _is_computed(part)]
+    values = [*map(_value, numbers)]
+    if expr.has(sympy.nan) or sympy.nan in values:
         raise SpecError("the formula is NaN here", "NaN is no number of the language: leave such a case out with where")
-    if expr.has(sympy.oo, -sympy.oo, sympy.zoo):
+    if expr.has(*INFINITE) or any(value.has(*INFINITE) for value in values):
         raise SpecError(
             "the formula is infinite here", "write a finite number, such as 1e30, and divide by none that is 0"
         )
-    if expr.has(sympy.I):
+    if expr.has(sympy.I) or not all(value.is_Float for value in values):
         raise SpecError(
             "the formula is complex here", "formulas are real: no 1j, no root or logarithm of a negative number"
         )
     return expr
+
+
+def _is_computed(part) -> bool:
+    """Whether this is a number that a word or a power makes."""
+    return isinstance(part, sympy.Function | sympy.Pow) and bool(part.is_number)
+
+
+def _value(number: sympy.Expr) -> sympy.Expr:
+    try:
+        return number.evalf()
+    except (ZeroDivisionError, TypeError):  # TypeError: of mpmath, for what is made of infinity
+        return sympy.zoo
 
 
 def _sign(expr) -> dict[str, bool]:

@@ -35,6 +35,7 @@ from nngrad.codegen.vocabulary import WORD_OF
 from nngrad.codegen.words import FAR_FROM_FLOATS, PERIODIC, PERIODIC_IN_WHOLE_NUMBERS
 
 HUGE, LARGEST = 1e36, float(np.finfo(np.float32).max)
+GROWN = 1e6  # times, of what tends to infinity, from HUGE to its square
 GOLDEN = (np.sqrt(5) - 1) / 2
 SMALLEST_EXPONENT, LARGEST_EXPONENT = -149, 120  # nearer to the largest float a factor of 2 may overflow
 INFINITIES = np.array([np.inf, -np.inf])
@@ -422,12 +423,16 @@ def _evaluated(node, args, arguments, params):
 def _by_oracle(word):
     """A function of `runtime` that is a word, correctly rounded."""
 
+    def within(limit: float, args) -> mpmath.mpf:
+        with mpmath.workdps(60):
+            return word.oracle(*(mpmath.mpf(min(max(arg, -limit), limit)) for arg in args))
+
     def number(*args):
-        finite = [min(max(arg, -HUGE), HUGE) for arg in args]  # limits at infinity, for mpmath gives none
         try:
-            with mpmath.workdps(60):
-                result = float(word.oracle(*map(mpmath.mpf, finite)))
-            return result if finite == list(args) or abs(result) < HUGE else float(np.copysign(np.inf, result))
+            if not np.isinf(args).any():
+                return float(within(inf, args))
+            near, far = (within(limit, args) for limit in (HUGE, HUGE**2))  # mpmath gives no limits at infinity
+            return float(near * inf if abs(far) > GROWN * abs(near) > GROWN else near)
         except (ValueError, ZeroDivisionError, OverflowError, TypeError):
             return float("nan")
 

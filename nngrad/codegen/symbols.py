@@ -307,6 +307,15 @@ class Test(BooleanFunction):
     nargs = 1
     numpy = ""
 
+    @classmethod
+    def eval(cls, expr):
+        return sympy.sympify(cls.of_number(expr)) if expr.is_number else None
+
+    @staticmethod
+    def of_number(number) -> bool:
+        """Whether it holds of a number, all of which are finite in formulas."""
+        return False
+
     def _sympystr(self, printer):
         return f"{self.numpy.removeprefix('np.')}({printer.doprint(self.args[0])})"
 
@@ -321,6 +330,10 @@ class IsInf(Test):
 
 class SignBit(Test):
     numpy = "np.signbit"
+
+    @staticmethod
+    def of_number(number) -> bool:
+        return bool(number.evalf() < 0)
 
 
 class Subgradient(sympy.Function):

@@ -59,17 +59,16 @@ class TensorWriter(Writer):
         if node.op == "count":
             return f"runtime.count({self.shape}, {node.detail})"
         if node.op == "where":
-            return f"ops.where({listed})"
+            return f"ops.where({', '.join([args[0], *self._of_dtype(node.args[1:])])})"
         if node.op == "test":
-            return f"{node.detail}({self.text(node.args[0], ATOM)}.data)"
+            return f"{node.detail}({self._data(node.args[0])})"
         if node.op == "as_float":
-            return f"float({listed})" if node.is_scalar else f"ops.where({listed}, 1.0, 0.0)"
+            return f"float({listed})" if node.is_scalar else f"ops.where({listed}, np.asarray(1.0, {self.dtype}), 0.0)"
         if node.op in ("shift", "scale"):
             numbers = [*args[1:], node.axis]
             return f"runtime.{node.op}({self.text(node.args[0], ATOM)}.data, {', '.join(numbers)})"
         if node.op == "mean_error":
-            data = [self.text(arg, ATOM) + ("" if self.graph.nodes[arg].is_scalar else ".data") for arg in node.args]
-            return f"runtime.mean_error({', '.join(data)}, {node.axis})"
+            return f"runtime.mean_error({', '.join(map(self._data, node.args))}, {node.axis})"
         if node.op == "log_excess":
             total, _, largest = (self.text(arg, ATOM) for arg in node.args)
             return f"ops.log({total} / {largest})"
@@ -90,4 +89,15 @@ class TensorWriter(Writer):
             return f"ops.broadcast({listed}, shape={self.shape})"
         if node.is_scalar:
             return of_numbers(node.detail, args)
-        return f"ops.{node.detail.rpartition('.')[2]}({listed})"
+        return f"ops.{node.detail.rpartition('.')[2]}({', '.join(map(self.bound, node.args))})"
+
+    def _data(self, position: int) -> str:
+        """A node's array, or number."""
+        return self.text(position, ATOM) + ("" if self.graph.nodes[position].is_scalar else ".data")
+
+    def _of_dtype(self, branches: tuple[int, ...]) -> list[str]:
+        """The branches of a choice: of numbers alone the first brings the dtype, which Python's numbers have not."""
+        first, *others = map(self.text, branches)
+        if all(self.graph.nodes[branch].is_scalar for branch in branches):
+            first = f"np.asarray({first}, {self.dtype})"
+        return [first, *others]

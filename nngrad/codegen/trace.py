@@ -40,7 +40,7 @@ from nngrad.codegen.record import RESERVED_NAMES, name_after, real
 from nngrad.codegen.record import Recorder as Recorder
 from nngrad.codegen.record import alive as alive
 from nngrad.codegen.steps import composite, contraction_alone
-from nngrad.codegen.symbols import RECORDER, Indexed, Parameter, Pick, SpecError, Value
+from nngrad.codegen.symbols import RECORDER, Indexed, Parameter, Pick, SpecError, Test, Value
 from nngrad.codegen.vocabulary import WORDS, Word
 
 TRACING_SECONDS = 10.0  # a formula runs in milliseconds
@@ -123,7 +123,10 @@ def _refuse_unindexed(declaration: Declaration, inputs, params, contraction: Ind
 def _formula_op(op: Op, formulas) -> Op:
     """The op with these formulas."""
     inputs = op.inputs
-    differentiable = {value.name for formula in formulas for stage in formula.stages for value in carriers(stage.expr)}
+    exprs = [stage.expr for formula in formulas for stage in formula.stages]
+    differentiable = {value.name for expr in exprs for value in carriers(expr)}
+    # what has a sign bit is of floats: it gets the dtype of the others, and a gradient of 0
+    differentiable |= {value.name for expr in exprs for test in expr.atoms(Test) for value in test.atoms(Value)}
     if not differentiable & {one.name for one in inputs}:  # constant in pieces: its derivative is 0
         differentiable = {one.name for one in inputs}
     inputs = tuple(replace(one, differentiable=one.name in differentiable) for one in inputs)

@@ -26,7 +26,8 @@ class Word:
         arity: how many arguments it takes.
         expansion: the word in terms of others, written so that it neither overflows nor cancels.
         smooth: for a word that is no op of its own: what it is in differentiable words.
-        safe: an argument at which the function is finite and silent, for words that are not so everywhere.
+        safe: arguments at which the function is finite and silent, for words that are not so everywhere; None in the
+            place of one that may be anything.
         definition: the word in simpler ones: a formula that spells it out is that word.
     """
 
@@ -39,7 +40,7 @@ class Word:
     arity: int = 1
     expansion: Callable | None = None
     smooth: Callable | None = None
-    safe: float | None = None
+    safe: tuple[int | None, ...] = ()
     definition: Callable | None = None
 
     def __call__(self, *args, **keywords):
@@ -109,7 +110,7 @@ def enter(
     arity=1,
     expansion=None,
     smooth=None,
-    safe=None,
+    safe=(),
     definition=None,
     **traits,
 ) -> Word:

@@ -104,7 +104,7 @@ floor_divide = enter(
     "Largest integer not above x1 / x2.",
     arity=2,
     definition=lambda a, b: floor(a / b),
-    safe=1,
+    safe=(None, 1),
 )
 remainder = enter(
     "remainder",
@@ -114,7 +114,7 @@ remainder = enter(
     "What x1 / x2 leaves, with x2's sign.",
     arity=2,
     definition=lambda a, b: a - b * floor_divide(a, b),
-    safe=1,
+    safe=(None, 1),
 )
 fmod = enter(
     "fmod",
@@ -124,7 +124,7 @@ fmod = enter(
     "What x1 / x2 leaves, with x1's sign.",
     arity=2,
     definition=lambda a, b: a - b * trunc(a / b),
-    safe=1,
+    safe=(None, 1),
 )
 copysign = enter(
     "copysign",
@@ -145,6 +145,7 @@ cbrt = enter(
     20,
     "Cube root.",
     derivatives=lambda x: [cbrt_slope(cbrt(x), x)],
+    safe=(1,),  # its slope is infinite at 0
     definition=lambda u: sign(u) * abs(u) ** sympy.Rational(1, 3),
 )
 cbrt_slope = enter(
@@ -156,8 +157,9 @@ cbrt_slope = enter(
     arity=2,
     derivatives=lambda y, x: [-2 / y**3 / 3, 0],
     smooth=lambda y, x: 1 / y**2 / 3,
+    safe=(1, 1),
 )
-exp = enter("exp", "np.exp", exact.exp, 4, "Exponential function.", head=sympy.exp, safe=0)
+exp = enter("exp", "np.exp", exact.exp, 4, "Exponential function.", head=sympy.exp, safe=(0,))
 exp2 = enter(
     "exp2",
     "np.exp2",
@@ -165,7 +167,7 @@ exp2 = enter(
     3,
     "2 to the power x.",
     is_positive=True,
-    safe=0,
+    safe=(0,),
     definition=lambda u: sympy.Integer(2) ** u,
 )
 expm1 = enter(
@@ -175,16 +177,16 @@ expm1 = enter(
     4,
     "exp(x) - 1, exact near 0.",
     derivatives=lambda x: [exp(x)],
-    safe=0,
+    safe=(0,),
 )
-log = enter("log", "np.log", mpmath.log, 4, "Natural logarithm.", head=sympy.log, safe=1)
+log = enter("log", "np.log", mpmath.log, 4, "Natural logarithm.", head=sympy.log, safe=(1,))
 log2 = enter(
     "log2",
     "np.log2",
     lambda x: mpmath.log(x, 2),
     4,
     "Logarithm to base 2.",
-    safe=1,
+    safe=(1,),
     definition=lambda u: log(u) / log(2),
 )
 log10 = enter(
@@ -193,14 +195,14 @@ log10 = enter(
     mpmath.log10,
     8,
     "Logarithm to base 10.",
-    safe=1,
+    safe=(1,),
     definition=lambda u: log(u) / log(10),
 )
 log1p = enter(
-    "log1p", "np.log1p", mpmath.log1p, 4, "log(1 + x), exact near 0.", derivatives=lambda x: [1 / (1 + x)], safe=0
+    "log1p", "np.log1p", mpmath.log1p, 4, "log(1 + x), exact near 0.", derivatives=lambda x: [1 / (1 + x)], safe=(0,)
 )
-sin = enter("sin", "np.sin", exact.periodic(mpmath.sin), 5, "Sine, x in radians.", head=sympy.sin, safe=0)
-cos = enter("cos", "np.cos", exact.periodic(mpmath.cos), 5, "Cosine, x in radians.", head=sympy.cos, safe=0)
+sin = enter("sin", "np.sin", exact.periodic(mpmath.sin), 5, "Sine, x in radians.", head=sympy.sin, safe=(0,))
+cos = enter("cos", "np.cos", exact.periodic(mpmath.cos), 5, "Cosine, x in radians.", head=sympy.cos, safe=(0,))
 tan = enter(
     "tan",
     "runtime.tan",
@@ -208,7 +210,7 @@ tan = enter(
     10,
     "Tangent, x in radians.",
     derivatives=lambda x: [1 / cos(x) ** 2],
-    safe=0,
+    safe=(0,),
     definition=lambda u: sin(u) / cos(u),
 )
 # Half the unit circle, which the slopes of arcsin and arccos are made of: its own slope does not cancel near 0.
@@ -220,6 +222,7 @@ semicircle = enter(
     "sqrt(1 - x**2).",
     derivatives=lambda x: [-x / semicircle(x)],
     is_positive=True,
+    safe=(0,),
     expansion=lambda x: sympy.sqrt((1 - x) * (1 + x)),
     definition=lambda u: sqrt(1 - u**2),
 )
@@ -230,7 +233,7 @@ arcsin = enter(
     10,
     "Inverse sine, in radians.",
     derivatives=lambda x: [1 / semicircle(x)],
-    safe=0,
+    safe=(0,),
     definition=lambda u: arctan2(u, sqrt(1 - u**2)),
 )
 arccos = enter(
@@ -240,7 +243,7 @@ arccos = enter(
     10,
     "Inverse cosine, in radians.",
     derivatives=lambda x: [-1 / semicircle(x)],
-    safe=0,
+    safe=(0,),
     definition=lambda u: arctan2(sqrt(1 - u**2), u),
 )
 arctan = enter(
@@ -268,7 +271,7 @@ sinh = enter(
     10,
     "Hyperbolic sine.",
     derivatives=lambda x: [cosh(x)],
-    safe=0,
+    safe=(0,),
 )
 cosh = enter(
     "cosh",
@@ -277,7 +280,7 @@ cosh = enter(
     10,
     "Hyperbolic cosine.",
     derivatives=lambda x: [sinh(x)],
-    safe=0,
+    safe=(0,),
 )
 tanh = enter("tanh", "np.tanh", exact.tanh, 2, "Hyperbolic tangent.", derivatives=lambda x: [4 * sigmoid_slope(2 * x)])
 arcsinh = enter(
@@ -296,7 +299,7 @@ arccosh = enter(
     15,
     "Inverse hyperbolic cosine.",
     derivatives=lambda x: [(x - 1) ** -half * (x + 1) ** -half],
-    safe=2,
+    safe=(2,),
     definition=lambda u: log(u + sqrt(u**2 - 1)),
 )
 arctanh = enter(
@@ -306,7 +309,7 @@ arctanh = enter(
     15,
     "Inverse hyperbolic tangent.",
     derivatives=lambda x: [1 / ((1 - x) * (1 + x))],
-    safe=0,
+    safe=(0,),
     definition=lambda u: log((1 + u) / (1 - u)) / 2,
 )
 hypot = enter(
@@ -553,7 +556,14 @@ passed = enter(
     smooth=lambda g, slope: g * slope,
 )
 power = enter(
-    "power", "runtime.power", mpmath.power, 30, "x1 to the power x2.", arity=2, derivatives=_power_derivatives, safe=1
+    "power",
+    "runtime.power",
+    mpmath.power,
+    30,
+    "x1 to the power x2.",
+    arity=2,
+    derivatives=_power_derivatives,
+    safe=(1,),
 )
 power_slope = enter(
     "power_slope",
@@ -566,7 +576,7 @@ power_slope = enter(
         Where(sympy.Eq(y, 0), Where(sympy.Eq(x, 0), 0, -y / x / x), y * power_slope(x, y - 1)),
         Where(sympy.Eq(x, 0), 0, power(x, y - 1) + power_slope(x, y) * log(x)),
     ],
-    safe=1,
+    safe=(1,),
 )
 power_times_log = enter(
     "power_times_log",
@@ -577,7 +587,7 @@ power_times_log = enter(
     arity=3,
     derivatives=lambda p, x, y: [Where(sympy.Eq(x, 0), 0, log(x)), p / x, 0],
     smooth=lambda p, x, y: Where(sympy.Eq(x, 0), Where(y < 0, p * log(x), 0), p * log(x)),
-    safe=1,
+    safe=(None, 1),
 )
 
 PERIODIC_IN_WHOLE_NUMBERS = (sinpi.build, cospi.build)

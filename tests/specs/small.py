@@ -1,6 +1,25 @@
 """Small formulas that the generator, or what it wrote, once failed on: constants by words, exponents in branches."""
 
-from nngrad.codegen.language import activation, cosh, erf, exp, expm1, maximum, op, sigmoid, softplus, tanh, where
+from nngrad.codegen.language import (
+    abs,
+    activation,
+    arcsin,
+    cbrt,
+    copysign,
+    cosh,
+    erf,
+    exp,
+    expm1,
+    floor_divide,
+    fmax,
+    fmod,
+    maximum,
+    op,
+    sigmoid,
+    softplus,
+    tanh,
+    where,
+)
 
 
 @activation
@@ -46,3 +65,63 @@ def inverse_in_a_branch(x, z):
 @activation
 def square_in_a_branch(x):
     return erf(where(x > 0, x - 0.1, x * x))
+
+
+@activation
+def one_of_a_number(x, *, a=0.7):
+    return fmax(erf(1), x) + fmax(a, x)
+
+
+@op
+def of_two_numbers(x, z, *, a=0.3):
+    return where(x > z, 0.1, a) * x * z
+
+
+@activation
+def with_a_sign(x):
+    return x * copysign(x, 2)
+
+
+@activation
+def of_exponentials_of_numbers(x):
+    return x * (tanh(exp(1)) + cosh(-1))
+
+
+@op
+def over_a_difference(x, z):
+    return exp(x) / (x - z)
+
+
+@activation
+def without_limit(x):
+    return x * (abs(x) ** 0.3 - x)
+
+
+@activation
+def fourth_inverse(x):
+    return 1 / (1 + x) ** 4
+
+
+@activation
+def scaled_by_a_power(x, *, a=0.7):
+    return x * a**x
+
+
+@activation
+def over_a_number(x, *, a=0.7):
+    return x / softplus(cosh(a - 2))
+
+
+@op
+def times_the_exponential_of_a_square(x, z):
+    return maximum(z, x) * exp(z * z) + maximum(z, x)
+
+
+@op
+def whole_in_a_branch(x, z):
+    return where(z > 0, floor_divide(x, z) + fmod(x, z) + cbrt(z), x)
+
+
+@op
+def powers_in_a_branch(x, z):
+    return where(z > 0, z**x, arcsin(z) * x)

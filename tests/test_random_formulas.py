@@ -17,7 +17,7 @@ from random_formulas import formula
 
 import nngrad
 from nngrad import Tensor
-from nngrad.codegen import ordinary, rounding
+from nngrad.codegen import errors, ordinary, rounding
 from nngrad.codegen.again import SecondOrder
 from nngrad.codegen.certify import Oracle
 from nngrad.codegen.pipeline import numbers_to_try
@@ -37,15 +37,22 @@ def unjudged(monkeypatch):
         is_bad, far = chance.random() < 0.6, chance.choice([0.0, 1e3, np.inf])
         ulp = (np.inf if far else 10.0) if is_bad else 1.0
         bad = int(is_bad)
-        return rounding.Error(ulp, (1.0,) * len(self.inputs), ulp, bad, bad, bad, far * bad, (0.0, 0.0, 0.0))
+        return errors.Error(ulp, (1.0,) * len(self.inputs), ulp, bad, bad, bad, far * bad, (0.0, 0.0, 0.0))
 
-    nothing = rounding.Truth(*map(np.zeros, (1, 1, 1, 0)))
+    def best(self, forms):
+        """One of the first forms."""
+        for form, _ in forms:
+            if chance.random() < 0.5:
+                break
+        return form
+
+    nothing = errors.Truth(np.zeros(1), lambda: np.zeros(1), lambda: np.zeros(1), np.zeros(0))
     monkeypatch.setattr(rounding.Judge, "error", error)
     monkeypatch.setattr(rounding.Judge, "value", lambda self: nothing)
     monkeypatch.setattr(rounding.Judge, "derivative", lambda self, name: nothing)
     monkeypatch.setattr(rounding.Judge, "fitted", lambda *_: None)
     monkeypatch.setattr(SecondOrder, "__init__", lambda *_: None)
-    monkeypatch.setattr(SecondOrder, "flaws", lambda *_: (chance.choice([0, 1]), 0))
+    monkeypatch.setattr(SecondOrder, "best", best)
     monkeypatch.setattr(ordinary.Ordinariness, "found", lambda self: None)
     return chance.seed
 

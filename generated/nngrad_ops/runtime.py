@@ -254,15 +254,16 @@ def are_partly_within(limit, *arrays) -> bool:
 def in_parts(kernel, limit, arrays, *params, **out):
     """kernel(*arrays, *params), by its shorter formula where no element is beyond the limit, by the other elsewhere.
 
-    The kernel is called for all, with a number of the more frequent kind in place of the others, and for these.
+    The kernel is called for all, with elements of the more frequent kind in place of the others, and for these.
     """
     arrays = np.broadcast_arrays(*arrays)
     beyond = _are_beyond(limit, arrays)
     are_few = 2 * np.count_nonzero(beyond) <= beyond.size
     few = np.flatnonzero(beyond if are_few else ~beyond)
+    one_of_many = beyond.argmin() if are_few else beyond.argmax()
     many = [x.copy() for x in arrays]
     for x in many:
-        x.flat[few] = 0 if are_few else 2 * limit
+        x.flat[few] = x.flat[one_of_many]
     results = kernel(*many, *params, **out)
     others = kernel(*[x.take(few) for x in arrays], *params)
     for whole, part in zip(listed(results), listed(others), strict=True):

@@ -25,7 +25,7 @@ from nngrad.codegen.joint import Part, parts_of, shift_of
 from nngrad.codegen.literals import is_unit_fraction, literal
 from nngrad.codegen.node import Node
 from nngrad.codegen.picks import with_picks_apart
-from nngrad.codegen.quotients import is_denominator, power_of_quotient, with_sign_below, without
+from nngrad.codegen.quotients import is_denominator, power_of_quotient, repeated_divisor, with_sign_below, without
 from nngrad.codegen.symbols import (
     AxisSum,
     Balanced,
@@ -59,7 +59,6 @@ COMPARISONS = {sympy.Gt: ">", sympy.Ge: ">=", sympy.Lt: "<", sympy.Le: "<=", sym
 REDUCTIONS = {"sum": "np.add", "prod": "np.multiply", "max": "np.maximum", "min": "np.minimum"}
 WIDENING = ("runtime.widened", "runtime.as_float64", "pairs.doubled")
 NARROWING = ("exp_narrowed", "shortened", "of_doubled")
-MAX_REPEATED = 6  # divisions by one thing, whose power might leave the range
 MAX_POWER_BY_PRODUCTS = 8
 BELLS = (sympy.exp, words.sigmoid_slope.build)
 LARGEST_SHARED = 16  # the denominator of a factor that terms share
@@ -399,12 +398,12 @@ class Graph:
         above: list[list[int]] = [[], [], []]  # by rank: numbers, rows, full-size
         below: list[list[int]] = [[], [], []]
         for factor in sorted(factors, key=self._reading_order):
-            base, exponent = factor.as_base_exp()
             if is_denominator(factor):
-                is_repeated = exponent.is_Integer and exponent >= -MAX_REPEATED
-                node = self.build(base if is_repeated else base**-exponent)
-                below[self._rank(node)] += [node] * (int(-exponent) if is_repeated else 1)
+                divisor, times = repeated_divisor(factor)
+                node = self.build(divisor)
+                below[self._rank(node)] += [node] * times
             else:
+                base, exponent = factor.as_base_exp()
                 times = int(exponent) if is_quotient and exponent in (2, 3) else 1
                 node = self.build(base if times > 1 else factor)
                 above[self._rank(node)] += [node] * times

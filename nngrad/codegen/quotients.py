@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sympy
 
+MAX_REPEATED = 6  # divisions by one thing
+
 
 def is_denominator(factor) -> bool:
     """Whether the factor of a product divides it."""
@@ -11,6 +13,14 @@ def is_denominator(factor) -> bool:
         return False
     exponent = factor.as_base_exp()[1]
     return bool(exponent.is_number and exponent.is_negative)
+
+
+def repeated_divisor(factor: sympy.Expr) -> tuple[sympy.Expr, int]:
+    """What a factor that is a denominator divides by, and how often: a power of it might leave the range."""
+    base, exponent = factor.as_base_exp()
+    if exponent.is_Integer and exponent >= -MAX_REPEATED:
+        return base, int(-exponent)
+    return base**-exponent, 1
 
 
 def power_of_quotient(above: list[int], below: list[int]) -> tuple[int, int, int]:

@@ -13,6 +13,7 @@ RARE = ["arctan", "arcsinh", "cbrt", "ceil", "cosh", "erfc", "exp2", "floor", "l
 OF_TWO = ["arctan2", "copysign", "fmax", "hypot", "logaddexp", "maximum", "minimum"]
 NUMBERS = ["0", "1", "2", "3", "4", "10", "-1", "0.5", "0.1", "0.7", "1.5", "1e-3"]
 EXPONENTS = ["2", "2", "3", "0.5", "1.5", "-1", "-2", "0.3"]
+UNSTEADY = re.compile(r"\b(ceil|floor|sign)\b")  # 0, their tangent, times the logarithm of a negative number is NaN
 INPUTS, PARAMETERS = ("x", "z", "w"), {"a": "0.7", "b": "-0.5"}
 
 
@@ -44,7 +45,7 @@ class Author:
             f"{word}({first})": 30,
             f"({first} {self.any_of('++--***//')} {second})": 48,
             f"({first}) ** {self.any_of(EXPONENTS)}": 6,
-            f"({first}) ** ({second})": 2,
+            f"({first}) ** ({UNSTEADY.sub('abs', second)})": 2,
             f"{self.any_of(OF_TWO)}({first}, {second})": 6,
             f"clip({first}, -1, 2)": 2,
             f"where({self.leaf()} {self.any_of(['>', '<='])} {self.leaf()}, {first}, {second})": 6,

@@ -281,7 +281,8 @@ class Oracle:
 
 @lru_cache(1000)
 def _number(expr, digits: int) -> mpmath.mpf:
-    return mpmath.mpmathify(sympy.N(expr, digits + 10))
+    number = sympy.N(expr, digits + 10)
+    return mpmath.mpmathify(number) if number.is_extended_real else mpmath.nan
 
 
 _choose = np.frompyfunc(lambda truth, a, b: a if truth else b, 3, 1)

@@ -9,6 +9,7 @@ import itertools
 
 import sympy
 
+from nngrad.codegen.literals import number_of
 from nngrad.codegen.lower import Graph
 from nngrad.codegen.node import Node
 from nngrad.codegen.vocabulary import WORD_OF
@@ -136,7 +137,7 @@ def _guard_arguments(made: Graph, node: Node, args: list[int], context, move) ->
 def _multiple(made: Graph, arg: int) -> tuple[int, int] | None:
     """The number above 1 and the array that an argument is the product of: that, too, may overflow."""
     node = made.nodes[arg]
-    numbers = [one for one in node.args if made.nodes[one].op == "number" and float(made.nodes[one].detail) > 1]
+    numbers = [one for one in node.args if made.nodes[one].op == "number" and number_of(made.nodes[one].detail) > 1]
     others = [one for one in node.args if one not in numbers]
     return (numbers[0], others[0]) if node.op == "multiply" and len(numbers) == len(others) == 1 else None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from nngrad.codegen.literals import number_of
 from nngrad.codegen.lower import Graph
 from nngrad.codegen.node import Node, ancestors
 
@@ -84,9 +85,9 @@ class Writer:
     def bound(self, position: int, tightness: int = 0) -> str:
         """What elements are compared with, or kept to: a number that float16 does not have would overflow there."""
         node, text = self.graph.nodes[position], self.text(position, tightness)
-        if node.op != "number" or abs(float(node.detail)) <= LARGEST_FLOAT16:
+        if node.op != "number" or abs(number_of(node.detail)) <= LARGEST_FLOAT16:
             return text
-        nearer, end = ("min", "max") if float(node.detail) > 0 else ("max", "min")
+        nearer, end = ("min", "max") if number_of(node.detail) > 0 else ("max", "min")
         return f"{nearer}({text}, float(np.finfo({self.dtype}).{end}))"
 
     def source(self, position: int) -> tuple[str, int]:

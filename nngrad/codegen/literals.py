@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import sympy
 
 LARGEST_INTEGER = 10**16  # written as such
@@ -13,7 +15,13 @@ def is_unit_fraction(number) -> bool:
 
 
 def literal(value) -> str:
-    """A number as Python has it: short integers as such, others as the nearest float."""
+    """A number as Python has it: short integers as such, others as the nearest float, infinity as NumPy's."""
     if value.is_Integer and abs(value) < LARGEST_INTEGER:
         return str(int(value))
-    return repr(float(sympy.N(value, 30))).replace("e+", "e")
+    number = float(sympy.N(value, 30))
+    return repr(number).replace("e+", "e") if math.isfinite(number) else f"{'-' * (number < 0)}np.{abs(number)}"
+
+
+def number_of(text: str) -> float:
+    """The number that a literal is."""
+    return float(text.replace("np.", ""))

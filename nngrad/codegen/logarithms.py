@@ -128,7 +128,8 @@ def _logarithm(terms, is_apart: bool):
     product = sympy.Mul(*factors)
     if product.has(sympy.exp):
         found = fraction(product)
-        return plain if found is None else unit * _by_halves(found)
+        halves = None if found is None else _by_halves(found)
+        return plain if halves is None else unit * halves
     numbers = [number for number, _ in terms]
     if min(numbers) > 0 or max(numbers) < 0:
         return plain
@@ -145,7 +146,10 @@ def _logarithm(terms, is_apart: bool):
 
 
 def _by_halves(found: Fraction):
-    """The logarithm of a fraction in t = exp(-|u|): where u > 0, that of E**k and of the polynomials reversed."""
+    """The logarithm of a fraction in t = exp(-|u|): where u > 0, that of E**k and of the polynomials reversed.
+
+    None where the fraction is negative for u of one sign.
+    """
     u, t = found.exponent, sympy.exp(-words.abs(found.exponent))
     halves = []
     for direction in (1, -1):
@@ -156,6 +160,8 @@ def _by_halves(found: Fraction):
             slope += sign * (poly.degree() - low if direction == 1 else low)
             constant *= coefficients[low] ** sign
             polynomials.append([sympy.cancel(one / coefficients[low]) for one in coefficients[low:]])
+        if constant.is_negative:
+            return None
         top, bottom = ([*one, *[sympy.S.Zero] * max(map(len, polynomials))] for one in polynomials)
         if not any(top[1:]):
             rest = -words.log1p(_horner(bottom[1:], t) * t)

@@ -280,12 +280,12 @@ def _parts(expr) -> list[sympy.Expr]:
 def _divided(expr, spelled) -> tuple[int, sympy.Expr]:
     """(n, rest) such that the expression is spelled**n times the rest, and n is 0 where it is not a multiple."""
     number, spelled = spelled.as_coeff_Mul()
-    powers = expr.as_powers_dict()
-    ratios = {powers.get(base, 0) / exponent for base, exponent in spelled.as_powers_dict().items()}
-    (power, *others) = ratios
+    powers, divisors = expr.as_powers_dict(), spelled.as_powers_dict()
+    (power, *others) = {powers.get(base, 0) / exponent for base, exponent in divisors.items()}
     if others or not (power.is_Integer and power > 0):
         return 0, expr
-    return power, expr / spelled**power / number**power
+    rest = sympy.Mul(*(base**exponent for base, exponent in powers.items() if base not in divisors))
+    return power, rest / number**power
 
 
 def _power_rule(expr):

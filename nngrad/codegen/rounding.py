@@ -25,6 +25,7 @@ from nngrad.codegen.certify import Oracle
 from nngrad.codegen.errors import MANTISSA, SMALLEST_NORMAL, Error, Profile, Truth, sizes, ulp
 from nngrad.codegen.guards import guarded
 from nngrad.codegen.identities import SETTLING
+from nngrad.codegen.literals import number_of
 from nngrad.codegen.lower import WIDENING, Graph
 from nngrad.codegen.node import ancestors
 from nngrad.codegen.restage import inlined, restated
@@ -401,7 +402,7 @@ def _evaluated(node, args, arguments, params):
     if node.op == "parameter":
         return float(params[node.detail])
     if node.op == "number":
-        return float(node.detail)
+        return number_of(node.detail)
     if node.op in _INFIX:
         return _INFIX[node.op](*args)
     if node.op == "negative":

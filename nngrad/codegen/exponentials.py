@@ -441,7 +441,7 @@ def tails(expr) -> Iterator[tuple[sympy.Expr, sympy.Expr]]:
             order = [order[0] - len(top), order[1] - len(bottom)]
         power = order[0] - order[1]
         first = [next(one for one in part if one != 0) for part in (numerator, denominator)]
-        factor = sympy.factor(first[0] / first[1])
+        factor = _factored(first[0] / first[1])
         if power > 0 and factor.atoms(Value) and found.exponent.atoms(Value):
             yield factor, direction * power * found.exponent
 
@@ -473,6 +473,14 @@ def _where_exponential_is_0(function):
     return None if value is None or value.has(*_NO_NUMBER) else value
 
 
+def _factored(expr):
+    """The expression as a product, if more than one of its factors varies: multiplied out they may leave the range."""
+    product = sympy.factor(expr)
+    varying = [factor for factor in sympy.Mul.make_args(product) if factor.atoms(Value)]
+    is_one_alone = len(varying) == 1 and not varying[0].is_Pow
+    return sympy.factor_terms(expr) if is_one_alone else product
+
+
 def growths(expr) -> Iterator[tuple[sympy.Expr, sympy.Expr]]:
     """(c, v) where the expression approaches c exp(v) as exp(v) grows, c not a number."""
     found = fraction(expr)
@@ -481,7 +489,7 @@ def growths(expr) -> Iterator[tuple[sympy.Expr, sympy.Expr]]:
     top, bottom = (poly.terms() for poly in (found.numerator, found.denominator))  # highest power first
     for end, direction in ((0, 1), (-1, -1)):
         ((power,), first), ((other,), second) = top[end], bottom[end]
-        factor = sympy.factor(first / second)
+        factor = _factored(first / second)
         if direction * (power - other) > 0 and factor.atoms(Value) and found.exponent.atoms(Value):
             yield factor, (power - other) * found.exponent
 

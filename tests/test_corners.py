@@ -26,7 +26,8 @@ KINDS = (
 DECLARED = [(f"corners{kind}", one) for kind in KINDS for one in load_spec(SPECS / f"corners{kind}.py")]
 SPEC_OF = {declaration.name: spec for spec, declaration in DECLARED}
 OPS = {declaration.name: trace(declaration) for _, declaration in DECLARED}
-SLOW = [name for name, spec in SPEC_OF.items() if spec in ("corners_more", "corners_fresh", "corners_row_losses")]
+SLOW_SPECS = {f"corners_{kind}" for kind in ("more", "fresh", "row_losses", "several", "roots")}
+SLOW = [name for name, spec in SPEC_OF.items() if spec in SLOW_SPECS]
 
 # Their float64 tails magnify the rounding error of a - b; a / b may be out of range; log(exp(t) - 1) is 0 at log 2;
 # entropies of rows that one element outweighs, and the logarithm of what it leaves, where that is no float. What is
@@ -221,6 +222,7 @@ def test_a_divergence_keeps_its_digits_near_its_zero(package, dtype):
         np.testing.assert_allclose(got, truth, rtol=8 * np.finfo(dtype).eps)
 
 
+@pytest.mark.slow
 def test_far_out_several_inputs_have_second_derivatives(package):
     def share(a, b, c):
         return mpmath.exp(a) / (mpmath.exp(a) + mpmath.exp(b) + mpmath.exp(c))
@@ -377,6 +379,7 @@ def _counts(mean, y):
     return (y + 3) * mpmath.log1p(mean / 3) - y * mpmath.log(mean / 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize(
     ("name", "exact", "points"),
@@ -414,6 +417,7 @@ def test_several_exponentials_and_logarithms_keep_their_digits(package, name, ex
             np.testing.assert_allclose(one.grad, slopes, **tolerance)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_what_is_contrasted_with_a_row_does_not_overflow(package, dtype):
     """exp(x) beside sum(exp(y)): the softplus of log(sum(exp(y))) - x."""

@@ -25,7 +25,7 @@ from nngrad.codegen.pipeline import numbers_to_try
 
 POINTS = 5
 SHAPES = {"0-d": [()] * 3, "empty": [(0, 2)] * 3, "broadcasting": [(3, 1), (1, 2), (2,)]}
-QUICK, WIDE = range(16), range(100, 200)
+QUICK, WIDE = range(8), range(100, 200)
 
 
 @pytest.fixture

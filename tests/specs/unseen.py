@@ -3,17 +3,12 @@
 from nngrad.codegen.language import (
     abs,
     activation,
-    arctan,
-    arctan2,
     clip,
-    cos,
     cosh,
     count,
     exp,
     floor,
-    hypot,
     log,
-    logaddexp,
     loss,
     max,
     maximum,
@@ -99,11 +94,6 @@ def huber_loss(input, target, *, delta=1.0):
 
 
 @loss
-def log_cosh_loss(input, target):
-    return log(cosh(input - target))
-
-
-@loss
 def poisson_nll(input, target):
     return exp(input) - target * input
 
@@ -123,13 +113,6 @@ def hinge(input, target):
 def dice_rows(input, target, *, axis=-1, eps=1.0):
     p = sigmoid(input)
     return 1 - (2 * sum(p * target, axis) + eps) / (sum(p, axis) + sum(target, axis) + eps)
-
-
-@loss
-def kl_rows(input, target, *, axis=-1):
-    p = exp(target) / sum(exp(target), axis)
-    logq = input - log(sum(exp(input), axis))
-    return sum(p * (log(p) - logq), axis)
 
 
 @loss
@@ -177,11 +160,6 @@ def entropy(x, *, axis=-1):
 @op
 def pnorm(x, *, axis=-1, p=3.0):
     return sum(abs(x) ** p, axis) ** (1 / p)
-
-
-@op
-def cosine(x, y, *, axis=-1, eps=1e-8):
-    return sum(x * y, axis) / maximum(sqrt(sum(x**2, axis)) * sqrt(sum(y**2, axis)), eps)
 
 
 @op
@@ -245,19 +223,6 @@ def helped(x):
 
 
 @activation
-def threeway(x, *, mode="a", flip=False):
-    if mode == "a":
-        y = sin(x)
-    elif mode == "b":
-        y = cos(x)
-    else:
-        y = arctan(x)
-    if flip:
-        return -y
-    return y
-
-
-@activation
 def piecewise(x, *, lo=-1.0, hi=2.0):
     return where((x > lo) & (x < hi), x**2, where(x >= hi, log(x), exp(x)))
 
@@ -268,23 +233,8 @@ def rowgate(x, *, axis=-1):
 
 
 @op
-def gate(x, g):
-    return x * sigmoid(g)
-
-
-@op
 def masked(x, mask):
     return where(mask & (x > 0), x**2, 0)
-
-
-@op
-def polar(x, y):
-    return arctan2(y, x) * hypot(x, y)
-
-
-@op
-def smoothmax(x, y, *, t=0.5):
-    return t * logaddexp(x / t, y / t)
 
 
 @activation
@@ -326,19 +276,6 @@ def charbonnier(input, target, *, eps=1e-3):
 
 
 @loss
-def wing(input, target, *, w=1.0, k=0.5):
-    d = abs(input - target)
-    c = w - w * log(1 + w / k)
-    return where(d < w, w * log(1 + d / k), d - c)
-
-
-@loss
-def gaussian_nll(input, target, variance, *, eps=1e-6):
-    v = maximum(variance, eps)
-    return (log(v) + (input - target) ** 2 / v) / 2
-
-
-@loss
 def margin(input, target, *, axis=-1, m=0.5):
     correct = take(input, target, axis)
     return sum(maximum(0, m - correct + input), axis) - m
@@ -347,11 +284,6 @@ def margin(input, target, *, axis=-1, m=0.5):
 @loss
 def cosine_loss(input, target, *, axis=-1):
     return 1 - sum(input * target, axis) / sqrt(sum(input**2, axis) * sum(target**2, axis))
-
-
-@activation
-def squareplus(x, *, b=4.0):
-    return (x + sqrt(x**2 + b)) / 2
 
 
 @activation

@@ -1,6 +1,27 @@
 """More formulas that the library has never seen, which take the generator longer."""
 
-from nngrad.codegen.language import abs, activation, e, erf, exp, log, loss, op, sigmoid, sin, sqrt, tanh
+from nngrad.codegen.language import (
+    abs,
+    activation,
+    arctan,
+    arctan2,
+    cos,
+    cosh,
+    e,
+    erf,
+    exp,
+    hypot,
+    log,
+    logaddexp,
+    loss,
+    maximum,
+    op,
+    sigmoid,
+    sin,
+    sqrt,
+    tanh,
+    where,
+)
 
 
 @activation
@@ -54,3 +75,66 @@ def focal(input, target, *, gamma=2.0):
 def bce_naive(input, target):
     p = 1 / (1 + exp(-input))
     return -target * log(p) - (1 - target) * log(1 - p)
+
+
+@loss
+def log_cosh_loss(input, target):
+    return log(cosh(input - target))
+
+
+@loss
+def kl_rows(input, target, *, axis=-1):
+    p = exp(target) / sum(exp(target), axis)
+    logq = input - log(sum(exp(input), axis))
+    return sum(p * (log(p) - logq), axis)
+
+
+@op
+def cosine(x, y, *, axis=-1, eps=1e-8):
+    return sum(x * y, axis) / maximum(sqrt(sum(x**2, axis)) * sqrt(sum(y**2, axis)), eps)
+
+
+@activation
+def threeway(x, *, mode="a", flip=False):
+    if mode == "a":
+        y = sin(x)
+    elif mode == "b":
+        y = cos(x)
+    else:
+        y = arctan(x)
+    if flip:
+        return -y
+    return y
+
+
+@op
+def gate(x, g):
+    return x * sigmoid(g)
+
+
+@op
+def polar(x, y):
+    return arctan2(y, x) * hypot(x, y)
+
+
+@op
+def smoothmax(x, y, *, t=0.5):
+    return t * logaddexp(x / t, y / t)
+
+
+@loss
+def wing(input, target, *, w=1.0, k=0.5):
+    d = abs(input - target)
+    c = w - w * log(1 + w / k)
+    return where(d < w, w * log(1 + d / k), d - c)
+
+
+@loss
+def gaussian_nll(input, target, variance, *, eps=1e-6):
+    v = maximum(variance, eps)
+    return (log(v) + (input - target) ** 2 / v) / 2
+
+
+@activation
+def squareplus(x, *, b=4.0):
+    return (x + sqrt(x**2 + b)) / 2

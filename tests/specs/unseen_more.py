@@ -19,6 +19,7 @@ from nngrad.codegen.language import (
     sigmoid,
     sin,
     sqrt,
+    sum,
     tanh,
     where,
 )

@@ -22,6 +22,8 @@ from nngrad.codegen.signs import growth_along, limited_by_0, size_and_sign
 from nngrad.codegen.symbols import Parameter, Value
 from nngrad.codegen.trace import Formula, trace
 
+pytestmark = pytest.mark.slow
+
 FORMULAS = {declaration.name: trace(declaration) for declaration in load_spec(SPECS / "exponents.py")}
 
 

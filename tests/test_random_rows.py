@@ -214,7 +214,7 @@ def fixture_defined(tmp_path, monkeypatch):
     return defined
 
 
-QUICK = (3, 7, 8, 11, 15, 16, 20, 26)
+QUICK = (3, 7, 8, 11, 15, 16, 20)
 
 
 @pytest.mark.parametrize("seed", [*QUICK, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(100, 140))])

@@ -11,6 +11,8 @@ from nngrad.codegen import certificate
 from nngrad.codegen.pipeline import load_spec
 from nngrad.codegen.trace import trace
 
+pytestmark = pytest.mark.slow
+
 OPS = {declaration.name: trace(declaration) for declaration in load_spec(SPECS / "wide.py")}
 
 

@@ -244,7 +244,7 @@ class Variant:
             lines = [*self._widening_lines(), *lines]
         ordinary = self._ordinary_lines(kept, order, lines)
         if ordinary:
-            ordinary += self._lines_in_parts([name, *params], takes_out([*ordinary, *lines]))
+            ordinary += self._lines_in_parts(name, params, takes_out([*ordinary, *lines]))
         return [*ordinary, *self._shape_line(lines), *lines]
 
     def _has_output_shape(self, graph: Graph, node: int) -> bool:
@@ -267,28 +267,27 @@ class Variant:
         lines = self._lines_within(ordinary, kept, order)
         if lines == full:
             return []
-        found = [f"if {self._where_ordinary('are_within')}:", *(f"    {line}" for line in lines)]
+        dtype = f"{self.broadcasting[0]}.dtype"
+        found = self._if_inputs("are_within", f"{dtype} != np.float64" if ordinary.is_of_wider else "", lines)
         if ordinary.is_of_polynomials:
             lines = self._lines_within(ordinary, kept, order, ordinary.limit)
-            found += [f"if {self._where_ordinary('are_within', '==')}:", *(f"    {line}" for line in lines)]
+            found += self._if_inputs("are_within", f"{dtype} == np.float64", lines)
         return found
 
-    def _lines_in_parts(self, kernel: list[str], takes_out: bool) -> list[str]:
-        """The lines for inputs some of which are of ordinary size. The kernel's name comes before its parameters."""
-        name, *params = kernel
-        inputs = ", ".join(self.broadcasting)
-        given = [name, str(self.chosen.ordinary.limit), f"[{inputs}]", *params, *["out=out"] * takes_out]
-        condition = self._where_ordinary("are_partly_within")
-        return [f"if {condition}:", f"    return runtime.in_parts({', '.join(given)})"]
+    def _lines_in_parts(self, name: str, params: Iterable[str], takes_out: bool) -> list[str]:
+        """The lines for inputs some of which are of ordinary size, by the kernel itself, which has this name."""
+        ordinary, inputs = self.chosen.ordinary, ", ".join(self.broadcasting)
+        is_for_short = ordinary.is_of_wider and not ordinary.is_of_polynomials
+        given = ", ".join([name, str(ordinary.limit), f"[{inputs}]", *params, *["out=out"] * takes_out])
+        kind = f"{self.broadcasting[0]}.dtype != np.float64" if is_for_short else ""
+        return self._if_inputs("are_partly_within", kind, [f"return runtime.in_parts({given})"])
 
-    def _where_ordinary(self, question: str, than_float64: str = "!=") -> str:
-        """The condition for the ordinary form, whose inputs are asked a question; some are for one kind of floats."""
-        ordinary, carrier = self.chosen.ordinary, self.broadcasting[0]
-        is_of_kind = [f"{carrier}.dtype {than_float64} np.float64"] if ordinary.is_of_wider else []
-        if ordinary.is_of_polynomials and question != "are_within":
-            is_of_kind = []  # there is a form for both
+    def _if_inputs(self, question: str, kind: str, lines: list[str]) -> list[str]:
+        """The lines where inputs are of a kind of floats, if that matters, and the answer of the runtime is yes."""
+        ordinary = self.chosen.ordinary
         asked = f"runtime.{question}({ordinary.limit}, {', '.join(self.broadcasting)})"
-        return " and ".join([*is_of_kind, *ordinary.conditions, asked])
+        condition = " and ".join([*filter(None, [kind]), *ordinary.conditions, asked])
+        return [f"if {condition}:", *(f"    {line}" for line in lines)]
 
     def _lines_within(self, ordinary: Ordinary, kept, order: list[str], limit: float = 0) -> list[str]:
         """These lines; the limit is for floats that make use of it."""

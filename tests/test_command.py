@@ -220,7 +220,8 @@ def test_explain_what_can_not_be(capsys, name, words):
                 "in float64 instead",
             ],
         ),
-        ("x**3 / (1 + x**2) + sin(x)", ["in f: no accurate form", "its derivative dx overflows", "at x = "]),
+        ("x**9 / (1 + x**8) + sin(x)", ["in f: no accurate form", "its derivative dx overflows", "at x = "]),
+        ("x**3 / (1 + x**2) + sin(x)", []),  # in range in float64
         ("log(1 + exp(x))", []),
     ],
 )

@@ -38,13 +38,15 @@ from nngrad.codegen.words import FAR_FROM_FLOATS, PERIODIC, PERIODIC_IN_WHOLE_NU
 HUGE, LARGEST = 1e36, float(np.finfo(np.float32).max)
 GROWN = 1e6  # times, of what tends to infinity, from HUGE to its square
 GOLDEN = (np.sqrt(5) - 1) / 2
-SMALLEST_EXPONENT, LARGEST_EXPONENT = -149, 120  # nearer to the largest float a factor of 2 may overflow
+SMALLEST_EXPONENT, LARGEST_EXPONENT = -149, 127
+LARGEST_OF_SEVERAL = 120  # inputs: nearer to the largest float sums and multiples of them may overflow
 INFINITIES = np.array([np.inf, -np.inf])
 NEGLIGIBLE = 2.0 ** (SMALLEST_EXPONENT - 20)  # which the oracle may leave for what it knows to be no more than that
 LEAST_SHRINKING = 1 / 16  # from one of these to the next of what oscillates and tends to 0
-FAR = 2.0 ** np.arange(60, LARGEST_EXPONENT + 1, 12)  # where a limit at infinity is looked for
+FAR = 2.0 ** np.arange(60, LARGEST_OF_SEVERAL + 1, 12)  # where a limit at infinity is looked for
 DIP = 0.5  # how far to the sides of a point, relative to it, a derivative is compared
 SILENT = {"runtime.times_exp"}  # of which infinity is known to be right
+EXACT = {"argument", "compare", "logic", "test"}
 TAKES_NUMBERS = {"runtime.exp_multiple", "runtime.exp_square", "runtime.decayed"}  # as float64, for arrays of all kinds
 INEXACT = {"np.exp", "np.exp2", "np.expm1", "np.log", "np.log1p", "np.tanh", "np.sin", "np.cos"}
 UP_AND_DOWN = np.array([1, -1, -1, 1, -1])  # of a period that no grid of points has
@@ -58,9 +60,9 @@ _COMPARE = {
 _INFIX = {"add": np.add, "subtract": np.subtract, "multiply": np.multiply, "divide": np.divide}
 
 
-def points() -> np.ndarray:
+def points(largest_exponent: int = LARGEST_EXPONENT) -> np.ndarray:
     """Float32 numbers of every magnitude and, more densely, of the sizes that data have."""
-    exponents = np.arange(SMALLEST_EXPONENT, LARGEST_EXPONENT + 1, 4)
+    exponents = np.arange(SMALLEST_EXPONENT, largest_exponent + 1, 4)
     sizes = np.ldexp(1 + _spread(len(exponents)), exponents)
     edges = 1 - 0.5 ** np.arange(3, MANTISSA, 3)
     ranges = [(2 * _spread(count) - 1) * limit for limit, count in ((1, 24), (12, 60), (110, 66), (1000, 10))]
@@ -139,7 +141,7 @@ class Judge:
         }
         self.weights = 1.0
         if columns is None:
-            column = points()[:: min(2, len(formula.inputs))]
+            column = points() if len(formula.inputs) == 1 else points(LARGEST_OF_SEVERAL)[::2]
             columns = [_shuffled(column, turn) for turn in range(len(formula.inputs))]
             if self.zero:
                 columns = [np.append(column, _near(float(self.zero)))]
@@ -291,9 +293,9 @@ class Judge:
         inputs[carrier] = np.array(numbers, dtype=object)
         return list(self.oracle.slope({name: np.ones(len(numbers))}, inputs) if name else self.oracle(**inputs))
 
-    def error(self, form, truth: Truth, directions: dict[Value, float]) -> Error:
+    def error(self, form, truth: Truth, directions: dict[Value, float], is_wide: bool = False) -> Error:
         """The worst error of a form; cotangents and tangents have the values given."""
-        return self.profile(form, truth, directions).within(inf)
+        return self.profile(form, truth, directions, is_wide=is_wide).within(inf)
 
     def is_normal(self, form, limit: float) -> bool:
         """Whether a positive form of the inputs is a normal number wherever none of these is larger than the limit."""
@@ -301,8 +303,12 @@ class Judge:
         values, _ = simulated(graph, graph.build(form), self.inputs, self.params, self.series)
         return bool(values[sizes(self.inputs) <= limit].min() >= 2.0**SMALLEST_NORMAL)
 
-    def profile(self, form, truth: Truth, directions: dict[Value, float], definitions=MappingProxyType({})) -> Profile:
-        """The errors of a form at every point. `definitions` says what values in it stand for."""
+    def profile(
+        self, form, truth: Truth, directions: dict[Value, float], definitions=MappingProxyType({}), is_wide=False
+    ) -> Profile:
+        """The errors of a form at every point. `definitions` says what values in it stand for, `is_wide` whether
+        float32 inputs are computed with in float64.
+        """
         known = {value: value.name for value in (*self.formula.inputs, *directions)}
         graph = Graph(self.formula, known, directions=frozenset(value.name for value in directions))
         for value, expr in definitions.items():
@@ -313,7 +319,7 @@ class Judge:
         arguments = columns | {
             value.name: np.full(len(truth.exact) + len(ends), one) for value, one in directions.items()
         }
-        got, warned = simulated(graph, output, arguments, self.params, self.series, self.slack)
+        got, warned = simulated(graph, output, arguments, self.params, self.series, self.slack, is_wide)
         got, at_infinity = got[: len(truth.exact)], truth.at_infinity(got[len(truth.exact) :])
         with np.errstate(all="ignore"):
             beyond = np.isinf(truth.exact.astype(np.float32))
@@ -363,24 +369,28 @@ def _limit(values: np.ndarray) -> float:
 # --- evaluation as float32 would --------------------------------------------------------------------------------------
 
 
-def simulated(graph: Graph, output: int, arguments: dict[str, np.ndarray], params: dict[str, float], series, slack=0.0):
+def simulated(
+    graph: Graph, output: int, arguments: dict[str, np.ndarray], params: dict[str, float], series, slack=0.0,
+    is_wide=False,
+):  # fmt: skip
     """A node's value at every point, and where an operation that leads to it would make NumPy warn.
 
-    NumPy's exponentials and logarithms are off by `slack` units in the last place before they are rounded.
+    NumPy's exponentials and logarithms are off by `slack` units in the last place before they are rounded. What
+    `is_wide` stays in float64.
     """
     values: list = [None] * len(graph.nodes)
     warned = np.zeros(len(next(iter(arguments.values()))), bool)
     with np.errstate(all="ignore"):
         for position in sorted(ancestors(graph.nodes, output)):
             node = graph.nodes[position]
-            is_rounded = node.sources and position not in graph.wide
+            is_rounded = node.sources and not is_wide and position not in graph.wide
             takes_numbers = not is_rounded or node.detail in TAKES_NUMBERS
             args = [values[arg] if takes_numbers else _as_array(values[arg]) for arg in node.args]
             result = series[node.detail] if node.op == "constant" else _evaluated(node, args, arguments, params)
             if slack and is_rounded and node.detail in INEXACT:
                 result = result * (1 + slack * 2.0**-MANTISSA * np.resize(UP_AND_DOWN, warned.shape))
-            if is_rounded and node.op not in ("argument", "compare", "logic", "test"):
-                result = _rounded(result)
+            if (is_rounded or (is_wide and node.sources)) and node.op not in EXACT:
+                result = result if is_wide else _rounded(result)
                 finite = reduce(np.logical_and, (np.isfinite(arg) for arg in args if not isinstance(arg, Series)))
                 warned |= ~np.isfinite(result) & finite & (node.detail not in SILENT)
             values[position] = result

@@ -59,8 +59,8 @@ class Chosen:
     """An op's formula with its derivatives, in the forms that its kernels compute.
 
     `derivatives` holds the forms that are differentiated again. `errors` are the worst ones, in simulated rounding, by
-    what is computed; `series` the polynomials, by the names that forms call them by, `ordinary` shorter forms for
-    inputs of ordinary size.
+    what is computed; where that is in float64, `beyond` is what is left of them there. `series` are the polynomials, by
+    the names that forms call them by, `ordinary` shorter forms for inputs of ordinary size.
     """
 
     derivatives: Derivatives
@@ -173,7 +173,17 @@ class _Selection:
         used = {part.args[1].name for form in (value.form, *vjp.values()) for part in form.atoms(NearZero)}
         series = {name: one for name, one in self.judge.series.items() if name in used}
         chosen = Chosen(self.smooth, value.form, vjp, jvp, errors, series)
+        if chosen.is_wide:
+            chosen = replace(chosen, errors=dict(self._wide_errors(taken, errors, cotangent)))
         return replace(chosen, ordinary=self._ordinary(chosen)), self.tried
+
+    def _wide_errors(self, taken: dict[str, sympy.Expr], errors: dict[str, Error], cotangent):
+        """The errors by name, with what is left of them where short floats are computed in float64."""
+        truths = {"y": self.judge.value()} | {f"d{x.name}": self.judge.derivative(x.name) for x in self.smooth.vjp}
+        for of, error in errors.items():
+            directions = {} if of == "y" else {cotangent: 1.0}
+            wide = self.judge.error(taken[of], truths[of], directions, is_wide=True)
+            yield of, replace(error, beyond=wide.beyond)
 
     def _ordinary(self, chosen: Chosen) -> Ordinary | None:
         """Shorter forms for inputs of ordinary size, if there are any."""
@@ -275,7 +285,14 @@ class _Selection:
         def rank(one: Tried) -> tuple:
             return one.error.wrong, one.error.bad, one.error.ulp, self._key(one.form)
 
-        return [min(tried, key=rank)]
+        ranked = sorted(tried, key=rank)
+        if ranked[0].error.ulp <= TOO_LARGE:
+            return ranked[:1]
+
+        def is_good_in_float64(one: Tried) -> bool:
+            return not self.judge.error(one.form, truth, directions, is_wide=True).bad
+
+        return [next(filter(is_good_in_float64, ranked), ranked[0])]
 
     def _clamped(self, tried: list[Tried]) -> Iterator[sympy.Expr]:
         """The forms that only overflow, with inputs kept to where the result has long settled."""

@@ -171,7 +171,8 @@ def where(condition, a, b, out=...):
     if not isinstance(array, np.ndarray) or not _is_large(array):
         return as_float(np.where(condition, a, b), out=out)
     if out is ...:
-        shape = np.broadcast_shapes(condition.shape, np.shape(a), np.shape(b))
+        shapes = {one.shape for one in (condition, a, b) if isinstance(one, np.ndarray)}
+        shape = array.shape if len(shapes) == 1 else np.broadcast_shapes(*shapes)
         out = np.empty_like(array) if array.shape == shape else np.empty(shape, array.dtype)
     if isinstance(a, int) and a == 0 and condition.size < array.size and not condition.any():  # no row is meant
         if out is not b:

@@ -35,7 +35,7 @@ NUMBER = attrgetter("number")
 # --- recording -------------------------------------------------------------------------------------------------------
 
 
-def apply(op, *inputs, **params):
+def apply(op, /, *inputs, **params):
     """Run `op` on Tensors, arrays and numbers, and record it if a gradient may be asked for.
 
     Returns a Tensor, or a tuple of Tensors for an op with several outputs. Raises ValueError, IndexError or TypeError
@@ -52,7 +52,7 @@ def apply(op, *inputs, **params):
             if op.axis:
                 result = rows().forward_by_rows(op, forward, values, **params)
             else:
-                result = by_tiles(forward, values, **params)
+                result = by_tiles(forward, values, op.cost, **params)
         else:
             result = forward(*values, **params)
     except (ValueError, IndexError, TypeError) as error:
@@ -202,7 +202,7 @@ def pull_arrays(node, g, needs, retain_graph=True, is_own=False):
             found = rows().vjp_by_rows(op, g, node.values, needs, place, **node.params)
         else:
             options = {"needs": needs, **node.params} if op.needs else node.params
-            found = by_tiles(op.vjp, [g, *op.residuals_of(node.values)], place, **options)
+            found = by_tiles(op.vjp, [g, *op.residuals_of(node.values)], op.vjp_cost, place, **options)
         return listed(found)
     elif (op.spends or (is_own and op.spends_g)) and not op.axis:
         place = place_for_cotangent(node, g, retain_graph, is_own)

@@ -82,3 +82,14 @@ def test_branches_not_taken_are_silent(package_of, name):
     for z in ([2.0, 0.7], [-0.5, 0.0]):
         xs = [nngrad.Tensor(array, dtype=float) for array in ([-1.5, 2.5], z)]
         assert all(np.isfinite(one.data).all() for one in (function(*xs), *slopes(*xs), *bends(*xs)))
+
+
+@pytest.mark.parametrize("name", ["of_many_names", "of_many_names_in_rows"])
+def test_parameters_may_be_called_as_the_engine_calls_its_own(package_of, name):
+    """Where arrays are large they go through more hands."""
+    function, random = getattr(package_of("small"), name), np.random.default_rng(0)
+    large = nngrad.Tensor(random.normal(size=(4000, 300)), dtype=np.float32, requires_grad=True)
+    small = nngrad.Tensor(large.data[:2], requires_grad=True)
+    for x in (large, small):
+        function(x, op=2.0, kernel=0.5, place=3.0, values=0.25).backward(np.ones(x.shape, np.float32))
+    np.testing.assert_allclose(large.grad[:2], small.grad, rtol=1e-6)

@@ -115,7 +115,7 @@ def given(kernel, places):
     return {"out": places[0] if len(places) == 1 else tuple(places)}
 
 
-def forward_by_rows(op, kernel, inputs, **params):
+def forward_by_rows(op, kernel, inputs, /, **params):
     """kernel(*inputs, **params) for the forward kernel of an op on rows."""
     rows = rows_of(op, inputs, params)
     if rows is None:
@@ -150,7 +150,7 @@ def forward_by_rows(op, kernel, inputs, **params):
     return tuple(results) if count > 1 else results[0]
 
 
-def vjp_by_rows(op, g, values, needs, place=None, **params):
+def vjp_by_rows(op, g, values, needs, place=None, /, **params):
     """The cotangents of an op on rows, from that of its output and [*inputs, y, *saved].
 
     That of the first input goes to `place` if it is given and like it: what `op.spends` of the values, say.

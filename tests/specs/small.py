@@ -17,6 +17,7 @@ from nngrad.codegen.language import (
     op,
     sigmoid,
     softplus,
+    sum,
     tanh,
     where,
 )
@@ -125,3 +126,13 @@ def whole_in_a_branch(x, z):
 @op
 def powers_in_a_branch(x, z):
     return where(z > 0, z**x, arcsin(z) * x)
+
+
+@op
+def of_many_names(x, *, op=1.0, kernel=1.0, arrays=1.0, cost=1.0, place=1.0, numbers=1.0, values=1.0):
+    return x * op * kernel + exp(-x * cost) * arrays * place * numbers * values
+
+
+@op
+def of_many_names_in_rows(x, *, axis=-1, op=1.0, kernel=1.0, place=1.0, values=1.0):
+    return x * op * kernel * place * values / sum(exp(x), axis)

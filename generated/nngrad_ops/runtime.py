@@ -246,18 +246,18 @@ def are_within(limit, *arrays) -> bool:
     return all(x.dtype.itemsize > 2 and highest(x) <= limit and lowest(x) >= -limit for x in arrays)
 
 
-def are_partly_within(limit, *arrays) -> bool:
-    """Whether shorter formulas will do for some elements, though not for all."""
-    return all(x.dtype.itemsize > 2 for x in arrays) and not _are_beyond(limit, arrays).all()
-
-
 def in_parts(kernel, limit, arrays, *params, **out):
-    """kernel(*arrays, *params), by its shorter formula where no element is beyond the limit, by the other elsewhere.
+    """kernel(*arrays, *params) by its shorter formula for the elements within the limit, by the other for the others.
 
-    The kernel is called for all, with elements of the more frequent kind in place of the others, and for these.
+    The kernel is called for all, with elements of the more frequent kind in place of the others, and for these. None,
+    and no call, where the shorter formula will do for none.
     """
+    if any(x.dtype.itemsize <= 2 for x in arrays):  # float16's range is left within the limit
+        return None
+    beyond = reduce(np.logical_or, [~(np.abs(x) <= limit) for x in arrays])  # NaN too
+    if beyond.all():
+        return None
     arrays = np.broadcast_arrays(*arrays)
-    beyond = _are_beyond(limit, arrays)
     are_few = 2 * np.count_nonzero(beyond) <= beyond.size
     few = np.flatnonzero(beyond if are_few else ~beyond)
     one_of_many = beyond.argmin() if are_few else beyond.argmax()
@@ -270,11 +270,6 @@ def in_parts(kernel, limit, arrays, *params, **out):
         if whole is not None:
             whole.flat[few] = part
     return results
-
-
-def _are_beyond(limit, arrays):
-    """Whether an element of any of the arrays is larger than the limit, or NaN."""
-    return reduce(np.logical_or, [~(np.abs(x) <= limit) for x in arrays])
 
 
 def highest(x):

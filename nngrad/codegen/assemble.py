@@ -1,4 +1,4 @@
-"""Stage 8: the functions of an op.
+"""Stage 6: the functions of an op.
 
 An op with one formula has the kernels `f`, `f_vjp` and `f_jvp`, and over Tensors `f_pullback` and `f_pushforward`. An
 op whose formula depends on static parameters or optional inputs has one set of functions for each formula, and

@@ -1,4 +1,4 @@
-"""Stage 7: the bodies of the functions of one formula.
+"""Stage 6: the bodies of the functions of one formula.
 
 Here it is decided what forward keeps for backward. The cotangent is given back the axis that the output dropped, and
 summed to the shape of the input that was broadcast; a loss is reduced, and its cotangent spread again.

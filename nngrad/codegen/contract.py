@@ -1,4 +1,4 @@
-"""Stage 8 for contractions: a product of indexed tensors is multilinear, so its derivatives are permutations of its
+"""Stage 6 for contractions: a product of indexed tensors is multilinear, so its derivatives are permutations of its
 indices.
 
 The cotangent of one operand is the contraction of the output's cotangent with the other operands, onto the operand's

@@ -1,4 +1,4 @@
-"""Stage 1: a spec function becomes an `Op`.
+"""Stage 2: a spec function becomes an `Op`.
 
 The function runs once with symbols in place of tensors. Its source is first rewritten a little, so that the formula
 survives the run: every assignment names a stage (SymPy alone would flatten names and order of operations away), and

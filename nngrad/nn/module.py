@@ -11,6 +11,7 @@ from typing import Any, Self
 import numpy as np
 
 from nngrad.elsewhere import OF_MODULES, Elsewhere
+from nngrad.functions import array_of, tensor_of
 from nngrad.tensor import Tensor
 
 IncompatibleKeys = namedtuple("IncompatibleKeys", ["missing_keys", "unexpected_keys"])
@@ -91,8 +92,7 @@ class Module:
             raise KeyError(f"a buffer's name must be non-empty and without dots, got {name!r}")
         if hasattr(self, name) and name not in self._buffers:
             raise KeyError(f"{type(self).__name__} has another attribute {name!r}: choose another name for the buffer")
-        if tensor is not None and not isinstance(tensor, Tensor):
-            tensor = Tensor(tensor, dtype=getattr(tensor, "dtype", None))
+        tensor = None if tensor is None else tensor_of(tensor)
         if tensor is not None and tensor.requires_grad:
             raise ValueError(f"buffer {name!r} requires grad: assign it as an attribute to make it a parameter")
         super().__setattr__("_buffers", {**self._buffers, name: persistent})
@@ -233,7 +233,7 @@ class Module:
             if name in missing:
                 continue
             value = state_dict[name]
-            array = value.data if isinstance(value, Tensor) else np.asarray(value)
+            array = array_of(value)
             if array.shape != tensor.shape:
                 problems.append(f"{name}: shape {array.shape} does not fit {tensor.shape}")
             elif not np.can_cast(array.dtype, tensor.dtype, "same_kind"):

@@ -347,7 +347,7 @@ def as_lengths(name: str, normalized_shape: int | Sequence[int]) -> tuple[int, .
     return lengths
 
 
-# ---- activations
+# --- activations -----------------------------------------------------------------------------------------------------
 
 
 def prelu(input: Any, weight: Any) -> Tensor:
@@ -422,7 +422,7 @@ def rrelu(
     return apply(OPS["prelu"], x, slopes)
 
 
-# ---- everything else, by name
+# --- everything else, by name ----------------------------------------------------------------------------------------
 
 
 def __getattr__(name: str) -> Callable[..., Tensor]:

@@ -49,7 +49,7 @@ class Module:
     def __call__(self, *inputs: Any, **options: Any) -> Any:
         return self.forward(*inputs, **options)
 
-    # ---- what a module holds
+    # --- what a module holds ---
 
     def __setattr__(self, name: str, value: Any) -> None:
         if _is_trainable(value):
@@ -158,7 +158,7 @@ class Module:
         """The buffers of this module and, with `recurse`, of those below it; a shared one once."""
         return (tensor for _, tensor in self.named_buffers(recurse=recurse))
 
-    # ---- what is done to all of it
+    # --- what is done to all of it ---
 
     def apply(self, fn: Callable[["Module"], Any]) -> Self:
         """Call `fn` with every module, children before parents (to initialise weights, say), and return self."""
@@ -247,7 +247,7 @@ class Module:
             tensor.data = array
         return IncompatibleKeys(missing, unexpected)
 
-    # ---- how it looks
+    # --- how it looks ---
 
     def extra_repr(self) -> str:
         """What stands in the brackets of the `repr` of a module, its settings usually."""

@@ -116,6 +116,16 @@ def shape_of(x):
     return x._data.shape if isinstance(x, graph.Tensor) else np.shape(x)
 
 
+def array_of(x):
+    """The array of a Tensor, not a copy, or the one that something else is."""
+    return x._data if isinstance(x, graph.Tensor) else np.asarray(x)
+
+
+def tensor_of(x):
+    """x if it is a Tensor; else a Tensor of it, in which arrays keep their dtype."""
+    return x if isinstance(x, graph.Tensor) else graph.Tensor(x, dtype=getattr(x, "dtype", None))
+
+
 def astype(x, dtype):
     """x in another real dtype; a gradient flows back between floating ones."""
     return apply(OPS["astype"], x, dtype=real_dtype(dtype))
@@ -173,7 +183,7 @@ def norm(x, ord=None, axis=None, keepdims=False):
 
 def float_power(x1, x2):
     """x1 to the power x2 in float64, elementwise."""
-    return apply(OPS["power"], astype(_tensor(x1), np.float64), astype(_tensor(x2), np.float64))
+    return apply(OPS["power"], astype(tensor_of(x1), np.float64), astype(tensor_of(x2), np.float64))
 
 
 def positive(x):
@@ -198,7 +208,7 @@ def divmod(x1, x2):
 
 def nan_to_num(x, copy=True, nan=0.0, posinf=None, neginf=None):
     """x with a number in place of NaN, and the largest and the lowest number, or others, in place of infinity."""
-    x = _tensor(x)
+    x = tensor_of(x)
     if x.dtype.kind != "f":
         return positive(x)
     limits = np.finfo(x.dtype)
@@ -214,10 +224,6 @@ def with_op(call):
     made = op_function(call, op.kernel, (op,))
     made.__module__ = "nngrad"
     return made
-
-
-def _tensor(x):
-    return x if isinstance(x, graph.Tensor) else graph.Tensor(x, dtype=getattr(x, "dtype", None))
 
 
 def without_gradient(name):

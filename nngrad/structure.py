@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from nngrad.engine import apply
-from nngrad.functions import CLONE, matmul, ops, shape_of
+from nngrad.functions import CLONE, array_of, matmul, ops, shape_of
 
 
 def _axis(name, axis, ndim):
@@ -152,7 +152,7 @@ def sort(a, axis=-1):
     if axis is None:
         a, axis = ravel(a), -1
     axis = _axis("sort", axis, len(shape_of(a)))
-    return take_along_axis(a, np.argsort(_values(a), axis, kind="stable"), axis)
+    return take_along_axis(a, np.argsort(array_of(a), axis, kind="stable"), axis)
 
 
 def topk(x, k, axis=-1, largest=True):
@@ -163,7 +163,7 @@ def topk(x, k, axis=-1, largest=True):
     length = shape_of(x)[_axis("topk", axis, len(shape_of(x)))]
     if not 0 <= k <= length:
         raise ValueError(f"topk: k must be from 0 to {length}, the length of axis {axis} of {shape_of(x)}, got {k}")
-    values = _values(x)
+    values = array_of(x)
     order = np.argsort(values if not largest else -values.astype(np.result_type(values, np.int8)), axis, kind="stable")
     indices = np.take(order, np.arange(k), axis)
     return take_along_axis(x, indices, axis), indices
@@ -181,14 +181,10 @@ def median(a, axis=None, keepdims=False):
         raise ValueError(f"median: there are no elements along axis {axis} of shape {shape_of(a)}")
     ordered = sort(rows)
     middle = ordered[..., (length - 1) // 2 : length // 2 + 1].mean(-1)
-    spoilt = np.isnan(_values(ordered)[..., -1])
+    spoilt = np.isnan(array_of(ordered)[..., -1])
     if spoilt.any():
         middle = ops.where(spoilt, np.nan, middle)
     return ops.reshape(middle, shape=kept) if keepdims else middle
-
-
-def _values(x):
-    return x if isinstance(x, np.ndarray) else np.asarray(getattr(x, "data", x))
 
 
 # --- repetition ------------------------------------------------------------------------------------------------------
@@ -286,7 +282,7 @@ def take(a, indices, axis=None):
     """Elements at indices along an axis; without one, of all elements."""
     if axis is None:
         a, axis = ravel(a), 0
-    return ops.getitem(a, index=_along(_axis("take", axis, len(shape_of(a))), np.asarray(_values(indices))))
+    return ops.getitem(a, index=_along(_axis("take", axis, len(shape_of(a))), array_of(indices)))
 
 
 def index_select(x, axis, index):
@@ -298,7 +294,7 @@ def take_along_axis(arr, indices, axis=-1):
     """For each element of `indices` the element of its row there; the other axes broadcast."""
     if axis is None:
         arr, axis = ravel(arr), 0
-    indices, shape = _values(indices), shape_of(arr)
+    indices, shape = array_of(indices), shape_of(arr)
     axis = _axis("take_along_axis", axis, len(shape))
     if indices.ndim != len(shape):
         raise ValueError(f"take_along_axis: indices of shape {indices.shape} must have {len(shape)} axes, as {shape}")
@@ -310,7 +306,7 @@ def gather(x, axis, index):
 
     Raises ValueError if `index` is longer than x along another axis.
     """
-    index, shape = _values(index), shape_of(x)
+    index, shape = array_of(index), shape_of(x)
     axis = _axis("gather", axis, len(shape))
     if index.ndim != len(shape) or any(
         own > length for i, (own, length) in enumerate(zip(index.shape, shape, strict=True)) if i != axis

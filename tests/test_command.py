@@ -181,7 +181,7 @@ def test_explain(capsys):
     parts = re.split(rf"^(?:{'|'.join(sections)})$", page, flags=re.MULTILINE)[1:]
     of = dict(zip(sections, parts, strict=True))
     assert "sigmoid(x)" in of["Formula"]
-    assert "dx = " in of["Derivative"] and "LaTeX: " in of["Derivative"] and "\\" in of["Derivative"]
+    assert "dy/dx = " in of["Derivative"] and "LaTeX: " in of["Derivative"] and "\\" in of["Derivative"]
     assert not of["Derivative"].isascii(), "no mathematics in unicode"
     for title in ("Forms of y", "Forms of dx"):
         rows = re.findall(r"^ +(\*?) +(\d+\.\d) +(\S+) ulp +\S+ +\S", of[title], re.MULTILINE)

@@ -134,6 +134,8 @@ def test_forms_are_weighed_and_one_is_taken():
     for forms in of.values():
         assert [form.cost for form in forms.tried] == sorted(form.cost for form in forms.tried)
         assert forms.tried[forms.taken].error.ulp <= 3.5 and forms.why.startswith("Taken is ")
+        assert len({form.form for form in forms.tried}) == len(forms.tried), "a form is listed twice"
+    assert "as written" in map(of["y"].text, of["y"].tried)
     assert "<details>" in fragment(one) and 'class="taken"' in fragment(one)
 
 

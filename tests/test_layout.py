@@ -1,6 +1,7 @@
 """The house rules that a reader relies on: which way imports run, how long files are, what importing nngrad loads."""
 
 import ast
+import re
 import subprocess
 import sys
 
@@ -94,6 +95,16 @@ def test_stages_import_earlier_stages(path):
 
 def test_every_stage_has_its_place():
     assert {path.stem for path in CODEGEN} == {*STAGES, "__init__"}
+
+
+def test_the_map_of_the_generator_names_every_module_in_its_stage():
+    docs = {path.stem: ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) for path in CODEGEN}
+    written = docs.pop("__init__")
+    assert set(re.findall(r"`(\w+)`", written)) == set(docs)
+    rooms = dict(re.findall(r"^Stage (\d), \w+: (.*?)(?=^\S|\Z)", written, re.MULTILINE | re.DOTALL))
+    for module, doc in docs.items():
+        if number := re.match(r"Stage (\d)", doc):
+            assert f"`{module}`" in rooms[number[1]], f"{module} says that it belongs to stage {number[1]}"
 
 
 @pytest.mark.parametrize("path", GENERATED, ids=name)

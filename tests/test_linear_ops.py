@@ -201,19 +201,21 @@ def test_affine(n, i, o):
 OWN = "from nngrad.codegen.language import contraction, i, n, o, sum", "", "@contraction", "def own(x, w, b):"
 
 
-def test_a_bias_may_have_any_letters_of_the_result(tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", ["b", "y"])  # y is what results are called
+def test_a_bias_may_have_any_letters_of_the_result_and_any_name(name, tmp_path, monkeypatch):
     command = pytest.importorskip("nngrad.codegen.command")
     lines = [*OWN, '    """An affine map."""', "    return sum(x[n, i] * w[o, i], i) + b[n]", ""]
-    (tmp_path / "own.py").write_text("\n".join(lines))
-    assert command.run(["--spec", str(tmp_path / "own.py"), "--out", str(tmp_path / "own_rows")]) == 0
+    (tmp_path / "own.py").write_text("\n".join(lines).replace(" b):", f" {name}):").replace("+ b[n]", f"+ {name}[n]"))
+    assert command.run(["--spec", str(tmp_path / "own.py"), "--out", str(tmp_path / f"own_rows_{name}")]) == 0
     monkeypatch.syspath_prepend(tmp_path)
-    from own_rows import own
+    own = importlib.import_module(f"own_rows_{name}").own
 
     x, weight, bias = draw((4, 3), (2, 3), (4,))
     np.testing.assert_allclose(own(*tensors([x, weight, bias])).data, x @ weight.T + bias[:, None], rtol=1e-12)
     assert_adjoint(own, [(4, 3), (2, 3), (4,)])
     _, tangent = nngrad.jvp(lambda bias: own(x, weight, bias), (bias,), (bias,))
     np.testing.assert_array_equal(tangent.data, np.broadcast_to(bias[:, None], (4, 2)))
+    nngrad.check_grads(own, (x, weight, bias), modes=("fwd",))
 
 
 @pytest.mark.parametrize("term, shape", [("b[o]", (2,)), ("b[n]", (4,)), ("b[n, o]", (4, 2))])

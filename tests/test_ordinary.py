@@ -99,8 +99,21 @@ def test_what_counts_as_ordinary():
     assert not runtime.are_within(3, x, np.array([-np.inf]))
     assert not runtime.are_within(3, x.astype(np.float16)), "its exponentials would leave the range"
     assert runtime.are_within(3, np.zeros(0))
-    assert runtime.are_partly_within(3, np.append(x, np.nan)) and runtime.are_partly_within(3, x[:1], 4 * x / 3 - 1)
-    assert not runtime.are_partly_within(2, x) and not runtime.are_partly_within(4, x.astype(np.float16))
+
+
+def test_in_parts_needs_elements_of_both_kinds():
+    seen = []
+
+    def kernel(*arrays):
+        seen.append([array.tolist() for array in arrays])
+        return np.add.reduce(arrays)
+
+    x = np.array([-3.0, 3.0], np.float32)
+    assert runtime.in_parts(kernel, 2, [x]) is None and not seen, "all elements are beyond"
+    assert runtime.in_parts(kernel, 4, [np.append(x, 5).astype(np.float16)]) is None and not seen
+    np.testing.assert_array_equal(runtime.in_parts(kernel, 3, [np.append(x, np.nan)]), [-3, 3, np.nan])
+    assert seen == [[[-3.0, 3.0, -3.0]], [[pytest.approx(np.nan, nan_ok=True)]]]
+    np.testing.assert_array_equal(runtime.in_parts(kernel, 3, [x[:1], 4 * x / 3 - 1]), [-8, 0])
 
 
 SPEC = """

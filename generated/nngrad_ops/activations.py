@@ -131,8 +131,9 @@ def gate_and_residuals(x1, x2, out=(..., ..., ...)):
         y = np.multiply(slope_x1, x1, out=out[0])
         slope_x2 = np.divide(y, d, out=d)
         return y, slope_x1, slope_x2
-    if runtime.are_partly_within(64, x1, x2):
-        return runtime.in_parts(gate_and_residuals, 64, [x1, x2], out=out)
+    parts = runtime.in_parts(gate_and_residuals, 64, [x1, x2], out=out)
+    if parts is not None:
+        return parts
     t = np.abs(x2, out=...)
     t = np.negative(t, out=t)
     t = np.exp(t, out=t)
@@ -171,8 +172,9 @@ def gate(x1, x2, out=...):
         d = np.add(e, 1, out=...)
         t = np.divide(e, d, out=e)
         return np.multiply(t, x1, out=t)
-    if runtime.are_partly_within(64, x1, x2):
-        return runtime.in_parts(gate, 64, [x1, x2], out=out)
+    parts = runtime.in_parts(gate, 64, [x1, x2], out=out)
+    if parts is not None:
+        return parts
     t = np.abs(x2, out=...)
     t = np.negative(t, out=t)
     t = np.exp(t, out=t)
@@ -276,8 +278,10 @@ def elu_and_residuals(x, alpha=1.0, out=(..., ...)):
         u = runtime.maximum(x, 0, out=...)
         y = np.add(t, u, out=t)
         return y, e
-    if alpha == 1 and runtime.are_partly_within(64, x):
-        return runtime.in_parts(elu_and_residuals, 64, [x], alpha, out=out)
+    if alpha == 1:
+        parts = runtime.in_parts(elu_and_residuals, 64, [x], alpha, out=out)
+        if parts is not None:
+            return parts
     mask = x > 0
     t = runtime.minimum(x, 0, out=...)
     expm1_x = np.expm1(t, out=...)
@@ -307,8 +311,10 @@ def elu(x, alpha=1.0, out=...):
         t = np.expm1(t, out=t)
         u = runtime.maximum(x, 0, out=...)
         return np.add(t, u, out=t)
-    if alpha == 1 and runtime.are_partly_within(64, x):
-        return runtime.in_parts(elu, 64, [x], alpha, out=out)
+    if alpha == 1:
+        parts = runtime.in_parts(elu, 64, [x], alpha, out=out)
+        if parts is not None:
+            return parts
     t = runtime.minimum(x, 0, out=...)
     expm1_x = np.expm1(t, out=t)
     t = np.multiply(expm1_x, alpha, out=expm1_x)
@@ -371,8 +377,10 @@ def celu_and_residuals(x, alpha=1.0, out=(..., ...)):
         u = runtime.maximum(x, 0, out=...)
         y = np.add(t, u, out=t)
         return y, e
-    if alpha == 1 and runtime.are_partly_within(64, x):
-        return runtime.in_parts(celu_and_residuals, 64, [x], alpha, out=out)
+    if alpha == 1:
+        parts = runtime.in_parts(celu_and_residuals, 64, [x], alpha, out=out)
+        if parts is not None:
+            return parts
     mask = x > 0
     t = np.divide(x, alpha, out=...)
     t = runtime.where(mask, 0, t, out=t)
@@ -402,8 +410,10 @@ def celu(x, alpha=1.0, out=...):
         t = np.expm1(t, out=t)
         u = runtime.maximum(x, 0, out=...)
         return np.add(t, u, out=t)
-    if alpha == 1 and runtime.are_partly_within(64, x):
-        return runtime.in_parts(celu, 64, [x], alpha, out=out)
+    if alpha == 1:
+        parts = runtime.in_parts(celu, 64, [x], alpha, out=out)
+        if parts is not None:
+            return parts
     mask = x > 0
     t = np.divide(x, alpha, out=...)
     t = runtime.where(mask, 0, t, out=t)
@@ -491,8 +501,9 @@ def gelu_tanh_and_residuals(x, out=(..., ...)):
         v = np.multiply(v, 1.5957691216057308, out=v)
         slope = np.add(t, v, out=v)
         return y, slope
-    if runtime.are_partly_within(10, x):
-        return runtime.in_parts(gelu_tanh_and_residuals, 10, [x], out=out)
+    parts = runtime.in_parts(gelu_tanh_and_residuals, 10, [x], out=out)
+    if parts is not None:
+        return parts
     dtype = x.dtype
     x = x.astype(np.float64, copy=False)
     t = runtime.clamped(x, 1024)
@@ -554,8 +565,9 @@ def gelu_tanh(x, out=...):
         d = np.add(e, 1, out=out)
         t = np.divide(e, d, out=d)
         return np.multiply(t, x, out=t)
-    if runtime.are_partly_within(10, x):
-        return runtime.in_parts(gelu_tanh, 10, [x], out=out)
+    parts = runtime.in_parts(gelu_tanh, 10, [x], out=out)
+    if parts is not None:
+        return parts
     dtype = x.dtype
     x = x.astype(np.float64, copy=False)
     t = runtime.clamped(x, 1024)
@@ -658,8 +670,9 @@ def silu_and_residuals(x, out=(..., ...)):
         slope = np.multiply(t, u, out=u)
         y = np.multiply(t, x, out=t)
         return y, slope
-    if runtime.are_partly_within(64, x):
-        return runtime.in_parts(silu_and_residuals, 64, [x], out=out)
+    parts = runtime.in_parts(silu_and_residuals, 64, [x], out=out)
+    if parts is not None:
+        return parts
     t = np.abs(x, out=...)
     t = np.negative(t, out=t)
     t = np.exp(t, out=t)
@@ -697,8 +710,9 @@ def silu(x, out=...):
         d = np.add(e, 1, out=...)
         t = np.divide(e, d, out=e)
         return np.multiply(t, x, out=t)
-    if runtime.are_partly_within(64, x):
-        return runtime.in_parts(silu, 64, [x], out=out)
+    parts = runtime.in_parts(silu, 64, [x], out=out)
+    if parts is not None:
+        return parts
     t = np.abs(x, out=...)
     t = np.negative(t, out=t)
     t = np.exp(t, out=t)
@@ -739,8 +753,9 @@ def mish_and_residuals(x, out=(..., ...)):
         t = np.add(t, 2, out=t)
         slope = np.multiply(u, t, out=u)
         return y, slope
-    if runtime.are_partly_within(32, x):
-        return runtime.in_parts(mish_and_residuals, 32, [x], out=out)
+    parts = runtime.in_parts(mish_and_residuals, 32, [x], out=out)
+    if parts is not None:
+        return parts
     t = np.abs(x, out=out[0])
     t = np.negative(t, out=t)
     t = np.exp(t, out=t)
@@ -792,8 +807,9 @@ def mish(x, out=...):
         u = np.divide(e, d, out=e)
         u = np.multiply(u, x, out=u)
         return np.multiply(u, t, out=t)
-    if runtime.are_partly_within(32, x):
-        return runtime.in_parts(mish, 32, [x], out=out)
+    parts = runtime.in_parts(mish, 32, [x], out=out)
+    if parts is not None:
+        return parts
     t = np.abs(x, out=out)
     t = np.negative(t, out=t)
     t = np.exp(t, out=t)
@@ -827,8 +843,9 @@ def logsigmoid_and_residuals(x, out=(..., ...)):
         t = np.log1p(e, out=e)
         y = np.negative(t, out=t)
         return y, slope
-    if runtime.are_partly_within(64, x):
-        return runtime.in_parts(logsigmoid_and_residuals, 64, [x], out=out)
+    parts = runtime.in_parts(logsigmoid_and_residuals, 64, [x], out=out)
+    if parts is not None:
+        return parts
     t = np.abs(x, out=...)
     t = np.negative(t, out=t)
     t = np.exp(t, out=t)
@@ -861,8 +878,9 @@ def logsigmoid(x, out=...):
         e = np.exp(t, out=t)
         t = np.log1p(e, out=e)
         return np.negative(t, out=t)
-    if runtime.are_partly_within(64, x):
-        return runtime.in_parts(logsigmoid, 64, [x], out=out)
+    parts = runtime.in_parts(logsigmoid, 64, [x], out=out)
+    if parts is not None:
+        return parts
     t = np.abs(x, out=out)
     t = np.negative(t, out=t)
     t = np.exp(t, out=t)
@@ -1061,8 +1079,9 @@ def hardswish_and_residuals(x, out=(..., ...)):
         t = np.subtract(t, u, out=t)
         slope = np.add(t, 0.5, out=t)
         return y, slope
-    if runtime.are_partly_within(64, x):
-        return runtime.in_parts(hardswish_and_residuals, 64, [x], out=out)
+    parts = runtime.in_parts(hardswish_and_residuals, 64, [x], out=out)
+    if parts is not None:
+        return parts
     t = np.add(x, 3, out=out[0])
     t = np.divide(t, 6, out=t)
     t = np.clip(t, 0, 1, out=t)
@@ -1093,8 +1112,9 @@ def hardswish(x, out=...):
         t = np.divide(t, 6, out=t)
         t = np.clip(t, 0, 1, out=t)
         return np.multiply(x, t, out=t)
-    if runtime.are_partly_within(64, x):
-        return runtime.in_parts(hardswish, 64, [x], out=out)
+    parts = runtime.in_parts(hardswish, 64, [x], out=out)
+    if parts is not None:
+        return parts
     t = np.add(x, 3, out=out)
     t = np.divide(t, 6, out=t)
     t = np.clip(t, 0, 1, out=t)
@@ -1233,8 +1253,10 @@ def softplus_plain_and_residuals(x, beta=1.0, out=(..., ...)):
         t = np.log1p(e, out=out[0])
         y = np.divide(t, beta, out=t)
         return y, slope
-    if -1 <= beta <= 1 and runtime.are_partly_within(64, x):
-        return runtime.in_parts(softplus_plain_and_residuals, 64, [x], beta, out=out)
+    if -1 <= beta <= 1:
+        parts = runtime.in_parts(softplus_plain_and_residuals, 64, [x], beta, out=out)
+        if parts is not None:
+            return parts
     t = float(np.sign(beta))
     u = np.multiply(x, t, out=...)
     v = runtime.maximum(u, 0, out=out[0])
@@ -1256,8 +1278,10 @@ def softplus_plain(x, beta=1.0, out=...):
         e = runtime.exp_multiple(x, beta)
         t = np.log1p(e, out=out)
         return np.divide(t, beta, out=t)
-    if -1 <= beta <= 1 and runtime.are_partly_within(64, x):
-        return runtime.in_parts(softplus_plain, 64, [x], beta, out=out)
+    if -1 <= beta <= 1:
+        parts = runtime.in_parts(softplus_plain, 64, [x], beta, out=out)
+        if parts is not None:
+            return parts
     t = float(np.sign(beta))
     u = np.multiply(x, t, out=out)
     u = runtime.maximum(u, 0, out=u)
@@ -1399,8 +1423,9 @@ def sigmoid_and_residuals(x, out=(..., ...)):
         y = np.divide(e, d, out=e)
         slope = np.divide(y, d, out=d)
         return y, slope
-    if runtime.are_partly_within(64, x):
-        return runtime.in_parts(sigmoid_and_residuals, 64, [x], out=out)
+    parts = runtime.in_parts(sigmoid_and_residuals, 64, [x], out=out)
+    if parts is not None:
+        return parts
     t = np.abs(x, out=...)
     t = np.negative(t, out=t)
     t = np.exp(t, out=t)
@@ -1429,8 +1454,9 @@ def sigmoid(x, out=...):
         e = np.exp(x, out=out)
         d = np.add(e, 1, out=...)
         return np.divide(e, d, out=e)
-    if runtime.are_partly_within(64, x):
-        return runtime.in_parts(sigmoid, 64, [x], out=out)
+    parts = runtime.in_parts(sigmoid, 64, [x], out=out)
+    if parts is not None:
+        return parts
     t = np.abs(x, out=...)
     t = np.negative(t, out=t)
     t = np.exp(t, out=t)

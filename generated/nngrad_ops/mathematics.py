@@ -1390,8 +1390,10 @@ def logaddexp2_and_residuals(x1, x2, out=(..., ..., ...)):
         r = np.divide(1, t, out=t)
         slope_x2 = np.multiply(e, r, out=out[2])
         return y, r, slope_x2
-    if x1.dtype != np.float64 and runtime.are_partly_within(32, x1, x2):
-        return runtime.in_parts(logaddexp2_and_residuals, 32, [x1, x2], out=out)
+    if x1.dtype != np.float64:
+        parts = runtime.in_parts(logaddexp2_and_residuals, 32, [x1, x2], out=out)
+        if parts is not None:
+            return parts
     dtype = x1.dtype
     x1 = x1.astype(np.float64, copy=False)
     x2 = x2.astype(np.float64, copy=False)
@@ -1431,8 +1433,10 @@ def logaddexp2(x1, x2):
         if x1.shape != x2.shape:
             x1, x2 = np.broadcast_arrays(x1, x2)
         return runtime.logaddexp2(x1, x2)
-    if x1.dtype != np.float64 and runtime.are_partly_within(32, x1, x2):
-        return runtime.in_parts(logaddexp2, 32, [x1, x2])
+    if x1.dtype != np.float64:
+        parts = runtime.in_parts(logaddexp2, 32, [x1, x2])
+        if parts is not None:
+            return parts
     dtype = x1.dtype
     x1 = x1.astype(np.float64, copy=False)
     x2 = x2.astype(np.float64, copy=False)

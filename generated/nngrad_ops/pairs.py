@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 
 from . import runtime
-from .runtime import LN_2, TAIL, WIDER, exp2_of_sum, leading_bits, lowest
+from .runtime import LN_2, TAIL, WIDER, exp2_of_sum, leading_bits, lowest, polynomial
 from .tiles import in_tiles
 
 NEGLIGIBLE = 1e-10  # beside numbers with an exponential
@@ -201,14 +201,7 @@ def exp2_of_polynomial(x, limit, *coefficients):
         head = _next(head, near, coefficient)
     tail = np.subtract(x, near, out=near)
     tail = np.multiply(tail, steepness, out=tail)
-    return exp2_of_sum(head, np.add(tail, _polynomial(rests, x), out=tail))
-
-
-def _polynomial(coefficients, x):
-    total = coefficients[0]
-    for coefficient in coefficients[1:]:
-        total = _next(total, x, coefficient)
-    return total
+    return exp2_of_sum(head, np.add(tail, polynomial(rests, x), out=tail))
 
 
 def _next(total, x, added):

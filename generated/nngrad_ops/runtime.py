@@ -247,18 +247,18 @@ def are_within(limit, *arrays) -> bool:
     return all(x.dtype.itemsize > 2 and highest(x) <= limit and lowest(x) >= -limit for x in arrays)
 
 
-def are_partly_within(limit, *arrays) -> bool:
-    """Whether shorter formulas will do for some elements, though not for all."""
-    return all(x.dtype.itemsize > 2 for x in arrays) and not _are_beyond(limit, arrays).all()
-
-
 def in_parts(kernel, limit, arrays, *params, **out):
-    """kernel(*arrays, *params), by its shorter formula where no element is beyond the limit, by the other elsewhere.
+    """kernel(*arrays, *params) by its shorter formula for the elements within the limit, by the other for the others.
 
-    The kernel is called for all, with elements of the more frequent kind in place of the others, and for these.
+    The kernel is called for all, with elements of the more frequent kind in place of the others, and for these. None,
+    and no call, where the shorter formula will do for none.
     """
+    if any(x.dtype.itemsize <= 2 for x in arrays):  # float16's range is left within the limit
+        return None
+    beyond = reduce(np.logical_or, [~(np.abs(x) <= limit) for x in arrays])  # NaN too
+    if beyond.all():
+        return None
     arrays = np.broadcast_arrays(*arrays)
-    beyond = _are_beyond(limit, arrays)
     are_few = 2 * np.count_nonzero(beyond) <= beyond.size
     few = np.flatnonzero(beyond if are_few else ~beyond)
     one_of_many = beyond.argmin() if are_few else beyond.argmax()
@@ -271,11 +271,6 @@ def in_parts(kernel, limit, arrays, *params, **out):
         if whole is not None:
             whole.flat[few] = part
     return results
-
-
-def _are_beyond(limit, arrays):
-    """Whether an element of any of the arrays is larger than the limit, or NaN."""
-    return reduce(np.logical_or, [~(np.abs(x) <= limit) for x in arrays])
 
 
 def highest(x):
@@ -1631,11 +1626,10 @@ SHIFT = 64  # what is subnormal is not so times two to this
 def polynomial(coefficients, x):
     """Horner's rule, highest power first."""
     y = np.multiply(x, coefficients[0], out=...)
-    y = np.add(y, coefficients[1], out=y)
-    for coefficient in coefficients[2:]:
+    for coefficient in coefficients[1:-1]:
+        y = np.add(y, coefficient, out=y) if coefficient else y
         y = np.multiply(y, x, out=y)
-        y = np.add(y, coefficient, out=y)
-    return y
+    return np.add(y, coefficients[-1], out=y) if coefficients[-1] else y
 
 
 @in_tiles

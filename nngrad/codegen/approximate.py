@@ -296,11 +296,10 @@ CODE = '''
 def polynomial(coefficients, x):
     """Horner's rule, highest power first."""
     y = np.multiply(x, coefficients[0], out=...)
-    y = np.add(y, coefficients[1], out=y)
-    for coefficient in coefficients[2:]:
+    for coefficient in coefficients[1:-1]:
+        y = np.add(y, coefficient, out=y) if coefficient else y
         y = np.multiply(y, x, out=y)
-        y = np.add(y, coefficient, out=y)
-    return y
+    return np.add(y, coefficients[-1], out=y) if coefficients[-1] else y
 
 
 @in_tiles

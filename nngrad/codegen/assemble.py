@@ -1,4 +1,4 @@
-"""Stage 8: the functions of an op.
+"""Stage 6: the functions of an op.
 
 An op with one formula has the kernels `f`, `f_vjp` and `f_jvp`, and over Tensors `f_pullback` and `f_pushforward`. An
 op whose formula depends on static parameters or optional inputs has one set of functions for each formula, and
@@ -76,16 +76,14 @@ def assemble(op: Op, chosen: Iterable[Chosen]) -> Code:
         variant.bodies(functions.name(variant), [name for name, _ in functions.params(variant)], saved)
         for variant in variants
     ]
-    output = variants[0].output.name if output_is_residual(op) else ""
-    order = [*(one.name for one in op.inputs), output, *saved]
-    functions.residuals = [name for name in order if any(name in variant.used for variant in variants)]
     kernels, rules, spent = functions.kernels(bodies), functions.rules(bodies), _spent(op, variants)
+    order, residuals = functions.values, functions.residuals
     return Code(
         op,
         tuple(kernels),
         tuple(rules),
-        tuple(order.index(name) for name in functions.residuals),
-        tuple(order.index(name) for name in functions.residuals if any(name in variant.read for variant in variants)),
+        tuple(order.index(name) for name in residuals),
+        tuple(order.index(name) for name in residuals if any(name in variant.read for variant in variants)),
         len(saved),
         all(variant.keeps_integers for variant in variants),
         functions.forward,
@@ -118,12 +116,22 @@ class Functions:
     op: Op
     variants: list[Variant]
     saved: list[str]
-    residuals: list[str] = field(default_factory=list)
     taking_out: set[str] = field(default_factory=set)
 
     @property
     def forward(self) -> str:
         return f"{self.op.name}_and_residuals" if self.saved else self.op.name
+
+    @property
+    def values(self) -> list[str]:
+        """What is known when forward has run: the inputs, y ('' if derivatives don't get it), and what is saved."""
+        output = self.variants[0].output.name if output_is_residual(self.op) else ""
+        return [*(one.name for one in self.op.inputs), output, *self.saved]
+
+    @property
+    def residuals(self) -> list[str]:
+        """Those of the values that derivatives take, known when their bodies are."""
+        return [name for name in self.values if any(name in variant.used for variant in self.variants)]
 
     @property
     def keeps_slopes(self) -> bool:

@@ -1,4 +1,4 @@
-"""Stage 6b: a sum of cotangents that must be 0 tells the one that is lost beside the others.
+"""Stage 5: a sum of cotangents that must be 0 tells the one that is lost beside the others.
 
 What a number for each row does not change when its elements are all multiplied by a number, such as a cosine, has the
 gradient dx with sum(x dx) = 0 (Euler); when a number is added to all, such as an entropy of softmax(x), sum(dx) = 0.

@@ -1,4 +1,4 @@
-"""Stage 7: the bodies of the functions of one formula.
+"""Stage 6: the bodies of the functions of one formula.
 
 Here it is decided what forward keeps for backward. The cotangent is given back the axis that the output dropped, and
 summed to the shape of the input that was broadcast; a loss is reduced, and its cotangent spread again.
@@ -268,10 +268,10 @@ class Variant:
         if lines == full:
             return []
         dtype = f"{self.broadcasting[0]}.dtype"
-        found = self._if_inputs("are_within", f"{dtype} != np.float64" if ordinary.is_of_wider else "", lines)
+        found = self._if_within(f"{dtype} != np.float64" if ordinary.is_of_wider else "", lines)
         if ordinary.is_of_polynomials:
             lines = self._lines_within(ordinary, kept, order, ordinary.limit)
-            found += self._if_inputs("are_within", f"{dtype} == np.float64", lines)
+            found += self._if_within(f"{dtype} == np.float64", lines)
         return found
 
     def _lines_in_parts(self, name: str, params: Iterable[str], takes_out: bool) -> list[str]:
@@ -280,14 +280,14 @@ class Variant:
         is_for_short = ordinary.is_of_wider and not ordinary.is_of_polynomials
         given = ", ".join([name, str(ordinary.limit), f"[{inputs}]", *params, *["out=out"] * takes_out])
         kind = f"{self.broadcasting[0]}.dtype != np.float64" if is_for_short else ""
-        return self._if_inputs("are_partly_within", kind, [f"return runtime.in_parts({given})"])
+        lines = [f"parts = runtime.in_parts({given})", "if parts is not None:", "    return parts"]
+        return _only_if([*filter(None, [kind]), *ordinary.conditions], lines)
 
-    def _if_inputs(self, question: str, kind: str, lines: list[str]) -> list[str]:
-        """The lines where inputs are of a kind of floats, if that matters, and the answer of the runtime is yes."""
+    def _if_within(self, kind: str, lines: list[str]) -> list[str]:
+        """The lines for inputs of ordinary size and of a kind of floats, if that matters."""
         ordinary = self.chosen.ordinary
-        asked = f"runtime.{question}({ordinary.limit}, {', '.join(self.broadcasting)})"
-        condition = " and ".join([*filter(None, [kind]), *ordinary.conditions, asked])
-        return [f"if {condition}:", *(f"    {line}" for line in lines)]
+        asked = f"runtime.are_within({ordinary.limit}, {', '.join(self.broadcasting)})"
+        return _only_if([*filter(None, [kind]), *ordinary.conditions, asked], lines)
 
     def _lines_within(self, ordinary: Ordinary, kept, order: list[str], limit: float = 0) -> list[str]:
         """These lines; the limit is for floats that make use of it."""
@@ -543,6 +543,11 @@ class Variant:
         kept = self._kept_lines(graph, shape, {self.output.name})
         lines = [*kept, *self._index_lines(graph, shape, ".data"), *body]
         return [*self._shape_line(lines), *lines]
+
+
+def _only_if(conditions: list[str], lines: list[str]) -> list[str]:
+    """The lines where all conditions hold, of which there may be none."""
+    return [f"if {' and '.join(conditions)}:", *(f"    {line}" for line in lines)] if conditions else lines
 
 
 def _index_of(node) -> int:

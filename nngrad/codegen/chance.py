@@ -1,4 +1,4 @@
-"""Stage 5: sums that cancel by chance.
+"""Stage 6: sums that cancel by chance.
 
 log(t) - x is a small difference wherever x happens to be near log(t): no other form of it knows more. So short floats
 are computed in float64, and elements of float64 that have come out small beside a term, or whose terms were out of

@@ -1,4 +1,4 @@
-"""Stage 8 for contractions: a product of indexed tensors is multilinear, so its derivatives are permutations of its
+"""Stage 6 for contractions: a product of indexed tensors is multilinear, so its derivatives are permutations of its
 indices.
 
 The cotangent of one operand is the contraction of the output's cotangent with the other operands, onto the operand's
@@ -14,6 +14,7 @@ the others.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import astuple, dataclass, replace
 
 import sympy
@@ -295,8 +296,9 @@ def _assembled(op: Op, contraction: Contraction) -> Code:
     single, bias = len(names) == 1, contraction.bias
     spread = contraction.bias_along_result if bias else ""
     params = [source for _, source in signature_of(op)]
+    y = _output_name({*names, *(param.name for param in op.params)})
     product = contraction.source()
-    made = (f"y = {product}", f"return np.add(y, {spread}, out=y)") if bias else (f"return {product}",)
+    made = (f"{y} = {product}", f"return np.add({y}, {spread}, out={y})") if bias else (f"return {product}",)
     forward = Function(op.name, (*names, *params), _doc(op, contraction), made)
 
     rows, pulled, terms, pushed = [], [], ["terms = []"], ["terms = []"]
@@ -326,7 +328,7 @@ def _assembled(op: Op, contraction: Contraction) -> Code:
     total, total_of_tensors = "runtime.summed(terms)", "runtime.summed(terms)"
     if bias:
         total = f"runtime.total(terms, {contraction.shape})"
-        total_of_tensors = "ops.broadcast(runtime.summed(terms), shape=y.shape)"
+        total_of_tensors = f"ops.broadcast(runtime.summed(terms), shape={y}.shape)"
     tangents = [f"d{name}" for name in names]
     nothing = [] if single else [f"{' = '.join(tangents)} = None"]
     returned = f"return {', '.join(tangents)}"
@@ -346,20 +348,26 @@ def _assembled(op: Op, contraction: Contraction) -> Code:
     pulled += [f"return ({tangents[0]},)" if single else returned]
     pullback = Function(
         f"{op.name}_pullback",
-        ("ops", "g", "inputs", "y", "needs", *params),
+        ("ops", "g", "inputs", y, "needs", *params),
         (),
         tuple(with_unpacked(names, "inputs", [*nothing, *pulled])),
     )
     pushed += [f"return {total_of_tensors}"]
     pushforward = Function(
         f"{op.name}_pushforward",
-        ("ops", "tangents", "inputs", "y", *params),
+        ("ops", "tangents", "inputs", y, *params),
         (),
         tuple(with_unpacked(names, "inputs", with_unpacked(tangents, "tangents", pushed))),
     )
     positions = tuple(range(len(names)))
     read = tuple(position for position in positions if names[position] != bias)
     return Code(op, (forward, vjp, jvp), (pullback, pushforward), positions, read, 0, True, op.name)
+
+
+def _output_name(taken: set[str]) -> str:
+    """y, or y2 and so on where an input or a parameter is called so."""
+    numbered = (f"y{number}" for number in itertools.count(2))
+    return next(name for name in itertools.chain(["y"], numbered) if name not in taken)
 
 
 def _doc(op: Op, contraction: Contraction) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Stage 3: a formula's derivatives, exact and symbolic.
+"""Stage 4: a formula's derivatives, exact and symbolic.
 
 SymPy differentiates each stage; the chain rule joins the stages. Going backwards, the cotangent of a value that is
 constant along an axis is the sum, along that axis, of what its uses send back. Going forwards, tangents pass through

@@ -1,4 +1,4 @@
-"""Stage 2a: small differences of sums along an axis become sums of small terms.
+"""Stage 3: small differences of sums along an axis become sums of small terms.
 
 Weights w that sum to 1 along the axis make a mean E[t] = sum(w t), the plain one or that of probabilities. Then
 

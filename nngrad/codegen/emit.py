@@ -1,4 +1,4 @@
-"""Stage 9: code becomes files, through the templates, atomically.
+"""Stage 7: code becomes files, through the templates, atomically.
 
 Everything is rendered, compiled, written to a temporary folder and imported there; only then do changed files move into
 place. A run that fails leaves what was there, and an unchanged file keeps its modification time.

@@ -25,7 +25,7 @@ from nngrad.codegen.notation import (
 )
 from nngrad.codegen.pipeline import compile_op, selections
 from nngrad.codegen.selection import Chosen, Tried
-from nngrad.codegen.symbols import Indexed
+from nngrad.codegen.symbols import Indexed, Value
 from nngrad.codegen.trace import Formula, Op
 
 TOO_INACCURATE = 16.0  # units in the last place, beyond what an input's rounding explains: worth a warning
@@ -41,12 +41,18 @@ class Forms:
         tried: each with its cost in multiplications and, if it was judged, its worst error.
         taken: the position of the one that is computed, or None where that is another, equal to one of these.
         why: what decided.
+        written: the one that stands for the formula as its author wrote it.
     """
 
     of: str
     tried: tuple[Tried, ...]
     taken: int | None
     why: str
+    written: Value
+
+    def text(self, one: Tried) -> str:
+        """A form as a person would write it."""
+        return "as written" if one.form == self.written else readable(one.form)
 
 
 @dataclass(frozen=True)
@@ -277,11 +283,12 @@ def _forms(tried: list[Tried], chosen: Chosen) -> Iterator[Forms]:
     """The forms of everything that is computed, and which was taken."""
     forms = {"y": chosen.value, **{f"d{value.name}": form for value, form in chosen.vjp.items()}}
     for of in dict.fromkeys(one.of for one in tried):
-        own = sorted((one for one in tried if one.of == of), key=lambda one: (one.cost, str(one.form)))
+        each_once = {one.form: one for one in tried if one.of == of}
+        own = sorted(each_once.values(), key=lambda one: (one.cost, str(one.form)))
         smooth = {f"d{value.name}": form for value, form in chosen.derivatives.vjp.items()}.get(of)
         listed = [one.form for one in own]
         taken = next((listed.index(form) for form in (forms[of], smooth) if form in listed), None)
-        yield Forms(of, tuple(own), taken, _why(own, taken))
+        yield Forms(of, tuple(own), taken, _why(own, taken), chosen.derivatives.formula.output)
 
 
 def _why(tried: list[Tried], taken: int | None) -> str:

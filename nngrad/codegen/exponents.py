@@ -1,4 +1,4 @@
-"""Stage 5: exponentials, which magnify what rounding their exponent loses.
+"""Stage 6: exponentials, which magnify what rounding their exponent loses.
 
 At an exponent of -80 half a unit in its last place is 60 units of the exponential's. So exponents that are rounded are
 computed in a wider dtype or, where there is none, in two parts.

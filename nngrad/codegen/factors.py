@@ -1,4 +1,4 @@
-"""Stage 5i: products with exponentials, of which a factor leaves the range before the product does.
+"""Stage 5: products with exponentials, of which a factor leaves the range before the product does.
 
 In u**2 exp(v) the square may overflow where the exponential is tiny, or the exponential where u is. As a product by the
 word `times_exp` neither does: it counts the powers of two apart. Where an exponential multiplies a sum of such products

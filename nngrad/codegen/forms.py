@@ -1,4 +1,4 @@
-"""Stage 4: a derivative's equivalent forms, and what they cost.
+"""Stage 5: a derivative's equivalent forms, and what they cost.
 
 The forms of a derivative come from four kinds of knowledge, all read off the formula:
 

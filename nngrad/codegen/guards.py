@@ -1,4 +1,4 @@
-"""Stage 5b: operations that only a branch of a `where` needs get safe arguments wherever the other branch is taken.
+"""Stage 6: operations that only a branch of a `where` needs get safe arguments wherever the other branch is taken.
 
 So they neither warn nor leak a NaN.
 """

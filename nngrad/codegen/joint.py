@@ -1,4 +1,4 @@
-"""Stage 5: what rows need is computed together where that saves a pass over them.
+"""Stage 6: what rows need is computed together where that saves a pass over them.
 
 A function of the runtime may return several values, where one is a by-product of another: the sums of exponentials tell
 whether they had to be shifted, and a mean of twice the digits has the error of the rounded one in it. In the graph such

@@ -1,4 +1,4 @@
-"""Stage 5g: sums of logarithms, and of exponents, as the logarithm of one fraction.
+"""Stage 5: sums of logarithms, and of exponents, as the logarithm of one fraction.
 
 log a - log b loses what it says of a and b where these are near each other, and is infinity less infinity where both
 are infinite. It is log(1 + (a - b) / b), as soon as a - b is written so that it does not cancel. An exponent is a

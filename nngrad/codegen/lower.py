@@ -1,4 +1,4 @@
-"""Stage 5: expressions become a graph of primitive operations.
+"""Stage 6: expressions become a graph of primitive operations.
 
 Every subexpression is one `Node`, equal ones are the same node. A node knows its shape class: which tensors it was
 made of (`sources`, whose shapes it broadcasts) and along which axes it has length 1 (`reduced`). Operations on numbers

@@ -66,12 +66,13 @@ def derivative_equations(
     for value, expr in cotangents(op, formula, vjp, author_names(op)).items():
         if op.family == "elementwise":
             expr = expr.xreplace({cotangent: sympy.S.One})
-            several = r"\partial" if len(op.inputs) > 1 else "d"
-            left = rf"\frac{{{several} {name_latex(result)}}}{{{several} {name_latex(value.name)}}}"
+            d, d_latex = ("∂", r"\partial") if len(op.inputs) > 1 else ("d", "d")
+            left = rf"\frac{{{d_latex} {name_latex(result)}}}{{{d_latex} {name_latex(value.name)}}}"
+            name = f"{d}{result}/{d}{value.name}"
         else:
-            left = rf"\overline{{{name_latex(value.name)}}}"
+            left, name = rf"\overline{{{name_latex(value.name)}}}", f"d{value.name}"
         shown = expr.xreplace({formula.output: Value(result)})
-        yield Equation(f"{left} = {latex(shown)}", partial(_text, f"d{value.name}", shown))
+        yield Equation(f"{left} = {latex(shown)}", partial(_text, name, shown))
 
 
 def contraction_equations(

@@ -1,4 +1,4 @@
-"""Stage 6a: a graph becomes the lines of a NumPy kernel.
+"""Stage 6: a graph becomes the lines of a NumPy kernel.
 
 Full-size operations are three-address statements with `out=`: a result goes into the buffer of an operand that is not
 needed any more, else into a fresh array (`out=...`, which makes NumPy return an array even for 0-d input). Numbers and

@@ -1,4 +1,4 @@
-"""Stage 5e: shorter forms for inputs of ordinary size.
+"""Stage 5: shorter forms for inputs of ordinary size.
 
 What keeps a form accurate from the smallest float to the largest costs more than the form itself: |x|, sign splits,
 clamps, tails. Where every input is within a limit of a few dozen, none of it is needed. There an elementwise formula of

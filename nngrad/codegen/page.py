@@ -17,7 +17,7 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
 from nngrad.codegen import plots
-from nngrad.codegen.assemble import formula_lines, readable
+from nngrad.codegen.assemble import formula_lines
 from nngrad.codegen.emit import templates_folder
 from nngrad.codegen.explain import Explanation
 
@@ -40,7 +40,7 @@ def environment() -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    made.filters |= {"math": mathml, "python": python, "words": words, "breakable": breakable, "readable": readable}
+    made.filters |= {"math": mathml, "python": python, "words": words, "breakable": breakable}
     return made
 
 

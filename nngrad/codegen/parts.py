@@ -1,4 +1,4 @@
-"""Stage 5d: expressions as sums of products of few parts.
+"""Stage 5: expressions as sums of products of few parts.
 
 The parts stand for exponentials, for polynomials in these by which to divide, and for what several products share. They
 are values of their own, so that SymPy leaves their products alone.

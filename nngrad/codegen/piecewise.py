@@ -1,4 +1,4 @@
-"""Stage 5c: choices made by arithmetic, for inputs that are finite numbers.
+"""Stage 5: choices made by arithmetic, for inputs that are finite numbers.
 
 A masked choice costs four times as much as a sum. Where both branches meet at the edge, none is needed: for f(0) = g(0)
 = 0, where(x > 0, f(x), g(x)) is f(max(x, 0)) + g(min(x, 0)), of which one term is 0. And a guard is not needed where

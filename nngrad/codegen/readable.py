@@ -12,6 +12,7 @@ NAMES = {
     symbols.MinOf: "min", symbols.Count: "count", symbols.Where: "where", symbols.Pick: "one_hot",
     symbols.ProductOfOthers: "product_of_others",
 }  # fmt: skip
+LONG_EXPONENT = 20  # of powers of two that are better known as such than by their digits
 
 
 class Ordered:
@@ -38,7 +39,7 @@ class _Readable(Ordered, sympy.printing.str.StrPrinter):
         return super()._print_Mul(expr)
 
     def _print_Relational(self, expr):
-        return f"{self._print(expr.lhs)} {expr.rel_op} {self._print(expr.rhs)}"
+        return f"{self._alone(expr.lhs)} {expr.rel_op} {self._alone(expr.rhs)}"
 
     def _print_And(self, expr):
         return " & ".join(self._condition(arg) for arg in sorted(expr.args, key=sympy.default_sort_key))
@@ -54,7 +55,12 @@ class _Readable(Ordered, sympy.printing.str.StrPrinter):
             return f"({self._print(expr.args[0])})"
         name = NAMES.get(type(expr), expr.func.__name__)
         args = [arg.args[0] if isinstance(arg, Indicator) else arg for arg in expr.args]
-        return f"{name}({', '.join(map(self._print, args))})"
+        return f"{name}({', '.join(map(self._alone, args))})"
+
+    def _alone(self, expr) -> str:
+        """What stands between commas or beside a comparison, where a power needs no brackets: 2**60 as such."""
+        exponent = int(expr).bit_length() - 1 if expr.is_Integer else 0
+        return f"2**{exponent}" if exponent >= LONG_EXPONENT and expr == 2**exponent else self._print(expr)
 
     def _condition(self, expr) -> str:
         """A condition among others: comparisons bind less than & and | do in Python."""

@@ -15,8 +15,8 @@ from nngrad.codegen.vocabulary import WORD_OF, exact
 
 # What generated code calls its own: not for inputs and parameters, whose names are kept; locals get a `_` appended.
 RESERVED_NAMES = {
-    "OPS", "Op", "function", "inputs", "keepdims", "kernels", "needs", "np", "ops", "out", "reduction", "rules",
-    "runtime", "self", "shape", "table", "tangents", "terms",
+    "OPS", "Op", "dtype", "function", "inputs", "keepdims", "kernels", "needs", "np", "ops", "out", "pairs", "parts",
+    "products", "reduction", "rules", "runtime", "self", "shape", "table", "tangents", "terms",
 }  # fmt: skip
 
 INFINITE = (sympy.oo, -sympy.oo, sympy.zoo)

@@ -1,4 +1,4 @@
-"""Stage 2d: where powers are summed along an axis, they are kept from over- and underflowing.
+"""Stage 3: where powers are summed along an axis, they are kept from over- and underflowing.
 
 x is divided by a power of two near the row's largest |x|, the scale, before x**2 is summed. That is exact, and rows
 whose squares are in range have the scale 1. The scale is carried through the later stages as a symbol, and multiplied

@@ -1,4 +1,4 @@
-"""Stage 2: a naive formula becomes an equal one that is stable.
+"""Stage 3: a naive formula becomes an equal one that is stable.
 
 Rules, none of which knows an op:
 

@@ -1,4 +1,4 @@
-"""Stage 5f: roots and absolute values beside what they approach, written so that nothing cancels.
+"""Stage 5: roots and absolute values beside what they approach, written so that nothing cancels.
 
 h = sqrt(a**2 + u**2) is the hypotenuse of a triangle with the legs a and u. What is rational in u and h is a power of h
 times a fraction of polynomials in c = u / h, the cosine of an angle, for (a / h)**2 is 1 - c**2. It cancels where it

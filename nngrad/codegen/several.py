@@ -1,4 +1,4 @@
-"""Stage 5h: fractions of several exponentials, which overflow, with the largest one taken out of all.
+"""Stage 5: fractions of several exponentials, which overflow, with the largest one taken out of all.
 
 (x exp(a) + y exp(b)) / (1 + exp(a) + exp(b)) is a fraction of polynomials in exp(a) and exp(b). Both are divided by the
 largest of the exponentials, 1 among them, to the power of the polynomial's degree: nothing is above 1 then, and the

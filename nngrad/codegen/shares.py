@@ -1,4 +1,4 @@
-"""Stage 2c: shares, and sums of their powers, where one share is nearly all.
+"""Stage 3: shares, and sums of their powers, where one share is nearly all.
 
 Shares p = e / sum(e) of exponentials are 1 in all. Where the largest is nearly that, log(sum(p**q)) and 1 - sum(p**q)
 are made of what the others have, which is lost in the sum. So

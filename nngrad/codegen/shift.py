@@ -1,4 +1,4 @@
-"""Stage 2b: where exponentials are summed along an axis, they are kept from overflowing.
+"""Stage 3: where exponentials are summed along an axis, they are kept from overflowing.
 
 exp(u) is computed as exp(u - shift), the shift being one number for each row: 0 where all of exp(u) is in range, which
 is exact and costs nothing, else the row's maximum. The factor exp(shift) is carried through the later stages as a

@@ -1,4 +1,4 @@
-"""Stage 5: where only a sign is asked, nothing is computed that might leave the range.
+"""Stage 6: where only a sign is asked, nothing is computed that might leave the range.
 
 Worked example: rate x > 0 is sign(rate) x > 0, which can't overflow. x p, p having decayed where rate x is -inf, takes
 the largest finite number there for x, for NumPy warns of 0 times infinity.

@@ -1,4 +1,4 @@
-"""Stage 6b: the slopes of an elementwise formula, where forward had better keep them.
+"""Stage 6: the slopes of an elementwise formula, where forward had better keep them.
 
 A slope shares its dear parts with the value: sigmoid's e / (1 + e)**2 its exponential. Where computing both in one go
 and keeping the slope costs less than computing those parts twice, a cotangent has to be multiplied by it, no more.

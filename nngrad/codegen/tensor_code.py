@@ -1,4 +1,4 @@
-"""Stage 6b: a graph becomes statements over Tensors, to be differentiated again.
+"""Stage 6: a graph becomes statements over Tensors, to be differentiated again.
 
 They are written over a namespace `ops` of functions on Tensors, so that the generated package need not know Tensor.
 Every operation makes a new Tensor, so there are no buffers to plan: what is used more than once gets a variable.

@@ -13,7 +13,7 @@ from pygments import highlight
 from pygments.formatters import TerminalFormatter
 from pygments.lexers import PythonLexer
 
-from nngrad.codegen.assemble import formula_lines, readable
+from nngrad.codegen.assemble import formula_lines
 from nngrad.codegen.errors import Error
 from nngrad.codegen.explain import Explanation, Forms
 
@@ -42,7 +42,8 @@ class _Page:
 
     def parts(self) -> Iterator[str]:
         one, op = self.explanation, self.explanation.op
-        yield f"{self.painted(op.name, BOLD)}  {self.painted(f'({op.home}, {op.family})', DIM)}\n{op.doc}"
+        kinds = ", ".join(dict.fromkeys([op.home, op.family]))
+        yield f"{self.painted(op.name, BOLD)}  {self.painted(f'({kinds})', DIM)}\n{op.doc}"
         if op.family != "structural":
             yield self.section("Formula", self.formula())
         for case in one.cases:
@@ -89,7 +90,7 @@ class _Page:
         yield self.painted(f"  {'cost':>6}  {'worst error':>12}  {'at':<26}  form", DIM)
         for place, one in enumerate(forms.tried):
             mark, styles = ("*", [GREEN]) if place == forms.taken else (" ", [])
-            first, *rest = textwrap.wrap(readable(one.form), WIDTH - 4 - FORM) or [""]
+            first, *rest = textwrap.wrap(forms.text(one), WIDTH - 4 - FORM) or [""]
             line = f"{mark} {one.cost:6.1f}  {_figure(one.error):>12}  {_point(one.error):<26}  {first}"
             yield self.painted(line, *styles) if styles else line
             yield from (f"{'':{FORM - 2}}{line}" for line in rest)

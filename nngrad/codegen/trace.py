@@ -1,4 +1,4 @@
-"""Stage 1: a spec function becomes an `Op`.
+"""Stage 2: a spec function becomes an `Op`.
 
 The function runs once with symbols in place of tensors. Its source is first rewritten a little, so that the formula
 survives the run: every assignment names a stage (SymPy alone would flatten names and order of operations away), and
@@ -188,7 +188,7 @@ def _signature(declaration: Declaration) -> tuple[tuple[Input, ...], tuple[Param
 
     for parameter in inspect.signature(declaration.function).parameters.values():
         name, default = parameter.name, parameter.default
-        if name in RESERVED_NAMES and declaration.home not in ("structural", "contraction"):
+        if name in RESERVED_NAMES and declaration.home != "structural":
             refuse(parameter, f"the name {name} is taken by the generated code", f"call it {name}_ or the like")
         if parameter.kind is parameter.VAR_KEYWORD:
             refuse(parameter, f"**{name} stands for parameters without names", "name each: def f(x, *, alpha=1.0)")
@@ -211,7 +211,7 @@ def _signature(declaration: Declaration) -> tuple[tuple[Input, ...], tuple[Param
         if of := tangents.get(parameter.name):
             problem = f"the name {parameter.name} is that of the tangent of {of} in the generated code"
             refuse(parameter, problem, f"call it {parameter.name}_ or the like")
-    if declaration.name in RESERVED_NAMES and declaration.home not in ("structural", "contraction"):
+    if declaration.name in RESERVED_NAMES and declaration.home != "structural":
         raise SpecError(f"the name {declaration.name} is taken by the generated code", f"call it {declaration.name}_")
     if not inputs:
         raise SpecError("the op has no input", "give it a positional argument, as in def f(x)")

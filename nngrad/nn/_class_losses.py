@@ -10,8 +10,8 @@ import numpy as np
 from nngrad_ops.runtime import reduced
 
 from nngrad.engine import OPS, apply
-from nngrad.functions import ops, shape_of
-from nngrad.nn._losses import as_array, check_equal_shapes
+from nngrad.functions import array_of, ops, shape_of
+from nngrad.nn._losses import check_equal_shapes
 from nngrad.tensor import Tensor
 
 
@@ -65,7 +65,7 @@ def cross_entropy(
     """
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"cross_entropy: label_smoothing must be from 0 to 1, got {label_smoothing!r}")
-    if as_array(target).dtype.kind == "f" and shape_of(target) == shape_of(input) != ():
+    if array_of(target).dtype.kind == "f" and shape_of(target) == shape_of(input) != ():
         return _of_probabilities(input, target, weight, reduction, label_smoothing)
     own = _of_classes("cross_entropy", input, target, weight, ignore_index, reduction)
     if label_smoothing == 0:
@@ -123,7 +123,7 @@ def _counted(factors: np.ndarray | None, indices: np.ndarray, ignored: np.ndarra
 def _classes(name: str, input: Any, target: Any, ignore_index: int) -> tuple[int, np.ndarray, np.ndarray | None]:
     """The axis of classes, the targets' indices with 0 for the ignored ones, and which are ignored; None if none is."""
     axis, shape = _axis_of_classes(name, input), shape_of(input)
-    classes, indices = shape[axis], as_array(target)
+    classes, indices = shape[axis], array_of(target)
     expected = shape[:axis] + shape[axis + 1 :]
     if indices.dtype.kind not in "iu" and indices.size:
         hint = "; Tensor(indices, dtype=int) keeps them" if isinstance(target, Tensor) else ""
@@ -157,7 +157,7 @@ def _class_weights(name: str, weight: Any, input: Any, axis: int) -> np.ndarray 
     shape = shape_of(input)
     if shape_of(weight) != (shape[axis],):
         raise ValueError(f"{name}: weight of shape {shape_of(weight)} must be ({shape[axis]},), one number a class")
-    return as_array(weight).reshape((-1,) + (1,) * (len(shape) - axis - 1))
+    return array_of(weight).reshape((-1,) + (1,) * (len(shape) - axis - 1))
 
 
 def multi_margin_loss(
@@ -208,7 +208,7 @@ def multilabel_margin_loss(input: Any, target: Any, reduction: str = "mean") -> 
     _check_rows_of_classes("multilabel_margin_loss", input)
     check_equal_shapes("multilabel_margin_loss", input=input, target=target)
     classes = shape_of(input)[-1]
-    indices = as_array(target)
+    indices = array_of(target)
     listed = np.logical_and.accumulate(indices >= 0, axis=-1)
     indices = np.where(listed, indices, 0)
     if (indices >= classes).any():

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from nngrad.functions import ops, shape_of
+from nngrad.functions import ops, shape_of, tensor_of
 from nngrad.inputs import NUMBERS
 from nngrad.tensor import Tensor
 
@@ -237,7 +237,7 @@ def _batched(name: str, axes: int, input: Any) -> tuple[Tensor, bool]:
             f"{name}: input must have shape (examples, channels, {spatial}) or (channels, {spatial}), got {shape}"
         )
     batched = len(shape) == axes + 2
-    x = input if isinstance(input, Tensor) else Tensor(input, dtype=getattr(input, "dtype", None))
+    x = tensor_of(input)
     return x if batched else ops.expand_dims(x, axis=0), batched
 
 

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from nngrad_ops.runtime import reduced
 
-from nngrad.functions import norm, ops, shape_of
-from nngrad.nn._losses import as_array, check_equal_shapes
+from nngrad.functions import array_of, norm, ops, shape_of
+from nngrad.nn._losses import check_equal_shapes
 from nngrad.tensor import Tensor
 
 
@@ -80,7 +80,7 @@ def cosine_embedding_loss(
         ValueError: the shapes do not fit, or the reduction is unknown.
     """
     check_equal_shapes("cosine_embedding_loss", input1=input1, input2=input2)
-    labels = as_array(target)
+    labels = array_of(target)
     if labels.shape != shape_of(input1)[:-1]:
         raise ValueError(
             f"cosine_embedding_loss: inputs of shape {shape_of(input1)} need a target of shape "

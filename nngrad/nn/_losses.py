@@ -12,7 +12,7 @@ import numpy as np
 from nngrad_ops.runtime import reduced
 
 from nngrad.engine import OPS, Op
-from nngrad.functions import function, ops, shape_of
+from nngrad.functions import array_of, function, ops, shape_of
 from nngrad.tensor import Tensor
 
 
@@ -36,11 +36,6 @@ def check_equal_shapes(name: str, **inputs: Any) -> None:
     if len(set(shapes.values())) > 1:
         listed = ", ".join(f"{input} {shape}" for input, shape in shapes.items())
         raise ValueError(f"{name}: the shapes must be equal, got {listed}; reshape or broadcast them first")
-
-
-def as_array(x: Any) -> np.ndarray:
-    """The data of a Tensor, or the array that something else is."""
-    return x.data if isinstance(x, Tensor) else np.asarray(x)
 
 
 def _check_weight(name: str, parameter: str, weight: Any, shape: tuple[int, ...]) -> None:
@@ -246,7 +241,7 @@ def gaussian_nll_loss(
             f"gaussian_nll_loss: var of shape {given} does not fit input {shape}; it must be {shape}, {shape[:-1]} or "
             f"{(*shape[:-1], 1)}"
         )
-    if np.any(np.asarray(var.data if isinstance(var, Tensor) else var) < 0):
+    if np.any(array_of(var) < 0):
         raise ValueError("gaussian_nll_loss: a variance is negative; give squares of standard deviations")
     if given != shape and given == shape[:-1]:
         var = ops.expand_dims(var, axis=-1)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from nngrad.functions import ops, shape_of
+from nngrad.functions import array_of, ops, shape_of
 from nngrad.tensor import Tensor
 
 
@@ -46,7 +46,7 @@ def batch_norm(
     if np.prod([shape[axis] for axis in axes]) == 1:
         raise ValueError(f"batch_norm: in training there must be more than 1 value per channel, got input {shape}")
     if running_mean is not None and running_var is not None:
-        x = input.data if isinstance(input, Tensor) else np.asarray(input)
+        x = array_of(input)
         _move(running_mean, x.mean(axes), momentum)
         _move(running_var, x.var(axes, ddof=1), momentum)
     return ops.layer_norm(input, _along(weight, shape), _along(bias, shape), axis=axes, eps=eps)
@@ -87,7 +87,7 @@ def instance_norm(
     if np.prod(shape[2:]) == 1:
         raise ValueError(f"instance_norm: there must be more than 1 value per channel, got input {shape}")
     if running_mean is not None and running_var is not None:
-        x = input.data if isinstance(input, Tensor) else np.asarray(input)
+        x = array_of(input)
         _move(running_mean, x.mean(axes).mean(0), momentum)
         _move(running_var, x.var(axes, ddof=1).mean(0), momentum)
     return ops.layer_norm(input, _along(weight, shape), _along(bias, shape), axis=axes, eps=eps)

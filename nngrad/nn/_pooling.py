@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from nngrad.functions import ops, shape_of
+from nngrad.functions import ops, shape_of, tensor_of
 from nngrad.nn._convolution import Lengths, lengths
 from nngrad.tensor import Tensor
 
@@ -235,7 +235,7 @@ def _adaptive(name, axes, input, output_size) -> Tensor:
         letters = "xy"[:axes]
         own = letters[axis]
         x = ops.einsum(x, share.astype(x.dtype), subscripts=f"...{letters},z{own}->...{letters.replace(own, 'z')}")
-    return x if isinstance(x, Tensor) else Tensor(x, dtype=getattr(x, "dtype", None))
+    return tensor_of(x)
 
 
 def _check_input(name: str, axes: int, input: Any) -> tuple[int, ...]:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from nngrad.functions import tensor_of
 from nngrad.nn.module import Module
 from nngrad.tensor import Tensor
 
@@ -22,8 +23,7 @@ class Flatten(Module):
 
     def forward(self, x: Any) -> Tensor:
         """x of any shape -> the same elements with fewer axes."""
-        x = x if isinstance(x, Tensor) else Tensor(x, dtype=getattr(x, "dtype", None))
-        return x.flatten(self.start_axis, self.end_axis)
+        return tensor_of(x).flatten(self.start_axis, self.end_axis)
 
     def extra_repr(self) -> str:
         """The constructor's arguments."""

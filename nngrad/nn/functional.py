@@ -15,7 +15,7 @@ import numpy as np
 
 from nngrad.elsewhere import no_attribute, whereabouts
 from nngrad.engine import OPS, apply, apply_two
-from nngrad.functions import HOMES, function, ops, shape_of
+from nngrad.functions import HOMES, array_of, function, ops, shape_of, tensor_of
 from nngrad.graph import wrap
 from nngrad.modes import get_default_dtype
 from nngrad.nn._class_losses import cross_entropy as cross_entropy
@@ -183,7 +183,7 @@ def _kept(shape, p, generator) -> np.ndarray:
 
 
 def _floating(name: str, input: Any) -> Tensor:
-    x = input if isinstance(input, Tensor) else Tensor(input, dtype=getattr(input, "dtype", None))
+    x = tensor_of(input)
     if x.dtype.kind != "f":
         raise TypeError(f"{name}: the input must be of floating dtype, got {x.dtype}")
     return x
@@ -211,7 +211,7 @@ def embedding(input: Any, weight: Any, padding_idx: int | None = None) -> Tensor
         ValueError: weight has not two axes.
         IndexError: an index is out of range.
     """
-    indices = input.data if isinstance(input, Tensor) else np.asarray(input)
+    indices = array_of(input)
     if indices.dtype.kind not in "iu" and indices.size:
         hint = "; Tensor(indices, dtype=int) keeps them" if isinstance(input, Tensor) else ""
         raise TypeError(f"embedding: the indices must be integers, got dtype {indices.dtype}{hint}")
@@ -241,7 +241,7 @@ def one_hot(input: Any, num_classes: int = -1) -> Tensor:
         TypeError: the input holds no integers.
         ValueError: one is negative or not below num_classes.
     """
-    indices = input.data if isinstance(input, Tensor) else np.asarray(input)
+    indices = array_of(input)
     if indices.dtype.kind not in "iu":
         raise TypeError(f"one_hot: the input must be integers, got dtype {indices.dtype}")
     classes = int(indices.max(initial=-1)) + 1 if num_classes == -1 else num_classes
@@ -347,7 +347,7 @@ def as_lengths(name: str, normalized_shape: int | Sequence[int]) -> tuple[int, .
     return lengths
 
 
-# ---- activations
+# --- activations -----------------------------------------------------------------------------------------------------
 
 
 def prelu(input: Any, weight: Any) -> Tensor:
@@ -422,7 +422,7 @@ def rrelu(
     return apply(OPS["prelu"], x, slopes)
 
 
-# ---- everything else, by name
+# --- everything else, by name ----------------------------------------------------------------------------------------
 
 
 def __getattr__(name: str) -> Callable[..., Tensor]:

@@ -11,6 +11,7 @@ from typing import Any, Self
 import numpy as np
 
 from nngrad.elsewhere import OF_MODULES, Elsewhere
+from nngrad.functions import array_of, tensor_of
 from nngrad.tensor import Tensor
 
 IncompatibleKeys = namedtuple("IncompatibleKeys", ["missing_keys", "unexpected_keys"])
@@ -48,7 +49,7 @@ class Module:
     def __call__(self, *inputs: Any, **options: Any) -> Any:
         return self.forward(*inputs, **options)
 
-    # ---- what a module holds
+    # --- what a module holds ---
 
     def __setattr__(self, name: str, value: Any) -> None:
         if _is_trainable(value):
@@ -91,8 +92,7 @@ class Module:
             raise KeyError(f"a buffer's name must be non-empty and without dots, got {name!r}")
         if hasattr(self, name) and name not in self._buffers:
             raise KeyError(f"{type(self).__name__} has another attribute {name!r}: choose another name for the buffer")
-        if tensor is not None and not isinstance(tensor, Tensor):
-            tensor = Tensor(tensor, dtype=getattr(tensor, "dtype", None))
+        tensor = None if tensor is None else tensor_of(tensor)
         if tensor is not None and tensor.requires_grad:
             raise ValueError(f"buffer {name!r} requires grad: assign it as an attribute to make it a parameter")
         super().__setattr__("_buffers", {**self._buffers, name: persistent})
@@ -158,7 +158,7 @@ class Module:
         """The buffers of this module and, with `recurse`, of those below it; a shared one once."""
         return (tensor for _, tensor in self.named_buffers(recurse=recurse))
 
-    # ---- what is done to all of it
+    # --- what is done to all of it ---
 
     def apply(self, fn: Callable[["Module"], Any]) -> Self:
         """Call `fn` with every module, children before parents (to initialise weights, say), and return self."""
@@ -233,7 +233,7 @@ class Module:
             if name in missing:
                 continue
             value = state_dict[name]
-            array = value.data if isinstance(value, Tensor) else np.asarray(value)
+            array = array_of(value)
             if array.shape != tensor.shape:
                 problems.append(f"{name}: shape {array.shape} does not fit {tensor.shape}")
             elif not np.can_cast(array.dtype, tensor.dtype, "same_kind"):
@@ -247,7 +247,7 @@ class Module:
             tensor.data = array
         return IncompatibleKeys(missing, unexpected)
 
-    # ---- how it looks
+    # --- how it looks ---
 
     def extra_repr(self) -> str:
         """What stands in the brackets of the `repr` of a module, its settings usually."""

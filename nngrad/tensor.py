@@ -134,7 +134,7 @@ class Tensor(TensorMethods):
         """
         node = self._node
         if self._grad is None and self._requires_grad and (node is None or node.retained is not None):
-            self._grad = np.zeros(self.shape, self.dtype)
+            self._grad = np.zeros(self.shape, self.dtype)[...]  # a view: gradients have memory of their own
         return self._grad
 
     @grad.setter
@@ -153,6 +153,12 @@ class Tensor(TensorMethods):
                     f"grad has shape {array.shape}, but the Tensor has shape {self.shape}; they must be the same"
                 )
             self._grad = array
+
+    @property
+    def _has_grad(self):
+        """Whether there is a gradient, computed or given; zeros that were only looked at are none."""
+        g = self._grad
+        return g is not None and (g.base is None or bool(g.any()))
 
     def reset_grad(self):
         """Make the gradient zeros again."""
@@ -466,7 +472,7 @@ class Tensor(TensorMethods):
                 f"only leaves can be copied or pickled, and this Tensor of shape {self.shape} was computed by "
                 f"{self.op}; use detach() for its values or clone() for a copy with its history"
             )
-        return restore, (type(self), self._data, self._requires_grad, self._grad)
+        return restore, (type(self), self._data, self._requires_grad, self._grad if self._has_grad else None)
 
     def __array__(self, dtype=None, copy=None):
         return np.array(self._data, dtype=dtype, copy=copy)

@@ -117,18 +117,17 @@ class Optimizer:
                 raise ValueError(f"{type(self).__name__}: {name} must be {expected}, got {value!r}")
 
     def zero_grad(self) -> None:
-        """Reset the gradients of all parameters to zeros."""
+        """Reset the gradients of all parameters to zeros; until backward reaches one again, it is not updated."""
         for group in self.param_groups:
             for p in group["params"]:
                 p.reset_grad()
 
     def step(self) -> None:
-        """Update every parameter that requires grad by its gradient."""
+        """Update every parameter that has a gradient."""
         for group in self.param_groups:
             for p in group["params"]:
-                g = p.grad
-                if g is not None:
-                    g = -g if group.get("maximize") else g
+                if p._has_grad:
+                    g = -p.grad if group.get("maximize") else p.grad
                     self._update(p.data, g, self.state.setdefault(p, {}), group)
                     note_change(p)  # for graphs that have saved it
 

@@ -26,7 +26,7 @@ from nngrad.functions import (
     without_gradient,
 )
 from nngrad.graph import wrap
-from nngrad.inputs import as_array, real_dtype
+from nngrad.inputs import as_array, plain_index, real_dtype
 from nngrad.memory import note_change, share_memory
 
 ADD, SUBTRACT, MULTIPLY, DIVIDE = OPS["add"], OPS["subtract"], OPS["multiply"], OPS["divide"]
@@ -367,7 +367,7 @@ class Tensor(TensorMethods):
     # --- shape and indexing ---
 
     def __getitem__(self, index):
-        return apply(GETITEM, self, index=plain_index(index))
+        return apply(GETITEM, self, index=index)
 
     def __setitem__(self, index, value):
         """`x[index] = value` in place, cast to x's dtype; gradients reach both sides.
@@ -485,18 +485,6 @@ class Tensor(TensorMethods):
 
 
 graph.Tensor = Tensor
-
-
-def plain_index(index):
-    """An index in NumPy's terms, with arrays for Tensors and lists, copied since the graph keeps it."""
-    if isinstance(index, tuple):
-        return tuple(map(plain_index, index))
-    if isinstance(index, Tensor):
-        return index._data.copy()
-    if isinstance(index, (list, np.ndarray)):
-        array = np.array(index)
-        return array.astype(np.intp) if array.size == 0 and isinstance(index, list) else array
-    return index
 
 
 def restore(tensor_class, data, requires_grad, grad):

@@ -110,7 +110,7 @@ class Tensor(TensorMethods):
 
     def numpy(self):
         """The data as an ndarray: the array itself, not a copy. What is done to it goes unnoticed, as with `data`."""
-        return self._data
+        return self._read()
 
     def item(self):
         """The only element as a Python number; ValueError if there is more than one."""
@@ -118,11 +118,17 @@ class Tensor(TensorMethods):
             raise ValueError(
                 f"item() is for Tensors of one element, this one has shape {self.shape}; use tolist() or an index"
             )
-        return self._data.item()
+        return self._read().item()
 
     def tolist(self):
         """The data as nested lists of Python numbers."""
-        return self._data.tolist()
+        return self._read().tolist()
+
+    def _read(self):
+        """The array, for what is no Tensor."""
+        if modes.readings is not None:
+            modes.readings.append(self)
+        return self._data
 
     # --- graph and gradient ---
 
@@ -450,7 +456,7 @@ class Tensor(TensorMethods):
         return int(self.item())
 
     def __index__(self):
-        return operator.index(self._data)
+        return operator.index(self._read())
 
     def __format__(self, spec):
         return format(self.item(), spec) if spec else str(self)
@@ -475,7 +481,7 @@ class Tensor(TensorMethods):
         return restore, (type(self), self._data, self._requires_grad, self._grad if self._has_grad else None)
 
     def __array__(self, dtype=None, copy=None):
-        return np.array(self._data, dtype=dtype, copy=copy)
+        return np.array(self._read(), dtype=dtype, copy=copy)
 
     def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
         return call_ufunc(ufunc, method, inputs, kwargs)

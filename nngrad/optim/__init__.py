@@ -10,8 +10,8 @@
         schedule.step()
 
 Parameters are updated in place and keep their dtype. One that no backward has reached since `zero_grad()` is left
-alone, by momentum and weight decay too, and so is one that is frozen by `set_requires_grad(False)`. A gradient of zeros that
-was computed, or assigned to `grad`, counts.
+alone, by momentum and weight decay too, and so is one that is frozen by `set_requires_grad(False)`. A gradient of zeros
+that was computed, or assigned to `grad`, counts.
 """
 
 from nngrad.elsewhere import no_attribute, whereabouts

@@ -8,6 +8,7 @@ import weakref
 import numpy as np
 
 from nngrad import graph, modes, structure
+from nngrad.arguments import refuse_arguments, tells_arguments
 from nngrad.assignment import assign
 from nngrad.backward import backward
 from nngrad.elsewhere import OF_PYTORCH, Elsewhere, NoFunction
@@ -50,6 +51,10 @@ class Tensor(TensorMethods):
 
     grad_is_enabled = True  # the switch itself: assign to it, or use no_grad()
     _apply = staticmethod(apply)
+
+    @staticmethod
+    def _refuse(op, unknown):
+        refuse_arguments(op.name, (*op.inputs[1:], *op.params), unknown)
 
     def __init__(self, data, dtype=None, requires_grad=False):
         dtype = modes.default_dtype if dtype is None else real_dtype(dtype)
@@ -387,6 +392,20 @@ class Tensor(TensorMethods):
         """The same elements in another shape, one length of which may be -1: `reshape(2, 3)` or `reshape((2, 3))`."""
         return apply(OPS["reshape"], self, shape=shape[0] if len(shape) == 1 else shape)
 
+    def transpose(self, *order, axes=None):
+        """The axes in another order, which is one tuple or as many numbers as there are axes; reversed without.
+
+        Raises TypeError for two numbers that would mean one thing in NumPy and another in PyTorch, which swaps these.
+        """
+        if len(order) == 2 and order != (1, 0):
+            raise TypeError(
+                f"transpose: two numbers are an order of axes in NumPy, and axes to swap in PyTorch; write "
+                f"swapaxes{order} to swap them, transpose({order}) for an order"
+            )
+        if order:
+            axes = order[0] if len(order) == 1 else order
+        return apply(OPS["transpose"], self, axes=axes)
+
     def T(self, axes=None):
         """The axes in another order, reversed if none is given."""
         return apply(OPS["transpose"], self, axes=axes)
@@ -404,6 +423,7 @@ class Tensor(TensorMethods):
         """Matrix product, `self @ other`, with NumPy's rules for 1-d operands."""
         return matmul(self, other)
 
+    @tells_arguments
     def norm(self, ord=None, axis=None, keepdims=False):
         """Length of the vectors along an axis, or of all elements as one vector, as `nngrad.norm` has it."""
         return norm(self, ord, axis, keepdims)

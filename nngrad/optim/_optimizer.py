@@ -3,10 +3,11 @@
 import math
 from collections.abc import Iterable, Mapping
 from numbers import Real
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
+from nngrad.arguments import refuse_unknown
 from nngrad.memory import note_change
 from nngrad.tensor import Tensor
 
@@ -55,6 +56,10 @@ class Optimizer:
         TypeError: `params` is not an iterable of Tensors or dicts.
         ValueError: there are no parameters, one comes twice or is not a leaf; a hyper-parameter is out of range.
     """
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        refuse_unknown(cls.__name__, cls.__init__, kwargs)
+        return super().__new__(cls)
 
     def __init__(self, params: Iterable[Tensor] | Iterable[dict[str, Any]], defaults: dict[str, Any]):
         self.defaults = defaults

@@ -329,7 +329,7 @@ def call_numpy(func, args, kwargs):
     """`Tensor.__array_function__`: np.sum(t, axis=0), np.concatenate([t, u])."""
     name = NAMES.get(func.__name__, func.__name__)
     path = f"{func.__module__.replace('numpy', 'np', 1)}.{func.__name__}"
-    if name in WITHOUT_GRADIENT:
+    if name in WITHOUT_GRADIENT or (func is np.where and len(args) == 1):  # with one argument it is nonzero
         result = func(*map(without_tensors, args), **{key: without_tensors(value) for key, value in kwargs.items()})
         return wrap(result) if isinstance(result, np.ndarray) else result
     if all(getattr(place, func.__name__, None) is not func for place in PLACES) or (call := public(name)) is None:

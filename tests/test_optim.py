@@ -329,3 +329,5 @@ def test_large_parameters_are_updated_alike_however_they_lie(kind, orders):
 def test_a_name_that_comes_close():
     with pytest.raises(AttributeError, match="'Adma'; did you mean Adam"):
         optim.Adma  # noqa: B018
+    with pytest.raises(AttributeError, match="'LBFGS'; it has Adam, AdamW, Optimizer"):
+        optim.LBFGS  # noqa: B018

@@ -67,7 +67,10 @@ class Optimizer:
         self.state: dict[Tensor, dict[str, Any]] = {}
         groups = self._listed(params)
         if not groups:
-            raise ValueError(f"{type(self).__name__} got no parameters: does the model have any that require grad?")
+            raise ValueError(
+                f"{type(self).__name__} got no parameters: does the model have any that require grad? Those in a "
+                "list of modules are the model's if it is a ModuleList"
+            )
         if not any(isinstance(group, dict) for group in groups):
             groups = [{"params": groups}]
         for group in groups:

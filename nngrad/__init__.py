@@ -11,9 +11,9 @@ from importlib import import_module
 __version__ = "0.1.0"
 
 _MODULES = (
-    "assignment", "autodiff", "backward", "codegen", "differentiable", "drawing", "elsewhere", "engine", "functions",
-    "graph", "inputs", "memory", "modes", "nn", "op_function", "optim", "random", "spec", "structure", "tensor",
-    "threads", "utils",
+    "arguments", "assignment", "autodiff", "backward", "codegen", "differentiable", "drawing", "elsewhere", "engine",
+    "functions", "graph", "inputs", "memory", "modes", "nn", "op_function", "optim", "random", "spec", "structure",
+    "tensor", "threads", "utils",
 )  # fmt: skip
 _NAMES = {
     "Tensor": "tensor",

@@ -15,10 +15,10 @@ from nngrad.backward import starting_cotangent, unshared
 from nngrad.differentiable import pull_tensors, push_tensors
 from nngrad.engine import history, pull_arrays, pull_back, push_arrays, push_forward
 from nngrad.functions import CLONE, concat, stack
-from nngrad.graph import node_of, vertex, wrap
+from nngrad.graph import Node, node_of, vertex, wrap
 from nngrad.inputs import as_array, as_operand
 from nngrad.memory import refuse_outdated
-from nngrad.modes import GradMode
+from nngrad.modes import GradMode, noted_readings
 from nngrad.tensor import Tensor
 
 # --- one call of f with variables of its own -------------------------------------------------------------------------
@@ -42,7 +42,7 @@ class Trace:
             args[n] = variable(args[n], f"argument {n}", outer)
         self.variables = [args[n] for n in places]
         self.sources = [vertex(x) for x in self.variables]  # now, since f may assign to their items
-        with GradMode(True):
+        with GradMode(True), noted_readings() as readings:
             y = f(*args, **(kwargs or {}))
             self.aux = None
             if has_aux:
@@ -50,6 +50,8 @@ class Trace:
                     raise TypeError(f"with has_aux, f must return a pair (output, aux), not {type(y).__name__}")
                 y, self.aux = y
             self.y = output_tensor(y)
+        if not self.y.requires_grad:
+            refuse_lost(readings, self.sources)
         self.differentiable = outer and uses_others(self.y, self.sources)
 
     def value(self):
@@ -116,6 +118,24 @@ def output_tensor(y):
             "gradient would be zeros; compute with Tensors, not with their numpy() or data"
         )
     return y if isinstance(y, Tensor) else wrap(as_operand(y, "the output of f"))
+
+
+def refuse_lost(readings, sources):
+    """TypeError if one of the Tensors read as numbers depends on the variables, for an output without a graph."""
+    seen = set()
+    for tensor in readings:
+        stack = [vertex(tensor)]
+        while stack:
+            at = stack.pop()
+            if at in sources:
+                raise TypeError(
+                    f"the output of f does not know what it was computed from, so that its gradient would be zeros: f "
+                    f"read a Tensor of shape {tensor.shape} by item(), float(), numpy() or the like; compute with "
+                    "Tensors"
+                )
+            if isinstance(at, Node) and at not in seen:
+                seen.add(at)
+                stack.extend(at.parents)
 
 
 def uses_others(y, sources):
@@ -289,7 +309,7 @@ def vjp(f, *primals):
 def jvp(f, primals, tangents):
     """`(f(*primals), derivative of f along tangents)`, in forward mode; two tuples of the same shapes."""
     if not all(isinstance(each, (tuple, list)) for each in (primals, tangents)) or len(primals) != len(tangents):
-        raise TypeError("jvp needs primals and tangents as two tuples of the same length")
+        raise TypeError("jvp needs primals and tangents as two tuples of the same length; write (x,) for one")
     trace = Trace(f, None, primals)
     tangents = [like(t, x, f"tangent {n}") for n, (t, x) in enumerate(zip(tangents, trace.variables, strict=True))]
     return trace.value(), trace.push(tangents)

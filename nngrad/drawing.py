@@ -140,7 +140,7 @@ def found_gradients(outputs, grad, vertices):
     """
     y = outputs[0]
     holders = ((at, at.retained and at.retained() if isinstance(at, Node) else at) for at in vertices)
-    held = {id(at): x._grad for at, x in holders if isinstance(x, graph.Tensor) and x._grad is not None}
+    held = {id(at): x._grad for at, x in holders if isinstance(x, graph.Tensor) and x._has_grad}
     if grad is None and (not held or len(outputs) > 1 or y.size != 1 or not y._requires_grad):
         return held, ""
     if not y._requires_grad:

@@ -70,6 +70,8 @@ def no_attribute(owner, name, names, hint=""):
     close = [own for own in names if own.lower() == name.lower()] or get_close_matches(name, names, n=2)
     if close and not hint:
         hint = f"; did you mean {' or '.join(close)}?"
+    elif not hint and 0 < len(names) < 10:
+        hint = f"; it has {', '.join(names)}"
     error = AttributeError(f"{owner} has no attribute {name!r}{hint}")
     if hint:
         error.name, error.obj = name, None  # else Python looks in the owner, and adds a guess of its own

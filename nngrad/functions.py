@@ -11,6 +11,7 @@ from inspect import signature
 import numpy as np
 
 from nngrad import graph
+from nngrad.arguments import refuse_arguments, refuse_unknown, tells_arguments
 from nngrad.engine import OPS, Op, apply, apply_two
 from nngrad.graph import wrap
 from nngrad.inputs import as_array, misfit, real_dtype
@@ -56,7 +57,8 @@ def function(op, first=None):
     """`op` as an OpFunction of Tensors, arrays and numbers: its inputs, then its parameters, by position or by name.
 
     The first input may be called by another name than the formula has. The function is compiled from its own
-    signature, as `dataclasses` does, so that wrong arguments get Python's own TypeError.
+    signature, as `dataclasses` does, so that wrong arguments get Python's own TypeError, or one that knows PyTorch's
+    names of them.
     """
     import_module("nngrad.tensor")  # without it nothing can run; a user's package may come here before anything else
     names = (first or op.inputs[0], *op.inputs[1:])
@@ -65,10 +67,15 @@ def function(op, first=None):
     if None in op.defaults and ... in op.params.values():
         params.insert(0, "*")  # a required parameter can't follow an optional input by position
     passed = [*names, *(f"{name}={name}" for name in op.params)]
-    source = f"def {op.name}({', '.join(inputs + params)}):\n    return _apply(_op, {', '.join(passed)})\n"
+    body = f"    return _apply(_op, {', '.join(passed)})\n"
+    if params:
+        params.append("**unknown")
+        body = f"    if unknown:\n        _refuse(_op.name, _takes, unknown)\n{body}"
+    source = f"def {op.name}({', '.join(inputs + params)}):\n{body}"
     generated = op.kernel.__module__.startswith("nngrad_ops")
     module = HOMES.get(op.home, "nngrad") if generated else op.kernel.__module__.rpartition(".")[0]
     namespace = {"__name__": module, "_apply": apply, "_op": op, "_defaults": op.params}
+    namespace.update(_refuse=refuse_arguments, _takes=(*names, *op.params))
     exec(compile(source, f"<nngrad {op.name}>", "exec"), namespace)
     namespace[op.name].__doc__ = op.kernel.__doc__
     return op_function(namespace[op.name], op.kernel, (op,))
@@ -131,11 +138,13 @@ def astype(x, dtype):
     return apply(OPS["astype"], x, dtype=real_dtype(dtype))
 
 
+@tells_arguments
 def concat(arrays, axis=0):
     """Join a sequence of Tensors or arrays along an axis that they have; their other axes must be equal."""
     return _joined("concat", arrays, axis)
 
 
+@tells_arguments
 def stack(arrays, axis=0):
     """Join a sequence of Tensors or arrays of one shape along a new axis."""
     return _joined("stack", arrays, axis)
@@ -155,6 +164,7 @@ def einsum(subscripts, *operands):
     return apply(OPS["einsum"], *operands, subscripts=subscripts)
 
 
+@tells_arguments
 def norm(x, ord=None, axis=None, keepdims=False):
     """Length of a vector, as `numpy.linalg.norm` has it; its gradient at 0 is 0.
 
@@ -229,8 +239,12 @@ def with_op(call):
 def without_gradient(name):
     """A function of NumPy whose results are places or truths: it gives a Tensor that carries no gradient."""
 
+    theirs = getattr(np, name)
+
     def call(*args, **kwargs):
-        return wrap(np.asarray(getattr(np, name)(*without_tensors(args), **without_tensors(kwargs))))
+        if kwargs and not isinstance(theirs, np.ufunc):
+            refuse_unknown(name, theirs, kwargs)
+        return wrap(np.asarray(theirs(*without_tensors(args), **without_tensors(kwargs))))
 
     call.__name__ = call.__qualname__ = name
     call.__doc__ = f"`numpy.{name}` of Tensors: a Tensor without gradient."
@@ -321,7 +335,7 @@ def call_numpy(func, args, kwargs):
     """`Tensor.__array_function__`: np.sum(t, axis=0), np.concatenate([t, u])."""
     name = NAMES.get(func.__name__, func.__name__)
     path = f"{func.__module__.replace('numpy', 'np', 1)}.{func.__name__}"
-    if name in WITHOUT_GRADIENT:
+    if name in WITHOUT_GRADIENT or (func is np.where and len(args) == 1):  # with one argument it is nonzero
         result = func(*map(without_tensors, args), **{key: without_tensors(value) for key, value in kwargs.items()})
         return wrap(result) if isinstance(result, np.ndarray) else result
     if all(getattr(place, func.__name__, None) is not func for place in PLACES) or (call := public(name)) is None:

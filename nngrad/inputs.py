@@ -141,11 +141,18 @@ def common_dtype(dtypes, numbers, keeps_integers):
 def plain_parameters(op, params):
     """Parameters with plain numbers for NumPy's scalars, which would widen the result, and for Tensors and arrays.
 
-    Structural ops keep arrays: there they are indices. Raises TypeError for other arrays of more than one element, and
-    for a Tensor that requires grad: parameters carry no gradient, so none may be expected of it.
+    Structural ops keep arrays, copied as lists are, since the graph reads them later. Raises TypeError for other arrays
+    of more than one element, and for a Tensor that requires grad: parameters carry no gradient, so none may be
+    expected of it.
     """
     for name, value in params.items():
         if type(value) in PLAIN:
+            continue
+        if name == "index":
+            params[name] = plain_index(value)
+            continue
+        if isinstance(value, list):
+            params[name] = as_tuple(value)
             continue
         if isinstance(value, graph.Tensor):
             if value._requires_grad:
@@ -153,14 +160,31 @@ def plain_parameters(op, params):
                     f"{op.name}: parameter {name} carries no gradient, but a Tensor of shape {value.shape} that "
                     f"requires grad was given; pass {name}.detach() if that is meant"
                 )
-            value = params[name] = value._data.copy()
+            value = value._data
         if isinstance(value, np.ndarray) and op.family != "structural":
             if value.size != 1:
                 raise TypeError(f"{op.name}: parameter {name} must be a number, not an array of shape {value.shape}")
             params[name] = value.item()
-        elif isinstance(value, (np.generic, np.ndarray)) and value.ndim == 0:
-            params[name] = value.item()
+        elif isinstance(value, (np.generic, np.ndarray)):
+            params[name] = value.copy() if value.ndim else value.item()
     return params
+
+
+def plain_index(index):
+    """An index in NumPy's terms, with arrays for Tensors and lists, copied since the graph keeps it."""
+    if isinstance(index, tuple):
+        return tuple(map(plain_index, index))
+    if isinstance(index, graph.Tensor):
+        return index._data.copy()
+    if isinstance(index, (list, np.ndarray)):
+        array = np.array(index)
+        return array.astype(np.intp) if array.size == 0 and isinstance(index, list) else array
+    return index
+
+
+def as_tuple(value):
+    """A list as a tuple, and so are the lists in it: nobody can change them."""
+    return tuple(map(as_tuple, value)) if isinstance(value, list) else value
 
 
 def misfit(name, arrays, params, error):

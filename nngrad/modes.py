@@ -1,6 +1,6 @@
-"""The two settings that hold everywhere: the default dtype, and whether ops are recorded."""
+"""What holds everywhere: the default dtype, whether ops are recorded, and whether it is noted who leaves the graph."""
 
-from contextlib import ContextDecorator
+from contextlib import ContextDecorator, contextmanager
 from functools import wraps
 from inspect import isgeneratorfunction
 
@@ -58,6 +58,22 @@ class GradMode(ContextDecorator):
                 return end.value
 
         return generate
+
+
+readings = None  # a list while somebody wants to know which Tensors' values leave the graph
+
+
+@contextmanager
+def noted_readings():
+    """Within the block, the Tensors whose values are read as numbers or arrays, which know nothing of a graph."""
+    global readings
+    outer, readings = readings, []
+    try:
+        yield readings
+    finally:
+        if outer is not None:
+            outer += readings
+        readings = outer
 
 
 class no_grad(GradMode):

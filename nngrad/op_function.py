@@ -25,6 +25,12 @@ class OpFunction:
         return self.__qualname__  # by name, as functions are pickled and copied
 
     @property
+    def __signature__(self):
+        """The arguments, without those that are taken only to be refused."""
+        called = inspect.signature(self.__wrapped__)
+        return called.replace(parameters=[one for one in called.parameters.values() if one.kind is not one.VAR_KEYWORD])
+
+    @property
     def latex(self):
         known = import_module(f"{self._package}.latex").LATEX
         if self._kernel.__name__ not in known:

@@ -8,6 +8,7 @@ import math
 
 import numpy as np
 
+from nngrad.arguments import tells_arguments
 from nngrad.engine import apply
 from nngrad.functions import CLONE, array_of, matmul, ops, shape_of
 
@@ -443,13 +444,14 @@ def diff(a, n=1, axis=-1):
 
 
 FUNCTIONS = {
-    function.__name__: function
+    function.__name__: tells_arguments(function)
     for function in (
         ravel, flatten, permute, swapaxes, moveaxis, flip, fliplr, flipud, roll, rot90, sort, topk, median, repeat,
         tile, pad, sliding_window_view, tril, triu, diagonal, diag, trace, take, index_select, take_along_axis, gather,
         array_split, vstack, hstack, dstack, dot, inner, outer, tensordot, cumsum, cumprod, diff,
     )
 }  # fmt: skip
+globals().update(FUNCTIONS)  # here too they are those that tell their arguments: functions are pickled by name
 METHODS = (
     "ravel", "flatten", "permute", "swapaxes", "moveaxis", "flip", "fliplr", "flipud", "roll", "rot90", "sort", "topk",
     "median", "repeat", "tile", "pad", "tril", "triu", "diagonal", "diag", "trace", "take", "index_select", "gather",

@@ -8,6 +8,7 @@ import weakref
 import numpy as np
 
 from nngrad import graph, modes, structure
+from nngrad.arguments import refuse_arguments, tells_arguments
 from nngrad.assignment import assign
 from nngrad.backward import backward
 from nngrad.elsewhere import OF_PYTORCH, Elsewhere, NoFunction
@@ -26,7 +27,7 @@ from nngrad.functions import (
     without_gradient,
 )
 from nngrad.graph import wrap
-from nngrad.inputs import as_array, real_dtype
+from nngrad.inputs import as_array, plain_index, real_dtype
 from nngrad.memory import note_change, share_memory
 
 ADD, SUBTRACT, MULTIPLY, DIVIDE = OPS["add"], OPS["subtract"], OPS["multiply"], OPS["divide"]
@@ -50,6 +51,10 @@ class Tensor(TensorMethods):
 
     grad_is_enabled = True  # the switch itself: assign to it, or use no_grad()
     _apply = staticmethod(apply)
+
+    @staticmethod
+    def _refuse(op, unknown):
+        refuse_arguments(op.name, (*op.inputs[1:], *op.params), unknown)
 
     def __init__(self, data, dtype=None, requires_grad=False):
         dtype = modes.default_dtype if dtype is None else real_dtype(dtype)
@@ -110,7 +115,7 @@ class Tensor(TensorMethods):
 
     def numpy(self):
         """The data as an ndarray: the array itself, not a copy. What is done to it goes unnoticed, as with `data`."""
-        return self._data
+        return self._read()
 
     def item(self):
         """The only element as a Python number; ValueError if there is more than one."""
@@ -118,11 +123,17 @@ class Tensor(TensorMethods):
             raise ValueError(
                 f"item() is for Tensors of one element, this one has shape {self.shape}; use tolist() or an index"
             )
-        return self._data.item()
+        return self._read().item()
 
     def tolist(self):
         """The data as nested lists of Python numbers."""
-        return self._data.tolist()
+        return self._read().tolist()
+
+    def _read(self):
+        """The array, for what is no Tensor."""
+        if modes.readings is not None:
+            modes.readings.append(self)
+        return self._data
 
     # --- graph and gradient ---
 
@@ -134,7 +145,7 @@ class Tensor(TensorMethods):
         """
         node = self._node
         if self._grad is None and self._requires_grad and (node is None or node.retained is not None):
-            self._grad = np.zeros(self.shape, self.dtype)
+            self._grad = np.zeros(self.shape, self.dtype)[...]  # a view: gradients have memory of their own
         return self._grad
 
     @grad.setter
@@ -153,6 +164,12 @@ class Tensor(TensorMethods):
                     f"grad has shape {array.shape}, but the Tensor has shape {self.shape}; they must be the same"
                 )
             self._grad = array
+
+    @property
+    def _has_grad(self):
+        """Whether there is a gradient, computed or given; zeros that were only looked at are none."""
+        g = self._grad
+        return g is not None and (g.base is None or bool(g.any()))
 
     def reset_grad(self):
         """Make the gradient zeros again."""
@@ -361,7 +378,7 @@ class Tensor(TensorMethods):
     # --- shape and indexing ---
 
     def __getitem__(self, index):
-        return apply(GETITEM, self, index=plain_index(index))
+        return apply(GETITEM, self, index=index)
 
     def __setitem__(self, index, value):
         """`x[index] = value` in place, cast to x's dtype; gradients reach both sides.
@@ -374,6 +391,20 @@ class Tensor(TensorMethods):
     def reshape(self, *shape):
         """The same elements in another shape, one length of which may be -1: `reshape(2, 3)` or `reshape((2, 3))`."""
         return apply(OPS["reshape"], self, shape=shape[0] if len(shape) == 1 else shape)
+
+    def transpose(self, *order, axes=None):
+        """The axes in another order, which is one tuple or as many numbers as there are axes; reversed without.
+
+        Raises TypeError for two numbers that would mean one thing in NumPy and another in PyTorch, which swaps these.
+        """
+        if len(order) == 2 and order != (1, 0):
+            raise TypeError(
+                f"transpose: two numbers are an order of axes in NumPy, and axes to swap in PyTorch; write "
+                f"swapaxes{order} to swap them, transpose({order}) for an order"
+            )
+        if order:
+            axes = order[0] if len(order) == 1 else order
+        return apply(OPS["transpose"], self, axes=axes)
 
     def T(self, axes=None):
         """The axes in another order, reversed if none is given."""
@@ -392,6 +423,7 @@ class Tensor(TensorMethods):
         """Matrix product, `self @ other`, with NumPy's rules for 1-d operands."""
         return matmul(self, other)
 
+    @tells_arguments
     def norm(self, ord=None, axis=None, keepdims=False):
         """Length of the vectors along an axis, or of all elements as one vector, as `nngrad.norm` has it."""
         return norm(self, ord, axis, keepdims)
@@ -444,7 +476,7 @@ class Tensor(TensorMethods):
         return int(self.item())
 
     def __index__(self):
-        return operator.index(self._data)
+        return operator.index(self._read())
 
     def __format__(self, spec):
         return format(self.item(), spec) if spec else str(self)
@@ -466,10 +498,10 @@ class Tensor(TensorMethods):
                 f"only leaves can be copied or pickled, and this Tensor of shape {self.shape} was computed by "
                 f"{self.op}; use detach() for its values or clone() for a copy with its history"
             )
-        return restore, (type(self), self._data, self._requires_grad, self._grad)
+        return restore, (type(self), self._data, self._requires_grad, self._grad if self._has_grad else None)
 
     def __array__(self, dtype=None, copy=None):
-        return np.array(self._data, dtype=dtype, copy=copy)
+        return np.array(self._read(), dtype=dtype, copy=copy)
 
     def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
         return call_ufunc(ufunc, method, inputs, kwargs)
@@ -479,18 +511,6 @@ class Tensor(TensorMethods):
 
 
 graph.Tensor = Tensor
-
-
-def plain_index(index):
-    """An index in NumPy's terms, with arrays for Tensors and lists, copied since the graph keeps it."""
-    if isinstance(index, tuple):
-        return tuple(map(plain_index, index))
-    if isinstance(index, Tensor):
-        return index._data.copy()
-    if isinstance(index, (list, np.ndarray)):
-        array = np.array(index)
-        return array.astype(np.intp) if array.size == 0 and isinstance(index, list) else array
-    return index
 
 
 def restore(tensor_class, data, requires_grad, grad):

@@ -1,5 +1,7 @@
 """Derivatives of functions, of any order, in both modes."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -101,6 +103,28 @@ def test_constant_functions():
     assert grad(lambda x: 3.0)([1.0, 2.0]).tolist() == [0, 0]
     assert grad(lambda x, y: y.sum(), (0, 1))([1.0], [2.0])[0].tolist() == [0]
     assert grad(lambda x: x)(2.0).item() == 1
+    w = Tensor(3.0, requires_grad=True)
+    assert grad(lambda x: w.item())(2.0).item() == 0
+    assert grad(lambda x: x * x.item())(2.0).item() == 2
+    assert grad(lambda x: x * grad(lambda y: 1.0)(x.item()))(2.0).item() == 0
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: (x * x).sum().item(),
+        lambda x: float(x[0]),
+        lambda x: sum((2 * x).tolist()),
+        lambda x: float(np.sum(x.numpy())),
+        lambda x: Tensor(np.asarray(x).sum()),
+        lambda x: nngrad.exp(math.sin(x[0])),
+        lambda x: grad(lambda y: y * x[0].item())(2.0).item(),
+    ],
+)
+def test_numbers_that_have_left_the_graph_have_no_gradient(f):
+    for derivative in (grad(f), lambda x: vjp(f, x), lambda x: jvp(f, (x,), (x,))):
+        with pytest.raises(TypeError, match=r"gradient would be zeros: f read .* compute with Tensors"):
+            derivative(np.array([1.0, 2.0]))
 
 
 def test_value_and_grad_with_aux():

@@ -97,6 +97,8 @@ def test_plain_answers():
     t = Tensor(ARRAY, np.float64)
     assert np.shape(t) == (2, 3) and np.ndim(t) == 2 and np.size(t) == 6
     assert np.allclose(t, ARRAY) is True and np.array_equal(ARRAY, t)
+    for ours, theirs in zip(np.where(t > 1), np.where(ARRAY > 1), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
     np.testing.assert_allclose(t, ARRAY)
 
 

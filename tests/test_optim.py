@@ -130,6 +130,7 @@ def test_state_dict_continues_where_it_was_saved(make):
 def test_load_state_dict_refuses_what_does_not_fit():
     p, q = Tensor([1.0], requires_grad=True), Tensor([1.0, 2.0], requires_grad=True)
     optimizer, other = optim.Adam([p]), optim.Adam([q], lr=0.5)
+    q.grad = [1.0, 1.0]
     other.step()
     with pytest.raises(ValueError, match=r"exp_avg of parameter 0 has shape \(2,\), the parameter \(1,\)"):
         optimizer.load_state_dict(other.state_dict())
@@ -144,11 +145,41 @@ def test_load_state_dict_refuses_what_does_not_fit():
 
 
 def test_frozen_parameters_stay_and_zero_gradients_count():
-    frozen, idle = Tensor([1.0], requires_grad=True), Tensor([1.0], requires_grad=True)
-    optimizer = optim.SGD([frozen, idle], lr=0.1, weight_decay=1.0)
+    frozen, dead, given = (Tensor([1.0], requires_grad=True) for _ in range(3))
+    optimizer = optim.SGD([frozen, dead, given], lr=0.1, weight_decay=1.0)
     frozen.set_requires_grad(False)
+    (0 * dead).backward()
+    given.grad = [0.0]
     optimizer.step()
-    assert frozen.tolist() == [1] and idle.tolist() == [np.float32(0.9)]
+    assert frozen.tolist() == [1] and dead.tolist() == given.tolist() == [np.float32(0.9)]
+
+
+@pytest.mark.parametrize("make", EVERY)
+def test_what_backward_has_not_reached_stays_as_in_pytorch(make):
+    torch = pytest.importorskip("torch")
+    used, idle = (Tensor([1.0], dtype=np.float64, requires_grad=True) for _ in range(2))
+    optimizer = make([used, idle])
+    theirs = [torch.ones(1, dtype=torch.float64, requires_grad=True) for _ in range(2)]
+    settings = {name: value for name, value in optimizer.param_groups[0].items() if name != "params"}
+    reference = getattr(torch.optim, type(optimizer).__name__)(theirs, **settings)
+    for reached in (False, True, False, True):
+        optimizer.zero_grad()
+        reference.zero_grad()
+        for a, b in ((used, idle), theirs):
+            (a * a + b * b if reached else a * a).sum().backward()
+        assert copy.deepcopy(idle).grad.any() == idle.grad.any() == reached  # looked at, it is still none
+        optimizer.step()
+        reference.step()
+    np.testing.assert_allclose([used.item(), idle.item()], [t.item() for t in theirs], rtol=1e-12)
+
+
+def test_a_gradient_written_into_the_zeros_counts():
+    p, scaled = Tensor([1.0, 2.0], requires_grad=True), Tensor([1.0], requires_grad=True)
+    optimizer = optim.SGD([p, scaled], lr=1.0, weight_decay=0.5)
+    p.grad[0] = 1.0
+    scaled.grad *= 0.1  # as clipping does with all of them
+    optimizer.step()
+    assert p.tolist() == [-0.5, 1.0] and scaled.tolist() == [1.0]
 
 
 def test_centered_rmsprop_survives_a_constant_gradient():
@@ -169,6 +200,7 @@ def test_zero_grad_and_a_graph_that_saved_the_old_values():
     optimizer.zero_grad()
     assert not layer.weight.grad.any() and not layer.bias.grad.any()
     y = layer(x).sum()
+    y.backward(retain_graph=True)
     optimizer.step()
     with pytest.raises(RuntimeError, match="changed in place"):
         y.backward()
@@ -297,3 +329,5 @@ def test_large_parameters_are_updated_alike_however_they_lie(kind, orders):
 def test_a_name_that_comes_close():
     with pytest.raises(AttributeError, match="'Adma'; did you mean Adam"):
         optim.Adma  # noqa: B018
+    with pytest.raises(AttributeError, match="'LBFGS'; it has Adam, AdamW, Optimizer"):
+        optim.LBFGS  # noqa: B018

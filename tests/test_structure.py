@@ -1,5 +1,6 @@
 """Functions that move elements: NumPy's answers, adjoints by two independent rules, derivatives of every order."""
 
+import copy
 import inspect
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from nngrad_ops import OPS
 
 import nngrad
+import nngrad.nn.functional as F
 from nngrad import Tensor, structure
 from nngrad.functions import function
 
@@ -299,3 +301,32 @@ def test_what_is_done_to_a_result_does_not_reach_the_input(idle):
 def test_an_axis_is_named_once(name):
     with pytest.raises(ValueError, match=f"{name}: axis .* twice"):
         getattr(nngrad, name)(X, (0, -2))
+
+
+ARGUMENTS = {
+    "transpose": (lambda x, axes: x.T(axes), [1, 0]),
+    "pad": (nngrad.pad, [[1, 0], [0, 2]]),
+    "pad by an array": (nngrad.pad, np.array([[1, 0], [0, 2]])),
+    "split": (lambda x, places: nngrad.concat(x.split(places, 1)[::-1], 1), [1, 3]),
+    "getitem": (nngrad.getitem, [1, 1, 0]),
+    "take": (lambda x, index: x.take(index, 0), np.array([1, 1, 0])),
+    "take of a Tensor": (lambda x, index: x.take(index, 0), Tensor([1, 1, 0], dtype=int)),
+    "take_along_axis": (nngrad.take_along_axis, np.array([[2, 0], [1, 1]])),
+    "gather": (lambda x, index: x.gather(1, index), np.array([[2, 0], [1, 1]])),
+    "embedding": (lambda x, index: F.embedding(index, x), np.array([[1, 0], [1, 1]])),
+    "where": (lambda x, mask: nngrad.where(mask, x, 2 * x), np.array([True, False, False])),
+}
+
+
+@pytest.mark.parametrize("name", ARGUMENTS)
+def test_arguments_that_change_after_the_forward_change_no_gradient(name):
+    call, argument = ARGUMENTS[name]
+    leaves = [Tensor(np.arange(6.0).reshape(2, 3), requires_grad=True) for _ in range(2)]
+    for x, changes in zip(leaves, (False, True), strict=True):
+        given = copy.deepcopy(argument)
+        y = call(x, given)
+        if changes:
+            array = given.numpy() if isinstance(given, Tensor) else given
+            array[:] = [[0, 0], [0, 0]] if np.ndim(given) == 2 else [0] * len(given)
+        (y * np.arange(y.size).reshape(y.shape)).sum().backward()
+    np.testing.assert_array_equal(leaves[0].grad, leaves[1].grad)

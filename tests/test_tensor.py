@@ -1,6 +1,7 @@
 """Tensor as a value: construction, dtypes, attributes, operators, indexing, Python's protocols; the public face."""
 
 import copy
+import inspect
 import pickle
 import re
 import subprocess
@@ -669,3 +670,72 @@ def test_a_method_that_was_not_called_is_named():
 
 def test_round_is_rint():
     np.testing.assert_array_equal(np.round(Tensor([0.5, 1.5, 2.6])).numpy(), [0.0, 2.0, 3.0])
+
+
+class Square(nngrad.nn.Module):
+    def __init__(self, size, *, bias=True):
+        self.layer = nngrad.nn.Linear(size, size, use_bias=bias)
+
+
+ROWS = Tensor([[1.0, 2.0], [3.0, 4.0]])
+F = nngrad.nn.functional
+
+
+@pytest.mark.parametrize(
+    ("call", "told"),
+    [
+        (lambda: ROWS.sum(dim=0), r"sum\(\) got an unexpected keyword argument 'dim'; write axis"),
+        (lambda: ROWS.mean(0, keepdim=True), r"mean\(\) got an unexpected keyword argument 'keepdim'; write keepdims"),
+        (lambda: ROWS.var(unbiased=True), "'unbiased'; write ddof=1 for True"),
+        (lambda: ROWS.norm(p=1), r"norm\(\) got an unexpected keyword argument 'p'; write ord"),
+        (lambda: ROWS.permute(dims=(1, 0)), r"permute\(\) got an unexpected keyword argument 'dims'; write axes"),
+        (lambda: ROWS.argmax(dim=1), r"argmax\(\) got an unexpected keyword argument 'dim'; write axis"),
+        (lambda: ROWS.flip(axs=0), r"flip\(\) got an unexpected keyword argument 'axs'; did you mean axis?"),
+        (lambda: nngrad.max(ROWS, dim=0), r"max\(\) got an unexpected keyword argument 'dim'; write axis"),
+        (lambda: nngrad.stack([ROWS], dim=0), r"stack\(\) got an unexpected keyword argument 'dim'; write axis"),
+        (lambda: nngrad.topk(ROWS, 1, dim=0), r"topk\(\) got an unexpected keyword argument 'dim'; write axis"),
+        (lambda: F.softmax(ROWS, dim=1), r"softmax\(\) got an unexpected keyword argument 'dim'; write axis"),
+        (lambda: F.glu(ROWS, dim=1), r"glu\(\) got an unexpected keyword argument 'dim'; write axis"),
+        (lambda: F.elu(ROWS, inplace=True), r"elu\(\) got an unexpected keyword argument 'inplace'; leave it out"),
+        (lambda: F.mse_loss(ROWS, ROWS, size_average=True), "'size_average'; write reduction='mean'"),
+        (
+            lambda: nngrad.nn.Linear(1, 1, bias=False),
+            r"Linear\(\) got an unexpected keyword argument 'bias'; write use_bias",
+        ),
+        (lambda: nngrad.nn.Softmax(dim=1), r"Softmax\(\) got an unexpected keyword argument 'dim'; write axis"),
+        (lambda: nngrad.nn.Embedding(3, 4, sparse=True), "'sparse'; it takes num_embeddings, embedding_dim"),
+        (
+            lambda: Square(2, use_bias=True),
+            r"Square\(\) got an unexpected keyword argument 'use_bias'; did you mean bias?",
+        ),
+        (lambda: nngrad.optim.SGD([ROWS], learning_rate=1), "SGD.* 'learning_rate'; write lr"),
+        (lambda: ROWS.transpose(0, 1), r"transpose: .* write swapaxes\(0, 1\) to swap them, transpose\(\(0, 1\)\) for"),
+    ],
+)
+def test_an_argument_of_another_name_is_told_its_own(call, told):
+    with pytest.raises(TypeError, match=told):
+        call()
+
+
+def test_other_wrong_arguments_are_pythons_to_tell():
+    class Plain(nngrad.nn.Module):
+        pass
+
+    for call in (lambda: ROWS.take(), lambda: ROWS.flip(0, 1, 2), lambda: nngrad.nn.Linear(1), lambda: Plain(1)):
+        with pytest.raises(TypeError, match="argument"):
+            call()
+    with pytest.raises(TypeError, match=r"^(?!.*keyword)"):
+        ROWS.roll(None)  # raised within
+    assert Square(2, bias=False).layer.bias is None and isinstance(Plain(), nngrad.nn.Module)
+    assert str(inspect.signature(nngrad.sum)) == "(x, axis=None, keepdims=False)"
+    assert all(pickle.loads(pickle.dumps(function)) is function for function in (nngrad.flip, nngrad.stack, F.glu))
+
+
+def test_transpose_takes_an_order_as_numpy_does():
+    x = Tensor(np.zeros((2, 3, 4)))
+    for order in ((0, 2, 1), (-1, 0, 1)):
+        assert x.transpose(*order).shape == x.transpose(order).shape == np.zeros((2, 3, 4)).transpose(order).shape
+    assert x.transpose().shape == (4, 3, 2) and x[0].transpose(1, 0).shape == x[0].transpose(axes=(1, 0)).shape == (
+        4,
+        3,
+    )

@@ -7,7 +7,7 @@ from .table import OPS
 
 
 class TensorMethods:
-    """Mixin of Tensor, which supplies `_apply(op, *inputs, **params)`."""
+    """Mixin of Tensor, which supplies `_apply(op, *inputs, **params)` and `_refuse(op, unknown)`."""
 
     __slots__ = ()
 
@@ -222,8 +222,10 @@ class TensorMethods:
         """Logarithm to base 2."""
         return self._apply(OPS["log2"], self)
 
-    def log_softmax(self, axis=-1):
+    def log_softmax(self, axis=-1, **unknown):
         """Logarithm of softmax."""
+        if unknown:
+            self._refuse(OPS["log_softmax"], unknown)
         return self._apply(OPS["log_softmax"], self, axis=axis)
 
     def logaddexp(self, x2):
@@ -238,8 +240,10 @@ class TensorMethods:
         """Logarithm of the logistic function."""
         return self._apply(OPS["logsigmoid"], self)
 
-    def logsumexp(self, axis=None, keepdims=False):
+    def logsumexp(self, axis=None, keepdims=False, **unknown):
         """Logarithm of a sum of exponentials."""
+        if unknown:
+            self._refuse(OPS["logsumexp"], unknown)
         return self._apply(OPS["logsumexp"], self, axis=axis, keepdims=keepdims)
 
     def masked_fill(self, mask, value):
@@ -258,20 +262,26 @@ class TensorMethods:
         """Product of matrices, in the last two axes, and vectors, in the last one; leading axes broadcast."""
         return self._apply(OPS["matvec"], self, x2)
 
-    def max(self, axis=None, keepdims=False):
+    def max(self, axis=None, keepdims=False, **unknown):
         """Maximum along an axis; ties share the gradient equally."""
+        if unknown:
+            self._refuse(OPS["max"], unknown)
         return self._apply(OPS["max"], self, axis=axis, keepdims=keepdims)
 
     def maximum(self, x2):
         """The larger of two; NaN where either is."""
         return self._apply(OPS["maximum"], self, x2)
 
-    def mean(self, axis=None, keepdims=False):
+    def mean(self, axis=None, keepdims=False, **unknown):
         """Arithmetic mean."""
+        if unknown:
+            self._refuse(OPS["mean"], unknown)
         return self._apply(OPS["mean"], self, axis=axis, keepdims=keepdims)
 
-    def min(self, axis=None, keepdims=False):
+    def min(self, axis=None, keepdims=False, **unknown):
         """Minimum along an axis; ties share the gradient equally."""
+        if unknown:
+            self._refuse(OPS["min"], unknown)
         return self._apply(OPS["min"], self, axis=axis, keepdims=keepdims)
 
     def minimum(self, x2):
@@ -290,20 +300,28 @@ class TensorMethods:
         """x with numbers for NaN and the infinities; no gradient reaches replaced elements."""
         return self._apply(OPS["nan_to_num"], self, posinf=posinf, neginf=neginf, nan=nan)
 
-    def nanmean(self, axis=None, keepdims=False):
+    def nanmean(self, axis=None, keepdims=False, **unknown):
         """Arithmetic mean of what is not NaN."""
+        if unknown:
+            self._refuse(OPS["nanmean"], unknown)
         return self._apply(OPS["nanmean"], self, axis=axis, keepdims=keepdims)
 
-    def nanprod(self, axis=None, keepdims=False):
+    def nanprod(self, axis=None, keepdims=False, **unknown):
         """Product of what is not NaN."""
+        if unknown:
+            self._refuse(OPS["nanprod"], unknown)
         return self._apply(OPS["nanprod"], self, axis=axis, keepdims=keepdims)
 
-    def nansum(self, axis=None, keepdims=False):
+    def nansum(self, axis=None, keepdims=False, **unknown):
         """Sum of what is not NaN."""
+        if unknown:
+            self._refuse(OPS["nansum"], unknown)
         return self._apply(OPS["nansum"], self, axis=axis, keepdims=keepdims)
 
-    def nanvar(self, axis=None, ddof=0, keepdims=False):
+    def nanvar(self, axis=None, ddof=0, keepdims=False, **unknown):
         """Variance of what is not NaN, with n - ddof in the denominator."""
+        if unknown:
+            self._refuse(OPS["nanvar"], unknown)
         return self._apply(OPS["nanvar"], self, axis=axis, ddof=ddof, keepdims=keepdims)
 
     def ndtr(self):
@@ -314,8 +332,10 @@ class TensorMethods:
         """Minus x."""
         return self._apply(OPS["negative"], self)
 
-    def norm(self, ord="2", p=2.0, axis=None, keepdims=False):
+    def norm(self, ord="2", p=2.0, axis=None, keepdims=False, **unknown):
         """Norm of a vector; its gradient at 0 is 0."""
+        if unknown:
+            self._refuse(OPS["norm"], unknown)
         return self._apply(OPS["norm"], self, ord=ord, p=p, axis=axis, keepdims=keepdims)
 
     def outer(self, b):
@@ -330,12 +350,16 @@ class TensorMethods:
         """Parametric rectified linear unit (He et al. 2015)."""
         return self._apply(OPS["prelu"], self, weight)
 
-    def prod(self, axis=None, keepdims=False):
+    def prod(self, axis=None, keepdims=False, **unknown):
         """Product along an axis."""
+        if unknown:
+            self._refuse(OPS["prod"], unknown)
         return self._apply(OPS["prod"], self, axis=axis, keepdims=keepdims)
 
-    def ptp(self, axis=None, keepdims=False):
+    def ptp(self, axis=None, keepdims=False, **unknown):
         """Maximum minus minimum along an axis."""
+        if unknown:
+            self._refuse(OPS["ptp"], unknown)
         return self._apply(OPS["ptp"], self, axis=axis, keepdims=keepdims)
 
     def rad2deg(self):
@@ -394,8 +418,10 @@ class TensorMethods:
         """Hyperbolic sine."""
         return self._apply(OPS["sinh"], self)
 
-    def softmax(self, axis=-1):
+    def softmax(self, axis=-1, **unknown):
         """Normalised exponentials (Bridle 1990)."""
+        if unknown:
+            self._refuse(OPS["softmax"], unknown)
         return self._apply(OPS["softmax"], self, axis=axis)
 
     def softplus(self, beta=1.0, threshold=None):
@@ -418,16 +444,20 @@ class TensorMethods:
         """x times x."""
         return self._apply(OPS["square"], self)
 
-    def std(self, axis=None, ddof=0, keepdims=False):
+    def std(self, axis=None, ddof=0, keepdims=False, **unknown):
         """Standard deviation; its gradient is 0 where the row is constant."""
+        if unknown:
+            self._refuse(OPS["std"], unknown)
         return self._apply(OPS["std"], self, axis=axis, ddof=ddof, keepdims=keepdims)
 
     def subtract(self, x2):
         """Difference, elementwise."""
         return self._apply(OPS["subtract"], self, x2)
 
-    def sum(self, axis=None, keepdims=False):
+    def sum(self, axis=None, keepdims=False, **unknown):
         """Sum along an axis; all axes when none is given. The axis is kept with length 1."""
+        if unknown:
+            self._refuse(OPS["sum"], unknown)
         return self._apply(OPS["sum"], self, axis=axis, keepdims=keepdims)
 
     def tan(self):
@@ -450,8 +480,10 @@ class TensorMethods:
         """x without its fraction; its derivative is 0."""
         return self._apply(OPS["trunc"], self)
 
-    def var(self, axis=None, ddof=0, keepdims=False):
+    def var(self, axis=None, ddof=0, keepdims=False, **unknown):
         """Variance with n - ddof in the denominator, by the two-pass formula."""
+        if unknown:
+            self._refuse(OPS["var"], unknown)
         return self._apply(OPS["var"], self, axis=axis, ddof=ddof, keepdims=keepdims)
 
     def vecdot(self, x2):
@@ -490,12 +522,16 @@ class TensorMethods:
         """x summed to the shape it was broadcast from."""
         return self._apply(OPS["unbroadcast"], self, shape=shape)
 
-    def squeeze(self, axis=None):
+    def squeeze(self, axis=None, **unknown):
         """Axes of length 1 removed."""
+        if unknown:
+            self._refuse(OPS["squeeze"], unknown)
         return self._apply(OPS["squeeze"], self, axis=axis)
 
-    def expand_dims(self, axis):
+    def expand_dims(self, axis, **unknown):
         """Axes of length 1 inserted."""
+        if unknown:
+            self._refuse(OPS["expand_dims"], unknown)
         return self._apply(OPS["expand_dims"], self, axis=axis)
 
     def getitem(self, index):
@@ -510,16 +546,22 @@ class TensorMethods:
         """x with x[index] = value; where an index repeats, the last value stays."""
         return self._apply(OPS["setitem"], self, value, index=index)
 
-    def concat(self, *xs, axis=0):
+    def concat(self, *xs, axis=0, **unknown):
         """Tensors joined along an axis."""
+        if unknown:
+            self._refuse(OPS["concat"], unknown)
         return self._apply(OPS["concat"], self, *xs, axis=axis)
 
-    def stack(self, *xs, axis=0):
+    def stack(self, *xs, axis=0, **unknown):
         """Tensors joined along a new axis."""
+        if unknown:
+            self._refuse(OPS["stack"], unknown)
         return self._apply(OPS["stack"], self, *xs, axis=axis)
 
-    def split(self, sections, axis=0):
+    def split(self, sections, axis=0, **unknown):
         """x cut along an axis: into equal parts, or at the given positions."""
+        if unknown:
+            self._refuse(OPS["split"], unknown)
         return self._apply(OPS["split"], self, sections=sections, axis=axis)
 
     def pad(self, pad_width, value=0.0):
@@ -534,8 +576,10 @@ class TensorMethods:
         """Zeros with windows added up where they overlap."""
         return self._apply(OPS["add_windows"], self, shape=shape, axes=axes, size=size, step=step, dilation=dilation)
 
-    def cumsum(self, axis):
+    def cumsum(self, axis, **unknown):
         """Sums of the elements up to each."""
+        if unknown:
+            self._refuse(OPS["cumsum"], unknown)
         return self._apply(OPS["cumsum"], self, axis=axis)
 
     def astype(self, dtype):

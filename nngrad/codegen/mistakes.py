@@ -51,6 +51,7 @@ ELSEWHERE = {
 }  # fmt: skip
 REDUCTIONS = ("count", "max", "mean", "min", "prod", "sum", "var")
 GUARDED = ("abs", "complex", "divmod", "float", "int", "len", "max", "min", "pow", "round", "sorted", "sum")
+WORDS = "a formula uses the words of nngrad.codegen.language, and functions of your own that use them"
 KNOWN_LATER = "wants a truth that is known only when the op is called, and for each element apart"
 KEYWORDS = {
     "keepdims": "leave it out: inside a formula a reduction keeps its axis with length 1",
@@ -231,7 +232,10 @@ def foreign(value: object, whole: ast.expr, name: str) -> SpecError | None:
 def unknown_name(name: str) -> SpecError:
     if name in language.__all__:
         return SpecError(f"{name} is not imported", instead(name))
-    return SpecError(f"{name} is no word of the language", instead(name))
+    mend = instead(name)
+    if mend == WORDS:
+        mend += f"; what callers choose is a parameter: (x, *, {name}=...)"
+    return SpecError(f"{name} is no word of the language", mend)
 
 
 def instead(name: str, or_near: bool = True) -> str:
@@ -248,7 +252,7 @@ def instead(name: str, or_near: bool = True) -> str:
     if near:
         module = "nngrad.codegen.language" if near[0] in words else "nngrad.spec"
         return f"did you mean {near[0]}? from {module} import {near[0]}"
-    return "a formula uses the words of nngrad.codegen.language, and functions of your own that use them"
+    return WORDS
 
 
 def guarded(name: str) -> Callable:

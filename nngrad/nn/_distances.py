@@ -5,11 +5,13 @@ from typing import Any
 import numpy as np
 from nngrad_ops.runtime import reduced
 
+from nngrad.arguments import tells_arguments
 from nngrad.functions import array_of, norm, ops, shape_of
 from nngrad.nn._losses import check_equal_shapes
 from nngrad.tensor import Tensor
 
 
+@tells_arguments
 def pairwise_distance(x1: Any, x2: Any, p: float = 2.0, eps: float = 1e-6, keepdims: bool = False) -> Tensor:
     """Length of x1 - x2 + eps along the last axis, in the p-norm.
 
@@ -28,6 +30,7 @@ def pairwise_distance(x1: Any, x2: Any, p: float = 2.0, eps: float = 1e-6, keepd
     return norm(ops.subtract(x1, x2) + eps, p, axis=-1, keepdims=keepdims)
 
 
+@tells_arguments
 def normalize(input: Any, p: float = 2.0, axis: int | tuple[int, ...] = 1, eps: float = 1e-12) -> Tensor:
     """x over its length along an axis, or over eps if that is larger.
 
@@ -43,6 +46,7 @@ def normalize(input: Any, p: float = 2.0, axis: int | tuple[int, ...] = 1, eps: 
     return ops.divide(input, ops.maximum(norm(input, p, axis=axis, keepdims=True), eps))
 
 
+@tells_arguments
 def cosine_similarity(x1: Any, x2: Any, axis: int = 1, eps: float = 1e-8) -> Tensor:
     """Cosine of the angle between vectors; a length below eps counts as eps.
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from nngrad.arguments import tells_arguments
 from nngrad.elsewhere import no_attribute, whereabouts
 from nngrad.engine import OPS, apply, apply_two
 from nngrad.functions import HOMES, array_of, function, ops, shape_of, tensor_of
@@ -108,6 +109,7 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Tensor:
     return apply(OPS["reshape"], y, shape=(*shape[:-1], outputs)) if len(shape) > 2 else y
 
 
+@tells_arguments
 def dropout(
     input: Any, p: float = 0.5, training: bool = True, generator: "np.random.Generator | None" = None
 ) -> Tensor:
@@ -376,11 +378,13 @@ def prelu(input: Any, weight: Any) -> Tensor:
     return apply(OPS["prelu"], input, weight)
 
 
+@tells_arguments
 def softmin(input: Any, axis: int | tuple[int, ...] = -1) -> Tensor:
     """Softmax of -x along an axis: a Tensor of the shape of x."""
     return ops.softmax(ops.negative(input), axis=axis)
 
 
+@tells_arguments
 def glu(input: Any, axis: int = -1) -> Tensor:
     """Gated linear unit (Dauphin et al. 2017): a sigmoid(b), where a and b are the halves of the input along an axis.
 

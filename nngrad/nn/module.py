@@ -10,6 +10,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from nngrad.arguments import refuse_unknown
 from nngrad.elsewhere import OF_MODULES, Elsewhere
 from nngrad.functions import array_of, tensor_of
 from nngrad.tensor import Tensor
@@ -41,6 +42,14 @@ class Module:
     training = True
     _parameter_names: frozenset[str] = frozenset()
     _buffers: Mapping[str, bool] = MappingProxyType({})  # name -> persistent; replaced, never changed in place
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        if cls.__init__ is object.__init__:
+            if args or kwargs:
+                raise TypeError(f"{cls.__name__}() takes no arguments; write an __init__ for them")
+        elif kwargs:
+            refuse_unknown(cls.__name__, cls.__init__, kwargs)
+        return super().__new__(cls)
 
     def forward(self, *inputs: Any, **options: Any) -> Any:
         """Compute the output of the module; every subclass defines it."""

@@ -9,9 +9,9 @@
             optimizer.step()
         schedule.step()
 
-Parameters are updated in place and keep their dtype. A gradient of zeros counts as a gradient, also where no backward
-has reached the parameter yet: momentum and weight decay still act on it (as in PyTorch after
-`zero_grad(set_to_none=False)`). A parameter is left alone when it is frozen by `set_requires_grad(False)`.
+Parameters are updated in place and keep their dtype. One that no backward has reached since `zero_grad()` is left
+alone, by momentum and weight decay too, and so is one that is frozen by `set_requires_grad(False)`. A gradient of zeros
+that was computed, or assigned to `grad`, counts.
 """
 
 from nngrad.elsewhere import no_attribute, whereabouts

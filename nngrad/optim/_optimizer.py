@@ -3,10 +3,11 @@
 import math
 from collections.abc import Iterable, Mapping
 from numbers import Real
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
+from nngrad.arguments import refuse_unknown
 from nngrad.memory import note_change
 from nngrad.tensor import Tensor
 
@@ -56,13 +57,20 @@ class Optimizer:
         ValueError: there are no parameters, one comes twice or is not a leaf; a hyper-parameter is out of range.
     """
 
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        refuse_unknown(cls.__name__, cls.__init__, kwargs)
+        return super().__new__(cls)
+
     def __init__(self, params: Iterable[Tensor] | Iterable[dict[str, Any]], defaults: dict[str, Any]):
         self.defaults = defaults
         self.param_groups: list[dict[str, Any]] = []
         self.state: dict[Tensor, dict[str, Any]] = {}
         groups = self._listed(params)
         if not groups:
-            raise ValueError(f"{type(self).__name__} got no parameters: does the model have any that require grad?")
+            raise ValueError(
+                f"{type(self).__name__} got no parameters: does the model have any that require grad? Those in a "
+                "list of modules are the model's if it is a ModuleList"
+            )
         if not any(isinstance(group, dict) for group in groups):
             groups = [{"params": groups}]
         for group in groups:
@@ -117,18 +125,17 @@ class Optimizer:
                 raise ValueError(f"{type(self).__name__}: {name} must be {expected}, got {value!r}")
 
     def zero_grad(self) -> None:
-        """Reset the gradients of all parameters to zeros."""
+        """Reset the gradients of all parameters to zeros; until backward reaches one again, it is not updated."""
         for group in self.param_groups:
             for p in group["params"]:
                 p.reset_grad()
 
     def step(self) -> None:
-        """Update every parameter that requires grad by its gradient."""
+        """Update every parameter that has a gradient."""
         for group in self.param_groups:
             for p in group["params"]:
-                g = p.grad
-                if g is not None:
-                    g = -g if group.get("maximize") else g
+                if p._has_grad:
+                    g = -p.grad if group.get("maximize") else p.grad
                     self._update(p.data, g, self.state.setdefault(p, {}), group)
                     note_change(p)  # for graphs that have saved it
 

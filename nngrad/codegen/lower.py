@@ -26,6 +26,7 @@ from nngrad.codegen.literals import is_unit_fraction, literal
 from nngrad.codegen.node import Node
 from nngrad.codegen.picks import with_picks_apart
 from nngrad.codegen.quotients import is_denominator, power_of_quotient, repeated_divisor, with_sign_below, without
+from nngrad.codegen.small import smallness
 from nngrad.codegen.symbols import (
     AxisSum,
     Balanced,
@@ -329,7 +330,7 @@ class Graph:
         return 0 if self.nodes[node].is_scalar else 1 if self.nodes[node].is_row else 2
 
     def _sum(self, expr) -> int:
-        """Full-size terms first, then rows, then numbers; additions before subtractions.
+        """Full-size terms first, then rows, then numbers; additions before subtractions, what may be small last.
 
         What all terms share is taken out: x / 6 + 1 / 2 cancels near -3, and (x + 3) / 6 does not.
         """
@@ -341,14 +342,13 @@ class Graph:
         for term in ordered_terms(expr):
             negative = term.as_coeff_Mul()[0].is_negative
             node = self.build(-term if negative else term)
-            terms.append((-self._rank(node), bool(negative), node))
-        terms.sort(key=lambda term: term[:2])
-        if all(negative for _, negative, _ in terms):
-            return self.node("negative", self._chain([(False, node) for _, _, node in terms]))
-        if terms[0][1]:
-            first = next(position for position, term in enumerate(terms) if not term[1])
-            terms.insert(0, terms.pop(first))
-        return self._chain([(negative, node) for _, negative, node in terms])
+            terms.append((-self._rank(node), smallness(term), bool(negative), node))
+        terms.sort(key=lambda term: term[:3])
+        signed = [(negative, node) for _, _, negative, node in terms]
+        if all(negative for negative, _ in signed):
+            return self.node("negative", self._chain([(False, node) for _, node in signed]))
+        first = next(position for position, (negative, _) in enumerate(signed) if not negative)
+        return self._chain([signed.pop(first), *signed] if signed[0][0] else signed)
 
     def _chain(self, terms) -> int:
         total = terms[0][1]

@@ -15,6 +15,7 @@ import sympy
 from nngrad.codegen import gaussians, log_words, words
 from nngrad.codegen.exponentials import MADE_OF_EXPONENTIALS, as_word, exponents_apart
 from nngrad.codegen.identities import squares_of
+from nngrad.codegen.small import small_numbers
 from nngrad.codegen.symbols import Value, Where
 from nngrad.codegen.vocabulary import WORDS, Word
 
@@ -62,7 +63,7 @@ def _log_rule(expr):
 
 
 def _fraction_rule(expr):
-    """A fraction of exponentials that is a word."""
+    """A fraction of exponentials that is a word, also where a small number keeps it from 0."""
     if expr.is_Mul:
         own = [factor for factor in expr.args if factor.has(*MADE_OF_EXPONENTIALS)]
         for product in dict.fromkeys([sympy.Mul(*own), *exponents_apart(own)]) if own else ():
@@ -70,7 +71,9 @@ def _fraction_rule(expr):
                 expr = expr / product * word
         return expr
     if (expr.is_Add or expr.is_Pow) and expr.has(*MADE_OF_EXPONENTIALS):
-        return as_word(expr) or expr
+        small = small_numbers(expr)
+        word = as_word(expr - small)
+        return expr if word is None else word + small
     return expr
 
 

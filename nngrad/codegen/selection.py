@@ -25,7 +25,11 @@ from nngrad.codegen.derive import Derivatives
 from nngrad.codegen.errors import ACCURATE, REACHES, Error, Truth
 from nngrad.codegen.factors import with_exponential_taken_out, with_products_in_range
 from nngrad.codegen.forms import FEW_FORMS, LARGEST_GROWTH, Search
-from nngrad.codegen.logarithms import with_logarithms_near_1, with_logarithms_together
+from nngrad.codegen.logarithms import (
+    with_logarithms_near_1,
+    with_logarithms_of_small_sums,
+    with_logarithms_together,
+)
 from nngrad.codegen.ordinary import Ordinariness, Ordinary
 from nngrad.codegen.recognise import recognised
 from nngrad.codegen.remainders import with_powers_less_one, with_remainders
@@ -371,6 +375,7 @@ def _rewritten(expr) -> Iterator[sympy.Expr]:
         yield from with_products_in_range(one)
         yield from with_exponential_taken_out(one)
         yield with_logarithms_near_1(one)
+        yield with_logarithms_of_small_sums(recognised(one))
         stable = exponentials.stable(one)
         if stable is not None:
             yield stable

@@ -1,0 +1,33 @@
+"""Formulas in which a small number keeps a logarithm or a divisor from 0."""
+
+from nngrad.codegen.language import log, op, tanh
+
+
+@op
+def log_kept_finite(t):
+    return log(t + 1e-8)
+
+
+@op
+def log_kept_finite_by_parameter(t, *, eps=1e-8):
+    return log(t + eps)
+
+
+@op
+def log_of_rest(p):
+    return log(1 - p + 1e-6)
+
+
+@op
+def inverse_of_rest(p):
+    return 1 / (1 - p + 1e-8)
+
+
+@op
+def log_odds(p):
+    return log((p + 1e-6) / (1 - p + 1e-6))
+
+
+@op
+def squashing_correction(x):
+    return log(1 - tanh(x) ** 2 + 1e-6)

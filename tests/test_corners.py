@@ -36,7 +36,7 @@ ROUNDED_DIFFERENCES = ("log_of_difference", "ranking_loss", "log_of_complement",
 OF_SHARES = ("entropy_of_row", "power_loss", "unlikelihood")
 OF_SEVERAL = ("smooth_step", "counts_of_logits", "counts_of_means", "share_of_three", "log_of_three", "contrast")
 WITH_ROOTS = ("normal_nll", "laplace_nll", "students_nll")
-NEARLY_0 = ("gish", "rate_of_opening", "hump_of_yields")  # what cancels near the roots of their slopes
+NEARLY_0 = ("gish", "rate_of_opening", "hump_of_yields", "potential")  # what cancels near the roots of their slopes
 NEARLY_GOOD = (
     *ROUNDED_DIFFERENCES,
     *OF_SHARES,

@@ -352,6 +352,22 @@ class _Selection:
         return round(self.search.cost(form), 6)
 
 
+def in_branches(expr, rule) -> Iterator[sympy.Expr]:
+    """The forms that a rule for what has no branches gives of the expression, or together of its branches, those that
+    it gives none of as they are.
+    """
+    if not isinstance(expr, Where):
+        yield from rule(expr)
+        return
+    condition, *branches = expr.args
+    made = [list(itertools.islice(in_branches(branch, rule), FEW_FORMS)) for branch in branches]
+    if any(made):
+        yield from (
+            Where(condition, *pair)
+            for pair in itertools.product(*(own or [branch] for own, branch in zip(made, branches, strict=True)))
+        )
+
+
 def _forms(tried: list[Tried]) -> list[sympy.Expr]:
     return [one.form for one in tried]
 
@@ -368,9 +384,9 @@ def _rewritten(expr) -> Iterator[sympy.Expr]:
         yield from map(recognised, with_logarithms_together(one))
         yield identities.with_means_of_exponentials(recognised(one))
         yield with_remainders(recognised(one))
-        yield with_powers_less_one(one)
+        yield from with_powers_less_one(one)
         yield identities.without_difference_of_roots(recognised(one))
-        yield from without_cancelling_roots(one)
+        yield from in_branches(one, without_cancelling_roots)
         yield with_largest_taken_out(one)
         yield from with_products_in_range(one)
         yield from with_exponential_taken_out(one)

@@ -1,6 +1,6 @@
-"""Formulas in which a small number keeps a logarithm or a divisor from 0."""
+"""Formulas in which a small number keeps a logarithm or a divisor from 0, and others whose parts leave the range."""
 
-from nngrad.codegen.language import log, op, tanh
+from nngrad.codegen.language import log, op, sqrt, tanh, where
 
 
 @op
@@ -31,3 +31,21 @@ def log_odds(p):
 @op
 def squashing_correction(x):
     return log(1 - tanh(x) ** 2 + 1e-6)
+
+
+# --- parts that leave the range ---------------------------------------------------------------------------------------
+
+
+@op
+def inverse_root_unit(x):
+    return where(x < 0, x / sqrt(1 + x**2), x)
+
+
+@op
+def utility_of_constant_aversion(c):
+    return (c ** (1 - 2.5) - 1) / (1 - 2.5)
+
+
+@op
+def potential(r):  # of Lennard-Jones
+    return 4 * ((1 / r) ** 12 - (1 / r) ** 6)

@@ -19,7 +19,7 @@ import sympy
 from sympy.core.symbol import Str
 
 from nngrad.codegen import exponentials, identities, piecewise, words
-from nngrad.codegen.again import SecondOrder, by_sides, in_ops
+from nngrad.codegen.again import SecondOrder, by_sides, has_cancelling_stages, in_ops
 from nngrad.codegen.balance import balanced
 from nngrad.codegen.derive import Derivatives
 from nngrad.codegen.errors import ACCURATE, REACHES, Error, Truth
@@ -210,12 +210,13 @@ class _Selection:
         clamped = [next(identities.clamped(taken, self.formula, SETTLED[-1]))] if len(self.formula.inputs) == 1 else []
 
         def again(forms) -> Iterator[tuple[sympy.Expr, sympy.Expr]]:
-            seen = {None}
+            seen, stages = {None}, self.formula.stages
             for form in forms:
-                made = in_ops(inlined(form.xreplace({cotangent: sympy.S.One}), self.formula.stages))
+                plain = form.xreplace({cotangent: sympy.S.One})
+                made = in_ops(inlined(plain, stages))
                 if made not in seen:
                     seen.add(made)
-                    yield form, made
+                    yield cotangent * made if has_cancelling_stages(plain, stages) else form, made
 
         forms = again(itertools.chain([taken], map(by_sides, (*clamped, *tried))))
         second = SecondOrder(self.judge, whole, tuple(self.smooth.vjp), truth)

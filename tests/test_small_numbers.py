@@ -42,6 +42,12 @@ def test_words_are_known_beside_them(small):
     assert recognised(1 - words.sigmoid(P) + small) == words.sigmoid(-P) + small
 
 
+def test_logarithms_to_any_base_know_them_beside_1():
+    assert recognised(words.log2(1 + P)) == words.log1p(P) / sympy.log(2)
+    assert recognised(words.log10(1 + sympy.exp(P))) == words.softplus(P) / sympy.log(10)
+    assert recognised(words.log2(P)) == words.log2(P)
+
+
 @pytest.mark.parametrize("total", [1 - P + Small(EPS), P - 1 + Small(EPS), 1 - P - Small(EPS), P - 1 - Small(EPS)])
 def test_they_are_added_last(total):
     graph = Graph(Formula((Stage(Y, "map", total),), (P,), (), Y), {P: "p"})

@@ -23,14 +23,21 @@ LARGEST_SEARCH = 12  # parts of an expression that are tried as the argument of 
 _ONE, _HALF, _ROOT_TWO = sympy.S.One, sympy.S.Half, sympy.sqrt(2)
 
 
+_BASES = {words.log2.build: 2, words.log10.build: 10}
+
+
 def _log_rule(expr):
     """log(1 + exp u) and log(1 + u), log of a sigmoid, log(exp a + exp b), log(exp a - exp b), also where b is 0; that
     of a sum of more exponentials as one of the first and the sum of the others.
 
-    The logarithm of a multiple of these is theirs and the number's.
+    The logarithm of a multiple of these is theirs and the number's, that to another base a multiple of it.
     """
     if isinstance(expr, words.log1p.build) and isinstance(expr.args[0], sympy.exp):
         return words.softplus(expr.args[0].args[0])
+    if type(expr) in _BASES:
+        natural = sympy.log(*expr.args)
+        known = _log_rule(natural)
+        return expr if known == natural else known / sympy.log(_BASES[type(expr)])
     if not isinstance(expr, sympy.log):
         return expr
     (inside,) = expr.args

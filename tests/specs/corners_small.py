@@ -1,6 +1,6 @@
-"""Formulas in which a small number keeps a logarithm or a divisor from 0, and others whose parts leave the range."""
+"""Formulas in which a number keeps a logarithm or a divisor from 0, and others whose parts leave the range."""
 
-from nngrad.codegen.language import log, op, sqrt, tanh, where
+from nngrad.codegen.language import exp, log, log2, op, sqrt, tanh, where
 
 
 @op
@@ -16,6 +16,16 @@ def log_kept_finite_by_parameter(t, *, eps=1e-8):
 @op
 def log_of_rest(p):
     return log(1 - p + 1e-6)
+
+
+@op
+def capacity(t):
+    return log2(1 + t)
+
+
+@op
+def bits(x):
+    return log2(1 + exp(x))
 
 
 @op

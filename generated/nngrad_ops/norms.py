@@ -17,7 +17,7 @@ def layer_norm_weight_bias_and_residuals(x, weight, bias, axis=-1, eps=1e-05, ou
         runtime.broadcast_to(x, shape), eps, axis, out=out[3]
     )
     mean_square_centred = sum_square_centred / runtime.count(shape, axis)
-    scale = 1 / np.sqrt(mean_square_centred + eps / scale_x / scale_x)
+    scale = 1 / np.sqrt(eps / scale_x / scale_x + mean_square_centred)
     y1 = np.multiply(centred, scale, out=centred)
     y2 = np.multiply(weight, y1, out=out[0])
     y = np.add(bias, y2, out=y2)
@@ -70,7 +70,7 @@ def layer_norm_weight_and_residuals(x, weight, axis=-1, eps=1e-05, out=(..., ...
         runtime.broadcast_to(x, shape), eps, axis, out=out[3]
     )
     mean_square_centred = sum_square_centred / runtime.count(shape, axis)
-    scale = 1 / np.sqrt(mean_square_centred + eps / scale_x / scale_x)
+    scale = 1 / np.sqrt(eps / scale_x / scale_x + mean_square_centred)
     y1 = np.multiply(centred, scale, out=centred)
     y = np.multiply(weight, y1, out=out[0])
     return y, scale_x, scale, y1
@@ -116,7 +116,7 @@ def layer_norm_bias_and_residuals(x, bias, axis=-1, eps=1e-05, out=(..., ..., ..
         runtime.broadcast_to(x, shape), eps, axis, out=out[3]
     )
     mean_square_centred = sum_square_centred / runtime.count(shape, axis)
-    scale = 1 / np.sqrt(mean_square_centred + eps / scale_x / scale_x)
+    scale = 1 / np.sqrt(eps / scale_x / scale_x + mean_square_centred)
     y1 = np.multiply(centred, scale, out=centred)
     y = np.add(bias, y1, out=out[0])
     return y, scale_x, scale, y1
@@ -159,7 +159,7 @@ def layer_norm_plain_and_residuals(x, axis=-1, eps=1e-05, out=(..., ..., ..., ..
     """`layer_norm` where weight is None and bias is None, with what its derivatives reuse."""
     scale_x, centred, sum_square_centred = runtime.centred_squares(x, eps, axis, out=out[0])
     mean_square_centred = sum_square_centred / runtime.count(x.shape, axis)
-    scale = 1 / np.sqrt(mean_square_centred + eps / scale_x / scale_x)
+    scale = 1 / np.sqrt(eps / scale_x / scale_x + mean_square_centred)
     y = np.multiply(centred, scale, out=centred)
     return y, scale_x, scale, None
 
@@ -262,7 +262,7 @@ def rms_norm_weight_and_residuals(x, weight, axis=-1, eps=1e-05, out=(..., ..., 
     shape = np.broadcast_shapes(x.shape, weight.shape)
     scale_x, scaled_x, sum_square_x = runtime.scaled_squares(runtime.broadcast_to(x, shape), eps, axis)
     mean_square_x = sum_square_x / runtime.count(shape, axis)
-    root_mean_square_x = 1 / np.sqrt(mean_square_x + eps / scale_x / scale_x)
+    root_mean_square_x = 1 / np.sqrt(eps / scale_x / scale_x + mean_square_x)
     y1 = np.multiply(scaled_x, root_mean_square_x, out=out[0])
     y = np.multiply(weight, y1, out=y1)
     return y, scale_x, root_mean_square_x
@@ -308,7 +308,7 @@ def rms_norm_plain_and_residuals(x, axis=-1, eps=1e-05, out=(..., ..., ...)):
     """`rms_norm` where weight is None, with what its derivatives reuse."""
     scale_x, scaled_x, sum_square_x = runtime.scaled_squares(x, eps, axis)
     mean_square_x = sum_square_x / runtime.count(x.shape, axis)
-    root_mean_square_x = 1 / np.sqrt(mean_square_x + eps / scale_x / scale_x)
+    root_mean_square_x = 1 / np.sqrt(eps / scale_x / scale_x + mean_square_x)
     y = np.multiply(scaled_x, root_mean_square_x, out=out[0])
     return y, scale_x, root_mean_square_x
 

@@ -1247,7 +1247,7 @@ def layer_norm_weight_bias_pullback(ops, g, inputs, y, needs, axis=-1, eps=1e-05
     centred = nearly_centred - error_centred
     sum_square_centred = ops.sum(ops.broadcast(centred * centred, shape=g.shape), axis=axis, keepdims=True)
     mean_square_centred = sum_square_centred / n
-    scale = 1 / ops.sqrt(mean_square_centred + eps / scale_x / scale_x)
+    scale = 1 / ops.sqrt(eps / scale_x / scale_x + mean_square_centred)
     y1 = centred * scale
     dx = dweight = dbias = None
     if needs[0]:
@@ -1276,7 +1276,7 @@ def layer_norm_weight_bias_pushforward(ops, tangents, inputs, y, axis=-1, eps=1e
     centred = nearly_centred - error_centred
     sum_square_centred = ops.sum(ops.broadcast(centred * centred, shape=shape), axis=axis, keepdims=True)
     mean_square_centred = sum_square_centred / n
-    scale = 1 / ops.sqrt(mean_square_centred + eps / scale_x / scale_x)
+    scale = 1 / ops.sqrt(eps / scale_x / scale_x + mean_square_centred)
     y1 = centred * scale
     terms = []
     if dx is not None:
@@ -1303,7 +1303,7 @@ def layer_norm_weight_pullback(ops, g, inputs, y, needs, axis=-1, eps=1e-05):
     centred = nearly_centred - error_centred
     sum_square_centred = ops.sum(ops.broadcast(centred * centred, shape=g.shape), axis=axis, keepdims=True)
     mean_square_centred = sum_square_centred / n
-    scale = 1 / ops.sqrt(mean_square_centred + eps / scale_x / scale_x)
+    scale = 1 / ops.sqrt(eps / scale_x / scale_x + mean_square_centred)
     y1 = centred * scale
     dx = dweight = None
     if needs[0]:
@@ -1330,7 +1330,7 @@ def layer_norm_weight_pushforward(ops, tangents, inputs, y, axis=-1, eps=1e-05):
     centred = nearly_centred - error_centred
     sum_square_centred = ops.sum(ops.broadcast(centred * centred, shape=shape), axis=axis, keepdims=True)
     mean_square_centred = sum_square_centred / n
-    scale = 1 / ops.sqrt(mean_square_centred + eps / scale_x / scale_x)
+    scale = 1 / ops.sqrt(eps / scale_x / scale_x + mean_square_centred)
     y1 = centred * scale
     terms = []
     if dx is not None:
@@ -1357,7 +1357,7 @@ def layer_norm_bias_pullback(ops, g, inputs, y, needs, axis=-1, eps=1e-05):
         centred = nearly_centred - error_centred
         sum_square_centred = ops.sum(ops.broadcast(centred * centred, shape=g.shape), axis=axis, keepdims=True)
         mean_square_centred = sum_square_centred / n
-        scale = 1 / ops.sqrt(mean_square_centred + eps / scale_x / scale_x)
+        scale = 1 / ops.sqrt(eps / scale_x / scale_x + mean_square_centred)
         y1 = centred * scale
         u = g - y1 * ops.sum(g * y1, axis=axis, keepdims=True) / n
         dx = ops.unbroadcast((u - ops.sum(g, axis=axis, keepdims=True) / n) * scale / scale_x, shape=x.shape)
@@ -1383,7 +1383,7 @@ def layer_norm_bias_pushforward(ops, tangents, inputs, y, axis=-1, eps=1e-05):
         centred = nearly_centred - error_centred
         sum_square_centred = ops.sum(ops.broadcast(centred * centred, shape=shape), axis=axis, keepdims=True)
         mean_square_centred = sum_square_centred / n
-        scale = 1 / ops.sqrt(mean_square_centred + eps / scale_x / scale_x)
+        scale = 1 / ops.sqrt(eps / scale_x / scale_x + mean_square_centred)
         y1 = centred * scale
         u = ops.sum(ops.broadcast(dx * y1, shape=shape), axis=axis, keepdims=True) / n
         v = dx - y1 * u - ops.sum(ops.broadcast(dx, shape=shape), axis=axis, keepdims=True) / n
@@ -1407,7 +1407,7 @@ def layer_norm_plain_pullback(ops, g, inputs, y, needs, axis=-1, eps=1e-05):
         centred = nearly_centred - error_centred
         sum_square_centred = ops.sum(centred * centred, axis=axis, keepdims=True)
         mean_square_centred = sum_square_centred / n
-        scale = 1 / ops.sqrt(mean_square_centred + eps / scale_x / scale_x)
+        scale = 1 / ops.sqrt(eps / scale_x / scale_x + mean_square_centred)
         t = y * ops.sum(g * y, axis=axis, keepdims=True) / n
         dx = (g - t - ops.sum(g, axis=axis, keepdims=True) / n) * scale / scale_x
     return dx, None, None
@@ -1426,7 +1426,7 @@ def layer_norm_plain_pushforward(ops, tangents, inputs, y, axis=-1, eps=1e-05):
     centred = nearly_centred - error_centred
     sum_square_centred = ops.sum(centred * centred, axis=axis, keepdims=True)
     mean_square_centred = sum_square_centred / n
-    scale = 1 / ops.sqrt(mean_square_centred + eps / scale_x / scale_x)
+    scale = 1 / ops.sqrt(eps / scale_x / scale_x + mean_square_centred)
     t = y * ops.sum(dx * y, axis=axis, keepdims=True) / n
     return (dx - t - ops.sum(dx, axis=axis, keepdims=True) / n) * scale / scale_x
 
@@ -2537,7 +2537,7 @@ def rms_norm_weight_pullback(ops, g, inputs, y, needs, axis=-1, eps=1e-05):
     sum_square_x = ops.sum(ops.broadcast(scaled_x * scaled_x, shape=g.shape), axis=axis, keepdims=True)
     n = runtime.count(g.shape, axis)
     mean_square_x = sum_square_x / n
-    root_mean_square_x = 1 / ops.sqrt(mean_square_x + eps / scale_x / scale_x)
+    root_mean_square_x = 1 / ops.sqrt(eps / scale_x / scale_x + mean_square_x)
     y1 = scaled_x * root_mean_square_x
     dx = dweight = None
     if needs[0]:
@@ -2557,7 +2557,7 @@ def rms_norm_weight_pushforward(ops, tangents, inputs, y, axis=-1, eps=1e-05):
     sum_square_x = ops.sum(ops.broadcast(scaled_x * scaled_x, shape=shape), axis=axis, keepdims=True)
     n = runtime.count(shape, axis)
     mean_square_x = sum_square_x / n
-    root_mean_square_x = 1 / ops.sqrt(mean_square_x + eps / scale_x / scale_x)
+    root_mean_square_x = 1 / ops.sqrt(eps / scale_x / scale_x + mean_square_x)
     y1 = scaled_x * root_mean_square_x
     terms = []
     if dx is not None:
@@ -2577,7 +2577,7 @@ def rms_norm_plain_pullback(ops, g, inputs, y, needs, axis=-1, eps=1e-05):
         sum_square_x = ops.sum(scaled_x * scaled_x, axis=axis, keepdims=True)
         n = runtime.count(g.shape, axis)
         mean_square_x = sum_square_x / n
-        root_mean_square_x = 1 / ops.sqrt(mean_square_x + eps / scale_x / scale_x)
+        root_mean_square_x = 1 / ops.sqrt(eps / scale_x / scale_x + mean_square_x)
         t = y * ops.sum(g * y, axis=axis, keepdims=True) / n
         dx = (g - t) * root_mean_square_x / scale_x
     return dx, None
@@ -2591,7 +2591,7 @@ def rms_norm_plain_pushforward(ops, tangents, inputs, y, axis=-1, eps=1e-05):
     sum_square_x = ops.sum(scaled_x * scaled_x, axis=axis, keepdims=True)
     n = runtime.count(x.shape, axis)
     mean_square_x = sum_square_x / n
-    root_mean_square_x = 1 / ops.sqrt(mean_square_x + eps / scale_x / scale_x)
+    root_mean_square_x = 1 / ops.sqrt(eps / scale_x / scale_x + mean_square_x)
     t = y * ops.sum(dx * y, axis=axis, keepdims=True) / n
     return (dx - t) * root_mean_square_x / scale_x
 

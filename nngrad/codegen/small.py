@@ -42,10 +42,10 @@ def with_small_numbers_apart(expr):
 
 
 def smallness(term) -> int:
-    """The place of a number in a sum: a parameter may be small, too."""
-    return 2 if term.has(Small) else 1 if term.atoms(Parameter) else 0
+    """The place of a number in a sum: a parameter may be small, too. Others are 0."""
+    return 0 if term.atoms(Value) else 2 if term.has(Small) else 1 if term.atoms(Parameter) else 0
 
 
 def small_numbers(total):
-    """What a sum of values has of small numbers and parameters; 0 where it is no such sum."""
-    return sympy.Add(*(term for term in sympy.Add.make_args(total) if smallness(term) and not term.atoms(Value)))
+    """What a sum has of small numbers and parameters."""
+    return sympy.Add(*filter(smallness, sympy.Add.make_args(total)))

@@ -1,12 +1,16 @@
 """Forms that are differentiated again: how they are written, and that every word has one."""
 
+import numpy as np
 import pytest
 
 pytest.importorskip("sympy")
 
+import nngrad
 from nngrad.codegen import words
-from nngrad.codegen.again import by_sides, in_ops
+from nngrad.codegen.again import by_sides, has_cancelling_stages, in_ops
+from nngrad.codegen.language import exp, op
 from nngrad.codegen.symbols import Decayed, Value, Where
+from nngrad.codegen.trace import Stage
 from nngrad.codegen.vocabulary import WORDS
 from nngrad.functions import ops
 
@@ -28,3 +32,25 @@ def test_forms_are_written_in_ops():
     size = words.abs(X)
     assert by_sides(Where(X > 0, words.exp(-size), 1 / size)) == Where(X > 0, words.exp(-right), 1 / left)
     assert by_sides(words.exp(-size)) == words.exp(-size)
+
+
+def test_terms_that_stages_cancel_are_found():
+    stages = (Stage(Value("y"), "map", words.expm1(X) - X), Stage(Value("s"), "map", words.sigmoid(X)))
+    y, s = (stage.value for stage in stages)
+    assert has_cancelling_stages(3 * (y + X), stages)
+    assert not any(has_cancelling_stages(form, stages) for form in (s * (1 - s), y - X, 2 * y, X + 1))
+
+
+@pytest.mark.slow
+def test_second_derivatives_of_remainders_keep_their_digits(monkeypatch, tmp_path):
+    monkeypatch.setenv("NNGRAD_CACHE", str(tmp_path))
+
+    @nngrad.define
+    @op
+    def estimated_divergence(a, b):
+        return exp(b - a) - (b - a) - 1
+
+    a, b = np.array([0.5, 20, 700]), np.array([0.75, -30, -2])
+    slope = nngrad.grad(lambda b: estimated_divergence(a, b).sum())
+    _, bend = nngrad.jvp(slope, (b,), (np.ones(3),))
+    np.testing.assert_allclose(bend.data, np.exp(b - a), rtol=1e-15)

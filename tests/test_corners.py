@@ -21,12 +21,12 @@ from nngrad.nn.functional import layer_norm
 
 KINDS = (
     "", "_formulas", "_logs", "_roots", "_rows", "_several", "_likelihoods", "_shares", "_row_losses", "_chance",
-    "_more", "_fresh",
+    "_more", "_fresh", "_small",
 )  # fmt: skip
 DECLARED = [(f"corners{kind}", one) for kind in KINDS for one in load_spec(SPECS / f"corners{kind}.py")]
 SPEC_OF = {declaration.name: spec for spec, declaration in DECLARED}
 OPS = {declaration.name: trace(declaration) for _, declaration in DECLARED}
-SLOW_SPECS = {f"corners_{kind}" for kind in ("more", "fresh", "row_losses", "several", "roots")}
+SLOW_SPECS = {f"corners_{kind}" for kind in ("more", "fresh", "row_losses", "several", "roots", "small")}
 SLOW = [name for name, spec in SPEC_OF.items() if spec in SLOW_SPECS]
 
 # Their float64 tails magnify the rounding error of a - b; a / b may be out of range; log(exp(t) - 1) is 0 at log 2;
@@ -36,7 +36,7 @@ ROUNDED_DIFFERENCES = ("log_of_difference", "ranking_loss", "log_of_complement",
 OF_SHARES = ("entropy_of_row", "power_loss", "unlikelihood")
 OF_SEVERAL = ("smooth_step", "counts_of_logits", "counts_of_means", "share_of_three", "log_of_three", "contrast")
 WITH_ROOTS = ("normal_nll", "laplace_nll", "students_nll")
-NEARLY_0 = ("gish", "rate_of_opening", "hump_of_yields")  # what cancels near the roots of their slopes
+NEARLY_0 = ("gish", "rate_of_opening", "hump_of_yields", "potential")  # what cancels near the roots of their slopes
 NEARLY_GOOD = (
     *ROUNDED_DIFFERENCES,
     *OF_SHARES,

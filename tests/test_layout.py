@@ -9,7 +9,7 @@ import pytest
 from conftest import ROOT
 
 STAGES = (
-    "symbols", "exact", "vocabulary", "words", "log_words", "gaussians", "exponentials", "language", "budget",
+    "symbols", "small", "exact", "vocabulary", "words", "log_words", "gaussians", "exponentials", "language", "budget",
     "readable", "formula", "mistakes", "instrument", "record", "steps", "trace", "plain", "notation", "restage",
     "identities", "roots", "several", "remainders", "recognise", "logarithms", "factors",
     "deviations", "shift", "share_words", "shares", "rescale", "rewrite", "derive", "picks",

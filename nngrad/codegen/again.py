@@ -18,8 +18,10 @@ from nngrad.codegen.derive import lift_where
 from nngrad.codegen.errors import Profile, Truth
 from nngrad.codegen.exponentials import bell_within_range
 from nngrad.codegen.lower import BELLS
+from nngrad.codegen.restage import inlined
 from nngrad.codegen.rounding import Judge
 from nngrad.codegen.symbols import Decayed, NearZero, Value, Where
+from nngrad.codegen.trace import Stage
 from nngrad.codegen.vocabulary import WORD_OF
 
 THINNED = 3  # every so-manieth point is enough to tell whether digits are left
@@ -53,6 +55,18 @@ def by_sides(form) -> sympy.Expr:
         return Where(condition, positive.xreplace({words.abs(x): right}), other.xreplace({words.abs(x): left}))
 
     return form.replace(lambda part: isinstance(part, Where), chosen)
+
+
+def has_cancelling_stages(form, stages: tuple[Stage, ...]) -> bool:
+    """Whether terms in a sum cancel as soon as stages are spelled out, as in y + u where y = expm1(u) - u: computed as
+    they stand, they leave rounding errors.
+    """
+    for total in form.atoms(sympy.Add):
+        spelled = [in_ops(inlined(term, stages)) for term in total.args]
+        terms = [one for term in spelled if term for one in sympy.Add.make_args(term)]
+        if any(-one in terms for one in terms):
+            return True
+    return False
 
 
 class SecondOrder:

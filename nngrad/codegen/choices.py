@@ -19,6 +19,7 @@ from nngrad.codegen.ordinary import Ordinary
 from nngrad.codegen.parts import part_of
 from nngrad.codegen.selection import Chosen
 from nngrad.codegen.series import Series
+from nngrad.codegen.small import Small
 from nngrad.codegen.symbols import (
     AxisSum,
     Balanced,
@@ -162,7 +163,7 @@ def _with_axis(head, place: int = -1):
 
 _CALLED = re.compile(r"\b(\w+)\(")
 _NAMES = {word.name: word.build for word in WORDS.values()}
-_NAMES |= {head.__name__: head for head in (Decayed, Indicator, Where, Subgradient)}
+_NAMES |= {head.__name__: head for head in (Decayed, Indicator, Small, Where, Subgradient)}
 _NAMES |= {"isnan": IsNan, "isinf": IsInf, "signbit": SignBit}
 _WITH_AXIS_LAST = (AxisSum, Balanced, Count, Deviation, NearZero, Pick, ProductOfOthers)
 _NAMES |= {head.__name__: _with_axis(head) for head in _WITH_AXIS_LAST}

@@ -22,6 +22,7 @@ from sympy.core.symbol import Str
 
 from nngrad.codegen import words
 from nngrad.codegen.derive import lift_where
+from nngrad.codegen.small import Small
 from nngrad.codegen.symbols import (
     AxisSum,
     ByText,
@@ -398,6 +399,8 @@ def shapes(expr) -> list[sympy.Expr]:
     opaque: dict[sympy.Basic, sympy.Dummy] = {}
 
     def flatten(part):
+        if part.is_Add and (number := sympy.Add(*(arg for arg in part.args if arg.is_number))).has(Small):
+            return flatten(part - number) + opaque.setdefault(number, sympy.Dummy(f"f{len(opaque)}", real=True))
         if part.is_Add or part.is_Mul or (part.is_Pow and part.exp.is_Integer):
             return part.func(*(flatten(arg) for arg in part.args))
         if part.is_Symbol or (part.is_Rational and part.q <= LARGEST_DENOMINATOR):

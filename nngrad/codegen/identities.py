@@ -162,10 +162,10 @@ def squares_of(expr):
 
 
 def _root_of_square(term):
-    number, rest = term.as_coeff_Mul()
+    number = sympy.Mul(*(factor for factor in sympy.Mul.make_args(term) if factor.is_number))
     if not number.is_positive:
         return None
-    powers = [factor.as_base_exp() for factor in sympy.Mul.make_args(rest) if factor != 1]
+    powers = [factor.as_base_exp() for factor in sympy.Mul.make_args(term / number) if factor != 1]
     if not all(exponent.is_even for _, exponent in powers):
         return None
     return sympy.sqrt(number) * sympy.Mul(*(base ** (exponent / 2) for base, exponent in powers))

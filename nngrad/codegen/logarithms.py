@@ -29,6 +29,7 @@ from nngrad.codegen.exponentials import (
     with_one_exponential,
 )
 from nngrad.codegen.recognise import recognised
+from nngrad.codegen.small import small_numbers
 from nngrad.codegen.symbols import Value, Where
 
 LARGEST_POWER = 2  # of what logarithms are taken of, in one fraction
@@ -52,6 +53,20 @@ def with_logarithms_near_1(expr):
     if expr.has(Where) or not expr.has(sympy.exp):
         return expr
     return expr.replace(lambda part: _inside(part) is not None, _near_1)
+
+
+def with_logarithms_of_small_sums(expr):
+    """The expression with log(u + c), c a small number or a parameter, as log1p((u - 1) + c) where u is near 1."""
+
+    def near_1(logarithm):
+        inside = _inside(logarithm)
+        small = small_numbers(inside)
+        beside = recognised(inside - small - 1)
+        if small == 0 or not beside.atoms(Value):
+            return logarithm
+        return Where(words.abs(beside) < sympy.S.Half, words.log1p(beside + small), sympy.log(inside))
+
+    return expr.replace(lambda part: _inside(part) is not None, near_1)
 
 
 def _near_1(logarithm):

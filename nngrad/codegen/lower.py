@@ -19,13 +19,14 @@ import sympy
 from sympy.core.relational import Relational
 from sympy.logic.boolalg import And, Not, Or
 
-from nngrad.codegen import chance, exponents, signs, words
+from nngrad.codegen import chance, exponents, quotients, signs, words
 from nngrad.codegen.exponentials import bell_within_range
 from nngrad.codegen.joint import Part, parts_of, shift_of
 from nngrad.codegen.literals import is_unit_fraction, literal
 from nngrad.codegen.node import Node
 from nngrad.codegen.picks import with_picks_apart
-from nngrad.codegen.quotients import is_denominator, power_of_quotient, repeated_divisor, with_sign_below, without
+from nngrad.codegen.quotients import divisors, is_denominator, is_product, power_of_quotient, without
+from nngrad.codegen.small import smallness
 from nngrad.codegen.symbols import (
     AxisSum,
     Balanced,
@@ -59,7 +60,6 @@ COMPARISONS = {sympy.Gt: ">", sympy.Ge: ">=", sympy.Lt: "<", sympy.Le: "<=", sym
 REDUCTIONS = {"sum": "np.add", "prod": "np.multiply", "max": "np.maximum", "min": "np.minimum"}
 WIDENING = ("runtime.widened", "runtime.as_float64", "pairs.doubled")
 NARROWING = ("exp_narrowed", "shortened", "of_doubled")
-MAX_POWER_BY_PRODUCTS = 8
 BELLS = (sympy.exp, words.sigmoid_slope.build)
 LARGEST_SHARED = 16  # the denominator of a factor that terms share
 
@@ -329,7 +329,7 @@ class Graph:
         return 0 if self.nodes[node].is_scalar else 1 if self.nodes[node].is_row else 2
 
     def _sum(self, expr) -> int:
-        """Full-size terms first, then rows, then numbers; additions before subtractions.
+        """Full-size terms first, then rows, then numbers; additions before subtractions, what may be small last.
 
         What all terms share is taken out: x / 6 + 1 / 2 cancels near -3, and (x + 3) / 6 does not.
         """
@@ -341,14 +341,13 @@ class Graph:
         for term in ordered_terms(expr):
             negative = term.as_coeff_Mul()[0].is_negative
             node = self.build(-term if negative else term)
-            terms.append((-self._rank(node), bool(negative), node))
-        terms.sort(key=lambda term: term[:2])
-        if all(negative for _, negative, _ in terms):
-            return self.node("negative", self._chain([(False, node) for _, _, node in terms]))
-        if terms[0][1]:
-            first = next(position for position, term in enumerate(terms) if not term[1])
-            terms.insert(0, terms.pop(first))
-        return self._chain([(negative, node) for _, negative, node in terms])
+            terms.append((-self._rank(node), smallness(term), bool(negative), node))
+        terms.sort(key=lambda term: term[:3])
+        signed = [(negative, node) for _, _, negative, node in terms]
+        if all(negative for negative, _ in signed):
+            return self.node("negative", self._chain([(False, node) for _, node in signed]))
+        first = next(position for position, (negative, _) in enumerate(signed) if not negative)
+        return self._chain([signed.pop(first), *signed] if signed[0][0] else signed)
 
     def _chain(self, terms) -> int:
         total = terms[0][1]
@@ -394,14 +393,13 @@ class Graph:
             else:
                 factors.append(factor)
         if constant.is_negative and not self.smooth:
-            constant, factors = with_sign_below(constant, factors)
+            constant, factors = quotients.with_sign_below(constant, factors)
         above: list[list[int]] = [[], [], []]  # by rank: numbers, rows, full-size
         below: list[list[int]] = [[], [], []]
         for factor in sorted(factors, key=self._reading_order):
             if is_denominator(factor):
-                divisor, times = repeated_divisor(factor)
-                node = self.build(divisor)
-                below[self._rank(node)] += [node] * times
+                for node in map(self.build, divisors(factor)):
+                    below[self._rank(node)].append(node)
             else:
                 base, exponent = factor.as_base_exp()
                 times = int(exponent) if is_quotient and exponent in (2, 3) else 1
@@ -505,14 +503,14 @@ class Graph:
         return total
 
     def _power(self, base, exponent) -> int:
-        if exponent.is_number and exponent.is_negative:
+        if is_denominator(base**exponent):
             return self._product(base**exponent)
         node = self.build(base)
         if exponent == sympy.Rational(1, 2):
             return self.node("call", node, detail="np.sqrt")
-        if exponent.is_Integer and exponent <= MAX_POWER_BY_PRODUCTS:
+        if exponent.is_Integer and is_product(exponent):
             return self._integer_power(node, int(exponent))
-        if (2 * exponent).is_Integer and exponent <= MAX_POWER_BY_PRODUCTS:
+        if is_product(exponent):
             root = self.node("call", node, detail="np.sqrt")
             return self.node("multiply", self._integer_power(node, int(exponent - sympy.Rational(1, 2))), root)
         return self._function("runtime.power", node, self.build(exponent))

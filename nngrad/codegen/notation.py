@@ -182,6 +182,9 @@ class _Latex(Ordered, LatexPrinter):
     def _print_Symbol(self, expr, style="plain"):
         return name_latex(expr.name)
 
+    def _print_Small(self, expr, exp=None):
+        return self._raised(self._print(expr.args[0]), exp, False)
+
     def _print_Count(self, expr, exp=None):
         return self._raised("n", exp, False)
 
@@ -308,6 +311,9 @@ class _Pretty(Ordered, PrettyPrinter):
 
     def _print_Symbol(self, expr, bold_name=False):
         return prettyForm(expr.name)
+
+    def _print_Small(self, expr):
+        return self._print(expr.args[0])
 
     def _print_Count(self, expr):
         return prettyForm("n")

@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import sympy
 
-MAX_REPEATED = 6  # divisions by one thing
+MAX_PRODUCT = 8  # the power that is still made of products
+
+
+def is_product(exponent) -> bool:
+    """Whether powers with this exponent, or with minus that, are products, which may have a root among them."""
+    return bool((2 * exponent).is_Integer and abs(exponent) <= MAX_PRODUCT)
 
 
 def is_denominator(factor) -> bool:
-    """Whether the factor of a product divides it."""
+    """Whether the factor of a product divides it. What is no product of its base is a power as it stands: 1 over that
+    of the opposite exponent would leave the range where it is 0.
+    """
     if isinstance(factor, sympy.exp) or factor.is_number:
         return False
     exponent = factor.as_base_exp()[1]
-    return bool(exponent.is_number and exponent.is_negative)
+    return bool(exponent.is_number and exponent.is_negative) and is_product(exponent)
 
 
-def repeated_divisor(factor: sympy.Expr) -> tuple[sympy.Expr, int]:
-    """What a factor that is a denominator divides by, and how often: a power of it might leave the range."""
+def divisors(factor: sympy.Expr) -> list[sympy.Expr]:
+    """What a factor that is a denominator divides by, one after the other: their product might leave the range."""
     base, exponent = factor.as_base_exp()
-    if exponent.is_Integer and exponent >= -MAX_REPEATED:
-        return base, int(-exponent)
-    return base**-exponent, 1
+    times = int(-exponent)
+    return [base] * times + [base ** (-exponent - times)] * (times != -exponent)
 
 
 def power_of_quotient(above: list[int], below: list[int]) -> tuple[int, int, int]:

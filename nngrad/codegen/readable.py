@@ -47,6 +47,9 @@ class _Readable(Ordered, sympy.printing.str.StrPrinter):
     def _print_Or(self, expr):
         return " | ".join(self._condition(arg) for arg in sorted(expr.args, key=sympy.default_sort_key))
 
+    def _print_Small(self, expr):
+        return self._print(expr.args[0])
+
     def _print_power(self, expr):
         return self._print(sympy.Pow(*expr.args, evaluate=False))
 

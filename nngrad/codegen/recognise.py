@@ -15,6 +15,7 @@ import sympy
 from nngrad.codegen import gaussians, log_words, words
 from nngrad.codegen.exponentials import MADE_OF_EXPONENTIALS, as_word, exponents_apart
 from nngrad.codegen.identities import squares_of
+from nngrad.codegen.small import small_numbers
 from nngrad.codegen.symbols import Value, Where
 from nngrad.codegen.vocabulary import WORDS, Word
 
@@ -22,14 +23,21 @@ LARGEST_SEARCH = 12  # parts of an expression that are tried as the argument of 
 _ONE, _HALF, _ROOT_TWO = sympy.S.One, sympy.S.Half, sympy.sqrt(2)
 
 
+_BASES = {words.log2.build: 2, words.log10.build: 10}
+
+
 def _log_rule(expr):
     """log(1 + exp u) and log(1 + u), log of a sigmoid, log(exp a + exp b), log(exp a - exp b), also where b is 0; that
     of a sum of more exponentials as one of the first and the sum of the others.
 
-    The logarithm of a multiple of these is theirs and the number's.
+    The logarithm of a multiple of these is theirs and the number's, that to another base a multiple of it.
     """
     if isinstance(expr, words.log1p.build) and isinstance(expr.args[0], sympy.exp):
         return words.softplus(expr.args[0].args[0])
+    if type(expr) in _BASES:
+        natural = sympy.log(*expr.args)
+        known = _log_rule(natural)
+        return expr if known == natural else known / sympy.log(_BASES[type(expr)])
     if not isinstance(expr, sympy.log):
         return expr
     (inside,) = expr.args
@@ -62,7 +70,7 @@ def _log_rule(expr):
 
 
 def _fraction_rule(expr):
-    """A fraction of exponentials that is a word."""
+    """A fraction of exponentials that is a word, also where a small number keeps it from 0."""
     if expr.is_Mul:
         own = [factor for factor in expr.args if factor.has(*MADE_OF_EXPONENTIALS)]
         for product in dict.fromkeys([sympy.Mul(*own), *exponents_apart(own)]) if own else ():
@@ -70,7 +78,9 @@ def _fraction_rule(expr):
                 expr = expr / product * word
         return expr
     if (expr.is_Add or expr.is_Pow) and expr.has(*MADE_OF_EXPONENTIALS):
-        return as_word(expr) or expr
+        small = small_numbers(expr)
+        word = as_word(expr - small)
+        return expr if word is None else word + small
     return expr
 
 

@@ -9,6 +9,8 @@ What powers leave beyond 1, as in the transformation of Box and Cox, is expm1 of
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import mpmath
 import sympy
 
@@ -109,8 +111,26 @@ def _in_sum(total):
     return total
 
 
-def with_powers_less_one(expr):
+def with_powers_less_one(expr) -> Iterator[sympy.Expr]:
     """c (w**p - 1), outermost ones, as c expm1(p log w) where w is near 1: there the power cancels."""
+    yield _with_powers_less_one(expr)
+    yield _with_powers_less_one(expr.replace(lambda part: part.is_Add, _with_least_powers_apart))
+
+
+def _with_least_powers_apart(total):
+    """r**-12 - r**-6 as r**-6 (r**-6 - 1), which stays in range on either side, as r**-12 (1 - r**6) does not."""
+    powers = [term.as_powers_dict() for term in total.args]
+    shared = sympy.S.One
+    for base in powers[0]:
+        exponents = [own.get(base, sympy.S.Zero) for own in powers]
+        if base.atoms(Value) and (
+            all(one.is_negative for one in exponents) or all(one.is_positive for one in exponents)
+        ):
+            shared *= base ** min(exponents, key=abs)
+    return shared * sympy.Add(*(term / shared for term in total.args))
+
+
+def _with_powers_less_one(expr):
     if expr.is_Atom or not isinstance(expr, sympy.Expr):
         return expr
     number, terms = expr.as_coeff_Add()
@@ -119,11 +139,13 @@ def with_powers_less_one(expr):
         is_power = power.is_Pow or isinstance(power, words.power.build)
         if number == -c and is_power and power.args[0].atoms(Value):
             w, exponent = power.args
+            is_distance = 1 in sympy.Add.make_args(w)
+            w = words.abs(w) if exponent.is_even and not is_distance else w
             v = w - 1
-            logarithm = words.log1p(v) if 1 in sympy.Add.make_args(w) else sympy.log(w)
+            logarithm = words.log1p(v) if is_distance else sympy.log(w)
             near = words.abs(v - 1) < 7 * _ONE / 4  # w from 1/4 to 15/4
             return terms - term + Where(near, c * words.expm1(exponent * logarithm), term + number)
-    return expr.func(*map(with_powers_less_one, expr.args))
+    return expr.func(*map(_with_powers_less_one, expr.args))
 
 
 def _in_range(logarithm):

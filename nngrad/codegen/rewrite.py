@@ -30,6 +30,7 @@ from nngrad.codegen.rescale import rescale_powers
 from nngrad.codegen.restage import again, inlined, rebuilt, recorder_of
 from nngrad.codegen.shares import bound_logarithms, open_powers, open_shares
 from nngrad.codegen.shift import as_share, shift_exponentials
+from nngrad.codegen.small import with_small_numbers_apart
 from nngrad.codegen.symbols import AxisSum, LogShare, MeanError, Pick, Subgradient, Value, Where, is_constant_along
 from nngrad.codegen.trace import Formula, Recorder, Stage
 from nngrad.codegen.vocabulary import WORD_OF
@@ -42,7 +43,7 @@ def recognise_words(formula: Formula) -> Formula:
     recorder = recorder_of(formula)
     renamed: dict[Value, sympy.Expr] = {}
     for stage in formula.stages:
-        expr = stage.expr.xreplace(renamed)
+        expr = with_small_numbers_apart(stage.expr.xreplace(renamed))
         seen_through = inlined(expr, recorder.stages)
         better = _without_squared_roots(recognised(_in_logarithms(seen_through, recorder)))
         if better != seen_through:

@@ -19,13 +19,17 @@ import sympy
 from sympy.core.symbol import Str
 
 from nngrad.codegen import exponentials, identities, piecewise, words
-from nngrad.codegen.again import SecondOrder, by_sides, in_ops
+from nngrad.codegen.again import SecondOrder, by_sides, has_cancelling_stages, in_ops
 from nngrad.codegen.balance import balanced
 from nngrad.codegen.derive import Derivatives
 from nngrad.codegen.errors import ACCURATE, REACHES, Error, Truth
 from nngrad.codegen.factors import with_exponential_taken_out, with_products_in_range
 from nngrad.codegen.forms import FEW_FORMS, LARGEST_GROWTH, Search
-from nngrad.codegen.logarithms import with_logarithms_near_1, with_logarithms_together
+from nngrad.codegen.logarithms import (
+    with_logarithms_near_1,
+    with_logarithms_of_small_sums,
+    with_logarithms_together,
+)
 from nngrad.codegen.ordinary import Ordinariness, Ordinary
 from nngrad.codegen.recognise import recognised
 from nngrad.codegen.remainders import with_powers_less_one, with_remainders
@@ -216,12 +220,13 @@ class _Selection:
         clamped = [next(identities.clamped(taken, self.formula, SETTLED[-1]))] if len(self.formula.inputs) == 1 else []
 
         def again(forms) -> Iterator[tuple[sympy.Expr, sympy.Expr]]:
-            seen = {None}
+            seen, stages = {None}, self.formula.stages
             for form in forms:
-                made = in_ops(inlined(form.xreplace({cotangent: sympy.S.One}), self.formula.stages))
+                plain = form.xreplace({cotangent: sympy.S.One})
+                made = in_ops(inlined(plain, stages))
                 if made not in seen:
                     seen.add(made)
-                    yield form, made
+                    yield cotangent * made if has_cancelling_stages(plain, stages) else form, made
 
         forms = again(itertools.chain([taken], map(by_sides, (*clamped, *tried))))
         second = SecondOrder(self.judge, whole, tuple(self.smooth.vjp), truth)
@@ -365,6 +370,22 @@ class _Selection:
         return round(self.search.cost(form), 6)
 
 
+def in_branches(expr, rule) -> Iterator[sympy.Expr]:
+    """The forms that a rule for what has no branches gives of the expression, or together of its branches, those that
+    it gives none of as they are.
+    """
+    if not isinstance(expr, Where):
+        yield from rule(expr)
+        return
+    condition, *branches = expr.args
+    made = [list(itertools.islice(in_branches(branch, rule), FEW_FORMS)) for branch in branches]
+    if any(made):
+        yield from (
+            Where(condition, *pair)
+            for pair in itertools.product(*(own or [branch] for own, branch in zip(made, branches, strict=True)))
+        )
+
+
 def _forms(tried: list[Tried]) -> list[sympy.Expr]:
     return [one.form for one in tried]
 
@@ -381,13 +402,14 @@ def _rewritten(expr) -> Iterator[sympy.Expr]:
         yield from map(recognised, with_logarithms_together(one))
         yield identities.with_means_of_exponentials(recognised(one))
         yield with_remainders(recognised(one))
-        yield with_powers_less_one(one)
+        yield from with_powers_less_one(one)
         yield identities.without_difference_of_roots(recognised(one))
-        yield from without_cancelling_roots(one)
+        yield from in_branches(one, without_cancelling_roots)
         yield with_largest_taken_out(one)
         yield from with_products_in_range(one)
         yield from with_exponential_taken_out(one)
         yield with_logarithms_near_1(one)
+        yield with_logarithms_of_small_sums(recognised(one))
         stable = exponentials.stable(one)
         if stable is not None:
             yield stable

@@ -24,6 +24,7 @@ from sympy.core.symbol import Str
 from nngrad.codegen import words
 from nngrad.codegen.deviations import sum_deviations
 from nngrad.codegen.exponentials import with_one_exponential
+from nngrad.codegen.members import join_members
 from nngrad.codegen.recognise import recognised
 from nngrad.codegen.record import name_after
 from nngrad.codegen.rescale import rescale_powers
@@ -44,7 +45,7 @@ def recognise_words(formula: Formula) -> Formula:
     for stage in formula.stages:
         expr = stage.expr.xreplace(renamed)
         seen_through = inlined(expr, recorder.stages)
-        better = _without_squared_roots(recognised(_in_logarithms(seen_through, recorder)))
+        better = _without_squared_roots(recognised(_in_logarithms(_of_products(seen_through, recorder), recorder)))
         if better != seen_through:
             expr = recorder.hoist(better, stage.value.name if stage.kind == "map" else "")
         if _is_negated(expr) and stage.kind in _OPPOSITE:
@@ -68,6 +69,18 @@ def _without_squared_roots(expr):
         lambda part: part.is_Pow and isinstance(part.base, words.semicircle.build) and part.exp.is_even,
         lambda part: ((1 - part.base.args[0]) * (1 + part.base.args[0])) ** (part.exp / 2),
     )
+
+
+def _of_products(expr, recorder: Recorder):
+    """The logarithm of a product along an axis of what is positive as the sum of the logarithms."""
+    products = {one.value: one for one in recorder.stages if one.kind == "prod" and _seen(one, recorder).is_positive}
+
+    def summed(logarithm):
+        product = products[logarithm.args[0]]
+        logarithms = recorder.hoist(recognised(sympy.log(_seen(product, recorder))))
+        return recorder.stage(logarithms, "sum", product.axis, f"log_{product.value}")
+
+    return expr.replace(lambda part: isinstance(part, sympy.log) and part.args[0] in products, summed)
 
 
 def _in_logarithms(expr, recorder: Recorder):
@@ -316,6 +329,6 @@ def rewrite(formula: Formula) -> Formula:
     """All rules."""
     if isinstance(formula.stages[-1].expr, Value) and len(formula.stages) == 1:
         return formula
-    summed = with_slopes_of_lengths(sum_deviations(join_takes(recognise_words(formula))))
+    summed = with_slopes_of_lengths(sum_deviations(join_takes(recognise_words(join_members(formula)))))
     rewritten = rescale_powers(bound_logarithms(open_powers(open_shares(shift_exponentials(summed)))))
     return differentiate_as_written(name_output(push_takes(centre_exactly(count_from_extremes(rewritten)))), formula)

@@ -2,7 +2,9 @@
 
 Rules, none of which knows an op:
 
-- words: `1 / (1 + exp(-x))` is `sigmoid(x)`, `log(1 + exp(x))` is `softplus(x)`, `exp(x) - 1` is `expm1(x)`, ...
+- members, which have a file of their own: masked exponentials, and what is picked from the terms of a sum of them.
+- words: `1 / (1 + exp(-x))` is `sigmoid(x)`, `log(1 + exp(x))` is `softplus(x)`, `exp(x) - 1` is `expm1(x)`, ...;
+  the logarithm of a product along an axis is the sum of logarithms.
 - deviations and shares, which have files of their own: what cancels in differences of sums is left out of these.
 - shift and rescale, which have too: exponentials and powers are summed without leaving the range.
 - roots: the root of a sum of squares has the slope 0 where it is 0, not 0 / 0.

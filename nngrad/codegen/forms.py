@@ -239,7 +239,8 @@ class Search:
                     continue
                 term, (inside, axis) = sign * (part - total), known
                 weights = self._simplified(sympy.cancel(inside / term))
-                if self._with_known_sums(AxisSum(weights, axis)) == 1:
+                is_mean = is_constant_along(weights, axis.name)  # no weight is nearly 1
+                if not is_mean and self._with_known_sums(AxisSum(weights, axis)) == 1:
                     terms = sympy.Add.make_args(self.formula.spelled_out(term))
                     varying = [one for one in terms if not is_constant_along(one, axis.name)]
                     return sign * Deviation(term if len(terms) == 1 else sympy.Add(*varying), weights, axis)

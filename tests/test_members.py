@@ -145,3 +145,17 @@ def test_what_a_mask_leaves_out_may_be_anything(dtype):
     np.testing.assert_allclose(y.data, [[p[0], p[1], 0, p[2]]] * 3, rtol=8 * np.finfo(dtype).eps)
     slope = p[0] * (np.array([1, 0, 0]) - p)
     np.testing.assert_allclose(x.grad, [[slope[0], slope[1], 0, slope[2]]] * 3, rtol=16 * np.finfo(dtype).eps)
+
+
+def test_entropy_of_what_a_mask_leaves():
+    function = nngrad.define(masked_entropy)
+    x, mask = np.array([[0.5, -1, 3, 2]]), np.array([[1.0, 1, 0, 1]])
+    p = np.exp(x[0, [0, 1, 3]]) / np.exp(x[0, [0, 1, 3]]).sum()
+    np.testing.assert_allclose(function(x, mask).data, [-(p * np.log(p)).sum()], rtol=1e-6)
+    assert np.isfinite(nngrad.grad(lambda one: function(one, mask).sum())(Tensor(x)).data).all()
+
+
+def masked_entropy(x, mask, *, axis=-1):
+    e = where(mask > 0, exp(x), 0)
+    p = e / sum(e, axis)
+    return -sum(where(mask > 0, p * log(p), 0), axis)

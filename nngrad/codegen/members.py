@@ -1,7 +1,8 @@
 """Stage 2a: exponentials of some elements of a row, and the sum over all of them.
 
 What a mask leaves of exponentials is exponentials of what it leaves of exponents, the others being minus infinity: so
-they can be shifted, and the logarithm of their sum is as exact as that of a whole row.
+they can be shifted, and the logarithm of their sum is as exact as that of a whole row. It is not done where a formula
+has the logarithm of each of them, which would bring minus infinity back.
 
 An element e_t that is picked from the terms of a sum s of exponentials meets this sum:
 
@@ -29,10 +30,11 @@ def join_members(formula: Formula) -> Formula:
         return formula
     recorder = recorder_of(formula)
     renamed: dict[Value, sympy.Expr] = {}
+    logarithms = {part for stage in formula.stages for part in inlined(stage.expr, formula.stages).atoms(sympy.log)}
     for stage in formula.stages:
         expr = stage.expr.xreplace(renamed)
         seen_through = inlined(expr, recorder.stages)
-        better = _with_masked_exponents(seen_through, recorder)
+        better = _with_masked_exponents(seen_through, logarithms, recorder)
         for member in _members(recorder):
             better = member.joined(better)
         if better != seen_through:
@@ -41,12 +43,13 @@ def join_members(formula: Formula) -> Formula:
     return rebuilt(formula, recorder, renamed[formula.output])
 
 
-def _with_masked_exponents(expr, recorder: Recorder):
+def _with_masked_exponents(expr, logarithms, recorder: Recorder):
     """where(mask, exp(u), 0) as exp(where(mask, u, -inf)), or the other way round."""
 
     def masked(part):
         exponents = [branch.args[0] if isinstance(branch, sympy.exp) else -sympy.oo for branch in part.args[1:]]
         is_masked = sorted(map(type, part.args[1:]), key=str) == [type(sympy.S.Zero), sympy.exp]
+        is_masked &= not any(logarithm.has(part) for logarithm in logarithms)
         return _masked(recorder, part.args[0], *exponents) if is_masked else part
 
     return expr.replace(lambda part: isinstance(part, Where), masked)

@@ -48,7 +48,7 @@ def _with_masked_exponents(expr, logarithms, recorder: Recorder):
 
     def masked(part):
         exponents = [branch.args[0] if isinstance(branch, sympy.exp) else -sympy.oo for branch in part.args[1:]]
-        is_masked = sorted(map(type, part.args[1:]), key=str) == [type(sympy.S.Zero), sympy.exp]
+        is_masked = {*map(type, part.args[1:])} == {type(sympy.S.Zero), sympy.exp}
         is_masked &= not any(logarithm.has(part) for logarithm in logarithms)
         return _masked(recorder, part.args[0], *exponents) if is_masked else part
 

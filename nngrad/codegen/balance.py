@@ -12,7 +12,7 @@ import sympy
 from sympy.core.symbol import Str
 
 from nngrad.codegen.rescale import is_scale_free
-from nngrad.codegen.symbols import Balanced, Count, RowScale, RowShift, Value, is_constant_along, split_constants
+from nngrad.codegen.symbols import AxisSum, Balanced, RowScale, RowShift, Value, is_constant_along, split_constants
 from nngrad.codegen.trace import Formula, Stage
 
 _ADDED = sympy.Symbol("added", real=True)
@@ -77,8 +77,9 @@ def _moved(stage: Stage, expr):
     factor = sympy.powsimp(expr / stage.expr)
     if stage.kind == "prod":
         return None
+    added = AxisSum(added, Str(stage.axis)) if stage.kind == "sum" else added  # of what is picked it is 1
     if not added.has(_ADDED, _FACTOR, Value):
-        return stage.value + _ADDED * added * (Count(Str(stage.axis)) if stage.kind == "sum" else 1)
+        return stage.value + _ADDED * added
     return None if factor.has(_ADDED, Value) else stage.value * factor
 
 

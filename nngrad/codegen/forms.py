@@ -16,6 +16,7 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass, field
+from functools import partial
 
 import sympy
 from sympy.core.symbol import Str
@@ -137,12 +138,33 @@ class Search:
             total = sympy.S.Zero
             for term in sympy.Add.make_args(multiplied_out(kept)):
                 outside, varying = split_constants(term, axis.name)
-                stage = self.formula.definition(varying)
-                is_masked = stage is not None and stage.expr.args[:2] == (condition, 0)
+                is_masked = self._is_masked(varying, condition, 0)
                 total += outside * AxisSum(varying if is_masked else Where(condition, 0, varying), axis)
             return total
 
         return self._with_known_sums(expr.replace(AxisSum, apart))
+
+    def _is_masked(self, factor, condition, branch: int) -> bool:
+        """Whether a factor is 0 by its own definition where a condition holds, or where it does not (branch 1)."""
+        made = self.formula.spelled_out(factor)
+        if isinstance(made, sympy.exp):
+            terms = [self.formula.spelled_out(term) for term in sympy.Add.make_args(made.args[0])]
+            return any(_has_branch(term, condition, branch, -sympy.oo) for term in terms)
+        return _has_branch(made, condition, branch, 0)
+
+    def _without_second_masks(self, expr):
+        """where(mask, 0, u e) is u e, e being 0 by its own definition where the mask holds."""
+
+        def once(part):
+            for branch in (0, 1):
+                kept = part.args[2 - branch]
+                terms = map(sympy.Mul.make_args, sympy.Add.make_args(kept))
+                is_masked = partial(self._is_masked, condition=part.args[0], branch=branch)
+                if part.args[1 + branch] == 0 and all(any(map(is_masked, factors)) for factors in terms):
+                    return kept
+            return part
+
+        return expr.replace(lambda part: isinstance(part, Where), once)
 
     def _simplified(self, expr):
         """Known definitions and sums put in, to a fixed point."""
@@ -173,7 +195,8 @@ class Search:
         }
         stages = {stage.expr: stage.value for stage in self.maps if not stage.expr.is_Atom}
         held = {value: condition.xreplace(stages) for condition, value in conditions.items()}
-        start = self._simplified(self._with_masked_sums_apart(expr).xreplace(conditions))
+        start = self._without_second_masks(self._with_masked_sums_apart(expr))
+        start = self._simplified(start.xreplace(conditions))
         limit = LARGEST_GROWTH * (count_ops(start) + 4)
         seen, frontier, forms = {start}, [start], []
         while frontier:
@@ -198,22 +221,27 @@ class Search:
         """
 
         def mean(term):
-            """The sum that minus a term is, also by its name; None for others."""
+            """(inside, axis) of the sum that minus a term is, also by its name; None for others."""
             sign, value = term.as_coeff_Mul()
             stage = self.formula.definition(value)
             if stage is not None and stage.kind == "map":
                 return mean(sign * stage.expr)
             if stage is not None and stage.kind == "sum":
                 value = AxisSum(stage.expr, Str(stage.axis))
-            return value if sign == -1 and isinstance(value, AxisSum) else None
+            totals = [factor for factor in sympy.Mul.make_args(value) if isinstance(factor, AxisSum)]
+            if sign != -1 or len(totals) != 1:
+                return None
+            (inside, axis), factor = totals[0].args, value / totals[0]
+            return (inside * factor, axis) if is_constant_along(factor, axis.name) else None
 
         def deviation(part):
             for total, sign in itertools.product(part.args, (1, -1)):
                 if (known := mean(sign * total)) is None:
                     continue
-                term, (inside, axis) = sign * (part - total), known.args
-                weights = sympy.cancel(inside / term)
-                if self.sums.get(AxisSum(weights, axis)) == 1:
+                term, (inside, axis) = sign * (part - total), known
+                weights = self._simplified(sympy.cancel(inside / term))
+                is_mean = is_constant_along(weights, axis.name)  # no weight is nearly 1
+                if not is_mean and self._with_known_sums(AxisSum(weights, axis)) == 1:
                     terms = sympy.Add.make_args(self.formula.spelled_out(term))
                     varying = [one for one in terms if not is_constant_along(one, axis.name)]
                     return sign * Deviation(term if len(terms) == 1 else sympy.Add(*varying), weights, axis)
@@ -320,6 +348,10 @@ class Search:
             else:
                 todo |= stage.expr.atoms(Value)
         return frozenset(saved)
+
+
+def _has_branch(expr, condition, branch: int, value) -> bool:
+    return isinstance(expr, Where) and expr.args[0] == condition and expr.args[1 + branch] == value
 
 
 def _conditions(expr) -> set:

@@ -71,7 +71,9 @@ def _sources(formula: Formula, axis: str) -> list[Value]:
 def _rescaled(formula: Formula, source: Value, axis: str) -> Formula | None:
     """The formula with one value scaled; None where nothing is gained."""
     trial = _Attempt(formula, source, axis)
-    if trial.run() is None or (trial.summed == 1 and (not trial.has_dropped_out or _is_bounded(formula, source))):
+    if trial.run() is None or trial.actual.keys() == {source}:
+        return None
+    if trial.summed == 1 and (not trial.has_dropped_out or _is_bounded(formula, source)):
         return None
     constant = sympy.Add(*(constant ** (trial.summed / power) for constant, power in trial.beside.items()))
     return _Attempt(formula, source, axis, trial.summed, constant).run()

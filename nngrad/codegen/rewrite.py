@@ -2,7 +2,9 @@
 
 Rules, none of which knows an op:
 
-- words: `1 / (1 + exp(-x))` is `sigmoid(x)`, `log(1 + exp(x))` is `softplus(x)`, `exp(x) - 1` is `expm1(x)`, ...
+- members, which have a file of their own: masked exponentials, and what is picked from the terms of a sum of them.
+- words: `1 / (1 + exp(-x))` is `sigmoid(x)`, `log(1 + exp(x))` is `softplus(x)`, `exp(x) - 1` is `expm1(x)`, ...;
+  the logarithm of a product along an axis is the sum of logarithms.
 - deviations and shares, which have files of their own: what cancels in differences of sums is left out of these.
 - shift and rescale, which have too: exponentials and powers are summed without leaving the range.
 - roots: the root of a sum of squares has the slope 0 where it is 0, not 0 / 0.
@@ -24,6 +26,7 @@ from sympy.core.symbol import Str
 from nngrad.codegen import words
 from nngrad.codegen.deviations import sum_deviations
 from nngrad.codegen.exponentials import with_one_exponential
+from nngrad.codegen.members import join_members
 from nngrad.codegen.recognise import recognised
 from nngrad.codegen.record import name_after
 from nngrad.codegen.rescale import rescale_powers
@@ -45,7 +48,7 @@ def recognise_words(formula: Formula) -> Formula:
     for stage in formula.stages:
         expr = with_small_numbers_apart(stage.expr.xreplace(renamed))
         seen_through = inlined(expr, recorder.stages)
-        better = _without_squared_roots(recognised(_in_logarithms(seen_through, recorder)))
+        better = _without_squared_roots(recognised(_in_logarithms(_of_products(seen_through, recorder), recorder)))
         if better != seen_through:
             expr = recorder.hoist(better, stage.value.name if stage.kind == "map" else "")
         if _is_negated(expr) and stage.kind in _OPPOSITE:
@@ -69,6 +72,18 @@ def _without_squared_roots(expr):
         lambda part: part.is_Pow and isinstance(part.base, words.semicircle.build) and part.exp.is_even,
         lambda part: ((1 - part.base.args[0]) * (1 + part.base.args[0])) ** (part.exp / 2),
     )
+
+
+def _of_products(expr, recorder: Recorder):
+    """The logarithm of a product along an axis of what is positive as the sum of the logarithms."""
+    products = {one.value: one for one in recorder.stages if one.kind == "prod" and _seen(one, recorder).is_positive}
+
+    def summed(logarithm):
+        product = products[logarithm.args[0]]
+        logarithms = recorder.hoist(recognised(sympy.log(_seen(product, recorder))))
+        return recorder.stage(logarithms, "sum", product.axis, f"log_{product.value}")
+
+    return expr.replace(lambda part: isinstance(part, sympy.log) and part.args[0] in products, summed)
 
 
 def _in_logarithms(expr, recorder: Recorder):
@@ -317,6 +332,6 @@ def rewrite(formula: Formula) -> Formula:
     """All rules."""
     if isinstance(formula.stages[-1].expr, Value) and len(formula.stages) == 1:
         return formula
-    summed = with_slopes_of_lengths(sum_deviations(join_takes(recognise_words(formula))))
+    summed = with_slopes_of_lengths(sum_deviations(join_takes(recognise_words(join_members(formula)))))
     rewritten = rescale_powers(bound_logarithms(open_powers(open_shares(shift_exponentials(summed)))))
     return differentiate_as_written(name_output(push_takes(centre_exactly(count_from_extremes(rewritten)))), formula)

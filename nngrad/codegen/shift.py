@@ -17,6 +17,8 @@ Worked example, log_softmax: from `y = x - log(sum(exp(x)))`,
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import sympy
 from sympy.core.symbol import Str
 
@@ -39,7 +41,7 @@ def open_logarithms(formula: Formula) -> Formula:
             pick, inside = _picked(recorder, expr.args[0])
             factors = sympy.Mul.make_args(inlined(inside, recorder.stages))
             if any(isinstance(factor, sympy.exp) for factor in factors):
-                expr = recorder.hoist(_sum_of_logarithms(factors), stage.value.name)
+                expr = recorder.hoist(sum_of_logarithms(factors), stage.value.name)
                 if pick is not None:
                     whole = recorder.stage(expr, "map", "", f"log_{inside}" if isinstance(inside, Value) else "log_")
                     expr = recorder.stage(pick * whole, "sum", pick.args[1].name, stage.value.name)
@@ -55,7 +57,7 @@ def _picked(recorder: Recorder, expr):
     return (picks[0], made / picks[0]) if picks else (None, expr)
 
 
-def _sum_of_logarithms(factors):
+def sum_of_logarithms(factors):
     total, rest = sympy.S.Zero, sympy.S.One
     for factor in factors:
         if isinstance(factor, sympy.exp):
@@ -66,7 +68,8 @@ def _sum_of_logarithms(factors):
             total += exponent * sympy.log(base)
         else:
             rest *= factor
-    return total if rest == 1 else total + sympy.log(rest)
+    sign = -1 if rest.is_Pow and rest.exp == -1 else 1
+    return total if rest == 1 else total + sign * sympy.log(rest**sign)
 
 
 def shift_exponentials(formula: Formula) -> Formula:
@@ -87,17 +90,24 @@ def _next_exponential(formula: Formula, refused) -> tuple[Stage, str] | None:
     for stage in formula.stages:
         if stage.kind != "sum":
             continue
-        for value in sorted(stage.expr.atoms(Value), key=str):
-            made = formula.definition(value)
+        for made in _factors(stage.expr, formula):
             if (
-                made
-                and isinstance(made.expr, sympy.exp)
+                isinstance(made.expr, sympy.exp)
                 and made.expr not in refused
-                and not is_constant_along(value, stage.axis)
+                and not is_constant_along(made.value, stage.axis)
                 and not _is_shifted(made.expr.args[0], formula)
             ):
                 return made, stage.axis
     return None
+
+
+def _factors(expr, formula: Formula) -> Iterator[Stage]:
+    """The stages whose values an expression has, and the factors of those that are products."""
+    for value in sorted(expr.atoms(Value), key=str):
+        made = formula.definition(value)
+        if made is not None and made.kind == "map":
+            yield made
+            yield from _factors(made.expr, formula) if made.expr.is_Mul else ()
 
 
 def _is_shifted(exponent, formula: Formula) -> bool:
@@ -185,7 +195,7 @@ class _Row:
         base, exponent, factor = self._sum_in(rest)
         if base is not None and exponent == power and (factor.is_positive or factor == 1):
             excess = LogExcess(base, Str(self.axis), self.exponential)
-            return power * (self.constant + self.top + excess) + _sum_of_logarithms(sympy.Mul.make_args(factor))
+            return power * (self.constant + self.top + excess) + sum_of_logarithms(sympy.Mul.make_args(factor))
         return power * (self.constant + self.shift) + sympy.log(rest)
 
     def _sum_in(self, product):

@@ -1,4 +1,4 @@
-"""Stage 2a: exponentials of some elements of a row, and the sum over all of them.
+"""Stage 3: exponentials of some elements of a row, and the sum over all of them.
 
 What a mask leaves of exponentials is exponentials of what it leaves of exponents, the others being minus infinity: so
 they can be shifted, and the logarithm of their sum is as exact as that of a whole row. It is not done where a formula

@@ -33,7 +33,7 @@ def unjudged(monkeypatch):
     """Takes a seed, by which from then on forms are found to be good or bad."""
     chance = random.Random()
 
-    def error(self, *_):
+    def error(self, *_, **__):
         """Of a form: it is accurate, or it is not, or it overflows far out or not so far."""
         is_bad, far = chance.random() < 0.6, chance.choice([0.0, 1e3, np.inf])
         ulp = (np.inf if far else 10.0) if is_bad else 1.0

@@ -24,7 +24,7 @@ from sympy.core.symbol import Str
 
 from nngrad.codegen import words
 from nngrad.codegen.restage import again, inlined, rebuilt, recorder_of
-from nngrad.codegen.symbols import LogExcess, Pick, RowShift, Value, is_constant_along
+from nngrad.codegen.symbols import LogExcess, Pick, RowShift, Value, Where, is_constant_along
 from nngrad.codegen.trace import Formula, Recorder, Stage
 
 _SCALE = sympy.Symbol("scale", positive=True)
@@ -41,7 +41,8 @@ def open_logarithms(formula: Formula) -> Formula:
             pick, inside = _picked(recorder, expr.args[0])
             factors = sympy.Mul.make_args(inlined(inside, recorder.stages))
             if any(isinstance(factor, sympy.exp) for factor in factors):
-                expr = recorder.hoist(sum_of_logarithms(factors), stage.value.name)
+                masked = {one.expr: one.value for one in recorder.stages if isinstance(one.expr, Where)}
+                expr = recorder.hoist(sum_of_logarithms(factors).xreplace(masked), stage.value.name)
                 if pick is not None:
                     whole = recorder.stage(expr, "map", "", f"log_{inside}" if isinstance(inside, Value) else "log_")
                     expr = recorder.stage(pick * whole, "sum", pick.args[1].name, stage.value.name)

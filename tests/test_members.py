@@ -39,6 +39,18 @@ def log_odds(x, target, *, axis=-1):
     return log(p / (1 - p))
 
 
+@loss
+def kept_from_zero(x, target, *, axis=-1):
+    p = take(exp(x) / sum(exp(x), axis), target, axis)
+    return -log(p + 1e-8)
+
+
+@loss
+def soft_margin(x, target, *, axis=-1, m=0.5):
+    z = take(x, target, axis)
+    return log(1 + exp(log(sum(exp(x), axis)) - z + m))
+
+
 @op
 def masked_shares(x, mask, *, axis=-1):
     e = where(mask > 0, exp(x), 0)
@@ -96,6 +108,8 @@ EXACT = {
     focal_of_picked: lambda x: -((1 - share(x)) ** 2) * mpmath.log(share(x)),
     margin_loss: exact_margin_loss,
     log_odds: lambda x: x[TARGET] - mpmath.log(others(x)),
+    kept_from_zero: lambda x: -mpmath.log(share(x) + mpmath.mpf(10) ** -8),
+    soft_margin: lambda x: mpmath.log1p(mpmath.exp(mpmath.mpf(0.5)) / share(x)),
     masked_shares: lambda x: kept(x)[0] / total(kept(x)),
     weighted_shares: lambda x: kept(x)[0] / total(kept(x)),
     masked_entropy: entropy,

@@ -93,10 +93,13 @@ def _in_logarithms(expr, recorder: Recorder):
     sums = {one.value for one in recorder.stages if one.kind == "sum" and isinstance(_seen(one, recorder), sympy.exp)}
     for total in sorted((part for part in expr.atoms(sympy.Add) if sums & set(part.atoms(Value))), key=str):
         logarithms = []
+        is_scaled = any(sums & set(term.args) and term.has(sympy.exp) for term in total.args)
         for term in total.args:
             known = sorted(sums & set(sympy.Mul.make_args(term)), key=str)
             if isinstance(term, sympy.exp):
                 logarithms.append(term.args[0])
+            elif term.is_number and term.is_positive and is_scaled:
+                logarithms.append(sympy.log(term))
             elif known and (term / sympy.Mul(*known)).is_positive:
                 logarithms.append(recorder.stage(words.log(term), "map", "", f"log_{known[0]}"))
         if len(logarithms) == len(total.args):

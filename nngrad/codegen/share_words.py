@@ -40,6 +40,19 @@ log_others_share = enter(
     expansion=_log_others_share,
     smooth=_log_others_share,
 )
+log_share_and = enter(
+    "log_share_and",
+    "",
+    lambda p, number, log_p: mpmath.log1p(number + mpmath.expm1(log_p)),
+    20,
+    "log(p + number), for p = exp(log_p): a small number is not lost in p.",
+    arity=3,
+    derivatives=lambda p, number, log_p: [1 / (p + number), 1 / (p + number), 0],
+    expansion=lambda p, number, log_p: Where(
+        p > words.half, words.log1p(number + words.expm1(log_p)), words.log(p + number)
+    ),
+    smooth=lambda p, number, log_p: words.log(p + number),
+)
 share_power = enter(
     "share_power",
     "",

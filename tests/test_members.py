@@ -40,6 +40,12 @@ def log_odds(x, target, *, axis=-1):
 
 
 @loss
+def unlikelihood(x, target, *, axis=-1):
+    p = take(exp(x) / sum(exp(x), axis), target, axis)
+    return -log(1 - p)
+
+
+@loss
 def kept_from_zero(x, target, *, axis=-1):
     p = take(exp(x) / sum(exp(x), axis), target, axis)
     return -log(p + 1e-8)
@@ -108,6 +114,7 @@ EXACT = {
     focal_of_picked: lambda x: -((1 - share(x)) ** 2) * mpmath.log(share(x)),
     margin_loss: exact_margin_loss,
     log_odds: lambda x: x[TARGET] - mpmath.log(others(x)),
+    unlikelihood: lambda x: mpmath.log1p(mpmath.exp(x[TARGET]) / others(x)),
     kept_from_zero: lambda x: -mpmath.log(share(x) + mpmath.mpf(10) ** -8),
     soft_margin: lambda x: mpmath.log1p(mpmath.exp(mpmath.mpf(0.5)) / share(x)),
     masked_shares: lambda x: kept(x)[0] / total(kept(x)),
@@ -117,7 +124,14 @@ EXACT = {
     log_chance: lambda x: -total(mpmath.log1p(mpmath.exp(-one)) for one in x),
 }
 NAMES = {declaration.name: declaration for declaration in EXACT}
-ROWS = [[0.25, -1, 2, 0.5], [60, 1, -3, 0], [1, 60, -3, 0], [1000, 998, 997.5, -20], [-5000, -5003, -5001, -5000.5]]
+ROWS = [
+    [0.25, -1, 2, 0.5],
+    [60, 1, -3, 0],
+    [1, 60, -3, 0],
+    [1000, 998, 997.5, -20],
+    [0, 2000, -3, 1],
+    [-5000, -5003, -5001, -5000.5],
+]
 MASKED = (masked_shares, weighted_shares, masked_entropy, positives)
 
 

@@ -9,7 +9,8 @@ An element e_t that is picked from the terms of a sum s of exponentials meets th
 
     log(e_t / s) = u_t - log(s)        e_t / s, picked from the shares e / s        s - e_t, the sum of the others
 
-and log(p / (1 - p)) of such a share is that of e_t over the sum of the others.
+and log(p / (1 - p)) of such a share is that of e_t over the sum of the others. log(1 - p) is -softplus of it, which is
+finite also where the others are nothing beside e_t.
 
 Worked example, a loss with a margin, exp(u_t - m) / (exp(u_t - m) + s - e_t): it becomes a / (a + others), the others
 being the sum of exp(where(one_hot(t) == 1, -inf, u)).
@@ -19,6 +20,7 @@ from __future__ import annotations
 
 import sympy
 
+from nngrad.codegen import words
 from nngrad.codegen.restage import again, inlined, rebuilt, recorder_of
 from nngrad.codegen.shift import sum_of_logarithms
 from nngrad.codegen.symbols import AxisSum, Pick, Value, Where, is_constant_along
@@ -134,6 +136,9 @@ class _Member:
         terms = _masked(self.recorder, sympy.Eq(self.pick, 1), -sympy.oo, self.exponents)
         return self.recorder.stage(self.recorder.hoist(terms, "others"), "sum", self.axis, "sum_others")
 
+    def _log_odds(self):
+        return sum_of_logarithms((self.element, 1 / self._sum_of_others()))
+
     def joined(self, expr):
         """The expression, in which the element has met the sum."""
         expr = expr.xreplace(dict.fromkeys(self.elements, self.element))
@@ -150,6 +155,9 @@ class _Member:
             spelled = _with_bases(factors, shares | {1 - share: others for share in shares})
             if not spelled.has(self.total):
                 return sum_of_logarithms(sympy.Mul.make_args(spelled))
+            if len(factors) == 1:
+                (power,) = factors
+                return -power.as_base_exp()[1] * words.softplus(self._log_odds())
         spelled = sympy.Mul.make_args(_with_bases(factors, shares))
         meets = any(isinstance(factor, sympy.exp) for factor in spelled) and {self.total, *self.shares} & bases
         return sum_of_logarithms(spelled) if meets and len(factors) > 1 else logarithm

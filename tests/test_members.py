@@ -39,6 +39,24 @@ def log_odds(x, target, *, axis=-1):
     return log(p / (1 - p))
 
 
+@loss
+def unlikelihood(x, target, *, axis=-1):
+    p = take(exp(x) / sum(exp(x), axis), target, axis)
+    return -log(1 - p)
+
+
+@loss
+def kept_from_zero(x, target, *, axis=-1):
+    p = take(exp(x) / sum(exp(x), axis), target, axis)
+    return -log(p + 1e-8)
+
+
+@loss
+def soft_margin(x, target, *, axis=-1, m=0.5):
+    z = take(x, target, axis)
+    return log(1 + exp(log(sum(exp(x), axis)) - z + m))
+
+
 @op
 def masked_shares(x, mask, *, axis=-1):
     e = where(mask > 0, exp(x), 0)
@@ -49,6 +67,13 @@ def masked_shares(x, mask, *, axis=-1):
 def weighted_shares(x, mask, *, axis=-1):
     e = exp(x) * mask
     return e / sum(e, axis)
+
+
+@op
+def masked_entropy(x, mask, *, axis=-1):
+    e = where(mask > 0, exp(x), 0)
+    p = e / sum(e, axis)
+    return -sum(where(mask > 0, p * log(p), 0), axis)
 
 
 @loss
@@ -74,6 +99,12 @@ def kept(x):
     return [mpmath.exp(one) * int(w) for one, w in zip(x, MASK, strict=True)]
 
 
+def entropy(x):
+    kept = [one for one, w in zip(x, MASK, strict=True) if w]
+    logarithms = [one - mpmath.log(total(map(mpmath.exp, kept))) for one in kept]
+    return -total(mpmath.exp(one) * one for one in logarithms)
+
+
 def exact_margin_loss(x):
     return mpmath.log1p(others([4 * one for one in x]) / mpmath.exp(4 * x[TARGET] - 1))
 
@@ -83,14 +114,25 @@ EXACT = {
     focal_of_picked: lambda x: -((1 - share(x)) ** 2) * mpmath.log(share(x)),
     margin_loss: exact_margin_loss,
     log_odds: lambda x: x[TARGET] - mpmath.log(others(x)),
+    unlikelihood: lambda x: mpmath.log1p(mpmath.exp(x[TARGET]) / others(x)),
+    kept_from_zero: lambda x: -mpmath.log(share(x) + mpmath.mpf(10) ** -8),
+    soft_margin: lambda x: mpmath.log1p(mpmath.exp(mpmath.mpf(0.5)) / share(x)),
     masked_shares: lambda x: kept(x)[0] / total(kept(x)),
     weighted_shares: lambda x: kept(x)[0] / total(kept(x)),
+    masked_entropy: entropy,
     positives: lambda x: mpmath.log(total(map(mpmath.exp, x)) / total(kept(x))),
     log_chance: lambda x: -total(mpmath.log1p(mpmath.exp(-one)) for one in x),
 }
 NAMES = {declaration.name: declaration for declaration in EXACT}
-ROWS = [[0.25, -1, 2, 0.5], [60, 1, -3, 0], [1, 60, -3, 0], [1000, 998, 997.5, -20], [-5000, -5003, -5001, -5000.5]]
-MASKED = (masked_shares, weighted_shares, positives)
+ROWS = [
+    [0.25, -1, 2, 0.5],
+    [60, 1, -3, 0],
+    [1, 60, -3, 0],
+    [1000, 998, 997.5, -20],
+    [0, 2000, -3, 1],
+    [-5000, -5003, -5001, -5000.5],
+]
+MASKED = (masked_shares, weighted_shares, masked_entropy, positives)
 
 
 def rest_of(formula):
@@ -147,15 +189,16 @@ def test_what_a_mask_leaves_out_may_be_anything(dtype):
     np.testing.assert_allclose(x.grad, [[slope[0], slope[1], 0, slope[2]]] * 3, rtol=16 * np.finfo(dtype).eps)
 
 
-def test_entropy_of_what_a_mask_leaves():
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_entropy_of_nothing_is_nothing(dtype):
+    """Its mask leaves nothing of one row, of which the shares are no numbers; the rest is as if it were not there."""
     function = nngrad.define(masked_entropy)
-    x, mask = np.array([[0.5, -1, 3, 2]]), np.array([[1.0, 1, 0, 1]])
-    p = np.exp(x[0, [0, 1, 3]]) / np.exp(x[0, [0, 1, 3]]).sum()
-    np.testing.assert_allclose(function(x, mask).data, [-(p * np.log(p)).sum()], rtol=1e-6)
-    assert np.isfinite(nngrad.grad(lambda one: function(one, mask).sum())(Tensor(x)).data).all()
-
-
-def masked_entropy(x, mask, *, axis=-1):
-    e = where(mask > 0, exp(x), 0)
-    p = e / sum(e, axis)
-    return -sum(where(mask > 0, p * log(p), 0), axis)
+    x = Tensor(np.array([[0.5, -1, 900, 2], [1, 2, 3, 4]]), dtype=dtype, requires_grad=True)
+    with np.errstate(invalid="ignore"):
+        y = function(x, np.array([MASK, 0 * MASK], dtype=dtype))
+        y.sum().backward()
+    p = np.exp([0.5, -1, 2]) / np.exp([0.5, -1, 2]).sum()
+    entropy = -(p * np.log(p)).sum()
+    slope = np.insert(-p * (np.log(p) + entropy), 2, 0)
+    np.testing.assert_allclose(y.data, [entropy, 0], rtol=8 * np.finfo(dtype).eps)
+    np.testing.assert_allclose(x.grad, [slope, 0 * slope], rtol=32 * np.finfo(dtype).eps)

@@ -690,13 +690,15 @@ SMALL_DIVERGENCE = 1 / 16
 def divergence(total, p, logarithm, axis):
     """total, the sum of p * logarithm, where p and q = p * exp(-logarithm) both sum to 1.
 
-    Where it is small, large terms cancel in it, so that there p * logarithm - p + q is summed.
+    Where it is small, large terms cancel in it, so that there p * logarithm - p + q is summed, unless q is unknown: p
+    may be 0 where it is not.
     """
     numbers = np.flatnonzero(total < SMALL_DIVERGENCE)
     if len(numbers):
-        few, logarithms = _picked_rows(p, axis, numbers), _picked_rows(logarithm, axis, numbers)
+        few, excess = _picked_rows(p, axis, numbers), -_picked_rows(logarithm, axis, numbers)
+        is_known = excess.max(axis=-1) < np.log(np.finfo(excess.dtype).max)
         total = total.copy()
-        total.reshape(-1)[numbers] = np.vecdot(few, _exp_remainder(-logarithms))
+        total.reshape(-1)[numbers[is_known]] = np.vecdot(few[is_known], _exp_remainder(excess[is_known]))
     return total
 
 

@@ -20,6 +20,7 @@ from sympy.core.symbol import Str
 
 from nngrad.codegen import words
 from nngrad.codegen.identities import rationalised, with_hypot, with_roots_apart
+from nngrad.codegen.members import without_idle_masks
 from nngrad.codegen.recognise import recognised
 from nngrad.codegen.rescale import with_signs_of_unscaled
 from nngrad.codegen.symbols import AxisSum, Indicator, ProductOfOthers, Value, Where, is_constant_along
@@ -86,7 +87,8 @@ def _tangent(formula: Formula, moved: Value, tangent: Value) -> sympy.Expr:
 
 
 def _with_right_signs(expr, formula: Formula) -> sympy.Expr:
-    return lift_where(_without_squared_signs(with_signs_of_unscaled(expr, formula), formula))
+    form = with_signs_of_unscaled(without_idle_masks(expr, formula), formula)
+    return lift_where(_without_squared_signs(form, formula))
 
 
 def _without_squared_signs(expr, formula: Formula) -> sympy.Expr:

@@ -2,13 +2,15 @@
 
 What a mask leaves of exponentials is exponentials of what it leaves of exponents, the others being minus infinity: so
 they can be shifted, and the logarithm of their sum is as exact as that of a whole row. It is not done where a formula
-has the logarithm of each of them, which would bring minus infinity back.
+has the logarithm of each of them, which would bring minus infinity back, unless they are multiplied by it as in the
+p log(p) of an entropy.
 
 An element e_t that is picked from the terms of a sum s of exponentials meets this sum:
 
     log(e_t / s) = u_t - log(s)        e_t / s, picked from the shares e / s        s - e_t, the sum of the others
 
-and log(p / (1 - p)) of such a share is that of e_t over the sum of the others.
+and log(p / (1 - p)) of such a share is that of e_t over the sum of the others. log(1 - p) is -softplus of it, which is
+finite also where the others are nothing beside e_t.
 
 Worked example, a loss with a margin, exp(u_t - m) / (exp(u_t - m) + s - e_t): it becomes a / (a + others), the others
 being the sum of exp(where(one_hot(t) == 1, -inf, u)).
@@ -18,9 +20,10 @@ from __future__ import annotations
 
 import sympy
 
+from nngrad.codegen import words
 from nngrad.codegen.restage import again, inlined, rebuilt, recorder_of
 from nngrad.codegen.shift import sum_of_logarithms
-from nngrad.codegen.symbols import Pick, Value, Where, is_constant_along
+from nngrad.codegen.symbols import AxisSum, Pick, Value, Where, is_constant_along
 from nngrad.codegen.trace import Formula, Recorder, Stage
 
 
@@ -30,7 +33,8 @@ def join_members(formula: Formula) -> Formula:
         return formula
     recorder = recorder_of(formula)
     renamed: dict[Value, sympy.Expr] = {}
-    logarithms = {part for stage in formula.stages for part in inlined(stage.expr, formula.stages).atoms(sympy.log)}
+    wholes = [stage.expr for stage in formula.stages if stage.kind != "map"] + [formula.output]
+    logarithms = {part for whole in wholes for part in _bare_logarithms(inlined(whole, formula.stages))}
     for stage in formula.stages:
         expr = stage.expr.xreplace(renamed)
         seen_through = inlined(expr, recorder.stages)
@@ -43,6 +47,16 @@ def join_members(formula: Formula) -> Formula:
     return rebuilt(formula, recorder, renamed[formula.output])
 
 
+def _bare_logarithms(expr) -> set[sympy.Expr]:
+    """The logarithms in an expression but those that are multiplied by all that is masked in them."""
+
+    def without_weighted(product):
+        factors = set(product.args)
+        return sympy.Mul(*(one for one in product.args if not (one.atoms(sympy.log) and one.atoms(Where) <= factors)))
+
+    return expr.replace(lambda part: part.is_Mul, without_weighted).atoms(sympy.log)
+
+
 def _with_masked_exponents(expr, logarithms, recorder: Recorder):
     """where(mask, exp(u), 0) as exp(where(mask, u, -inf)), or the other way round."""
 
@@ -53,6 +67,27 @@ def _with_masked_exponents(expr, logarithms, recorder: Recorder):
         return _masked(recorder, part.args[0], *exponents) if is_masked else part
 
     return expr.replace(lambda part: isinstance(part, Where), masked)
+
+
+def without_idle_masks(form, formula: Formula):
+    """A derivative in which sums of what a mask leaves of multiples of masked exponentials, which are 0 elsewhere, are
+    sums over whole rows: of those it is known what they are."""
+    masks: dict[sympy.Expr, sympy.Expr] = {}
+    for stage in formula.stages:
+        if isinstance(stage.expr, Where) and stage.expr.args[2] == -sympy.oo:
+            masks[stage.value] = stage.expr.args[0]
+        is_exponential = isinstance(stage.expr, sympy.exp)
+        parts = sympy.Add.make_args(stage.expr.args[0]) if is_exponential else sympy.Mul.make_args(stage.expr)
+        masks.update((stage.value, masks[part]) for part in parts if part in masks)
+
+    def unmasked(total):
+        terms, axis = total.args
+        is_masked = isinstance(terms, Where) and terms.args[2] == 0
+        factors = sympy.Mul.make_args(terms.args[1]) if is_masked else ()
+        is_idle = any(masks.get(factor) == terms.args[0] for factor in factors)
+        return AxisSum(terms.args[1], axis) if is_idle else total
+
+    return form.replace(lambda part: isinstance(part, AxisSum), unmasked)
 
 
 def _masked(recorder: Recorder, condition, *exponents):
@@ -101,6 +136,9 @@ class _Member:
         terms = _masked(self.recorder, sympy.Eq(self.pick, 1), -sympy.oo, self.exponents)
         return self.recorder.stage(self.recorder.hoist(terms, "others"), "sum", self.axis, "sum_others")
 
+    def _log_odds(self):
+        return sum_of_logarithms((self.element, 1 / self._sum_of_others()))
+
     def joined(self, expr):
         """The expression, in which the element has met the sum."""
         expr = expr.xreplace(dict.fromkeys(self.elements, self.element))
@@ -117,6 +155,9 @@ class _Member:
             spelled = _with_bases(factors, shares | {1 - share: others for share in shares})
             if not spelled.has(self.total):
                 return sum_of_logarithms(sympy.Mul.make_args(spelled))
+            if len(factors) == 1:
+                (power,) = factors
+                return -power.as_base_exp()[1] * words.softplus(self._log_odds())
         spelled = sympy.Mul.make_args(_with_bases(factors, shares))
         meets = any(isinstance(factor, sympy.exp) for factor in spelled) and {self.total, *self.shares} & bases
         return sum_of_logarithms(spelled) if meets and len(factors) > 1 else logarithm

@@ -34,7 +34,17 @@ from nngrad.codegen.restage import again, inlined, rebuilt, recorder_of
 from nngrad.codegen.shares import bound_logarithms, open_powers, open_shares
 from nngrad.codegen.shift import as_share, shift_exponentials
 from nngrad.codegen.small import with_small_numbers_apart
-from nngrad.codegen.symbols import AxisSum, LogShare, MeanError, Pick, Subgradient, Value, Where, is_constant_along
+from nngrad.codegen.symbols import (
+    AxisSum,
+    LogExcess,
+    LogShare,
+    MeanError,
+    Pick,
+    Subgradient,
+    Value,
+    Where,
+    is_constant_along,
+)
 from nngrad.codegen.trace import Formula, Recorder, Stage
 from nngrad.codegen.vocabulary import WORD_OF
 
@@ -93,10 +103,13 @@ def _in_logarithms(expr, recorder: Recorder):
     sums = {one.value for one in recorder.stages if one.kind == "sum" and isinstance(_seen(one, recorder), sympy.exp)}
     for total in sorted((part for part in expr.atoms(sympy.Add) if sums & set(part.atoms(Value))), key=str):
         logarithms = []
+        is_scaled = any(sums & set(term.args) and term.has(sympy.exp) for term in total.args)
         for term in total.args:
             known = sorted(sums & set(sympy.Mul.make_args(term)), key=str)
             if isinstance(term, sympy.exp):
                 logarithms.append(term.args[0])
+            elif term.is_number and term.is_positive and is_scaled:
+                logarithms.append(sympy.log(term))
             elif known and (term / sympy.Mul(*known)).is_positive:
                 logarithms.append(recorder.stage(words.log(term), "map", "", f"log_{known[0]}"))
         if len(logarithms) == len(total.args):
@@ -204,19 +217,24 @@ def count_from_extremes(formula: Formula) -> Formula:
     """`x - min(x)`, `max(x) - min(x)` and the like become stages.
 
     Derivatives then hold sum(g * (x - min)), not sum(g * x) - min * sum(g), and no square of a difference multiplied
-    out.
+    out. What the logarithm of a sum is above the largest term is subtracted after that term: it may be small.
     """
     recorder = recorder_of(formula)
     renamed: dict[Value, sympy.Expr] = {}
     extremes = {stage.value for stage in formula.stages if stage.kind in _OPPOSITE}
+    excesses = {stage.value for stage in formula.stages if isinstance(stage.expr, LogExcess)}
     for stage in formula.stages:
         expr = stage.expr.xreplace(renamed)
-        for part in sorted(stage.expr.atoms(sympy.Add) - {stage.expr}, key=str):
-            counted = sympy.Add(*(term for term in part.args if isinstance(term, Value) or isinstance(-term, Value)))
-            if extremes & counted.atoms(Value) and counted.is_Add:
+        for part in sorted(stage.expr.atoms(sympy.Add), key=str):
+            values = [term for term in part.args if isinstance(term, Value) or isinstance(-term, Value)]
+            both = sympy.Add(*values)
+            first = sympy.Add(*(term for term in values if not excesses & term.atoms(Value)))
+            counted = first if first.is_Add and extremes & first.atoms(Value) else both
+            is_stage = part == stage.expr and counted == both
+            if extremes & counted.atoms(Value) and counted.is_Add and not is_stage:
                 made = counted.xreplace(renamed)
                 made = recorder.stage(made, "map", "", name_after("counted", made)) + (part - counted).xreplace(renamed)
-                made = recorder.stage(made, "map", "", name_after("more", made))
+                made = recorder.stage(made, "map", "", name_after("more", made)) if part != stage.expr else made
                 expr = expr.xreplace({part.xreplace(renamed): made})
         renamed[stage.value] = again(recorder, stage, expr)
     return rebuilt(formula, recorder, renamed[formula.output])

@@ -7,7 +7,7 @@ import builtins
 import mpmath
 import sympy
 
-from nngrad.codegen import words
+from nngrad.codegen import exact, words
 from nngrad.codegen.symbols import Where
 from nngrad.codegen.vocabulary import enter
 
@@ -40,6 +40,19 @@ log_others_share = enter(
     expansion=_log_others_share,
     smooth=_log_others_share,
 )
+log_share_and = enter(
+    "log_share_and",
+    "",
+    lambda p, number, log_p: mpmath.log1p(number + mpmath.expm1(log_p)),
+    20,
+    "log(p + number), for p = exp(log_p): a small number is not lost in p.",
+    arity=3,
+    derivatives=lambda p, number, log_p: [1 / (p + number), 1 / (p + number), 0],
+    expansion=lambda p, number, log_p: Where(
+        p > words.half, words.log1p(number + words.expm1(log_p)), words.log(p + number)
+    ),
+    smooth=lambda p, number, log_p: words.log(p + number),
+)
 share_power = enter(
     "share_power",
     "",
@@ -60,4 +73,23 @@ below_largest = enter(
     arity=2,
     derivatives=lambda x, largest: [1, -1],
     smooth=lambda x, largest: words.maximum(x - largest, -words.FAR_FROM_FLOATS),
+)
+
+
+def _log_mixed(d, weight):
+    """With the exponential of -|d|, which is in range, and what it leaves of 1."""
+    low, high = words.expm1(words.minimum(d, 0)), words.expm1(-words.maximum(d, 0))
+    return words.maximum(d, 0) + words.log1p(weight * low + (1 - weight) * high)
+
+
+log_mixed = enter(
+    "log_mixed",
+    "",
+    lambda d, weight: mpmath.log1p(weight * (exact.exp(d) - 1 if mpmath.fabs(d) > 1 else mpmath.expm1(d))),
+    30,
+    "log(1 - weight + weight exp(d)), exact also where d is small.",
+    arity=2,
+    derivatives=lambda d, weight: [words.sigmoid(d + words.log(weight / (1 - weight))), 0],
+    expansion=_log_mixed,
+    smooth=lambda d, weight: words.log1p(weight * words.expm1(d)),
 )

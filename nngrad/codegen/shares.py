@@ -6,7 +6,8 @@ are made of what the others have, which is lost in the sum. So
     log(sum(p**q)) = q log(max(p)) + log(sum(p**q) / max(p)**q)
 
 of which both logarithms are `LogExcess`, as log(max(p)) is log(max(e) / sum(e)); and 1 - sum(p**q) is -expm1 of it.
-So is 1 - p of log(p), for all shares or for one that is picked from each row.
+So is 1 - p of log(p), for all shares or for one that is picked from each row; and log(p + eps) is log1p(eps - (1 - p))
+where p is large.
 
 A power p**q has the slope q p**q by log(p), which is finite also where p is 0, unlike that by p.
 
@@ -33,7 +34,7 @@ def open_shares(formula: Formula) -> Formula:
         if isinstance(part, words.log1p.build):
             opened = _log_of_share(recorder, -part.args[0])
             return share_words.log_others_share(-part.args[0], opened) if opened else part
-        return _logarithm(recorder, part.args[0]) or part
+        return _logarithm(recorder, part.args[0]) or _log_beside_constant(recorder, part.args[0]) or part
 
     def complement(total):
         for term in total.args:
@@ -148,6 +149,15 @@ def _logarithm(recorder: Recorder, total):
     log_top = -LogExcess(whole, Str(axis), exponentials)
     log_top = recorder.stage(log_top, "map", axis, f"log_max_{share}", frozen=True)  # what it is made of drops out
     return exponent * log_top + LogExcess(total, Str(axis), terms)
+
+
+def _log_beside_constant(recorder: Recorder, total):
+    """log(p + eps), or None."""
+    for share in sorted(total.atoms(Value), key=str) if total.is_Add else ():
+        number = total - share
+        if not number.atoms(Value) and (logarithm := _log_of_share(recorder, share)) is not None:
+            return share_words.log_share_and(share, number, logarithm)
+    return None
 
 
 def _others(recorder: Recorder, part):

@@ -2,12 +2,14 @@
 
 exp(u) is computed as exp(u - shift), the shift being one number for each row: 0 where all of exp(u) is in range, which
 is exact and costs nothing, else the row's maximum. The factor exp(shift) is carried through the later stages as a
-symbol; the rule is applied only where it drops out of the result. Two logarithms go with it:
+symbol; the rule is applied only where it drops out of the result. Logarithms go with it:
 
 - of a product that has exponentials among its factors, or of what is taken from one: log(exp(u) / s) is u - log(s);
 - of a sum of exponentials: log(s) is max(u) + `LogExcess`, the logarithm of what the sum is above its largest term. It
   is exact also where one term outweighs all others, so that (u - max(u)) - LogExcess is, too. Kernels may take another
-  number near log(s) for max(u), and the rest for the excess (`runtime.log_sum_parts`), so the stages are called so.
+  number near log(s) for max(u), and the rest for the excess (`runtime.log_sum_parts`), so the stages are called so;
+- of a sum of products of exponentials: log(sum(sqrt(p * q))) of shares is that of sum(exp((log(p) + log(q)) / 2));
+- of a share in a mean of two: log(p / ((p + q) / 2)) is -`log_mixed` of log(q) - log(p).
 
 Worked example, log_softmax: from `y = x - log(sum(exp(x)))`,
 
@@ -18,13 +20,15 @@ Worked example, log_softmax: from `y = x - log(sum(exp(x)))`,
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import permutations
 
 import sympy
 from sympy.core.symbol import Str
 
-from nngrad.codegen import words
+from nngrad.codegen import share_words, words
+from nngrad.codegen.exponentials import with_one_exponential
 from nngrad.codegen.restage import again, inlined, rebuilt, recorder_of
-from nngrad.codegen.symbols import LogExcess, Pick, RowShift, Value, is_constant_along
+from nngrad.codegen.symbols import LogExcess, Pick, RowShift, Value, Where, is_constant_along, split_constants
 from nngrad.codegen.trace import Formula, Recorder, Stage
 
 _SCALE = sympy.Symbol("scale", positive=True)
@@ -39,9 +43,12 @@ def open_logarithms(formula: Formula) -> Formula:
         expr = stage.expr.xreplace(renamed)
         if isinstance(expr, sympy.log):
             pick, inside = _picked(recorder, expr.args[0])
-            factors = sympy.Mul.make_args(inlined(inside, recorder.stages))
-            if any(isinstance(factor, sympy.exp) for factor in factors):
-                expr = recorder.hoist(sum_of_logarithms(factors), stage.value.name)
+            summed = _summed_exponential(recorder, inside)
+            factors = sympy.Mul.make_args(summed or inlined(inside, recorder.stages))
+            if summed or any(isinstance(factor, sympy.exp) for factor in factors):
+                masked = {one.expr: one.value for one in recorder.stages if isinstance(one.expr, Where)}
+                opened = _share_in_mean(recorder, factors) or sum_of_logarithms(factors)
+                expr = recorder.hoist(opened.xreplace(masked), stage.value.name)
                 if pick is not None:
                     whole = recorder.stage(expr, "map", "", f"log_{inside}" if isinstance(inside, Value) else "log_")
                     expr = recorder.stage(pick * whole, "sum", pick.args[1].name, stage.value.name)
@@ -50,11 +57,62 @@ def open_logarithms(formula: Formula) -> Formula:
     return formula if output in formula.inputs else rebuilt(formula, recorder, output)
 
 
+def _summed_exponential(recorder: Recorder, total):
+    """A sum of products of exponentials, such as of the roots of two shares, as c sum(exp(u)), u being made of the
+    logarithms of shares. None for others, for a power of one share, which has a rule of its own, and for a mean by
+    one."""
+    made = next((stage for stage in recorder.stages if stage.value == total and stage.kind == "sum"), None)
+    definition = None if made is None else _definition(recorder, made.expr, "map") or made.expr
+    if made is None or isinstance(definition, sympy.exp | sympy.Pow | words.power.build):
+        return None
+    product = sympy.expand_power_base(inlined(made.expr, recorder.stages).replace(words.power.build, sympy.Pow))
+    factor, exponential = split_constants(with_one_exponential(product), made.axis)
+    if not isinstance(exponential, sympy.exp) or not (factor == 1 or factor.is_positive):
+        return None
+    terms, shares = sympy.Add.make_args(exponential.args[0]), 0
+    for power in sympy.Mul.make_args(factor):
+        whole, degree = power.as_base_exp()
+        summed = inlined(_definition(recorder, whole, "sum") or whole, recorder.stages)
+        own = sympy.Add.make_args(summed.args[0]) if isinstance(summed, sympy.exp) else ()
+        others = [term for term in terms if not any(sympy.expand(term + degree * one) == 0 for one in own)]
+        if own and len(others) == len(terms) - len(own):
+            logarithm = recorder.hoist(summed.args[0] - sympy.log(whole))
+            terms = [*others, -degree * recorder.stage(logarithm, "map", "", "log_share")]
+            factor, shares = factor / power, shares + 1
+    if shares == 1:
+        return None
+    exponent = recorder.stage(recorder.hoist(sympy.Add(*terms)), "map", "", "exponent")
+    return factor * recorder.stage(recorder.hoist(sympy.exp(exponent)), "sum", made.axis, str(total))
+
+
 def _picked(recorder: Recorder, expr):
     """(p, u) where the expression is a stage that takes from u the elements that p picks, else (None, expression)."""
     made = _definition(recorder, expr, "sum")
     picks = [] if made is None else [factor for factor in sympy.Mul.make_args(made) if isinstance(factor, Pick)]
     return (picks[0], made / picks[0]) if picks else (None, expr)
+
+
+def _share_in_mean(recorder: Recorder, factors):
+    """log(a / (m a + n b)), such as log(p / ((p + q) / 2)) of shares, in terms of log(b / a): it is finite also where
+    both exponentials are 0, and exact where they are nearly the same. None for others.
+    """
+    for factor in factors:
+        mean, power = factor.as_base_exp()
+        if not mean.is_Add or len(mean.args) != 2 or power not in (1, -1):
+            continue
+        number, a = ((sympy.Mul(*factors) / factor) ** -power).as_coeff_Mul()
+        for own, other in permutations(mean.args):
+            (m, one), (n, b) = (own / a).as_coeff_Mul(), other.as_coeff_Mul()
+            if one == 1 and m > 0 and n > 0 and _has_exponential(a) and _has_exponential(b):
+                logarithms = [recorder.hoist(sum_of_logarithms(sympy.Mul.make_args(part))) for part in (a, b)]
+                log_a, log_b = (recorder.stage(logarithm, "map", "", "log_share") for logarithm in logarithms)
+                mixed = share_words.log_mixed(log_b - log_a, n / (m + n))
+                return power * (sympy.log((m + n) * number) + mixed)
+    return None
+
+
+def _has_exponential(product) -> bool:
+    return any(isinstance(factor, sympy.exp) for factor in sympy.Mul.make_args(product))
 
 
 def sum_of_logarithms(factors):

@@ -1,0 +1,123 @@
+"""Divergences of the shares in two rows of logits: finite however far apart these are, where shares are 0 in both."""
+
+import mpmath
+import numpy as np
+import pytest
+
+pytest.importorskip("sympy")
+
+import nngrad
+from nngrad import Tensor
+from nngrad.codegen.language import exp, log, op, sqrt, sum
+
+total = mpmath.fsum
+
+
+@op
+def bhattacharyya(x, y, *, axis=-1):
+    p = exp(x) / sum(exp(x), axis)
+    q = exp(y) / sum(exp(y), axis)
+    return -log(sum(sqrt(p * q), axis))
+
+
+@op
+def renyi(x, y, *, axis=-1, order=0.3):
+    p = exp(x) / sum(exp(x), axis)
+    q = exp(y) / sum(exp(y), axis)
+    return log(sum(p**order * q ** (1 - order), axis)) / (order - 1)
+
+
+@op
+def jensen_shannon(x, y, *, axis=-1):
+    p = exp(x) / sum(exp(x), axis)
+    q = exp(y) / sum(exp(y), axis)
+    m = (p + q) / 2
+    return (sum(p * log(p / m), axis) + sum(q * log(q / m), axis)) / 2
+
+
+@op
+def skewed(x, y, *, axis=-1):
+    p = exp(x) / sum(exp(x), axis)
+    q = exp(y) / sum(exp(y), axis)
+    return sum(p * log(p / (0.75 * p + 0.25 * q)), axis)
+
+
+@op
+def log_mixture(x, s, *, axis=-1):
+    scale = exp(s)
+    return log(sum(exp(-(x**2) / (2 * scale**2)) / scale, axis))
+
+
+def shares(x):
+    terms = [mpmath.exp(one) for one in x]
+    return [one / total(terms) for one in terms]
+
+
+def divergence(p, q):
+    return total(a * mpmath.log(a / b) for a, b in zip(p, q, strict=True))
+
+
+def mixed(p, q, weight):
+    return [(1 - weight) * a + weight * b for a, b in zip(p, q, strict=True)]
+
+
+def product(x, y, order):
+    return total(a**order * b ** (1 - order) for a, b in zip(shares(x), shares(y), strict=True))
+
+
+def halves(x, y):
+    p, q = shares(x), shares(y)
+    m = mixed(p, q, mpmath.mpf(0.5))
+    return (divergence(p, m) + divergence(q, m)) / 2
+
+
+def densities(x, s):
+    return total(mpmath.exp(-(a**2) / 2 * mpmath.exp(-2 * b) - b) for a, b in zip(x, s, strict=True))
+
+
+EXACT = {
+    bhattacharyya: lambda x, y: -mpmath.log(product(x, y, mpmath.mpf(0.5))),
+    renyi: lambda x, y: mpmath.log(product(x, y, mpmath.mpf("0.3"))) / (mpmath.mpf("0.3") - 1),
+    jensen_shannon: halves,
+    skewed: lambda x, y: divergence(shares(x), mixed(shares(x), shares(y), mpmath.mpf(0.25))),
+    log_mixture: lambda x, s: mpmath.log(densities(x, s)),
+}
+NAMES = {declaration.name: declaration for declaration in EXACT}
+LOGITS = [
+    ([0.25, -1, 2, 0.5], [1, 0.5, -0.75, 2]),
+    ([3, 1, 3, 0], [3, 1, 3, 0]),
+    ([1000, 0, -500, 20], [0, 1000, -500, 30]),
+    ([-2000, -2003, 5, 4], [-2000.5, 0, 3, 3.5]),
+]
+SCALES = [([0.25, -1, 2, 0.5], [0, 0.5, -0.75, 1]), ([3, 1, 2, 0.5], [900, 901, 899.5, 905])]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", NAMES)
+def test_of_two_rows(name, dtype):
+    function, exact = nngrad.define(NAMES[name]), EXACT[NAMES[name]]
+    for rows in SCALES if NAMES[name] is log_mixture else LOGITS:
+        inputs = [Tensor(np.array(row), dtype=dtype, requires_grad=True) for row in rows]
+        y = function(*inputs)
+        y.backward()
+        near = 16 * np.finfo(dtype).eps * max(np.abs(row).max() for row in (*rows, [1]))  # exponents are rounded
+        with mpmath.workdps(1000):
+            rows = [[*map(mpmath.mpf, row)] for row in rows]
+            value = float(exact(*rows))
+            slopes = [[float(slope(exact, rows, n, place)) for place in range(4)] for n in (0, 1)]
+        np.testing.assert_allclose(y.data, value, rtol=near, atol=near)
+        for one, expected in zip(inputs, slopes, strict=True):
+            np.testing.assert_allclose(one.grad, expected, rtol=near, atol=near)
+
+
+def slope(exact, rows, n, place):
+    step = mpmath.mpf(10) ** -400
+    moved = [[*row] for row in rows]
+    moved[n][place] += step
+    return (exact(*moved) - exact(*rows)) / step
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_of_two_rows_have_second_derivatives(name):
+    rng = np.random.default_rng(0)
+    nngrad.check_grads(nngrad.define(NAMES[name]), (rng.normal(size=(2, 4)), rng.normal(size=(2, 4))), rtol=1e-4)

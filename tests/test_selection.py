@@ -110,6 +110,7 @@ def test_series_of_a_difference():
             truth = mpmath.mpf(number) - mpmath.tanh(number)
             got = mpmath.mpf(number) ** 3 * mpmath.polyval(series.coefficients["float64"], mpmath.mpf(number) ** 2)
             assert abs(got / truth - 1) < 1e-16
+            assert float(series.polynomial(x).subs(x, number)) == pytest.approx(float(got), rel=1e-15)
 
 
 def test_no_series_without_a_leading_power_or_beyond_its_radii():

@@ -36,7 +36,7 @@ from nngrad.codegen.remainders import with_powers_less_one, with_remainders
 from nngrad.codegen.restage import inlined
 from nngrad.codegen.roots import without_cancelling_roots
 from nngrad.codegen.rounding import Judge
-from nngrad.codegen.series import Series, leading_terms_of_rational
+from nngrad.codegen.series import RADII, Series, leading_terms_of_rational
 from nngrad.codegen.several import with_largest_taken_out
 from nngrad.codegen.symbols import ByText, NearZero, Value, Where, count_ops, text
 from nngrad.codegen.trace import Formula
@@ -230,13 +230,29 @@ class _Selection:
 
         forms = again(itertools.chain([taken], map(by_sides, (*clamped, *tried))))
         second = SecondOrder(self.judge, whole, tuple(self.smooth.vjp), truth)
-        best = second.best(itertools.islice(forms, FEW_FORMS))
+        near_zero = self._smooth_near_zero(source, cotangent, second)
+        best = second.best(itertools.chain(itertools.islice(forms, FEW_FORMS), near_zero))
         tangent = self.smooth.tangents[source]
         self.smooth = replace(
             self.smooth,
             vjp=self.smooth.vjp | {source: best},
             jvp=self.smooth.jvp | {source: best.xreplace({cotangent: tangent})},
         )
+
+    def _smooth_near_zero(self, source: Value, cotangent: Value, second: SecondOrder) -> Iterator[tuple]:
+        """The form that keeps its derivatives' digits but near zero, replaced there by a polynomial."""
+        tried = self._from_best(one for one in self.tried if one.of == f"d{source.name}")
+        plain = (inlined(one.form.xreplace({cotangent: sympy.S.One}), self.formula.stages) for one in tried)
+        made = itertools.islice(filter(None, map(in_ops, dict.fromkeys(plain))), FEW_FORMS)
+        limit = RADII[-1]
+        (_, reach), _, form = min((second.losses(one, limit), place, one) for place, one in enumerate(made))
+        if reach and self._may_have_series:
+            series = self.judge.fitted(source.name, reach)
+            if series is not None:
+                distance = self.judge.argument - self.judge.zero
+                inside = words.abs(distance) < sympy.Rational(series.radius)
+                form = Where(inside, series.polynomial(distance), form)
+        yield cotangent * form, form
 
     def _accurate(self, of: str, known, wholes, cotangent, truth: Truth) -> list[Tried]:
         """The cheapest accurate forms; where there is none, those that only magnify an input's rounding, or the best.
@@ -264,9 +280,8 @@ class _Selection:
         stable = [cotangent * form for expr in wholes for form in _rewritten(expr)]
         tried = judged([*known, *stable])
         if all(one.error.ulp > ACCURATE for one in tried):
-            best = sorted(tried, key=lambda one: (one.error.bad, self._key(one.form)))
             distinct: dict[str, sympy.Expr] = {}
-            for form in (one.form.xreplace({cotangent: sympy.S.One}) for one in best):
+            for form in (one.form.xreplace({cotangent: sympy.S.One}) for one in self._from_best(tried)):
                 distinct.setdefault(text(form), form)
             plain = [*distinct.values()][:ENOUGH_FORMS]
             tails = next(filter(None, (list(exponentials.tails(expr)) for expr in wholes)), [])
@@ -300,10 +315,13 @@ class _Selection:
         return [next(filter(is_good_in_float64, ranked), ranked[0])]
 
     def _clamped(self, tried: list[Tried]) -> Iterator[sympy.Expr]:
-        """The forms that only overflow, with inputs kept to where the result has long settled."""
+        """The forms that only overflow, and the best one, whose errors near zero a series may mend, with inputs kept to
+        where the result has long settled.
+        """
         nearest = 0 if self.judge.is_periodic else SETTLED[0]
-        far = [one for one in tried if one.error.overflow > nearest]
-        for one in sorted(far, key=lambda one: (one.error.bad, self._key(one.form)))[:ENOUGH_FORMS]:
+        ranked = self._from_best(tried)
+        far = [one for one in ranked if one.error.overflow > nearest or (self._may_have_series and one is ranked[0])]
+        for one in far[:ENOUGH_FORMS]:
             whole = inlined(one.form, self.formula.stages)
             limits = (*SETTLED, FAR) if whole.has(*exponentials.MADE_OF_EXPONENTIALS) else (FAR,)
             if self.judge.is_periodic:  # unless it is damped
@@ -343,10 +361,15 @@ class _Selection:
             near = near.xreplace({argument: words.clamped(argument, FAR)})
             yield cotangent * Where(size >= FAR, far, near)  # NaN is not far
 
+    @property
+    def _may_have_series(self) -> bool:
+        """Whether the formula is one function of one number."""
+        return self.judge.argument is not None and not self.judge.has_parameters
+
     def _with_series(self, of: str, tried: list[Tried], cotangent) -> Iterator[sympy.Expr]:
         """The form that is accurate nearest to zero, replaced there by a series."""
         argument, name = self.judge.argument, f"{self.name}_{of}_near_zero".upper()
-        if argument is None or self.judge.has_parameters:
+        if not self._may_have_series:
             return
         for level in range(len(REACHES)):
             nearest = min(tried, key=lambda one: (one.error.reach[level], self._key(one.form)))
@@ -358,6 +381,9 @@ class _Selection:
                 inside = words.abs(distance) < sympy.Rational(series.radius)
                 yield cotangent * Where(inside, NearZero(distance, Str(name)), form)
                 return
+
+    def _from_best(self, tried: Iterable[Tried]) -> list[Tried]:
+        return sorted(tried, key=lambda one: (one.error.bad, self._key(one.form)))
 
     def _key(self, form) -> tuple:
         if form not in self.keys:

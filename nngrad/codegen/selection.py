@@ -241,17 +241,18 @@ class _Selection:
 
     def _smooth_near_zero(self, source: Value, cotangent: Value, second: SecondOrder) -> Iterator[tuple]:
         """The form that keeps its derivatives' digits but near zero, replaced there by a polynomial."""
+        if not self._may_have_series:
+            return
         tried = self._from_best(one for one in self.tried if one.of == f"d{source.name}")
         plain = (inlined(one.form.xreplace({cotangent: sympy.S.One}), self.formula.stages) for one in tried)
         made = itertools.islice(filter(None, map(in_ops, dict.fromkeys(plain))), FEW_FORMS)
         limit = RADII[-1]
         (_, reach), _, form = min((second.losses(one, limit), place, one) for place, one in enumerate(made))
-        if reach and self._may_have_series:
-            series = self.judge.fitted(source.name, reach)
-            if series is not None:
-                distance = self.judge.argument - self.judge.zero
-                inside = words.abs(distance) < sympy.Rational(series.radius)
-                form = Where(inside, series.polynomial(distance), form)
+        series = self.judge.fitted(source.name, reach) if reach else None
+        if series is not None:
+            distance = self.judge.argument - self.judge.zero
+            inside = words.abs(distance) < sympy.Rational(series.radius)
+            form = Where(inside, series.polynomial(distance), form)
         yield cotangent * form, form
 
     def _accurate(self, of: str, known, wholes, cotangent, truth: Truth) -> list[Tried]:
@@ -295,16 +296,16 @@ class _Selection:
             tried += judged(self._with_leading_terms(of, tried, cotangent))
         if all(one.error.ulp > ACCURATE for one in tried):
             tried += judged(self._with_series(of, tried, cotangent))
-        accurate = [one for one in tried if one.error.ulp <= ACCURATE]
-        fair = [one for one in tried if one.error.beyond <= ACCURATE]
-        fewest = min((one.error.unfair for one in fair), default=0)
-        fair = [one for one in fair if one.error.unfair <= SIMILAR * fewest]
-        if accurate or fair:
-            return accurate or fair
 
         def rank(one: Tried) -> tuple:
-            return one.error.wrong, one.error.bad, one.error.ulp, self._key(one.form)
+            return one.error.wrong, one.error.bad, one.error.astray, one.error.ulp, self._key(one.form)
 
+        best = _good(tried) or sorted(tried, key=rank)[:ENOUGH_FORMS]
+        if all(one.error.astray for one in best):
+            tried += judged(self._finite(best))
+        if good := _good(tried):
+            least = min(one.error.astray for one in good)
+            return [one for one in good if one.error.astray == least]
         ranked = sorted(tried, key=rank)
         if ranked[0].error.ulp <= TOO_LARGE:
             return ranked[:1]
@@ -333,6 +334,15 @@ class _Selection:
             in_range = identities.logarithm_in_range(whole, FAR)
             yield in_range
             yield identities.with_finite_factors(in_range, self.formula.inputs)
+
+    def _finite(self, tried: list[Tried]) -> Iterator[sympy.Expr]:
+        """The forms with finite numbers in place of infinite inputs, of one or of all: everywhere, or in factors."""
+        inputs = self.formula.inputs
+        for one in tried[:ENOUGH_FORMS]:
+            form = inlined(one.form, self.formula.stages)
+            for values in (*([value] for value in inputs), inputs):
+                yield identities.with_finite_factors(form, values)
+                yield form.xreplace({value: words.finite(value) for value in values})
 
     def _with_leading_terms(self, of: str, tried: list[Tried], cotangent) -> Iterator[sympy.Expr]:
         """The forms whose powers overflow far from zero, replaced there by the leading term."""
@@ -410,6 +420,15 @@ def in_branches(expr, rule) -> Iterator[sympy.Expr]:
             Where(condition, *pair)
             for pair in itertools.product(*(own or [branch] for own, branch in zip(made, branches, strict=True)))
         )
+
+
+def _good(tried: list[Tried]) -> list[Tried]:
+    """The accurate forms; if there are none, those that only magnify an input's rounding."""
+    fair = [one for one in tried if one.error.beyond <= ACCURATE]
+    fewest = min((one.error.unfair for one in fair), default=0)
+    return [one for one in tried if one.error.ulp <= ACCURATE] or [
+        one for one in fair if one.error.unfair <= SIMILAR * fewest
+    ]
 
 
 def _forms(tried: list[Tried]) -> list[sympy.Expr]:

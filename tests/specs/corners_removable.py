@@ -1,4 +1,4 @@
-"""Formulas that are 0 / 0 at zero, or infinity less infinity, where the limit is a number."""
+"""Formulas that are 0 / 0 at zero, or infinity over infinity, where the limit is a number."""
 
 from nngrad.codegen.language import exp, log, op, sinh, tanh
 
@@ -21,3 +21,13 @@ def over_its_tanh(t):
 @op
 def log_sinhc(t):
     return log(sinh(t) / t)
+
+
+@op
+def saturation(s, k):
+    return s / (k + s)
+
+
+@op
+def rapidity(e, p):
+    return log((e + p) / (e - p)) / 2

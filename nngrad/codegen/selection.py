@@ -30,6 +30,7 @@ from nngrad.codegen.logarithms import (
     with_logarithms_of_small_sums,
     with_logarithms_together,
 )
+from nngrad.codegen.lower import Graph
 from nngrad.codegen.ordinary import Ordinariness, Ordinary
 from nngrad.codegen.recognise import recognised
 from nngrad.codegen.remainders import with_powers_less_one, with_remainders
@@ -45,6 +46,7 @@ SETTLED = (2**6, 2**10)  # where exponentials, or those of a fraction of x, have
 FAR = 2**60  # where powers have, and their squares do not overflow
 SIMILAR = 1.25  # times the bad points of another form: no better
 ENOUGH_FORMS = 4  # accurate ones to weigh against the forms of other derivatives
+DEARER = 2.5  # times the cost of the cheapest good form, what one that is right at infinity may cost
 TOO_LARGE = 5.0  # units in the last place, for float32 to be computed in
 
 
@@ -297,16 +299,19 @@ class _Selection:
         if all(one.error.ulp > ACCURATE for one in tried):
             tried += judged(self._with_series(of, tried, cotangent))
 
-        def rank(one: Tried) -> tuple:
-            return one.error.wrong, one.error.bad, one.error.astray, one.error.ulp, self._key(one.form)
+        def rank(one: Tried, at_infinity: bool = False) -> tuple:
+            astray = one.error.astray if at_infinity else 0
+            return one.error.wrong, one.error.bad, astray, one.error.ulp, self._key(one.form)
 
-        best = _good(tried) or sorted(tried, key=rank)[:ENOUGH_FORMS]
-        if all(one.error.astray for one in best):
+        good = _good(tried)
+        best = good or [min(tried, key=rank)]
+        is_astray = all(one.error.astray for one in best) and not self._is_refined(best[0].form, cotangent)
+        if is_astray:
             tried += judged(self._finite(best))
-        if good := _good(tried):
-            least = min(one.error.astray for one in good)
-            return [one for one in good if one.error.astray == least]
-        ranked = sorted(tried, key=rank)
+            good = self._right_at_infinity(_good(tried))
+        if good:
+            return good
+        ranked = sorted(tried, key=lambda one: rank(one, at_infinity=is_astray))
         if ranked[0].error.ulp <= TOO_LARGE:
             return ranked[:1]
 
@@ -343,6 +348,20 @@ class _Selection:
             for values in (*([value] for value in inputs), inputs):
                 yield identities.with_finite_factors(form, values)
                 yield form.xreplace({value: words.finite(value) for value in values})
+
+    def _right_at_infinity(self, tried: list[Tried]) -> list[Tried]:
+        """Those of some forms that are wrong at the fewest points at infinity, of those that cost little more."""
+        cheapest = min((one.cost for one in tried), default=0)
+        affordable = [one for one in tried if one.cost <= DEARER * cheapest]
+        least = min((one.error.astray for one in affordable), default=0)
+        return [one for one in affordable if one.error.astray == least]
+
+    def _is_refined(self, form, cotangent) -> bool:
+        """Whether kernels compute parts of the form with more digits than the judge knows of."""
+        known = {value: value.name for value in (*self.formula.inputs, *cotangent.free_symbols)}
+        graph = Graph(self.formula, known, doubles=True, refines=True)
+        graph.build(form)
+        return any(node.op in ("refined", "of_doubled") for node in graph.nodes)
 
     def _with_leading_terms(self, of: str, tried: list[Tried], cotangent) -> Iterator[sympy.Expr]:
         """The forms whose powers overflow far from zero, replaced there by the leading term."""
@@ -393,7 +412,7 @@ class _Selection:
                 return
 
     def _from_best(self, tried: Iterable[Tried]) -> list[Tried]:
-        return sorted(tried, key=lambda one: (one.error.bad, self._key(one.form)))
+        return sorted(tried, key=lambda one: (one.error.bad, one.error.wrong, self._key(one.form)))
 
     def _key(self, form) -> tuple:
         if form not in self.keys:

@@ -21,12 +21,13 @@ from nngrad.nn.functional import layer_norm
 
 KINDS = (
     "", "_formulas", "_logs", "_roots", "_rows", "_several", "_likelihoods", "_shares", "_row_losses", "_chance",
-    "_more", "_fresh", "_small",
+    "_more", "_fresh", "_small", "_removable",
 )  # fmt: skip
 DECLARED = [(f"corners{kind}", one) for kind in KINDS for one in load_spec(SPECS / f"corners{kind}.py")]
 SPEC_OF = {declaration.name: spec for spec, declaration in DECLARED}
 OPS = {declaration.name: trace(declaration) for _, declaration in DECLARED}
-SLOW_SPECS = {f"corners_{kind}" for kind in ("more", "fresh", "row_losses", "several", "roots", "small")}
+SLOW_KINDS = ("more", "fresh", "row_losses", "several", "roots", "small", "removable")
+SLOW_SPECS = {f"corners_{kind}" for kind in SLOW_KINDS}
 SLOW = [name for name, spec in SPEC_OF.items() if spec in SLOW_SPECS]
 
 # Their float64 tails magnify the rounding error of a - b; a / b may be out of range; log(exp(t) - 1) is 0 at log 2;
@@ -236,6 +237,17 @@ def test_far_out_several_inputs_have_second_derivatives(package):
             with mpmath.workdps(60):
                 exact = mpmath.diff(share, at, order)
             assert got.item() == pytest.approx(float(exact), rel=1e-9)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["langevin", "growth", "over_its_tanh", "log_sinhc"])
+def test_second_derivatives_keep_their_digits_near_removable_singularities(package, name):
+    t = np.array([-300, -30, -2, -0.4, -1e-2, 1e-30, 1e-9, 0.1, 1, 1.6, 12, 40, 700.0])
+    slope = nngrad.grad(lambda t: getattr(package, name)(t).sum())
+    oracle = Oracle(OPS[name].formulas[0], {})
+    size = {"t": np.minimum(np.abs(t), 1)}
+    exact = oracle.curvature(size, size, {"t": t}) / size["t"] ** 2
+    np.testing.assert_allclose(nngrad.jvp(slope, (t,), (np.ones(t.size),))[1].data, exact.astype(float), rtol=1e-13)
 
 
 @pytest.mark.parametrize("axis", [-1, 0])

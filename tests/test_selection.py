@@ -110,6 +110,7 @@ def test_series_of_a_difference():
             truth = mpmath.mpf(number) - mpmath.tanh(number)
             got = mpmath.mpf(number) ** 3 * mpmath.polyval(series.coefficients["float64"], mpmath.mpf(number) ** 2)
             assert abs(got / truth - 1) < 1e-16
+            assert float(series.polynomial(x).subs(x, number)) == pytest.approx(float(got), rel=1e-15)
 
 
 def test_no_series_without_a_leading_power_or_beyond_its_radii():
@@ -190,10 +191,10 @@ def test_an_angle_and_what_it_approaches_are_one_angle():
 # --- the judge --------------------------------------------------------------------------------------------------------
 
 
-def traced(folder, formula):
-    """The op of one input with this formula."""
+def traced(folder, formula, inputs="x"):
+    """The op with this formula."""
     path = folder / "spec.py"
-    path.write_text(f"from nngrad.codegen.language import *\n\n\n@op\ndef f(x):\n    return {formula}\n")
+    path.write_text(f"from nngrad.codegen.language import *\n\n\n@op\ndef f({inputs}):\n    return {formula}\n")
     (declaration,) = load_spec(path)
     return trace(declaration)
 
@@ -227,6 +228,16 @@ def test_the_judge_looks_at_infinity(tmp_path):
     error = judged(tmp_path, "x / (1 + abs(x))", lambda x: x / (1 + words.abs(x)))
     assert error.ulp == np.inf and error.overflow == np.inf, "inf / inf is nan, the limit is 1"
     assert judged(tmp_path, "tanh(x)", lambda x: words.tanh(x)).ulp <= ACCURATE
+
+
+def test_the_judge_looks_at_each_of_several_inputs_at_infinity(tmp_path):
+    written = traced(tmp_path, "x / (x + z)", "x, z").formulas[0]
+    judge, (x, z) = Judge(written, written, {}), written.inputs
+    assert {*judge.value().limits} == {0, 1}
+    whole = words.finite(x) / (words.finite(x) + words.finite(z))
+    naive, better = (judge.error(form, judge.value(), {}) for form in (x / (x + z), whole))
+    assert naive.astray == 4 and better.astray == 0, "of x; z at infinity is right either way"
+    assert naive.ulp == better.ulp <= ACCURATE
 
 
 def test_what_no_choice_needs_of_the_truth_is_not_looked_for(tmp_path):

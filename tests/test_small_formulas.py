@@ -84,6 +84,16 @@ def test_branches_not_taken_are_silent(package_of, name):
         assert all(np.isfinite(one.data).all() for one in (function(*xs), *slopes(*xs), *bends(*xs)))
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_exponents_of_branches_not_taken_are_silent(package_of, dtype):
+    x, z = np.array([[-1e30, -1e6, -800, 800, 1e6, 1e30], [2.0] * 6]).astype(dtype)
+    x = nngrad.Tensor(x, dtype=dtype, requires_grad=True)
+    y = package_of("small").tails_in_branches(x, z)
+    y.backward(np.ones(6, dtype))
+    np.testing.assert_allclose(y.data, [0, 0, 0, 1, 1, 1], atol=1e-100)
+    np.testing.assert_allclose(x.grad, np.zeros(6), atol=1e-100)
+
+
 @pytest.mark.parametrize("name", ["of_many_names", "of_many_names_in_rows"])
 def test_parameters_may_be_called_as_the_engine_calls_its_own(package_of, name):
     """Where arrays are large they go through more hands."""

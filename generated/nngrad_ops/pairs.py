@@ -127,6 +127,14 @@ def clamped(x, limit):
     return x if kept is x.hi else Pair(kept, np.where(kept == x.hi, x.lo, 0))
 
 
+def where(mask, a, b):
+    """a where the mask is true, elsewhere b."""
+    if not isinstance(a, Pair) and not isinstance(b, Pair):
+        return runtime.where(mask, a, b)
+    a, b = (one if isinstance(one, Pair) else Pair(one) for one in (a, b))
+    return Pair(np.where(mask, a.hi, b.hi), np.where(mask, a.lo, b.lo))
+
+
 def _like_exp(function, slope_of):
     """A function of exponents with twice the digits, in a dtype, from NumPy's and its slope, given x and the value."""
 

@@ -24,6 +24,7 @@ from nngrad.codegen.symbols import Decayed, NearZero, Value, Where
 from nngrad.codegen.trace import Stage
 from nngrad.codegen.vocabulary import WORD_OF
 
+LOST = 32.0  # units in the last place: more than is fair of a derivative's derivative
 THINNED = 3  # every so-manieth point is enough to tell whether digits are left
 
 
@@ -108,6 +109,14 @@ class SecondOrder:
         if len(found) == 1:
             return next(iter(found))
         return min(found, key=lambda form: sum(profile.within(inf).bad for profile in found[form]))
+
+    def losses(self, form, limit: float) -> tuple[int, float]:
+        """At how many points beyond a distance from zero a form, in terms of the inputs, or a derivative of it loses
+        digits, and how far from zero it does so within.
+        """
+        lost = [profile.distance[profile.lenient > LOST] for profile in self._profiles(form)]
+        near = [distance[distance < limit].max(initial=0) for distance in lost]
+        return sum(int(np.count_nonzero(distance >= limit)) for distance in lost), float(max(near))
 
     def _profiles(self, form) -> Iterator[Profile]:
         """Those of the form and of its derivatives."""

@@ -36,8 +36,8 @@ def sizes(columns: dict[str, np.ndarray]) -> np.ndarray:
 class Truth:
     """Exact values, the unit that their errors are counted in, and their change by the last unit of the inputs.
 
-    Unit and change are found when they are asked for. For a formula of one input `limits` holds those at infinity and
-    at minus infinity, nan where there is none, as of whatever is periodic.
+    Unit and change are found when they are asked for. `limits` holds those at the judge's points at infinity, nan where
+    there is none, as of whatever is periodic.
     """
 
     exact: np.ndarray
@@ -69,7 +69,8 @@ class Error:
     `beyond` is the worst where a part of the result's change by the last unit of the inputs is forgiven. `unfair`
     counts the points at which the error is too large, and `bad` those where it is so even then, `wrong` those where
     no digit is right. Each point where the error is infinite has a coordinate of at least `overflow`. `reach` says how
-    far from zero there are errors above each of `REACHES`.
+    far from zero there are errors above each of `REACHES`. `astray` counts the points at infinity where a form of
+    several inputs is wrong: of forms that are as good elsewhere, those that are not are better.
     """
 
     ulp: float
@@ -80,6 +81,7 @@ class Error:
     wrong: int = 0
     overflow: float = 0.0
     reach: tuple[float, ...] = ()
+    astray: int = 0
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,7 @@ class Profile:
     counted: np.ndarray
     at_infinity: np.ndarray
     distance: np.ndarray
+    astray: int = 0
 
     @cached_property
     def errors(self) -> np.ndarray:
@@ -138,4 +141,5 @@ class Profile:
             wrong=int(np.count_nonzero(inside & self.wrong)),
             overflow=float(self.sizes[np.isinf(errors)].min(initial=inf)) if np.isinf(errors).any() else 0.0,
             reach=tuple(float(self.distance[lenient > level].max(initial=0)) for level in REACHES),
+            astray=self.astray,
         )

@@ -16,6 +16,7 @@ from nngrad.codegen.vocabulary import WORD_OF
 
 # Functions that overflow at one end but are defined everywhere: clamping their argument at a branch's edge is a guard.
 OVERFLOWING = {"np.exp", "np.exp2", "runtime.exp_multiple", "np.expm1", "np.sinh", "np.cosh"}
+OF_DOUBLED = {"exp", "exp2", "expm1", "sinh", "cosh"}  # those that warn
 OF_POSITIVE = {"np.log", "np.log2", "np.log10", "np.sqrt"}
 SAFE_ARGUMENTS = {word.numpy or f"np.{word.name}": word.safe for word in WORD_OF.values() if word.safe} | {
     "np.sqrt": (1,),
@@ -120,6 +121,8 @@ def _guard_arguments(made: Graph, node: Node, args: list[int], context, move) ->
         return limited
     if node.op == "multiply" and args[0] == args[1]:
         return [_safe(made, args[0], 1, context, move)] * 2
+    if node.op == "of_doubled" and node.detail in OF_DOUBLED:
+        return [_safe(made, args[0], 0, context, move, warns_of_pairs=True)]
     name = node.detail if node.op == "call" else ""
     name = name if "." in name else f"np.{name}"
     if name in OF_POSITIVE and (multiple := _multiple(made, args[0])) is not None:
@@ -177,15 +180,21 @@ def _is_pair(made: Graph, position: int) -> bool:
     return node.detail == "pairs.doubled" or (position in made.wide and any(_is_pair(made, arg) for arg in node.args))
 
 
-def _safe(made: Graph, arg: int, value: int, context, move) -> int:
+def _where(made: Graph, mask: int, *branches: int) -> int:
+    if any(_is_pair(made, one) for one in branches):
+        return made.node("call", mask, *branches, detail="pairs.where")
+    return made.node("where", mask, *branches)
+
+
+def _safe(made: Graph, arg: int, value: int, context, move, warns_of_pairs: bool = False) -> int:
     """`where(context, arg, value)`; the argument itself where nothing is ever taken of it, or it does not warn."""
-    if made.nodes[arg].is_scalar or not context or _is_pair(made, arg):
+    if made.nodes[arg].is_scalar or not context or (_is_pair(made, arg) and not warns_of_pairs):
         return arg
     safe = made.number(sympy.Integer(value))
     if len(context) == 1:
         for condition, truth in sorted(next(iter(context))):
             branches = (arg, safe) if truth else (safe, arg)
-            arg = made.node("where", move(condition), *branches)
+            arg = _where(made, move(condition), *branches)
         return arg
     conjunctions = []
     for conjunction in sorted(context, key=sorted):
@@ -200,4 +209,4 @@ def _safe(made: Graph, arg: int, value: int, context, move) -> int:
     mask = conjunctions[0]
     for conjunction in conjunctions[1:]:
         mask = made.node("logic", mask, conjunction, detail="|")
-    return made.node("where", mask, arg, safe)
+    return _where(made, mask, arg, safe)

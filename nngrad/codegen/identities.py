@@ -235,11 +235,16 @@ def clamped(form, formula: Formula, limit) -> Iterator[sympy.Expr]:
 
 
 def with_finite_factors(expr, inputs):
-    """The expression with finite numbers for infinite inputs that something is multiplied by: it may have become 0."""
+    """The expression with finite numbers for infinite inputs in lines that something is multiplied by: it may have
+    become 0.
+    """
+    swaps = {value: words.finite(value) for value in inputs}
 
     def finite(product):
         factors = [arg for arg in product.args if not arg.is_number]
-        return product.func(*(words.finite(arg) if arg in inputs and len(factors) > 1 else arg for arg in product.args))
+        return product.func(
+            *(arg.xreplace(swaps) if len(factors) > 1 and _is_linear(arg, inputs) else arg for arg in product.args)
+        )
 
     return expr.replace(lambda part: part.is_Mul, finite)
 

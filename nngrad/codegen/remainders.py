@@ -81,7 +81,7 @@ phi_two = enter(  # of exponential integrators: what is left of the remainder wh
     "(exp(x) - 1 - x) / x**2, 1/2 at 0.",
     derivatives=lambda x: [(words.expm1(x) / x - 2 * phi_two(x)) / x],
     expansion=_phi_two,
-    smooth=lambda x: (words.expm1(x) - x) / x**2,
+    smooth=_phi_two,
 )
 
 

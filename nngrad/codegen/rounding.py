@@ -40,7 +40,7 @@ GROWN = 1e6  # times, of what tends to infinity, from HUGE to its square
 GOLDEN = (np.sqrt(5) - 1) / 2
 SMALLEST_EXPONENT, LARGEST_EXPONENT = -149, 127
 LARGEST_OF_SEVERAL = 120  # inputs: nearer to the largest float sums and multiples of them may overflow
-INFINITIES = np.array([np.inf, -np.inf])
+BESIDE_INFINITY = (0.75, -1.25)  # what the other inputs are where one is infinite
 NEGLIGIBLE = 2.0 ** (SMALLEST_EXPONENT - 20)  # which the oracle may leave for what it knows to be no more than that
 LEAST_SHRINKING = 1 / 16  # from one of these to the next of what oscillates and tends to 0
 FAR = 2.0 ** np.arange(60, LARGEST_OF_SEVERAL + 1, 12)  # where a limit at infinity is looked for
@@ -89,6 +89,24 @@ def _in_tails(arity: int) -> list[np.ndarray]:
     others = (2 * _spread(TAILS) - 1)[::-1] * 12
     columns = (np.concatenate([tails if turn == own else others for own in range(arity)]) for turn in range(arity))
     return [column.astype(np.float32).astype(np.float64) for column in columns]
+
+
+def _ends(arity: int) -> np.ndarray:
+    """Points at infinity: a row for each of several inputs, which are infinite in turn."""
+    columns = [
+        [sign * np.inf if place == turn else beside for place in range(arity)]
+        for turn, sign, beside in itertools.product(range(arity), (1, -1), BESIDE_INFINITY if arity > 1 else (0,))
+    ]
+    return np.array(columns).T
+
+
+def _far_out(ends: np.ndarray) -> np.ndarray:
+    """Numbers on the way to each of some ends, one end after the other."""
+    is_infinite = np.repeat(np.isinf(ends), len(FAR))
+    repeated = np.repeat(ends, len(FAR))
+    return (
+        np.where(is_infinite, np.sign(repeated) * np.tile(FAR, len(ends)), repeated) if is_infinite.any() else repeated
+    )
 
 
 def ordinary_points(limits: tuple[int, ...], arity: int) -> list[np.ndarray]:
@@ -140,6 +158,8 @@ class Judge:
             name: Oracle(restated(formula, expr), params, smallest) for name, expr in derivatives.items()
         }
         self.weights = 1.0
+        arity = len(formula.inputs)
+        ends = _ends(arity) if columns is None or arity == 1 else np.zeros((arity, 0))
         if columns is None:
             column = points() if len(formula.inputs) == 1 else points(LARGEST_OF_SEVERAL)[::2]
             columns = [_shuffled(column, turn) for turn in range(len(formula.inputs))]
@@ -149,9 +169,13 @@ class Judge:
                 columns = [*map(np.append, columns, _in_tails(len(columns)))]
                 columns = [*map(np.append, columns, _alike(len(columns)))]
                 self.weights = np.append(np.ones(len(columns[0]) - ALIKE), np.full(ALIKE, ALIKE_WEIGHT))
-        columns = dict(zip(formula.inputs, columns, strict=True))
         masks = _masks(formula)
-        self.inputs = {value.name: one > 0 if value in masks else one for value, one in columns.items()}
+
+        def by_name(columns) -> dict[str, np.ndarray]:
+            named = zip(formula.inputs, columns, strict=True)
+            return {value.name: one > 0 if value in masks else one for value, one in named}
+
+        self.inputs, self.ends = by_name(columns), by_name(ends)
 
     @cached_property
     def defaults(self) -> dict[Parameter, sympy.Expr]:
@@ -195,9 +219,11 @@ class Judge:
         return Truth(exact, unit, change, self._limits(lambda inputs: self._slope(name, inputs)))
 
     def _limits(self, function: Callable[[dict], np.ndarray]) -> np.ndarray:
-        if len(self.inputs) > 1 or self._has_beyond_settling(PERIODIC_IN_WHOLE_NUMBERS):  # FAR are whole numbers
-            return np.zeros(0)
-        limits = np.array([_limit(function({name: side * FAR for name in self.inputs})) for side in (1, -1)])
+        count = next(iter(self.ends.values())).size
+        if not count or self._has_beyond_settling(PERIODIC_IN_WHOLE_NUMBERS):  # FAR are whole numbers
+            return np.full(count, np.nan)
+        values = function({name: _far_out(column) for name, column in self.ends.items()})
+        limits = np.array([*map(_limit, values.reshape(count, -1))])
         return np.where(np.isinf(limits), np.nan, limits) if self.is_periodic else limits  # sin(inf) is nan
 
     def _steps(self) -> dict[str, np.ndarray]:
@@ -314,11 +340,9 @@ class Judge:
         for value, expr in definitions.items():
             graph.define(value, expr)
         graph, (output,) = guarded(graph, [graph.build(form)])
-        ends = INFINITIES[: len(truth.limits)]
-        columns = {name: np.concatenate([column, ends.astype(column.dtype)]) for name, column in self.inputs.items()}
-        arguments = columns | {
-            value.name: np.full(len(truth.exact) + len(ends), one) for value, one in directions.items()
-        }
+        columns = {name: np.concatenate([column, self.ends[name]]) for name, column in self.inputs.items()}
+        count = len(truth.exact) + len(truth.limits)
+        arguments = columns | {value.name: np.full(count, one) for value, one in directions.items()}
         got, warned = simulated(graph, output, arguments, self.params, self.series, self.slack, is_wide)
         got, at_infinity = got[: len(truth.exact)], truth.at_infinity(got[len(truth.exact) :])
         with np.errstate(all="ignore"):
@@ -326,7 +350,12 @@ class Judge:
             judged = np.isfinite(truth.exact) & ~beyond | beyond & np.isnan(got)  # in place of infinity NaN is wrong
             off = np.where(judged, np.where(np.isfinite(got), np.abs(got - truth.exact), np.inf), 0)
         counted = self.weights * np.where(judged & warned[: len(got)], np.inf, off)
-        return Profile(columns, truth, off, counted, at_infinity, np.append(np.abs(self.argument_values), ends**2))
+        distance = np.abs(self.argument_values)
+        if len(self.inputs) > 1:
+            return Profile(self.inputs, truth, off, counted, np.zeros(0), distance, np.count_nonzero(at_infinity))
+        return Profile(
+            columns, truth, off, counted, at_infinity, np.append(distance, np.full(len(at_infinity), np.inf))
+        )
 
 
 def _masks(formula: Formula) -> set[Value]:

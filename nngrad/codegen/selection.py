@@ -30,13 +30,14 @@ from nngrad.codegen.logarithms import (
     with_logarithms_of_small_sums,
     with_logarithms_together,
 )
+from nngrad.codegen.lower import Graph
 from nngrad.codegen.ordinary import Ordinariness, Ordinary
 from nngrad.codegen.recognise import recognised
 from nngrad.codegen.remainders import with_powers_less_one, with_remainders
 from nngrad.codegen.restage import inlined
 from nngrad.codegen.roots import without_cancelling_roots
 from nngrad.codegen.rounding import Judge
-from nngrad.codegen.series import Series, leading_terms_of_rational
+from nngrad.codegen.series import RADII, Series, leading_terms_of_rational
 from nngrad.codegen.several import with_largest_taken_out
 from nngrad.codegen.symbols import ByText, NearZero, Value, Where, count_ops, text
 from nngrad.codegen.trace import Formula
@@ -45,6 +46,7 @@ SETTLED = (2**6, 2**10)  # where exponentials, or those of a fraction of x, have
 FAR = 2**60  # where powers have, and their squares do not overflow
 SIMILAR = 1.25  # times the bad points of another form: no better
 ENOUGH_FORMS = 4  # accurate ones to weigh against the forms of other derivatives
+DEARER = 2.5  # times the cost of the cheapest good form, what one that is right at infinity may cost
 TOO_LARGE = 5.0  # units in the last place, for float32 to be computed in
 
 
@@ -230,13 +232,30 @@ class _Selection:
 
         forms = again(itertools.chain([taken], map(by_sides, (*clamped, *tried))))
         second = SecondOrder(self.judge, whole, tuple(self.smooth.vjp), truth)
-        best = second.best(itertools.islice(forms, FEW_FORMS))
+        near_zero = self._smooth_near_zero(source, cotangent, second)
+        best = second.best(itertools.chain(itertools.islice(forms, FEW_FORMS), near_zero))
         tangent = self.smooth.tangents[source]
         self.smooth = replace(
             self.smooth,
             vjp=self.smooth.vjp | {source: best},
             jvp=self.smooth.jvp | {source: best.xreplace({cotangent: tangent})},
         )
+
+    def _smooth_near_zero(self, source: Value, cotangent: Value, second: SecondOrder) -> Iterator[tuple]:
+        """The form that keeps its derivatives' digits but near zero, replaced there by a polynomial."""
+        if not self._may_have_series:
+            return
+        tried = self._from_best(one for one in self.tried if one.of == f"d{source.name}")
+        plain = (inlined(one.form.xreplace({cotangent: sympy.S.One}), self.formula.stages) for one in tried)
+        made = itertools.islice(filter(None, map(in_ops, dict.fromkeys(plain))), FEW_FORMS)
+        limit = RADII[-1]
+        (_, reach), _, form = min((second.losses(one, limit), place, one) for place, one in enumerate(made))
+        series = self.judge.fitted(source.name, reach) if reach else None
+        if series is not None:
+            distance = self.judge.argument - self.judge.zero
+            inside = words.abs(distance) < sympy.Rational(series.radius)
+            form = Where(inside, series.polynomial(distance), form)
+        yield cotangent * form, form
 
     def _accurate(self, of: str, known, wholes, cotangent, truth: Truth) -> list[Tried]:
         """The cheapest accurate forms; where there is none, those that only magnify an input's rounding, or the best.
@@ -264,9 +283,8 @@ class _Selection:
         stable = [cotangent * form for expr in wholes for form in _rewritten(expr)]
         tried = judged([*known, *stable])
         if all(one.error.ulp > ACCURATE for one in tried):
-            best = sorted(tried, key=lambda one: (one.error.bad, self._key(one.form)))
             distinct: dict[str, sympy.Expr] = {}
-            for form in (one.form.xreplace({cotangent: sympy.S.One}) for one in best):
+            for form in (one.form.xreplace({cotangent: sympy.S.One}) for one in self._from_best(tried)):
                 distinct.setdefault(text(form), form)
             plain = [*distinct.values()][:ENOUGH_FORMS]
             tails = next(filter(None, (list(exponentials.tails(expr)) for expr in wholes)), [])
@@ -280,17 +298,20 @@ class _Selection:
             tried += judged(self._with_leading_terms(of, tried, cotangent))
         if all(one.error.ulp > ACCURATE for one in tried):
             tried += judged(self._with_series(of, tried, cotangent))
-        accurate = [one for one in tried if one.error.ulp <= ACCURATE]
-        fair = [one for one in tried if one.error.beyond <= ACCURATE]
-        fewest = min((one.error.unfair for one in fair), default=0)
-        fair = [one for one in fair if one.error.unfair <= SIMILAR * fewest]
-        if accurate or fair:
-            return accurate or fair
 
-        def rank(one: Tried) -> tuple:
-            return one.error.wrong, one.error.bad, one.error.ulp, self._key(one.form)
+        def rank(one: Tried, at_infinity: bool = False) -> tuple:
+            astray = one.error.astray if at_infinity else 0
+            return one.error.wrong, one.error.bad, astray, one.error.ulp, self._key(one.form)
 
-        ranked = sorted(tried, key=rank)
+        good = _good(tried)
+        best = good or [min(tried, key=rank)]
+        is_astray = all(one.error.astray for one in best) and not self._is_refined(best[0].form, cotangent)
+        if is_astray:
+            tried += judged(self._finite(best))
+            good = self._right_at_infinity(_good(tried))
+        if good:
+            return good
+        ranked = sorted(tried, key=lambda one: rank(one, at_infinity=is_astray))
         if ranked[0].error.ulp <= TOO_LARGE:
             return ranked[:1]
 
@@ -300,10 +321,13 @@ class _Selection:
         return [next(filter(is_good_in_float64, ranked), ranked[0])]
 
     def _clamped(self, tried: list[Tried]) -> Iterator[sympy.Expr]:
-        """The forms that only overflow, with inputs kept to where the result has long settled."""
+        """The forms that only overflow, and the best one, whose errors near zero a series may mend, with inputs kept to
+        where the result has long settled.
+        """
         nearest = 0 if self.judge.is_periodic else SETTLED[0]
-        far = [one for one in tried if one.error.overflow > nearest]
-        for one in sorted(far, key=lambda one: (one.error.bad, self._key(one.form)))[:ENOUGH_FORMS]:
+        ranked = self._from_best(tried)
+        far = [one for one in ranked if one.error.overflow > nearest or (self._may_have_series and one is ranked[0])]
+        for one in far[:ENOUGH_FORMS]:
             whole = inlined(one.form, self.formula.stages)
             limits = (*SETTLED, FAR) if whole.has(*exponentials.MADE_OF_EXPONENTIALS) else (FAR,)
             if self.judge.is_periodic:  # unless it is damped
@@ -315,6 +339,29 @@ class _Selection:
             in_range = identities.logarithm_in_range(whole, FAR)
             yield in_range
             yield identities.with_finite_factors(in_range, self.formula.inputs)
+
+    def _finite(self, tried: list[Tried]) -> Iterator[sympy.Expr]:
+        """The forms with finite numbers in place of infinite inputs, of one or of all: everywhere, or in factors."""
+        inputs = self.formula.inputs
+        for one in tried[:ENOUGH_FORMS]:
+            form = inlined(one.form, self.formula.stages)
+            for values in (*([value] for value in inputs), inputs):
+                yield identities.with_finite_factors(form, values)
+                yield form.xreplace({value: words.finite(value) for value in values})
+
+    def _right_at_infinity(self, tried: list[Tried]) -> list[Tried]:
+        """Those of some forms that are wrong at the fewest points at infinity, of those that cost little more."""
+        cheapest = min((one.cost for one in tried), default=0)
+        affordable = [one for one in tried if one.cost <= DEARER * cheapest]
+        least = min((one.error.astray for one in affordable), default=0)
+        return [one for one in affordable if one.error.astray == least]
+
+    def _is_refined(self, form, cotangent) -> bool:
+        """Whether kernels compute parts of the form with more digits than the judge knows of."""
+        known = {value: value.name for value in (*self.formula.inputs, *cotangent.free_symbols)}
+        graph = Graph(self.formula, known, doubles=True, refines=True)
+        graph.build(form)
+        return any(node.op in ("refined", "of_doubled") for node in graph.nodes)
 
     def _with_leading_terms(self, of: str, tried: list[Tried], cotangent) -> Iterator[sympy.Expr]:
         """The forms whose powers overflow far from zero, replaced there by the leading term."""
@@ -343,10 +390,15 @@ class _Selection:
             near = near.xreplace({argument: words.clamped(argument, FAR)})
             yield cotangent * Where(size >= FAR, far, near)  # NaN is not far
 
+    @property
+    def _may_have_series(self) -> bool:
+        """Whether the formula is one function of one number."""
+        return self.judge.argument is not None and not self.judge.has_parameters
+
     def _with_series(self, of: str, tried: list[Tried], cotangent) -> Iterator[sympy.Expr]:
         """The form that is accurate nearest to zero, replaced there by a series."""
         argument, name = self.judge.argument, f"{self.name}_{of}_near_zero".upper()
-        if argument is None or self.judge.has_parameters:
+        if not self._may_have_series:
             return
         for level in range(len(REACHES)):
             nearest = min(tried, key=lambda one: (one.error.reach[level], self._key(one.form)))
@@ -358,6 +410,9 @@ class _Selection:
                 inside = words.abs(distance) < sympy.Rational(series.radius)
                 yield cotangent * Where(inside, NearZero(distance, Str(name)), form)
                 return
+
+    def _from_best(self, tried: Iterable[Tried]) -> list[Tried]:
+        return sorted(tried, key=lambda one: (one.error.bad, one.error.wrong, self._key(one.form)))
 
     def _key(self, form) -> tuple:
         if form not in self.keys:
@@ -384,6 +439,15 @@ def in_branches(expr, rule) -> Iterator[sympy.Expr]:
             Where(condition, *pair)
             for pair in itertools.product(*(own or [branch] for own, branch in zip(made, branches, strict=True)))
         )
+
+
+def _good(tried: list[Tried]) -> list[Tried]:
+    """The accurate forms; if there are none, those that only magnify an input's rounding."""
+    fair = [one for one in tried if one.error.beyond <= ACCURATE]
+    fewest = min((one.error.unfair for one in fair), default=0)
+    return [one for one in tried if one.error.ulp <= ACCURATE] or [
+        one for one in fair if one.error.unfair <= SIMILAR * fewest
+    ]
 
 
 def _forms(tried: list[Tried]) -> list[sympy.Expr]:

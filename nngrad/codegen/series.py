@@ -11,10 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import reduce
 
 import mpmath
 import numpy as np
 import sympy
+
+from nngrad.codegen import words
 
 RADII = (0.125, 0.25, 0.5, 1.0, 1.5)
 WIDE_RADII = (*RADII, 3.0, 6.0, 12.0)  # around other numbers, which inputs are compared with in units of their own
@@ -33,6 +36,13 @@ class Series:
     power: int
     even: bool
     coefficients: dict[str, tuple[float, ...]]
+
+    def polynomial(self, x):
+        """The same as an expression, with x kept within the radius."""
+        x = words.clamped(x, sympy.Rational(self.radius))
+        first, *rest = map(sympy.Rational, self.coefficients["float64"])
+        z = x**2 if self.even else x
+        return x**self.power * reduce(lambda total, coefficient: coefficient + z * total, rest, first)
 
 
 def fitted(function: Callable[[list], list], least_radius: float, radii=RADII) -> Series | None:

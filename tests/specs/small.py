@@ -136,3 +136,8 @@ def of_many_names(x, *, op=1.0, kernel=1.0, arrays=1.0, cost=1.0, place=1.0, num
 @op
 def of_many_names_in_rows(x, *, axis=-1, op=1.0, kernel=1.0, place=1.0, values=1.0):
     return x * op * kernel * place * values / sum(exp(x), axis)
+
+
+@op
+def tails_in_branches(x, z):
+    return where(x < z, exp((x - z) / 1.5) / 2, 1 - exp((z - x) / 1.5) / 2)

@@ -103,3 +103,11 @@ def test_parameters_may_be_called_as_the_engine_calls_its_own(package_of, name):
     for x in (large, small):
         function(x, op=2.0, kernel=0.5, place=3.0, values=0.25).backward(np.ones(x.shape, np.float32))
     np.testing.assert_allclose(large.grad[:2], small.grad, rtol=1e-6)
+
+
+@pytest.mark.parametrize("p, m", [(4e37, 4e37), (-4e37, -4e37), (2e38, -2e38), (3.0, 4.0)])
+def test_backward_stays_in_range_where_it_is_not_computed_in_float64(package_of, p, m):
+    xs = [nngrad.Tensor(number, dtype=np.float32, requires_grad=True) for number in (p, m)]
+    package_of("small").slack(*xs).backward()
+    p, m = (np.float64(x.data) for x in xs)
+    np.testing.assert_allclose([x.grad for x in xs], [p / np.hypot(p, m), m / np.hypot(p, m) - 1], rtol=1e-6)

@@ -110,6 +110,28 @@ def drops(form) -> bool:
     return isinstance(form, Where) and any(branch == 0 or drops(branch) for branch in form.args[1:])
 
 
+def may_warn(slope, value) -> bool:
+    """Whether a slope may warn where its formula has a value, so that it is not for forward to compute: beside a choice
+    it may overflow, at a pole it has no value.
+    """
+    return drops(slope) or _has_pole(slope, value)
+
+
+def _has_pole(slope, value) -> bool:
+    """Whether the slope may be infinite or have no value where the formula's value is finite: it has a logarithm that
+    this lacks, or is divided by what may be 0.
+    """
+    if any(base.atoms(Value) and not base.is_positive for base in divisors(slope)):
+        return True
+    return bool(slope.atoms(sympy.log) - value.atoms(sympy.log))
+
+
+def divisors(expr) -> list[sympy.Expr]:
+    """The bases of powers whose exponents may be negative."""
+    slopes_of_powers = [part.args[0] for part in expr.atoms(words.power_slope.build)]
+    return slopes_of_powers + [part.base for part in expr.atoms(sympy.Pow) if not part.exp.is_nonnegative]
+
+
 def choose_forms(
     name: str, derivatives: Derivatives, written: Formula, params: dict[str, float], output_is_residual: bool
 ) -> tuple[Chosen, list[Tried]]:
@@ -186,7 +208,11 @@ class _Selection:
     def _wide_errors(self, taken: dict[str, sympy.Expr], errors: dict[str, Error], cotangent):
         """The errors by name, with what is left of them where short floats are computed in float64."""
         truths = {"y": self.judge.value()} | {f"d{x.name}": self.judge.derivative(x.name) for x in self.smooth.vjp}
+        are_kept = all(self._is_kept(form, cotangent) for of, form in taken.items() if of != "y")
         for of, error in errors.items():
+            if of != "y" and not are_kept:
+                yield of, error
+                continue
             directions = {} if of == "y" else {cotangent: 1.0}
             wide = self.judge.error(taken[of], truths[of], directions, is_wide=True)
             yield of, replace(error, beyond=wide.beyond)
@@ -316,9 +342,15 @@ class _Selection:
             return ranked[:1]
 
         def is_good_in_float64(one: Tried) -> bool:
-            return not self.judge.error(one.form, truth, directions, is_wide=True).bad
+            is_wide = of == "y" or self._is_kept(one.form, cotangent)
+            return is_wide and not self.judge.error(one.form, truth, directions, is_wide=True).bad
 
         return [next(filter(is_good_in_float64, ranked), ranked[0])]
+
+    def _is_kept(self, form, cotangent) -> bool:
+        """Whether forward may compute the slope, in float64 if need be; backward computes with what it is given."""
+        slopes = [one.xreplace({cotangent: sympy.S.One}) for one in (form, *self.raw.vjp.values())]
+        return not any(may_warn(slope, self.formula.output) for slope in slopes)
 
     def _clamped(self, tried: list[Tried]) -> Iterator[sympy.Expr]:
         """The forms that only overflow, and the best one, whose errors near zero a series may mend, with inputs kept to

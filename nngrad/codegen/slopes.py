@@ -13,7 +13,7 @@ import sympy
 
 from nngrad.codegen import words
 from nngrad.codegen.cost import apart_and_together
-from nngrad.codegen.selection import Chosen, drops, slopes_of
+from nngrad.codegen.selection import Chosen, divisors, drops, may_warn, slopes_of
 from nngrad.codegen.symbols import Value
 
 
@@ -29,11 +29,10 @@ def with_slopes(op, chosen: Chosen) -> tuple[Chosen, dict[Value, sympy.Expr]]:
     if not op.maps_elements or not slopes:
         return replace(chosen, ordinary=None), {}
     apart, together = apart_and_together(formula, chosen.value, slopes.values())
-    # beside a choice the slope may overflow, at a pole it has no value: not for forward to warn of
-    may_warn = any(drops(form) or _has_pole(form, chosen.value) for form in chosen.vjp.values())
     if any(_has_pole_at_zero(form) for form in slopes.values()):
         chosen = replace(chosen, ordinary=None)
-    if chosen.ordinary is None and (may_warn or (together >= apart and not chosen.is_wide)):
+    warns = any(may_warn(form, chosen.value) for form in chosen.vjp.values())
+    if chosen.ordinary is None and (warns or (together >= apart and not chosen.is_wide)):
         return chosen, {}
     kept = {value: Value("slope" if len(slopes) == 1 else f"slope_{value.name}") for value in slopes}
     products = {value: words.passed if drops(form) else mul for value, form in chosen.vjp.items()}
@@ -43,22 +42,6 @@ def with_slopes(op, chosen: Chosen) -> tuple[Chosen, dict[Value, sympy.Expr]]:
     return replace(chosen, vjp=vjp, jvp=jvp), {kept[value]: form.xreplace(made) for value, form in slopes.items()}
 
 
-def _has_pole(slope, value) -> bool:
-    """Whether the slope may be infinite or have no value where the formula's value is finite: it has a logarithm that
-    this lacks, or is divided by what may be 0.
-    """
-    divisors = _divisors(slope)
-    if any(base.atoms(Value) and not base.is_positive for base in divisors):
-        return True
-    return bool(slope.atoms(sympy.log) - value.atoms(sympy.log))
-
-
 def _has_pole_at_zero(slope) -> bool:
     """Whether the slope is divided by what is 0 where the inputs are, among the most ordinary of numbers."""
-    return any(base.xreplace(dict.fromkeys(base.atoms(Value), sympy.S.Zero)) == 0 for base in _divisors(slope))
-
-
-def _divisors(expr) -> list[sympy.Expr]:
-    """The bases of powers whose exponents may be negative."""
-    slopes_of_powers = [part.args[0] for part in expr.atoms(words.power_slope.build)]
-    return slopes_of_powers + [part.base for part in expr.atoms(sympy.Pow) if not part.exp.is_nonnegative]
+    return any(base.xreplace(dict.fromkeys(base.atoms(Value), sympy.S.Zero)) == 0 for base in divisors(slope))

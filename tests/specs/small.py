@@ -17,6 +17,7 @@ from nngrad.codegen.language import (
     op,
     sigmoid,
     softplus,
+    sqrt,
     sum,
     tanh,
     where,
@@ -141,3 +142,8 @@ def of_many_names_in_rows(x, *, axis=-1, op=1.0, kernel=1.0, place=1.0, values=1
 @op
 def tails_in_branches(x, z):
     return where(x < z, exp((x - z) / 1.5) / 2, 1 - exp((z - x) / 1.5) / 2)
+
+
+@op
+def slack(p, m):
+    return sqrt(p**2 + m**2) - m

@@ -24,8 +24,8 @@ P, Y, RATE = Value("p"), Value("y"), Parameter("rate")
 def test_small_numbers_are_known_by_themselves():
     assert with_small_numbers_apart(1 - P + EPS) == 1 - P + Small(EPS)
     assert with_small_numbers_apart(sympy.log(3 + P - EPS)) == sympy.log(3 + P - Small(EPS))
-    assert with_small_numbers_apart(P**2 + EPS) == P**2 + Small(EPS)
-    for other in (P + sympy.Rational(1, 10), 1 - P, P / 100 + sympy.Rational(1, 100), RATE + EPS):
+    assert with_small_numbers_apart(sympy.log(P**2 + EPS)) == sympy.log(P**2 + Small(EPS))
+    for other in (P**2 + EPS, P + sympy.Rational(1, 10), 1 - P, P / 100 + sympy.Rational(1, 100), RATE + EPS):
         assert with_small_numbers_apart(other) == other
 
 

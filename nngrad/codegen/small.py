@@ -25,8 +25,8 @@ class Small(sympy.Expr):
 
 
 def with_small_numbers_apart(expr):
-    """The expression with a `Small` number in each sum of values that has one: its number, or that number's distance
-    from a whole one.
+    """The expression with a `Small` number in each sum of values that has one, beside a whole number or in a logarithm:
+    its number, or that number's distance from the whole one.
     """
 
     def apart(total):
@@ -38,7 +38,11 @@ def with_small_numbers_apart(expr):
             return total
         return rest + (number - small) + sympy.sign(small) * Small(abs(small))
 
-    return expr.replace(lambda part: part.is_Add and part.as_coeff_Add()[0].is_Rational, apart)
+    def has_number(part) -> bool:
+        return part.is_Add and part.as_coeff_Add()[0].is_Rational
+
+    expr = expr.replace(sympy.log, lambda argument: sympy.log(argument.replace(has_number, apart)))
+    return expr.replace(lambda part: has_number(part) and abs(part.as_coeff_Add()[0]) > LARGEST, apart)
 
 
 def smallness(term) -> int:

@@ -51,6 +51,7 @@ def unjudged(monkeypatch):
     monkeypatch.setattr(rounding.Judge, "fitted", lambda *_: None)
     monkeypatch.setattr(SecondOrder, "__init__", lambda *_: None)
     monkeypatch.setattr(SecondOrder, "best", best)
+    monkeypatch.setattr(SecondOrder, "losses", lambda *_: (chance.randrange(3), chance.choice([0.0, 0.1])))
     monkeypatch.setattr(ordinary.Ordinariness, "found", lambda self: None)
     return chance.seed
 

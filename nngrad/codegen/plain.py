@@ -27,6 +27,7 @@ def _erfc_hazard(x):
 PLAIN = {  # words that keep digits, or a range, as mathematics writes them
     "erfc": lambda x: 1 + language.erf(-x) if x.could_extract_minus_sign() else language.erfc(x),
     "expm1": lambda x: sympy.exp(x) - 1,
+    "phi_two": lambda x: (sympy.exp(x) - 1 - x) / x**2,
     "exp2": lambda x: sympy.Integer(2) ** x,
     "log1p": lambda x: sympy.log(1 + x),
     "softplus": lambda x: sympy.log(1 + sympy.exp(x)),

@@ -184,13 +184,14 @@ class _Selection:
         output, cotangent = self.formula.output, self.smooth.cotangent
         whole = inlined(output, self.formula.stages)
         wholes = [*dict.fromkeys((whole, piecewise.simplified(whole)))]
-        (value, *_) = self._accurate("y", [output], wholes, sympy.S.One, self.judge.value())
+        truths = {"y": self.judge.value()}
+        (value, *_) = self._accurate("y", [output], wholes, sympy.S.One, truths["y"])
         candidates = []
         for source, raw in self.raw.vjp.items():
             known = self.search.forms(raw)[: 2 * FEW_FORMS]
             plain = [form.xreplace({cotangent: sympy.S.One}) for form in (raw, self.smooth.vjp[source])]
             wholes = [inlined(form, self.formula.stages) for form in plain]
-            truth = self.judge.derivative(source.name)
+            truth = truths[f"d{source.name}"] = self.judge.derivative(source.name)
             inside = [piecewise.simplified(inlined(form, self.formula.stages)) for form in known if form.has(Where)]
             candidates.append(self._accurate(f"d{source.name}", [*known, *inside], wholes, cotangent, truth))
             self._choose_smooth_form(source, cotangent, truth, wholes[0])
@@ -202,20 +203,18 @@ class _Selection:
         series = {name: one for name, one in self.judge.series.items() if name in used}
         chosen = Chosen(self.smooth, value.form, vjp, jvp, errors, series)
         if chosen.is_wide:
-            chosen = replace(chosen, errors=dict(self._wide_errors(taken, errors, cotangent)))
+            chosen = replace(chosen, errors=dict(self._wide_errors(taken, errors, truths, cotangent)))
         return replace(chosen, ordinary=self._ordinary(chosen)), self.tried
 
-    def _wide_errors(self, taken: dict[str, sympy.Expr], errors: dict[str, Error], cotangent):
+    def _wide_errors(self, taken: dict[str, sympy.Expr], errors: dict[str, Error], truths: dict[str, Truth], cotangent):
         """The errors by name, with what is left of them where short floats are computed in float64."""
-        truths = {"y": self.judge.value()} | {f"d{x.name}": self.judge.derivative(x.name) for x in self.smooth.vjp}
         are_kept = all(self._is_kept(form, cotangent) for of, form in taken.items() if of != "y")
         for of, error in errors.items():
-            if of != "y" and not are_kept:
-                yield of, error
-                continue
-            directions = {} if of == "y" else {cotangent: 1.0}
-            wide = self.judge.error(taken[of], truths[of], directions, is_wide=True)
-            yield of, replace(error, beyond=wide.beyond)
+            if of == "y" or are_kept:
+                directions = {} if of == "y" else {cotangent: 1.0}
+                wide = self.judge.error(taken[of], truths[of], directions, is_wide=True)
+                error = replace(error, beyond=wide.beyond)
+            yield of, error
 
     def _ordinary(self, chosen: Chosen) -> Ordinary | None:
         """Shorter forms for inputs of ordinary size, if there are any."""

@@ -39,7 +39,14 @@ STRUCTURAL = {
             slice(0, 0),
         )
     ],
-    "scatter_add": [((3,), dict(shape=(5,), index=[1, 1, 4])), ((2, 3), dict(shape=(4, 3), index=slice(0, 2)))],
+    "scatter_add": [
+        ((3,), dict(shape=(5,), index=[1, 1, 4])),
+        ((2, 3), dict(shape=(4, 3), index=slice(0, 2))),
+        ((2, 2, 3), dict(shape=(4, 3), index=np.array([[0, -1], [3, 3]]))),
+        ((3,), dict(shape=(2, 3), index=(np.array([1, -1, 0], np.int8), np.array(2)))),
+        ((3, 2), dict(shape=(1000, 2), index=np.array([999, 0, -1]))),
+        ((0, 2), dict(shape=(3, 2), index=np.array([], int))),
+    ],
     "pad": [
         ((2, 3), dict(pad_width=((1, 2), (0, 3)))),
         ((2, 3), dict(pad_width=1, value=7.0)),
@@ -266,3 +273,12 @@ def test_what_may_be_added_to_a_contraction(tmp_path, capsys, formula, problem):
     assert command.run(["--spec", str(tmp_path / "own.py"), "--out", str(tmp_path / "own_affine")]) == 2
     told = capsys.readouterr().err
     assert "own.py:" in told and problem in told and not (tmp_path / "own_affine").exists()
+
+
+def test_scattered_rows_add_up_in_float64():
+    x, index = np.full((4096, 2), 0.1, np.float32), np.zeros(4096, int)
+    total = nngrad.scatter_add(x, shape=(3, 2), index=index).data
+    assert total.dtype == np.float32 and (total == [[np.float32(4096 * 0.1)] * 2, [0, 0], [0, 0]]).all()
+    for wrong in (3, -4):
+        with pytest.raises(IndexError, match=f"index {wrong} is out of bounds"):
+            nngrad.scatter_add(x, shape=(3, 2), index=np.full(4096, wrong))

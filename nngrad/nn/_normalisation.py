@@ -47,8 +47,9 @@ def batch_norm(
         raise ValueError(f"batch_norm: in training there must be more than 1 value per channel, got input {shape}")
     if running_mean is not None and running_var is not None:
         x = array_of(input)
-        _move(running_mean, x.mean(axes), momentum)
-        _move(running_var, x.var(axes, ddof=1), momentum)
+        mean = x.mean(axes, keepdims=True)
+        _move(running_mean, mean.reshape(-1), momentum)
+        _move(running_var, x.var(axes, ddof=1, mean=mean), momentum)
     return ops.layer_norm(input, _along(weight, shape), _along(bias, shape), axis=axes, eps=eps)
 
 
@@ -88,8 +89,9 @@ def instance_norm(
         raise ValueError(f"instance_norm: there must be more than 1 value per channel, got input {shape}")
     if running_mean is not None and running_var is not None:
         x = array_of(input)
-        _move(running_mean, x.mean(axes).mean(0), momentum)
-        _move(running_var, x.var(axes, ddof=1).mean(0), momentum)
+        mean = x.mean(axes, keepdims=True)
+        _move(running_mean, mean.reshape(shape[:2]).mean(0), momentum)
+        _move(running_var, x.var(axes, ddof=1, mean=mean).mean(0), momentum)
     return ops.layer_norm(input, _along(weight, shape), _along(bias, shape), axis=axes, eps=eps)
 
 

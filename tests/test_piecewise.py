@@ -57,6 +57,7 @@ def value_of(expr, at):
         words.clip.build: lambda u, low, high: min(max(u, low), high),
         words.expm1.build: lambda u: sympy.exp(u) - 1,
         words.abs.build: abs,
+        words.sign.build: sympy.sign,
         words.trunc.build: int,
     }
     return meanings.get(expr.func, expr.func)(*args)
@@ -81,6 +82,7 @@ def test_limits_that_do_nothing_are_left_out():
     assert piecewise.arithmetic(words.maximum(x, -2) * words.clip(ramp, 0, 1)).has(words.maximum.build)
 
 
+size, within = words.abs(x), words.minimum(words.abs(x), 2)
 SIMPLER = {
     Where(x <= -3, 0, Where(x >= 3, 1, ramp)): words.clip(ramp, 0, 1),
     Where(x >= 3, 1, Where(x <= -3, 0, ramp)): words.clip(ramp, 0, 1),
@@ -91,6 +93,13 @@ SIMPLER = {
     Where(x >= -3, 0, Where(x >= 3, 1, ramp)): None,
     Where(x > 3, x, words.maximum(x, 3)): None,  # NaN takes the other branch, and stays NaN
     Where(x <= -3, a, Where(x >= 3, 1, ramp)): None,
+    Where(size < 2, x**2 / 2, 2 * (size - 1)): within * (size - within / 2),
+    Where(size > 2, 2 * size - 2, x**2 / 2): within * (size - within / 2),
+    Where(size < 2, x, 2 * words.sign(x)): within * words.sign(x),
+    Where(size < 2, sympy.exp(size), sympy.exp(2)): sympy.exp(within),
+    Where(size < 2, x**2 / 2, 3 * size - 4): None,  # which meet with a kink
+    Where(size < 2, x**2 / 2, 2 * size): None,
+    Where(size < 2, x**3, 12 * size - 16): None,
 }
 
 

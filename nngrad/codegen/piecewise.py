@@ -46,7 +46,8 @@ def arithmetic(expr):
 
 def simplified(expr):
     """The same for all inputs, NaN included: without limits that hold in a branch anyway, if they do not keep it from
-    overflow outside, and a choice between two bounds and what lies between them as that, limited.
+    overflow outside, a choice between two bounds and what lies between them as that, limited, and one between what
+    meets where the condition changes as that of a limited part.
     """
     return _bottom_up(expr, {Where: _simpler_choice})
 
@@ -66,7 +67,52 @@ def _simpler_choice(choice):
         a = _within(a, inside)
     if outside is not None and _is_unlimited(b, outside.value):
         b = _within(b, outside)
-    return _limited(Where(condition, a, b))
+    limited = _limited(Where(condition, a, b))
+    return _joined(limited) if isinstance(limited, Where) else limited
+
+
+def _joined(choice):
+    """A choice by whether u is below c, of branches that meet there, the second a constant or a line, as a function of
+    u and of m = min(u, c); others as they are.
+
+    where(u < c, f(u), f(c)) is f(m), and where(u < c, a u**2, 2 a c (u - c/2)) is 2 a m (u - m/2).
+
+    Worked example, Huber's loss with u = |x|: m (u - m/2), and its slope where(u < c, x, c sign(x)) is m sign(x).
+    """
+    condition, a, b = choice.args
+    if not isinstance(condition, (*ABOVE, *BELOW)):
+        return choice
+    below, above, u, c = a, b, condition.lhs, condition.rhs
+    if isinstance(condition, ABOVE):
+        below, above = above, below
+    if not u.atoms(Value):
+        below, above, u, c = above, below, c, u
+    if u.is_Symbol or c.atoms(Value):
+        return choice
+    whole, limited, side = (sympy.Dummy(real=True) for _ in range(3))
+    f, line = (_in_size(branch, u, whole, side) for branch in (below, above))
+    gaps = [sympy.expand(gap.xreplace({whole: c})) for gap in (f - line, (f - line).diff(whole))]
+    if not f.has(whole) or gaps[0] != 0:
+        return choice
+    if not line.has(whole):
+        made = f.xreplace({whole: limited})
+    elif gaps[1] == 0 and f.is_polynomial(whole) and sympy.degree(f, whole) == 2 and not line.diff(whole, 2):
+        square, slope, start = sympy.Poly(f, whole).all_coeffs()
+        made = 2 * square * limited * (whole - limited / 2) + slope * whole + start
+    else:
+        return choice
+    known = {whole: u, limited: words.minimum(u, c)}
+    return made.xreplace(known | ({side: words.sign(u.args[0])} if made.has(side) else {}))
+
+
+def _in_size(branch, u, size, side):
+    """A branch by what stands for u, and if u is |v|, v by what stands for its size and its sign."""
+    branch = branch.xreplace({u: size})
+    if not isinstance(u, words.abs.build):
+        return branch
+    v = u.args[0]
+    branch = branch.xreplace({words.sign(v): side}).xreplace({v: size * side, -v: -size * side})
+    return branch.replace(lambda part: part.is_Pow and part.base == side and part.exp.is_even, lambda _: sympy.S.One)
 
 
 def _is_unlimited(expr, x) -> bool:

@@ -340,6 +340,7 @@ def _without_overflow(a, b, limit):
 # --- rows -------------------------------------------------------------------------------------------------------------
 
 SHORT_ROW, LONGEST_ROW = 32, 1024
+PIECES = range(512, 127, -1)  # lengths into which longer rows are cut
 
 
 @lru_cache(4)
@@ -357,7 +358,7 @@ def sum_rows(x, axis):
         return _reduced(np.add, x, axis)
     if rows.shape[-1] <= SHORT_ROW and not is_few:
         return np.einsum("...i->...", rows)[..., None]
-    return np.vecdot(rows, _ones(x.dtype)[: rows.shape[-1]], keepdims=True)
+    return _by_pieces(lambda one: np.vecdot(one, _ones(x.dtype)[: one.shape[-1]], keepdims=True), rows)
 
 
 def counted(condition, axis, dtype, out=...):
@@ -379,7 +380,7 @@ def sum_products(a, b, axis):
     b_rows = b.reshape(rows.shape)
     if rows.shape[-1] <= SHORT_ROW:
         return np.einsum("...i,...i->...", rows, b_rows)[..., None]
-    return np.vecdot(rows, b_rows, keepdims=True)
+    return _by_pieces(lambda one, other: np.vecdot(one, other, keepdims=True), rows, b_rows)
 
 
 def max_rows(x, axis):
@@ -434,7 +435,8 @@ def lies_along_memory(x, axes):
 def _rows(x, axis):
     """x with its rows along the last axis, the others of the reduced axes having length 1.
 
-    None unless they lie in one piece, and are short enough for BLAS to sum them as exactly as NumPy.
+    None unless they lie in one piece, and are short enough for BLAS to sum them as exactly as NumPy, or can be cut into
+    pieces that are.
     """
     if x.size < FEW_ELEMENTS or x.dtype.char not in "fd" or not x.flags.c_contiguous:
         return None
@@ -445,7 +447,24 @@ def _rows(x, axis):
         if min(axes) < first:
             return None
         rows = x.reshape(*x.shape[:first], *(1,) * (len(axes) - 1), -1)
-    return rows if 1 < rows.shape[-1] <= LONGEST_ROW else None
+    return rows if rows.shape[-1] > 1 and _piece(rows.shape[-1]) else None
+
+
+@lru_cache
+def _piece(length):
+    """The length of the equal pieces that a long row is best cut into; 0 for none. A short one stays whole."""
+    if length <= LONGEST_ROW:
+        return length
+    return next((piece for piece in PIECES if length % piece == 0), 0)
+
+
+def _by_pieces(sums, *rows):
+    """What `sums` finds for each of the rows, of long ones for each piece, and added up."""
+    length = rows[0].shape[-1]
+    if length <= LONGEST_ROW:
+        return sums(*rows)
+    pieces = [one.reshape(*one.shape[:-1], -1, _piece(length)) for one in rows]
+    return np.add.reduce(sums(*pieces), -2)
 
 
 def _few_rows(x, axis):

@@ -106,9 +106,9 @@ def getitem_vjp(g, x, index):
 
 def scatter_add(x, shape, index):
     """Zeros with x added at an index."""
-    rows = numbered_rows(index, shape) if x.size and math.prod(shape) <= SPARSE * x.size else None
-    if rows is not None:
-        return summed_at(rows, x, shape)
+    size = math.prod(shape)
+    if not is_basic(index) and size <= SPARSE * x.size:
+        return summed_at(np.arange(size).reshape(shape)[index], x, shape)
     result = np.zeros(shape, x.dtype)
     if is_basic(index):
         result[index] = x
@@ -117,20 +117,9 @@ def scatter_add(x, shape, index):
     return result
 
 
-def numbered_rows(index, shape):
-    """The numbers of the rows that integers in arrays for the first axes name; None for any other index."""
-    parts = index if isinstance(index, tuple) else (index,)
-    if not parts or not all(isinstance(part, np.ndarray) and part.dtype.kind in "iu" for part in parts):
-        return None
-    if any((part < -length).any() or (part >= length).any() for part, length in zip(parts, shape, strict=False)):
-        return None
-    return np.ravel_multi_index([part.astype(np.intp) for part in parts], shape[: len(parts)], mode="wrap")
-
-
-def summed_at(rows, x, shape):
-    """Zeros of a shape, to whose rows of these numbers those of x are added, in float64."""
-    length = x.size // rows.size
-    places = rows.reshape(-1, 1) * length + np.arange(length)
+def summed_at(places, x, shape):
+    """Zeros of a shape with x added, in float64, at places counted along the shape."""
+    x = np.broadcast_to(x, places.shape)
     return np.bincount(places.reshape(-1), x.reshape(-1), math.prod(shape)).astype(x.dtype).reshape(shape)
 
 

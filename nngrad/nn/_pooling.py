@@ -222,13 +222,11 @@ def _adaptive(name, axes, input, output_size) -> Tensor:
     asked = (output_size,) * axes if output_size is None or isinstance(output_size, int) else tuple(output_size)
     if len(asked) != axes or any(one is not None and one < 1 for one in asked):
         raise ValueError(f"{name}: output_size must be a number from 1 on, or {axes} of them, got {output_size!r}")
-    x = input
+    whole = tuple(axis for axis, parts in zip(range(-axes, 0), asked, strict=True) if parts == 1 < shape[axis])
+    x = ops.mean(input, axis=whole, keepdims=True) if whole else tensor_of(input)
     for axis, parts in zip(range(-axes, 0), asked, strict=True):
-        length = shape[axis]
+        length = x.shape[axis]
         if parts is None or parts == length:
-            continue
-        if length % parts == 0:
-            x = ops.windows(x, axes=(axis,), size=(length // parts,), step=(length // parts,), dilation=(1,)).mean(-1)
             continue
         starts = [part * length // parts for part in range(parts)]
         ends = [-(-(part + 1) * length // parts) for part in range(parts)]
@@ -238,7 +236,7 @@ def _adaptive(name, axes, input, output_size) -> Tensor:
         letters = "xy"[:axes]
         own = letters[axis]
         x = ops.einsum(x, share.astype(x.dtype), subscripts=f"...{letters},z{own}->...{letters.replace(own, 'z')}")
-    return tensor_of(x)
+    return x
 
 
 def _check_input(name: str, axes: int, input: Any) -> tuple[int, ...]:

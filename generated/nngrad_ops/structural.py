@@ -100,8 +100,13 @@ def getitem(x, index):
 
 
 def getitem_vjp(g, x, index):
-    """Adjoint of `getitem`: every element goes back where it came from, repeated ones add up."""
-    return scatter_add(g, x.shape, index)
+    """Adjoint of `getitem`: every element goes back where it came from, repeated ones add up. The cotangent lies in
+    memory as x does."""
+    if not is_basic(index):
+        return scatter_add(g, x.shape, index)
+    dx = np.zeros_like(x, g.dtype, subok=False)
+    dx[index] = g
+    return dx
 
 
 def scatter_add(x, shape, index):

@@ -191,13 +191,14 @@ def _spread(name, axes, input, weight, bias, stride, padding, output_padding, gr
     for extra, by, apart in zip(more, stride, dilation, strict=True):
         if extra >= max(by, apart):
             raise ValueError(f"{name}: output_padding {extra} must be below the stride {by} or the dilation {apart}")
-    x = ops.reshape(x, shape=(shape[0], groups, shape[1] // groups, *shape[2:]))
+    x = ops.reshape(ops.examples_last(x), shape=(shape[0], groups, shape[1] // groups, *shape[2:]))
     weight = ops.reshape(weight, shape=(groups, shape[1] // groups, *kernel[1:]))
     y = _overlapped(x, weight, stride, dilation)
     if any(more):
         y = ops.pad(y, pad_width=(*((0, 0),) * 3, *((0, extra) for extra in more)))
     full = y.shape[3:]
-    y = y[(..., *(slice(cut, length - cut) for cut, length in zip(padding, full, strict=True)))]
+    if any(padding):
+        y = y[(..., *(slice(cut, length - cut) for cut, length in zip(padding, full, strict=True)))]
     if 0 in y.shape[3:]:
         raise ValueError(f"{name}: padding {padding} cuts everything off, of an output of {full}")
     y = ops.reshape(y, shape=(shape[0], outputs, *y.shape[3:]))
@@ -209,7 +210,7 @@ def _overlapped(x: Tensor, weight: Tensor, stride, dilation) -> Tensor:
     """The sum of the kernels that the elements of x spread; x: (N, groups, C, ...), weight: (groups, C, O, ...)."""
     axes, size = len(stride), weight.shape[3:]
     places, taps = "ij"[:axes], "pq"[:axes]
-    spread = ops.einsum(x, weight, subscripts=f"ngc{places},gco{taps}->ngo{places}{taps}")
+    spread = ops.einsum(weight, x, subscripts=f"gco{taps},ngc{places}->ngo{places}{taps}")
     full = [
         (length - 1) * by + apart * (one - 1) + 1
         for length, by, apart, one in zip(x.shape[3:], stride, dilation, size, strict=True)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import nngrad
-from nngrad import Tensor, no_grad
+from nngrad import Tensor, modes, no_grad
 from nngrad.engine import OPS, Op, history
 from nngrad.nn import functional as F
 from nngrad.nn.functional import silu
@@ -531,6 +531,49 @@ def test_no_grad_in_all_its_forms():
         assert not Tensor.grad_is_enabled
     finally:
         Tensor.grad_is_enabled = True
+
+
+def test_no_grad_and_its_switch_hold_in_their_own_thread():
+    """The blocks of two threads, and of one object in both, overlap: neither ends the other's, nor outlives it."""
+    x, block, seen = leaf(2), no_grad(), {}
+    entered, left = threading.Event(), threading.Event()
+
+    def work():
+        seen["begins"] = (x * 2).requires_grad
+        with block:
+            entered.set()
+            left.wait(10)
+            seen["inside"] = (x * 2).requires_grad or Tensor.grad_is_enabled
+        seen["after"] = (x * 2).requires_grad
+        Tensor.grad_is_enabled = False
+
+    thread = threading.Thread(target=work)
+    with block:
+        thread.start()
+        assert entered.wait(10) and not (x * 2).requires_grad
+    assert Tensor.grad_is_enabled and (x * 2).requires_grad
+    left.set()
+    thread.join(10)
+    assert seen == {"begins": True, "inside": False, "after": True}
+    assert Tensor.grad_is_enabled and (x * 2).requires_grad
+
+
+def test_values_read_in_another_thread_are_not_noted():
+    noted, start, read = [], threading.Event(), threading.Event()
+
+    def work():
+        with modes.noted_readings() as readings:
+            start.set()
+            read.wait(10)
+            noted.extend(readings)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    assert start.wait(10)
+    leaf(1).item()
+    read.set()
+    thread.join(10)
+    assert noted == [] and modes.this_thread.readings is None
 
 
 def test_no_grad_of_a_generator():

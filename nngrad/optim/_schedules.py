@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
+from nngrad.arguments import refuse_unknown
 from nngrad.optim._optimizer import Optimizer
 
 
@@ -17,6 +18,10 @@ class Schedule:
     Args:
         optimizer: the optimizer whose learning rates follow the schedule.
     """
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        refuse_unknown(cls.__name__, cls.__init__, kwargs)
+        return super().__new__(cls)
 
     def __init__(self, optimizer: Optimizer):
         if not isinstance(optimizer, Optimizer):

@@ -263,6 +263,28 @@ def test_bad_arguments_are_named(make, error, message):
         make(Tensor([1.0], requires_grad=True))
 
 
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [
+        ({"state": {7: {}}, "param_groups": [{"params": [0]}]}, "a state of parameter 7, but no group has"),
+        ({"state": {}, "param_groups": [{"lr": 1.0}]}, "'param_groups' is a dict with 'params'"),
+        ({"state": {}, "param_groups": [{"params": [0], "lr": -1.0}]}, "lr must be"),
+    ],
+)
+def test_a_state_that_does_not_fit_changes_nothing(state, message):
+    optimizer = optim.SGD([Tensor([1.0], requires_grad=True)], lr=0.5)
+    before = str(optimizer.state_dict())
+    with pytest.raises(ValueError, match=message):
+        optimizer.load_state_dict(state)
+    assert str(optimizer.state_dict()) == before
+
+
+def test_what_a_saved_group_does_not_set_stays():
+    optimizer = optim.SGD([Tensor([1.0], requires_grad=True)], lr=0.5, momentum=0.9)
+    optimizer.load_state_dict({"state": {}, "param_groups": [{"params": [0], "lr": 0.1}]})
+    assert optimizer.param_groups[0]["lr"] == 0.1 and optimizer.param_groups[0]["momentum"] == 0.9
+
+
 def test_repr_shows_groups_and_settings():
     p = Tensor([1.0], requires_grad=True)
     optimizer = optim.SGD([p], lr=0.5)

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from nngrad.arguments import refuse_unknown
+from nngrad.arguments import methods_tell_arguments, refuse_unknown
 from nngrad.memory import note_change
 from nngrad.tensor import Tensor
 
@@ -41,6 +41,7 @@ _RULES = {
 }
 
 
+@methods_tell_arguments
 class Optimizer:
     """Base of the optimizers: groups of parameters, their hyper-parameters and state. A subclass defines `_update`.
 
@@ -160,24 +161,28 @@ class Optimizer:
         if not isinstance(state_dict, Mapping) or not {"state", "param_groups"} <= state_dict.keys():
             raise ValueError("an optimizer's state is a dict with 'state' and 'param_groups', as state_dict() gives")
         groups, saved_groups = self.param_groups, state_dict["param_groups"]
+        if not all(isinstance(group, Mapping) and "params" in group for group in saved_groups):
+            raise ValueError("each of an optimizer's 'param_groups' is a dict with 'params', as state_dict() gives")
         sizes, saved_sizes = ([len(group["params"]) for group in each] for each in (groups, saved_groups))
         if sizes != saved_sizes:
             raise ValueError(f"the saved state is for groups of {saved_sizes} parameters, the optimizer has {sizes}")
-        saved_settings = [{k: v for k, v in group.items() if k != "params"} for group in saved_groups]
-        params = {}
-        for group, saved, settings in zip(groups, saved_groups, saved_settings, strict=True):
-            self._check(settings)
+        settings, params = [], {}
+        for group, saved in zip(groups, saved_groups, strict=True):
+            settings.append({name: value for name, value in {**group, **saved}.items() if name != "params"})
+            self._check(settings[-1])
             params.update(zip(saved["params"], group["params"], strict=True))
         state = {}
         for number, saved in state_dict["state"].items():
+            if number not in params:
+                raise ValueError(f"there is a state of parameter {number!r}, but no group has that parameter")
             p = params[number]
             for name, value in saved.items():
                 if isinstance(value, np.ndarray) and value.shape != p.shape:
                     raise ValueError(f"{name} of parameter {number} has shape {value.shape}, the parameter {p.shape}")
             state[p] = {name: _copied(value, p.dtype) for name, value in saved.items()}
         self.state = state
-        for group, settings in zip(groups, saved_settings, strict=True):
-            group.update(settings)
+        for group, loaded in zip(groups, settings, strict=True):
+            group.update(loaded)
 
     def __repr__(self) -> str:
         groups = [{**group, "params": f"{len(group['params'])} Tensors"} for group in self.param_groups]

@@ -24,6 +24,7 @@ def _are_betas(value: Any) -> bool:
     return isinstance(value, tuple | list) and len(value) == 2 and all(_is_nonnegative(b) and b < 1 for b in value)
 
 
+_WORKING = np.dtype(np.float32)  # or wider: in float16 the squares of gradients below 2e-4 are 0
 _NONNEGATIVE = (_is_nonnegative, "a finite number, at least 0")
 _FLAG = (_is_flag, "True or False")
 _RULES = {
@@ -132,12 +133,16 @@ class Optimizer:
                 p.reset_grad()
 
     def step(self) -> None:
-        """Update every parameter that has a gradient."""
+        """Update every parameter that has a gradient; one of float16 by arithmetic, and with a state, of float32."""
         for group in self.param_groups:
             for p in group["params"]:
                 if p._has_grad:
-                    g = -p.grad if group.get("maximize") else p.grad
-                    self._update(p.data, g, self.state.setdefault(p, {}), group)
+                    x, g = p.data, -p.grad if group.get("maximize") else p.grad
+                    if x.itemsize < _WORKING.itemsize:
+                        x, g = x.astype(_WORKING), g.astype(_WORKING)
+                    self._update(x, g, self.state.setdefault(p, {}), group)
+                    if x is not p.data:
+                        p.data[...] = x
                     note_change(p)  # for graphs that have saved it
 
     def _update(self, x: np.ndarray, g: np.ndarray, state: dict[str, Any], group: dict[str, Any]) -> None:
@@ -179,7 +184,7 @@ class Optimizer:
             for name, value in saved.items():
                 if isinstance(value, np.ndarray) and value.shape != p.shape:
                     raise ValueError(f"{name} of parameter {number} has shape {value.shape}, the parameter {p.shape}")
-            state[p] = {name: _copied(value, p.dtype) for name, value in saved.items()}
+            state[p] = {name: _copied(value, np.promote_types(p.dtype, _WORKING)) for name, value in saved.items()}
         self.state = state
         for group, loaded in zip(groups, settings, strict=True):
             group.update(loaded)

@@ -281,7 +281,7 @@ def triu(m, k=0):
 
 def diagonal(a, offset=0, axis1=0, axis2=1):
     """The diagonal of two axes, along a last axis in their place."""
-    places = np.diagonal(_places(a), offset, axis1, axis2)
+    places = np.diagonal(_places(a), offset, *_different_axes("diagonal", (axis1, axis2), len(shape_of(a))))
     return _gathered(a, places)
 
 

@@ -256,6 +256,17 @@ def test_zero_grad_and_a_graph_that_saved_the_old_values():
             "StepLR: step_size must be an integer, at least 1, got 0",
         ),
         (lambda p: optim.CosineAnnealingLR(optim.SGD([p]), 1.5), ValueError, "T_max must be an integer"),
+        (lambda p: optim.CosineAnnealingLR(optim.SGD([p]), 1, "low"), TypeError, "eta_min must be a number from 0 on"),
+        (
+            lambda p: optim.StepLR(optim.SGD([p]), 1, -0.1),
+            ValueError,
+            "StepLR: gamma must be a number from 0 on, got -0.1",
+        ),
+        (
+            lambda p: optim.StepLR(optim.SGD([p]), 1).load_state_dict({"T_max": 3}),
+            ValueError,
+            "the state of a StepLR is a dict with base_lrs, last_epoch, step_size, gamma, got {'T_max': 3}",
+        ),
         (lambda p: optim.StepLR(p, 1), TypeError, "StepLR schedules an Optimizer, got Tensor"),
     ],
 )

@@ -14,6 +14,7 @@ from nngrad_ops.runtime import reduced
 from nngrad.arguments import tells_arguments
 from nngrad.engine import OPS, Op
 from nngrad.functions import array_of, function, ops, shape_of
+from nngrad.inputs import as_array
 from nngrad.tensor import Tensor
 
 
@@ -36,6 +37,8 @@ def check_equal_shapes(name: str, **inputs: Any) -> None:
     """Raise ValueError unless all inputs have the same shape; `name` is that of the loss."""
     shapes = {input: shape_of(value) for input, value in inputs.items()}
     if len(set(shapes.values())) > 1:
+        for input, value in inputs.items():
+            as_array(value, f"{name}: {input}")  # TypeError for what has no shape that could be mended
         listed = ", ".join(f"{input} {shape}" for input, shape in shapes.items())
         raise ValueError(f"{name}: the shapes must be equal, got {listed}; reshape or broadcast them first")
 

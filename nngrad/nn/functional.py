@@ -18,6 +18,7 @@ from nngrad.elsewhere import no_attribute, whereabouts
 from nngrad.engine import OPS, apply, apply_two
 from nngrad.functions import HOMES, array_of, function, ops, shape_of, tensor_of
 from nngrad.graph import wrap
+from nngrad.inputs import as_array
 from nngrad.modes import get_default_dtype
 from nngrad.nn._class_losses import cross_entropy as cross_entropy
 from nngrad.nn._class_losses import multi_margin_loss as multi_margin_loss
@@ -56,6 +57,7 @@ from nngrad.nn._pooling import max_pool2d as max_pool2d
 from nngrad.nn._pooling import unfold as unfold
 from nngrad.random import default_generator
 from nngrad.tensor import Tensor
+from nngrad.utils import whole_number
 
 _OPS = {name: op for name, op in OPS.items() if op.home in HOMES}  # the ops whose home is this module
 
@@ -92,6 +94,8 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Tensor:
         ValueError: the shapes do not fit.
     """
     shape, weight_shape = shape_of(input), shape_of(weight)
+    if not shape:
+        as_array(input, "linear: the input")  # TypeError if it is no number either
     if len(weight_shape) != 2:
         raise ValueError(f"linear: weight must have shape (out, in), got {weight_shape}")
     outputs, inputs = weight_shape
@@ -356,6 +360,12 @@ def as_lengths(name: str, normalized_shape: int | Sequence[int]) -> tuple[int, .
     if not lengths:
         raise ValueError(f"{name}: normalized_shape must name at least one axis, got ()")
     return lengths
+
+
+def whole_lengths(name: str, normalized_shape: int | Sequence[int]) -> tuple[int, ...]:
+    """`as_lengths`, each of them a whole number; TypeError or ValueError otherwise."""
+    lengths = as_lengths(name, normalized_shape)
+    return tuple(whole_number(f"{name}: normalized_shape", length, least=0) for length in lengths)
 
 
 # --- activations -----------------------------------------------------------------------------------------------------

@@ -138,11 +138,13 @@ class Optimizer:
             for p in group["params"]:
                 if p._has_grad:
                     x, g = p.data, -p.grad if group.get("maximize") else p.grad
+                    state = self.state.setdefault(p, {})
                     if x.itemsize < _WORKING.itemsize:
-                        x, g = x.astype(_WORKING), g.astype(_WORKING)
-                    self._update(x, g, self.state.setdefault(p, {}), group)
-                    if x is not p.data:
-                        p.data[...] = x
+                        wide = x.astype(_WORKING)
+                        self._update(wide, g.astype(_WORKING), state, group)
+                        x[...] = wide
+                    else:
+                        self._update(x, g, state, group)
                     note_change(p)  # for graphs that have saved it
 
     def _update(self, x: np.ndarray, g: np.ndarray, state: dict[str, Any], group: dict[str, Any]) -> None:

@@ -186,6 +186,11 @@ class Tensor(TensorMethods, metaclass=GradSwitch):
         g = self._grad
         return g is not None and (g.base is None or bool(g.any()))
 
+    @property
+    def grad_is_enabled(self):
+        """Whether ops are recorded in this thread: `Tensor.grad_is_enabled`, which is also where to change it."""
+        return modes.this_thread.records
+
     def reset_grad(self):
         """Make the gradient zeros again."""
         self._grad = None  # they are made when somebody looks

@@ -533,6 +533,14 @@ def test_no_grad_in_all_its_forms():
         Tensor.grad_is_enabled = True
 
 
+def test_the_switch_is_seen_on_tensors_and_can_be_patched(monkeypatch):
+    x = leaf(2)
+    with monkeypatch.context() as patch:
+        patch.setattr(Tensor, "grad_is_enabled", False)
+        assert not x.grad_is_enabled and not (x * 2).requires_grad
+    assert Tensor.grad_is_enabled and x.grad_is_enabled and (x * 2).requires_grad
+
+
 def test_no_grad_and_its_switch_hold_in_their_own_thread():
     """The blocks of two threads, and of one object in both, overlap: neither ends the other's, nor outlives it."""
     x, block, seen = leaf(2), no_grad(), {}

@@ -44,6 +44,8 @@ def apply(op, /, *inputs, **params):
     """
     arguments = inputs
     inputs, values = conform(op, inputs)
+    if values and values[0].dtype.char == "e" and (op.axis or "reduction" in op.params):
+        return apply_wider(op, inputs, params)
     if params:
         params = plain_parameters(op, params)
     parents, needs = parents_of(op, inputs) if not silent or this_thread.records else (None, None)
@@ -74,6 +76,12 @@ def apply(op, /, *inputs, **params):
     if y.base is not None or y is values[0]:
         share_with_inputs(out, inputs)
     return out
+
+
+def apply_wider(op, inputs, params):
+    """`apply` in float32 for an op that adds up elements of float16: it may not hold their sum, nor their number."""
+    wide = [x.astype(np.float32) if getattr(x, "dtype", None) == np.float16 else x for x in inputs]
+    return apply(op, *wide, **params).astype(np.float16)
 
 
 def apply_two(op, a, b):

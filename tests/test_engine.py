@@ -604,6 +604,31 @@ def test_no_grad_of_a_generator():
     assert list(steps) == [] and ends == ["end"] and Tensor.grad_is_enabled
 
 
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: x.mean(),
+        lambda x: x.std(),
+        lambda x: F.mse_loss(x, np.float16(2) * np.ones(x.shape, np.float16)),
+        lambda x: F.cross_entropy(x.reshape(-1, 2), np.zeros(x.size // 2, int)) / 4,
+        lambda x: F.layer_norm(x, x.shape)[:3].sum(),
+        lambda x: F.batch_norm(x[:, None], None, None, training=True)[:3].sum(),
+    ],
+)
+def test_many_elements_of_float16(f):
+    """There are more of them than float16 can count."""
+    values = np.random.default_rng(0).normal(size=70000).astype(np.float16)
+    found = []
+    for dtype in (np.float16, np.float32):
+        x = Tensor(values, dtype=dtype, requires_grad=True)
+        y = f(x)
+        (y * 64).backward()
+        assert y.dtype == x.grad.dtype == dtype
+        found.append((y.item(), x.grad))
+    np.testing.assert_allclose(*(value for value, _ in found), rtol=2e-3)
+    np.testing.assert_allclose(*(grad for _, grad in found), rtol=2e-3, atol=1e-6)
+
+
 def test_several_outputs():
     x = leaf(6)
     parts = x.split(3)

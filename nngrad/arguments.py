@@ -1,16 +1,20 @@
 """Arguments given by a name that a function has not, as PyTorch's: a TypeError that says what to write instead."""
 
 from functools import wraps
-from inspect import signature
+from inspect import isfunction, signature
 
 OF_ARGUMENTS = {  # PyTorch's name of an argument: ours, the first of these that a function has
     "dim": ("axis", "axes"), "dims": ("axis", "axes"), "keepdim": ("keepdims",), "bias": ("use_bias",), "p": ("ord",),
-    "correction": ("ddof",), "other": ("x2", "b"), "learning_rate": ("lr",),
+    "correction": ("ddof",), "other": ("x2", "b"), "learning_rate": ("lr",), "gradient": ("grad",),
 }  # fmt: skip
 INSTEAD_OF_ARGUMENTS = {
     "unbiased": "write ddof=1 for True, ddof=0 for False", "size_average": "write reduction='mean' or reduction='sum'",
-    "reduce": "write reduction='none' for False", "descending": "flip the result", "dtype": "write x.astype(dtype)",
-    "device": "leave it out, all arrays are in main memory",
+    "reduce": "write reduction='none' for False", "descending": "flip the result",
+    "dtype": "write x.astype(dtype), or nngrad.set_default_dtype(dtype) before a model is made",
+    "set_to_none": "leave it out, no step follows a gradient that was reset",
+    "create_graph": "write nngrad.gradients(y, xs, create_graph=True)", "closure": "call it before step()",
+    "assign": "leave it out, values are copied", "last_epoch": "leave it out, load_state_dict() resumes a schedule",
+    **dict.fromkeys(("device", "pin_memory"), "leave it out, all arrays are in main memory"),
     **dict.fromkeys(("inplace", "out"), "leave it out, results are new Tensors"),
 }  # fmt: skip
 
@@ -54,3 +58,11 @@ def tells_arguments(function):
             raise
 
     return call
+
+
+def methods_tell_arguments(cls):
+    """A decorator: `tells_arguments` for all public methods that are written in a class."""
+    for name, method in list(vars(cls).items()):
+        if isfunction(method) and not name.startswith("_"):
+            setattr(cls, name, tells_arguments(method))
+    return cls

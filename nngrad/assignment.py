@@ -5,6 +5,7 @@ from nngrad.engine import OPS
 from nngrad.graph import node_of, vertex, wrap
 from nngrad.inputs import as_operand, misfit
 from nngrad.memory import memory_of, note_change, refuse_outdated
+from nngrad.modes import this_thread
 
 
 def assign(x, index, value):
@@ -15,7 +16,7 @@ def assign(x, index, value):
     elif value.dtype != x.dtype and value._requires_grad:
         value = value.astype(x.dtype)
     tensors = [t for t in (x, value) if isinstance(t, graph.Tensor)]
-    recorded = graph.Tensor.grad_is_enabled and any(t._requires_grad for t in tensors)
+    recorded = this_thread.records and any(t._requires_grad for t in tensors)
     refuse_unassignable(x, recorded)
     if recorded:
         for tensor in tensors:

@@ -18,7 +18,7 @@ from nngrad.functions import CLONE, concat, stack
 from nngrad.graph import Node, node_of, vertex, wrap
 from nngrad.inputs import as_array, as_operand
 from nngrad.memory import refuse_outdated
-from nngrad.modes import GradMode, noted_readings
+from nngrad.modes import GradMode, noted_readings, this_thread
 from nngrad.tensor import Tensor
 
 # --- one call of f with variables of its own -------------------------------------------------------------------------
@@ -33,7 +33,7 @@ class Trace:
 
     def __init__(self, f, argnums, args, kwargs=None, has_aux=False):
         check_function(f)
-        outer = Tensor.grad_is_enabled
+        outer = this_thread.records
         args = list(args)
         self.single = isinstance(argnums, int)
         places = range(len(args)) if argnums is None else (argnums,) if self.single else argnums
@@ -194,7 +194,7 @@ def plain(x):
 
 
 def tracked(x):
-    return isinstance(x, Tensor) and x.requires_grad and Tensor.grad_is_enabled
+    return isinstance(x, Tensor) and x.requires_grad and this_thread.records
 
 
 def like(x, value, what):

@@ -14,20 +14,23 @@ OF_PYTORCH = {name: f"x {sign} y" for name, sign in ARITHMETIC.items()} | {
     "cat": "nngrad.concat([x, y], axis)", "chunk": "x.split(sections, axis)", "copy_": "x[...] = y",
     "clamp": "x.clip(min, max)", "copy": "x.clone()", "dim": "x.ndim", "double": "x.astype(np.float64)",
     "enable_grad": "Tensor.grad_is_enabled = True", "expand": "x.broadcast(shape)", "fill_": "x[...] = value",
-    "float": "x.astype(np.float32)",
+    "flat": "x.reshape(-1)", "float": "x.astype(np.float32)",
     "from_numpy": "Tensor(array)", "half": "x.astype(np.float16)", "int": "x.astype(int)",
     "inference_mode": "no_grad()", "is_leaf": "x.grad_fn is None", "is_tensor": "isinstance(x, Tensor)",
     "load": "dict(np.load(file)), for load_state_dict", "long": "x.astype(int)",
     "lr_scheduler": "optim.StepLR or optim.CosineAnnealingLR", "mT": "x.swapaxes(-1, -2)", "masked_select": "x[mask]",
-    "mul_": "x[...] = x * y", "neg": "-x", "normal_": "x[...] = np.random.normal(size=x.shape)", "numel": "x.size",
+    "mul_": "x[...] = x * y", "nbytes": "x.data.nbytes", "neg": "-x",
+    "normal_": "x[...] = np.random.normal(size=x.shape)", "numel": "x.size",
     "Parameter": "Tensor(data, requires_grad=True)", "requires_grad_": "x.set_requires_grad(True)",
     "save": "np.savez(file, **model.state_dict())", "set_grad_enabled": "Tensor.grad_is_enabled = False",
-    "sub_": "x[...] = x - y", "t": "x.T()", "tensor": "Tensor(data)", "to": "x.astype(dtype)",
+    "sub_": "x[...] = x - y", "t": "x.T()", "tensor": "Tensor(data)", "to": "x.astype(dtype); there are no devices",
     "type": "x.astype(dtype)", "unbind": "tuple(x)",
     "uniform_": "x[...] = np.random.uniform(size=x.shape)", "unsqueeze": "x.expand_dims(axis)",
     "view": "x.reshape(shape)", "zero_": "x[...] = 0",
     "zero_grad": "x.reset_grad()",
-    **dict.fromkeys(("contiguous", "cpu", "cuda", "device"), "nothing: all arrays are in main memory"),
+    **dict.fromkeys(
+        ("contiguous", "cpu", "cuda", "device", "is_cuda", "pin_memory"), "nothing: all arrays are in main memory"
+    ),
 }  # fmt: skip
 
 
@@ -37,6 +40,10 @@ OF_MODULES = {
         name: f"nngrad.set_default_dtype(np.{dtype}) before the model is made"
         for name, dtype in {"double": "float64", "float": "float32", "half": "float16"}.items()
     },
+    "add_module": "self.name = module",
+    "get_parameter": "dict(model.named_parameters())[name]",
+    "get_submodule": "dict(model.named_modules())[name]",
+    "register_parameter": "self.name = Tensor(data, requires_grad=True)",
     "requires_grad_": "for p in model.parameters(): p.set_requires_grad(False)",
 }
 

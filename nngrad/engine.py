@@ -15,6 +15,7 @@ from nngrad import graph, memory
 from nngrad.graph import Node, node_of, refuse_cycle, wrap
 from nngrad.inputs import conform, misfit, plain_parameters
 from nngrad.memory import check_unchanged, refuse_outdated, share_with_inputs
+from nngrad.modes import silent, this_thread
 
 try:  # the only door to the generated package, so that its absence is explained once
     from nngrad_ops import OPS as OPS
@@ -43,9 +44,11 @@ def apply(op, /, *inputs, **params):
     """
     arguments = inputs
     inputs, values = conform(op, inputs)
+    if values and values[0].dtype.char == "e" and (op.axis or "reduction" in op.params):
+        return apply_wider(op, inputs, params)
     if params:
         params = plain_parameters(op, params)
-    parents, needs = parents_of(op, inputs) if graph.Tensor.grad_is_enabled else (None, None)
+    parents, needs = parents_of(op, inputs) if not silent or this_thread.records else (None, None)
     try:
         forward = op.kernel if parents is None else op.forward
         if op.cost and op.cost * values[0].size > WORTH_TILES:
@@ -55,7 +58,7 @@ def apply(op, /, *inputs, **params):
                 result = by_tiles(forward, values, op.cost, **params)
         else:
             result = forward(*values, **params)
-    except (ValueError, IndexError, TypeError) as error:
+    except (ValueError, IndexError, TypeError, ZeroDivisionError) as error:
         raise misfit(op.name, values, params, error) from error
     y = result[0] if op.saves and parents is not None else result
     node = None
@@ -75,14 +78,20 @@ def apply(op, /, *inputs, **params):
     return out
 
 
+def apply_wider(op, inputs, params):
+    """`apply` in float32 for an op that adds up elements of float16: it may not hold their sum, nor their number."""
+    wide = [x.astype(np.float32) if getattr(x, "dtype", None) == np.float16 else x for x in inputs]
+    return apply(op, *wide, **params).astype(np.float16)
+
+
 def apply_two(op, a, b):
     """`apply(op, a, b)` in a straight line, for operators: a Tensor and another, or a number, and nothing special.
 
     Small graphs are made of these, and there a step of Python takes as long as a hundred elements.
     """
-    Tensor = graph.Tensor
-    if not Tensor.grad_is_enabled:
+    if silent and not this_thread.records:
         return apply(op, a, b)
+    Tensor = graph.Tensor
     x1 = x2 = parent1 = parent2 = None
     if type(a) is Tensor:
         x1 = a._data

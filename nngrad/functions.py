@@ -68,9 +68,8 @@ def function(op, first=None):
         params.insert(0, "*")  # a required parameter can't follow an optional input by position
     passed = [*names, *(f"{name}={name}" for name in op.params)]
     body = f"    return _apply(_op, {', '.join(passed)})\n"
-    if params:
-        params.append("**unknown")
-        body = f"    if unknown:\n        _refuse(_op.name, _takes, unknown)\n{body}"
+    params.append("**unknown")
+    body = f"    if unknown:\n        _refuse(_op.name, _takes, unknown)\n{body}"
     source = f"def {op.name}({', '.join(inputs + params)}):\n{body}"
     generated = op.kernel.__module__.startswith("nngrad_ops")
     module = HOMES.get(op.home, "nngrad") if generated else op.kernel.__module__.rpartition(".")[0]
@@ -269,7 +268,7 @@ NAMES = {
     "asinh": "arcsinh", "atan": "arctan", "atan2": "arctan2", "atanh": "arctanh", "broadcast_to": "broadcast",
     "concatenate": "concat", "conj": "positive", "conjugate": "positive", "degrees": "rad2deg", "fabs": "abs",
     "pow": "power", "radians": "deg2rad",
-    "round": "rint",
+    "copy": "positive", "round": "rint",
 }  # fmt: skip
 
 
@@ -293,9 +292,10 @@ def public(name):
 ARGUMENTS = {"a_min": "min", "a_max": "max", "constant_values": "value", "indices_or_sections": "sections"}
 PLACES = (np, np.linalg, np.lib.stride_tricks)
 WITHOUT_GRADIENT = {
-    "all", "allclose", "any", "argmax", "argmin", "argsort", "array_equal", "array_equiv", "count_nonzero",
-    "empty_like", "flatnonzero", "full_like", "isclose", "may_share_memory", "ndim", "nonzero", "ones_like",
-    "searchsorted", "shape", "shares_memory", "size", "zeros_like",
+    "all", "allclose", "any", "argmax", "argmin", "argsort", "argwhere", "array_equal", "array_equiv", "bincount",
+    "count_nonzero", "empty_like", "flatnonzero", "full_like", "isclose", "iscomplexobj", "isrealobj",
+    "may_share_memory", "ndim", "nonzero", "ones_like", "result_type", "searchsorted", "shape", "shares_memory", "size",
+    "zeros_like",
 }  # fmt: skip
 
 
@@ -319,9 +319,10 @@ def call_ufunc(ufunc, method, inputs, kwargs):
             f"np.{ufunc.__name__}.{method} on t.numpy()"
         )
     if kwargs:
+        example = ", as in `array += t.numpy()`" if "out" in kwargs else ""
         raise TypeError(
             f"np.{ufunc.__name__} takes no {', '.join(kwargs)}= with Tensors, which are never written into; leave "
-            "it out, or use t.numpy()"
+            f"it out, or use t.numpy(){example}"
         )
     if name not in ANSWERS and (call := public(name)) is not None:
         return call(*inputs)

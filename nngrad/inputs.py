@@ -31,7 +31,7 @@ def as_array(data, what="data"):
 
 def as_operand(data, what):
     """`as_array` for what gradients are to flow from; TypeError for a list of Tensors, which would lose them."""
-    if graph.Tensor.grad_is_enabled and isinstance(data, (list, tuple)) and _has_history(data):
+    if modes.this_thread.records and isinstance(data, (list, tuple)) and _has_history(data):
         raise TypeError(
             f"{what} is a {type(data).__name__} of Tensors that require grad, and as an array it would lose their "
             "gradients; join them by nngrad.stack or nngrad.concat, or pass their detach()"

@@ -11,6 +11,7 @@ import numpy as np
 
 from nngrad import graph
 from nngrad.graph import tick
+from nngrad.modes import this_thread
 
 last_change = 0  # when the newest in-place change happened; Nodes newer than this need no check
 
@@ -51,7 +52,7 @@ def memory_of(tensor):
 def share_memory(tensor, twin):
     """Note that `twin` uses the memory of `tensor`. Made within no_grad(), it has no history to go out of date."""
     twin._memory = memory_of(tensor)
-    twin._since = max(tick(), tensor._since) if graph.Tensor.grad_is_enabled else math.inf
+    twin._since = max(tick(), tensor._since) if this_thread.records else math.inf
     if twin._node is not None:
         twin._node.memory = twin._memory
 

@@ -1,12 +1,11 @@
-"""What holds everywhere: the default dtype, whether ops are recorded, and whether it is noted who leaves the graph."""
+"""The default dtype; and in each thread whether ops are recorded, and whether it is noted who leaves the graph."""
 
 from contextlib import ContextDecorator, contextmanager
 from functools import wraps
 from inspect import isgeneratorfunction
+from threading import get_ident, local
 
 import numpy as np
-
-from nngrad import graph
 
 default_dtype = np.dtype(np.float32)
 
@@ -25,19 +24,45 @@ def set_default_dtype(dtype):
     default_dtype = dtype
 
 
+class ThisThread(local):
+    """What holds in one thread, whatever others do.
+
+    records: whether ops are recorded; `Tensor.grad_is_enabled` is this.
+    before: what `records` was outside the blocks that it is in, the outermost first.
+    readings: a list while somebody wants to know which Tensors' values leave the graph.
+    """
+
+    def __init__(self):
+        self.records = True
+        self.before = []
+        self.readings = None
+
+
+this_thread = ThisThread()
+silent = set()  # the threads that record nothing; while there are none, nobody need ask `this_thread`
+
+
+def set_recording(enabled):
+    """Say whether ops are recorded in this thread."""
+    this_thread.records = bool(enabled)
+    if enabled:
+        silent.discard(get_ident())
+    else:
+        silent.add(get_ident())
+
+
 class GradMode(ContextDecorator):
     """Sets `Tensor.grad_is_enabled` within a `with` block or a decorated function, and puts it back in any case."""
 
     def __init__(self, enabled):
         self.enabled = enabled
-        self.before = []  # a stack, because one object may be entered again inside itself
 
     def __enter__(self):
-        self.before.append(graph.Tensor.grad_is_enabled)
-        graph.Tensor.grad_is_enabled = self.enabled
+        this_thread.before.append(this_thread.records)
+        set_recording(self.enabled)
 
     def __exit__(self, *exception):
-        graph.Tensor.grad_is_enabled = self.before.pop()
+        set_recording(this_thread.before.pop())
 
     def __call__(self, function):
         if not isgeneratorfunction(function):
@@ -60,24 +85,20 @@ class GradMode(ContextDecorator):
         return generate
 
 
-readings = None  # a list while somebody wants to know which Tensors' values leave the graph
-
-
 @contextmanager
 def noted_readings():
     """Within the block, the Tensors whose values are read as numbers or arrays, which know nothing of a graph."""
-    global readings
-    outer, readings = readings, []
+    outer, this_thread.readings = this_thread.readings, []
     try:
-        yield readings
+        yield this_thread.readings
     finally:
         if outer is not None:
-            outer += readings
-        readings = outer
+            outer += this_thread.readings
+        this_thread.readings = outer
 
 
 class no_grad(GradMode):
-    """Record nothing: `with no_grad(): ...`, or a decorator, `@no_grad()` and `@no_grad` alike."""
+    """Record nothing in this thread: `with no_grad(): ...`, or a decorator, `@no_grad()` and `@no_grad` alike."""
 
     def __new__(cls, function=None):
         self = super().__new__(cls)

@@ -75,6 +75,29 @@ def flatten(x, start_axis=0, end_axis=-1):
     return ops.reshape(x, shape=(*shape[:start], math.prod(shape[start : end + 1]), *shape[end + 1 :]))
 
 
+def atleast_1d(*arys):
+    """Each with an axis at least: a number as a vector of one. For several arguments a tuple."""
+    return _each_reshaped(arys, lambda shape: shape or (1,))
+
+
+def atleast_2d(*arys):
+    """Each with two axes at least: a vector as a row. For several arguments a tuple."""
+    return _each_reshaped(arys, lambda shape: (1,) * (2 - len(shape)) + shape)
+
+
+def atleast_3d(*arys):
+    """Each with three axes at least: a vector as a row, a matrix with a last axis of one. For several a tuple."""
+    return _each_reshaped(
+        arys, lambda shape: ((1, math.prod(shape)) if len(shape) < 2 else shape) + (1,) * (len(shape) < 3)
+    )
+
+
+def _each_reshaped(arrays, shape):
+    """Arrays in the shapes that a function makes of theirs; a single one as it is, several in a tuple."""
+    reshaped = tuple(ops.reshape(x, shape=shape(shape_of(x))) for x in arrays)
+    return reshaped[0] if len(reshaped) == 1 else reshaped
+
+
 def permute(x, *axes):
     """The axes in another order."""
     return ops.transpose(x, axes=tuple(axes[0]) if len(axes) == 1 and isinstance(axes[0], (tuple, list)) else axes)
@@ -258,7 +281,7 @@ def triu(m, k=0):
 
 def diagonal(a, offset=0, axis1=0, axis2=1):
     """The diagonal of two axes, along a last axis in their place."""
-    places = np.diagonal(_places(a), offset, axis1, axis2)
+    places = np.diagonal(_places(a), offset, *_different_axes("diagonal", (axis1, axis2), len(shape_of(a))))
     return _gathered(a, places)
 
 
@@ -334,25 +357,30 @@ def array_split(ary, indices_or_sections, axis=0):
 
 def vstack(tup):
     """Rows joined: along axis 0, after a vector is made a row."""
-    return ops.concat(*(ops.reshape(x, shape=(1, -1)) if len(shape_of(x)) < 2 else x for x in tup), axis=0)
+    return ops.concat(*map(atleast_2d, tup), axis=0)
 
 
 def hstack(tup):
     """Columns joined: along axis 1, vectors along their only axis."""
-    tup = [ops.reshape(x, shape=(1,)) if not shape_of(x) else x for x in tup]
+    tup = [atleast_1d(x) for x in tup]
     return ops.concat(*tup, axis=0 if len(shape_of(tup[0])) == 1 else 1)
 
 
 def dstack(tup):
     """Joined along axis 2, after a vector or a matrix is given the axes it lacks."""
+    return ops.concat(*map(atleast_3d, tup), axis=2)
 
-    def deep(x):
-        shape = shape_of(x)
-        if len(shape) > 2:
-            return x
-        return ops.reshape(x, shape=(1, math.prod(shape), 1) if len(shape) < 2 else (*shape, 1))
 
-    return ops.concat(*map(deep, tup), axis=2)
+def column_stack(tup):
+    """Columns joined: along axis 1, after a vector is made a column."""
+    return ops.concat(*(x if len(shape_of(x)) > 1 else ops.reshape(x, shape=(-1, 1)) for x in tup), axis=1)
+
+
+def append(arr, values, axis=None):
+    """Two arrays joined along an axis; without one, all elements of both."""
+    if axis is None:
+        arr, values, axis = ravel(arr), ravel(values), 0
+    return ops.concat(arr, values, axis=axis)
 
 
 # --- products --------------------------------------------------------------------------------------------------------
@@ -446,9 +474,10 @@ def diff(a, n=1, axis=-1):
 FUNCTIONS = {
     function.__name__: tells_arguments(function)
     for function in (
-        ravel, flatten, permute, swapaxes, moveaxis, flip, fliplr, flipud, roll, rot90, sort, topk, median, repeat,
-        tile, pad, sliding_window_view, tril, triu, diagonal, diag, trace, take, index_select, take_along_axis, gather,
-        array_split, vstack, hstack, dstack, dot, inner, outer, tensordot, cumsum, cumprod, diff,
+        ravel, flatten, atleast_1d, atleast_2d, atleast_3d, permute, swapaxes, moveaxis, flip, fliplr, flipud, roll,
+        rot90, sort, topk, median, repeat, tile, pad, sliding_window_view, tril, triu, diagonal, diag, trace, take,
+        index_select, take_along_axis, gather, array_split, vstack, hstack, dstack, column_stack, append, dot, inner,
+        outer, tensordot, cumsum, cumprod, diff,
     )
 }  # fmt: skip
 globals().update(FUNCTIONS)  # here too they are those that tell their arguments: functions are pickled by name

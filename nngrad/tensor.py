@@ -35,7 +35,20 @@ FLOOR_DIVIDE, REMAINDER = OPS["floor_divide"], OPS["remainder"]
 POWER, GETITEM = OPS["power"], OPS["getitem"]
 
 
-class Tensor(TensorMethods):
+class GradSwitch(type):
+    """The class of the class Tensor, whose attribute `grad_is_enabled` is another one in each thread."""
+
+    @property
+    def grad_is_enabled(cls):
+        """Whether ops are recorded in this thread. It is the switch itself: assign to it, or use no_grad()."""
+        return modes.this_thread.records
+
+    @grad_is_enabled.setter
+    def grad_is_enabled(cls, value):
+        modes.set_recording(value)
+
+
+class Tensor(TensorMethods, metaclass=GradSwitch):
     """An n-dimensional array of real numbers with a gradient.
 
     data: array, nested list, number or Tensor; it is copied, and a Tensor's history is left behind.
@@ -49,14 +62,15 @@ class Tensor(TensorMethods):
     __array_priority__ = 1000
     __hash__ = object.__hash__
 
-    grad_is_enabled = True  # the switch itself: assign to it, or use no_grad()
     _apply = staticmethod(apply)
 
     @staticmethod
     def _refuse(op, unknown):
         refuse_arguments(op.name, (*op.inputs[1:], *op.params), unknown)
 
-    def __init__(self, data, dtype=None, requires_grad=False):
+    def __init__(self, data, dtype=None, requires_grad=False, **unknown):
+        if unknown:
+            refuse_arguments("Tensor", ("data", "dtype", "requires_grad"), unknown)
         dtype = modes.default_dtype if dtype is None else real_dtype(dtype)
         self._data = as_array(data._data if isinstance(data, Tensor) else data).astype(dtype, copy=False)
         self._node = self._grad = self._memory = self._prev = None
@@ -131,8 +145,9 @@ class Tensor(TensorMethods):
 
     def _read(self):
         """The array, for what is no Tensor."""
-        if modes.readings is not None:
-            modes.readings.append(self)
+        readings = modes.this_thread.readings
+        if readings is not None:
+            readings.append(self)
         return self._data
 
     # --- graph and gradient ---
@@ -170,6 +185,11 @@ class Tensor(TensorMethods):
         """Whether there is a gradient, computed or given; zeros that were only looked at are none."""
         g = self._grad
         return g is not None and (g.base is None or bool(g.any()))
+
+    @property
+    def grad_is_enabled(self):
+        """Whether ops are recorded in this thread: `Tensor.grad_is_enabled`, which is also where to change it."""
+        return modes.this_thread.records
 
     def reset_grad(self):
         """Make the gradient zeros again."""
@@ -227,6 +247,7 @@ class Tensor(TensorMethods):
         at = self if self._node is None else self._node
         at._prev = set(parents)
 
+    @tells_arguments
     def backward(self, grad=None, retain_graph=False):
         """Add the gradient of this Tensor to the `grad` of every leaf it was computed from.
 
@@ -522,7 +543,7 @@ def restore(tensor_class, data, requires_grad, grad):
 
 for name in structure.METHODS:
     setattr(Tensor, name, structure.FUNCTIONS[name])
-for name in ("argmax", "argmin", "argsort"):
+for name in ("all", "any", "argmax", "argmin", "argsort"):
     setattr(Tensor, name, without_gradient(name))
 NO_METHODS = {name for name in {*OF_PYTORCH, *WITHOUT_GRADIENT, *public_names()} if not hasattr(Tensor, name)}
 for name in NO_METHODS:

@@ -1,7 +1,9 @@
-"""Small helpers on shapes and whole numbers."""
+"""Small helpers on shapes and numbers."""
 
+import math
 import operator
 from itertools import zip_longest
+from numbers import Real
 
 
 def broadcast_axis(shape_a, shape_b):
@@ -34,3 +36,13 @@ def whole_number(what, value, least):
     if number < least:
         raise ValueError(problem)
     return number
+
+
+def number(what, value, least=0, most=math.inf):
+    """`value`; TypeError, naming `what`, unless it is a real number, ValueError unless it is from `least` to `most`."""
+    problem = f"{what} must be a number from {least} {'on' if most == math.inf else f'to {most}'}, got {value!r}"
+    if not isinstance(value, Real):
+        raise TypeError(problem)
+    if not least <= value <= most:
+        raise ValueError(problem)
+    return value

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import nngrad
-from nngrad import Tensor, no_grad
+from nngrad import Tensor, modes, no_grad
 from nngrad.engine import OPS, Op, history
 from nngrad.nn import functional as F
 from nngrad.nn.functional import silu
@@ -533,6 +533,57 @@ def test_no_grad_in_all_its_forms():
         Tensor.grad_is_enabled = True
 
 
+def test_the_switch_is_seen_on_tensors_and_can_be_patched(monkeypatch):
+    x = leaf(2)
+    with monkeypatch.context() as patch:
+        patch.setattr(Tensor, "grad_is_enabled", False)
+        assert not x.grad_is_enabled and not (x * 2).requires_grad
+    assert Tensor.grad_is_enabled and x.grad_is_enabled and (x * 2).requires_grad
+
+
+def test_no_grad_and_its_switch_hold_in_their_own_thread():
+    """The blocks of two threads, and of one object in both, overlap: neither ends the other's, nor outlives it."""
+    x, block, seen = leaf(2), no_grad(), {}
+    entered, left = threading.Event(), threading.Event()
+
+    def work():
+        seen["begins"] = (x * 2).requires_grad
+        with block:
+            entered.set()
+            left.wait(10)
+            seen["inside"] = (x * 2).requires_grad or Tensor.grad_is_enabled
+        seen["after"] = (x * 2).requires_grad
+        Tensor.grad_is_enabled = False
+
+    thread = threading.Thread(target=work)
+    with block:
+        thread.start()
+        assert entered.wait(10) and not (x * 2).requires_grad
+    assert Tensor.grad_is_enabled and (x * 2).requires_grad
+    left.set()
+    thread.join(10)
+    assert seen == {"begins": True, "inside": False, "after": True}
+    assert Tensor.grad_is_enabled and (x * 2).requires_grad
+
+
+def test_values_read_in_another_thread_are_not_noted():
+    noted, start, read = [], threading.Event(), threading.Event()
+
+    def work():
+        with modes.noted_readings() as readings:
+            start.set()
+            read.wait(10)
+            noted.extend(readings)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    assert start.wait(10)
+    leaf(1).item()
+    read.set()
+    thread.join(10)
+    assert noted == [] and modes.this_thread.readings is None
+
+
 def test_no_grad_of_a_generator():
     """Between two yields nothing is recorded; what the caller computes meanwhile is."""
     x = leaf(2)
@@ -551,6 +602,31 @@ def test_no_grad_of_a_generator():
     assert not next(steps).requires_grad and (x * 2).requires_grad and generate.__doc__ == "doc"
     assert not steps.send(x).requires_grad and Tensor.grad_is_enabled
     assert list(steps) == [] and ends == ["end"] and Tensor.grad_is_enabled
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: x.mean(),
+        lambda x: x.std(),
+        lambda x: F.mse_loss(x, np.float16(2) * np.ones(x.shape, np.float16)),
+        lambda x: F.cross_entropy(x.reshape(-1, 2), np.zeros(x.size // 2, int)) / 4,
+        lambda x: F.layer_norm(x, x.shape)[:3].sum(),
+        lambda x: F.batch_norm(x[:, None], None, None, training=True)[:3].sum(),
+    ],
+)
+def test_many_elements_of_float16(f):
+    """There are more of them than float16 can count."""
+    values = np.random.default_rng(0).normal(size=70000).astype(np.float16)
+    found = []
+    for dtype in (np.float16, np.float32):
+        x = Tensor(values, dtype=dtype, requires_grad=True)
+        y = f(x)
+        (y * 64).backward()
+        assert y.dtype == x.grad.dtype == dtype
+        found.append((y.item(), x.grad))
+    np.testing.assert_allclose(*(value for value, _ in found), rtol=2e-3)
+    np.testing.assert_allclose(*(grad for _, grad in found), rtol=2e-3, atol=1e-6)
 
 
 def test_several_outputs():

@@ -212,6 +212,22 @@ def test_dropout_draws_from_a_generator(name):
         (lambda: nn.BatchNorm1d(3.0), TypeError, r"BatchNorm1d: num_features must be an integer, .* got 3\.0"),
         (lambda: nn.GroupNorm(2, 4.0), TypeError, r"GroupNorm: num_channels must be an integer, .* got 4\.0"),
         (lambda: nn.LayerNorm(3.0), TypeError, r"normalized_shape must be an integer, or several of them, got 3\.0"),
+        (
+            lambda: nn.LayerNorm((2, -1)),
+            ValueError,
+            "LayerNorm: normalized_shape must be an integer, at least 0, got -1",
+        ),
+        (lambda: nn.LayerNorm(3, eps="small"), TypeError, "LayerNorm: eps must be a number from 0 on, got 'small'"),
+        (lambda: nn.RMSNorm(3, eps=-1.0), ValueError, "RMSNorm: eps must be a number from 0 on, got -1.0"),
+        (
+            lambda: nn.BatchNorm1d(3, momentum=2),
+            ValueError,
+            "BatchNorm1d: momentum must be a number from 0 to 1, got 2",
+        ),
+        (lambda: nn.GroupNorm(0, 4), ValueError, "GroupNorm: num_groups must be an integer, at least 1, got 0"),
+        (lambda: nn.Conv1d(2, 2, 1, groups="all"), TypeError, "Conv1d: groups must be an integer, .* got 'all'"),
+        (lambda: F.linear("a", np.ones((2, 3))), TypeError, "linear: the input must be .* not a str"),
+        (lambda: F.mse_loss(ROWS, None), TypeError, "mse_loss: target must be .* not a NoneType"),
         (lambda: nn.Conv1d(3.0, 2, 1), TypeError, r"Conv1d: in_channels must be an integer, .* got 3\.0"),
         (lambda: F.prelu(IMAGE, np.ones(3)), ValueError, r"prelu: weight of shape \(3,\) does not fit"),
         (lambda: F.bilinear(ROWS, ROWS, np.ones((2, 4, 3))), ValueError, "do not fit weight"),
@@ -221,3 +237,13 @@ def test_dropout_draws_from_a_generator(name):
 def test_bad_input_is_refused(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def test_a_batch_that_is_refused_changes_no_statistics():
+    layer = nn.BatchNorm1d(4, momentum=None)
+    layer(ROWS)
+    before = layer.state_dict()
+    with pytest.raises(ValueError, match="more than 1 value per channel"):
+        layer(ROWS[:1])
+    for name, value in layer.state_dict().items():
+        np.testing.assert_array_equal(value, before[name])

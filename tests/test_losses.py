@@ -145,6 +145,8 @@ def test_all_ignored_is_nan_without_a_warning():
     "call, message",
     [
         (lambda: F.binary_cross_entropy(p, t, weight=np.ones(4)), r"weight of shape \(4,\) must broadcast .* \(6, 5\)"),
+        (lambda: F.binary_cross_entropy(p - 1, t), "must be probabilities, from 0 to 1, got -.* write sigmoid"),
+        (lambda: F.binary_cross_entropy(2 * p / p.max(), t), r"must be probabilities, .* got .* to 2\.0"),
         (lambda: F.binary_cross_entropy_with_logits(p, t, pos_weight=np.ones((2, 6, 5))), "pos_weight of shape"),
         (lambda: F.cross_entropy(x, classes, weight=np.ones(4)), r"weight of shape \(4,\) must be \(5,\)"),
         (lambda: F.cross_entropy(x, classes, label_smoothing=1.5), "label_smoothing must be from 0 to 1, got 1.5"),

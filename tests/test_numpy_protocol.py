@@ -1,5 +1,7 @@
 """NumPy's own functions on Tensors: with gradients where an op exists, plain answers to questions, clear refusals."""
 
+import operator
+
 import numpy as np
 import pytest
 
@@ -84,6 +86,7 @@ def test_values_dtypes_and_history(call):
         lambda t: np.argsort(t, axis=0),
         lambda t: np.isclose(t, ARRAY),
         lambda t: np.any(t > 2, axis=0),
+        lambda t: np.argwhere(t > 2),
         np.zeros_like,
     ],
 )
@@ -96,6 +99,7 @@ def test_without_gradient(call):
 def test_plain_answers():
     t = Tensor(ARRAY, np.float64)
     assert np.shape(t) == (2, 3) and np.ndim(t) == 2 and np.size(t) == 6
+    assert np.result_type(t, 1.0) == np.float64 and not np.iscomplexobj(t)
     assert np.allclose(t, ARRAY) is True and np.array_equal(ARRAY, t)
     for ours, theirs in zip(np.where(t > 1), np.where(ARRAY > 1), strict=True):
         np.testing.assert_array_equal(ours, theirs)
@@ -118,6 +122,7 @@ def test_conversion():
     ("call", "mend"),
     [
         (lambda t: np.add(t, 1, out=np.zeros((2, 3))), "out="),
+        (lambda t: operator.iadd(np.zeros((2, 3)), t), r"as in `array \+= t.numpy\(\)`"),
         (lambda t: np.exp(t, where=ARRAY > 1), "where="),
         (lambda t: np.add.reduce(t), r"sum\(\)"),
         (lambda t: np.multiply.outer(t, t), r"t.numpy\(\)"),

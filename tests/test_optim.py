@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+from functools import partial
 
 import numpy as np
 import pytest
@@ -103,7 +104,7 @@ def test_updates_are_in_place_and_keep_the_dtype(make, dtype):
     )
     np.testing.assert_array_equal(params[-1].grad, before)
     for state in optimizer.state.values():
-        assert all(value.dtype == dtype for value in state.values() if isinstance(value, np.ndarray))
+        assert all(value.dtype == np.float32 for value in state.values() if isinstance(value, np.ndarray))
 
 
 @pytest.mark.parametrize("make", EVERY)
@@ -255,12 +256,61 @@ def test_zero_grad_and_a_graph_that_saved_the_old_values():
             "StepLR: step_size must be an integer, at least 1, got 0",
         ),
         (lambda p: optim.CosineAnnealingLR(optim.SGD([p]), 1.5), ValueError, "T_max must be an integer"),
+        (lambda p: optim.CosineAnnealingLR(optim.SGD([p]), 1, "low"), TypeError, "eta_min must be a number from 0 on"),
+        (
+            lambda p: optim.StepLR(optim.SGD([p]), 1, -0.1),
+            ValueError,
+            "StepLR: gamma must be a number from 0 on, got -0.1",
+        ),
+        (
+            lambda p: optim.StepLR(optim.SGD([p]), 1).load_state_dict({"T_max": 3}),
+            ValueError,
+            "the state of a StepLR is a dict with base_lrs, last_epoch, step_size, gamma, got {'T_max': 3}",
+        ),
         (lambda p: optim.StepLR(p, 1), TypeError, "StepLR schedules an Optimizer, got Tensor"),
     ],
 )
 def test_bad_arguments_are_named(make, error, message):
     with pytest.raises(error, match=message):
         make(Tensor([1.0], requires_grad=True))
+
+
+@pytest.mark.parametrize("make", [optim.Adam, optim.AdamW, partial(optim.Adam, amsgrad=True), optim.RMSprop])
+@pytest.mark.parametrize("size", [1e-4, 1e-2, 1e3])
+def test_a_step_in_float16_is_that_of_float32(make, size):
+    """The square of a small gradient is 0 in float16, that of a large one infinite."""
+    wide, narrow = (Tensor([1.0, -2.0], dtype=dtype, requires_grad=True) for dtype in (np.float32, np.float16))
+    one, other = (make([p], lr=2.0**-7) for p in (wide, narrow))
+    for step in range(4):
+        wide.grad = narrow.grad = np.array([size, -size / 2], np.float16)
+        one.step()
+        other.step()
+        if step == 1:  # a saved state keeps its digits
+            other.load_state_dict(other.state_dict())
+    assert narrow.dtype == np.float16
+    np.testing.assert_allclose(narrow.data, wide.data, atol=4 * 2.0**-10)
+
+
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [
+        ({"state": {7: {}}, "param_groups": [{"params": [0]}]}, "a state of parameter 7, but no group has"),
+        ({"state": {}, "param_groups": [{"lr": 1.0}]}, "'param_groups' is a dict with 'params'"),
+        ({"state": {}, "param_groups": [{"params": [0], "lr": -1.0}]}, "lr must be"),
+    ],
+)
+def test_a_state_that_does_not_fit_changes_nothing(state, message):
+    optimizer = optim.SGD([Tensor([1.0], requires_grad=True)], lr=0.5)
+    before = str(optimizer.state_dict())
+    with pytest.raises(ValueError, match=message):
+        optimizer.load_state_dict(state)
+    assert str(optimizer.state_dict()) == before
+
+
+def test_what_a_saved_group_does_not_set_stays():
+    optimizer = optim.SGD([Tensor([1.0], requires_grad=True)], lr=0.5, momentum=0.9)
+    optimizer.load_state_dict({"state": {}, "param_groups": [{"params": [0], "lr": 0.1}]})
+    assert optimizer.param_groups[0]["lr"] == 0.1 and optimizer.param_groups[0]["momentum"] == 0.9
 
 
 def test_repr_shows_groups_and_settings():

@@ -23,6 +23,9 @@ sliding = np.lib.stride_tricks.sliding_window_view
 LINEAR = {
     "ravel": [(X,), (np.array(2.0),)],
     "flatten": [(CUBE,), (CUBE, 1), (CUBE, 0, 1), (np.array(1.0),)],
+    "atleast_1d": [(np.array(2.0),), (VECTOR,), (X,)],
+    "atleast_2d": [(np.array(2.0),), (VECTOR,), (CUBE,)],
+    "atleast_3d": [(np.array(2.0),), (VECTOR,), (X,), (CUBE,)],
     "permute": [(CUBE, 2, 0, 1), (CUBE, (-1, 0, 1))],
     "swapaxes": [(CUBE, 0, 2), (CUBE, -1, 1)],
     "moveaxis": [(CUBE, 0, -1), (CUBE, (0, 2), (1, 0)), (CUBE, [2], [0])],
@@ -50,6 +53,8 @@ LINEAR = {
     "vstack": [([X, X[:1]],), ([VECTOR, VECTOR],)],
     "hstack": [([X, X[:, :1]],), ([VECTOR, VECTOR[:2]],)],
     "dstack": [([X, X],), ([VECTOR, VECTOR],), ([CUBE, CUBE[..., :1]],)],
+    "column_stack": [([X, X[:, :1]],), ([VECTOR, VECTOR],), ([X[:, 0], X],), ([np.array(1.0), np.array(2.0)],)],
+    "append": [(X, VECTOR), (X, X[:1], 0), (CUBE, CUBE[:, :0], 1)],
     "cumsum": [(X,), (X, 0), (CUBE, -1), (np.zeros((0, 2)), 0)],
     "diff": [(X,), (X, 2), (CUBE, 1, 0)],
     "sort": [(X,), (X, 0), (X, None), (CUBE, 1)],
@@ -211,6 +216,7 @@ def test_sorting_passes_ties_and_non_contiguous_arrays():
         (lambda: nngrad.diag(CUBE), "diag: the input must have one axis or two"),
         (lambda: nngrad.tensordot(X, X, 1), r"tensordot: axes \(1,\) of \(3, 4\) and \(0,\) of \(3, 4\)"),
         (lambda: nngrad.gather(X, 0, np.zeros((1, 5), int)), r"gather: index of shape \(1, 5\) does not fit"),
+        (lambda: nngrad.trace(VECTOR), "diagonal: there is no axis 1 in 1 axes"),
         (lambda: nngrad.flatten(CUBE, 2, 1), "flatten: start_axis 2 comes after end_axis 1"),
         (lambda: nngrad.sliding_window_view(X, (2, 2, 2)), "window_shape"),
         (lambda: nngrad.sliding_window_view(X, (4, 2)), "fit"),
@@ -221,6 +227,11 @@ def test_sorting_passes_ties_and_non_contiguous_arrays():
 def test_bad_arguments_are_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_several_are_given_axes_at_once():
+    first, second = nngrad.atleast_2d(Tensor(VECTOR), np.ones((2, 3)))
+    assert first.shape == (1, VECTOR.size) and second.shape == (2, 3)
 
 
 def test_functions_are_documented_and_have_numpys_arguments():

@@ -509,6 +509,7 @@ def test_functions_check_their_arguments():
         (lambda x: x.astype("torch.float32"), TypeError, "'torch.float32' is no dtype"),
         (lambda x: nngrad.tensor([1.0]), TypeError, r"^nngrad.tensor is a module; write Tensor\(data\)"),
         (lambda x: x.clip(np.zeros(3), 1), TypeError, r"^clip: parameter min must be a number.*\(3,\)"),
+        (lambda x: x.split(0), ZeroDivisionError, r"^split: .*\(2, 3\), sections=0"),
         (lambda x: x == np.ones(4), ValueError, r"^eq: .*\(2, 3\), \(4,\).*broadcast"),
         (lambda x: x & x, TypeError, r"^and: .*\(2, 3\)"),
         (lambda x: x - [[1], [1, 2]], ValueError, r"^subtract: input x2 must be rows of equal lengths"),
@@ -533,6 +534,12 @@ def test_places_are_tensors_of_integers():
     x = Tensor([[1.0, 3.0, 2.0], [6.0, 5.0, 4.0]], requires_grad=True)
     assert x.argmax().item() == 3 and x.argmax(axis=1).tolist() == [1, 0] and x.argmin(0).tolist() == [0, 0, 0]
     assert x.argsort(axis=-1).tolist() == [[0, 2, 1], [2, 1, 0]] and not x.argmax().requires_grad
+
+
+def test_truths_are_tensors_of_bools():
+    x = Tensor([[1.0, 3.0, 2.0], [0.0, 5.0, 4.0]], requires_grad=True)
+    assert (x > 4).any() and not (x > 4).all() and (x > 2).any(axis=0).tolist() == [False, True, True]
+    assert x.all(axis=1, keepdims=True).tolist() == [[True], [False]] and not x.any().requires_grad
 
 
 def test_numpy_scalars_as_parameters_do_not_widen():
@@ -618,7 +625,8 @@ def test_assigned_data_lie_as_those_before(order):
         "view": "write x.reshape(shape)",
         "unsqueeze": "write x.expand_dims(axis)",
         "mul": "write x * y",
-        "any": "write np.any(...)",
+        "count_nonzero": "write np.count_nonzero(...)",
+        "nbytes": "write x.data.nbytes",
         "isnan": "write nngrad.isnan(...)",
         "cuda": "write nothing: all arrays are in main memory",
     }.items(),
@@ -709,6 +717,24 @@ F = nngrad.nn.functional
             r"Square\(\) got an unexpected keyword argument 'use_bias'; did you mean bias?",
         ),
         (lambda: nngrad.optim.SGD([ROWS], learning_rate=1), "SGD.* 'learning_rate'; write lr"),
+        (
+            lambda: nngrad.optim.SGD([ROWS]).zero_grad(set_to_none=True),
+            r"^zero_grad\(\) .* 'set_to_none'; leave it out",
+        ),
+        (lambda: nngrad.optim.SGD([ROWS]).step(closure=print), r"^step\(\) .* 'closure'; call it before step\(\)"),
+        (
+            lambda: nngrad.optim.StepLR(nngrad.optim.SGD([ROWS]), 1, last_epoch=3),
+            r"^StepLR\(\) .* 'last_epoch'; leave it out, load_state_dict\(\) resumes",
+        ),
+        (lambda: nngrad.nn.Identity().zero_grad(set_to_none=True), r"^zero_grad\(\) .* 'set_to_none'; leave it out"),
+        (lambda: nngrad.nn.Identity().load_state_dict({}, strick=True), "'strick'; did you mean strict?"),
+        (lambda: ROWS.backward(create_graph=True), r"^backward\(\) .* 'create_graph'; write nngrad.gradients"),
+        (lambda: ROWS.backward(gradient=1), r"^backward\(\) .* 'gradient'; write grad"),
+        (lambda: Tensor(1, device="cuda"), r"^Tensor\(\) .* 'device'; leave it out, all arrays are in main memory"),
+        (lambda: Tensor(1, require_grad=True), r"^Tensor\(\) .* 'require_grad'; did you mean requires_grad?"),
+        (lambda: F.relu(ROWS, inplace=True), r"^relu\(\) .* 'inplace'; leave it out"),
+        (lambda: nngrad.exp(ROWS, out=ROWS), r"^exp\(\) .* 'out'; leave it out"),
+        (lambda: F.max_pool1d(ROWS, 1, return_indices=True), "'return_indices'; it takes input, kernel_size"),
         (lambda: ROWS.transpose(0, 1), r"transpose: .* write swapaxes\(0, 1\) to swap them, transpose\(\(0, 1\)\) for"),
     ],
 )

@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 from nngrad_ops.runtime import reduced
 
+from nngrad.arguments import tells_arguments
 from nngrad.engine import OPS, apply
 from nngrad.functions import array_of, ops, shape_of
 from nngrad.nn._losses import check_equal_shapes
 from nngrad.tensor import Tensor
 
 
+@tells_arguments
 def nll_loss(input: Any, target: Any, weight: Any = None, ignore_index: int = -100, reduction: str = "mean") -> Tensor:
     """Negative log likelihood: minus the log probability of each row's target class.
 
@@ -36,6 +38,7 @@ def nll_loss(input: Any, target: Any, weight: Any = None, ignore_index: int = -1
     return _of_classes("nll_loss", input, target, weight, ignore_index, reduction)
 
 
+@tells_arguments
 def cross_entropy(
     input: Any,
     target: Any,
@@ -160,6 +163,7 @@ def _class_weights(name: str, weight: Any, input: Any, axis: int) -> np.ndarray 
     return array_of(weight).reshape((-1,) + (1,) * (len(shape) - axis - 1))
 
 
+@tells_arguments
 def multi_margin_loss(
     input: Any, target: Any, p: int = 1, margin: float = 1.0, weight: Any = None, reduction: str = "mean"
 ) -> Tensor:
@@ -191,6 +195,7 @@ def multi_margin_loss(
     return reduced(_weighted(losses, None if factors is None else factors[indices]), reduction)
 
 
+@tells_arguments
 def multilabel_margin_loss(input: Any, target: Any, reduction: str = "mean") -> Tensor:
     """Sum of max(1 - x[y] + x[j], 0) over the target classes y and the other classes j, over the number of classes.
 

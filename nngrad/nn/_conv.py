@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 from nngrad.nn import functional
-from nngrad.nn._convolution import Lengths, lengths
+from nngrad.nn._convolution import Lengths, lengths, lengths_or_word
 from nngrad.nn._linear import uniform
 from nngrad.nn.module import Module
 from nngrad.tensor import Tensor
@@ -21,13 +21,16 @@ class _Convolution(Module):
         name = type(self).__name__
         self.in_channels = whole_number(f"{name}: in_channels", in_channels, least=0)
         self.out_channels = whole_number(f"{name}: out_channels", out_channels, least=0)
-        if groups < 1 or in_channels % groups or out_channels % groups:
+        self.groups = whole_number(f"{name}: groups", groups, least=1)
+        if in_channels % groups or out_channels % groups:
             raise ValueError(f"{name}: {in_channels} and {out_channels} channels can't be parted in {groups} groups")
         self.kernel_size = lengths(name, "kernel_size", kernel_size, self._axes, least=1)
         self.stride = lengths(name, "stride", stride, self._axes, least=1)
-        self.padding = padding if isinstance(padding, str) else lengths(name, "padding", padding, self._axes, least=0)
+        if self._is_transposed:
+            self.padding = lengths(name, "padding", padding, self._axes, least=0)
+        else:
+            self.padding = lengths_or_word(name, padding, self._axes, self.stride)
         self.dilation = lengths(name, "dilation", dilation, self._axes, least=1)
-        self.groups = groups
         first, second = (in_channels, out_channels) if self._is_transposed else (out_channels, in_channels)
         shape = (first, second // groups, *self.kernel_size)
         fan_in = math.prod(shape[1:])

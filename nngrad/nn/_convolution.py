@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from nngrad.arguments import tells_arguments
 from nngrad.functions import ops, shape_of, tensor_of
 from nngrad.inputs import NUMBERS
 from nngrad.tensor import Tensor
@@ -11,6 +12,7 @@ Lengths = int | Sequence[int]
 SPATIAL = {1: ("length",), 2: ("height", "width")}
 
 
+@tells_arguments
 def conv1d(
     input: Any,
     weight: Any,
@@ -40,6 +42,7 @@ def conv1d(
     return _convolved("conv1d", 1, input, weight, bias, stride, padding, dilation, groups)
 
 
+@tells_arguments
 def conv2d(
     input: Any,
     weight: Any,
@@ -68,6 +71,7 @@ def conv2d(
     return _convolved("conv2d", 2, input, weight, bias, stride, padding, dilation, groups)
 
 
+@tells_arguments
 def conv_transpose1d(
     input: Any,
     weight: Any,
@@ -100,6 +104,7 @@ def conv_transpose1d(
     return _spread("conv_transpose1d", 1, input, weight, bias, stride, padding, output_padding, groups, dilation)
 
 
+@tells_arguments
 def conv_transpose2d(
     input: Any,
     weight: Any,
@@ -230,6 +235,17 @@ def lengths(name: str, argument: str, value: Lengths, axes: int, least: int) -> 
     return tuple(map(int, found))
 
 
+def lengths_or_word(name: str, padding: Lengths | str, axes: int, stride: Sequence[int]) -> tuple[int, ...] | str:
+    """A padding for each axis, or 'same' or 'valid'; ValueError if it is neither, or if 'same' has a stride."""
+    if not isinstance(padding, str):
+        return lengths(name, "padding", padding, axes, least=0)
+    if padding not in ("same", "valid"):
+        raise ValueError(f"{name}: padding must be 'same', 'valid' or numbers, got {padding!r}")
+    if padding == "same" and any(by != 1 for by in stride):
+        raise ValueError(f"{name}: padding 'same' needs the stride 1, got {stride}")
+    return padding
+
+
 def _batched(name: str, axes: int, input: Any) -> tuple[Tensor, bool]:
     """The input with an axis of examples, and whether it had one."""
     shape, spatial = shape_of(input), ", ".join(SPATIAL[axes])
@@ -253,13 +269,10 @@ def _check_kernel(name, axes, kernel, groups, outputs, bias) -> None:
 
 def _padded(name, x, padding, stride, dilation, kernel) -> Tensor:
     axes = len(kernel)
+    padding = lengths_or_word(name, padding, axes, stride)
     if isinstance(padding, str):
-        if padding not in ("same", "valid"):
-            raise ValueError(f"{name}: padding must be 'same', 'valid' or numbers, got {padding!r}")
-        if padding == "same" and any(by != 1 for by in stride):
-            raise ValueError(f"{name}: padding 'same' needs the stride 1, got {stride}")
         total = [apart * (size - 1) * (padding == "same") for apart, size in zip(dilation, kernel, strict=True)]
         sides = [(all_ // 2, all_ - all_ // 2) for all_ in total]
     else:
-        sides = [(one, one) for one in lengths(name, "padding", padding, axes, least=0)]
+        sides = [(one, one) for one in padding]
     return ops.pad(x, pad_width=((0, 0), (0, 0), *sides)) if any(map(any, sides)) else x

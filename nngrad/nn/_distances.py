@@ -66,6 +66,7 @@ def cosine_similarity(x1: Any, x2: Any, axis: int = 1, eps: float = 1e-8) -> Ten
     return (normalize(x1, axis=axis, eps=eps) * normalize(x2, axis=axis, eps=eps)).sum(axis)
 
 
+@tells_arguments
 def cosine_embedding_loss(
     input1: Any, input2: Any, target: Any, margin: float = 0.0, reduction: str = "mean"
 ) -> Tensor:
@@ -96,6 +97,7 @@ def cosine_embedding_loss(
     )
 
 
+@tells_arguments
 def triplet_margin_loss(
     anchor: Any,
     positive: Any,

@@ -8,6 +8,7 @@ import numpy as np
 from nngrad.nn import functional
 from nngrad.nn.module import Module
 from nngrad.tensor import Tensor
+from nngrad.utils import number
 
 
 class LayerNorm(Module):
@@ -32,8 +33,8 @@ class LayerNorm(Module):
         elementwise_affine: bool = True,
         bias: bool = True,
     ):
-        self.normalized_shape = functional.as_lengths("LayerNorm", normalized_shape)
-        self.eps = eps
+        self.normalized_shape = functional.whole_lengths("LayerNorm", normalized_shape)
+        self.eps = number("LayerNorm: eps", eps)
         self.elementwise_affine = elementwise_affine
         affine = elementwise_affine
         self.weight = Tensor(np.ones(self.normalized_shape), requires_grad=True) if affine else None

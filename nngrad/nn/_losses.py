@@ -11,11 +11,14 @@ from typing import Any
 import numpy as np
 from nngrad_ops.runtime import reduced
 
+from nngrad.arguments import tells_arguments
 from nngrad.engine import OPS, Op
 from nngrad.functions import array_of, function, ops, shape_of
+from nngrad.inputs import as_array
 from nngrad.tensor import Tensor
 
 
+@functools.cache
 def of_elements(op: Op) -> Callable[..., Tensor]:
     """A loss that compares its inputs element by element: shapes that would only match by broadcasting are refused."""
     loss = function(op)
@@ -34,6 +37,8 @@ def check_equal_shapes(name: str, **inputs: Any) -> None:
     """Raise ValueError unless all inputs have the same shape; `name` is that of the loss."""
     shapes = {input: shape_of(value) for input, value in inputs.items()}
     if len(set(shapes.values())) > 1:
+        for input, value in inputs.items():
+            as_array(value, f"{name}: {input}")  # TypeError for what has no shape that could be mended
         listed = ", ".join(f"{input} {shape}" for input, shape in shapes.items())
         raise ValueError(f"{name}: the shapes must be equal, got {listed}; reshape or broadcast them first")
 
@@ -45,6 +50,7 @@ def _check_weight(name: str, parameter: str, weight: Any, shape: tuple[int, ...]
         raise ValueError(f"{name}: {parameter} of shape {given} must broadcast to the input's shape {shape}")
 
 
+@tells_arguments
 def binary_cross_entropy(input: Any, target: Any, weight: Any = None, reduction: str = "mean") -> Tensor:
     """Cross entropy -(t log p + (1 - t) log(1 - p)) of probabilities, with logarithms kept above -100 as in PyTorch.
 
@@ -58,15 +64,22 @@ def binary_cross_entropy(input: Any, target: Any, weight: Any = None, reduction:
         A 0-d Tensor, or with 'none' a Tensor of the shape of input.
 
     Raises:
-        ValueError: the shapes do not fit, or the reduction is unknown.
+        ValueError: the shapes do not fit, an element of input is below 0 or above 1, or the reduction is unknown.
     """
     loss = of_elements(OPS["binary_cross_entropy"])
+    p = array_of(input)
+    if p.dtype.kind in "biuf" and p.size and (p.min() < 0 or p.max() > 1):
+        raise ValueError(
+            f"binary_cross_entropy: the input must be probabilities, from 0 to 1, got {p.min()} to {p.max()}; write "
+            "sigmoid(input), or binary_cross_entropy_with_logits, which takes scores"
+        )
     if weight is None:
         return loss(input, target, reduction=reduction)
     _check_weight("binary_cross_entropy", "weight", weight, shape_of(input))
     return reduced(loss(input, target, reduction="none") * weight, reduction)
 
 
+@tells_arguments
 def binary_cross_entropy_with_logits(
     input: Any, target: Any, weight: Any = None, reduction: str = "mean", pos_weight: Any = None
 ) -> Tensor:
@@ -94,6 +107,7 @@ def binary_cross_entropy_with_logits(
     return reduced(loss(input, target, pos_weight, reduction="none") * weight, reduction)
 
 
+@tells_arguments
 def smooth_l1_loss(input: Any, target: Any, reduction: str = "mean", beta: float = 1.0) -> Tensor:
     """Squared error (x - t)^2 / (2 beta) below beta, absolute error |x - t| - beta / 2 above (Girshick 2015).
 
@@ -116,6 +130,7 @@ def smooth_l1_loss(input: Any, target: Any, reduction: str = "mean", beta: float
     return of_elements(OPS["smooth_l1_loss"])(input, target, beta=beta, reduction=reduction)
 
 
+@tells_arguments
 def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 1.0) -> Tensor:
     """Squared error (x - t)^2 / 2 below delta, linear above (Huber 1964).
 
@@ -136,6 +151,7 @@ def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 
     return of_elements(OPS["huber_loss"])(input, target, delta=delta, reduction=reduction)
 
 
+@tells_arguments
 def multilabel_soft_margin_loss(input: Any, target: Any, weight: Any = None, reduction: str = "mean") -> Tensor:
     """Binary cross entropy with logits, averaged over the classes.
 
@@ -156,6 +172,7 @@ def multilabel_soft_margin_loss(input: Any, target: Any, weight: Any = None, red
     return reduced(labels.mean(-1), reduction)
 
 
+@tells_arguments
 def soft_margin_loss(input: Any, target: Any, reduction: str = "mean") -> Tensor:
     """Logistic loss log(1 + exp(-t x)).
 
@@ -174,6 +191,7 @@ def soft_margin_loss(input: Any, target: Any, reduction: str = "mean") -> Tensor
     return reduced(ops.softplus(-ops.multiply(target, input)), reduction)
 
 
+@tells_arguments
 def margin_ranking_loss(input1: Any, input2: Any, target: Any, margin: float = 0.0, reduction: str = "mean") -> Tensor:
     """What x1 - x2 lacks of the margin in the direction of the target, max(margin - t (x1 - x2), 0).
 
@@ -193,6 +211,7 @@ def margin_ranking_loss(input1: Any, input2: Any, target: Any, margin: float = 0
     return reduced(ops.clip(margin - ops.multiply(target, ops.subtract(input1, input2)), min=0), reduction)
 
 
+@tells_arguments
 def kl_div(input: Any, target: Any, reduction: str = "mean", log_target: bool = False) -> Tensor:
     """Pointwise Kullback-Leibler divergence of exp(input) from target.
 
@@ -215,6 +234,7 @@ def kl_div(input: Any, target: Any, reduction: str = "mean", log_target: bool = 
     return total / shape_of(input)[0] if shape_of(input) else total
 
 
+@tells_arguments
 def gaussian_nll_loss(
     input: Any, target: Any, var: Any, full: bool = False, eps: float = 1e-6, reduction: str = "mean"
 ) -> Tensor:

@@ -5,10 +5,12 @@ from typing import Any
 
 import numpy as np
 
+from nngrad.arguments import tells_arguments
 from nngrad.functions import array_of, ops, shape_of
 from nngrad.tensor import Tensor
 
 
+@tells_arguments
 def batch_norm(
     input: Any,
     running_mean: Any,
@@ -53,6 +55,7 @@ def batch_norm(
     return ops.layer_norm(input, _along(weight, shape), _along(bias, shape), axis=axes, eps=eps)
 
 
+@tells_arguments
 def instance_norm(
     input: Any,
     running_mean: Any = None,
@@ -95,6 +98,7 @@ def instance_norm(
     return ops.layer_norm(input, _along(weight, shape), _along(bias, shape), axis=axes, eps=eps)
 
 
+@tells_arguments
 def group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Tensor:
     """Group normalisation (Wu & He 2018): each group of channels of each example by its own mean and variance.
 
@@ -120,6 +124,7 @@ def group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None
     return y if bias is None else y + _along(bias, shape)
 
 
+@tells_arguments
 def local_response_norm(input: Any, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Tensor:
     """x / (k + alpha m)^beta, with m the mean of x^2 over `size` neighbouring channels (Krizhevsky et al. 2012).
 

@@ -9,7 +9,7 @@ from nngrad.functions import ops, shape_of
 from nngrad.nn import functional
 from nngrad.nn.module import Module
 from nngrad.tensor import Tensor
-from nngrad.utils import whole_number
+from nngrad.utils import number, whole_number
 
 
 class _ChannelNorm(Module):
@@ -18,9 +18,10 @@ class _ChannelNorm(Module):
     _axes: tuple[int, ...]
 
     def __init__(self, num_features: int, eps: float, momentum: float | None, affine: bool, track_running_stats: bool):
-        self.num_features = whole_number(f"{type(self).__name__}: num_features", num_features, least=0)
-        self.eps = eps
-        self.momentum = momentum
+        name = type(self).__name__
+        self.num_features = whole_number(f"{name}: num_features", num_features, least=0)
+        self.eps = number(f"{name}: eps", eps)
+        self.momentum = None if momentum is None else number(f"{name}: momentum", momentum, most=1)
         self.affine = affine
         self.track_running_stats = track_running_stats
         self.weight = Tensor(np.ones(num_features), requires_grad=True) if affine else None
@@ -62,16 +63,15 @@ class _BatchNorm(_ChannelNorm):
         """x of shape (N, C) or (N, C, ...) -> the same shape."""
         self._check(x)
         own = self.training or not self.track_running_stats
-        return functional.batch_norm(
-            x, self.running_mean, self.running_var, self.weight, self.bias, own, self._count_batch(), self.eps
+        moves = self.training and self.track_running_stats
+        batches = self.num_batches_tracked.data + 1 if moves else 1
+        momentum = 1 / int(batches) if self.momentum is None else self.momentum  # without one, plain averages
+        y = functional.batch_norm(
+            x, self.running_mean, self.running_var, self.weight, self.bias, own, momentum if moves else 0.0, self.eps
         )
-
-    def _count_batch(self) -> float:
-        """The part of the way that the running statistics move now; without momentum they are plain averages."""
-        if not (self.training and self.track_running_stats):
-            return 0.0
-        self.num_batches_tracked.data = self.num_batches_tracked.data + 1
-        return 1 / self.num_batches_tracked.item() if self.momentum is None else self.momentum
+        if moves:  # a batch that was refused does not count
+            self.num_batches_tracked.data = batches
+        return y
 
 
 class BatchNorm1d(_BatchNorm):
@@ -163,11 +163,11 @@ class GroupNorm(Module):
 
     def __init__(self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True):
         num_channels = whole_number("GroupNorm: num_channels", num_channels, least=0)
-        if num_groups < 1 or num_channels % num_groups:
+        if num_channels % whole_number("GroupNorm: num_groups", num_groups, least=1):
             raise ValueError(f"GroupNorm: {num_channels} channels can't be parted in {num_groups} groups")
         self.num_groups = num_groups
         self.num_channels = num_channels
-        self.eps = eps
+        self.eps = number("GroupNorm: eps", eps)
         self.affine = affine
         self.weight = Tensor(np.ones(num_channels), requires_grad=True) if affine else None
         self.bias = Tensor(np.zeros(num_channels), requires_grad=True) if affine else None
@@ -196,8 +196,8 @@ class RMSNorm(Module):
     def __init__(
         self, normalized_shape: int | Sequence[int], eps: float | None = None, elementwise_affine: bool = True
     ):
-        self.normalized_shape = functional.as_lengths("RMSNorm", normalized_shape)
-        self.eps = eps
+        self.normalized_shape = functional.whole_lengths("RMSNorm", normalized_shape)
+        self.eps = None if eps is None else number("RMSNorm: eps", eps)
         self.elementwise_affine = elementwise_affine
         self.weight = Tensor(np.ones(self.normalized_shape), requires_grad=True) if elementwise_affine else None
 

@@ -5,11 +5,13 @@ from typing import Any
 
 import numpy as np
 
+from nngrad.arguments import tells_arguments
 from nngrad.functions import ops, shape_of, tensor_of
 from nngrad.nn._convolution import Lengths, lengths
 from nngrad.tensor import Tensor
 
 
+@tells_arguments
 def max_pool1d(
     input: Any,
     kernel_size: Lengths,
@@ -22,6 +24,7 @@ def max_pool1d(
     return _max_pool("max_pool1d", 1, input, kernel_size, stride, padding, dilation, ceil_mode)
 
 
+@tells_arguments
 def max_pool2d(
     input: Any,
     kernel_size: Lengths,
@@ -49,6 +52,7 @@ def max_pool2d(
     return _max_pool("max_pool2d", 2, input, kernel_size, stride, padding, dilation, ceil_mode)
 
 
+@tells_arguments
 def avg_pool1d(
     input: Any,
     kernel_size: Lengths,
@@ -61,6 +65,7 @@ def avg_pool1d(
     return _avg_pool("avg_pool1d", 1, input, kernel_size, stride, padding, ceil_mode, count_include_pad, None)
 
 
+@tells_arguments
 def avg_pool2d(
     input: Any,
     kernel_size: Lengths,
@@ -92,11 +97,13 @@ def avg_pool2d(
     )
 
 
+@tells_arguments
 def adaptive_avg_pool1d(input: Any, output_size: Lengths) -> Tensor:
     """Mean over as many parts of the last axis as asked for, of shapes as `adaptive_avg_pool2d` has them."""
     return _adaptive("adaptive_avg_pool1d", 1, input, output_size)
 
 
+@tells_arguments
 def adaptive_avg_pool2d(input: Any, output_size: Lengths) -> Tensor:
     """Means over H' by W' parts of the last two axes; part i of H' goes from floor(i H / H') to ceil((i + 1) H / H').
 
@@ -113,6 +120,7 @@ def adaptive_avg_pool2d(input: Any, output_size: Lengths) -> Tensor:
     return _adaptive("adaptive_avg_pool2d", 2, input, output_size)
 
 
+@tells_arguments
 def unfold(
     input: Any, kernel_size: Lengths, dilation: Lengths = 1, padding: Lengths = 0, stride: Lengths = 1
 ) -> Tensor:
@@ -143,6 +151,7 @@ def unfold(
     return ops.reshape(u, shape=(*shape[:-3], shape[-3] * size[0] * size[1], u.shape[-2] * u.shape[-1]))
 
 
+@tells_arguments
 def fold(
     input: Any,
     output_size: Lengths,

@@ -18,6 +18,7 @@ from nngrad.elsewhere import no_attribute, whereabouts
 from nngrad.engine import OPS, apply, apply_two
 from nngrad.functions import HOMES, array_of, function, ops, shape_of, tensor_of
 from nngrad.graph import wrap
+from nngrad.inputs import as_array
 from nngrad.modes import get_default_dtype
 from nngrad.nn._class_losses import cross_entropy as cross_entropy
 from nngrad.nn._class_losses import multi_margin_loss as multi_margin_loss
@@ -56,6 +57,7 @@ from nngrad.nn._pooling import max_pool2d as max_pool2d
 from nngrad.nn._pooling import unfold as unfold
 from nngrad.random import default_generator
 from nngrad.tensor import Tensor
+from nngrad.utils import whole_number
 
 _OPS = {name: op for name, op in OPS.items() if op.home in HOMES}  # the ops whose home is this module
 
@@ -76,6 +78,7 @@ _OTHERS = {
 __all__ = sorted({*_OTHERS, *COMPOSED_LOSSES, *COMPOSED_LAYERS, *_OPS})
 
 
+@tells_arguments
 def linear(input: Any, weight: Any, bias: Any = None) -> Tensor:
     """Affine map of the last axis, y = x W^T + b.
 
@@ -91,6 +94,8 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Tensor:
         ValueError: the shapes do not fit.
     """
     shape, weight_shape = shape_of(input), shape_of(weight)
+    if not shape:
+        as_array(input, "linear: the input")  # TypeError if it is no number either
     if len(weight_shape) != 2:
         raise ValueError(f"linear: weight must have shape (out, in), got {weight_shape}")
     outputs, inputs = weight_shape
@@ -132,6 +137,7 @@ def dropout(
     return _dropped(input, p, training, generator, shape_of(input))
 
 
+@tells_arguments
 def dropout1d(
     input: Any, p: float = 0.5, training: bool = True, generator: "np.random.Generator | None" = None
 ) -> Tensor:
@@ -139,6 +145,7 @@ def dropout1d(
     return _dropped_channels("dropout1d", 1, input, p, training, generator)
 
 
+@tells_arguments
 def dropout2d(
     input: Any, p: float = 0.5, training: bool = True, generator: "np.random.Generator | None" = None
 ) -> Tensor:
@@ -146,6 +153,7 @@ def dropout2d(
     return _dropped_channels("dropout2d", 2, input, p, training, generator)
 
 
+@tells_arguments
 def alpha_dropout(
     input: Any, p: float = 0.5, training: bool = False, generator: "np.random.Generator | None" = None
 ) -> Tensor:
@@ -197,6 +205,7 @@ def check_probability(p: Any) -> None:
         raise ValueError(f"dropout: the probability p must be a number from 0 to 1, got {p!r}")
 
 
+@tells_arguments
 def embedding(input: Any, weight: Any, padding_idx: int | None = None) -> Tensor:
     """Rows of a table.
 
@@ -229,6 +238,7 @@ def embedding(input: Any, weight: Any, padding_idx: int | None = None) -> Tensor
     return ops.where((indices == padding_idx % shape[0])[..., None], rows.detach(), rows)
 
 
+@tells_arguments
 def one_hot(input: Any, num_classes: int = -1) -> Tensor:
     """Integers as rows with a single 1.
 
@@ -252,6 +262,7 @@ def one_hot(input: Any, num_classes: int = -1) -> Tensor:
     return Tensor(indices[..., None] == np.arange(classes), dtype=int)
 
 
+@tells_arguments
 def bilinear(input1: Any, input2: Any, weight: Any, bias: Any = None) -> Tensor:
     """y[..., k] = sum x1[..., i] w[k, i, j] x2[..., j] + b[k].
 
@@ -277,6 +288,7 @@ def bilinear(input1: Any, input2: Any, weight: Any, bias: Any = None) -> Tensor:
     return y if bias is None else y + bias
 
 
+@tells_arguments
 def layer_norm(
     input: Any, normalized_shape: int | Sequence[int], weight: Any = None, bias: Any = None, eps: float = 1e-5
 ) -> Tensor:
@@ -298,6 +310,7 @@ def layer_norm(
     return apply(OPS["layer_norm"], input, weight, bias, axis=axis, eps=eps)
 
 
+@tells_arguments
 def rms_norm(input: Any, normalized_shape: int | Sequence[int], weight: Any = None, eps: float | None = None) -> Tensor:
     """Root mean square normalisation (Zhang & Sennrich 2019), y = x / sqrt(mean(x^2) + eps) * weight, over the last
     axes.
@@ -349,9 +362,16 @@ def as_lengths(name: str, normalized_shape: int | Sequence[int]) -> tuple[int, .
     return lengths
 
 
+def whole_lengths(name: str, normalized_shape: int | Sequence[int]) -> tuple[int, ...]:
+    """`as_lengths`, each of them a whole number; TypeError or ValueError otherwise."""
+    lengths = as_lengths(name, normalized_shape)
+    return tuple(whole_number(f"{name}: normalized_shape", length, least=0) for length in lengths)
+
+
 # --- activations -----------------------------------------------------------------------------------------------------
 
 
+@tells_arguments
 def prelu(input: Any, weight: Any) -> Tensor:
     """Parametric rectified linear unit (He et al. 2015): x where x > 0, weight * x elsewhere.
 
@@ -396,6 +416,7 @@ def glu(input: Any, axis: int = -1) -> Tensor:
     return apply(OPS["gate"], *ops.split(input, sections=2, axis=axis))
 
 
+@tells_arguments
 def rrelu(
     input: Any,
     lower: float = 1 / 8,

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from nngrad.arguments import refuse_unknown
+from nngrad.arguments import methods_tell_arguments, refuse_unknown
 from nngrad.elsewhere import OF_MODULES, Elsewhere
 from nngrad.functions import array_of, tensor_of
 from nngrad.tensor import Tensor
@@ -18,6 +18,7 @@ from nngrad.tensor import Tensor
 IncompatibleKeys = namedtuple("IncompatibleKeys", ["missing_keys", "unexpected_keys"])
 
 
+@methods_tell_arguments
 class Module:
     """Base class of layers and models: write `__init__` and `forward`, the rest is here.
 

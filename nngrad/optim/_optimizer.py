@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from nngrad.arguments import refuse_unknown
+from nngrad.arguments import methods_tell_arguments, refuse_unknown
 from nngrad.memory import note_change
 from nngrad.tensor import Tensor
 
@@ -24,6 +24,7 @@ def _are_betas(value: Any) -> bool:
     return isinstance(value, tuple | list) and len(value) == 2 and all(_is_nonnegative(b) and b < 1 for b in value)
 
 
+_WORKING = np.dtype(np.float32)  # or wider: in float16 the squares of gradients below 2e-4 are 0
 _NONNEGATIVE = (_is_nonnegative, "a finite number, at least 0")
 _FLAG = (_is_flag, "True or False")
 _RULES = {
@@ -41,6 +42,7 @@ _RULES = {
 }
 
 
+@methods_tell_arguments
 class Optimizer:
     """Base of the optimizers: groups of parameters, their hyper-parameters and state. A subclass defines `_update`.
 
@@ -131,12 +133,18 @@ class Optimizer:
                 p.reset_grad()
 
     def step(self) -> None:
-        """Update every parameter that has a gradient."""
+        """Update every parameter that has a gradient; one of float16 by arithmetic, and with a state, of float32."""
         for group in self.param_groups:
             for p in group["params"]:
                 if p._has_grad:
-                    g = -p.grad if group.get("maximize") else p.grad
-                    self._update(p.data, g, self.state.setdefault(p, {}), group)
+                    x, g = p.data, -p.grad if group.get("maximize") else p.grad
+                    state = self.state.setdefault(p, {})
+                    if x.itemsize < _WORKING.itemsize:
+                        wide = x.astype(_WORKING)
+                        self._update(wide, g.astype(_WORKING), state, group)
+                        x[...] = wide
+                    else:
+                        self._update(x, g, state, group)
                     note_change(p)  # for graphs that have saved it
 
     def _update(self, x: np.ndarray, g: np.ndarray, state: dict[str, Any], group: dict[str, Any]) -> None:
@@ -160,24 +168,28 @@ class Optimizer:
         if not isinstance(state_dict, Mapping) or not {"state", "param_groups"} <= state_dict.keys():
             raise ValueError("an optimizer's state is a dict with 'state' and 'param_groups', as state_dict() gives")
         groups, saved_groups = self.param_groups, state_dict["param_groups"]
+        if not all(isinstance(group, Mapping) and "params" in group for group in saved_groups):
+            raise ValueError("each of an optimizer's 'param_groups' is a dict with 'params', as state_dict() gives")
         sizes, saved_sizes = ([len(group["params"]) for group in each] for each in (groups, saved_groups))
         if sizes != saved_sizes:
             raise ValueError(f"the saved state is for groups of {saved_sizes} parameters, the optimizer has {sizes}")
-        saved_settings = [{k: v for k, v in group.items() if k != "params"} for group in saved_groups]
-        params = {}
-        for group, saved, settings in zip(groups, saved_groups, saved_settings, strict=True):
-            self._check(settings)
+        settings, params = [], {}
+        for group, saved in zip(groups, saved_groups, strict=True):
+            settings.append({name: value for name, value in {**group, **saved}.items() if name != "params"})
+            self._check(settings[-1])
             params.update(zip(saved["params"], group["params"], strict=True))
         state = {}
         for number, saved in state_dict["state"].items():
+            if number not in params:
+                raise ValueError(f"there is a state of parameter {number!r}, but no group has that parameter")
             p = params[number]
             for name, value in saved.items():
                 if isinstance(value, np.ndarray) and value.shape != p.shape:
                     raise ValueError(f"{name} of parameter {number} has shape {value.shape}, the parameter {p.shape}")
-            state[p] = {name: _copied(value, p.dtype) for name, value in saved.items()}
+            state[p] = {name: _copied(value, np.promote_types(p.dtype, _WORKING)) for name, value in saved.items()}
         self.state = state
-        for group, settings in zip(groups, saved_settings, strict=True):
-            group.update(settings)
+        for group, loaded in zip(groups, settings, strict=True):
+            group.update(loaded)
 
     def __repr__(self) -> str:
         groups = [{**group, "params": f"{len(group['params'])} Tensors"} for group in self.param_groups]

@@ -2,11 +2,13 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
+from nngrad.arguments import refuse_unknown
 from nngrad.optim._optimizer import Optimizer
+from nngrad.utils import number
 
 
 class Schedule:
@@ -17,6 +19,10 @@ class Schedule:
     Args:
         optimizer: the optimizer whose learning rates follow the schedule.
     """
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        refuse_unknown(cls.__name__, cls.__init__, kwargs)
+        return super().__new__(cls)
 
     def __init__(self, optimizer: Optimizer):
         if not isinstance(optimizer, Optimizer):
@@ -44,7 +50,12 @@ class Schedule:
         return {name: value for name, value in vars(self).items() if name != "optimizer"}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Take over what `state_dict()` returned."""
+        """Take over what `state_dict()` of a schedule of the same kind returned; ValueError for anything else."""
+        own = self.state_dict().keys()
+        if not isinstance(state_dict, Mapping) or state_dict.keys() != own:
+            raise ValueError(
+                f"the state of a {type(self).__name__} is a dict with {', '.join(own)}, got {state_dict!r}"
+            )
         vars(self).update(state_dict)
 
 
@@ -54,7 +65,7 @@ class StepLR(Schedule):
     def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1):
         super().__init__(optimizer)
         self.step_size = _at_least_one(step_size, "StepLR: step_size")
-        self.gamma = gamma
+        self.gamma = number("StepLR: gamma", gamma)
 
     def _rate(self, base: float) -> float:
         return base * self.gamma ** (self.last_epoch // self.step_size)
@@ -69,7 +80,7 @@ class CosineAnnealingLR(Schedule):
     def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0):
         super().__init__(optimizer)
         self.T_max = _at_least_one(T_max, "CosineAnnealingLR: T_max")
-        self.eta_min = eta_min
+        self.eta_min = number("CosineAnnealingLR: eta_min", eta_min)
 
     def _rate(self, base: float) -> float:
         return self.eta_min + (base - self.eta_min) * (1 + math.cos(math.pi * self.last_epoch / self.T_max)) / 2

@@ -8,7 +8,7 @@ Weights w that sum to 1 along the axis make a mean E[t] = sum(w t), the plain on
 - sum(u**2) - 2 sum(u v) + sum(v**2) is sum((u - v)**2), also where v is 1 at one element of a row and else 0.
 
 And sum(p log(p / q)), where the p and q sum to 1, is a `Divergence`: where p and q are near each other, it is known to
-be the sum of p log(p / q) - p + q, terms of which none is negative.
+be the sum of p log(p / q) - p + q, terms of which none is negative. sum((p - q) log(p / q)) is two of these.
 
 On the left terms that are nearly equal leave only their rounding errors; on the right nothing is subtracted but numbers
 from elements of a row. Other factors may stand before both terms, and other terms beside them.
@@ -40,7 +40,7 @@ def sum_deviations(formula: Formula) -> Formula:
         for axis in sorted(formula.axes):
             expr = expr.replace(sympy.Add, _Row(recorder, axis).added)
         if stage.kind == "sum" and (divergence := _divergence(recorder, stage, expr)) is not None:
-            renamed[stage.value] = divergence
+            renamed[stage.value] = recorder.stage(divergence, "map", "", stage.value.name)
             continue
         if expr != before:
             expr = recorder.hoist(expr, stage.value.name if stage.kind == "map" else "")
@@ -53,6 +53,10 @@ def _divergence(recorder: Recorder, stage: Stage, expr):
     row = _Row(recorder, stage.axis)
     for logarithm, sign in product(sympy.Mul.make_args(expr), (1, -1)):
         factor, share = split_constants(sign * expr / logarithm, stage.axis)
+        if share.is_Add:
+            parts = [_divergence(recorder, stage, sign * factor * term * logarithm) for term in share.args]
+            if None not in parts:
+                return sympy.Add(*parts)
         ratio = sympy.exp(-sign * inlined(logarithm, recorder.stages))
         if isinstance(share, Value) and row.sums_to_one(share) and row.sums_to_one(ratio * share):
             made = recorder.stage(sign * logarithm, "map", "", "log_ratio")

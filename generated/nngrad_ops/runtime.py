@@ -715,9 +715,9 @@ def log_ratio(log_p, log_q, q, x, y, rate, axis):
     with np.errstate(invalid="ignore", over="ignore"):
         ratio = np.subtract(log_p, log_q, out=...)
         squares = sum_products(ratio, ratio, axis)
-    if np.isnan(highest(squares)):
-        ratio[(log_p == -np.inf) & (log_q == -np.inf)] = 0
-        squares = sum_products(ratio, ratio, axis)
+        if np.isnan(highest(squares)):
+            ratio[(log_p == -np.inf) & (log_q == -np.inf)] = 0
+            squares = sum_products(ratio, ratio, axis)
     numbers = np.flatnonzero(squares < min(SMALL_RATIO**2 * count(ratio.shape, axis), LARGEST_RATIO**2))
     if len(numbers):
         few, few_y, few_q = (_picked_rows(row, axis, numbers) for row in (x, y, q))
@@ -871,7 +871,7 @@ def mean_error(x, mean, axis):
         return (_wide_sum(x, axis) / n - mean).astype(x.dtype)
     # In units this small all elements are below 2**52 / n, so that sums of their whole parts are exact.
     largest = np.maximum.reduce(np.abs(x), axis, keepdims=True, initial=0)
-    unit = np.ldexp(1.0, np.frexp(largest)[1] + n.bit_length() - 52)
+    unit = np.ldexp(1.0, np.maximum(np.frexp(largest)[1] + n.bit_length() - 52, -1074))  # where all are whole
     elements, mean = np.divide(x, unit, out=...), mean / unit
     whole, whole_mean = np.rint(elements), np.rint(mean)
     fractions = np.subtract(elements, whole, out=elements)

@@ -4,6 +4,7 @@ Weights w that sum to 1 along the axis make a mean E[t] = sum(w t), the plain on
 
 - E[u v] - E[u] E[v] is E[(u - E[u]) (v - E[v])]: a variance, a covariance;
 - max(u) - E[u] is E[max(u) - u], and so for min(u);
+- sum(u) - sum(v) is sum(u - v);
 - |u| |v| - sum(u v) is |u| |v| sum((u / |u| - v / |v|)**2) / 2, where |u| is sqrt(sum(u**2)): 1 less a cosine;
 - sum(u**2) - 2 sum(u v) + sum(v**2) is sum((u - v)**2), also where v is 1 at one element of a row and else 0.
 
@@ -78,6 +79,7 @@ class _Row:
         total = sympy.Add(*terms)
         for one, other in permutations(total.args if is_constant_along(total, self.axis) else (), 2):
             made = self.moment(one, other) or self.excess(one, other) or self.angle(one, other)
+            made = made or self.difference(one, other)
             if made:
                 return self.added(total - one - other, made)
             last, square = self.square(one, other)
@@ -111,6 +113,16 @@ class _Row:
         if total is None:
             return None
         return k * total * self._sum(weights * (extreme.value - extreme.expr))
+
+    def difference(self, one, other):
+        """c sum(u) - c sum(v), or None. Exponentials are summed by themselves."""
+        (k, first), (minus, second) = self._sums_in(one), self._sums_in(other)
+        terms = [stage.expr for stage in (*first, *second)]
+        if (len(first), len(second)) != (1, 1) or k + minus != 0 or not all(isinstance(term, Value) for term in terms):
+            return None
+        if any(inlined(term, self.recorder.stages).has(sympy.exp) for term in terms):
+            return None
+        return k * self._sum(terms[0] - terms[1])
 
     def angle(self, one, other):
         """c |u| |v| - c sum(u v), or both added, or None."""

@@ -166,7 +166,7 @@ def concordance(x, y, *, axis=-1):
 
 
 @pytest.mark.parametrize("power", [-100, 100])
-@pytest.mark.parametrize("function", [determination, welch, concordance])
+@pytest.mark.parametrize("function", [determination, welch, pytest.param(concordance, marks=pytest.mark.slow)])
 def test_what_two_rows_have_no_unit_of_is_the_same_in_any_unit(function, power):
     op, unit = nngrad.define(function), np.ldexp(1.0, power)
     x, y = np.array([[1.0, 2.5, -0.5, 4], [3, 0, 1, 2]]), np.array([[1.25, 2, -1, 3.5], [2, 1, 1.5, 2.5]])

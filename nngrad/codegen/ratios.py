@@ -190,17 +190,17 @@ class _Pairs:
             if is_pair and p.factor + q.factor == 0 and not p.factor.could_extract_minus_sign():
                 yield one + other, p, q
 
-    def difference(self, total):
-        """c p - c q, and so of powers."""
+    def difference(self, total, is_known=False):
+        """c p - c q, and so of powers; with `is_known` only where the ratio is a stage."""
         for terms, p, q in self._opposite(total):
-            ratio = p.power * self.ratio(p.row, q.row)
-            return total - terms + p.factor * share_words.share_difference(p.base, q.base, ratio)
+            if not is_known or {(p.row, q.row), (q.row, p.row)} & self.known.keys():
+                ratio = p.power * self.ratio(p.row, q.row)
+                return total - terms + p.factor * share_words.share_difference(p.base, q.base, ratio)
         return total
 
     def known_difference(self, total):
         """The same where the ratio is known."""
-        is_known = any({(p.row, q.row), (q.row, p.row)} & self.known.keys() for _, p, q in self._opposite(total))
-        return self.difference(total) if is_known else total
+        return self.difference(total, is_known=True)
 
     def sums(self, total):
         """c sum(p t) - c sum(q t) as c sum((p - q) t)."""
@@ -233,7 +233,7 @@ class _Pairs:
                 known |= {sign * (p.base - q.base): sign * words.tanh(odds / 2) / p.factor for sign in (1, -1)}
             for other in product.args:
                 whole, power = other.as_base_exp()
-                if whole in known and power.is_positive:
+                if whole in known and power.is_positive and (power - exponent).is_number:
                     times = min(power, -exponent)
                     return self._again(product * whole**-times * base**times * known[whole] ** times)
         return product

@@ -341,3 +341,12 @@ def of_exp(exp, b):
 def test_an_input_called_as_a_word_is():
     """The forms of this one name both, the input exp and the function."""
     check_grads(nngrad.define(of_exp), ([0.3, -0.7], [1.0, 2.0]))
+
+
+def of_a_parameter_g(x, y, *, g=2.0):
+    return tanh(g * x) * y
+
+
+def test_a_parameter_may_be_called_as_a_cotangent_is():
+    """The names g, dx and dy are all taken."""
+    check_grads(nngrad.define(of_a_parameter_g), ([0.3, -0.7], [1.0, 2.0]))

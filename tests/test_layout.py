@@ -12,7 +12,7 @@ STAGES = (
     "symbols", "small", "exact", "vocabulary", "words", "log_words", "share_words", "gaussians", "exponentials",
     "language", "budget", "readable", "formula", "mistakes", "instrument", "record", "steps", "trace", "plain",
     "notation", "restage", "identities", "roots", "several", "remainders", "recognise", "logarithms", "factors",
-    "deviations", "shift", "members", "shares", "rescale", "rewrite", "derive", "picks",
+    "deviations", "shift", "members", "shares", "ratios", "rescale", "rewrite", "derive", "picks",
     "certify", "joint", "literals", "quotients", "node", "exponents", "chance", "signs", "lower", "guards", "series",
     "errors", "rounding", "forms", "infix", "schedule", "cost", "piecewise", "parts", "ordinary", "balance", "again",
     "selection", "choices", "slopes", "numpy_code", "tensor_code", "bodies", "assemble", "contract", "latex",

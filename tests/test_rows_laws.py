@@ -9,7 +9,7 @@ pytest.importorskip("sympy")
 import nngrad
 from nngrad import Tensor
 from nngrad.codegen.balance import is_shift_free
-from nngrad.codegen.language import Declaration, count, exp, log, max, mean, sqrt, sum, tanh
+from nngrad.codegen.language import Declaration, count, exp, log, max, mean, sqrt, sum, tanh, var
 from nngrad.codegen.rescale import is_scale_free
 from nngrad.codegen.trace import trace
 
@@ -149,3 +149,52 @@ def test_a_sum_beside_one_keeps_its_digits(dtype):
     with mpmath.workdps(60):
         exact = [float(mpmath.log1p(mpmath.fsum(mpmath.mpf(float(one)) ** 2 for one in row))) for row in x]
     np.testing.assert_allclose(nngrad.define(log_of_one_and_squares)(x).data, exact, rtol=4 * np.finfo(dtype).eps)
+
+
+def determination(x, y, *, axis=-1):
+    return 1 - sum((x - y) ** 2, axis) / sum((y - mean(y, axis)) ** 2, axis)
+
+
+def welch(x, y, *, axis=-1):
+    n = count(x, axis)
+    return (mean(x, axis) - mean(y, axis)) / sqrt(var(x, axis) / n + var(y, axis) / n)
+
+
+def concordance(x, y, *, axis=-1):
+    a, b = mean(x, axis), mean(y, axis)
+    return 2 * mean((x - a) * (y - b), axis) / (var(x, axis) + var(y, axis) + (a - b) ** 2)
+
+
+@pytest.mark.parametrize("power", [-100, 100])
+@pytest.mark.parametrize("function", [determination, welch, pytest.param(concordance, marks=pytest.mark.slow)])
+def test_what_two_rows_have_no_unit_of_is_the_same_in_any_unit(function, power):
+    op, unit = nngrad.define(function), np.ldexp(1.0, power)
+    x, y = np.array([[1.0, 2.5, -0.5, 4], [3, 0, 1, 2]]), np.array([[1.25, 2, -1, 3.5], [2, 1, 1.5, 2.5]])
+    found = []
+    for size in (1, unit):
+        inputs = [Tensor(array * size, requires_grad=True) for array in (x, y)]
+        value = op(*inputs)
+        value.backward(np.full(value.shape, min(size, 1), np.float32))
+        found.append([value.data, *(one.grad * np.float64(size) / min(size, 1) for one in inputs)])
+    for plain, scaled in zip(*found, strict=True):
+        np.testing.assert_allclose(scaled, plain, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_means_of_two_rows_that_are_near_each_other(dtype):
+    """What they differ by is not lost beside them, in the value and in slopes."""
+    eps = np.finfo(dtype).eps
+    x = 1 + 64 * eps * np.array([1, 4, 2, 8, 5], dtype)
+    y = 1 + 64 * eps * np.array([2, 3, 2, 6, 4], dtype)
+    inputs = [Tensor(array, dtype=dtype, requires_grad=True) for array in (x, y)]
+    value = nngrad.define(welch)(*inputs)
+    value.backward()
+    exact = [
+        Tensor(array.astype(np.float64), dtype=float, requires_grad=True) for array in ((x - 1) / eps, (y - 1) / eps)
+    ]
+    truth = nngrad.define(welch)(*exact)
+    truth.backward()
+    np.testing.assert_allclose(value.data, truth.data, rtol=16 * eps)
+    for one, expected in zip(inputs, exact, strict=True):
+        slope = expected.grad / float(eps)
+        np.testing.assert_allclose(one.grad, slope, rtol=0, atol=16 * eps * np.abs(slope).max())

@@ -482,6 +482,13 @@ def test_usual_exponentials_are_not_shifted_and_others_are(dtype):
     np.testing.assert_allclose(total.ravel(), [1, 2, 1 + np.exp(-0.5), np.nan], rtol=2 * np.finfo(dtype).eps)
 
 
+def test_the_mean_of_subnormal_numbers():
+    x = np.array([[3, -5, 1], [2, 2, 2]]) * np.finfo(np.float64).smallest_subnormal
+    mean, error = runtime.mean_and_error(x, -1)
+    np.testing.assert_array_equal(mean, x[:, 2:] * [[0], [1]])
+    np.testing.assert_array_equal(error, 0)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("size", [1, 1e-30, 1e30, 0])
 def test_what_comes_together_is_what_it_is_alone(dtype, size):

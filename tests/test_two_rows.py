@@ -1,4 +1,5 @@
-"""Divergences of the shares in two rows of logits: finite however far apart these are, where shares are 0 in both."""
+"""Divergences of the shares in two rows of logits: finite however far apart these are, where shares are 0 in both, and
+exact where the rows are near each other."""
 
 import mpmath
 import numpy as np
@@ -48,6 +49,34 @@ def log_mixture(x, s, *, axis=-1):
     return log(sum(exp(-(x**2) / (2 * scale**2)) / scale, axis))
 
 
+@op
+def jeffreys(x, y, *, axis=-1):
+    p = exp(x) / sum(exp(x), axis)
+    q = exp(y) / sum(exp(y), axis)
+    return sum((p - q) * (log(p) - log(q)), axis)
+
+
+@op
+def tempered(x, y, *, axis=-1, t=4.0):
+    p = exp(y / t) / sum(exp(y / t), axis)
+    logq = x / t - log(sum(exp(x / t), axis))
+    return t**2 * sum(p * (log(p) - logq), axis)
+
+
+@op
+def triangular(x, y, *, axis=-1):
+    p = exp(x) / sum(exp(x), axis)
+    q = exp(y) / sum(exp(y), axis)
+    return sum((p - q) ** 2 / (p + q), axis)
+
+
+@op
+def hellinger(x, y, *, axis=-1):
+    p = exp(x) / sum(exp(x), axis)
+    q = exp(y) / sum(exp(y), axis)
+    return sum((sqrt(p) - sqrt(q)) ** 2, axis) / 2
+
+
 def shares(x):
     terms = [mpmath.exp(one) for one in x]
     return [one / total(terms) for one in terms]
@@ -75,7 +104,19 @@ def densities(x, s):
     return total(mpmath.exp(-(a**2) / 2 * mpmath.exp(-2 * b) - b) for a, b in zip(x, s, strict=True))
 
 
+def discrimination(x, y):
+    return total((a - b) ** 2 / (a + b) for a, b in zip(shares(x), shares(y), strict=True))
+
+
+def distance_of_roots(x, y):
+    return total((mpmath.sqrt(a) - mpmath.sqrt(b)) ** 2 for a, b in zip(shares(x), shares(y), strict=True)) / 2
+
+
 EXACT = {
+    jeffreys: lambda x, y: divergence(shares(x), shares(y)) + divergence(shares(y), shares(x)),
+    tempered: lambda x, y: 16 * divergence(shares([one / 4 for one in y]), shares([one / 4 for one in x])),
+    triangular: discrimination,
+    hellinger: distance_of_roots,
     bhattacharyya: lambda x, y: -mpmath.log(product(x, y, mpmath.mpf(0.5))),
     renyi: lambda x, y: mpmath.log(product(x, y, mpmath.mpf("0.3"))) / (mpmath.mpf("0.3") - 1),
     jensen_shannon: halves,
@@ -83,6 +124,8 @@ EXACT = {
     log_mixture: lambda x, s: mpmath.log(densities(x, s)),
 }
 NAMES = {declaration.name: declaration for declaration in EXACT}
+SLOW = {triangular, hellinger}
+FORMULAS = [pytest.param(one.name, marks=[pytest.mark.slow] * (one in SLOW)) for one in EXACT]
 LOGITS = [
     ([0.25, -1, 2, 0.5], [1, 0.5, -0.75, 2]),
     ([3, 1, 3, 0], [3, 1, 3, 0]),
@@ -93,7 +136,7 @@ SCALES = [([0.25, -1, 2, 0.5], [0, 0.5, -0.75, 1]), ([3, 1, 2, 0.5], [900, 901, 
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", FORMULAS)
 def test_of_two_rows(name, dtype):
     function, exact = nngrad.define(NAMES[name]), EXACT[NAMES[name]]
     for rows in SCALES if NAMES[name] is log_mixture else LOGITS:
@@ -110,6 +153,54 @@ def test_of_two_rows(name, dtype):
             np.testing.assert_allclose(one.grad, expected, rtol=near, atol=near)
 
 
+NEAR = [one for one in FORMULAS if NAMES[one.values[0]] in (jeffreys, tempered, triangular, hellinger)]
+
+
+@pytest.mark.parametrize("apart", [2.0**-10, 2.0**-20, 2.0**-40])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", NEAR)
+def test_of_two_rows_near_each_other(name, dtype, apart):
+    formula = NAMES[name]
+    function, near = nngrad.define(formula), 32 * np.finfo(dtype).eps
+    for row, other in (
+        ([0.25, -1, 2, 0.5], [1, 3, 0, -2]),
+        ([0.25, 20, 2, 0.5], [1, 0, 3, -2]),
+        ([0, 0, 0], [1, 2, 4]),
+    ):
+        one = np.array(row, dtype)
+        rows = [one, (one + np.array(other, dtype) * dtype(apart)).astype(dtype)]
+        inputs = [Tensor(array, dtype=dtype, requires_grad=True) for array in rows]
+        y = function(*inputs)
+        y.backward()
+        moves = [np.arange(1, len(row) + 1, dtype=dtype), -np.ones(len(row), dtype)]
+        _, tangent = nngrad.jvp(
+            function, tuple(one.detach() for one in inputs), tuple(Tensor(move, dtype=dtype) for move in moves)
+        )
+        with mpmath.workdps(1000):
+            rows = [[*map(mpmath.mpf, array.tolist())] for array in rows]
+            value = float(EXACT[formula](*rows))
+            slopes = [[float(slope(EXACT[formula], rows, n, i)) for i in range(len(row))] for n in (0, 1)]
+        np.testing.assert_allclose(y.data, value, rtol=near)
+        for array, expected in zip(inputs, slopes, strict=True):
+            np.testing.assert_allclose(array.grad, expected, rtol=0, atol=near * np.abs(expected).max())
+        terms = np.array(slopes) * moves
+        np.testing.assert_allclose(tangent.data, terms.sum(), rtol=0, atol=near * np.abs(terms).max())
+
+
+@pytest.mark.parametrize("name", NEAR)
+def test_of_two_rows_what_a_mask_leaves_out_is_nothing(name):
+    function = nngrad.define(NAMES[name])
+    grads = []
+    for left_out in ([], [-np.inf]):
+        inputs = [Tensor([*row, *left_out], requires_grad=True) for row in ([0.25, -1, 2], [1, 0.5, -0.75])]
+        y = function(*inputs)
+        y.backward()
+        grads.append([y.data, *(one.grad[:3] for one in inputs)])
+        assert all((one.grad[3:] == 0).all() for one in inputs)
+    for plain, masked in zip(*grads, strict=True):
+        np.testing.assert_allclose(masked, plain, rtol=1e-6)
+
+
 def slope(exact, rows, n, place):
     step = mpmath.mpf(10) ** -400
     moved = [[*row] for row in rows]
@@ -117,7 +208,7 @@ def slope(exact, rows, n, place):
     return (exact(*moved) - exact(*rows)) / step
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", FORMULAS)
 def test_of_two_rows_have_second_derivatives(name):
     rng = np.random.default_rng(0)
     nngrad.check_grads(nngrad.define(NAMES[name]), (rng.normal(size=(2, 4)), rng.normal(size=(2, 4))), rtol=1e-4)

@@ -721,6 +721,36 @@ def divergence(total, p, logarithm, axis):
     return total
 
 
+SMALL_RATIO = 1 / 4
+LARGEST_RATIO = 64  # of which the exponential is in range
+
+
+def log_ratio(log_p, log_q, q, x, y, rate, axis):
+    """log_p - log_q, where p and q both sum to 1, and p / q is exp(rate * (x - y)) but for a number for each row.
+
+    Where most elements of a row are small that number is found from the sum: the logarithms have lost what they differ
+    by. Where both p and q are 0, as a mask makes them, it is 0.
+    """
+    with np.errstate(invalid="ignore", over="ignore"):
+        ratio = np.subtract(log_p, log_q, out=...)
+        squares = sum_products(ratio, ratio, axis)
+        if np.isnan(highest(squares)):
+            ratio[(log_p == -np.inf) & (log_q == -np.inf)] = 0
+            squares = sum_products(ratio, ratio, axis)
+    numbers = np.flatnonzero(squares < min(SMALL_RATIO**2 * count(ratio.shape, axis), LARGEST_RATIO**2))
+    if len(numbers):
+        few, few_y, few_q = (_picked_rows(row, axis, numbers) for row in (x, y, q))
+        are_equal = few == few_y  # infinities, too
+        few[are_equal] = few_y[are_equal] = 0
+        few -= few_y
+        few *= rate
+        few -= few[np.arange(len(few)), np.argmax(few_q, 1)][:, None]
+        few -= np.vecdot(few, few_q)[:, None]
+        few -= np.log1p(np.vecdot(np.expm1(few), few_q))[:, None]
+        _put_rows(ratio, axis, numbers, few)
+    return ratio
+
+
 def _exp_remainder(x):
     """exp(x) - 1 - x, by a series near 0."""
     near = np.clip(x, -0.5, 0.5)
@@ -860,7 +890,7 @@ def mean_error(x, mean, axis):
         return (_wide_sum(x, axis) / n - mean).astype(x.dtype)
     # In units this small all elements are below 2**52 / n, so that sums of their whole parts are exact.
     largest = np.maximum.reduce(np.abs(x), axis, keepdims=True, initial=0)
-    unit = np.ldexp(1.0, np.frexp(largest)[1] + n.bit_length() - 52)
+    unit = np.ldexp(1.0, np.maximum(np.frexp(largest)[1] + n.bit_length() - 52, -1074))  # where all are whole
     elements, mean = np.divide(x, unit, out=...), mean / unit
     whole, whole_mean = np.rint(elements), np.rint(mean)
     fractions = np.subtract(elements, whole, out=elements)

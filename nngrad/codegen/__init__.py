@@ -9,8 +9,8 @@ Stage 1, spec: `language` is what a spec file imports.
 Stage 2, trace: in `trace` a function becomes a formula.
     What it becomes: `formula`. While it runs: `instrument`, `record`, `steps`. What to say of mistakes: `mistakes`.
 Stage 3, rewrite: in `rewrite` a naive formula becomes a stable one.
-    Of numbers: `small`, `recognise`, `identities`. Of rows: `deviations`, `members`, `shift`, `shares`, `rescale`, by
-    `restage`.
+    Of numbers: `small`, `recognise`, `identities`. Of rows: `deviations`, `members`, `shift`, `shares`, `ratios`,
+    `rescale`, by `restage`.
 Stage 4, derive: in `derive` the derivatives of it are taken.
 Stage 5, forms: `forms` finds equal forms of them, `selection` chooses, and `choices` records that.
     Rules that make forms: `exponentials`, `logarithms`, `roots`, `factors`, `remainders`, `several`, `series`,

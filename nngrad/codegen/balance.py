@@ -12,6 +12,7 @@ import sympy
 from sympy.core.symbol import Str
 
 from nngrad.codegen.rescale import is_scale_free
+from nngrad.codegen.restage import inlined
 from nngrad.codegen.symbols import AxisSum, Balanced, RowScale, RowShift, Value, is_constant_along, split_constants
 from nngrad.codegen.trace import Formula, Stage
 
@@ -43,7 +44,11 @@ def _parts(formula: Formula, source: Value) -> tuple[Value | None, Value | None,
     """A row's scale, the row over this, and the exponentials of the row less its shift, if the formula has them."""
     made = {stage.expr: stage.value for stage in formula.stages}
     scales = [stage for stage in formula.stages if isinstance(stage.expr, RowScale) and stage.expr.args[0] == source]
-    shifts = [stage for stage in formula.stages if isinstance(stage.expr, RowShift)]
+    shifts = [
+        stage
+        for stage in formula.stages
+        if isinstance(stage.expr, RowShift) and inlined(stage.expr.args[0], formula.stages).has(source)
+    ]
     exponentials = [made.get(sympy.exp(stage.expr.args[0] - stage.value)) for stage in shifts]
     scale = scales[0].value if scales else None
     return scale, made.get(source / scale) if scales else None, next(iter(exponentials), None)
@@ -95,4 +100,8 @@ def _spread(expr):
         expanded = sympy.expand(sympy.Add(*terms))
         return sympy.Add(*terms) if expanded.has(_ADDED) else expanded
 
-    return expr.replace(sympy.exp, exponential).replace(sympy.Add, total)
+    def logarithm(inside):
+        times = inside.as_coeff_exponent(_FACTOR)[1]
+        return times * _ADDED + sympy.log(inside / _FACTOR**times)
+
+    return expr.replace(sympy.exp, exponential).replace(sympy.log, logarithm).replace(sympy.Add, total)

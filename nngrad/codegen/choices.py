@@ -31,6 +31,7 @@ from nngrad.codegen.symbols import (
     IsInf,
     IsNan,
     LogExcess,
+    LogRatio,
     LogShare,
     MeanError,
     NearZero,
@@ -167,6 +168,7 @@ _NAMES |= {head.__name__: head for head in (Decayed, Indicator, Small, Where, Su
 _NAMES |= {"isnan": IsNan, "isinf": IsInf, "signbit": SignBit}
 _WITH_AXIS_LAST = (AxisSum, Balanced, Count, Deviation, NearZero, Pick, ProductOfOthers)
 _NAMES |= {head.__name__: _with_axis(head) for head in _WITH_AXIS_LAST}
+_NAMES["LogRatio"] = _with_axis(LogRatio, 2)
 _NAMES |= {
     head.__name__: _with_axis(head, 1) for head in (RowShift, RowScale, MeanError, LogExcess, LogShare, Divergence)
 }

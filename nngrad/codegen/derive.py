@@ -43,7 +43,9 @@ def derive(formula: Formula, differentiable: frozenset[str]) -> Derivatives:
     """Differentiate a formula with respect to the inputs named in `differentiable`."""
     inputs = [value for value in formula.inputs if value.name in differentiable]
     used = {symbol.name for stage in formula.stages for symbol in stage.expr.free_symbols}
-    cotangent = Value("dy" if "g" in used else "g", formula.output.constant_along)
+    used |= {f"d{value.name}" for value in formula.inputs}
+    name = next(name for name in ("g", "dy", "cotangent") if name not in used)
+    cotangent = Value(name, formula.output.constant_along)
     vjp = _cotangents(formula, cotangent)
     tangents = {value: Value(f"d{value.name}") for value in inputs}
     jvp = {value: _tangent(formula, value, tangents[value]) for value in inputs}

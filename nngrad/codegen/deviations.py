@@ -4,11 +4,12 @@ Weights w that sum to 1 along the axis make a mean E[t] = sum(w t), the plain on
 
 - E[u v] - E[u] E[v] is E[(u - E[u]) (v - E[v])]: a variance, a covariance;
 - max(u) - E[u] is E[max(u) - u], and so for min(u);
+- sum(u) - sum(v) is sum(u - v);
 - |u| |v| - sum(u v) is |u| |v| sum((u / |u| - v / |v|)**2) / 2, where |u| is sqrt(sum(u**2)): 1 less a cosine;
 - sum(u**2) - 2 sum(u v) + sum(v**2) is sum((u - v)**2), also where v is 1 at one element of a row and else 0.
 
 And sum(p log(p / q)), where the p and q sum to 1, is a `Divergence`: where p and q are near each other, it is known to
-be the sum of p log(p / q) - p + q, terms of which none is negative.
+be the sum of p log(p / q) - p + q, terms of which none is negative. sum((p - q) log(p / q)) is two of these.
 
 On the left terms that are nearly equal leave only their rounding errors; on the right nothing is subtracted but numbers
 from elements of a row. Other factors may stand before both terms, and other terms beside them.
@@ -40,7 +41,7 @@ def sum_deviations(formula: Formula) -> Formula:
         for axis in sorted(formula.axes):
             expr = expr.replace(sympy.Add, _Row(recorder, axis).added)
         if stage.kind == "sum" and (divergence := _divergence(recorder, stage, expr)) is not None:
-            renamed[stage.value] = divergence
+            renamed[stage.value] = recorder.stage(divergence, "map", "", stage.value.name)
             continue
         if expr != before:
             expr = recorder.hoist(expr, stage.value.name if stage.kind == "map" else "")
@@ -53,6 +54,10 @@ def _divergence(recorder: Recorder, stage: Stage, expr):
     row = _Row(recorder, stage.axis)
     for logarithm, sign in product(sympy.Mul.make_args(expr), (1, -1)):
         factor, share = split_constants(sign * expr / logarithm, stage.axis)
+        if share.is_Add:
+            parts = [_divergence(recorder, stage, sign * factor * term * logarithm) for term in share.args]
+            if None not in parts:
+                return sympy.Add(*parts)
         ratio = sympy.exp(-sign * inlined(logarithm, recorder.stages))
         if isinstance(share, Value) and row.sums_to_one(share) and row.sums_to_one(ratio * share):
             made = recorder.stage(sign * logarithm, "map", "", "log_ratio")
@@ -74,6 +79,7 @@ class _Row:
         total = sympy.Add(*terms)
         for one, other in permutations(total.args if is_constant_along(total, self.axis) else (), 2):
             made = self.moment(one, other) or self.excess(one, other) or self.angle(one, other)
+            made = made or self.difference(one, other)
             if made:
                 return self.added(total - one - other, made)
             last, square = self.square(one, other)
@@ -107,6 +113,16 @@ class _Row:
         if total is None:
             return None
         return k * total * self._sum(weights * (extreme.value - extreme.expr))
+
+    def difference(self, one, other):
+        """c sum(u) - c sum(v), or None. Exponentials are summed by themselves."""
+        (k, first), (minus, second) = self._sums_in(one), self._sums_in(other)
+        terms = [stage.expr for stage in (*first, *second)]
+        if (len(first), len(second)) != (1, 1) or k + minus != 0 or not all(isinstance(term, Value) for term in terms):
+            return None
+        if any(inlined(term, self.recorder.stages).has(sympy.exp) for term in terms):
+            return None
+        return k * self._sum(terms[0] - terms[1])
 
     def angle(self, one, other):
         """c |u| |v| - c sum(u v), or both added, or None."""

@@ -36,6 +36,7 @@ from nngrad.codegen.symbols import (
     Divergence,
     Indicator,
     LogExcess,
+    LogRatio,
     LogShare,
     MeanError,
     NearZero,
@@ -202,8 +203,8 @@ class Graph:
             return self._log_excess(*expr.args)
         if isinstance(expr, LogShare):
             return self._log_share(*expr.args)
-        if isinstance(expr, Divergence):
-            return self._divergence(*expr.args)
+        if isinstance(expr, Divergence | LogRatio):
+            return self._known_near_0(expr)
         if type(expr) in WORD_OF:
             return self._word(expr)
         raise SpecError(f"{expr.func} has no NumPy form", "write the formula in words of the language")
@@ -309,13 +310,14 @@ class Graph:
         reduced = self.nodes[total].reduced
         return self.node("log_share", total, terms, *given, index, axis=axis.name, reduced=reduced)
 
-    def _divergence(self, total, axis, share, logarithm) -> int:
-        """To be differentiated again it is the sum alone."""
-        total = self.build(total)
+    def _known_near_0(self, expr) -> int:
+        """To be differentiated again it is what it is elsewhere."""
         if self.smooth:
-            return total
-        parts = [self.full(self.build(one)) for one in (share, logarithm)]
-        return self.node("divergence", total, *parts, axis=axis.name, reduced=self.nodes[total].reduced)
+            return self.build(expr.elsewhere)
+        axis, *args = sorted(expr.args, key=lambda arg: not isinstance(arg, sympy.core.symbol.Str))
+        made = [self.build(arg) if is_constant_along(arg, axis.name) else self.full(self.build(arg)) for arg in args]
+        op = "divergence" if isinstance(expr, Divergence) else "log_ratio"
+        return self.node(op, *made, axis=axis.name, reduced=self.nodes[made[0]].reduced)
 
     def full(self, node: int) -> int:
         """The node broadcast against all inputs, so that a reduction sees every element."""

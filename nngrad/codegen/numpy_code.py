@@ -51,7 +51,10 @@ TAKING_OUT = (
     "runtime.exp_shifted", "runtime.passed", "runtime.tan", "runtime.times_normal_cdf", "runtime.times_normal_density",
     "deviation", "as_float", "where", "exponentials", "centred_squares", "counted",
 )  # fmt: skip
-OF_ROWS = ("scale", "scaled", "mean_error", "log_excess", "log_sum", "log_share", "divergence", "deviation", "balanced")
+OF_ROWS = (
+    "scale", "scaled", "mean_error", "log_excess", "log_sum", "log_share", "divergence", "log_ratio", "deviation",
+    "balanced",
+)  # fmt: skip
 ROW_REDUCTIONS = {"sum": "runtime.sum_rows", "prod": "runtime.prod_rows", "max": "runtime.max_rows"}
 
 

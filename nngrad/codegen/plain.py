@@ -150,6 +150,7 @@ MEANINGS = {  # of what keeps rows within range
     symbols.RowScale: lambda *_: sympy.S.One,
     symbols.LogExcess: _log_excess,
     symbols.Divergence: lambda total, *_: total,
+    symbols.LogRatio: lambda log_p, log_q, *_: log_p - log_q,
     symbols.LogShare: lambda total, axis, x, index, exponent: exponent - sympy.log(total),
     symbols.Subgradient: lambda expr, *_: expr,
 }

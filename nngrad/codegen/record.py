@@ -90,7 +90,7 @@ class Recorder:
 
     def fresh(self, name: str) -> str:
         of_derivatives = {f"d{value.name}" for value in self.inputs}
-        if name in RESERVED_NAMES | {"g"} | of_derivatives or keyword.iskeyword(name):
+        if name in RESERVED_NAMES | {"g", "cotangent"} | of_derivatives or keyword.iskeyword(name):
             name += "_"
         candidates = itertools.chain([name], (f"{name}{number}" for number in itertools.count(2)))
         name = next(candidate for candidate in candidates if candidate not in self.names)

@@ -4,7 +4,8 @@ x is divided by a power of two near the row's largest |x|, the scale, before x**
 whose squares are in range have the scale 1. The scale is carried through the later stages as a symbol, and multiplied
 back where a stage depends on it: the length of a vector does, its direction does not. The rule is applied only where
 no power of the scale above the first is left, for only then the result is finite where its squares are not. Where x
-itself is summed, or the largest of it taken, it is applied where no power is left at all.
+itself is summed, or the largest of it taken, it is applied where no power is left at all. Where it can't be applied to
+one value, all inputs may have one scale: the squares of one over those of the other may be in range where neither are.
 
 Worked example, rms_norm: from `y = x / sqrt(mean(x**2) + eps)`,
 
@@ -15,6 +16,7 @@ Worked example, rms_norm: from `y = x / sqrt(mean(x**2) + eps)`,
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import reduce
 
 import sympy
 from sympy.core.relational import Relational
@@ -35,7 +37,10 @@ def rescale_powers(formula: Formula) -> Formula:
         tried: set[str] = set()
         while sources := [value for value in _sources(formula, axis) if value.name not in tried]:
             tried.add(sources[0].name)
-            formula = _rescaled(formula, sources[0], axis) or formula
+            formula = _rescaled(formula, sources[:1], axis) or formula
+        together = [value for value in formula.inputs if value in _sources(formula, axis)]
+        if len(together) > 1 and not any(isinstance(stage.expr, RowScale) for stage in formula.stages):
+            formula = _rescaled(formula, together, axis) or formula
     return formula
 
 
@@ -68,20 +73,20 @@ def _sources(formula: Formula, axis: str) -> list[Value]:
     ]
 
 
-def _rescaled(formula: Formula, source: Value, axis: str) -> Formula | None:
-    """The formula with one value scaled; None where nothing is gained."""
-    trial = _Attempt(formula, source, axis)
-    if trial.run() is None or trial.actual.keys() == {source}:
+def _rescaled(formula: Formula, sources: list[Value], axis: str) -> Formula | None:
+    """The formula with one value scaled, or some by the same scale; None where nothing is gained."""
+    trial = _Attempt(formula, sources, axis)
+    if trial.run() is None or trial.actual.keys() == {*sources}:
         return None
-    if trial.summed == 1 and (not trial.has_dropped_out or _is_bounded(formula, source)):
+    if trial.summed == 1 and (not trial.has_dropped_out or _is_bounded(formula, sources[0])):
         return None
     constant = sympy.Add(*(constant ** (trial.summed / power) for constant, power in trial.beside.items()))
-    return _Attempt(formula, source, axis, trial.summed, constant).run()
+    return _Attempt(formula, sources, axis, trial.summed, constant).run()
 
 
 def is_scale_free(formula: Formula, source: Value, axis: str) -> bool:
     """Whether the formula gives the same where all elements of an input are multiplied by a positive number."""
-    attempt = _Attempt(formula, source, axis)
+    attempt = _Attempt(formula, [source], axis)
     return attempt.run() is not None and attempt.has_dropped_out and not attempt.beside
 
 
@@ -113,7 +118,7 @@ class _Attempt:
     """
 
     formula: Formula
-    source: Value
+    sources: list[Value]
     axis: str
     degree: sympy.Expr = sympy.S.One
     constant: sympy.Expr = sympy.S.Zero
@@ -131,15 +136,15 @@ class _Attempt:
     def run(self) -> Formula | None:
         """The formula with the scale; None where a power of it above the first would be left."""
         self.recorder = recorder_of(self.formula)
-        if self.source in self.formula.inputs:
-            self._introduce(self.source)
+        if self.sources[0] in self.formula.inputs:
+            self._introduce(self.sources)
         for stage in self.formula.stages:
             expr = stage.expr.xreplace(self.renamed).replace(_is_log_of_scaled, self._logarithm)
             if not expr.has(_SCALE):
                 expr = self.recorder.hoist(expr, stage.value.name if stage.kind == "map" else "")
                 self.renamed[stage.value] = again(self.recorder, stage, expr)
-                if stage.value == self.source:
-                    self._introduce(self.renamed[stage.value])
+                if [stage.value] == self.sources:
+                    self._introduce([self.renamed[stage.value]])
             elif self._is_better_put_back(stage) or not self._carry(stage, expr):
                 if not self._can_stand(stage.expr):
                     return None
@@ -171,12 +176,15 @@ class _Attempt:
     def _plain(self) -> dict[Value, sympy.Expr]:
         return {value: expr for value, expr in self.renamed.items() if not expr.has(_SCALE)}
 
-    def _introduce(self, value: Value) -> None:
-        """Divide the value by its scale."""
-        made = RowScale(value, Str(self.axis), self.degree, self.constant)
-        self.scale = self.recorder.stage(made, "map", self.axis, f"scale_{value}", frozen=True)
-        unit = self.recorder.stage(value / self.scale, "map", "", f"scaled_{value}")
-        self.renamed[self.source], self.actual[self.source] = _SCALE * unit, value
+    def _introduce(self, values: list[Value]) -> None:
+        """Divide the values by their scale."""
+        largest = values[0] if len(values) == 1 else reduce(words.maximum, map(words.abs, values))
+        made = RowScale(largest, Str(self.axis), self.degree, self.constant)
+        name = "_".join(["scale", *map(str, values)])
+        self.scale = self.recorder.stage(made, "map", self.axis, name, frozen=True)
+        for source, value in zip(self.sources, values, strict=True):
+            unit = self.recorder.stage(value / self.scale, "map", "", f"scaled_{value}")
+            self.renamed[source], self.actual[source] = _SCALE * unit, value
 
     def _logarithm(self, logarithm):
         """log(scale**k * rest) is k log(scale) + log(rest); 1 + scale**k * rest is scale**k * (scale**-k + rest)."""

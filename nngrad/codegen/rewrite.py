@@ -5,7 +5,7 @@ Rules, none of which knows an op:
 - members, which have a file of their own: masked exponentials, and what is picked from the terms of a sum of them.
 - words: `1 / (1 + exp(-x))` is `sigmoid(x)`, `log(1 + exp(x))` is `softplus(x)`, `exp(x) - 1` is `expm1(x)`, ...;
   the logarithm of a product along an axis is the sum of logarithms.
-- deviations and shares, which have files of their own: what cancels in differences of sums is left out of these.
+- deviations, shares and ratios, which have files of their own: what cancels in differences is left out of them.
 - shift and rescale, which have too: exponentials and powers are summed without leaving the range.
 - roots: the root of a sum of squares has the slope 0 where it is 0, not 0 / 0.
 - centring: where a mean is subtracted, the mean's rounding error is subtracted too.
@@ -27,6 +27,7 @@ from nngrad.codegen import words
 from nngrad.codegen.deviations import sum_deviations
 from nngrad.codegen.exponentials import with_one_exponential
 from nngrad.codegen.members import join_members
+from nngrad.codegen.ratios import join_ratios
 from nngrad.codegen.recognise import recognised
 from nngrad.codegen.record import name_after
 from nngrad.codegen.rescale import rescale_powers
@@ -351,5 +352,6 @@ def rewrite(formula: Formula) -> Formula:
     if isinstance(formula.stages[-1].expr, Value) and len(formula.stages) == 1:
         return formula
     summed = with_slopes_of_lengths(sum_deviations(join_takes(recognise_words(join_members(formula)))))
-    rewritten = rescale_powers(bound_logarithms(open_powers(open_shares(shift_exponentials(summed)))))
+    shifted = join_ratios(open_powers(open_shares(shift_exponentials(summed))))
+    rewritten = rescale_powers(bound_logarithms(shifted))
     return differentiate_as_written(name_output(push_takes(centre_exactly(count_from_extremes(rewritten)))), formula)

@@ -32,6 +32,7 @@ from nngrad.codegen.logarithms import (
 )
 from nngrad.codegen.lower import Graph
 from nngrad.codegen.ordinary import Ordinariness, Ordinary
+from nngrad.codegen.ratios import with_differences_of_shares
 from nngrad.codegen.recognise import recognised
 from nngrad.codegen.remainders import with_powers_less_one, with_remainders
 from nngrad.codegen.restage import inlined
@@ -160,6 +161,7 @@ def choose_forms(
             {value: search.with_deviations(search.with_zeros_of_rows(form)) for value, form in forms.items()}
             for forms in (smooth.vjp, smooth.jvp)
         )
+        vjp, jvp = (with_differences_of_shares(forms, derivatives.formula) for forms in (vjp, jvp))
         return Chosen(smooth, derivatives.formula.output, balanced(vjp, written, derivatives.formula), jvp), tried
     return _Selection(smooth, derivatives, search, Judge(written, derivatives.formula, params), name).chosen()
 

@@ -64,6 +64,19 @@ share_power = enter(
     expansion=lambda p, q, log_p: Where(p > sympy.Rational(2) ** -100, words.power(p, q), words.exp(q * log_p)),
     smooth=lambda p, q, log_p: words.exp(q * log_p),
 )
+share_difference = enter(
+    "share_difference",
+    "",
+    lambda p, q, log_ratio: p - q,
+    30,
+    "p - q, for log_ratio = log(p / q), which tells it exactly where they are near each other.",
+    arity=3,
+    derivatives=lambda p, q, log_ratio: [1, -1, 0],
+    expansion=lambda p, q, log_ratio: (
+        words.maximum(p, q) * words.copysign(words.expm1(-words.abs(log_ratio)), log_ratio)
+    ),
+    smooth=lambda p, q, log_ratio: p - q,
+)
 below_largest = enter(
     "below_largest",
     "runtime.below_largest",

@@ -21,7 +21,7 @@ from sympy.core.symbol import Str
 
 from nngrad.codegen import share_words, words
 from nngrad.codegen.restage import again, rebuilt, recorder_of
-from nngrad.codegen.symbols import Divergence, LogExcess, Pick, RowShift, Value, split_constants
+from nngrad.codegen.symbols import Divergence, LogExcess, LogRatio, Pick, RowShift, Value, split_constants
 from nngrad.codegen.trace import Formula, Recorder, Stage
 
 
@@ -32,7 +32,7 @@ def open_shares(formula: Formula) -> Formula:
 
     def logarithm(part):
         if isinstance(part, words.log1p.build):
-            opened = _log_of_share(recorder, -part.args[0])
+            opened = log_of_share(recorder, -part.args[0])
             return share_words.log_others_share(-part.args[0], opened) if opened else part
         return _logarithm(recorder, part.args[0]) or _log_beside_constant(recorder, part.args[0]) or part
 
@@ -73,12 +73,12 @@ def open_powers(formula: Formula) -> Formula:
 
 def _power(recorder: Recorder, base, exponent):
     """A power of a share, or of a product of shares; None for others."""
-    logarithm = _log_of_share(recorder, base, is_bounded=True)
+    logarithm = log_of_share(recorder, base, is_bounded=True)
     if logarithm is not None:
         return share_words.share_power(base, exponent, logarithm)
     stages = {stage.value: stage for stage in recorder.stages}
     factors = sympy.Mul.make_args(_definition(base, stages))
-    logarithms = [_log_of_share(recorder, factor, is_bounded=True) for factor in factors]
+    logarithms = [log_of_share(recorder, factor, is_bounded=True) for factor in factors]
     if None in logarithms:
         return None
     powers = [share_words.share_power(one, exponent, log) for one, log in zip(factors, logarithms, strict=True)]
@@ -102,18 +102,40 @@ def bound_logarithms(formula: Formula) -> Formula:
 
 def _bounded(recorder: Recorder, product, stages: dict[Value, Stage]):
     """The product, in which the logarithms of the shares that it has are bounded."""
-    parts = {part for value in product.atoms(Value) for part in _seen_in(value, stages)}
+    parts = sorted(_factors_in(product, stages), key=str)
     exponents = [stages[part].expr.args[0] for part in parts if isinstance(stages[part].expr, sympy.exp)]
-    rows = {stages[shift].expr.args[0] for exponent in exponents for shift in _shifts_in(exponent, stages)}
+    rows = {stages[shift].expr.args[0] for exponent in exponents for shift in shifts_in(exponent, stages)}
     for row in sorted(rows, key=str):
-        for value in sorted(product.atoms(Value), key=str):
+        for value in sorted(product.atoms(Value) & stages.keys(), key=str):
+            ratio = stages[value].expr
+            for logarithm, sign in zip(ratio.args, (1, -1), strict=False) if isinstance(ratio, LogRatio) else ():
+                if any(_top_of(row, below, stages) for below in _seen_in(logarithm, stages)):
+                    bound = recorder.stage(share_words.below_largest(sign * value, 0), "map", "", str(value))
+                    product = product.xreplace({value: sign * bound})
             for below in sorted(_seen_in(value, stages), key=str):
-                top = row - stages[below].expr
-                if top in stages and (stages[top].kind, stages[top].expr) == ("max", row):
+                if top := _top_of(row, below, stages):
                     bound = recorder.stage(share_words.below_largest(row, top), "map", "", str(below))
                     seen_through = bound if below == value else stages[value].expr.xreplace({below: bound})
                     product = product.xreplace({value: recorder.stage(seen_through, "map", "", str(value))})
     return product
+
+
+def _top_of(row, below: Value, stages: dict[Value, Stage]) -> Value | None:
+    """The largest element of a row, if the stage is the row less that."""
+    top = row - stages[below].expr
+    return top if top in stages and (stages[top].kind, stages[top].expr) == ("max", row) else None
+
+
+def _factors_in(product, stages: dict[Value, Stage]) -> set[Value]:
+    """The stages whose positive powers a product is made of: where one is 0, so is the product."""
+    found = set()
+    for factor in sympy.Mul.make_args(product):
+        base, exponent = factor.as_base_exp()
+        base = base.args[0] if isinstance(base, share_words.share_power.build) else base
+        if base in stages and exponent.is_positive:
+            found.add(base)
+            found |= _factors_in(stages[base].expr, stages) if stages[base].kind == "map" else set()
+    return found
 
 
 def _seen_in(value: Value, stages: dict[Value, Stage]) -> set[Value]:
@@ -127,7 +149,7 @@ def _definition(expr, stages: dict[Value, Stage]):
     return stage.expr if stage is not None and stage.kind == "map" else expr
 
 
-def _shifts_in(exponent, stages: dict[Value, Stage]) -> list[Value]:
+def shifts_in(exponent, stages: dict[Value, Stage]) -> list[Value]:
     made = [value for value in sorted(exponent.atoms(Value), key=str) if value in stages]
     return [value for value in made if isinstance(stages[value].expr, RowShift)]
 
@@ -155,7 +177,7 @@ def _log_beside_constant(recorder: Recorder, total):
     """log(p + eps), or None."""
     for share in sorted(total.atoms(Value), key=str) if total.is_Add else ():
         number = total - share
-        if not number.atoms(Value) and (logarithm := _log_of_share(recorder, share)) is not None:
+        if not number.atoms(Value) and (logarithm := log_of_share(recorder, share)) is not None:
             return share_words.log_share_and(share, number, logarithm)
     return None
 
@@ -166,13 +188,13 @@ def _others(recorder: Recorder, part):
         return -words.expm1(logarithm)
     made = _definition(part, {stage.value: stage for stage in recorder.stages})
     base, exponent = made.args if isinstance(made, sympy.Pow | words.power.build) else (part, sympy.S.One)
-    if (logarithm := _log_of_share(recorder, base)) is None:
+    if (logarithm := log_of_share(recorder, base)) is None:
         return None
     power = base if exponent == 1 else share_words.share_power(base, exponent, logarithm)
     return share_words.others_share(power, exponent * logarithm)
 
 
-def _log_of_share(recorder: Recorder, share, is_bounded: bool = False):
+def log_of_share(recorder: Recorder, share, is_bounded: bool = False):
     """log(p) of a share, or of one picked from each row; None for others. It is as `shift.as_share` knows it, or, for
     all shares of a row, bounded."""
     stages = {stage.value: stage for stage in recorder.stages}
@@ -180,14 +202,14 @@ def _log_of_share(recorder: Recorder, share, is_bounded: bool = False):
     picks = [] if made is None else [factor for factor in sympy.Mul.make_args(made.expr) if isinstance(factor, Pick)]
     if picks and made.kind == "sum":
         whole = made.expr / picks[0]
-        logarithm = _log_of_share(recorder, whole)
+        logarithm = log_of_share(recorder, whole)
         if logarithm is None:
             return None
         logarithm = recorder.stage(logarithm, "map", "", f"log_{whole}" if isinstance(whole, Value) else "log_share")
         return recorder.stage(picks[0] * logarithm, "sum", made.axis, f"log_{share}")
     for total in _sums_in(share, stages):
         terms = _exponentials(share, total.axis, stages)
-        for shift in _shifts_in(stages[terms].expr, stages) if terms else ():
+        for shift in shifts_in(stages[terms].expr, stages) if terms else ():
             above = stages[shift].expr.args[0]
             top = recorder.stage(above, "max", total.axis, "log_sum", frozen=True)
             below = share_words.below_largest(above, top) if is_bounded else above - top

@@ -264,9 +264,23 @@ class Divergence(sympy.Function):
 
     nargs = 4
     is_real = True
+    elsewhere = property(lambda self: self.args[0])
 
     def _eval_derivative(self, symbol):
-        return self.args[0].diff(symbol)
+        return self.elsewhere.diff(symbol)
+
+
+class LogRatio(sympy.Function):
+    """`LogRatio(log_p, log_q, axis, q, x, y, rate)`: log_p - log_q, where p and q both sum to 1 along the axis, and
+    p / q is exp(rate (x - y)) but for a number for each row.
+    """
+
+    nargs = 7
+    is_real = True
+    elsewhere = property(lambda self: self.args[0] - self.args[1])
+
+    def _eval_derivative(self, symbol):
+        return self.elsewhere.diff(symbol)
 
 
 class ProductOfOthers(sympy.Function):

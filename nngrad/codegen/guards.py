@@ -6,6 +6,7 @@ So they neither warn nor leak a NaN.
 from __future__ import annotations
 
 import itertools
+from functools import cache
 
 import sympy
 
@@ -98,6 +99,7 @@ def _narrowed(context, literal):
     return frozenset(conjunction | {literal} for conjunction in context if opposite not in conjunction)
 
 
+@cache
 def _joined(first, second):
     conjunctions = set(first | second)
     changed = True

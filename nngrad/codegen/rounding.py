@@ -84,12 +84,9 @@ def _ends(arity: int) -> np.ndarray:
 
 
 def _far_out(ends: np.ndarray) -> np.ndarray:
-    """Numbers on the way to each of some ends, one end after the other."""
-    is_infinite = np.repeat(np.isinf(ends), len(FAR))
-    repeated = np.repeat(ends, len(FAR))
-    return (
-        np.where(is_infinite, np.sign(repeated) * np.tile(FAR, len(ends)), repeated) if is_infinite.any() else repeated
-    )
+    """Numbers on the way to each of some ends: a row for each."""
+    columns = np.repeat(ends[:, None], len(FAR), axis=1)
+    return np.where(np.isinf(columns), np.copysign(FAR, columns), columns) if np.isinf(ends).any() else columns
 
 
 def ordinary_points(limits: tuple[int, ...], arity: int) -> list[np.ndarray]:
@@ -207,8 +204,13 @@ class Judge:
         count = next(iter(self.ends.values())).size
         if not count or self._has_beyond_settling(PERIODIC_IN_WHOLE_NUMBERS):  # FAR are whole numbers
             return np.full(count, np.nan)
-        values = function({name: _far_out(column) for name, column in self.ends.items()})
-        limits = np.array([*map(_limit, values.reshape(count, -1))])
+        far = {name: _far_out(column) for name, column in self.ends.items()}
+        values = function({name: column[:, -1] for name, column in far.items()})[:, None] * np.ones(len(FAR))
+        known = ~np.isnan(values[:, -1])  # what is unknown there has no limit, and takes longest to be looked for
+        if known.any():
+            nearer = function({name: column[known, :-1].ravel() for name, column in far.items()})
+            values[known, :-1] = nearer.reshape(-1, len(FAR) - 1)
+        limits = np.array([*map(_limit, values)])
         return np.where(np.isinf(limits), np.nan, limits) if self.is_periodic else limits  # sin(inf) is nan
 
     def _steps(self) -> dict[str, np.ndarray]:

@@ -12,16 +12,16 @@ STAGES = (
     "symbols", "small", "exact", "vocabulary", "words", "log_words", "share_words", "gaussians", "exponentials",
     "language", "budget", "readable", "formula", "mistakes", "instrument", "record", "steps", "trace", "plain",
     "notation", "restage", "identities", "roots", "several", "remainders", "recognise", "logarithms", "factors",
-    "deviations", "shift", "members", "shares", "ratios", "rescale", "rewrite", "derive", "picks",
-    "certify", "joint", "literals", "quotients", "node", "exponents", "chance", "signs", "lower", "guards", "series",
-    "errors", "rounding", "forms", "infix", "schedule", "cost", "piecewise", "parts", "ordinary", "balance", "again",
-    "selection", "choices", "slopes", "numpy_code", "tensor_code", "bodies", "assemble", "contract", "latex",
+    "deviations", "shift", "members", "shares", "ratios", "rescale", "rewrite", "derive", "picks", "certify", "joint",
+    "literals", "quotients", "node", "exponents", "chance", "signs", "lower", "guards", "series", "errors",
+    "simulation", "rounding", "forms", "infix", "schedule", "cost", "piecewise", "parts", "ordinary", "balance",
+    "again", "selection", "choices", "slopes", "numpy_code", "tensor_code", "bodies", "assemble", "contract", "latex",
     "approximate", "emit", "stamp", "pipeline", "samples", "certificate", "records", "kinks", "explain", "plots",
     "terminal", "page", "gallery", "ask", "define", "documents", "command", "__main__",
 )  # fmt: skip
 SHOWN = {"plots", "terminal", "page", "gallery"}  # what makes an explanation visible
 JUDGES = {  # they know floats
-    "certify", "errors", "rounding", "again", "series", "samples", "certificate", "kinks", "plots",
+    "certify", "errors", "simulation", "rounding", "again", "series", "samples", "certificate", "kinks", "plots",
 }  # fmt: skip
 GENERATOR_NEEDS = {"sympy", "jinja2", "mpmath", "tqdm", "pygments", "latex2mathml"}
 NEVER_LOADED = {*GENERATOR_NEEDS, "graphviz", "scipy", "matplotlib", "sklearn", "torch", "hypothesis", "pytest"}

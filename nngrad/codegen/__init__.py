@@ -15,7 +15,8 @@ Stage 4, derive: in `derive` the derivatives of it are taken.
 Stage 5, forms: `forms` finds equal forms of them, `selection` chooses, and `choices` records that.
     Rules that make forms: `exponentials`, `logarithms`, `roots`, `factors`, `remainders`, `several`, `series`,
     `piecewise`, `balance`; for inputs of ordinary size `ordinary`, `parts`; for second derivatives `again`.
-    Who judges them: `certify` is the oracle, `rounding` simulates what `lower` makes of a form, `errors` counts.
+    Who judges them: `certify` is the oracle, `simulation` computes what `lower` makes of a form as float32 would,
+    `rounding` compares the two, `errors` counts.
 Stage 6, lower: in `lower` expressions become a graph of operations, and this becomes code.
     The graph: `node`, `literals`, `quotients`, `picks`, `exponents`, `chance`, `signs`, `joint`, `guards`.
     What it costs, and in which order: `cost`, `schedule`. Its lines: `infix`, `numpy_code`, `tensor_code`.

@@ -8,6 +8,7 @@ the second. So a form is judged by its own derivatives, in simulated rounding, b
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import cache
 from math import inf
 
 import numpy as np
@@ -28,6 +29,7 @@ LOST = 32.0  # units in the last place: more than is fair of a derivative's deri
 THINNED = 3  # every so-manieth point is enough to tell whether digits are left
 
 
+@cache
 def in_ops(form) -> sympy.Expr | None:
     """The form as rules over Tensors compute it, by differentiable words alone; None for one that they cannot."""
     if isinstance(form, NearZero):

@@ -232,14 +232,14 @@ class Oracle:
             total, *rest = sorted(args, key=lambda arg: not isinstance(arg, np.ndarray))
             for arg in rest:
                 total = total + arg if expr.is_Add else total * arg
-            return self._with_noise(expr, args, total, values) if expr.is_Add and np.any(total == 0) else total
+            return self._with_noise(expr, args, total, values) if expr.is_Add and np.any(_is_zero(total)) else total
         function = mpmath.power if expr.is_Pow else WORD_OF[type(expr)].oracle
         return np.asarray(np.frompyfunc(_real(function), len(args), 1)(*args), dtype=object)
 
     def _with_noise(self, expr, terms, total, values):
         """A sum in which functions cancel to nothing as what rounding would have left: it must not settle as 0."""
         rounded = (self._value(one.args[0], values) != 0 for one in self._rounded_in(expr))
-        lost = reduce(np.logical_or, rounded, False) & (total == 0)
+        lost = reduce(np.logical_or, rounded, False) & _is_zero(total)
         if not np.any(lost):
             return total
         self.turn += 1
@@ -286,6 +286,9 @@ def _number(expr, digits: int) -> mpmath.mpf:
 
 
 _choose = np.frompyfunc(lambda truth, a, b: a if truth else b, 3, 1)
+
+
+_is_zero = np.frompyfunc(lambda number: not number, 1, 1)
 
 
 def _real(function: Callable) -> Callable:

@@ -244,6 +244,7 @@ def as_word(expr):
 # --- stable forms -----------------------------------------------------------------------------------------------------
 
 
+@cache
 def stable(expr):
     """The expression with fractions of exponentials, and logarithms of them, in terms of exp(-|u|); None if none is."""
     found = fraction(expr)
@@ -312,6 +313,7 @@ def _stable_product(expr):
     return rest * _by_sign(bases.pop(), *(sympy.exp(one) * part for one, part in zip(exponents, products, strict=True)))
 
 
+@cache
 def _equal(first, second) -> bool:
     t, dummy = sympy.Wild("t"), sympy.Dummy("t", real=True)
     plain = (first - second).replace(sympy.exp(-words.abs(t)), dummy).replace(words.expm1(-words.abs(t)), dummy - 1)

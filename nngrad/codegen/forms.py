@@ -16,7 +16,7 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 
 import sympy
 from sympy.core.symbol import Str
@@ -423,6 +423,7 @@ def _divides_safely(slope) -> bool:
     return True
 
 
+@cache
 def shapes(expr) -> list[sympy.Expr]:
     """The expression as it is, expanded, factored, and collected by each of its values."""
     if isinstance(expr, Where):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import sympy
@@ -74,18 +75,22 @@ class Formula:
         axes = {stage.axis for stage in self.stages if stage.axis}
         return next((axis for axis in sorted(axes) if is_constant_along(self.output, axis)), "")
 
-    @property
+    @cached_property
     def axes(self) -> frozenset[str]:
         return frozenset(stage.axis for stage in self.stages if stage.axis)
 
-    @property
+    @cached_property
     def indices(self) -> frozenset[str]:
         """The inputs that `take` uses as indices."""
         return frozenset(pick.args[0].name for stage in self.stages for pick in stage.expr.atoms(Pick))
 
     def definition(self, value: sympy.Expr) -> Stage | None:
         """The stage that a value is of; None for inputs, and for expressions that are no value."""
-        return next((stage for stage in self.stages if stage.value == value), None)
+        return self._definitions.get(value)
+
+    @cached_property
+    def _definitions(self) -> dict[Value, Stage]:
+        return {stage.value: stage for stage in reversed(self.stages)}
 
     def spelled_out(self, value: sympy.Expr) -> sympy.Expr:
         """What the stage that a value is of computes, or reduces; the expression itself if it is of none."""

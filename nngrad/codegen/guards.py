@@ -6,12 +6,13 @@ So they neither warn nor leak a NaN.
 from __future__ import annotations
 
 import itertools
+from functools import cache
 
 import sympy
 
 from nngrad.codegen.literals import number_of
 from nngrad.codegen.lower import Graph
-from nngrad.codegen.node import Node
+from nngrad.codegen.node import Node, ancestors
 from nngrad.codegen.vocabulary import WORD_OF
 
 # Functions that overflow at one end but are defined everywhere: clamping their argument at a branch's edge is a guard.
@@ -30,8 +31,13 @@ _ALWAYS = frozenset([frozenset()])
 
 def guarded(graph: Graph, outputs: list[int]) -> tuple[Graph, list[int]]:
     """The graph with a safe argument for every delicate operation where only an untaken branch would use it."""
-    contexts = _contexts(graph, outputs)
     made = Graph(graph.formula, graph.arguments, graph.smooth, graph.shape_of, graph.directions)
+    return made, guarded_in(made, graph, outputs)
+
+
+def guarded_in(made: Graph, graph: Graph, outputs: list[int]) -> list[int]:
+    """The outputs of a graph with the same in another one, where other outputs may have been made."""
+    contexts = _contexts(graph, outputs)
     moved: dict[int, int] = {}
 
     def move(position: int) -> int:
@@ -52,7 +58,7 @@ def guarded(graph: Graph, outputs: list[int]) -> tuple[Graph, list[int]]:
 
     for position in sorted(contexts):
         move(position)
-    return made, [moved[output] for output in outputs]
+    return [moved[output] for output in outputs]
 
 
 def used_always(graph: Graph, outputs: list[int]) -> set[int]:
@@ -63,9 +69,7 @@ def used_always(graph: Graph, outputs: list[int]) -> set[int]:
 def _contexts(graph: Graph, outputs: list[int]) -> dict[int, frozenset]:
     """For each node that is used, the conditions under which it is: a set of conjunctions of (condition, truth)."""
     contexts: dict[int, frozenset] = {output: _ALWAYS for output in outputs}
-    for position in range(len(graph.nodes) - 1, -1, -1):
-        if position not in contexts:
-            continue
+    for position in sorted(ancestors(graph.nodes, *outputs), reverse=True):
         node = graph.nodes[position]
         for place, arg in enumerate(node.args):
             context = contexts[position]
@@ -95,6 +99,7 @@ def _narrowed(context, literal):
     return frozenset(conjunction | {literal} for conjunction in context if opposite not in conjunction)
 
 
+@cache
 def _joined(first, second):
     conjunctions = set(first | second)
     changed = True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import reduce
+from functools import cache, reduce
 
 import sympy
 
@@ -265,6 +265,7 @@ def logarithm_in_range(expr, limit: int):
     return expr.replace(lambda part: isinstance(part, words.log1p.build), in_range)
 
 
+@cache
 def _is_linear(expr, inputs) -> bool:
     return sympy.count_ops(expr) <= LARGEST_LINE and all(expr.diff(value, 2) == 0 for value in inputs)
 

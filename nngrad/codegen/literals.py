@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import sympy
 
@@ -14,6 +15,7 @@ def is_unit_fraction(number) -> bool:
     return bool(number.is_Rational and number.p == 1 and number.q & (number.q - 1))
 
 
+@cache
 def literal(value) -> str:
     """A number as Python has it: short integers as such, others as the nearest float, infinity as NumPy's."""
     if value.is_Integer and abs(value) < LARGEST_INTEGER:

@@ -288,7 +288,7 @@ class Ordinariness:
 
     def _cost(self, made: Ordinary) -> float:
         def found() -> float:
-            graph = self._graph({})
+            graph = Graph(self.formula, {value: value.name for value in self.formula.inputs})
             return round(graph_cost(graph, made.built(graph, self.formula.output)), 6)
 
         return self._once(("cost", *made.parts.items(), made.value, *made.slopes.values()), found)
@@ -300,7 +300,7 @@ class Ordinariness:
 
     def _rank(self, definitions, form) -> tuple:
         def found() -> tuple:
-            graph = self._graph(definitions)
+            graph = self.near.simulation().graph(definitions)
             return round(graph_cost(graph, [graph.build(form)]), 6), sympy.count_ops(form), ByText(form)
 
         return self._once(("rank", form, *definitions), found)
@@ -310,12 +310,6 @@ class Ordinariness:
         if key not in self.known:
             self.known[key] = found()
         return self.known[key]
-
-    def _graph(self, definitions) -> Graph:
-        graph = Graph(self.formula, {value: value.name for value in self.formula.inputs})
-        for value, expr in definitions.items():
-            graph.define(value, expr)
-        return graph
 
     def _is_accurate(self, level: float, limit: int, place: int, definitions, form) -> bool:
         """Whether the form is accurate within the limit, or no worse there than the one for all inputs."""

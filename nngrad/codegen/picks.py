@@ -10,7 +10,7 @@ from nngrad.codegen.trace import Formula
 
 def with_picks_apart(product, formula: Formula):
     """The product with what a pick changes as a term of its own."""
-    return _off_rows(_left_out(product, formula), formula)
+    return _off_rows(_left_out(product, formula), formula) if formula.axes else product
 
 
 def _off_rows(product, formula: Formula):

@@ -10,6 +10,7 @@ Worked example, elu: where(x > 0, x, expm1(x)) is max(x, 0) + expm1(min(x, 0)), 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import sympy
 from sympy.core.relational import Relational
@@ -264,6 +265,7 @@ def _within(expr, interval: Interval):
     return expr.args[0] if low <= bounds[0] and bounds[1] <= high else expr
 
 
+@cache
 def interval_of(condition) -> Interval | None:
     """The interval in which one input fulfils a condition; None if that is not what it asks."""
     intervals = [_half_line(part) for part in And.make_args(condition)]

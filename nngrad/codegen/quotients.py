@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import sympy
 
 MAX_PRODUCT = 8  # the power that is still made of products
@@ -12,6 +14,7 @@ def is_product(exponent) -> bool:
     return bool((2 * exponent).is_Integer and abs(exponent) <= MAX_PRODUCT)
 
 
+@cache
 def is_denominator(factor) -> bool:
     """Whether the factor of a product divides it. What is no product of its base is a power as it stands: 1 over that
     of the opposite exponent would leave the range where it is 0.

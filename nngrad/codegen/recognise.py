@@ -256,10 +256,10 @@ def _extremum_rule(expr):
 def _definition_rule(expr):
     """What a word is defined as, to some power and times whatever else, is that word."""
     heads = _heads(expr)
-    for word, (symbols, definition) in _DEFINITIONS.items():
+    for word, (_, definition) in _DEFINITIONS.items():
         if _heads(definition) <= heads:
             for args in permutations(_parts(expr), word.arity):
-                power, rest = _divided(expr, definition.xreplace(dict(zip(symbols, args, strict=True))))
+                power, rest = _divided(expr, _spelled(word, args))
                 if power:
                     return recognised(rest * word(*args) ** power)
     return expr
@@ -274,6 +274,13 @@ def _origin_rule(expr):
             if isinstance(factor, words.over_hypot.build) and condition == at_origin:
                 return elsewhere
     return expr
+
+
+@cache
+def _spelled(word: Word, args: tuple):
+    """What the word of these arguments is defined as."""
+    symbols, definition = _DEFINITIONS[word]
+    return definition.xreplace(dict(zip(symbols, args, strict=True)))
 
 
 @cache

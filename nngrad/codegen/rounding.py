@@ -1,9 +1,8 @@
 """Simulated rounding: how much accuracy a form loses, judged the same way on every machine.
 
-The graph that code is written from is evaluated operation by operation as float32 would: in float64, every result
-rounded to float32, every function correctly rounded. What comes out is compared with the oracle's exact values, at
-points of all sizes. An operation that overflows, or has no value, on the way to a finite result counts as an infinite
-error, for NumPy would warn.
+What `simulation` computes as float32 would is compared with the oracle's exact values, at points of all sizes. An
+operation that overflows, or has no value, on the way to a finite result counts as an infinite error, for NumPy would
+warn.
 
 `errors` says how they are counted.
 """
@@ -12,7 +11,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from functools import cached_property, lru_cache, reduce
+from functools import cached_property
 from math import inf
 from types import MappingProxyType
 
@@ -23,20 +22,14 @@ from sympy.logic.boolalg import And, Not, Or
 
 from nngrad.codegen.certify import Oracle
 from nngrad.codegen.errors import MANTISSA, SMALLEST_NORMAL, Error, Profile, Truth, sizes, ulp
-from nngrad.codegen.guards import guarded
 from nngrad.codegen.identities import SETTLING
-from nngrad.codegen.literals import number_of
-from nngrad.codegen.lower import WIDENING, Graph
-from nngrad.codegen.node import ancestors
 from nngrad.codegen.restage import inlined, restated
 from nngrad.codegen.series import RADII, WIDE_RADII, Series, fitted, leading_term
+from nngrad.codegen.simulation import Simulation
 from nngrad.codegen.symbols import Indicator, Parameter, Test, Value, Where
 from nngrad.codegen.trace import Formula
-from nngrad.codegen.vocabulary import WORD_OF
-from nngrad.codegen.words import FAR_FROM_FLOATS, PERIODIC, PERIODIC_IN_WHOLE_NUMBERS
+from nngrad.codegen.words import PERIODIC, PERIODIC_IN_WHOLE_NUMBERS
 
-HUGE, LARGEST = 1e36, float(np.finfo(np.float32).max)
-GROWN = 1e6  # times, of what tends to infinity, from HUGE to its square
 GOLDEN = (np.sqrt(5) - 1) / 2
 SMALLEST_EXPONENT, LARGEST_EXPONENT = -149, 127
 LARGEST_OF_SEVERAL = 120  # inputs: nearer to the largest float sums and multiples of them may overflow
@@ -45,19 +38,9 @@ NEGLIGIBLE = 2.0 ** (SMALLEST_EXPONENT - 20)  # which the oracle may leave for w
 LEAST_SHRINKING = 1 / 16  # from one of these to the next of what oscillates and tends to 0
 FAR = 2.0 ** np.arange(60, LARGEST_OF_SEVERAL + 1, 12)  # where a limit at infinity is looked for
 DIP = 0.5  # how far to the sides of a point, relative to it, a derivative is compared
-SILENT = {"runtime.times_exp"}  # of which infinity is known to be right
-EXACT = {"argument", "compare", "logic", "test"}
-TAKES_NUMBERS = {"runtime.exp_multiple", "runtime.exp_square", "runtime.decayed"}  # as float64, for arrays of all kinds
-INEXACT = {"np.exp", "np.exp2", "np.expm1", "np.log", "np.log1p", "np.tanh", "np.sin", "np.cos"}
-UP_AND_DOWN = np.array([1, -1, -1, 1, -1])  # of a period that no grid of points has
 ALIKE, ALIKE_WEIGHT = 40, 0.125  # points at which inputs are near each other, and their errors' part: near roots
 TAILS = 16  # points at which one of several inputs is there
-KEPT = 256  # columns of a word's values
 UNKNOWN_PARAMETER = 1.25  # what is tried for a parameter without a default
-_COMPARE = {
-    ">": np.greater, ">=": np.greater_equal, "<": np.less, "<=": np.less_equal, "==": np.equal, "!=": np.not_equal
-}  # fmt: skip
-_INFIX = {"add": np.add, "subtract": np.subtract, "multiply": np.multiply, "divide": np.divide}
 
 
 def points(largest_exponent: int = LARGEST_EXPONENT) -> np.ndarray:
@@ -101,12 +84,9 @@ def _ends(arity: int) -> np.ndarray:
 
 
 def _far_out(ends: np.ndarray) -> np.ndarray:
-    """Numbers on the way to each of some ends, one end after the other."""
-    is_infinite = np.repeat(np.isinf(ends), len(FAR))
-    repeated = np.repeat(ends, len(FAR))
-    return (
-        np.where(is_infinite, np.sign(repeated) * np.tile(FAR, len(ends)), repeated) if is_infinite.any() else repeated
-    )
+    """Numbers on the way to each of some ends: a row for each."""
+    columns = np.repeat(ends[:, None], len(FAR), axis=1)
+    return np.where(np.isinf(columns), np.copysign(FAR, columns), columns) if np.isinf(ends).any() else columns
 
 
 def ordinary_points(limits: tuple[int, ...], arity: int) -> list[np.ndarray]:
@@ -176,6 +156,8 @@ class Judge:
             return {value.name: one > 0 if value in masks else one for value, one in named}
 
         self.inputs, self.ends = by_name(columns), by_name(ends)
+        self.columns = {name: np.concatenate([column, self.ends[name]]) for name, column in self.inputs.items()}
+        self._simulations: dict[tuple, Simulation] = {}
 
     @cached_property
     def defaults(self) -> dict[Parameter, sympy.Expr]:
@@ -222,8 +204,13 @@ class Judge:
         count = next(iter(self.ends.values())).size
         if not count or self._has_beyond_settling(PERIODIC_IN_WHOLE_NUMBERS):  # FAR are whole numbers
             return np.full(count, np.nan)
-        values = function({name: _far_out(column) for name, column in self.ends.items()})
-        limits = np.array([*map(_limit, values.reshape(count, -1))])
+        far = {name: _far_out(column) for name, column in self.ends.items()}
+        values = function({name: column[:, -1] for name, column in far.items()})[:, None] * np.ones(len(FAR))
+        known = ~np.isnan(values[:, -1])  # what is unknown there has no limit, and takes longest to be looked for
+        if known.any():
+            nearer = function({name: column[known, :-1].ravel() for name, column in far.items()})
+            values[known, :-1] = nearer.reshape(-1, len(FAR) - 1)
+        limits = np.array([*map(_limit, values)])
         return np.where(np.isinf(limits), np.nan, limits) if self.is_periodic else limits  # sin(inf) is nan
 
     def _steps(self) -> dict[str, np.ndarray]:
@@ -323,11 +310,19 @@ class Judge:
         """The worst error of a form; cotangents and tangents have the values given."""
         return self.profile(form, truth, directions, is_wide=is_wide).within(inf)
 
+    def simulation(self, directions: dict[Value, float] = MappingProxyType({}), is_wide: bool = False) -> Simulation:
+        """What evaluates forms at the points, those at infinity among them, in float32 or with `is_wide` in float64."""
+        key = (*directions.items(), is_wide)
+        if key not in self._simulations:
+            self._simulations[key] = Simulation(
+                self.formula, self.columns, self.params, self.series, directions, self.slack, is_wide
+            )
+        return self._simulations[key]
+
     def is_normal(self, form, limit: float) -> bool:
         """Whether a positive form of the inputs is a normal number wherever none of these is larger than the limit."""
-        graph = Graph(self.formula, {value: value.name for value in self.formula.inputs})
-        values, _ = simulated(graph, graph.build(form), self.inputs, self.params, self.series)
-        return bool(values[sizes(self.inputs) <= limit].min() >= 2.0**SMALLEST_NORMAL)
+        values, _ = self.simulation().evaluated(form)
+        return bool(values[sizes(self.columns) <= limit].min() >= 2.0**SMALLEST_NORMAL)
 
     def profile(
         self, form, truth: Truth, directions: dict[Value, float], definitions=MappingProxyType({}), is_wide=False
@@ -335,15 +330,7 @@ class Judge:
         """The errors of a form at every point. `definitions` says what values in it stand for, `is_wide` whether
         float32 inputs are computed with in float64.
         """
-        known = {value: value.name for value in (*self.formula.inputs, *directions)}
-        graph = Graph(self.formula, known, directions=frozenset(value.name for value in directions))
-        for value, expr in definitions.items():
-            graph.define(value, expr)
-        graph, (output,) = guarded(graph, [graph.build(form)])
-        columns = {name: np.concatenate([column, self.ends[name]]) for name, column in self.inputs.items()}
-        count = len(truth.exact) + len(truth.limits)
-        arguments = columns | {value.name: np.full(count, one) for value, one in directions.items()}
-        got, warned = simulated(graph, output, arguments, self.params, self.series, self.slack, is_wide)
+        got, warned = self.simulation(directions, is_wide).evaluated(form, definitions)
         got, at_infinity = got[: len(truth.exact)], truth.at_infinity(got[len(truth.exact) :])
         with np.errstate(all="ignore"):
             beyond = np.isinf(truth.exact.astype(np.float32))
@@ -354,7 +341,7 @@ class Judge:
         if len(self.inputs) > 1:
             return Profile(self.inputs, truth, off, counted, np.zeros(0), distance, np.count_nonzero(at_infinity))
         return Profile(
-            columns, truth, off, counted, at_infinity, np.append(distance, np.full(len(at_infinity), np.inf))
+            self.columns, truth, off, counted, at_infinity, np.append(distance, np.full(len(at_infinity), np.inf))
         )
 
 
@@ -393,146 +380,3 @@ def _limit(values: np.ndarray) -> float:
         return float(np.copysign(np.inf, values[-1]))
     shrinks = (ratios >= 0) & (ratios < 0.95) | (np.abs(ratios) < LEAST_SHRINKING) | (values[1:] == 0)
     return 0.0 if np.all(shrinks) else float("nan")
-
-
-# --- evaluation as float32 would --------------------------------------------------------------------------------------
-
-
-def simulated(
-    graph: Graph, output: int, arguments: dict[str, np.ndarray], params: dict[str, float], series, slack=0.0,
-    is_wide=False,
-):  # fmt: skip
-    """A node's value at every point, and where an operation that leads to it would make NumPy warn.
-
-    NumPy's exponentials and logarithms are off by `slack` units in the last place before they are rounded. What
-    `is_wide` stays in float64.
-    """
-    values: list = [None] * len(graph.nodes)
-    warned = np.zeros(len(next(iter(arguments.values()))), bool)
-    with np.errstate(all="ignore"):
-        for position in sorted(ancestors(graph.nodes, output)):
-            node = graph.nodes[position]
-            is_rounded = node.sources and not is_wide and position not in graph.wide
-            takes_numbers = not is_rounded or node.detail in TAKES_NUMBERS
-            args = [values[arg] if takes_numbers else _as_array(values[arg]) for arg in node.args]
-            result = series[node.detail] if node.op == "constant" else _evaluated(node, args, arguments, params)
-            if slack and is_rounded and node.detail in INEXACT:
-                result = result * (1 + slack * 2.0**-MANTISSA * np.resize(UP_AND_DOWN, warned.shape))
-            if (is_rounded or (is_wide and node.sources)) and node.op not in EXACT:
-                result = result if is_wide else _rounded(result)
-                finite = reduce(np.logical_and, (np.isfinite(arg) for arg in args if not isinstance(arg, Series)))
-                warned |= ~np.isfinite(result) & finite & (node.detail not in SILENT)
-            values[position] = result
-    return np.broadcast_to(values[output], warned.shape), warned
-
-
-def _rounded(numbers):
-    return np.asarray(numbers, np.float64).astype(np.float32).astype(np.float64)
-
-
-def _as_array(value):
-    """A number meeting an array takes the array's dtype."""
-    return _rounded(value) if isinstance(value, float) else value
-
-
-def _evaluated(node, args, arguments, params):
-    if node.op == "argument":
-        return arguments[node.detail]
-    if node.op == "parameter":
-        return float(params[node.detail])
-    if node.op == "number":
-        return number_of(node.detail)
-    if node.op in _INFIX:
-        return _INFIX[node.op](*args)
-    if node.op == "negative":
-        return np.negative(*args)
-    if node.op == "compare":
-        return _COMPARE[node.detail](*args)
-    if node.op == "logic":
-        return ~args[0] if node.detail == "~" else args[0] & args[1] if node.detail == "&" else args[0] | args[1]
-    if node.op == "where":
-        return np.where(*args)
-    if node.op == "shortened" or node.detail in WIDENING:
-        return args[0]
-    if node.op == "as_float":
-        return np.asarray(args[0], np.float64)
-    module, _, name = node.detail.partition(".")
-    return getattr(np, name)(*args) if module == "np" else _HELPERS[node.detail](*args)
-
-
-def _by_oracle(word):
-    """A function of `runtime` that is a word, correctly rounded."""
-
-    def within(limit: float, args) -> mpmath.mpf:
-        with mpmath.workdps(60):
-            return word.oracle(*(mpmath.mpf(min(max(arg, -limit), limit)) for arg in args))
-
-    def number(*args):
-        try:
-            if not np.isinf(args).any():
-                return float(within(inf, args))
-            near, far = (within(limit, args) for limit in (HUGE, HUGE**2))  # mpmath gives no limits at infinity
-            return float(near * inf if abs(far) > GROWN * abs(near) > GROWN else near)
-        except (ValueError, ZeroDivisionError, OverflowError, TypeError):
-            return float("nan")
-
-    @lru_cache(KEPT)  # one form after the other asks for the same word at the same points
-    def remembered(*numbers):
-        args = map(np.frombuffer, numbers)
-        return np.frompyfunc(number, len(numbers), 1)(*args).astype(np.float64)
-
-    def evaluated(*args):
-        args = np.broadcast_arrays(*(np.asarray(arg, np.float64) for arg in args))
-        return remembered(*(arg.tobytes() for arg in args)).reshape(args[0].shape)
-
-    return evaluated
-
-
-_HELPERS = {word.numpy: _by_oracle(word) for word in WORD_OF.values() if word.numpy.startswith("runtime.")}
-_HELPERS["runtime.exp_multiple"] = lambda x, c, rest=0.0: np.exp(c * x)
-_HELPERS["runtime.exp_square"] = lambda x, c: np.exp(c * x * x)
-_HELPERS["runtime.decayed"] = lambda y, factor, x, rate=1.0, rest=0.0: np.where(
-    rate * x < -80, np.clip(factor, -1e300, 1e300) * np.exp(rate * x), y
-)
-
-
-def _product(*args):
-    """A product with exp of the last argument, as y 2**power."""
-    *factors, x = args
-    kept = np.clip(x, -FAR_FROM_FLOATS, FAR_FROM_FLOATS)
-    power = np.rint(kept / np.log(2))
-    product = np.exp(kept - power * np.log(2))
-    for factor in factors:
-        mantissa, exponent = np.frexp(np.where(x < -FAR_FROM_FLOATS, np.clip(factor, -LARGEST, LARGEST), factor))
-        product, power = product * mantissa, power + exponent
-    return product, np.where(np.isnan(power), 0, power).astype(int)
-
-
-def _log1p_times_exp(*args):
-    y, power = _product(*args)
-    *factors, x = args
-    far = sum((np.log(np.abs(factor)) for factor in factors), x)
-    return np.where(power > 2 * MANTISSA, far, np.log1p(np.ldexp(y, power)))
-
-
-_HELPERS["runtime.times_exp"] = lambda *args: np.ldexp(*_product(*args))
-_HELPERS["runtime.log1p_times_exp"] = _log1p_times_exp
-
-
-def _near_zero(series: Series, x):
-    """As `runtime.near_zero` computes it, in float32."""
-    x = np.clip(x, -series.radius, series.radius)
-    z = _rounded(x * x) if series.even else x
-    first, *rest = series.coefficients["float32"]
-    total = first
-    for coefficient in rest:
-        total = _rounded(_rounded(total * z) + coefficient)
-    for _ in range(series.power):
-        total = _rounded(total * x)
-    return total
-
-
-_HELPERS["runtime.near_zero"] = _near_zero
-_HELPERS["runtime.clamped"] = lambda x, limit: np.clip(x, -min(limit, LARGEST), min(limit, LARGEST))
-_HELPERS["runtime.without_infinity"] = lambda x, sign: (np.minimum if sign > 0 else np.maximum)(x, sign * LARGEST)
-_HELPERS["runtime.finite"] = lambda x: np.clip(x, -LARGEST, LARGEST)

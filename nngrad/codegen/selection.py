@@ -378,7 +378,7 @@ class _Selection:
         inputs = self.formula.inputs
         for one in tried[:ENOUGH_FORMS]:
             form = inlined(one.form, self.formula.stages)
-            for values in (*([value] for value in inputs), inputs):
+            for values in (*((value,) for value in inputs), inputs):
                 yield identities.with_finite_factors(form, values)
                 yield form.xreplace({value: words.finite(value) for value in values})
 

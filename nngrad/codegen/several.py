@@ -10,7 +10,7 @@ largest of a, b and c.
 
 from __future__ import annotations
 
-from functools import reduce
+from functools import cache, reduce
 
 import sympy
 
@@ -26,6 +26,7 @@ from nngrad.codegen.exponentials import (
 from nngrad.codegen.symbols import Subgradient, Where
 
 
+@cache
 def with_largest_taken_out(expr):
     """The expression with such fractions, outermost ones, and the logarithms of such, in range."""
     if expr.is_Atom or not isinstance(expr, sympy.Expr) or isinstance(expr, Subgradient | Where):

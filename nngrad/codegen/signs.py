@@ -41,7 +41,8 @@ def limited_by_0(extremum):
 
 def divided_in_terms(graph, quotient):
     """(max(p u, 0) + v) / p as sign(p) max(sign(p) u, 0) + v / p, for p u may overflow; others as they are."""
-    p = next((1 / factor for factor in sympy.Mul.make_args(quotient) if isinstance(1 / factor, Parameter)), None)
+    powers = (factor.as_base_exp() for factor in sympy.Mul.make_args(quotient))
+    p = next((base for base, power in powers if power == -1 and isinstance(base, Parameter)), None)
     total = exponents.written_out(graph, quotient * p) if p is not None else quotient
     word = WORD_OF.get(type(total))
     total = word.expansion(*total.args) if word and word.expansion else total

@@ -411,7 +411,7 @@ class Graph:
         negative, constant = bool(constant.is_negative), abs(constant)
         early = late = 1
         if not small_above and not small_below and above[2]:
-            early, late = (constant, 1) if constant < 1 else (1, constant)
+            early, late = (constant, 1) if sympy.N(constant) < 1 else (1, constant)
         elif is_unit_fraction(constant) and not small_below:  # q times what else is below might overflow
             small_below.insert(0, self.number(1 / constant))
         elif constant != 1:

@@ -128,7 +128,7 @@ class _Row:
         """c |u| |v| - c sum(u v), or both added, or None."""
         k, sums = self._sums_in(other)
         lengths = {stage.expr: sympy.sqrt(stage.value) for stage in self._sums()}
-        for a in sums[0].expr.atoms(Value) if len(sums) == 1 else ():
+        for a in sorted(sums[0].expr.atoms(Value), key=str) if len(sums) == 1 else ():
             b = sums[0].expr / a
             if not b.has(a) and {a**2, b**2} <= lengths.keys():
                 sign = self._spelled(one) / k / (lengths[a**2] * lengths[b**2])

@@ -48,16 +48,18 @@ def in_ops(form) -> sympy.Expr | None:
 
 def by_sides(form) -> sympy.Expr:
     """The form, where it chooses by the sign of x, with |x| as x or -x: at 0 the slope of |x| is neither's."""
+    sizes = {}
 
     def chosen(where):
         condition, positive, other = where.args
         if not isinstance(condition, sympy.Gt | sympy.Ge) or condition.rhs != 0:
             return where
         x = condition.lhs
+        sizes[words.abs(x)] = Where(condition, x, -x)
         right, left = Where(condition, x, 0), Where(condition, 0, -x)  # finite in the branch that is not taken
         return Where(condition, positive.xreplace({words.abs(x): right}), other.xreplace({words.abs(x): left}))
 
-    return form.replace(lambda part: isinstance(part, Where), chosen)
+    return form.replace(lambda part: isinstance(part, Where), chosen).xreplace(sizes)
 
 
 def has_cancelling_stages(form, stages: tuple[Stage, ...]) -> bool:

@@ -18,7 +18,7 @@ MANTISSA, SMALLEST_NORMAL = 23, -126
 CONDITION_WEIGHT = 0.25  # the part of the change by the inputs' last units that may be forgiven
 NO_DIGIT = 2.0 ** (MANTISSA - 4)  # units in the last place
 ACCURATE = 3.5  # a good error, with every function correctly rounded
-REACHES = (1.0, 2.0, ACCURATE)
+REACHES = (1.0, 2.0, ACCURATE, 4 * ACCURATE)
 
 
 def ulp(numbers: np.ndarray) -> np.ndarray:
@@ -69,8 +69,9 @@ class Error:
     `beyond` is the worst where a part of the result's change by the last unit of the inputs is forgiven. `unfair`
     counts the points at which the error is too large, and `bad` those where it is so even then, `wrong` those where
     no digit is right. Each point where the error is infinite has a coordinate of at least `overflow`. `reach` says how
-    far from zero there are errors above each of `REACHES`. `astray` counts the points at infinity where a form of
-    several inputs is wrong: of forms that are as good elsewhere, those that are not are better.
+    far from zero there are errors above each of `REACHES` that a series may mend, `far` how many are too large where
+    none does. `astray` counts the points at infinity where a form of several inputs is wrong: of forms that are as good
+    elsewhere, those that are not are better.
     """
 
     ulp: float
@@ -81,6 +82,7 @@ class Error:
     wrong: int = 0
     overflow: float = 0.0
     reach: tuple[float, ...] = ()
+    far: int = 0
     astray: int = 0
 
 
@@ -89,7 +91,7 @@ class Profile:
     """The errors of a form at every point.
 
     `off` says how far from the truth it is, `counted` the same by the points' weights, infinite where NumPy would warn,
-    `distance` how far the argument of the formula is from zero.
+    `distance` how far the argument of the formula is from zero, infinite where no series reaches.
     """
 
     columns: dict[str, np.ndarray]
@@ -132,6 +134,7 @@ class Profile:
         inside = self.sizes <= limit
         errors, lenient = np.where(inside, self.errors, 0), np.where(inside, self.lenient, 0)
         worst = int(np.argmax(errors))
+        far = np.isinf(self.distance)
         return Error(
             ulp=float(errors[worst]),
             at=tuple(float(column[worst]) for column in self.columns.values()),
@@ -140,6 +143,7 @@ class Profile:
             bad=int(np.count_nonzero(lenient > ACCURATE)),
             wrong=int(np.count_nonzero(inside & self.wrong)),
             overflow=float(self.sizes[np.isinf(errors)].min(initial=inf)) if np.isinf(errors).any() else 0.0,
-            reach=tuple(float(self.distance[lenient > level].max(initial=0)) for level in REACHES),
+            reach=tuple(float(self.distance[~far & (lenient > level)].max(initial=0)) for level in REACHES),
+            far=int(np.count_nonzero(far & (lenient > ACCURATE))),
             astray=self.astray,
         )

@@ -12,6 +12,8 @@ A quotient of two sums of such products is divided by the larger term of its div
 In a quotient of two exponentials' sum, as divided differences are, one is taken out, so that the other is that of a
 difference: (exp(a) - exp(b)) / (a - b) is exp(b) expm1(a - b) / (a - b).
 
+Of two powers, of which one divides the other, the quotient's is taken: a**p / b**p is (a / b)**p.
+
 Worked example, a normal distribution with a logarithmic variance: (x - mu)**2 exp(-v) is times_exp((x - mu)**2, -v),
 and (exp(v) + (x - mu)**2) exp(-w) is exp(v - w) + times_exp((x - mu)**2, -w).
 """
@@ -144,8 +146,7 @@ def with_exponential_taken_out(expr) -> Iterator[sympy.Expr]:
     terms = [(one.args[0] if one != 1 else sympy.S.Zero, sympy.Mul(*others)) for one, others in pairs]
     exponents = sorted({exponent for exponent, _ in terms}, key=sympy.default_sort_key)
     rest = [bottom, *(factor for _, factor in terms)]
-    is_known = bottom.atoms(Value) and not any(one.has(sympy.exp, words.expm1.build) for one in rest)
-    if len(exponents) != 2 or not is_known:
+    if len(exponents) != 2 or any(one.has(sympy.exp, words.expm1.build) for one in rest):
         return
 
     def over(exponent):
@@ -163,6 +164,30 @@ def with_exponential_taken_out(expr) -> Iterator[sympy.Expr]:
 
     for a, b in (exponents, exponents[::-1]):
         yield Where(a - b > -1, over(a), over(b))
+
+
+def with_powers_together(expr):
+    """a**p / b**q as (a / b)**p b**(p - q), or with q for p if that is less: large powers of either leave the range."""
+    return expr.replace(lambda part: part.is_Mul, _powers_together)
+
+
+def _powers_together(product):
+    powers = {base: power for base, power in product.as_powers_dict().items() if power.is_Rational and base.is_Add}
+    broken = {base: power for base, power in powers.items() if not power.is_Integer}
+    above = [base for base, power in broken.items() if power > 1]
+    below = [base for base, power in broken.items() if power < -1 and _is_positive_if_real(base)]
+    if len(above) != 1 or len(below) != 1:
+        return product
+    (a,), (b,) = above, below
+    shared = min(powers[a], -powers[b])
+    return product * a**-shared * b**shared * words.power(a / b, shared)
+
+
+def _is_positive_if_real(total) -> bool:
+    """Whether a sum of numbers, broken powers and squares is positive wherever it is real."""
+    numbers, powers = zip(*(term.as_coeff_Mul() for term in total.args), strict=True)
+    exponents = (one.as_base_exp()[1] for one in powers if one != 1)
+    return all(one.is_positive for one in numbers) and all(one.is_even or one.is_integer is False for one in exponents)
 
 
 def _multiple(factor, exponent):

@@ -194,8 +194,9 @@ def _gaussian_tail_rule(expr):
         is_normal = isinstance(tail, gaussians.normal_cdf.build)
         square = u**2 / 2 if is_normal else u**2
         bell = sympy.exp(square * exponent)
-        if is_normal and exponent == -1 and gaussians.normal_density(u) in expr.args:
-            return recognised(expr * tail / gaussians.normal_density(u) * gaussians.log_normal_cdf_slope(u))
+        densities = {gaussians.normal_density(u), gaussians.normal_density(-u)} & set(expr.args)
+        if is_normal and exponent == -1 and densities:
+            return recognised(expr * tail / densities.pop() * gaussians.log_normal_cdf_slope(u))
         if bell not in expr.args:
             continue
         if exponent == 1:

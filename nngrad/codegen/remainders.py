@@ -112,7 +112,9 @@ def _in_sum(total):
 
 
 def with_powers_less_one(expr) -> Iterator[sympy.Expr]:
-    """c (w**p - 1), outermost ones, as c expm1(p log w) where w is near 1: there the power cancels."""
+    """c (w**p - 1), outermost ones, as c expm1(p log w) where w is near 1: there the power cancels; (u + a)**p - a**p
+    as a**p expm1(p log(1 + u / a)), a**u - 1 as expm1(u log a) near 0.
+    """
     yield _with_powers_less_one(expr)
     yield _with_powers_less_one(expr.replace(lambda part: part.is_Add, _with_least_powers_apart))
 
@@ -133,18 +135,26 @@ def _with_least_powers_apart(total):
 def _with_powers_less_one(expr):
     if expr.is_Atom or not isinstance(expr, sympy.Expr):
         return expr
-    number, terms = expr.as_coeff_Add()
+    number, terms = expr.as_independent(Value, as_Add=True)
     for term in sympy.Add.make_args(terms):
-        c, power = term.as_coeff_Mul()
+        c, power = term.as_independent(Value, as_Add=False)
         is_power = power.is_Pow or isinstance(power, words.power.build)
-        if number == -c and is_power and power.args[0].atoms(Value):
+        if is_power and number == -c and not power.args[0].atoms(Value):
+            exponent = power.args[1] * sympy.log(power.args[0])
+            near = words.abs(exponent) < 1
+            return terms - term + Where(near, c * words.expm1(words.clamped(exponent, 1)), term + number)
+        if is_power and number != 0 and power.args[0].atoms(Value):
             w, exponent = power.args
-            is_distance = 1 in sympy.Add.make_args(w)
+            at = w.as_independent(Value, as_Add=True)[0]  # w less that is rounded once
+            is_distance = at != 0 and number == -c * (_ONE if at == 1 else power.func(at, exponent))
+            if not is_distance and number != -c:
+                continue
+            at = at if is_distance else _ONE
             w = words.abs(w) if exponent.is_even and not is_distance else w
-            v = w - 1
+            v = (w - at) / at
             logarithm = words.log1p(v) if is_distance else sympy.log(w)
-            near = words.abs(v - 1) < 7 * _ONE / 4  # w from 1/4 to 15/4
-            return terms - term + Where(near, c * words.expm1(exponent * logarithm), term + number)
+            near = words.abs(v - 1) < 7 * _ONE / 4  # w from 1/4 to 15/4 times that
+            return terms - term + Where(near, -number * words.expm1(exponent * logarithm), term + number)
     return expr.func(*map(_with_powers_less_one, expr.args))
 
 

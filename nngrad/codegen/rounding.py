@@ -20,6 +20,7 @@ import numpy as np
 import sympy
 from sympy.logic.boolalg import And, Not, Or
 
+from nngrad.codegen import words
 from nngrad.codegen.certify import Oracle
 from nngrad.codegen.errors import MANTISSA, SMALLEST_NORMAL, Error, Profile, Truth, sizes, ulp
 from nngrad.codegen.identities import SETTLING
@@ -264,6 +265,28 @@ class Judge:
         return None
 
     @cached_property
+    def scales(self) -> tuple[sympy.Expr, sympy.Expr] | None:
+        """(c, k) where the formula is c times a function of k times its argument, and that has no parameters."""
+        if not self.has_parameters:
+            return sympy.S.One, sympy.S.One
+        if len(self.formula.inputs) > 1:
+            return None
+        (x,) = self.formula.inputs
+        found = [part.as_independent(x, as_Add=False) for part in self.whole.atoms(sympy.Mul)]
+        found = [k if rest == x else 1 / k for k, rest in found if rest in (x, 1 / x)]
+        multiples = {k.as_coeff_Mul()[1] for k in found} if not self.zero else set()
+        for k in (sympy.S.One, *sorted(multiples, key=str)):
+            c, plain = self.whole.xreplace({x: x / k}).as_independent(x, as_Add=False)
+            if not plain.atoms(Parameter):
+                return c, k
+        return None
+
+    def _number(self, expr) -> mpmath.mpf:
+        """What is made of parameters alone, for the numbers that are tried."""
+        numbers = {param: sympy.Rational(self.params[param.name]) for param in expr.atoms(Parameter)}
+        return mpmath.mpmathify(sympy.N(expr.xreplace(numbers), 60))
+
+    @cached_property
     def zero(self) -> sympy.Rational:
         """The number that the one input is compared with wherever it is, 10 in (10 - x) / (exp((10 - x) / 5) - 1): near
         there terms may cancel. 0 where there is none.
@@ -277,23 +300,41 @@ class Judge:
         zero = zeros.pop() if len(zeros) == 1 and not elsewhere.has(x) else sympy.S.Zero
         return zero if zero.is_Rational else sympy.S.Zero
 
+    @property
+    def radii(self) -> tuple[float, ...]:
+        """How far series may reach."""
+        return WIDE_RADII if self.zero else RADII
+
     @cached_property
     def argument_values(self) -> np.ndarray:
         """How far the argument is from its zero at each point; infinity where there is none."""
         slopes = [self.argument.diff(value) if self.argument is not None else np.inf for value in self.formula.inputs]
+        scale = self.scales[1] if self.scales else sympy.S.One
         with np.errstate(all="ignore"):
             values = (
                 float(slope) * column for slope, column in zip(slopes, self.inputs.values(), strict=True) if slope
             )
-            return sum(values) - float(self.zero)
+            return sum(values) * float(self._number(scale)) - float(self.zero)
 
     def fitted(self, name: str, least_radius: float) -> Series | None:
         """The series near zero, in the argument less its own, of the value (name '') or of the derivative by an
-        input.
+        input, both without the scales.
         """
         zero = mpmath.mpf(self.zero.p) / self.zero.q
-        radii = WIDE_RADII if self.zero else RADII
-        return fitted(lambda numbers: self._along_argument(name, [x + zero for x in numbers]), least_radius, radii)
+        c, k = map(self._number, self.scales)
+        unit = c * k if name else c
+
+        def function(numbers):
+            return [one / unit for one in self._along_argument(name, [(x + zero) / k for x in numbers])]
+
+        return fitted(function, least_radius, self.radii)
+
+    def near_zero(self, name: str, polynomial: Callable, form: sympy.Expr, radius: float) -> sympy.Expr:
+        """A form of the value (name '') or of a derivative with a polynomial, by the same scales, near zero."""
+        c, k = self.scales
+        distance = k * self.argument - self.zero
+        inside = words.abs(distance) < sympy.Rational(radius)
+        return Where(inside, (c * k if name else c) * polynomial(distance), form)
 
     def leading_terms(self, name: str) -> list[tuple[sympy.Rational, int] | None]:
         """The same function's leading term for large positive arguments, and that for negative ones in terms of |x|."""
@@ -338,6 +379,7 @@ class Judge:
             off = np.where(judged, np.where(np.isfinite(got), np.abs(got - truth.exact), np.inf), 0)
         counted = self.weights * np.where(judged & warned[: len(got)], np.inf, off)
         distance = np.abs(self.argument_values)
+        distance[distance > self.radii[-1]] = inf
         if len(self.inputs) > 1:
             return Profile(self.inputs, truth, off, counted, np.zeros(0), distance, np.count_nonzero(at_infinity))
         return Profile(

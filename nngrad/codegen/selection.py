@@ -23,7 +23,7 @@ from nngrad.codegen.again import SecondOrder, by_sides, has_cancelling_stages, i
 from nngrad.codegen.balance import balanced
 from nngrad.codegen.derive import Derivatives
 from nngrad.codegen.errors import ACCURATE, REACHES, Error, Truth
-from nngrad.codegen.factors import with_exponential_taken_out, with_products_in_range
+from nngrad.codegen.factors import with_exponential_taken_out, with_powers_together, with_products_in_range
 from nngrad.codegen.forms import FEW_FORMS, LARGEST_GROWTH, Search
 from nngrad.codegen.logarithms import (
     with_logarithms_near_1,
@@ -38,7 +38,7 @@ from nngrad.codegen.remainders import with_powers_less_one, with_remainders
 from nngrad.codegen.restage import inlined
 from nngrad.codegen.roots import without_cancelling_roots
 from nngrad.codegen.rounding import Judge
-from nngrad.codegen.series import RADII, Series, leading_terms_of_rational
+from nngrad.codegen.series import RADII, Series, in_reciprocal, leading_terms_of_rational
 from nngrad.codegen.several import with_largest_taken_out
 from nngrad.codegen.symbols import ByText, NearZero, Value, Where, count_ops, text
 from nngrad.codegen.trace import Formula
@@ -245,11 +245,13 @@ class _Selection:
         `whole` is the derivative in terms of the inputs, without the cotangent.
         """
         taken = self.smooth.vjp[source]
-        tried = sorted((one.form for one in self.tried if one.of == f"d{source.name}"), key=self._key)
+        known = [one for one in self.tried if one.of == f"d{source.name}"]
+        tried = sorted(_forms(known), key=self._key)
         clamped = [next(identities.clamped(taken, self.formula, SETTLED[-1]))] if len(self.formula.inputs) == 1 else []
 
+        seen, stages = {None}, self.formula.stages
+
         def again(forms) -> Iterator[tuple[sympy.Expr, sympy.Expr]]:
-            seen, stages = {None}, self.formula.stages
             for form in forms:
                 plain = form.xreplace({cotangent: sympy.S.One})
                 made = in_ops(inlined(plain, stages))
@@ -257,10 +259,11 @@ class _Selection:
                     seen.add(made)
                     yield cotangent * made if has_cancelling_stages(plain, stages) else form, made
 
-        forms = again(itertools.chain([taken], map(by_sides, (*clamped, *tried))))
+        cheap = itertools.islice(again(itertools.chain([taken], map(by_sides, (*clamped, *tried)))), FEW_FORMS)
+        exact = itertools.islice(again(map(by_sides, _forms(self._from_best(known)))), ENOUGH_FORMS)
         second = SecondOrder(self.judge, whole, tuple(self.smooth.vjp), truth)
         near_zero = self._smooth_near_zero(source, cotangent, second)
-        best = second.best(itertools.chain(itertools.islice(forms, FEW_FORMS), near_zero))
+        best = second.best(itertools.chain(cheap, exact, near_zero))
         tangent = self.smooth.tangents[source]
         self.smooth = replace(
             self.smooth,
@@ -279,9 +282,7 @@ class _Selection:
         (_, reach), _, form = min((second.losses(one, limit), place, one) for place, one in enumerate(made))
         series = self.judge.fitted(source.name, reach) if reach else None
         if series is not None:
-            distance = self.judge.argument - self.judge.zero
-            inside = words.abs(distance) < sympy.Rational(series.radius)
-            form = Where(inside, series.polynomial(distance), form)
+            form = self.judge.near_zero(source.name, series.polynomial, form, series.radius)
         yield cotangent * form, form
 
     def _accurate(self, of: str, known, wholes, cotangent, truth: Truth) -> list[Tried]:
@@ -397,9 +398,16 @@ class _Selection:
         return any(node.op in ("refined", "of_doubled") for node in graph.nodes)
 
     def _with_leading_terms(self, of: str, tried: list[Tried], cotangent) -> Iterator[sympy.Expr]:
-        """The forms whose powers overflow far from zero, replaced there by the leading term."""
+        """The forms whose powers overflow far from zero, replaced there by the leading term, or by one in 1 / x."""
         argument = self.judge.argument
         limited = (words.clamped.build, words.finite.build)
+        if len(self.formula.inputs) == 1:
+            for one in (one for one in self._from_best(tried)[:FEW_FORMS] if not one.form.has(*limited)):
+                near = inlined(one.form, self.formula.stages).xreplace({cotangent: sympy.S.One})
+                far = in_reciprocal(near, argument)
+                if far is not None:
+                    near = near.xreplace({argument: words.clamped(argument, 1)})
+                    yield cotangent * Where(words.abs(argument) > 1, far, near)
         plain = [one.form for one in tried if one.error.overflow > FAR and not one.form.has(*limited)]
         if argument is None or self.judge.is_periodic or not plain:
             return
@@ -425,23 +433,21 @@ class _Selection:
 
     @property
     def _may_have_series(self) -> bool:
-        """Whether the formula is one function of one number."""
-        return self.judge.argument is not None and not self.judge.has_parameters
+        """Whether the formula is one function of one number, but for scales."""
+        return self.judge.argument is not None and self.judge.scales is not None
 
     def _with_series(self, of: str, tried: list[Tried], cotangent) -> Iterator[sympy.Expr]:
         """The form that is accurate nearest to zero, replaced there by a series."""
-        argument, name = self.judge.argument, f"{self.name}_{of}_near_zero".upper()
+        by, name = of.removeprefix("y").removeprefix("d"), f"{self.name}_{of}_near_zero".upper()
         if not self._may_have_series:
             return
         for level in range(len(REACHES)):
-            nearest = min(tried, key=lambda one: (one.error.reach[level], self._key(one.form)))
-            series = self.judge.fitted(of.removeprefix("y").removeprefix("d"), nearest.error.reach[level])
+            nearest = min(tried, key=lambda one: (one.error.far, one.error.reach[level], self._key(one.form)))
+            series = self.judge.fitted(by, nearest.error.reach[level])
             if series is not None:
                 self.judge.series[name] = series
                 form = nearest.form.xreplace({cotangent: sympy.S.One})
-                distance = argument - self.judge.zero
-                inside = words.abs(distance) < sympy.Rational(series.radius)
-                yield cotangent * Where(inside, NearZero(distance, Str(name)), form)
+                yield cotangent * self.judge.near_zero(by, lambda x: NearZero(x, Str(name)), form, series.radius)
                 return
 
     def _from_best(self, tried: Iterable[Tried]) -> list[Tried]:
@@ -491,6 +497,8 @@ def _rewritten(expr) -> Iterator[sympy.Expr]:
     """The expression by the rules that need to see it whole."""
     equal = [expr, identities.one_signed(expr), identities.as_quotient(expr), identities.rationalised(expr)]
     equal.append(exponentials.with_inner_exponents_limited(recognised(expr)))
+    if not expr.has(Where):
+        equal.append(sympy.gcd_terms(expr))  # what is left of a sum over a common divisor
     for one in dict.fromkeys(equal):
         yield recognised(one)
         yield identities.with_hypot(recognised(one))
@@ -503,6 +511,7 @@ def _rewritten(expr) -> Iterator[sympy.Expr]:
         yield identities.without_difference_of_roots(recognised(one))
         yield from in_branches(one, without_cancelling_roots)
         yield with_largest_taken_out(one)
+        yield with_powers_together(one)
         yield from with_products_in_range(one)
         yield from with_exponential_taken_out(one)
         yield with_logarithms_near_1(one)

@@ -19,8 +19,8 @@ import sympy
 
 from nngrad.codegen import words
 
-RADII = (0.125, 0.25, 0.5, 1.0, 1.5)
-WIDE_RADII = (*RADII, 3.0, 6.0, 12.0)  # around other numbers, which inputs are compared with in units of their own
+RADII = (0.125, 0.25, 0.5, 1.0, 1.5, 2.25, 3.0)
+WIDE_RADII = (*RADII, 6.0, 12.0)  # around other numbers, which inputs are compared with in units of their own
 LARGEST_POWER = 6
 TOLERANCE = {"float32": 2.0**-27, "float64": 2.0**-56}  # relative, a sixteenth of a unit in the last place
 MOST_TERMS = {"float32": 12, "float64": 26}
@@ -104,6 +104,18 @@ def leading_terms_of_rational(expr, x) -> tuple[tuple, tuple] | None:
         return None
     c, power = top.LC() / bottom.LC(), top.degree() - bottom.degree()
     return (c, power), (c * (-1) ** power, power)
+
+
+def in_reciprocal(expr, x) -> sympy.Expr | None:
+    """A quotient of polynomials in x as one in 1 / x, which stays in range where x is large."""
+    if not expr.is_rational_function(x):
+        return None
+    power, result = 0, sympy.S.One
+    for base, exponent in sympy.factor(sympy.together(expr)).as_powers_dict().items():
+        coefficients = sympy.Poly(base, x).all_coeffs()
+        power += (len(coefficients) - 1) * exponent
+        result *= reduce(lambda total, one: one + total / x, reversed(coefficients)) ** exponent
+    return result * x**power
 
 
 def _leading_power(function) -> int | None:

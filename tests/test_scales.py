@@ -1,0 +1,117 @@
+"""Formulas with parameters for scales: certified as others are, and what their rules make of them."""
+
+import mpmath
+import numpy as np
+import pytest
+from conftest import SPECS
+
+pytest.importorskip("sympy")
+
+import sympy
+
+from nngrad import Tensor
+from nngrad.autodiff import gradients
+from nngrad.codegen import certificate, gaussians
+from nngrad.codegen.certify import Oracle
+from nngrad.codegen.factors import with_powers_together
+from nngrad.codegen.pipeline import load_spec, numbers_to_try
+from nngrad.codegen.recognise import recognised
+from nngrad.codegen.remainders import with_powers_less_one
+from nngrad.codegen.rounding import Judge
+from nngrad.codegen.series import in_reciprocal
+from nngrad.codegen.symbols import Parameter, Value
+from nngrad.codegen.trace import trace
+
+SPEC = "corners_scales"
+OPS = {declaration.name: trace(declaration) for declaration in load_spec(SPECS / f"{SPEC}.py")}
+X, C = Value("x"), Parameter("c")
+NEAR = np.array([-0.3, -1e-3, -1e-9, 1e-20, 1e-7, 1e-3, 0.02, 0.4])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", certificate.DTYPES, ids=lambda dtype: np.dtype(dtype).name)
+@pytest.mark.parametrize("name", OPS)
+def test_formula_is_fair_everywhere(package_of, name, dtype):
+    (entry,) = certificate.certify(OPS[name], dtype, thin=6, ops=package_of(SPEC).table.OPS)
+    assert entry.grade != "broken", (entry.forward, entry.gradient, entry.faults)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", OPS)
+def test_derivatives_that_are_differentiated_again_keep_their_digits_near_zero(package_of, name):
+    oracle = Oracle(OPS[name].formulas[0], numbers_to_try(OPS[name]))
+    t = Tensor(NEAR, dtype=float, requires_grad=True)
+    y = getattr(package_of(SPEC), name)(t)
+    (slope,) = gradients(y, [t], np.ones(NEAR.shape), create_graph=True)
+    (bend,) = gradients(slope, [t], np.ones(NEAR.shape))
+    size = abs(NEAR)
+    exact = {
+        "slope": oracle.slope({"t": size}, {"t": NEAR}, size),
+        "bend": oracle.curvature({"t": size}, {"t": size}, {"t": NEAR}) / size**2,
+    }
+    for got, truth in zip((slope.data, bend.data), exact.values(), strict=True):
+        known = np.array([not mpmath.isnan(one) for one in truth])
+        np.testing.assert_allclose(got[known], truth[known].astype(float), rtol=1e-10, atol=1e-13)
+
+
+@pytest.mark.slow
+def test_what_is_chosen_by_sides_bends_at_zero(package_of):
+    t = Tensor(0.0, dtype=float, requires_grad=True)
+    (slope,) = gradients(package_of(SPEC).purity_loss(t), [t], create_graph=True)
+    (bend,) = gradients(slope, [t])
+    np.testing.assert_allclose(bend.data, 2**-1.7 * (1.7 / 2 - 0.7), rtol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("name", "scales"), [("hyperbolic_map", "(1, sqrt(c))"), ("fall", "(v**2/g, g/v)"), ("rotation", "(1, 1)")]
+)
+def test_scales_are_found(name, scales):
+    formula = OPS[name].formulas[0]
+    assert str(Judge(formula, formula, numbers_to_try(OPS[name])).scales) == scales
+
+
+def test_what_differs_by_more_than_scales_has_none():
+    formula = OPS["dose"].formulas[0]
+    assert Judge(formula, formula, numbers_to_try(OPS["dose"])).scales is None
+
+
+@pytest.mark.parametrize("expr", [X * (3 * X + 1) / (X * (2 * X + C) + 4), (X + 2) ** 2 / (X**2 + 1) ** 3, X**3 - X])
+def test_quotients_of_polynomials_in_reciprocals(expr):
+    far = in_reciprocal(expr, X)
+    assert sympy.cancel(far - expr) == 0
+    assert abs(far.subs({X: sympy.Float("1e300"), C: 5})) < sympy.oo
+
+
+def test_no_other_quotient_is_in_reciprocals():
+    assert in_reciprocal(sympy.exp(X) / (X + 1), X) is None
+
+
+@pytest.mark.parametrize("expr", [(X + C) ** 0.3 - C**0.3, C**X - 1, 2 * (X + 9) ** sympy.Rational(7, 2) - 2 * 3**7])
+def test_powers_less_those_at_zero(expr):
+    expr = sympy.nsimplify(expr, rational=True)
+    made = next(with_powers_less_one(expr))
+    for x in (1e-3, 0.4, 30):
+        numbers = {X: sympy.Float(x, 40), C: sympy.Float(2.5, 40)}
+        assert abs(made.subs(numbers).doit() / expr.subs(numbers) - 1) < 1e-12
+    assert "expm1" in str(made)
+
+
+def test_powers_of_quotients():
+    a, b, half = 3 * X + 1, sympy.sqrt(X) + 1, sympy.Rational(1, 2)
+    made = with_powers_together(a ** (9 * half) / b ** (7 * half))
+    assert "power" in str(made)
+    assert abs(made.subs(X, 2.0).doit() / (a ** (9 * half) / b ** (7 * half)).subs(X, 2.0) - 1) < 1e-14
+    negative = a ** (9 * half) / (X - 1) ** (7 * half)
+    assert with_powers_together(negative) == negative
+
+
+@pytest.mark.parametrize("u", [X, -X])
+def test_the_hazard_of_normal_numbers(u):
+    assert recognised(gaussians.normal_density(u) / gaussians.normal_cdf(-X)) == gaussians.log_normal_cdf_slope(-X)
+
+
+def test_what_is_divided_by_rounding_does_not_settle():
+    """1 - erf(60) is 0 in fewer than 1600 digits."""
+    oracle = Oracle(OPS["normal_hazard"].formulas[0], {})
+    (value,) = oracle(t=np.array([60.0]))
+    assert mpmath.isnan(value) or abs(value - 60.0166) < 1e-3

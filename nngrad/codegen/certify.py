@@ -357,7 +357,7 @@ def _settled_at(before, value, sees_all, negligible) -> bool:
         return True
     if mpmath.isnan(before) or mpmath.isnan(value):
         return mpmath.isnan(before) and mpmath.isnan(value)
-    is_left = abs(value) * AGREE > abs(before)  # over what rounding has left, which is less at every rung
+    is_left = 0 < abs(before) < abs(value) * AGREE  # over what rounding has left, which is less at every rung
     return bool(sees_all) and not is_left and abs(before) < negligible and abs(value) < negligible
 
 

@@ -10,6 +10,8 @@ pytest.importorskip("sympy")
 import nngrad
 from nngrad.codegen.emit import wrapped
 
+pytestmark = pytest.mark.slow  # all of it is generated first
+
 EXACT = {
     "shifted": lambda x: x * np.tanh(0.5) + 1,
     "halved": lambda x: x**2 / 2,

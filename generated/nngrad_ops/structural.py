@@ -103,7 +103,7 @@ def getitem_vjp(g, x, index):
     """Adjoint of `getitem`: every element goes back where it came from, repeated ones add up. The cotangent lies in
     memory as x does."""
     if not is_basic(index):
-        return scatter_add(g, x.shape, index)
+        return summed_at(g, x.shape, index)
     dx = np.zeros_like(x, g.dtype, subok=False)
     dx[index] = g
     return dx
@@ -111,21 +111,23 @@ def getitem_vjp(g, x, index):
 
 def scatter_add(x, shape, index):
     """Zeros with x added at an index."""
-    size = math.prod(shape)
-    if not is_basic(index) and size <= SPARSE * x.size:
-        return summed_at(np.arange(size).reshape(shape)[index], x, shape)
+    if not is_basic(index):
+        return summed_at(x, shape, index)
     result = np.zeros(shape, x.dtype)
-    if is_basic(index):
-        result[index] = x
-    else:
-        np.add.at(result, index, x)
+    result[index] = x
     return result
 
 
-def summed_at(places, x, shape):
-    """Zeros of a shape with x added, in float64, at places counted along the shape."""
-    x = np.broadcast_to(x, places.shape)
-    return np.bincount(places.reshape(-1), x.reshape(-1), math.prod(shape)).astype(x.dtype).reshape(shape)
+def summed_at(x, shape, index):
+    """Zeros with x added at an index that may name an element again: by counting, in float64, if x is not too short."""
+    size = math.prod(shape)
+    if size <= SPARSE * x.size:
+        places = np.arange(size).reshape(shape)[index]
+        x = np.broadcast_to(x, places.shape)
+        return np.bincount(places.reshape(-1), x.reshape(-1), size).astype(x.dtype).reshape(shape)
+    result = np.zeros(shape, x.dtype)
+    np.add.at(result, index, x)
+    return result
 
 
 def scatter_add_vjp(g, x, shape, index):

@@ -83,11 +83,10 @@ def _joined(choice):
     condition, a, b = choice.args
     if not isinstance(condition, (*ABOVE, *BELOW)):
         return choice
-    below, above, u, c = a, b, condition.lhs, condition.rhs
-    if isinstance(condition, ABOVE):
-        below, above = above, below
-    if not u.atoms(Value):
-        below, above, u, c = above, below, c, u
+    if not condition.lhs.atoms(Value):
+        condition = condition.reversed
+    u, c = condition.args
+    below, above = (a, b) if isinstance(condition, BELOW) else (b, a)
     if u.is_Symbol or c.atoms(Value):
         return choice
     whole, limited, side = (sympy.Dummy(real=True) for _ in range(3))
@@ -97,8 +96,8 @@ def _joined(choice):
         return choice
     if not line.has(whole):
         made = f.xreplace({whole: limited})
-    elif gaps[1] == 0 and f.is_polynomial(whole) and sympy.degree(f, whole) == 2 and not line.diff(whole, 2):
-        square, slope, start = sympy.Poly(f, whole).all_coeffs()
+    elif gaps[1] == 0 and not line.diff(whole, 2) and (parabola := f.as_poly(whole)) and parabola.degree() == 2:
+        square, slope, start = parabola.all_coeffs()
         made = 2 * square * limited * (whole - limited / 2) + slope * whole + start
     else:
         return choice

@@ -194,9 +194,10 @@ def _gaussian_tail_rule(expr):
         is_normal = isinstance(tail, gaussians.normal_cdf.build)
         square = u**2 / 2 if is_normal else u**2
         bell = sympy.exp(square * exponent)
-        densities = {gaussians.normal_density(u), gaussians.normal_density(-u)} & set(expr.args)
-        if is_normal and exponent == -1 and densities:
-            return recognised(expr * tail / densities.pop() * gaussians.log_normal_cdf_slope(u))
+        densities = map(gaussians.normal_density, (u, -u))
+        density = next((one for one in densities if one in expr.args), None)
+        if is_normal and exponent == -1 and density is not None:
+            return recognised(expr * tail / density * gaussians.log_normal_cdf_slope(u))
         if bell not in expr.args:
             continue
         if exponent == 1:

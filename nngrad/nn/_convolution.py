@@ -144,9 +144,7 @@ def _convolved(name, axes, input, weight, bias, stride, padding, dilation, group
             f"{name}: weight of shape {kernel} in {groups} groups needs {kernel[1] * groups} channels, input has shape "
             f"{shape_of(input)}"
         )
-    if len(x.data) > 1 and x.data.strides[0] != x.data.itemsize:
-        x = ops.examples_last(x)  # as correlations want it, forward and backward, with what it is padded with
-    x = _padded(name, x, padding, stride, dilation, kernel[2:])
+    x = _padded(name, _with_examples_last(x), padding, stride, dilation, kernel[2:])
     for place, (size, apart) in enumerate(zip(kernel[2:], dilation, strict=True)):
         if apart * (size - 1) >= x.shape[2 + place]:
             raise ValueError(
@@ -196,7 +194,7 @@ def _spread(name, axes, input, weight, bias, stride, padding, output_padding, gr
     for extra, by, apart in zip(more, stride, dilation, strict=True):
         if extra >= max(by, apart):
             raise ValueError(f"{name}: output_padding {extra} must be below the stride {by} or the dilation {apart}")
-    x = ops.reshape(ops.examples_last(x), shape=(shape[0], groups, shape[1] // groups, *shape[2:]))
+    x = ops.reshape(_with_examples_last(x), shape=(shape[0], groups, shape[1] // groups, *shape[2:]))
     weight = ops.reshape(weight, shape=(groups, shape[1] // groups, *kernel[1:]))
     y = _overlapped(x, weight, stride, dilation)
     if any(more):
@@ -256,6 +254,11 @@ def _batched(name: str, axes: int, input: Any) -> tuple[Tensor, bool]:
     batched = len(shape) == axes + 2
     x = tensor_of(input)
     return x if batched else ops.expand_dims(x, axis=0), batched
+
+
+def _with_examples_last(x: Tensor) -> Tensor:
+    """x as products want it, forward and backward, and with it what it is padded with."""
+    return ops.examples_last(x) if len(x.data) > 1 and x.data.strides[0] != x.data.itemsize else x
 
 
 def _check_kernel(name, axes, kernel, groups, outputs, bias) -> None:

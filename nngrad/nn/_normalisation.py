@@ -47,11 +47,7 @@ def batch_norm(
         return _standardised(input, running_mean, running_var, weight, bias, eps)
     if np.prod([shape[axis] for axis in axes]) == 1:
         raise ValueError(f"batch_norm: in training there must be more than 1 value per channel, got input {shape}")
-    if running_mean is not None and running_var is not None:
-        x = array_of(input)
-        mean = x.mean(axes, keepdims=True)
-        _move(running_mean, mean.reshape(-1), momentum)
-        _move(running_var, x.var(axes, ddof=1, mean=mean), momentum)
+    _move(running_mean, running_var, array_of(input), axes, momentum)
     return ops.layer_norm(input, _along(weight, shape), _along(bias, shape), axis=axes, eps=eps)
 
 
@@ -90,11 +86,7 @@ def instance_norm(
     axes = tuple(range(2, len(shape)))
     if np.prod(shape[2:]) == 1:
         raise ValueError(f"instance_norm: there must be more than 1 value per channel, got input {shape}")
-    if running_mean is not None and running_var is not None:
-        x = array_of(input)
-        mean = x.mean(axes, keepdims=True)
-        _move(running_mean, mean.reshape(shape[:2]).mean(0), momentum)
-        _move(running_var, x.var(axes, ddof=1, mean=mean).mean(0), momentum)
+    _move(running_mean, running_var, array_of(input), axes, momentum)
     return ops.layer_norm(input, _along(weight, shape), _along(bias, shape), axis=axes, eps=eps)
 
 
@@ -174,6 +166,14 @@ def _check_channels(name: str, input: Any, least: int, **channels: Any) -> tuple
     return shape
 
 
-def _move(running: Any, value: np.ndarray, momentum: float) -> None:
-    array = running.data if isinstance(running, Tensor) else running
-    array[...] = (1 - momentum) * array + momentum * value
+def _move(running_mean: Any, running_var: Any, x: np.ndarray, axes: tuple[int, ...], momentum: float) -> None:
+    """Running statistics, if there are any, moved towards those along the axes, which are averaged where each example
+    has its own.
+    """
+    if running_mean is None or running_var is None:
+        return
+    mean = x.mean(axes, keepdims=True)
+    var = x.var(axes, ddof=1, keepdims=True, mean=mean)
+    for running, found in ((running_mean, mean), (running_var, var)):
+        array = running.data if isinstance(running, Tensor) else running
+        array[...] = (1 - momentum) * array + momentum * found.reshape(-1, x.shape[1]).mean(0)

@@ -31,6 +31,7 @@ except ModuleNotFoundError as error:
 
 NEEDS_FIRST, NEEDS_SECOND = (True, False), (False, True)
 NO_PARAMS = {}
+SMALL = 4096  # elements of a cotangent: of fewer, neither tiles nor memory that is used again are worth a question
 NUMBER = attrgetter("number")
 
 # --- recording -------------------------------------------------------------------------------------------------------
@@ -44,7 +45,7 @@ def apply(op, /, *inputs, **params):
     """
     arguments = inputs
     inputs, values = conform(op, inputs)
-    if values and values[0].dtype.char == "e" and (op.axis or "reduction" in op.params):
+    if values and values[0].dtype.char == "e" and op.by_rows:
         return apply_wider(op, inputs, params)
     if params:
         params = plain_parameters(op, params)
@@ -52,7 +53,7 @@ def apply(op, /, *inputs, **params):
     try:
         forward = op.kernel if parents is None else op.forward
         if op.cost and op.cost * values[0].size > WORTH_TILES:
-            if op.axis:
+            if op.by_rows:
                 result = rows().forward_by_rows(op, forward, values, **params)
             else:
                 result = by_tiles(forward, values, op.cost, **params)
@@ -170,7 +171,6 @@ def several(outputs, inputs, whole):
 def history(root):
     """The Nodes behind a vertex, newest first, after every check that can fail: freed, changed, cyclic."""
     nodes, forged, seen, stack = [], False, {None, root}, [root]
-    last_change = memory.last_change
     while stack:
         at = stack.pop()
         if at._prev is not None:
@@ -182,8 +182,6 @@ def history(root):
                 f"trying to go backward through the graph a second time: the values saved by "
                 f"{at.op.name} were freed by the first; use backward(retain_graph=True) there"
             )
-        if at.number < last_change and at.index is None:
-            check_unchanged(at)
         nodes.append(at)
         for parent in at.parents:
             if parent not in seen:
@@ -192,6 +190,11 @@ def history(root):
     if forged:
         refuse_cycle(root)
     nodes.sort(key=NUMBER, reverse=True)
+    for node in reversed(nodes):
+        if node.number > memory.last_change:
+            break
+        if node.index is None:
+            check_unchanged(node)
     return nodes
 
 
@@ -205,15 +208,15 @@ def pull_arrays(node, g, needs, retain_graph=True, is_own=False):
     op = node.op
     if op.many:
         g = tuple(g[i] if i in g else np.zeros_like(y) for i, y in enumerate(node.output))
-    elif op.vjp_cost and op.vjp_cost * (node.values[0] if op.axis else g).size > WORTH_TILES:
+    elif op.vjp_cost and op.vjp_cost * (node.values[0] if op.by_rows else g).size > WORTH_TILES:
         place = place_for_cotangent(node, g, retain_graph, is_own)
-        if op.axis:
+        if op.by_rows:
             found = rows().vjp_by_rows(op, g, node.values, needs, place, **node.params)
         else:
             options = {"needs": needs, **node.params} if op.needs else node.params
             found = by_tiles(op.vjp, [g, *op.residuals_of(node.values)], op.vjp_cost, place, **options)
         return listed(found)
-    elif (op.spends or (is_own and op.spends_g)) and not op.axis:
+    elif (op.spends or (is_own and op.spends_g)) and not op.by_rows:
         place = place_for_cotangent(node, g, retain_graph, is_own)
         if place is not None:
             return (op.vjp(g, *op.residuals_of(node.values), out=place, **node.params),)
@@ -265,6 +268,7 @@ def pull_back(root, g, targets=None, pull=pull_arrays, retain_graph=False):
     """
     nodes = history(root)
     wanted = None if targets is None else leading_to(targets, nodes)
+    by_kernels = pull is pull_arrays
     cotangents = {root: g}
     own = set()  # vertices whose cotangent is an array that is nobody else's: it is added to in place, or overwritten
     for node in nodes:
@@ -280,7 +284,11 @@ def pull_back(root, g, targets=None, pull=pull_arrays, retain_graph=False):
             elif wanted is None or True in needs:
                 op = node.op
                 may_give_own = not op.needs and (is_own or op.makes_array)
-                for i, dx in enumerate(pull(node, g, needs, retain_graph, is_own)):
+                if by_kernels and not (op.many or op.by_rows) and g.size < SMALL:  # as `pull_arrays`, a call sooner
+                    found = op.pull(g, node.values, needs, node.params)
+                else:
+                    found = pull(node, g, needs, retain_graph, is_own)
+                for i, dx in enumerate(found):
                     if dx is not None and (parent := parents[i]) is not None:
                         total = cotangents.get(parent)
                         if total is None:

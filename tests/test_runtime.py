@@ -660,7 +660,7 @@ def test_the_number_of_threads_is_positive(count):
         nngrad.set_num_threads(count)
 
 
-ELEMENTWISE_OPS = [op for op in OPS.values() if op.cost and not op.axis and ... not in op.params.values()]
+ELEMENTWISE_OPS = [op for op in OPS.values() if op.cost and not op.by_rows and ... not in op.params.values()]
 
 
 @pytest.mark.parametrize("op", ELEMENTWISE_OPS, ids=lambda op: op.name)
@@ -742,6 +742,35 @@ def test_tiles_of_rows_give_what_whole_arrays_give(op, shape, axis, monkeypatch)
         dx, *others = listed(rows.vjp_by_rows(op, g, values, op.differentiable, place, axis=axis))
         assert dx is place and all(one is other is None for one, other in zip(exact, others, strict=True))
         np.testing.assert_allclose(dx, whole[-len(arrays)], rtol=1e-12, atol=1e-14)
+
+
+LOSSES_OF_ELEMENTS = [op for op in OPS.values() if op.by_rows and not op.axis]
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("shape", [(23, 9), (9,), (23, 1), ()])
+@pytest.mark.parametrize("op", LOSSES_OF_ELEMENTS, ids=lambda op: op.name)
+def test_tiles_of_a_loss_give_what_whole_arrays_give(op, shape, reduction, monkeypatch):
+    monkeypatch.setattr(tiles, "TILE", 16)
+    monkeypatch.setattr(rows, "SHORTEST_RUN", 3)
+    assert op.cost and op.vjp_cost
+    rng = np.random.default_rng(6)
+    x, *others = (rng.uniform(0.1, 0.9, one) for one in [(23, 9), *[shape] * (len(op.inputs) - 1)])
+    values, needs = [x, *others], op.differentiable
+
+    def listed(results):
+        return list(results) if isinstance(results, tuple) else [results]
+
+    whole = listed(op.forward(*values, reduction=reduction))
+    tiled = listed(rows.forward_by_rows(op, op.forward, values, reduction=reduction))
+    values, g = [*values, *whole], np.asarray(1 + whole[0])
+    whole += op.vjp(g, *op.residuals_of(values), needs=needs, reduction=reduction)
+    tiled += rows.vjp_by_rows(op, g, values, needs, reduction=reduction)
+    for one, other in zip(whole, tiled, strict=True):
+        assert (one is None) == (other is None)
+        if one is not None:
+            assert one.shape == other.shape and one.dtype == other.dtype
+            np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-14)
 
 
 # --- sums over axes, and counts ---

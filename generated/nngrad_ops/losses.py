@@ -28,13 +28,13 @@ def l1_loss(input, target, reduction="mean"):
     return runtime.reduced(np.abs(t, out=t), reduction)
 
 
-def l1_loss_vjp(g, input, target, needs, reduction="mean"):
+def l1_loss_vjp(g, input, target, needs, reduction="mean", out=(..., ...)):
     """Cotangents of `l1_loss`'s inputs."""
     shape = np.broadcast_shapes(input.shape, target.shape)
     g = runtime.spread(g, reduction, shape)
     t = np.subtract(input, target, out=...)
     t = np.sign(t, out=t)
-    u = np.multiply(g, t, out=...)
+    u = np.multiply(g, t, out=out[0])
     dinput = dtarget = None
     if needs[0]:
         dinput = runtime.unbroadcast(u, input.shape)
@@ -81,7 +81,7 @@ def mse_loss(input, target, reduction="mean"):
     return runtime.reduced(np.multiply(t, t, out=t), reduction)
 
 
-def mse_loss_vjp(g, input, target, needs, reduction="mean"):
+def mse_loss_vjp(g, input, target, needs, reduction="mean", out=(..., ...)):
     """Cotangents of `mse_loss`'s inputs."""
     shape = np.broadcast_shapes(input.shape, target.shape)
     g = runtime.spread(g, reduction, shape)
@@ -89,7 +89,7 @@ def mse_loss_vjp(g, input, target, needs, reduction="mean"):
     u = np.multiply(g, t, out=...)
     dinput = dtarget = None
     if needs[0]:
-        dinput = np.multiply(u, 2, out=...)
+        dinput = np.multiply(u, 2, out=out[0])
         if dinput.shape != input.shape:
             dinput = runtime.unbroadcast(dinput, input.shape)
     if needs[1]:
@@ -141,7 +141,7 @@ def smooth_l1_loss(input, target, beta=1.0, reduction="mean"):
     return runtime.reduced(np.divide(t, beta, out=t), reduction)
 
 
-def smooth_l1_loss_vjp(g, input, target, needs, beta=1.0, reduction="mean"):
+def smooth_l1_loss_vjp(g, input, target, needs, beta=1.0, reduction="mean", out=(..., ...)):
     """Cotangents of `smooth_l1_loss`'s inputs."""
     shape = np.broadcast_shapes(input.shape, target.shape)
     g = runtime.spread(g, reduction, shape)
@@ -149,7 +149,7 @@ def smooth_l1_loss_vjp(g, input, target, needs, beta=1.0, reduction="mean"):
     u = np.abs(t, out=...)
     u = runtime.minimum(u, beta, out=u)
     t = np.sign(t, out=t)
-    v = np.multiply(g, u, out=...)
+    v = np.multiply(g, u, out=out[0])
     v = np.multiply(v, t, out=v)
     v = np.divide(v, beta, out=v)
     dinput = dtarget = None
@@ -209,7 +209,7 @@ def huber_loss(input, target, delta=1.0, reduction="mean"):
     return runtime.reduced(np.multiply(t, u, out=t), reduction)
 
 
-def huber_loss_vjp(g, input, target, needs, delta=1.0, reduction="mean"):
+def huber_loss_vjp(g, input, target, needs, delta=1.0, reduction="mean", out=(..., ...)):
     """Cotangents of `huber_loss`'s inputs."""
     shape = np.broadcast_shapes(input.shape, target.shape)
     g = runtime.spread(g, reduction, shape)
@@ -217,7 +217,7 @@ def huber_loss_vjp(g, input, target, needs, delta=1.0, reduction="mean"):
     u = np.abs(t, out=...)
     u = runtime.minimum(u, delta, out=u)
     t = np.sign(t, out=t)
-    v = np.multiply(g, u, out=...)
+    v = np.multiply(g, u, out=out[0])
     v = np.multiply(v, t, out=v)
     dinput = dtarget = None
     if needs[0]:
@@ -441,7 +441,7 @@ def binary_cross_entropy(input, target, reduction="mean"):
     return binary_cross_entropy_and_residuals(input, target, reduction)[0]
 
 
-def binary_cross_entropy_vjp(g, input, target, log_p, log_q, needs, reduction="mean"):
+def binary_cross_entropy_vjp(g, input, target, log_p, log_q, needs, reduction="mean", out=(..., ...)):
     """Cotangents of `binary_cross_entropy`'s inputs."""
     shape = np.broadcast_shapes(input.shape, target.shape)
     g = runtime.spread(g, reduction, shape)
@@ -460,18 +460,18 @@ def binary_cross_entropy_vjp(g, input, target, log_p, log_q, needs, reduction="m
         t = np.multiply(v, g, out=...)
         t = np.negative(t, out=t)
         t = runtime.where(mask2, 0, t, out=t)
-        t = runtime.where(mask, 0, t, out=t)
+        u = runtime.where(mask, 0, t, out=out[0])
         mask = input <= 0
-        u = runtime.where(mask, 1, input)
-        log_input = np.log(u, out=...)
+        t = runtime.where(mask, 1, input)
+        log_input = np.log(t, out=...)
         mask2 = log_input <= -100
-        v = runtime.where(mask2, 1, u, out=log_input)
-        u = np.divide(target, v, out=...)
-        v = np.multiply(u, g, out=...)
+        v = runtime.where(mask2, 1, t, out=log_input)
+        t = np.divide(target, v, out=...)
+        v = np.multiply(t, g, out=...)
         v = np.negative(v, out=v)
         v = runtime.where(mask2, 0, v, out=v)
         v = runtime.where(mask, 0, v, out=v)
-        dinput = np.add(t, v, out=t)
+        dinput = np.add(u, v, out=u)
         if dinput.shape != input.shape:
             dinput = runtime.unbroadcast(dinput, input.shape)
     if needs[1]:
@@ -542,7 +542,7 @@ def binary_cross_entropy_with_logits_pos_weight_and_residuals(input, target, pos
 
 
 def binary_cross_entropy_with_logits_pos_weight_vjp(
-    g, input, target, pos_weight, log_exp_input, positive, log_exp_input2, needs, reduction="mean"
+    g, input, target, pos_weight, log_exp_input, positive, log_exp_input2, needs, reduction="mean", out=(..., ..., ...)
 ):
     """Cotangents of `binary_cross_entropy_with_logits_pos_weight`'s inputs."""
     shape = np.broadcast_shapes(input.shape, target.shape, pos_weight.shape)
@@ -562,7 +562,7 @@ def binary_cross_entropy_with_logits_pos_weight_vjp(
         v = np.add(v, t, out=v)
         u = np.multiply(target, v, out=...)
         u = np.subtract(t, u, out=u)
-        dinput = np.multiply(g, u, out=...)
+        dinput = np.multiply(g, u, out=out[0])
         if dinput.shape != input.shape:
             dinput = runtime.unbroadcast(dinput, input.shape)
     if needs[1]:
@@ -624,7 +624,7 @@ def binary_cross_entropy_with_logits_plain_and_residuals(input, target, reductio
     return runtime.reduced(np.subtract(w, u, out=w), reduction), None, None, None
 
 
-def binary_cross_entropy_with_logits_plain_vjp(g, input, target, needs, reduction="mean"):
+def binary_cross_entropy_with_logits_plain_vjp(g, input, target, needs, reduction="mean", out=(..., ..., ...)):
     """Cotangents of `binary_cross_entropy_with_logits_plain`'s inputs."""
     shape = np.broadcast_shapes(input.shape, target.shape)
     g = runtime.spread(g, reduction, shape)
@@ -637,7 +637,7 @@ def binary_cross_entropy_with_logits_plain_vjp(g, input, target, needs, reductio
         t = np.maximum(t, input >= 0, out=t)
         t = np.divide(t, u, out=t)
         u = np.subtract(t, target, out=...)
-        dinput = np.multiply(g, u, out=...)
+        dinput = np.multiply(g, u, out=out[0])
         if dinput.shape != input.shape:
             dinput = runtime.unbroadcast(dinput, input.shape)
     if needs[1]:
@@ -700,14 +700,14 @@ def binary_cross_entropy_with_logits(input, target, pos_weight=None, reduction="
 
 
 def binary_cross_entropy_with_logits_vjp(
-    g, input, target, pos_weight, log_exp_input, positive, log_exp_input2, needs, reduction="mean"
+    g, input, target, pos_weight, log_exp_input, positive, log_exp_input2, needs, reduction="mean", out=(..., ..., ...)
 ):
     """Cotangents of `binary_cross_entropy_with_logits`'s inputs."""
     if pos_weight is not None:
         return binary_cross_entropy_with_logits_pos_weight_vjp(
-            g, input, target, pos_weight, log_exp_input, positive, log_exp_input2, needs, reduction
+            g, input, target, pos_weight, log_exp_input, positive, log_exp_input2, needs, reduction, out=out
         )
-    return binary_cross_entropy_with_logits_plain_vjp(g, input, target, needs, reduction)
+    return binary_cross_entropy_with_logits_plain_vjp(g, input, target, needs, reduction, out=out)
 
 
 def binary_cross_entropy_with_logits_jvp(
@@ -744,7 +744,7 @@ def hinge_embedding_loss(input, target, margin=1.0, reduction="mean"):
     return runtime.reduced(np.add(t, v, out=t), reduction)
 
 
-def hinge_embedding_loss_vjp(g, input, target, needs, margin=1.0, reduction="mean"):
+def hinge_embedding_loss_vjp(g, input, target, needs, margin=1.0, reduction="mean", out=(..., ...)):
     """Cotangents of `hinge_embedding_loss`'s inputs."""
     shape = np.broadcast_shapes(input.shape, target.shape)
     g = runtime.spread(g, reduction, shape)
@@ -756,7 +756,7 @@ def hinge_embedding_loss_vjp(g, input, target, needs, margin=1.0, reduction="mea
         v = runtime.as_float(t, g.dtype)
         t = runtime.where(target == 1, 0, v)
         t = np.add(u, t, out=t)
-        dinput = np.multiply(g, t, out=...)
+        dinput = np.multiply(g, t, out=out[0])
         if dinput.shape != input.shape:
             dinput = runtime.unbroadcast(dinput, input.shape)
     return dinput, None
@@ -791,14 +791,16 @@ def poisson_nll_loss_log_input_no_full_and_residuals(input, target, eps=1e-08, r
     return runtime.shortened(runtime.reduced(y, reduction), dtype), runtime.shortened(exp_input, dtype), None
 
 
-def poisson_nll_loss_log_input_no_full_vjp(g, input, target, exp_input, needs, eps=1e-08, reduction="mean"):
+def poisson_nll_loss_log_input_no_full_vjp(
+    g, input, target, exp_input, needs, eps=1e-08, reduction="mean", out=(..., ...)
+):
     """Cotangents of `poisson_nll_loss_log_input_no_full`'s inputs."""
     shape = np.broadcast_shapes(input.shape, target.shape)
     g = runtime.spread(g, reduction, shape)
     dinput = dtarget = None
     if needs[0]:
         t = np.subtract(exp_input, target, out=...)
-        dinput = np.multiply(g, t, out=...)
+        dinput = np.multiply(g, t, out=out[0])
         if dinput.shape != input.shape:
             dinput = runtime.unbroadcast(dinput, input.shape)
     if needs[1]:
@@ -836,7 +838,9 @@ def poisson_nll_loss_no_log_input_no_full_and_residuals(input, target, eps=1e-08
     return runtime.shortened(runtime.reduced(y, reduction), dtype), None, runtime.shortened(log_input2, dtype)
 
 
-def poisson_nll_loss_no_log_input_no_full_vjp(g, input, target, log_input2, needs, eps=1e-08, reduction="mean"):
+def poisson_nll_loss_no_log_input_no_full_vjp(
+    g, input, target, log_input2, needs, eps=1e-08, reduction="mean", out=(..., ...)
+):
     """Cotangents of `poisson_nll_loss_no_log_input_no_full`'s inputs."""
     shape = np.broadcast_shapes(input.shape, target.shape)
     g = runtime.spread(g, reduction, shape)
@@ -846,7 +850,7 @@ def poisson_nll_loss_no_log_input_no_full_vjp(g, input, target, log_input2, need
         u = np.subtract(input, target, out=...)
         u = np.add(u, eps, out=u)
         u = np.divide(u, t, out=u)
-        dinput = np.multiply(u, g, out=...)
+        dinput = np.multiply(u, g, out=out[0])
         if dinput.shape != input.shape:
             dinput = runtime.unbroadcast(dinput, input.shape)
     if needs[1]:
@@ -909,7 +913,9 @@ def poisson_nll_loss_no_log_input_full_and_residuals(input, target, eps=1e-08, r
     return runtime.shortened(runtime.reduced(y, reduction), dtype), None, runtime.shortened(log_input2, dtype)
 
 
-def poisson_nll_loss_no_log_input_full_vjp(g, input, target, log_input2, needs, eps=1e-08, reduction="mean"):
+def poisson_nll_loss_no_log_input_full_vjp(
+    g, input, target, log_input2, needs, eps=1e-08, reduction="mean", out=(..., ...)
+):
     """Cotangents of `poisson_nll_loss_no_log_input_full`'s inputs."""
     shape = np.broadcast_shapes(input.shape, target.shape)
     g = runtime.spread(g, reduction, shape)
@@ -919,7 +925,7 @@ def poisson_nll_loss_no_log_input_full_vjp(g, input, target, log_input2, needs, 
         u = np.subtract(input, target, out=...)
         u = np.add(u, eps, out=u)
         u = np.divide(u, t, out=u)
-        dinput = np.multiply(u, g, out=...)
+        dinput = np.multiply(u, g, out=out[0])
         if dinput.shape != input.shape:
             dinput = runtime.unbroadcast(dinput, input.shape)
     if needs[1]:
@@ -1001,14 +1007,16 @@ def poisson_nll_loss_log_input_full_and_residuals(input, target, eps=1e-08, redu
     return runtime.shortened(runtime.reduced(y, reduction), dtype), runtime.shortened(exp_input, dtype), None
 
 
-def poisson_nll_loss_log_input_full_vjp(g, input, target, exp_input, needs, eps=1e-08, reduction="mean"):
+def poisson_nll_loss_log_input_full_vjp(
+    g, input, target, exp_input, needs, eps=1e-08, reduction="mean", out=(..., ...)
+):
     """Cotangents of `poisson_nll_loss_log_input_full`'s inputs."""
     shape = np.broadcast_shapes(input.shape, target.shape)
     g = runtime.spread(g, reduction, shape)
     dinput = dtarget = None
     if needs[0]:
         t = np.subtract(exp_input, target, out=...)
-        dinput = np.multiply(g, t, out=...)
+        dinput = np.multiply(g, t, out=out[0])
         if dinput.shape != input.shape:
             dinput = runtime.unbroadcast(dinput, input.shape)
     if needs[1]:
@@ -1090,16 +1098,26 @@ def poisson_nll_loss(input, target, log_input=True, full=False, eps=1e-08, reduc
 
 
 def poisson_nll_loss_vjp(
-    g, input, target, exp_input, log_input2, needs, log_input=True, full=False, eps=1e-08, reduction="mean"
+    g,
+    input,
+    target,
+    exp_input,
+    log_input2,
+    needs,
+    log_input=True,
+    full=False,
+    eps=1e-08,
+    reduction="mean",
+    out=(..., ...),
 ):
     """Cotangents of `poisson_nll_loss`'s inputs."""
     if log_input and not full:
-        return poisson_nll_loss_log_input_no_full_vjp(g, input, target, exp_input, needs, eps, reduction)
+        return poisson_nll_loss_log_input_no_full_vjp(g, input, target, exp_input, needs, eps, reduction, out=out)
     if not log_input and not full:
-        return poisson_nll_loss_no_log_input_no_full_vjp(g, input, target, log_input2, needs, eps, reduction)
+        return poisson_nll_loss_no_log_input_no_full_vjp(g, input, target, log_input2, needs, eps, reduction, out=out)
     if not log_input and full:
-        return poisson_nll_loss_no_log_input_full_vjp(g, input, target, log_input2, needs, eps, reduction)
-    return poisson_nll_loss_log_input_full_vjp(g, input, target, exp_input, needs, eps, reduction)
+        return poisson_nll_loss_no_log_input_full_vjp(g, input, target, log_input2, needs, eps, reduction, out=out)
+    return poisson_nll_loss_log_input_full_vjp(g, input, target, exp_input, needs, eps, reduction, out=out)
 
 
 def poisson_nll_loss_jvp(

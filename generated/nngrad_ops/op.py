@@ -34,6 +34,7 @@ class Op:
         cost, vjp_cost: of the kernels of an op on elements or rows, in multiplications of an array; 0 for other ops,
             which are not taken tile by tile.
         axis: the parameter that says along which axis rows lie; '' for an op that is not one on rows.
+        by_rows: whether large arrays are taken some rows at a time; a loss's elements are rows of their own.
         ufunc: the function of NumPy that is all of the kernel, or None.
         fills: of an op on rows, those of forward's results that are like the first input and can go where `out` says.
         spends: the position of what forward saves for vjp alone, which may put the first input's cotangent into its
@@ -50,10 +51,10 @@ class Op:
     """
 
     __slots__ = (
-        "all_differentiable", "axis", "cost", "defaults", "differentiable", "family", "fills", "forward", "home",
-        "inputs", "jvp", "keeps_integers", "kernel", "makes_array", "many", "module", "name", "needs", "package",
-        "params", "pull", "pullback", "pushforward", "reads_values", "residuals", "residuals_of", "saves", "spends",
-        "spends_g", "takes_any_number", "ufunc", "vjp", "vjp_cost",
+        "all_differentiable", "axis", "by_rows", "cost", "defaults", "differentiable", "family", "fills", "forward",
+        "home", "inputs", "jvp", "keeps_integers", "kernel", "makes_array", "many", "module", "name", "needs",
+        "package", "params", "pull", "pullback", "pushforward", "reads_values", "residuals", "residuals_of", "saves",
+        "spends", "spends_g", "takes_any_number", "ufunc", "vjp", "vjp_cost",
     )  # fmt: skip
 
     def __init__(
@@ -77,6 +78,7 @@ class Op:
         self.cost = cost
         self.vjp_cost = vjp_cost
         self.axis = axis
+        self.by_rows = bool(axis) or "reduction" in self.params
         self.fills = fills
         self.spends = spends
         self.spends_g = spends_g

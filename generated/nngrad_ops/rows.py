@@ -58,7 +58,7 @@ class Rows:
 
     def axes_of(self, ndim, lacks_rows):
         """Which axes of `shape` an array has: the last ones, or all but the reduced ones."""
-        if lacks_rows and ndim < len(self.shape):
+        if lacks_rows and ndim == len(self.others):
             return self.others
         return range(len(self.shape) - ndim, len(self.shape))
 
@@ -93,11 +93,14 @@ def rows_of(op, inputs, params):
     """The tiles for an op's inputs; None where these are broadcast in unusual ways, or lie so in memory."""
     x = inputs[0]
     for other, is_full in zip(inputs[1:], op.differentiable[1:], strict=True):
-        is_usual = not is_full or other is None or other.shape == x.shape[x.ndim - other.ndim :]
+        is_index = bool(op.axis) and not is_full
+        is_usual = is_index or other is None or other.shape == x.shape[x.ndim - other.ndim :]
         if not is_usual and np.broadcast_shapes(x.shape, other.shape) != x.shape:
             return None
     if not x.flags.c_contiguous:
         return None
+    if not op.axis:  # a loss, of which each element is a row
+        return rows_along(x.shape, (), tiles.longest_tile(max(op.cost, op.vjp_cost)))
     return rows_along(x.shape, normalized_axes(params.get(op.axis, op.params[op.axis]), x.ndim), TILE)
 
 

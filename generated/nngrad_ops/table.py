@@ -155,6 +155,8 @@ OPS = {
         saves=2,
         residuals=(0, 1, 3, 4),
         reads_values=(0, 1, 3, 4),
+        cost=38,
+        vjp_cost=63,
     ),
     "binary_cross_entropy_with_logits": Op(
         name="binary_cross_entropy_with_logits",
@@ -167,6 +169,8 @@ OPS = {
         saves=3,
         residuals=(0, 1, 2, 4, 5, 6),
         reads_values=(0, 1, 2, 4, 5, 6),
+        cost=22,
+        vjp_cost=18,
     ),
     "cbrt": Op(
         name="cbrt",
@@ -574,6 +578,8 @@ OPS = {
         keeps_integers=True,
         residuals=(0, 1),
         reads_values=(0, 1),
+        cost=18,
+        vjp_cost=20,
     ),
     "huber_loss": Op(
         name="huber_loss",
@@ -584,6 +590,8 @@ OPS = {
         params={"delta": 1.0, "reduction": "mean"},
         residuals=(0, 1),
         reads_values=(0, 1),
+        cost=10,
+        vjp_cost=13,
     ),
     "hypot": Op(
         name="hypot",
@@ -607,6 +615,8 @@ OPS = {
         saves=1,
         residuals=(0, 1, 3),
         reads_values=(0, 1, 3),
+        cost=10,
+        vjp_cost=10,
     ),
     "l1_loss": Op(
         name="l1_loss",
@@ -618,6 +628,8 @@ OPS = {
         keeps_integers=True,
         residuals=(0, 1),
         reads_values=(0, 1),
+        cost=5,
+        vjp_cost=9,
     ),
     "layer_norm": Op(
         name="layer_norm",
@@ -915,6 +927,8 @@ OPS = {
         keeps_integers=True,
         residuals=(0, 1),
         reads_values=(0, 1),
+        cost=5,
+        vjp_cost=7,
     ),
     "multiply": Op(
         name="multiply",
@@ -1098,6 +1112,8 @@ OPS = {
         saves=2,
         residuals=(0, 1, 3, 4),
         reads_values=(0, 1, 3, 4),
+        cost=10,
+        vjp_cost=7,
     ),
     "power": Op(
         name="power",
@@ -1390,6 +1406,8 @@ OPS = {
         params={"beta": 1.0, "reduction": "mean"},
         residuals=(0, 1),
         reads_values=(0, 1),
+        cost=12,
+        vjp_cost=15,
     ),
     "softmax": Op(
         name="softmax",

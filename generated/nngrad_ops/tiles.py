@@ -172,7 +172,7 @@ def by_tiles(kernel, arrays, cost=math.inf, place=None, numbers=(), /, **options
     if place is not None and place.shape == shape and [place.dtype] == [one.dtype for one in samples]:
         results = [place]
     flat_results = [y.reshape(-1) if whole else y for y, whole in zip(results, is_whole, strict=True)]
-    tiles = _tiles(size, _until_line(results[0]) if all(is_whole) else 0, TILE if cost > LIGHT else 2 * TILE)
+    tiles = _tiles(size, _until_line(results[0]) if all(is_whole) else 0, longest_tile(cost))
     sums = {i: [None] * len(tiles) for i, one in enumerate(samples) if one is not None and one.ndim == 0}
     takes_out = "out" in kernel.__code__.co_varnames
 
@@ -195,6 +195,11 @@ def by_tiles(kernel, arrays, cost=math.inf, place=None, numbers=(), /, **options
 def listed(results):
     """What a kernel returned as a tuple, also where it is one result."""
     return results if isinstance(results, tuple) else (results,)
+
+
+def longest_tile(cost):
+    """How many elements a tile has at most, for a kernel of that cost."""
+    return TILE if cost > LIGHT else 2 * TILE
 
 
 @functools.lru_cache(256)

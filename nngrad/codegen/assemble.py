@@ -104,7 +104,7 @@ def _spent(op: Op, variants: list[Variant]) -> frozenset[str]:
 
 def costs_of(op: Op, variants: list[Variant]) -> tuple[int, int]:
     """What forward and vjp of an op on elements or rows cost, in multiplications of an array; 0 for other ops."""
-    if not op.maps_elements and not op.row_axis:
+    if not op.maps_elements and not op.has_rows:
         return 0, 0
     return min(variant.cost for variant in variants), min(variant.vjp_cost for variant in variants)
 

@@ -319,6 +319,8 @@ class Variant:
         carrier = next(one.name for one in self.op.inputs if one.differentiable)
         positions = [order.index(label) for label in labels]
         places = self._places(graph, nodes, positions, len(order)) if not is_wide else {}
+        if self.is_loss:
+            places.pop(nodes[0], None)  # it is reduced
         self.filled |= {place for node, place in zip(nodes, positions, strict=True) if node in places}
         outputs = list(zip(labels, nodes, strict=True))
         writer = NumpyWriter(graph, outputs, self.input_shape, f"{carrier}.dtype", self._taken(graph), places=places)
@@ -333,10 +335,10 @@ class Variant:
 
         Of one on rows, those that are like the first input.
         """
-        if not (self.op.maps_elements or self.op.row_axis) or len(set(nodes)) < len(nodes):
+        if not (self.op.maps_elements or self.op.has_rows) or len(set(nodes)) < len(nodes):
             return {}
         found = dict(zip(nodes, positions, strict=True))
-        if self.op.row_axis:
+        if self.op.has_rows:
             found = {node: place for node, place in found.items() if graph.is_like_inputs(node)}
         return {node: "out" if count == 1 else f"out[{place}]" for node, place in found.items()}
 
@@ -402,7 +404,7 @@ class Variant:
         self.vjp_cost = kernel_cost(graph, nodes)
         names = [one.name for one in self.op.inputs]
         places = self._places(graph, nodes, map(names.index, self.inputs), len(names))
-        if self.op.row_axis:
+        if self.op.has_rows:
             places = {node: place for node, place in places.items() if node == nodes[0] and self.inputs[0] == names[0]}
         summed = set(nodes) - set(places) if self.op.row_axis and len(self.broadcasting) > 1 else set()
         writer = NumpyWriter(graph, outputs, shape, f"{self.cotangent}.dtype", self._taken(graph), places=places)

@@ -151,6 +151,11 @@ class Op:
         return own[0] if len(axes) == len(own) == 1 and all(formula.axes for formula in self.formulas) else ""
 
     @property
+    def has_rows(self) -> bool:
+        """Whether it works on rows that are independent of each other: along an axis, or a loss's elements."""
+        return bool(self.row_axis) or (self.family == "elementwise" and self.home == "loss")
+
+    @property
     def is_word(self) -> bool:
         """Whether the op is no more than a word of the language, so that its derivative was written, not derived."""
         if self.family == "contraction":

@@ -342,12 +342,13 @@ def magnitudes(dtype, size, seed):
 @pytest.mark.parametrize(
     "name, exact",
     [
+        ("hypot", mpmath.hypot),
         ("over_hypot", lambda a, b: a / mpmath.hypot(a, b)),
         ("over_square", lambda a, b: a / (a * a + b * b)),
         ("over_square_slope", lambda a, b: (b * b - a * a) / (a * a + b * b) ** 2),
     ],
 )
-def test_slopes_of_the_plane(name, exact, dtype):
+def test_functions_of_the_plane(name, exact, dtype):
     a = magnitudes(dtype, 1000, 5)
     b = np.random.default_rng(6).permutation(a)
     b[:300] = a[:300] * dtype(0.37)

@@ -108,6 +108,7 @@ OPS = {
         reads_values=(0,),
         cost=18,
         vjp_cost=11,
+        spends_g=True,
         ufunc="arcsinh",
     ),
     "arctan": Op(
@@ -120,6 +121,7 @@ OPS = {
         reads_values=(0,),
         cost=13,
         vjp_cost=13,
+        spends_g=True,
         ufunc="arctan",
     ),
     "arctan2": Op(
@@ -603,7 +605,6 @@ OPS = {
         reads_values=(0, 1),
         cost=9,
         vjp_cost=21,
-        ufunc="hypot",
     ),
     "kl_div": Op(
         name="kl_div",

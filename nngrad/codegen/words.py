@@ -314,7 +314,7 @@ arctanh = enter(
 )
 hypot = enter(
     "hypot",
-    "np.hypot",
+    "runtime.hypot",
     mpmath.hypot,
     6,
     "sqrt(x1**2 + x2**2) without overflow.",

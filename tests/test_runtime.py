@@ -1,6 +1,7 @@
 """What the generated kernels call, against NumPy and mpmath."""
 
 import contextlib
+import itertools
 import multiprocessing
 import os
 import warnings
@@ -775,6 +776,23 @@ def test_tiles_of_a_loss_give_what_whole_arrays_give(op, shape, reduction, monke
 
 
 # --- sums over axes, and counts ---
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(16, 8, 9, 33), (70, 1, 70), (5000, 3), (3, 2, 3000)])
+def test_sums_of_products_over_any_axes(shape, dtype):
+    a, b = np.random.default_rng(0).normal(size=(2, *shape)).astype(dtype)
+    for count in range(1, len(shape) + 1):
+        for axes in itertools.combinations(range(len(shape)), count):
+            exact = (a.astype(np.float64) * b).sum(axes, keepdims=True)
+            totals = [
+                runtime.sum_products(a, b, axes),
+                runtime.sum_rows(a * b, axes),
+                runtime.unbroadcast_product(a, b, exact.shape),
+            ]
+            for total in totals:
+                assert total.shape == exact.shape and total.dtype == dtype
+                np.testing.assert_allclose(total, exact, rtol=1e-5, atol=3e-4)
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2, 3), (1, 2, 3, 0), (3, 1, 0, 2), (2, 3, 0, 1)])

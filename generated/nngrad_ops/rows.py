@@ -40,6 +40,13 @@ class Rows:
             for axis, (length, step) in enumerate(zip(shape, steps, strict=True))
         ]
         self.tiles = list(itertools.product(*slices))
+        self.run_length = 1  # of elements that lie in one piece, in a tile and in what has an element for each row
+        for axis in reversed(range(len(shape))):
+            if (axis in self.others) != (len(shape) - 1 in self.others):
+                break
+            self.run_length *= steps[axis]
+            if axis in self.cut:
+                break
 
     def run(self, work):
         """work(number) for each of the tiles."""
@@ -48,8 +55,7 @@ class Rows:
 
     def buffers(self):
         """The context of `buffers_for` that suits a tile."""
-        last = self.tiles[0][-1]
-        return buffers_for(len(range(*last.indices(self.shape[-1]))))
+        return buffers_for(self.run_length)
 
     @property
     def count(self):

@@ -100,6 +100,8 @@ def sum_over(x, axes):
     """
     if x.size < FEW_ELEMENTS or x.dtype.char not in "fd":
         return np.add.reduce(x, axes, out=...)
+    if inner := _inner_axes(x, axes):
+        return np.add.reduce(sum_rows(x, inner), axes, out=...)
     kept = [axis for axis in range(x.ndim) if axis not in axes]
     shape = [x.shape[axis] for axis in kept]
     if x.flags.c_contiguous and axes == tuple(range(len(axes))):
@@ -123,10 +125,19 @@ def sum_leading(x, kept):
 def unbroadcast_product(a, b, shape):
     """`unbroadcast(a * b, shape)`; where that sums columns, without the product in between."""
     columns = a.ndim - len(shape)
+    if a.shape == b.shape and not columns:
+        repeated = tuple([axis for axis, (n, one) in enumerate(zip(a.shape, shape, strict=True)) if n != one])
+        if repeated and all(shape[axis] == 1 for axis in repeated):
+            return sum_products(a, b, repeated)
     if a.shape != b.shape or a.shape[columns:] != shape or a.dtype.char not in "fd" or not columns:
         return unbroadcast(np.multiply(a, b, out=...), shape)
-    n = math.prod(shape)
-    return np.einsum("ij,ij->j", a.reshape(-1, n), b.reshape(-1, n)).reshape(shape)
+    return _sum_products_of_columns(a, b, columns).reshape(shape)
+
+
+def _sum_products_of_columns(a, b, leading):
+    """a * b summed over so many axes, the first ones, flat."""
+    n = math.prod(a.shape[leading:])
+    return np.einsum("ij,ij->j", a.reshape(-1, n), b.reshape(-1, n))
 
 
 def summed(terms):
@@ -355,6 +366,8 @@ def sum_rows(x, axis):
     is_few = x.size < FEW_ELEMENTS
     rows = _few_rows(x, axis) if is_few else _rows(x, axis)
     if rows is None:
+        if inner := _inner_axes(x, axis):
+            return np.add.reduce(sum_rows(x, inner), axis, keepdims=True)
         return _reduced(np.add, x, axis)
     if rows.shape[-1] <= SHORT_ROW and not is_few:
         return np.einsum("...i->...", rows)[..., None]
@@ -374,8 +387,15 @@ def counted(condition, axis, dtype, out=...):
 
 def sum_products(a, b, axis):
     """`sum_rows(a * b, axis)`."""
-    rows = _rows(a, axis) if b.shape == a.shape and b.dtype == a.dtype and b.flags.c_contiguous else None
+    if b.shape != a.shape or b.dtype != a.dtype or not (_are_many_in_order(a) and b.flags.c_contiguous):
+        return sum_rows(np.multiply(a, b, out=...), axis)
+    rows = _rows(a, axis)
     if rows is None:
+        if inner := _inner_axes(a, axis):
+            return np.add.reduce(sum_products(a, b, inner), axis, keepdims=True)
+        axes = normalized_axes(axis, a.ndim)
+        if axes == tuple(range(len(axes))):
+            return _sum_products_of_columns(a, b, len(axes)).reshape(*(1,) * len(axes), *a.shape[len(axes) :])
         return sum_rows(np.multiply(a, b, out=...), axis)
     b_rows = b.reshape(rows.shape)
     if rows.shape[-1] <= SHORT_ROW:
@@ -432,13 +452,18 @@ def lies_along_memory(x, axes):
     return any(x.strides[one] == x.itemsize and x.shape[one] > SHORT_ROW for one in axes)
 
 
+def _are_many_in_order(x):
+    """Whether x has many elements of a usual dtype, in C order."""
+    return x.size >= FEW_ELEMENTS and x.dtype.char in "fd" and x.flags.c_contiguous
+
+
 def _rows(x, axis):
     """x with its rows along the last axis, the others of the reduced axes having length 1.
 
     None unless they lie in one piece, and are short enough for BLAS to sum them as exactly as NumPy, or can be cut into
     pieces that are.
     """
-    if x.size < FEW_ELEMENTS or x.dtype.char not in "fd" or not x.flags.c_contiguous:
+    if not _are_many_in_order(x):
         return None
     rows = x
     if axis != -1:
@@ -456,6 +481,17 @@ def _piece(length):
     if length <= LONGEST_ROW:
         return length
     return next((piece for piece in PIECES if length % piece == 0), 0)
+
+
+def _inner_axes(x, axis):
+    """The reduced axes that come last, if there are others and theirs are long rows: to sum these first is faster."""
+    if not _are_many_in_order(x):
+        return ()
+    axes, first = normalized_axes(axis, x.ndim), x.ndim
+    while first - 1 in axes:
+        first -= 1
+    inner = tuple(range(first, x.ndim))
+    return inner if len(inner) < len(axes) and math.prod(x.shape[first:]) > SHORT_ROW else ()
 
 
 def _by_pieces(sums, *rows):
@@ -929,6 +965,8 @@ def _wide_sum(x, axis):
     """The sum of short floats, as float64."""
     rows = _rows(x, axis)
     if rows is None:
+        if inner := _inner_axes(x, axis):
+            return np.add.reduce(_wide_sum(x, inner), axis, keepdims=True)
         return np.add.reduce(x, axis, dtype=np.float64, keepdims=True)
     return np.einsum("...i->...", rows, dtype=np.float64)[..., None]
 

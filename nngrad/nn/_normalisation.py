@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 import numpy as np
+from nngrad_ops.runtime import sum_products, sum_rows
 
 from nngrad.arguments import tells_arguments
 from nngrad.functions import array_of, ops, shape_of
@@ -172,8 +173,10 @@ def _move(running_mean: Any, running_var: Any, x: np.ndarray, axes: tuple[int, .
     """
     if running_mean is None or running_var is None:
         return
-    mean = x.mean(axes, keepdims=True)
-    var = x.var(axes, ddof=1, keepdims=True, mean=mean)
+    x, n = x.astype(np.result_type(x, np.float32), copy=False), math.prod(x.shape[axis] for axis in axes)
+    mean = sum_rows(x, axes) / n
+    centred = x - mean
+    var = sum_products(centred, centred, axes) / (n - 1)
     for running, found in ((running_mean, mean), (running_var, var)):
         array = running.data if isinstance(running, Tensor) else running
         array[...] = (1 - momentum) * array + momentum * found.reshape(-1, x.shape[1]).mean(0)

@@ -368,6 +368,8 @@ def sum_rows(x, axis):
     if rows is None:
         if inner := _inner_axes(x, axis):
             return np.add.reduce(sum_rows(x, inner), axis, keepdims=True)
+        if order := _order_of_many(x, axis):
+            return sum_rows(x.transpose(order), _places_of(axis, order)).transpose(np.argsort(order))
         return _reduced(np.add, x, axis)
     if rows.shape[-1] <= SHORT_ROW and not is_few:
         return np.einsum("...i->...", rows)[..., None]
@@ -387,14 +389,17 @@ def counted(condition, axis, dtype, out=...):
 
 def sum_products(a, b, axis):
     """`sum_rows(a * b, axis)`."""
-    if b.shape != a.shape or b.dtype != a.dtype or not (_are_many_in_order(a) and b.flags.c_contiguous):
+    if b.shape != a.shape or b.dtype != a.dtype or b.strides != a.strides or a.size < FEW_ELEMENTS:
         return sum_rows(np.multiply(a, b, out=...), axis)
+    if order := _order_of_many(a, axis):
+        made = sum_products(a.transpose(order), b.transpose(order), _places_of(axis, order))
+        return made.transpose(np.argsort(order))
     rows = _rows(a, axis)
     if rows is None:
         if inner := _inner_axes(a, axis):
             return np.add.reduce(sum_products(a, b, inner), axis, keepdims=True)
         axes = normalized_axes(axis, a.ndim)
-        if axes == tuple(range(len(axes))):
+        if axes == tuple(range(len(axes))) and _are_many_in_order(a):
             return _sum_products_of_columns(a, b, len(axes)).reshape(*(1,) * len(axes), *a.shape[len(axes) :])
         return sum_rows(np.multiply(a, b, out=...), axis)
     b_rows = b.reshape(rows.shape)
@@ -455,6 +460,20 @@ def lies_along_memory(x, axes):
 def _are_many_in_order(x):
     """Whether x has many elements of a usual dtype, in C order."""
     return x.size >= FEW_ELEMENTS and x.dtype.char in "fd" and x.flags.c_contiguous
+
+
+def _order_of_many(x, axis):
+    """The order of axes in which x, of many elements, lies in one piece, a reduced one last; () for C order or none."""
+    if x.size < FEW_ELEMENTS or x.dtype.char not in "fd" or x.flags.c_contiguous:
+        return ()
+    order = tuple(memory_order(x, x.ndim))
+    is_reduced = order[-1] in normalized_axes(axis, x.ndim)
+    return order if is_reduced and x.transpose(order).flags.c_contiguous else ()
+
+
+def _places_of(axis, order):
+    """Where the axes are, once all are in that order."""
+    return tuple([order.index(one) for one in normalized_axes(axis, len(order))])
 
 
 def _rows(x, axis):
@@ -967,6 +986,8 @@ def _wide_sum(x, axis):
     if rows is None:
         if inner := _inner_axes(x, axis):
             return np.add.reduce(_wide_sum(x, inner), axis, keepdims=True)
+        if order := _order_of_many(x, axis):
+            return _wide_sum(x.transpose(order), _places_of(axis, order)).transpose(np.argsort(order))
         return np.add.reduce(x, axis, dtype=np.float64, keepdims=True)
     return np.einsum("...i->...", rows, dtype=np.float64)[..., None]
 

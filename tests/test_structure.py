@@ -341,3 +341,40 @@ def test_arguments_that_change_after_the_forward_change_no_gradient(name):
             array[:] = [[0, 0], [0, 0]] if np.ndim(given) == 2 else [0] * len(given)
         (y * np.arange(y.size).reshape(y.shape)).sum().backward()
     np.testing.assert_array_equal(leaves[0].grad, leaves[1].grad)
+
+
+PICKED = np.array([[0, 1], [-1, 1]])
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize(
+    "index",
+    [
+        PICKED,
+        (slice(None), PICKED),
+        (slice(None), slice(None), PICKED[0]),
+        (..., PICKED),
+        (None, PICKED),
+        (slice(0, 1), PICKED),
+        (0, PICKED),
+        (PICKED, PICKED),
+        (PICKED.astype(np.uint8) % 2,),
+        np.array(1),
+        np.array([], int),
+        (slice(None), np.array([True, False, True])),
+    ],
+    ids=repr,
+)
+def test_picked_elements_are_those_of_numpy(index, order):
+    x = np.arange(24.0).reshape(2, 3, 4).copy(order)
+    y = nngrad.getitem(Tensor(x), index=index)
+    assert y.shape == x[index].shape
+    np.testing.assert_array_equal(y.numpy(), x[index])
+
+
+@pytest.mark.parametrize(
+    "index", [np.array([0, 2]), (slice(None), np.array([-4])), (slice(None),) * 3 + (np.array([0]),)]
+)
+def test_picks_out_of_range_are_named(index):
+    with pytest.raises(IndexError, match="getitem"):
+        nngrad.getitem(Tensor(np.ones((2, 3, 4))), index=index)

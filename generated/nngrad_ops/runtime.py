@@ -954,6 +954,11 @@ def mean_error(x, mean, axis):
     return error * unit / n
 
 
+def weighted_mean_error(x, mean, weights, axis):
+    """For each row the mean of x with these weights less the mean given, which is near it."""
+    return sum_products(x - mean, weights, axis) / sum_rows(weights, axis)
+
+
 def mean_and_error(x, axis):
     """The mean along the axis, and what `mean_error` says of it."""
     if x.dtype == np.float64:

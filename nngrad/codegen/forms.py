@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 
 import sympy
@@ -73,7 +73,9 @@ class Search:
 
     def learn(self) -> None:
         """Read off the formula the substitutions it justifies and the sums it knows."""
-        self.moves = [move for stage in self.maps for move in _moves(stage)]
+        self.moves = [
+            move for stage in self.maps for move in _moves(replace(stage, expr=self._in_mathematics(stage.expr)))
+        ]
         for stage in self.formula.stages:
             if stage.kind == "sum":
                 known = self._with_known_sums(AxisSum(stage.expr, Str(stage.axis)))
@@ -89,8 +91,17 @@ class Search:
                     if not total.has(AxisSum):
                         vanishes = sympy.expand(self._in_reductions(total)) == 0
                         self.sums[AxisSum(stage.value, Str(axis))] = sympy.S.Zero if vanishes else total
+                self._learn_of_weighted_mean(stage, axis)
         for stage in self.formula.stages:
             self._learn_of_difference(stage)
+
+    def _learn_of_weighted_mean(self, stage: Stage, axis: str) -> None:
+        """Of what a weighted mean was subtracted from, times a number for each row, that the weights make its sum 0."""
+        centred = self.formula.spelled_out(split_constants(stage.expr, axis)[1]) if stage.expr.is_Mul else stage.expr
+        for error in centred.atoms(Value) if not is_constant_along(stage.value, axis) else ():
+            made = self.formula.spelled_out(error)
+            if isinstance(made, MeanError) and made.args[1].name == axis and len(made.args) == 4:
+                self.sums[AxisSum(made.args[3] * stage.value, Str(axis))] = sympy.S.Zero
 
     def _learn_of_difference(self, stage: Stage) -> None:
         """Of d = a - b, a and b of equal lengths, that sum(d a) is sum(d**2) / 2, and sum(d b) minus that: d is small
@@ -112,16 +123,16 @@ class Search:
                     self.sums[AxisSum(difference * row, axis)] = sign * stage.value / 2 / number
 
     def _in_reductions(self, expr):
-        """The expression with the stages that are constant along the axis replaced by their definitions.
-
-        The error of a mean is zero in mathematics.
-        """
-        zero = {stage.value: sympy.S.Zero for stage in self.formula.stages if isinstance(stage.expr, MeanError)}
-        expr = expr.xreplace(zero)
+        """The expression with the stages that are constant along the axis replaced by their definitions."""
+        expr = self._in_mathematics(expr)
         for stage in reversed(self.maps):
             if stage.value.constant_along and not isinstance(stage.expr, Subgradient):
                 expr = expr.xreplace({stage.value: stage.expr})
         return expr
+
+    def _in_mathematics(self, expr):
+        """The expression where nothing is rounded, so that the error of a mean is zero."""
+        return expr.xreplace({stage.value: sympy.S.Zero for stage in self.maps if isinstance(stage.expr, MeanError)})
 
     def _with_known_sums(self, expr):
         return expr.xreplace(self.sums) if expr.has(AxisSum) else expr

@@ -128,7 +128,7 @@ def _centred_squares(formula: Formula, scale: Stage):
 
 def _mean(formula: Formula, error: Stage):
     """The mean of rows, and its error."""
-    x, axis, mean = error.expr.args
+    x, axis, mean, *_ = error.expr.args
     total = _value(formula, "sum", x, axis.name)
     if total is None or _value(formula, "map", total / Count(axis)) != mean:
         return {}, {}

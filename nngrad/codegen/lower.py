@@ -278,7 +278,8 @@ class Graph:
         """One number for each row of the first argument."""
         inside, axis = self.full(self.build(expr.args[0])), expr.args[1].name
         numbers = [self.build(number) for number in expr.args[2:]]
-        op = {RowShift: "shift", RowScale: "scale", MeanError: "mean_error"}[type(expr)]
+        error = "mean_error" if len(numbers) == 1 else "weighted_mean_error"
+        op = {RowShift: "shift", RowScale: "scale", MeanError: error}[type(expr)]
         return self.node(op, inside, *numbers, axis=axis, reduced=self.nodes[inside].reduced | {axis})
 
     def _log_excess(self, total, axis, exponential) -> int:

@@ -52,8 +52,8 @@ TAKING_OUT = (
     "deviation", "as_float", "where", "exponentials", "centred_squares", "counted",
 )  # fmt: skip
 OF_ROWS = (
-    "scale", "scaled", "mean_error", "log_excess", "log_sum", "log_share", "divergence", "log_ratio", "deviation",
-    "balanced",
+    "scale", "scaled", "mean_error", "weighted_mean_error", "log_excess", "log_sum", "log_share", "divergence",
+    "log_ratio", "deviation", "balanced",
 )  # fmt: skip
 ROW_REDUCTIONS = {"sum": "runtime.sum_rows", "prod": "runtime.prod_rows", "max": "runtime.max_rows"}
 

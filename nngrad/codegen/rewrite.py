@@ -8,7 +8,7 @@ Rules, none of which knows an op:
 - deviations, shares and ratios, which have files of their own: what cancels in differences is left out of them.
 - shift and rescale, which have too: exponentials and powers are summed without leaving the range.
 - roots: the root of a sum of squares has the slope 0 where it is 0, not 0 / 0.
-- centring: where a mean is subtracted, the mean's rounding error is subtracted too.
+- centring: where a mean is subtracted, with weights or without, the mean's rounding error is subtracted too.
 - extremes: what is counted from a row's largest or smallest element is, and not made of two sums that cancel.
 - take: an element picked from an elementwise expression is that expression of the picked elements; one picked from the
   logarithms of shares in a sum is `LogShare`, which the other elements tell exactly where it is nearly 0. So what is
@@ -177,13 +177,13 @@ def centre_exactly(formula: Formula) -> Formula:
     for stage in formula.stages:
         expr = stage.expr.xreplace(renamed)
         for part in sorted((part for part in expr.atoms(sympy.Add) if part.atoms(Value)), key=str):
-            axis = _vanishing_axis(part, formula.axes, recorder.stages)
-            if axis:
+            for axis, weights in _means_subtracted(part, formula.axes, recorder.stages):
                 name = stage.value.name if part == expr and stage.kind == "map" else "centred"
                 mean = -sympy.Add(*(term for term in part.args if is_constant_along(term, axis)))
                 centred = part + mean
                 mean = recorder.stage(mean, "map", "", name_after("mean", centred))
-                error = recorder.stage(MeanError(centred, Str(axis), mean), "map", axis, f"error_{name}", frozen=True)
+                error = MeanError(centred, Str(axis), mean, *weights)
+                error = recorder.stage(error, "map", axis, f"error_{name}", frozen=True)
                 rough = recorder.stage(centred - mean, "map", "", f"nearly_{name}")
                 expr = expr.xreplace({part: recorder.stage(rough - error, "map", "", name)})
                 exact[mean] = recorder.stage(mean + error, "map", "", f"exact_{mean}")
@@ -192,23 +192,39 @@ def centre_exactly(formula: Formula) -> Formula:
     return rebuilt(formula, recorder, output)
 
 
-def _vanishing_axis(expr, axes: frozenset[str], stages: list[Stage]) -> str:
-    """The axis along which the expression sums to zero by the definitions of its values, or ''."""
+def _means_subtracted(expr, axes: frozenset[str], stages: list[Stage]) -> list[tuple[str, tuple]]:
+    """The axis along which the expression sums to zero by the definitions of its values, with the weights with which it
+    does, if there are any; nothing if there is no such axis."""
     for axis in sorted(axes):
         if is_constant_along(expr, axis):
             continue
+        varying = sympy.Add(*(term for term in expr.args if not is_constant_along(term, axis)))
+        sums = [stage for stage in stages if (stage.kind, stage.axis) == ("sum", axis)]
         known = {
-            AxisSum(stage.expr, Str(axis)): stage.value
-            for stage in stages
-            if stage.kind == "sum" and stage.axis == axis
+            AxisSum(form, Str(axis)): stage.value
+            for stage in sums
+            for form in (inlined(stage.expr, stages), stage.expr)
         }
-        total = AxisSum(expr, Str(axis)).xreplace(known)
-        for stage in reversed(stages):
-            if stage.kind == "map" and is_constant_along(stage.value, axis):
-                total = total.xreplace({stage.value: stage.expr})
-        if sympy.expand(total) == 0:
-            return axis
-    return ""
+        needed = _in_reductions(expr - varying, axis, stages).atoms(Value)
+        for weights in ((), *((sympy.cancel(stage.expr / varying),) for stage in sums if stage.value in needed)):
+            if any(is_constant_along(one, axis) or one.has(*varying.atoms(Value)) for one in weights):
+                continue
+            of_varying, of_one = (
+                AxisSum(sympy.Mul(*weights) * part, Str(axis)).xreplace(known) for part in (varying, 1)
+            )
+            if of_one.has(AxisSum):
+                of_one = AxisSum(inlined(*weights, stages), Str(axis)).xreplace(known)
+            if sympy.expand(_in_reductions(of_varying + (expr - varying) * of_one, axis, stages)) == 0:
+                return [(axis, weights)]
+    return []
+
+
+def _in_reductions(expr, axis: str, stages: list[Stage]):
+    """The expression with the stages that are constant along the axis replaced by their definitions."""
+    for stage in reversed(stages):
+        if stage.kind == "map" and is_constant_along(stage.value, axis):
+            expr = expr.xreplace({stage.value: stage.expr})
+    return expr
 
 
 # --- extremes ---------------------------------------------------------------------------------------------------------

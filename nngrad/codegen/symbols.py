@@ -230,9 +230,12 @@ class RowScale(HeldFixed):
 
 
 class MeanError(HeldFixed):
-    """`MeanError(x, axis, mean)`: the mean of x along the axis less the mean given, which is off by rounding only."""
+    """`MeanError(x, axis, mean)`: the mean of x along the axis less the mean given, which is off by rounding only.
 
-    nargs = 3
+    `MeanError(x, axis, mean, weights)` is the same of a mean with weights, whatever their sum.
+    """
+
+    nargs = (3, 4)
 
 
 class LogExcess(sympy.Function):

@@ -67,8 +67,8 @@ class TensorWriter(Writer):
         if node.op in ("shift", "scale"):
             numbers = [*args[1:], node.axis]
             return f"runtime.{node.op}({self.text(node.args[0], ATOM)}.data, {', '.join(numbers)})"
-        if node.op == "mean_error":
-            return f"runtime.mean_error({', '.join(map(self._data, node.args))}, {node.axis})"
+        if node.op in ("mean_error", "weighted_mean_error"):
+            return f"runtime.{node.op}({', '.join(map(self._data, node.args))}, {node.axis})"
         if node.op == "log_excess":
             total, _, largest = (self.text(arg, ATOM) for arg in node.args)
             return f"ops.log({total} / {largest})"

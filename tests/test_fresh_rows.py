@@ -1,0 +1,74 @@
+"""Formulas of rows as papers write them, whose terms nearly cancel or leave the range of floats: value and gradients.
+
+The oracles are the formulas in mpmath, and differences of them.
+"""
+
+import mpmath
+import numpy as np
+import pytest
+
+pytest.importorskip("sympy")
+
+import nngrad
+from nngrad import Tensor
+from nngrad.codegen.language import op, sum
+
+total = mpmath.fsum
+
+
+@op
+def weighted_variance(x, w, *, axis=-1):
+    mu = sum(w * x, axis) / sum(w, axis)
+    return sum(w * (x - mu) ** 2, axis) / sum(w, axis)
+
+
+def weighted_mean(x, w):
+    return total(a * b for a, b in zip(x, w, strict=True)) / total(w)
+
+
+def exact_variance(x, w):
+    mean = weighted_mean(x, w)
+    return weighted_mean([(one - mean) ** 2 for one in x], w)
+
+
+WEIGHTS = [0.7, 0.9, 1.3, 1.2, 0.8, 1.1]
+FORMULAS = {
+    weighted_variance: (
+        exact_variance,
+        [
+            ([1, -2, 0.5, 3, 2, 0.1], WEIGHTS),
+            ([1000.1, 1000.4, 1000.2, 999.7, 1000.9, 1000], WEIGHTS),
+            ([3, 1000, -3, 2], [1e-5, 1000, 3e-5, 1e-6]),
+        ],
+    ),
+}
+NAMES = {declaration.name: declaration for declaration in FORMULAS}
+CASES = [pytest.param(name, n, id=f"{name}-{n}") for name, one in NAMES.items() for n in range(len(FORMULAS[one][1]))]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("name", "number"), CASES)
+def test_fresh_rows(name, number, dtype):
+    function, (exact, cases) = nngrad.define(NAMES[name]), FORMULAS[NAMES[name]]
+    inputs = [Tensor(np.array(row), dtype=dtype, requires_grad=True) for row in cases[number]]
+    y = function(*inputs)
+    y.backward()
+    near = 16 * np.finfo(dtype).eps
+    with mpmath.workdps(600):
+        rows = [[*map(mpmath.mpf, one.data.tolist())] for one in inputs]
+        value = float(exact(*rows))
+        slopes = [[float(slope(exact, rows, n, place)) for place in range(len(row))] for n, row in enumerate(rows)]
+    np.testing.assert_allclose(y.data, value, rtol=near)
+    for one, expected in zip(inputs, slopes, strict=True):
+        np.testing.assert_allclose(one.grad, expected, rtol=0, atol=near * np.abs(expected).max())
+
+
+def slope(exact, rows, n, place):
+    step = mpmath.mpf(10) ** -200
+    values = []
+    for sign in (1, -1):
+        moved = [[*row] for row in rows]
+        moved[n][place] += sign * step
+        values.append(exact(*moved))
+    return (values[0] - values[1]) / (2 * step)

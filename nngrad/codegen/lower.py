@@ -276,11 +276,10 @@ class Graph:
 
     def _of_rows(self, expr) -> int:
         """One number for each row of the first argument."""
-        inside, axis = self.full(self.build(expr.args[0])), expr.args[1].name
-        numbers = [self.build(number) for number in expr.args[2:]]
-        error = "mean_error" if len(numbers) == 1 else "weighted_mean_error"
+        x, axis = self.full(self.build(expr.args[0])), expr.args[1].name
+        error = "mean_error" if len(expr.args) == 3 else "weighted_mean_error"
         op = {RowShift: "shift", RowScale: "scale", MeanError: error}[type(expr)]
-        return self.node(op, inside, *numbers, axis=axis, reduced=self.nodes[inside].reduced | {axis})
+        return self.node(op, x, *map(self.build, expr.args[2:]), axis=axis, reduced=self.nodes[x].reduced | {axis})
 
     def _log_excess(self, total, axis, exponential) -> int:
         """The largest exponential is that of the largest exponent, which is known where they were computed, and the

@@ -23,7 +23,7 @@ from sympy.core.relational import Relational
 from sympy.core.symbol import Str
 
 from nngrad.codegen import words
-from nngrad.codegen.restage import again, rebuilt, recorder_of
+from nngrad.codegen.restage import HOMOGENEOUS, again, rebuilt, recorder_of
 from nngrad.codegen.symbols import RowScale, Subgradient, Test, Value, Where, is_constant_along
 from nngrad.codegen.trace import Formula, Stage
 
@@ -245,7 +245,7 @@ class _Attempt:
             if None in splits:
                 return None
             return sympy.Add(*(power for power, _ in splits)), sympy.Mul(*(rest for _, rest in splits))
-        if expr.is_Add or isinstance(expr, _HOMOGENEOUS):
+        if expr.is_Add or isinstance(expr, HOMOGENEOUS):
             alike = self._alike(expr.args)
             if alike is None and expr.is_Add:
                 return self._with_constant(expr)
@@ -294,4 +294,3 @@ def _is_log_of_scaled(part) -> bool:
 
 _LOGARITHMS = (sympy.log, words.log1p.build, words.log2.build, words.log10.build)
 _BOUNDED = (sympy.exp, words.sigmoid.build, words.tanh.build)
-_HOMOGENEOUS = (words.abs.build, words.hypot.build, words.maximum.build, words.minimum.build)

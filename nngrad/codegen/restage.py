@@ -8,6 +8,9 @@ from nngrad.codegen import words
 from nngrad.codegen.symbols import Value
 from nngrad.codegen.trace import Formula, Recorder, Stage, alive
 
+# words that a positive factor of all they are given can be taken out of
+HOMOGENEOUS = (words.abs.build, words.hypot.build, words.maximum.build, words.minimum.build)
+
 
 def recorder_of(formula: Formula) -> Recorder:
     """A recorder to which the names of the formula's inputs and parameters are known, and none of its stages."""

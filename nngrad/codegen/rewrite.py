@@ -3,6 +3,7 @@
 Rules, none of which knows an op:
 
 - members, which have a file of their own: masked exponentials, and what is picked from the terms of a sum of them.
+- quotients: a power of one, which SymPy multiplies out, is that of the quotient, whose parts may be of any size.
 - words: `1 / (1 + exp(-x))` is `sigmoid(x)`, `log(1 + exp(x))` is `softplus(x)`, `exp(x) - 1` is `expm1(x)`, ...;
   the logarithm of a product along an axis is the sum of logarithms.
 - deviations, shares and ratios, which have files of their own: what cancels in differences is left out of them.
@@ -18,7 +19,7 @@ Rules, none of which knows an op:
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import reduce
+from functools import partial, reduce
 
 import sympy
 from sympy.core.symbol import Str
@@ -48,6 +49,32 @@ from nngrad.codegen.symbols import (
 )
 from nngrad.codegen.trace import Formula, Recorder, Stage
 from nngrad.codegen.vocabulary import WORD_OF
+
+# --- quotients --------------------------------------------------------------------------------------------------------
+
+
+def with_quotients(formula: Formula) -> Formula:
+    """`a**2 / b**2` as the square of the stage a / b, unless it is summed along an axis on which b is constant."""
+    if not formula.axes:
+        return formula
+    recorder = recorder_of(formula)
+    renamed: dict[Value, sympy.Expr] = {}
+
+    def joined(product, axis: str):
+        powers = [factor.as_base_exp() for factor in product.args]
+        below = [(base, -exponent) for base, exponent in powers if exponent.is_Integer and exponent < -1]
+        for base, exponent in below:
+            above = sympy.Mul(*(one for one, power in powers if power == exponent))
+            if above.atoms(Value) and not (axis and is_constant_along(base, axis)):
+                quotient = recorder.stage(recorder.hoist(above / base), "map", "", "quotient")
+                return joined(product / (above / base) ** exponent * quotient**exponent, axis)
+        return product
+
+    for stage in formula.stages:
+        expr = stage.expr.xreplace(renamed).replace(lambda part: part.is_Mul, partial(joined, axis=stage.axis))
+        renamed[stage.value] = again(recorder, stage, expr)
+    return rebuilt(formula, recorder, renamed[formula.output])
+
 
 # --- words ------------------------------------------------------------------------------------------------------------
 
@@ -367,7 +394,7 @@ def rewrite(formula: Formula) -> Formula:
     """All rules."""
     if isinstance(formula.stages[-1].expr, Value) and len(formula.stages) == 1:
         return formula
-    summed = with_slopes_of_lengths(sum_deviations(join_takes(recognise_words(join_members(formula)))))
+    summed = with_slopes_of_lengths(sum_deviations(join_takes(recognise_words(join_members(with_quotients(formula))))))
     shifted = join_ratios(open_powers(open_shares(shift_exponentials(summed))))
     rewritten = rescale_powers(bound_logarithms(shifted))
     return differentiate_as_written(name_output(push_takes(centre_exactly(count_from_extremes(rewritten)))), formula)

@@ -27,7 +27,7 @@ from sympy.core.symbol import Str
 
 from nngrad.codegen import share_words, words
 from nngrad.codegen.exponentials import with_one_exponential
-from nngrad.codegen.restage import again, inlined, rebuilt, recorder_of
+from nngrad.codegen.restage import HOMOGENEOUS, again, inlined, rebuilt, recorder_of
 from nngrad.codegen.symbols import LogExcess, Pick, RowShift, Value, Where, is_constant_along, split_constants
 from nngrad.codegen.trace import Formula, Recorder, Stage
 
@@ -198,6 +198,7 @@ def _shifted(formula: Formula, exponential: Stage, axis: str, beside_constants: 
             continue
         if beside_constants:
             expr = expr.replace(row.is_beside_constants, row.scaled_sum)
+        expr = expr.replace(_is_homogeneous_of_scaled, row.scaled_word)
         expr = row.without_top(expr.replace(_is_log_of_scaled, row.logarithm))
         power, expr = _scale_power(expr)
         if expr is None or (power and stage.kind != "map" and (stage.kind, stage.axis) != ("sum", axis)):
@@ -278,6 +279,17 @@ class _Row:
         faded = sympy.exp(-self.shift)
         return sympy.Add(*(_SCALE * term * faded if self._is_constant(term) else term for term in total.args))
 
+    def scaled_word(self, word):
+        """maximum(scale * a, scale * b) = scale * maximum(a, b), and the like; a constant as in a sum."""
+        args = []
+        for arg in word.args:
+            is_beside = arg != 0 and self.beside_constants and self._is_constant(arg)
+            args.append(_scale_power(_SCALE * arg * sympy.exp(-self.shift) if is_beside else arg))
+        powers = {power for power, rest in args if rest != 0}
+        if len(powers) != 1 or any(rest is None for _, rest in args):
+            return word
+        return _SCALE ** powers.pop() * word.func(*(rest for _, rest in args))
+
     def _is_constant(self, term) -> bool:
         return not term.has(_SCALE) and is_constant_along(term, self.axis)
 
@@ -328,6 +340,10 @@ def _definition(recorder: Recorder, value, kind: str):
 
 def _is_log_of_scaled(part) -> bool:
     return isinstance(part, _LOGARITHMS) and part.has(_SCALE)
+
+
+def _is_homogeneous_of_scaled(part) -> bool:
+    return isinstance(part, HOMOGENEOUS) and part.has(_SCALE)
 
 
 def _scale_power(expr):

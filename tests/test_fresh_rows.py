@@ -62,6 +62,15 @@ def exact_kept(x, y):
     )
 
 
+@op
+def inverse_of_distance(x, y, *, axis=-1):
+    return 1 / (1 + sqrt(sum((x - y) ** 2, axis)))
+
+
+def exact_inverse(x, y):
+    return 1 / (1 + mpmath.sqrt(total((a - b) ** 2 for a, b in zip(x, y, strict=True))))
+
+
 WEIGHTS = [0.7, 0.9, 1.3, 1.2, 0.8, 1.1]
 FORMULAS = {
     weighted_variance: (
@@ -77,6 +86,10 @@ FORMULAS = {
         [([1, -2, 0.5, 3], [2, -1, 0.5, 4]), ([1e30, -3e30], [2e30, 4e29]), ([1e-30, 3e-30], [2e-30, 4e-31])],
     ),
     squared_share_of_lengths: (exact_share, [([1, -2, 0.5], [0.5, 1, -1]), ([90, 2, 91], [88, 90, 20])]),
+    inverse_of_distance: (
+        exact_inverse,
+        [([1, -2], [2, -1]), ([1e-30, 3e-30], [2e-30, 4e-31]), ([3e-41, 0], [1e-41, 1e-41])],
+    ),
     log_kept_above_one: (
         exact_kept,
         [([1, -2, 0.5], [0.5, 2, -1]), ([300, 2, 301], [2, 3, 0.5])],
@@ -112,3 +125,17 @@ def slope(exact, rows, n, place):
         moved[n][place] += sign * step
         values.append(exact(*moved))
     return (values[0] - values[1]) / (2 * step)
+
+
+@op
+def weighted_deviation(x, w, *, axis=-1):
+    mu = sum(w * x, axis) / sum(w, axis)
+    return sqrt(sum(w * (x - mu) ** 2, axis) / sum(w, axis))
+
+
+@pytest.mark.slow
+def test_weighted_deviation_of_a_constant_row_has_the_gradient_zero():
+    x, w = (Tensor(row, requires_grad=True) for row in ([3.0, 3.0, 3.0], [0.5, 2.0, 1.0]))
+    nngrad.define(weighted_deviation)(x, w).backward()
+    assert (x.grad == 0).all() and (w.grad == 0).all()
+    nngrad.check_grads(nngrad.define(weighted_deviation), ([[3.0, 1.0, 2.5]], [[0.5, 2.0, 1.0]]))

@@ -863,7 +863,7 @@ def scale(x, degree, constant, axis):
 
     `constant` is what is added to the powers. Rows whose powers are in range have the scale 1, and so have those whose
     powers vanish beside the constant, unless they are too near to zero to have all their digits. Others are brought
-    near 1, as far as the constant over the scale's power is in range.
+    near 1, as far as the constant over the scale's power is in range, and the scale's inverse.
     """
     if x.size >= FEW_ELEMENTS:
         with np.errstate(over="ignore", under="ignore"):
@@ -878,7 +878,7 @@ def scale(x, degree, constant, axis):
     usual = ((least < largest) & (largest < limit)) | (largest == 0) | ~np.isfinite(largest)
     if usual.all():
         return np.ones_like(largest)
-    largest = np.maximum(largest, root / 2.0 ** (info.maxexp // degree - 8))
+    largest = np.maximum(largest, max(root / 2.0 ** (info.maxexp // degree - 8), 2.0 ** (5 - info.maxexp)))
     return np.where(usual, 1, np.ldexp(np.ones_like(largest), np.frexp(largest)[1] - 1))
 
 

@@ -28,6 +28,7 @@ from nngrad.codegen.symbols import RowScale, Subgradient, Test, Value, Where, is
 from nngrad.codegen.trace import Formula, Stage
 
 _SCALE = sympy.Symbol("scale", positive=True)
+LARGEST_BESIDE_ROOTS = 16  # of a constant: less is in range over any scale, so that slopes of roots are known near 0
 
 
 def rescale_powers(formula: Formula) -> Formula:
@@ -80,7 +81,13 @@ def _rescaled(formula: Formula, sources: list[Value], axis: str) -> Formula | No
         return None
     if trial.summed == 1 and (not trial.has_dropped_out or _is_bounded(formula, sources[0])):
         return None
-    constant = sympy.Add(*(constant ** (trial.summed / power) for constant, power in trial.beside.items()))
+    constant = sympy.Add(
+        *(
+            constant ** (trial.summed / power)
+            for constant, power in trial.beside.items()
+            if not (power - trial.summed).is_negative or (constant.is_number and constant > LARGEST_BESIDE_ROOTS)
+        )
+    )
     return _Attempt(formula, sources, axis, trial.summed, constant).run()
 
 

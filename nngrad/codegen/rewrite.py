@@ -170,23 +170,29 @@ def with_slopes_of_lengths(formula: Formula) -> Formula:
     for stage in formula.stages:
         base, exponent = stage.expr.as_base_exp()
         expr = stage.expr.xreplace(renamed)
-        is_length = exponent == sympy.S.Half and _is_sum_of_squares(base, formula)
-        if is_length and not {base, stage.value} & divided_by:
-            expr = Subgradient(expr, sympy.Eq(renamed[base], 0), sympy.S.Zero)
+        squares = _squares_summed(base, formula) if exponent == sympy.S.Half else None
+        if squares is not None and not {base, stage.value} & divided_by:
+            weighted, squares, axis = squares
+            total = recorder.stage(squares.xreplace(renamed), "sum", axis, "sum_squares") if weighted else renamed[base]
+            expr = Subgradient(expr, sympy.Eq(total, 0), sympy.S.Zero)
         renamed[stage.value] = again(recorder, stage, expr)
     return rebuilt(formula, recorder, renamed[formula.output])
 
 
-def _is_sum_of_squares(expr, formula: Formula) -> bool:
-    """Whether the expression is a multiple of a sum of even powers along an axis."""
-    factors = [factor for factor in sympy.Mul.make_args(expr) if factor.atoms(Value)]
-    stage = formula.definition(factors[0]) if len(factors) == 1 and isinstance(factors[0], Value) else None
-    if stage is None:
-        return False
-    if stage.kind == "map":
-        return _is_sum_of_squares(stage.expr, formula)
-    powers = [factor.as_base_exp() for factor in sympy.Mul.make_args(stage.expr) if factor.atoms(Value)]
-    return stage.kind == "sum" and all(exponent.is_even for _, exponent in powers)
+def _squares_summed(expr, formula: Formula):
+    """(whether there are weights, squares, axis) of what is a multiple of a sum of even powers along an axis, or of
+    such with weights; None for others."""
+    reduced = [factor for factor in sympy.Mul.make_args(expr) if factor.atoms(Value)]
+    found = [(factor, formula.definition(factor)) for factor in reduced if isinstance(factor, Value)]
+    if len(reduced) == len(found) == 1 and found[0][1] is not None and found[0][1].kind == "map":
+        return _squares_summed(found[0][1].expr, formula)
+    squares = []
+    for stage in (stage for _, stage in found if stage is not None and stage.kind == "sum"):
+        factors = [factor for factor in sympy.Mul.make_args(stage.expr) if factor.atoms(Value)]
+        even = [factor for factor in factors if factor.as_base_exp()[1].is_even]
+        if even:
+            squares.append((len(even) < len(factors), sympy.Mul(*even), stage.axis))
+    return squares[0] if len(squares) == 1 and (len(reduced) == 1 or squares[0][0]) else None
 
 
 # --- centring ---------------------------------------------------------------------------------------------------------

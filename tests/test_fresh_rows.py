@@ -11,7 +11,7 @@ pytest.importorskip("sympy")
 
 import nngrad
 from nngrad import Tensor
-from nngrad.codegen.language import abs, exp, log, maximum, op, sqrt, sum
+from nngrad.codegen.language import abs, arccos, exp, log, maximum, op, sqrt, sum
 
 total = mpmath.fsum
 
@@ -71,6 +71,16 @@ def exact_inverse(x, y):
     return 1 / (1 + mpmath.sqrt(total((a - b) ** 2 for a, b in zip(x, y, strict=True))))
 
 
+@op
+def angle_between(x, y, *, axis=-1):
+    return arccos(sum(x * y, axis) / (sqrt(sum(x**2, axis)) * sqrt(sum(y**2, axis))))
+
+
+def exact_angle(x, y):
+    products = [total(a * b for a, b in zip(one, other, strict=True)) for one, other in ((x, y), (x, x), (y, y))]
+    return mpmath.acos(products[0] / mpmath.sqrt(products[1] * products[2]))
+
+
 WEIGHTS = [0.7, 0.9, 1.3, 1.2, 0.8, 1.1]
 FORMULAS = {
     weighted_variance: (
@@ -89,6 +99,15 @@ FORMULAS = {
     inverse_of_distance: (
         exact_inverse,
         [([1, -2], [2, -1]), ([1e-30, 3e-30], [2e-30, 4e-31]), ([3e-41, 0], [1e-41, 1e-41])],
+    ),
+    angle_between: (
+        exact_angle,
+        [
+            ([1, -2, 3], [2, -1, 0.5]),
+            ([1, 2, 3], [1.02, 2, 3.01]),
+            ([1, 2, 3], [-1, -2.01, -3.02]),
+            ([20, 1e-3], [21, 3e-3]),
+        ],
     ),
     log_kept_above_one: (
         exact_kept,

@@ -1115,3 +1115,7 @@ def test_logaddexp_is_exact_beside_its_roots(dtype):
         with mpmath.workdps(50):
             exact = [float(mpmath.log(base ** float(x) + base ** float(y), base)) for x, y in zip(a, b, strict=True)]
         np.testing.assert_allclose(function(a, b), exact, rtol=4 * np.finfo(dtype).eps, atol=FINEST)
+
+
+def test_rows_of_nothing_are_balanced():
+    assert runtime.balanced(np.zeros((3, 0)), np.zeros((3, 0)), 1, -1).shape == (3, 0)

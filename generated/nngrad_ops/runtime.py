@@ -844,6 +844,8 @@ def balanced(dx, parts, power, axis):
 
     Where one part outweighs the others, the element there is made of the others'.
     """
+    if not dx.size:
+        return dx
     parts = broadcast_to(parts, dx.shape)
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         squares = sum_products(parts, parts, axis)

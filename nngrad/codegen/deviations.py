@@ -6,6 +6,7 @@ Weights w that sum to 1 along the axis make a mean E[t] = sum(w t), the plain on
 - max(u) - E[u] is E[max(u) - u], and so for min(u);
 - sum(u) - sum(v) is sum(u - v);
 - |u| |v| - sum(u v) is |u| |v| sum((u / |u| - v / |v|)**2) / 2, where |u| is sqrt(sum(u**2)): 1 less a cosine;
+- arccos(sum(u v) / |u| / |v|) is twice the arctan2 of the lengths of u / |u| - v / |v| and of their sum;
 - sum(u**2) - 2 sum(u v) + sum(v**2) is sum((u - v)**2), also where v is 1 at one element of a row and else 0.
 
 And sum(p log(p / q)), where the p and q sum to 1, is a `Divergence`: where p and q are near each other, it is known to
@@ -27,6 +28,7 @@ from itertools import permutations, product
 import sympy
 from sympy.core.symbol import Str
 
+from nngrad.codegen import words
 from nngrad.codegen.restage import again, inlined, rebuilt, recorder_of
 from nngrad.codegen.symbols import AxisSum, Divergence, Pick, Value, is_constant_along, split_constants
 from nngrad.codegen.trace import Formula, Recorder, Stage
@@ -40,6 +42,7 @@ def sum_deviations(formula: Formula) -> Formula:
         expr = before = stage.expr.xreplace(renamed)
         for axis in sorted(formula.axes):
             expr = expr.replace(sympy.Add, _Row(recorder, axis).added)
+            expr = expr.replace(words.arccos.build, _Row(recorder, axis).arc)
         if stage.kind == "sum" and (divergence := _divergence(recorder, stage, expr)) is not None:
             renamed[stage.value] = recorder.stage(divergence, "map", "", stage.value.name)
             continue
@@ -126,15 +129,30 @@ class _Row:
 
     def angle(self, one, other):
         """c |u| |v| - c sum(u v), or both added, or None."""
+        for sign, u, v in self._directions(self._spelled(one), other):
+            return one / 2 * self._sum((u + sign * v) ** 2)
+        return None
+
+    def arc(self, cosine):
+        """The angle whose cosine is given."""
+        for sign, u, v in self._directions(sympy.S.One, cosine):
+            apart, together = (
+                self.recorder.stage(u + s * v, "map", "", name) for s, name in ((-sign, "apart"), (sign, "joined"))
+            )
+            lengths = [sympy.sqrt(self._sum(one**2)) for one in (apart, together)]
+            return self.recorder.hoist(2 * words.arctan2(*lengths))
+        return words.arccos(cosine)
+
+    def _directions(self, whole, other):
+        """(sign, u / |u|, v / |v|) such that whole / other is sign * |u| |v| / sum(u v), if there are such."""
         k, sums = self._sums_in(other)
         lengths = {stage.expr: sympy.sqrt(stage.value) for stage in self._sums()}
         for a in sorted(sums[0].expr.atoms(Value), key=str) if len(sums) == 1 else ():
             b = sums[0].expr / a
             if not b.has(a) and {a**2, b**2} <= lengths.keys():
-                sign = self._spelled(one) / k / (lengths[a**2] * lengths[b**2])
+                sign = sympy.expand_power_base(whole / k, force=True) / (lengths[a**2] * lengths[b**2])
                 if sign in (1, -1):
-                    return one / 2 * self._sum((self._unit(a, lengths) + sign * self._unit(b, lengths)) ** 2)
-        return None
+                    yield sign, self._unit(a, lengths), self._unit(b, lengths)
 
     def square(self, one, other):
         """c sum(v**2) and c sum((u + v)**2), given c sum(u**2) and 2 c sum(u v), or (None, None)."""

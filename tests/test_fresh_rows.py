@@ -81,6 +81,18 @@ def exact_angle(x, y):
     return mpmath.acos(products[0] / mpmath.sqrt(products[1] * products[2]))
 
 
+@op
+def cross_entropy_of_mixed(x, y, *, axis=-1):
+    p = exp(x) / sum(exp(x), axis)
+    q = exp(y) / sum(exp(y), axis)
+    return -sum(q * log(0.3 * p + 0.7 * q), axis)
+
+
+def exact_mixed(x, y):
+    p, q = ([mpmath.exp(one) / total(map(mpmath.exp, row)) for one in row] for row in (x, y))
+    return -total(b * mpmath.log(mpmath.mpf("0.3") * a + mpmath.mpf("0.7") * b) for a, b in zip(p, q, strict=True))
+
+
 WEIGHTS = [0.7, 0.9, 1.3, 1.2, 0.8, 1.1]
 FORMULAS = {
     weighted_variance: (
@@ -108,6 +120,10 @@ FORMULAS = {
             ([1, 2, 3], [-1, -2.01, -3.02]),
             ([20, 1e-3], [21, 3e-3]),
         ],
+    ),
+    cross_entropy_of_mixed: (
+        exact_mixed,
+        [([1, -2, 3], [2, -1, 0.5]), ([1000, -2000, 1001], [999, -1500, 1001])],
     ),
     log_kept_above_one: (
         exact_kept,

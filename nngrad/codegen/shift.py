@@ -9,6 +9,7 @@ symbol; the rule is applied only where it drops out of the result. Logarithms go
   is exact also where one term outweighs all others, so that (u - max(u)) - LogExcess is, too. Kernels may take another
   number near log(s) for max(u), and the rest for the excess (`runtime.log_sum_parts`), so the stages are called so;
 - of a sum of products of exponentials: log(sum(sqrt(p * q))) of shares is that of sum(exp((log(p) + log(q)) / 2));
+- of a sum of two shares: log(p + q) is logaddexp(log(p), log(q));
 - of a share in a mean of two: log(p / ((p + q) / 2)) is -`log_mixed` of log(q) - log(p).
 
 Worked example, log_softmax: from `y = x - log(sum(exp(x)))`,
@@ -45,7 +46,9 @@ def open_logarithms(formula: Formula) -> Formula:
             pick, inside = _picked(recorder, expr.args[0])
             summed = _summed_exponential(recorder, inside)
             factors = sympy.Mul.make_args(summed or inlined(inside, recorder.stages))
-            if summed or any(isinstance(factor, sympy.exp) for factor in factors):
+            if (mixed := _log_of_two_shares(recorder, factors)) is not None:
+                expr = recorder.hoist(mixed, stage.value.name)
+            elif summed or any(isinstance(factor, sympy.exp) for factor in factors):
                 masked = {one.expr: one.value for one in recorder.stages if isinstance(one.expr, Where)}
                 opened = _share_in_mean(recorder, factors) or sum_of_logarithms(factors)
                 expr = recorder.hoist(opened.xreplace(masked), stage.value.name)
@@ -109,6 +112,19 @@ def _share_in_mean(recorder: Recorder, factors):
                 mixed = share_words.log_mixed(log_b - log_a, n / (m + n))
                 return power * (sympy.log((m + n) * number) + mixed)
     return None
+
+
+def _log_of_two_shares(recorder: Recorder, factors):
+    """log(c (m a + n b)) of shares by their logarithms, which are known where a and b are both 0; None for others."""
+    *numbers, shares = sorted(factors, key=lambda factor: factor.is_Add)
+    products = [sympy.Mul.make_args(term) for term in shares.args if shares.is_Add]
+    are_shares = [
+        all(one.is_positive for one in product) and _has_exponential(sympy.Mul(*product)) for product in products
+    ]
+    if len(products) != 2 or not all(are_shares) or not all(number.is_number for number in numbers):
+        return None
+    logarithms = [recorder.hoist(sum_of_logarithms(product)) for product in products]
+    return sum_of_logarithms(numbers) + words.logaddexp(*logarithms)
 
 
 def _has_exponential(product) -> bool:

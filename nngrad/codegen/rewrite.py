@@ -240,7 +240,7 @@ def _means_subtracted(expr, axes: frozenset[str], stages: list[Stage]) -> list[t
         }
         needed = _in_reductions(expr - varying, axis, stages).atoms(Value)
         for weights in ((), *((sympy.cancel(stage.expr / varying),) for stage in sums if stage.value in needed)):
-            if any(is_constant_along(one, axis) or one.has(*varying.atoms(Value)) for one in weights):
+            if any(is_constant_along(one, axis) or one.has(Pick, *varying.atoms(Value)) for one in weights):
                 continue
             of_varying, of_one = (
                 AxisSum(sympy.Mul(*weights) * part, Str(axis)).xreplace(known) for part in (varying, 1)

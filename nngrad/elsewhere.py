@@ -94,7 +94,7 @@ def whereabouts(name):
         return f"; write nngrad.{name}(...)"
     if name in functions.WITHOUT_GRADIENT:
         return f"; write np.{name}(...)"
-    for home in ("nngrad.nn.functional", "nngrad.nn", "nngrad.optim"):
+    for home in ("nngrad.nn.functional", "nngrad.nn", "nngrad.optim", "nngrad.nn.utils"):
         if name in import_module(home).__all__:
             return f"; it is in {home}"
     for path, module in (("np", np), ("np.random", np.random)):

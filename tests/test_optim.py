@@ -381,3 +381,52 @@ def test_a_name_that_comes_close():
         optim.Adma  # noqa: B018
     with pytest.raises(AttributeError, match="'LBFGS'; it has Adam, AdamW, Optimizer"):
         optim.LBFGS  # noqa: B018
+
+
+@pytest.mark.parametrize(("order", "limit"), [(2.0, 0.5), (2.0, 100), (1, 0.5), (3, 2), (np.inf, 0.5)])
+def test_gradients_are_clipped_by_their_norm_as_by_pytorch(order, limit):
+    torch = pytest.importorskip("torch")
+    gradients = [rng.normal(size=shape) for shape in [(3, 2), (4,), ()]]
+    ours = [Tensor(g, dtype=np.float64, requires_grad=True) for g in gradients]
+    theirs = [torch.tensor(g, requires_grad=True) for g in gradients]
+    for p, t, g in zip(ours, theirs, gradients, strict=True):
+        p.grad, t.grad = g, torch.tensor(g)
+    untouched = Tensor(np.ones((0, 2)), requires_grad=True), Tensor([1.0], requires_grad=True), Tensor([1.0])
+    norm = nn.utils.clip_grad_norm_([*ours, *untouched], limit, order)
+    np.testing.assert_allclose(norm.item(), torch.nn.utils.clip_grad_norm_(theirs, limit, order).item(), rtol=1e-12)
+    for p, t in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(p.grad, t.grad.numpy(), rtol=1e-12)
+    assert not any(p._has_grad for p in untouched), "an optimizer would take it for a gradient that was computed"
+
+
+def test_gradients_are_clipped_by_their_elements():
+    p = Tensor([1.0, -2.0, 0.5], requires_grad=True)
+    (p * p).sum().backward()
+    nn.utils.clip_grad_value_(p, 1.5)
+    assert p.grad.tolist() == [1.5, -1.5, 1.0]
+
+
+def test_a_norm_that_is_no_number_shows():
+    p, q = (Tensor([1.0, 2.0], requires_grad=True) for _ in range(2))
+    p.grad, q.grad = [np.nan, 1.0], [3e38, 3e38]
+    with pytest.raises(RuntimeError, match="the norm of the gradients is nan"):
+        nn.utils.clip_grad_norm_([p], 1.0, error_if_nonfinite=True)
+    assert p.grad[1] == 1.0
+    assert np.isnan(nn.utils.clip_grad_norm_([p], 1.0).item()) and np.isnan(p.grad).all()
+    nn.utils.clip_grad_norm_([q], 1.0)  # the squares of these are no float32
+    np.testing.assert_allclose(q.grad, 0.5**0.5, rtol=1e-6)
+
+
+@pytest.mark.parametrize("clip", [nn.utils.clip_grad_norm_, nn.utils.clip_grad_value_])
+@pytest.mark.parametrize(
+    ("arguments", "error", "told"),
+    [
+        ((nn.Linear(1, 1), 1.0), TypeError, r"takes Tensors, not Linear: write model\.parameters\(\)"),
+        ((3, 1.0), TypeError, "takes Tensors, not int"),
+        (([np.ones(2)], 1.0), TypeError, "takes Tensors, got ndarray"),
+        (([], -1.0), ValueError, "must be a number from 0 on, got -1"),
+    ],
+)
+def test_clipping_refuses(clip, arguments, error, told):
+    with pytest.raises(error, match=rf"^{clip.__name__}.*{told}"):
+        clip(*arguments)

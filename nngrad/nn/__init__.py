@@ -1,5 +1,7 @@
 """Neural network modules: `Module`, containers, layers, activations, losses; functions are in `nn.functional`.
 
+Gradients are clipped by functions in `nn.utils`.
+
 Besides the names imported here, every activation of the spec is here as a function and as a class (`relu`, `ReLU`), and
 every loss as a class (`MSELoss`), made when first asked for.
 """
@@ -9,6 +11,7 @@ from typing import Any
 from nngrad.elsewhere import no_attribute, whereabouts
 from nngrad.engine import OPS
 from nngrad.nn import functional as functional
+from nngrad.nn import utils as utils
 from nngrad.nn._bce_loss import BCELoss as BCELoss
 from nngrad.nn._conv import Conv1d as Conv1d
 from nngrad.nn._conv import Conv2d as Conv2d
@@ -42,7 +45,7 @@ from nngrad.nn.module import Module as Module
 _ACTIVATIONS = [name for name, op in OPS.items() if op.home == "activation"]
 _LAYERS = [name for name, value in globals().items() if isinstance(value, type) and issubclass(value, Module)]
 
-__all__ = sorted({*_LAYERS, *FUNCTION_OF_CLASS, *_ACTIVATIONS, "functional"})
+__all__ = sorted({*_LAYERS, *FUNCTION_OF_CLASS, *_ACTIVATIONS, "functional", "utils"})
 
 
 def __getattr__(name: str) -> Any:

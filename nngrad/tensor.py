@@ -534,6 +534,24 @@ class Tensor(TensorMethods, metaclass=GradSwitch):
 graph.Tensor = Tensor
 
 
+def in_place(name, operation):
+    """`x += y` and the like: another Tensor, but for a leaf that would be left as it was where its change is meant."""
+
+    def update(self, other):
+        if self._requires_grad and self._node is None and not modes.this_thread.records:
+            raise RuntimeError(
+                f"`x {name}= step` makes another Tensor, and within no_grad() would leave x, of shape {self.shape}, "
+                f"without its step; write `x.data {name}= step`"
+            )
+        return operation(self, other)
+
+    return update
+
+
+for name, operation in {"+": "add", "-": "sub", "*": "mul", "/": "truediv"}.items():
+    setattr(Tensor, f"__i{operation}__", in_place(name, getattr(Tensor, f"__{operation}__")))
+
+
 def restore(tensor_class, data, requires_grad, grad):
     """A leaf from what `Tensor.__reduce__` gave."""
     tensor = tensor_class(data, dtype=data.dtype, requires_grad=requires_grad)

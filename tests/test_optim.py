@@ -268,6 +268,11 @@ def test_zero_grad_and_a_graph_that_saved_the_old_values():
             "the state of a StepLR is a dict with base_lrs, last_epoch, step_size, gamma, got {'T_max': 3}",
         ),
         (lambda p: optim.StepLR(p, 1), TypeError, "StepLR schedules an Optimizer, got Tensor"),
+        (
+            lambda p: optim.LambdaLR(optim.SGD([p]), 0.5),
+            TypeError,
+            "lr_lambda must be a function of the epoch, got 0.5",
+        ),
     ],
 )
 def test_bad_arguments_are_named(make, error, message):
@@ -329,6 +334,7 @@ def test_repr_shows_groups_and_settings():
         ("StepLR", {"step_size": 2, "gamma": 0.5}),
         ("CosineAnnealingLR", {"T_max": 7}),
         ("CosineAnnealingLR", {"T_max": 10, "eta_min": 0.01}),
+        ("LambdaLR", {"lr_lambda": lambda epoch: min(1, epoch / 4) * 0.9**epoch}),
     ],
 )
 def test_schedules_agree_with_pytorch(name, options):
@@ -357,6 +363,18 @@ def test_schedule_resumes():
     second.load_state_dict(saved)
     second.step()
     assert second.get_last_lr() == first.get_last_lr() and saved["last_epoch"] == 1
+
+
+def test_the_function_of_a_schedule_is_not_part_of_its_state():
+    first, second = (
+        optim.LambdaLR(optim.SGD([Tensor([1.0], requires_grad=True)], lr=lr), lambda epoch: 0.5**epoch)
+        for lr in (1.0, 9.0)
+    )
+    first.step()
+    assert first.state_dict() == {"base_lrs": [1.0], "last_epoch": 1}
+    second.load_state_dict(first.state_dict())
+    second.step()
+    assert second.get_last_lr() == [0.25]
 
 
 @pytest.mark.parametrize("orders", ["CC", "FF", "FC"])

@@ -2,6 +2,7 @@
 
 import copy
 import inspect
+import operator
 import pickle
 import re
 import subprocess
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 import nngrad
-from nngrad import Tensor, elsewhere
+from nngrad import Tensor, elsewhere, no_grad
 from nngrad.utils import broadcast_axis
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -284,6 +285,18 @@ def test_augmented_assignment_rebinds():
     y += 1
     y *= 3
     assert x.tolist() == [1] and y.tolist() == [6] and y.op == "multiply"
+
+
+@pytest.mark.parametrize("operation", [operator.iadd, operator.isub, operator.imul, operator.itruediv])
+def test_a_step_that_would_be_lost_is_refused(operation):
+    """Users of PyTorch write `p -= lr * p.grad`, and nothing would be trained."""
+    p = Tensor([1.0, 2.0], requires_grad=True)
+    with no_grad():
+        with pytest.raises(RuntimeError, match=r"another Tensor.*write `x\.data .= step`"):
+            operation(p, 2.0)
+        p.data = operation(p.data, 2.0)
+        assert operation(p.detach(), 2.0).shape == operation(Tensor([1.0, 2.0]), 2.0).shape == (2,)
+    assert operation(p, 2.0).requires_grad
 
 
 @pytest.mark.parametrize(
@@ -652,7 +665,9 @@ def test_a_name_that_is_not_there_is_told_where_it_is(name, told):
         (nngrad.nn, "SGD", "it is in nngrad.optim"),
         (nngrad, "autograd", "write nngrad.gradients(y, xs)"),
         (nngrad, "save", "write np.savez(file, **model.state_dict())"),
-        (nngrad.optim, "lr_scheduler", "write optim.StepLR or optim.CosineAnnealingLR"),
+        (nngrad.optim, "lr_scheduler", "write optim.StepLR, optim.CosineAnnealingLR or optim.LambdaLR"),
+        (nngrad.optim, "clip_grad_norm_", "it is in nngrad.nn.utils"),
+        (nngrad.nn, "init", "write layer.weight.data = "),
     ],
 )
 def test_a_name_that_a_module_has_not_is_told_where_it_is(module, name, told):

@@ -20,6 +20,7 @@ from nngrad.optim._adam import AdamW as AdamW
 from nngrad.optim._optimizer import Optimizer as Optimizer
 from nngrad.optim._rmsprop import RMSprop as RMSprop
 from nngrad.optim._schedules import CosineAnnealingLR as CosineAnnealingLR
+from nngrad.optim._schedules import LambdaLR as LambdaLR
 from nngrad.optim._schedules import Schedule as Schedule
 from nngrad.optim._schedules import StepLR as StepLR
 from nngrad.optim._sgd import SGD as SGD

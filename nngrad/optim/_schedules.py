@@ -1,7 +1,7 @@
 """Schedules of the learning rate."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 import numpy as np
@@ -38,6 +38,9 @@ class Schedule:
     def step(self) -> None:
         """Begin the next epoch."""
         self.last_epoch += 1
+        self._set_rates()
+
+    def _set_rates(self) -> None:
         for group, base in zip(self.optimizer.param_groups, self.base_lrs, strict=True):
             group["lr"] = self._rate(base)
 
@@ -46,8 +49,8 @@ class Schedule:
         return [group["lr"] for group in self.optimizer.param_groups]
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything but the optimizer, which saves its own state, the current rates among it."""
-        return {name: value for name, value in vars(self).items() if name != "optimizer"}
+        """Everything but functions, and the optimizer, which saves its own state, the current rates among it."""
+        return {name: value for name, value in vars(self).items() if name != "optimizer" and not callable(value)}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Take over what `state_dict()` of a schedule of the same kind returned; ValueError for anything else."""
@@ -84,6 +87,23 @@ class CosineAnnealingLR(Schedule):
 
     def _rate(self, base: float) -> float:
         return self.eta_min + (base - self.eta_min) * (1 + math.cos(math.pi * self.last_epoch / self.T_max)) / 2
+
+
+class LambdaLR(Schedule):
+    """lr = base * lr_lambda(epoch), from epoch 0 on: for a warm-up, a function that rises to 1.
+
+    The function is not part of `state_dict()`.
+    """
+
+    def __init__(self, optimizer: Optimizer, lr_lambda: Callable[[int], float]):
+        super().__init__(optimizer)
+        if not callable(lr_lambda):
+            raise TypeError(f"LambdaLR: lr_lambda must be a function of the epoch, got {lr_lambda!r}")
+        self.lr_lambda = lr_lambda
+        self._set_rates()
+
+    def _rate(self, base: float) -> float:
+        return base * self.lr_lambda(self.last_epoch)
 
 
 def _at_least_one(value: Any, name: str) -> int:

@@ -142,11 +142,14 @@ def plain_parameters(op, params):
     """Parameters with plain numbers for NumPy's scalars, which would widen the result, and for Tensors and arrays.
 
     Structural ops keep arrays, copied as lists are, since the graph reads them later. Raises TypeError for other arrays
-    of more than one element, and for a Tensor that requires grad: parameters carry no gradient, so none may be
-    expected of it.
+    of more than one element, for an axis that is a float, and for a Tensor that requires grad: parameters carry no
+    gradient, so none may be expected of it.
     """
     for name, value in params.items():
-        if type(value) in PLAIN:
+        kind = type(value)
+        if kind in PLAIN:
+            if kind is float and name == "axis":
+                raise TypeError(f"{op.name}: axis must be an integer, a tuple of them or None, got {value}")
             continue
         if name == "index":
             params[name] = plain_index(value)

@@ -14,9 +14,11 @@ from nngrad.functions import CLONE, array_of, matmul, ops, shape_of
 
 
 def _axis(name, axis, ndim):
-    """An axis counted from 0; AxisError, which is a ValueError, if there is none."""
+    """An axis counted from 0; AxisError, which is a ValueError, if there is none, TypeError if it is no integer."""
     try:
         return range(ndim)[axis]
+    except TypeError:
+        raise TypeError(f"{name}: axis must be an integer, got {axis!r}") from None
     except IndexError:
         mend = f"give one from {-ndim} to {ndim - 1}" if ndim else "a single number has none; reshape it to (1,)"
         raise np.exceptions.AxisError(f"{name}: there is no axis {axis} in {ndim} axes; {mend}") from None

@@ -229,6 +229,13 @@ def test_bad_arguments_are_refused(call, message):
         call()
 
 
+@pytest.mark.parametrize("function", [nngrad.sum, nngrad.logsumexp, F.softmax, nngrad.std, nngrad.flip, nngrad.sort])
+@pytest.mark.parametrize("axis", [1.0, -1.0])
+def test_an_axis_is_an_integer(function, axis):
+    with pytest.raises(TypeError, match=rf"^{function.__name__}: axis must be an integer.*, got {axis}"):
+        function(X, axis=axis)
+
+
 def test_several_are_given_axes_at_once():
     first, second = nngrad.atleast_2d(Tensor(VECTOR), np.ones((2, 3)))
     assert first.shape == (1, VECTOR.size) and second.shape == (2, 3)

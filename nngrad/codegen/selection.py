@@ -13,6 +13,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from math import inf
 
 import sympy
@@ -122,12 +123,12 @@ def _has_pole(slope, value) -> bool:
     """Whether the slope may be infinite or have no value where the formula's value is finite: it has a logarithm that
     this lacks, or is divided by what may be 0.
     """
-    if any(base.atoms(Value) and not base.is_positive for base in divisors(slope)):
+    if any(base.atoms(Value) and not base.is_positive for base in possible_divisors(slope)):
         return True
     return bool(slope.atoms(sympy.log) - value.atoms(sympy.log))
 
 
-def divisors(expr) -> list[sympy.Expr]:
+def possible_divisors(expr) -> list[sympy.Expr]:
     """The bases of powers whose exponents may be negative."""
     slopes_of_powers = [part.args[0] for part in expr.atoms(words.power_slope.build)]
     return slopes_of_powers + [part.base for part in expr.atoms(sympy.Pow) if not part.exp.is_nonnegative]
@@ -351,8 +352,14 @@ class _Selection:
 
     def _is_kept(self, form, cotangent) -> bool:
         """Whether forward may compute the slope, in float64 if need be; backward computes with what it is given."""
-        slopes = [one.xreplace({cotangent: sympy.S.One}) for one in (form, *self.raw.vjp.values())]
-        return not any(may_warn(slope, self.formula.output) for slope in slopes)
+        return not (self._raw_may_warn or self._may_warn(form, cotangent))
+
+    @cached_property
+    def _raw_may_warn(self) -> bool:
+        return any(self._may_warn(form, self.raw.cotangent) for form in self.raw.vjp.values())
+
+    def _may_warn(self, form, cotangent) -> bool:
+        return may_warn(form.xreplace({cotangent: sympy.S.One}), self.formula.output)
 
     def _clamped(self, tried: list[Tried]) -> Iterator[sympy.Expr]:
         """The forms that only overflow, and the best one, whose errors near zero a series may mend, with inputs kept to

@@ -9,6 +9,7 @@ import tempfile
 from html.parser import HTMLParser
 from urllib.parse import urldefrag
 
+import numpy as np
 import pytest
 from conftest import ROOT
 
@@ -179,6 +180,14 @@ def test_curves(name, labels, at):
         value, slope = at(drawn.x[place])
         assert drawn.curves[0].y[place] == pytest.approx(value)
         assert drawn.curves[1].y[place] == pytest.approx(slope)
+
+
+@pytest.mark.parametrize("name", ["threshold", "rad2deg", "clip", "exp"])
+def test_some_of_every_curve_is_to_be_seen(name):
+    drawn = plots.picture(OPS[name])
+    low, high = drawn.limits
+    assert all(np.any((low < curve.y) & (curve.y < high)) for curve in drawn.curves)
+    assert np.ptp(drawn.curves[0].y[np.isfinite(drawn.curves[0].y)]) > 0.5, "a constant would not show what the op does"
 
 
 # --- in a browser -----------------------------------------------------------------------------------------------------

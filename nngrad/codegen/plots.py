@@ -15,10 +15,11 @@ from html import escape
 import mpmath
 import numpy as np
 
+from nngrad.codegen import kinks
 from nngrad.codegen.certificate import NUMBERS, SIGN, UNIT
 from nngrad.codegen.certify import Oracle
 from nngrad.codegen.symbols import Where
-from nngrad.codegen.trace import PRESENT, Formula, Op
+from nngrad.codegen.trace import PRESENT, REQUIRED, Formula, Op
 
 SPAN, POINTS, TALLEST = 4.0, 180, 5.0
 OTHER = 0.5  # what inputs that do not move are
@@ -51,9 +52,11 @@ class Picture:
 
     @property
     def limits(self) -> tuple[float, float]:
-        """The heights to show."""
-        finite = np.concatenate([curve.y[np.isfinite(curve.y)] for curve in self.curves])
-        low, high = max(finite.min(initial=-0.1), -TALLEST), min(finite.max(initial=0.1), TALLEST)
+        """The heights to show: some of every curve."""
+        curves = [curve.y[np.isfinite(curve.y)] for curve in self.curves]
+        finite = np.concatenate(curves)
+        tallest = max([TALLEST, *(np.abs(y).min() for y in curves if y.size)])
+        low, high = max(finite.min(initial=-0.1), -tallest), min(finite.max(initial=0.1), tallest)
         pad = 0.06 * max(high - low, 0.4)
         return low - pad, high + pad
 
@@ -146,7 +149,8 @@ class _Drawing:
         for param in self.op.params:
             if param.name in used and static.get(param.name, PRESENT) == PRESENT:
                 default = param.default if isinstance(param.default, int | float) else OTHER
-                found[param.name] = -1 if param.name in self.formula.axes else NUMBERS.get(param.name, default)
+                numbers = kinks.NUMBERS if param.default is REQUIRED else NUMBERS  # what must be given is to be seen
+                found[param.name] = -1 if param.name in self.formula.axes else numbers.get(param.name, default)
         return found
 
     # --- heights ------------------------------------------------------------------------------------------------------

@@ -144,10 +144,14 @@ def _like_exp(function, slope_of):
                 return function(x, out=...).astype(dtype, copy=False)
         y = function(x.hi, out=...)
         slope = np.clip(slope_of(x.hi, y), -LARGEST, LARGEST)
-        rest = np.fmin(np.fmax(x.lo, -NEGLIGIBLE), NEGLIGIBLE)  # more only where the slope is 0 or infinite
-        return np.add(y, slope * rest, out=y)
+        return np.add(y, slope * _negligible(x.lo), out=y)
 
     return of_doubled
+
+
+def _negligible(lo):
+    """What the second numbers of pairs add to an exponent; more than that stands only beside a slope of 0 or inf."""
+    return np.fmin(np.fmax(lo, -NEGLIGIBLE), NEGLIGIBLE)
 
 
 exp = _like_exp(np.exp, lambda x, y: y)
@@ -163,8 +167,7 @@ def times_exp(*args):
     if not isinstance(x, Pair):
         return runtime.times_exp(*factors, x)
     y = runtime.times_exp(*factors, x.hi)
-    rest = np.fmin(np.fmax(x.lo, -NEGLIGIBLE), NEGLIGIBLE)
-    return np.add(y, np.clip(y, -LARGEST, LARGEST) * rest, out=...)
+    return np.add(y, np.clip(y, -LARGEST, LARGEST) * _negligible(x.lo), out=...)
 
 
 def log1p_times_exp(*args):
@@ -172,10 +175,8 @@ def log1p_times_exp(*args):
     *factors, x = args
     if not isinstance(x, Pair):
         return runtime.log1p_times_exp(*factors, x)
-    y = runtime.times_exp(*factors, x.hi)
-    share = np.clip(y, None, LARGEST) / (1 + np.clip(y, None, LARGEST))
-    rest = np.fmin(np.fmax(x.lo, -NEGLIGIBLE), NEGLIGIBLE)
-    return np.add(runtime.log1p_times_exp(*factors, x.hi), share * rest, out=...)
+    y = np.clip(runtime.times_exp(*factors, x.hi), None, LARGEST)
+    return np.add(runtime.log1p_times_exp(*factors, x.hi), y / (1 + y) * _negligible(x.lo), out=...)
 
 
 def decayed(y, factor, x):

@@ -327,7 +327,8 @@ def _moved(inputs, direction, step):
 
 def _far(inputs: dict[str, np.ndarray]) -> int:
     """The digits that the inputs' squares have before the point, or zeros behind it: as many more are needed to see
-    what stands beside."""
+    what stands beside.
+    """
     return 2 * max((_decades(array.flat) for array in inputs.values()), default=0)
 
 

@@ -30,7 +30,8 @@ from nngrad.codegen.trace import Formula, Stage, carriers
 @dataclass(frozen=True)
 class Derivatives:
     """What each input receives in reverse (`vjp`, in terms of `cotangent`) and sends in forward mode (`jvp`, in terms
-    of the input's own tangent). Expressions are over inputs, stages and the output of `formula`."""
+    of the input's own tangent). Expressions are over inputs, stages and the output of `formula`.
+    """
 
     formula: Formula
     cotangent: Value
@@ -123,7 +124,8 @@ def _selection(stage: Stage) -> sympy.Expr:
 @lru_cache(4096)
 def lift_where(expr) -> sympy.Expr:
     """Move every `Where` out of products and merge those of one condition, so that nothing is multiplied by a zero that
-    a branch not taken has left: 0 times the inf of the other branch would be NaN."""
+    a branch not taken has left: 0 times the inf of the other branch would be NaN.
+    """
     if not expr.has(Where):
         return expr
     args = [lift_where(arg) if isinstance(arg, sympy.Expr) else arg for arg in expr.args]

@@ -105,7 +105,8 @@ class Search:
 
     def _learn_of_difference(self, stage: Stage) -> None:
         """Of d = a - b, a and b of equal lengths, that sum(d a) is sum(d**2) / 2, and sum(d b) minus that: d is small
-        where they are near each other, and these sums are smaller."""
+        where they are near each other, and these sums are smaller.
+        """
         difference, exponent = stage.expr.as_base_exp()
         made = self.formula.definition(difference)
         parts = made.expr.atoms(Value) if made is not None else ()

@@ -36,7 +36,8 @@ _MADE_FOR_ROWS = (RowShift, RowScale, MeanError, LogExcess, LogShare, Pick)
 @dataclass(frozen=True)
 class Part:
     """A value that comes with others: `number` counts those that the function `op` returns for these
-    arguments. `is_row`: whether it has length 1 along the axis."""
+    arguments. `is_row`: whether it has length 1 along the axis.
+    """
 
     op: str
     args: tuple[sympy.Expr, ...]
@@ -64,7 +65,8 @@ def parts_of(formula: Formula, given: frozenset[Value]) -> dict[sympy.Expr, Part
 
 def is_of_sums(exponent, formula: Formula, given) -> bool:
     """Whether an exponent is a number for each row that is made of sums, and these of inputs by plain mathematics;
-    `given` are known already, so that they can't be computed anew."""
+    `given` are known already, so that they can't be computed anew.
+    """
     stages, todo = [], list(exponent.atoms(Value))
     while todo:
         value = todo.pop()

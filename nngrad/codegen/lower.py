@@ -282,8 +282,7 @@ class Graph:
         return self.node(op, x, *map(self.build, expr.args[2:]), axis=axis, reduced=self.nodes[x].reduced | {axis})
 
     def _log_excess(self, total, axis, exponential) -> int:
-        """The largest exponential is that of the largest exponent, which is known where they were computed, and the
-        one of powers is the power of the largest."""
+        """The largest exponential is that of the largest exponent, where this is known, or a power of the largest."""
         stage = self.formula.definition(exponential)
         base, exponent = stage.expr.args if isinstance(stage.expr, sympy.Pow | words.power.build) else (exponential, 1)
         total, elements = self.build(total), self.full(self.build(exponential))

@@ -71,7 +71,8 @@ def _with_masked_exponents(expr, logarithms, recorder: Recorder):
 
 def without_idle_masks(form, formula: Formula):
     """A derivative in which sums of what a mask leaves of multiples of masked exponentials, which are 0 elsewhere, are
-    sums over whole rows: of those it is known what they are."""
+    sums over whole rows: of those it is known what they are.
+    """
     masks: dict[sympy.Expr, sympy.Expr] = {}
     for stage in formula.stages:
         if isinstance(stage.expr, Where) and stage.expr.args[2] == -sympy.oo:

@@ -162,7 +162,8 @@ def _is_negated(expr) -> bool:
 
 def with_slopes_of_lengths(formula: Formula) -> Formula:
     """The length of a vector, sqrt(sum(x**2)), gets the slope 0 at the origin, unless it is divided by, which has no
-    value there."""
+    value there.
+    """
     recorder = recorder_of(formula)
     renamed: dict[Value, sympy.Expr] = {}
     powers = {part for stage in formula.stages for part in stage.expr.atoms(sympy.Pow)}
@@ -295,7 +296,8 @@ def count_from_extremes(formula: Formula) -> Formula:
 
 def join_takes(formula: Formula) -> Formula:
     """`take(u) - log(sum(exp(u)))`, which cancels where one element outweighs the others, as an element picked from
-    `u - log(sum(exp(u)))`."""
+    `u - log(sum(exp(u)))`.
+    """
     recorder = recorder_of(formula)
     renamed: dict[Value, sympy.Expr] = {}
     for stage in formula.stages:
@@ -382,7 +384,8 @@ _KINKED = (Where, *(getattr(words, name).build for name in ("abs", "sign", "maxi
 
 def differentiate_as_written(formula: Formula, written: Formula) -> Formula:
     """Where the whole formula is one word that a spec could name, the derivative comes from what was written, not from
-    the word's."""
+    the word's.
+    """
     stage = formula.stages[-1]
     word = WORD_OF.get(type(stage.expr))
     is_a_word = word is not None and word.smooth is None

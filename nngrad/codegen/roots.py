@@ -112,7 +112,8 @@ def _with_one_sine(expr):
 
 def _shorter(polynomial) -> tuple[sympy.Expr, int]:
     """The polynomial in the cosine, with the sine's square in it where that saves a term, and the least degree of these
-    terms; 0 where it does not. 1 + c - c**2 is c + s**2."""
+    terms; 0 where it does not. 1 + c - c**2 is c + s**2.
+    """
     mixed = sympy.rem(polynomial, COSINE**2 + SINE**2 - 1, COSINE) if polynomial.has(COSINE) else polynomial
     terms = sympy.Add.make_args(sympy.expand(mixed))
     if len(terms) >= len(sympy.Add.make_args(polynomial)):

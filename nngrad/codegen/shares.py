@@ -196,7 +196,8 @@ def _others(recorder: Recorder, part):
 
 def log_of_share(recorder: Recorder, share, is_bounded: bool = False):
     """log(p) of a share, or of one picked from each row; None for others. It is as `shift.as_share` knows it, or, for
-    all shares of a row, bounded."""
+    all shares of a row, bounded.
+    """
     stages = {stage.value: stage for stage in recorder.stages}
     made = stages.get(share)
     picks = [] if made is None else [factor for factor in sympy.Mul.make_args(made.expr) if isinstance(factor, Pick)]

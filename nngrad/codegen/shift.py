@@ -63,7 +63,8 @@ def open_logarithms(formula: Formula) -> Formula:
 def _summed_exponential(recorder: Recorder, total):
     """A sum of products of exponentials, such as of the roots of two shares, as c sum(exp(u)), u being made of the
     logarithms of shares. None for others, for a power of one share, which has a rule of its own, and for a mean by
-    one."""
+    one.
+    """
     made = next((stage for stage in recorder.stages if stage.value == total and stage.kind == "sum"), None)
     definition = None if made is None else _definition(recorder, made.expr, "map") or made.expr
     if made is None or isinstance(definition, sympy.exp | sympy.Pow | words.power.build):

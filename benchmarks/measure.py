@@ -52,7 +52,7 @@ class Row:
             ]
             yield f"    {case}, {self.unit}: {'  '.join(found)}"
         ratios = [f"{n} {r:.2f}{f' (without {k})' if (k := self.lacks(n)) else ''}" for n, r in self.ratios().items()]
-        yield f"{self.title}: {'  '.join(ratios)}   (bar {self.bar})"
+        yield f"{self.title}: {'  '.join(ratios) or f'{self.reference} was not measured'}   (bar {self.bar})"
 
 
 def available(names):

@@ -13,6 +13,7 @@ A page is read from top to bottom, in a folder of its own:
 The tests hold every page to this.
 """
 
+import argparse
 import ast
 import contextlib
 import io
@@ -153,7 +154,9 @@ def refreshed(page, folder):
 
 
 if __name__ == "__main__":
-    for page in [Path(name).resolve() for name in sys.argv[1:]] or PAGES:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("pages", nargs="*", metavar="PAGE", type=Path, help="README.md and docs/*.md if none is named")
+    for page in [page.resolve() for page in parser.parse_args().pages] or PAGES:
         with tempfile.TemporaryDirectory() as folder:
             text = refreshed(page, Path(folder).resolve())
         changed = text != page.read_text(encoding="utf-8")

@@ -133,6 +133,16 @@ def test_reduction_batchmean():
     ours = F.kl_div(Tensor(np.log(p), dtype=float), t, reduction="batchmean")
     reference = T.kl_div(torch.tensor(np.log(p)), torch.tensor(t), reduction="batchmean")
     np.testing.assert_allclose(ours.data, reference.numpy(), rtol=1e-12)
+    of_class = nn.KLDivLoss(reduction="batchmean")(Tensor(np.log(p), dtype=float), t)
+    assert of_class.item() == ours.item()
+
+
+@pytest.mark.parametrize("loss", [nn.HuberLoss, nn.SmoothL1Loss])
+@pytest.mark.parametrize(("number", "error"), [("a", TypeError), (-1, ValueError)])
+def test_where_pieces_meet_is_a_number(loss, number, error):
+    (option,) = loss()._options().keys() - {"reduction"}
+    with pytest.raises(error, match=rf"loss: {option} must be a number from 0 on, got {number!r}"):
+        loss(**{option: number})(x, u)
 
 
 def test_all_ignored_is_nan_without_a_warning():

@@ -555,7 +555,7 @@ def test_reductions_are_checked_at_construction():
     assert nn.BCELoss().reduction == nn.CrossEntropyLoss().reduction == nn.NLLLoss().reduction == "mean"
     assert nn.MSELoss()([1.0, 2.0], [0.0, 0.0]).item() == 5 and F.mse_loss([1.0, 2.0], [0.0, 0.0]).item() == 2.5
     for name in [name for name, function in FUNCTION_OF_CLASS.items() if function in LOSSES]:
-        with pytest.raises(ValueError, match=rf"{name}: .*'mean', 'sum', 'none', got 'average'"):
+        with pytest.raises(ValueError, match=rf"{name}: .*'mean', 'sum', 'none'.*, got 'average'"):
             getattr(nn, name)(reduction="average")
     with pytest.raises(ValueError, match="average"):
         F.mse_loss([1.0], [1.0], "average")

@@ -29,6 +29,7 @@ _LINEAR_UNIT = re.compile(r"(\w*?)(re)?lu(\d*)")  # relu, relu6, prelu, elu, gel
 
 # Classes sum by default where this library always did
 _DEFAULTS = {"l1_loss": {"reduction": "sum"}, "mse_loss": {"reduction": "sum"}}
+_MORE_REDUCTIONS = {"kl_div": ("batchmean",)}
 
 
 def class_name(function: str, is_loss: bool = False) -> str:
@@ -86,10 +87,10 @@ def make_class(class_name: str) -> type[OpModule]:
             takes = ", ".join(self._option_names) or "nothing"
             raise TypeError(f"{class_name}: {error}; it takes {takes}, and the inputs when it is called") from None
         bound.apply_defaults()
-        for name in self._option_names:
-            setattr(self, name, bound.arguments[name])
+        for option in self._option_names:
+            setattr(self, option, bound.arguments[option])
         if "reduction" in self._option_names:
-            check_reduction(self)
+            check_reduction(self, (*REDUCTIONS, *_MORE_REDUCTIONS.get(name, ())))
 
     __init__.__signature__ = init_signature
     members = {
@@ -102,11 +103,11 @@ def make_class(class_name: str) -> type[OpModule]:
     return type(class_name, (OpModule,), members)
 
 
-def check_reduction(loss: Any) -> None:
+def check_reduction(loss: Any, valid: tuple[str, ...] = REDUCTIONS) -> None:
     """Raise ValueError unless the reduction of a loss module is one there is."""
-    if loss.reduction not in REDUCTIONS:
-        valid = ", ".join(map(repr, REDUCTIONS))
-        raise ValueError(f"{type(loss).__name__}: reduction must be one of {valid}, got {loss.reduction!r}")
+    if loss.reduction not in valid:
+        listed = ", ".join(map(repr, valid))
+        raise ValueError(f"{type(loss).__name__}: reduction must be one of {listed}, got {loss.reduction!r}")
 
 
 LOSSES = {name for name, op in OPS.items() if op.home == "loss"} | set(functional.COMPOSED_LOSSES)

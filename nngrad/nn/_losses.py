@@ -16,6 +16,7 @@ from nngrad.engine import OPS, Op
 from nngrad.functions import array_of, function, ops, shape_of
 from nngrad.inputs import as_array
 from nngrad.tensor import Tensor
+from nngrad.utils import number
 
 
 @functools.cache
@@ -123,9 +124,7 @@ def smooth_l1_loss(input: Any, target: Any, reduction: str = "mean", beta: float
     Raises:
         ValueError: the shapes are not equal, beta is negative, or the reduction is unknown.
     """
-    if beta < 0:
-        raise ValueError(f"smooth_l1_loss: beta must not be negative, got {beta}")
-    if beta == 0:
+    if number("smooth_l1_loss: beta", beta) == 0:
         return of_elements(OPS["l1_loss"])(input, target, reduction=reduction)
     return of_elements(OPS["smooth_l1_loss"])(input, target, beta=beta, reduction=reduction)
 
@@ -146,7 +145,7 @@ def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 
     Raises:
         ValueError: the shapes are not equal, delta is not positive, or the reduction is unknown.
     """
-    if delta <= 0:
+    if number("huber_loss: delta", delta) == 0:
         raise ValueError(f"huber_loss: delta must be positive, got {delta}")
     return of_elements(OPS["huber_loss"])(input, target, delta=delta, reduction=reduction)
 

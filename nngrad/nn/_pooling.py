@@ -1,6 +1,7 @@
 """Pooling: windows over the last axes, and a reduction over the taps of each. Ties in a window share the gradient."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -228,9 +229,9 @@ def _avg_pool(name, axes, input, kernel_size, stride, padding, ceil_mode, count_
 
 def _adaptive(name, axes, input, output_size) -> Tensor:
     shape = _check_input(name, axes, input)
-    asked = (output_size,) * axes if output_size is None or isinstance(output_size, int) else tuple(output_size)
-    if len(asked) != axes or any(one is not None and one < 1 for one in asked):
-        raise ValueError(f"{name}: output_size must be a number from 1 on, or {axes} of them, got {output_size!r}")
+    asked = tuple(output_size) if isinstance(output_size, Sequence) else (output_size,) * axes
+    if len(asked) != axes or not all(one is None or (isinstance(one, int | np.integer) and one >= 1) for one in asked):
+        raise ValueError(f"{name}: output_size must be an integer from 1 on, or {axes} of them, got {output_size!r}")
     whole = tuple(axis for axis, parts in zip(range(-axes, 0), asked, strict=True) if parts == 1 < shape[axis])
     x = ops.mean(input, axis=whole, keepdims=True) if whole else tensor_of(input)
     for axis, parts in zip(range(-axes, 0), asked, strict=True):

@@ -201,8 +201,10 @@ def positive(x):
 
 
 def ldexp(x1, x2):
-    """x1 times 2 to the power x2, elementwise."""
-    return ops.multiply(x1, ops.exp2(x2))
+    """x1 times 2 to the power x2, elementwise: in two steps, since that power may be out of range beside a small x1."""
+    x2 = ops.multiply(x2, 1.0)  # an integer in the default dtype
+    half = ops.floor(x2 * 0.5)
+    return ops.multiply(x1, ops.exp2(half)) * ops.exp2(x2 - half)
 
 
 def modf(x):

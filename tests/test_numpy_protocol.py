@@ -185,6 +185,11 @@ def test_every_differentiable_ufunc_has_its_gradient():
             np.testing.assert_allclose(y.data, other, rtol=1e-14, err_msg=name)
 
 
+def test_a_power_of_two_may_be_out_of_range():
+    x, powers = np.array([0.25, 1e-40, 3e38, 1.5], np.float32), np.array([129, 150, -200, -140])
+    np.testing.assert_array_equal(np.ldexp(Tensor(x), powers).data, np.ldexp(x, powers))
+
+
 def test_functions_with_numpys_own_defaults():
     x = np.array([np.nan, np.inf, -np.inf, 2.0], np.float32)
     t = Tensor(x, np.float32, requires_grad=True)

@@ -6,12 +6,15 @@ from inspect import isfunction, signature
 OF_ARGUMENTS = {  # PyTorch's name of an argument: ours, the first of these that a function has
     "dim": ("axis", "axes"), "dims": ("axis", "axes"), "keepdim": ("keepdims",), "bias": ("use_bias",), "p": ("ord",),
     "correction": ("ddof",), "other": ("x2", "b"), "learning_rate": ("lr",), "gradient": ("grad",),
+    "outputs": ("y",), "inputs": ("xs",), "grad_outputs": ("cotangent",),
 }  # fmt: skip
 INSTEAD_OF_ARGUMENTS = {
     "unbiased": "write ddof=1 for True, ddof=0 for False", "size_average": "write reduction='mean' or reduction='sum'",
     "reduce": "write reduction='none' for False", "descending": "flip the result",
     "dtype": "write x.astype(dtype), or nngrad.set_default_dtype(dtype) before a model is made",
     "set_to_none": "leave it out, no step follows a gradient that was reset",
+    "allow_unused": "leave it out, what y does not depend on has zeros",
+    "retain_graph": "leave it out, the graph is kept",
     "create_graph": "write nngrad.gradients(y, xs, create_graph=True)", "closure": "call it before step()",
     "assign": "leave it out, values are copied", "last_epoch": "leave it out, load_state_dict() resumes a schedule",
     **dict.fromkeys(("device", "pin_memory"), "leave it out, all arrays are in main memory"),

@@ -11,6 +11,7 @@ from functools import wraps
 import numpy as np
 
 from nngrad import modes
+from nngrad.arguments import tells_arguments
 from nngrad.backward import starting_cotangent, unshared
 from nngrad.differentiable import pull_tensors, push_tensors
 from nngrad.engine import history, pull_arrays, pull_back, push_arrays, push_forward
@@ -239,6 +240,7 @@ def vector_jacobian(y, xs, sources, cotangent, create_graph):
 # --- public ----------------------------------------------------------------------------------------------------------
 
 
+@tells_arguments
 def gradients(y, xs, cotangent=None, create_graph=False):
     """The gradients of y with respect to xs, Tensors of the graph behind y; no `.grad` is touched, the graph is kept.
 

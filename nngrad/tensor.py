@@ -17,6 +17,7 @@ from nngrad.functions import (
     CLIP_GRADIENT,
     CLONE,
     WITHOUT_GRADIENT,
+    array_of,
     astype,
     call_numpy,
     call_ufunc,
@@ -460,6 +461,19 @@ class Tensor(TensorMethods, metaclass=GradSwitch):
             grad_min, grad_max = (min if grad_min is None else grad_min), (max if grad_max is None else grad_max)
             x = apply(CLIP_GRADIENT, x, min=grad_min, max=grad_max)
         return apply(OPS["clip"], x, min=min, max=max)
+
+    def where(self, condition, other):
+        """This Tensor where the condition, of truth values, holds, and `other` elsewhere, as in PyTorch and pandas.
+
+        Raises TypeError for a condition that is no bool: in `nngrad.where(condition, a, b)` it comes first.
+        """
+        dtype = array_of(condition).dtype
+        if dtype.kind != "b":
+            raise TypeError(
+                f"where: the condition in x.where(condition, other) must be bool, not {dtype}; compare it with a "
+                "number, or write nngrad.where(condition, a, b)"
+            )
+        return apply(OPS["where"], condition, self, other)
 
     def __len__(self):
         if self.ndim == 0:

@@ -676,6 +676,16 @@ def test_a_name_that_a_module_has_not_is_told_where_it_is(module, name, told):
     assert str(caught.value).startswith(f"module {module.__name__!r} has no attribute {name!r}; {told}")
 
 
+def test_the_method_where_keeps_its_tensor_where_the_condition_holds():
+    """As in PyTorch and pandas; of NumPy's arrays it is no method."""
+    x = Tensor([1.0, -2.0], requires_grad=True)
+    y = x.where(x > 0, 0.5)
+    y.sum().backward()
+    assert y.tolist() == [1.0, 0.5] and x.grad.tolist() == [1.0, 0.0]
+    with pytest.raises(TypeError, match=r"must be bool, not float32; .* write nngrad\.where\(condition, a, b\)"):
+        (x > 0).where(x, 0.5)
+
+
 @pytest.mark.parametrize(("name", "told"), elsewhere.OF_PYTORCH.items())
 def test_what_is_to_be_written_is_there(name, told):
     x = Tensor([1.0])
@@ -710,6 +720,9 @@ F = nngrad.nn.functional
         (lambda: ROWS.sum(dim=0), r"sum\(\) got an unexpected keyword argument 'dim'; write axis"),
         (lambda: ROWS.mean(0, keepdim=True), r"mean\(\) got an unexpected keyword argument 'keepdim'; write keepdims"),
         (lambda: ROWS.var(unbiased=True), "'unbiased'; write ddof=1 for True"),
+        (lambda: nngrad.gradients(outputs=ROWS, inputs=ROWS), "'outputs'; write y"),
+        (lambda: nngrad.gradients(ROWS, ROWS, grad_outputs=ROWS), "'grad_outputs'; write cotangent"),
+        (lambda: nngrad.gradients(ROWS, ROWS, retain_graph=True), "'retain_graph'; leave it out, the graph is kept"),
         (lambda: ROWS.norm(p=1), r"norm\(\) got an unexpected keyword argument 'p'; write ord"),
         (lambda: ROWS.permute(dims=(1, 0)), r"permute\(\) got an unexpected keyword argument 'dims'; write axes"),
         (lambda: ROWS.argmax(dim=1), r"argmax\(\) got an unexpected keyword argument 'dim'; write axis"),

@@ -23,6 +23,7 @@ from nngrad.functions import (
     call_ufunc,
     compare,
     matmul,
+    nan_to_num,
     norm,
     public_names,
     without_gradient,
@@ -461,6 +462,10 @@ class Tensor(TensorMethods, metaclass=GradSwitch):
             grad_min, grad_max = (min if grad_min is None else grad_min), (max if grad_max is None else grad_max)
             x = apply(CLIP_GRADIENT, x, min=grad_min, max=grad_max)
         return apply(OPS["clip"], x, min=min, max=max)
+
+    def nan_to_num(self, nan=0.0, posinf=None, neginf=None):
+        """This Tensor with numbers in place of NaN and of infinities, which are the largest there are for None."""
+        return nan_to_num(self, nan=nan, posinf=posinf, neginf=neginf)
 
     def where(self, condition, other):
         """This Tensor where the condition, of truth values, holds, and `other` elsewhere, as in PyTorch and pandas.

@@ -195,6 +195,7 @@ def test_functions_with_numpys_own_defaults():
     t = Tensor(x, np.float32, requires_grad=True)
     np.testing.assert_array_equal(nngrad.nan_to_num(t).data, np.nan_to_num(x))
     np.testing.assert_array_equal(np.nan_to_num(t, nan=1.0, posinf=5.0).data, np.nan_to_num(x, nan=1.0, posinf=5.0))
+    np.testing.assert_array_equal(t.nan_to_num(1.0, 5.0).data, np.nan_to_num(x, nan=1.0, posinf=5.0))
     nngrad.nan_to_num(t).sum().backward()
     np.testing.assert_array_equal(t.grad, [0, 0, 0, 1])
     assert np.float_power(t, 2).dtype == np.float64 and nngrad.float_power(2, 3).item() == 8

@@ -129,6 +129,11 @@ def test_weights_of_classes_do_not_widen_a_loss(weight, options):
     assert F.multi_margin_loss(scores, [0, 1], weight=weight).dtype == np.float32
 
 
+def test_probabilities_may_be_a_list():
+    ours = F.cross_entropy(x, p.tolist(), label_smoothing=0.1)
+    np.testing.assert_allclose(ours.data, F.cross_entropy(x, p, label_smoothing=0.1).data)
+
+
 def test_reduction_batchmean():
     ours = F.kl_div(Tensor(np.log(p), dtype=float), t, reduction="batchmean")
     reference = T.kl_div(torch.tensor(np.log(p)), torch.tensor(t), reduction="batchmean")
@@ -159,7 +164,7 @@ def test_all_ignored_is_nan_without_a_warning():
         (lambda: F.binary_cross_entropy(2 * p / p.max(), t), r"must be probabilities, .* got .* to 2\.0"),
         (lambda: F.binary_cross_entropy_with_logits(p, t, pos_weight=np.ones((2, 6, 5))), "pos_weight of shape"),
         (lambda: F.cross_entropy(x, classes, weight=np.ones(4)), r"weight of shape \(4,\) must be \(5,\)"),
-        (lambda: F.cross_entropy(x, classes, label_smoothing=1.5), "label_smoothing must be from 0 to 1, got 1.5"),
+        (lambda: F.cross_entropy(x, classes, label_smoothing=1.5), "label_smoothing must be a number from 0 to 1"),
         (lambda: F.gaussian_nll_loss(x, u, t[:3]), r"var of shape \(3, 5\) does not fit input \(6, 5\)"),
         (lambda: F.gaussian_nll_loss(x, u, -t), "a variance is negative"),
         (lambda: F.margin_ranking_loss(x, u, signs[:, :1]), r"input1 \(6, 5\), input2 \(6, 5\), target \(6, 1\)"),

@@ -14,6 +14,7 @@ from nngrad.engine import OPS, apply
 from nngrad.functions import array_of, ops, shape_of
 from nngrad.nn._losses import check_equal_shapes
 from nngrad.tensor import Tensor
+from nngrad.utils import number
 
 
 @tells_arguments
@@ -66,8 +67,8 @@ def cross_entropy(
         ValueError: the shapes do not fit, label_smoothing is not in [0, 1], or the reduction is unknown.
         IndexError: a class index is out of range.
     """
-    if not 0 <= label_smoothing <= 1:
-        raise ValueError(f"cross_entropy: label_smoothing must be from 0 to 1, got {label_smoothing!r}")
+    if label_smoothing:
+        number("cross_entropy: label_smoothing", label_smoothing, most=1)
     if array_of(target).dtype.kind == "f" and shape_of(target) == shape_of(input) != ():
         return _of_probabilities(input, target, weight, reduction, label_smoothing)
     own = _of_classes("cross_entropy", input, target, weight, ignore_index, reduction)
@@ -86,7 +87,7 @@ def _of_probabilities(input: Any, target: Any, weight: Any, reduction: str, labe
     axis = _axis_of_classes("cross_entropy", input)
     factors = _class_weights("cross_entropy", weight, input, axis)
     if label_smoothing:
-        target = target * (1 - label_smoothing) + label_smoothing / shape_of(input)[axis]
+        target = ops.multiply(target, 1 - label_smoothing) + label_smoothing / shape_of(input)[axis]
     losses = -ops.log_softmax(input, axis=axis) * target
     return reduced(_weighted(losses, factors).sum(axis), reduction)
 
@@ -108,8 +109,8 @@ def _weighted(losses: Tensor, factors: np.ndarray | None) -> Tensor:
 
 def _mean(losses: Tensor, counted: np.ndarray) -> Tensor:
     """The sum over the number of targets, each counted by its weight; NaN if there are none, as in PyTorch."""
-    number = counted.sum().item()
-    return losses.sum() * (1 / number if number else np.nan)
+    count = counted.sum().item()
+    return losses.sum() * (1 / count if count else np.nan)
 
 
 def _without(ignored: np.ndarray | None, losses: Tensor) -> Tensor:
@@ -181,7 +182,9 @@ def multi_margin_loss(
         A 0-d Tensor, or with 'none' a Tensor of the shape of target.
 
     Raises:
+        TypeError: the target does not hold integers.
         ValueError: the shapes do not fit, p is neither 1 nor 2, or the reduction is unknown.
+        IndexError: a class index is out of range.
     """
     if p not in (1, 2):
         raise ValueError(f"multi_margin_loss: p must be 1 or 2, got {p!r}")
@@ -209,6 +212,7 @@ def multilabel_margin_loss(input: Any, target: Any, reduction: str = "mean") -> 
 
     Raises:
         ValueError: the shapes are not equal, or the reduction is unknown.
+        IndexError: a class index is out of range.
     """
     _check_rows_of_classes("multilabel_margin_loss", input)
     check_equal_shapes("multilabel_margin_loss", input=input, target=target)

@@ -76,7 +76,7 @@ def instance_norm(
         A Tensor of the shape of x.
 
     Raises:
-        ValueError: the shapes do not fit, or a channel has one value.
+        ValueError: the shapes do not fit, a channel has one value, or running statistics are missing.
     """
     shape = _check_channels("instance_norm", input, 3, running_mean=running_mean, running_var=running_var)
     _check_channels("instance_norm", input, 3, weight=weight, bias=bias)

@@ -9,6 +9,7 @@
             optimizer.step()
         schedule.step()
 
+Between `backward()` and `step()`, gradients that may be too large are clipped by `nngrad.nn.utils.clip_grad_norm_`.
 Parameters are updated in place and keep their dtype; what an optimizer keeps of one in float16 is in float32. A
 parameter that no backward has reached since `zero_grad()` is left alone, by momentum and weight decay too, and so is
 one that is frozen by `set_requires_grad(False)`. A gradient of zeros that was computed, or assigned to `grad`, counts.

@@ -316,7 +316,7 @@ def contract(subscripts, *operands) -> Contract:
     return Contract(subscripts, operands)
 
 
-c, g, i, j, k, l, m, n, o, p, q = LETTERS = sympy.symbols("c g i j k l m n o p q", integer=True)  # noqa: E741
+c, g, i, j, k, l, m, n, o, p, q = sympy.symbols("c g i j k l m n o p q", integer=True)  # noqa: E741
 pi, e = sympy.pi, sympy.E
 
 

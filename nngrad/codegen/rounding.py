@@ -281,7 +281,7 @@ class Judge:
                 return c, k
         return None
 
-    def _number(self, expr) -> mpmath.mpf:
+    def number(self, expr) -> mpmath.mpf:
         """What is made of parameters alone, for the numbers that are tried."""
         numbers = {param: sympy.Rational(self.params[param.name]) for param in expr.atoms(Parameter)}
         return mpmath.mpmathify(sympy.N(expr.xreplace(numbers), 60))
@@ -314,7 +314,7 @@ class Judge:
             values = (
                 float(slope) * column for slope, column in zip(slopes, self.inputs.values(), strict=True) if slope
             )
-            return sum(values) * float(self._number(scale)) - float(self.zero)
+            return sum(values) * float(self.number(scale)) - float(self.zero)
 
     def fitted(self, name: str, least_radius: float) -> Series | None:
         """The series near zero, in the argument less its own, of the value (name '') or of the derivative by an

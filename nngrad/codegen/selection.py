@@ -25,6 +25,7 @@ from nngrad.codegen.balance import balanced
 from nngrad.codegen.derive import Derivatives
 from nngrad.codegen.errors import ACCURATE, REACHES, Error, Truth
 from nngrad.codegen.factors import with_exponential_taken_out, with_powers_together, with_products_in_range
+from nngrad.codegen.far import far_from_zero, has_power_of_sum
 from nngrad.codegen.forms import FEW_FORMS, LARGEST_GROWTH, Search
 from nngrad.codegen.logarithms import (
     with_logarithms_near_1,
@@ -45,6 +46,7 @@ from nngrad.codegen.symbols import ByText, NearZero, Value, Where, count_ops, te
 from nngrad.codegen.trace import Formula
 
 SETTLED = (2**6, 2**10)  # where exponentials, or those of a fraction of x, have long settled, but do not overflow
+LARGE = 2**16  # where a sum of powers is about its largest one, and these do not overflow
 FAR = 2**60  # where powers have, and their squares do not overflow
 SIMILAR = 1.25  # times the bad points of another form: no better
 ENOUGH_FORMS = 4  # accurate ones to weigh against the forms of other derivatives
@@ -405,7 +407,9 @@ class _Selection:
         return any(node.op in ("refined", "of_doubled") for node in graph.nodes)
 
     def _with_leading_terms(self, of: str, tried: list[Tried], cotangent) -> Iterator[sympy.Expr]:
-        """The forms whose powers overflow far from zero, replaced there by the leading term, or by one in 1 / x."""
+        """The forms whose powers overflow far from zero, replaced there by the leading term, by one in 1 / x, or by one
+        whose powers have met.
+        """
         argument = self.judge.argument
         limited = (words.clamped.build, words.finite.build)
         if len(self.formula.inputs) == 1:
@@ -413,8 +417,12 @@ class _Selection:
                 near = inlined(one.form, self.formula.stages).xreplace({cotangent: sympy.S.One})
                 far = in_reciprocal(near, argument)
                 if far is not None:
-                    near = near.xreplace({argument: words.clamped(argument, 1)})
-                    yield cotangent * Where(words.abs(argument) > 1, far, near)
+                    yield cotangent * _with_far(near, argument, 1, far)
+                elif has_power_of_sum(near):
+                    (x,) = self.formula.inputs
+                    far = far_from_zero(near, x, lambda exponent: float(self.judge.number(exponent)))
+                    if far is not None:
+                        yield cotangent * _with_far(near, x, LARGE, far)
         plain = [one.form for one in tried if one.error.overflow > FAR and not one.form.has(*limited)]
         if argument is None or self.judge.is_periodic or not plain:
             return
@@ -494,6 +502,11 @@ def _good(tried: list[Tried]) -> list[Tried]:
     return [one for one in tried if one.error.ulp <= ACCURATE] or [
         one for one in fair if one.error.unfair <= SIMILAR * fewest
     ]
+
+
+def _with_far(near, x, limit: int, far):
+    """One form where the size of x is above a limit, and another one within."""
+    return Where(words.abs(x) > limit, far, near.xreplace({x: words.clamped(x, limit)}))
 
 
 def _forms(tried: list[Tried]) -> list[sympy.Expr]:

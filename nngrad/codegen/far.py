@@ -1,0 +1,85 @@
+"""Stage 5: powers of sums far from zero, where the sums leave the range before their powers do.
+
+(1 + u**n)**p is u**(n p) (1 + u**-n)**p: what grows is taken out of every sum, so that the powers of all factors meet,
+and what is left of the sum is near a number. Worked example, a root of a cubic: sqrt(x**3 + 2) is
+x**(3/2) sqrt(1 + 2 x**-3), and its slope, 3 x**2 / (2 sqrt(x**3 + 2)), x**(1/2) 3 / (2 sqrt(1 + 2 x**-3)).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import sympy
+
+from nngrad.codegen import identities, words
+from nngrad.codegen.symbols import Parameter, Value
+
+POWERS = (words.power.build, words.power_slope.build)
+SIZE, SIDE = sympy.Dummy("size", positive=True), sympy.Dummy("side", real=True)
+
+
+def has_power_of_sum(expr) -> bool:
+    """Whether a sum with values in it is raised to a power that is no whole number."""
+    bases = [part.args for part in expr.atoms(*POWERS)]
+    bases += [part.args for part in expr.atoms(sympy.Pow) if not part.exp.is_Integer]
+    return any(base.atoms(Value) and identities.in_roots(base).has(sympy.Add) for base, _ in bases)
+
+
+def far_from_zero(expr, x: Value, number: Callable[[sympy.Expr], float]) -> sympy.Expr | None:
+    """The expression as a power of |x| times what stays in range far from zero; None where it is none, or a function of
+    x that does not grow like a power. `number` says which of two exponents with parameters in them is larger.
+    """
+    made = identities.in_roots(expr).xreplace({words.abs(x): SIZE, words.sign(x): SIDE, x: SIDE * SIZE})
+    found = _split(made, number)
+    if found is None:
+        return None
+    power, rest = found
+    size = words.abs(x)
+    return (_raised(size, sympy.simplify(power)) * rest).xreplace({SIZE: size, SIDE: words.sign(x)})
+
+
+def _split(expr, number) -> tuple[sympy.Expr, sympy.Expr] | None:
+    """(k, rest) where the expression is SIZE**k times a rest that tends to a number other than 0."""
+    if not expr.has(SIZE):
+        return (sympy.S.Zero, expr) if not expr.atoms(Value) else None
+    if expr == SIZE:
+        return sympy.S.One, sympy.S.One
+    if expr.is_Mul:
+        return _product([_split(factor, number) for factor in expr.args])
+    if expr.is_Add:
+        return _sum([_split(term, number) for term in expr.args], number)
+    if isinstance(expr, words.abs.build) and (found := _split(expr.args[0], number)):
+        return found[0], words.abs(found[1])
+    if (expr.is_Pow or isinstance(expr, POWERS)) and not expr.args[1].has(SIZE, Value):
+        base, exponent = expr.args
+        found = _split(base, number)
+        if found is None:
+            return None
+        is_slope = isinstance(expr, words.power_slope.build)
+        factor, exponent = (exponent, exponent - 1) if is_slope else (sympy.S.One, exponent)
+        return found[0] * exponent, factor * _raised(found[1], exponent)
+    return None
+
+
+def _product(factors) -> tuple[sympy.Expr, sympy.Expr] | None:
+    if None in factors:
+        return None
+    powers, rests = zip(*factors, strict=True)
+    return sympy.Add(*powers), sympy.Mul(*rests)
+
+
+def _sum(terms, number) -> tuple[sympy.Expr, sympy.Expr] | None:
+    """The largest power of a sum's terms is taken out of all of them, unless what has it cancels."""
+    if None in terms:
+        return None
+    largest = max((power for power, _ in terms), key=number)
+    alike = sympy.Add(*(rest for power, rest in terms if number(power - largest) == 0))
+    smaller = [(power, rest) for power, rest in terms if number(power - largest) < 0]
+    if alike.is_Add and sympy.simplify(alike.xreplace({SIDE: sympy.S.One})) == 0:
+        return None
+    return largest, alike + sympy.Add(*(rest * _raised(SIZE, sympy.expand(power - largest)) for power, rest in smaller))
+
+
+def _raised(base, exponent):
+    """A power, as a word where the exponent is a parameter's."""
+    return words.power(base, exponent) if exponent.atoms(Parameter) else base**exponent

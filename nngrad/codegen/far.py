@@ -1,4 +1,7 @@
-"""Stage 5: powers of sums far from zero, where the sums leave the range before their powers do.
+"""Stage 5: powers of sums, of which terms may cancel, and which far from zero leave the range before their powers do.
+
+Of powers of one sum that differ by whole numbers the least is taken out: (1 + u**n)**-p - u**n (1 + u**n)**(-p - 1) is
+(1 + u**n)**(-p - 1).
 
 (1 + u**n)**p is u**(n p) (1 + u**-n)**p: what grows is taken out of every sum, so that the powers of all factors meet,
 and what is left of the sum is near a number. Worked example, a root of a cubic: sqrt(x**3 + 2) is
@@ -12,7 +15,7 @@ from collections.abc import Callable
 import sympy
 
 from nngrad.codegen import identities, words
-from nngrad.codegen.symbols import Parameter, Value
+from nngrad.codegen.symbols import Parameter, Value, Where, text
 
 POWERS = (words.power.build, words.power_slope.build)
 SIZE, SIDE = sympy.Dummy("size", positive=True), sympy.Dummy("side", real=True)
@@ -36,6 +39,45 @@ def far_from_zero(expr, x: Value, number: Callable[[sympy.Expr], float]) -> symp
     power, rest = found
     size = words.abs(x)
     return (_raised(size, sympy.simplify(power)) * rest).xreplace({SIZE: size, SIDE: words.sign(x)})
+
+
+def with_powers_of_sums_taken_out(expr):
+    """A sum of products in which a sum's powers differ by whole numbers, the least of them taken out and the rest
+    multiplied out, so that terms may cancel.
+    """
+    if not expr.is_Add or expr.has(Where) or not has_power_of_sum(expr):
+        return expr
+    plain = expr.replace(words.power_slope.build, lambda base, p: p * words.power(base, p - 1))
+    back, squares = {}, {}
+    for x in (one.args[0] for one in expr.atoms(words.abs.build) if one.args[0].is_Symbol):
+        size, side = sympy.Dummy("size", positive=True), sympy.Dummy("side", real=True)
+        back |= {size: words.abs(x), side: words.sign(x)}
+        squares[side**2] = sympy.S.One
+        plain = plain.xreplace({words.abs(x): size, words.sign(x): side}).xreplace({x: size * side})
+    terms = [_met(term.xreplace(squares)) for term in _terms(plain.replace(words.power.build, sympy.Pow))]
+    for base in sorted({base for term in terms for base in term if base.is_Add}, key=text):
+        first = terms[0].get(base, sympy.S.Zero)
+        offsets = [sympy.simplify(term.get(base, 0) - first) for term in terms]
+        if first.is_Integer is not True and all(one.is_Integer for one in offsets) and len(set(offsets)) > 1:
+            least = min(offsets)
+            rests = [_product_of(term | {base: offset - least}) for term, offset in zip(terms, offsets, strict=True)]
+            rest = sympy.Add(*(_product_of(_met(term)) for term in _terms(sympy.Add(*rests))))
+            total = base ** sympy.simplify(first + least) * sympy.factor_terms(rest)
+            return total.replace(lambda part: part.is_Pow, lambda part: _raised(part.base, part.exp)).xreplace(back)
+    return expr
+
+
+def _terms(expr):
+    return sympy.Add.make_args(sympy.expand(expr, power_base=False, power_exp=False, log=False))
+
+
+def _met(product) -> dict[sympy.Expr, sympy.Expr]:
+    """The powers of a product's factors, those of one factor together."""
+    return {base: sympy.simplify(power) for base, power in product.as_powers_dict().items()}
+
+
+def _product_of(powers):
+    return sympy.Mul(*(base**power for base, power in powers.items()))
 
 
 def _split(expr, number) -> tuple[sympy.Expr, sympy.Expr] | None:

@@ -25,7 +25,7 @@ from nngrad.codegen.balance import balanced
 from nngrad.codegen.derive import Derivatives
 from nngrad.codegen.errors import ACCURATE, REACHES, Error, Truth
 from nngrad.codegen.factors import with_exponential_taken_out, with_powers_together, with_products_in_range
-from nngrad.codegen.far import far_from_zero, has_power_of_sum
+from nngrad.codegen.far import far_from_zero, has_power_of_sum, with_powers_of_sums_taken_out
 from nngrad.codegen.forms import FEW_FORMS, LARGEST_GROWTH, Search
 from nngrad.codegen.logarithms import (
     with_logarithms_near_1,
@@ -532,6 +532,7 @@ def _rewritten(expr) -> Iterator[sympy.Expr]:
         yield from in_branches(one, without_cancelling_roots)
         yield with_largest_taken_out(one)
         yield with_powers_together(one)
+        yield with_powers_of_sums_taken_out(one)
         yield from with_products_in_range(one)
         yield from with_exponential_taken_out(one)
         yield with_logarithms_near_1(one)

@@ -169,12 +169,15 @@ class Ordinariness:
         makes_choices = any(expr.has(Where) for expr in wholes)
         if makes_choices and wholes == self.wholes:
             return
-        guards = [one for one in GUARDED if one != Where or not makes_choices]
+        has_sizes = any(expr.has(words.abs.build) for expr in wholes)
+        used = {Where: makes_choices, words.abs.build: has_sizes}
+        guards = [one for one in GUARDED if not used.get(one, False)]
         written = [[_with_logarithms(unguarded(self._simpler(form))) for form in forms] for forms in self.plain]
         plain = [dict.fromkeys(forms) for forms in written]
         plain = [[form for form in forms if not form.has(*guards)] for forms in plain]
         is_of_exponentials = any(expr.has(*exponentials.MADE_OF_EXPONENTIALS) for expr in wholes)
-        if makes_choices or (wholes != self.wholes and not is_of_exponentials):
+        is_guarded = any(form.has(Where) for form in self.full) and not is_of_exponentials
+        if makes_choices or is_guarded or (wholes != self.wholes and not is_of_exponentials):
             yield _Pool({}, plain[0], plain[1:])
         if makes_choices:
             return
@@ -183,7 +186,7 @@ class Ordinariness:
         for but in kept:
             written = [exponentials.in_exponentials(expr, but) for expr in exprs]
             bases = bases_of(written)
-            if not 0 < len(bases) <= MOST_EXPONENTIALS or not all(map(self._is_bounded, bases)):
+            if not 0 < len(bases) <= MOST_EXPONENTIALS or not self._are_bounded(bases):
                 continue
             for *signs, divides in itertools.product(*[(1, -1)] * len(bases), (True, False)):
                 algebra = Algebra(self.formula, dict(zip(bases, signs, strict=True)), bases, divides)
@@ -199,14 +202,18 @@ class Ordinariness:
         """The expression with the numbers that are given, and with few choices."""
         return piecewise.by_limits(piecewise.arithmetic(expr.xreplace(self.given)))
 
-    def _is_bounded(self, exponent) -> bool:
-        """Whether the exponent is nowhere larger than where it is judged, for parameters of at most 1 in size."""
-        params = exponent.atoms(Parameter)
-        powers = dict(factor.as_base_exp() for factor in sympy.Mul.make_args(exponent))
-        return all(
-            param in powers and powers[param].is_positive and abs(self.judge.params[param.name]) >= 1
-            for param in params
-        )
+    def _are_bounded(self, exponents) -> bool:
+        """Whether the exponents are nowhere larger than where they are judged, for parameters within what they are
+        there: each is a factor of theirs, or divides them, and never the one here and the other there.
+        """
+        sides = set()
+        for exponent in exponents:
+            powers = _powers(exponent)
+            for param in exponent.atoms(Parameter):
+                if param not in powers or not powers[param].is_number or not self.judge.params[param.name]:
+                    return False
+                sides.add((param, bool(powers[param].is_positive)))
+        return len(sides) == len({param for param, _ in sides})
 
     def _with_output(self, slope, value) -> list[sympy.Expr]:
         """The slope, and the same with the output in it where the value is a product that divides its terms."""
@@ -277,14 +284,21 @@ class Ordinariness:
         """Forms of everything, their cost, and their worst error."""
         output = self.formula.output
         used = _used(parts, (value, *slopes))
-        params = sorted({param.name for expr in used.values() for param in expr.atoms(Parameter)})
+        params = sorted({param for expr in used.values() for param in expr.atoms(Parameter)}, key=str)
         conditions = [f"{param} == {literal(number)}" for param, number in self.given.items()]
-        conditions += [f"-1 <= {name} <= 1" for name in params]
+        conditions += [self._bound(param, used) for param in params]
         made = Ordinary(limit, used, value, dict(zip(self.sources, slopes, strict=True)), tuple(conditions))
         profiles = [self._profile(0, parts, value)]
         profiles += [self._profile(place, parts | {output: value}, form) for place, form in enumerate(slopes, 1)]
         worst = max(profile.largest(limit, leniently=level == inf) for profile in profiles)
         return self._cost(made), round(worst, 2), made
+
+    def _bound(self, param: Parameter, parts: dict[Value, sympy.Expr]) -> str:
+        """What must be true of a parameter for exponents to be no larger than where they are judged."""
+        powers = {power for expr in parts.values() for power in expr.atoms(sympy.Pow)}
+        divides = any(power.base == param and power.exp.is_negative for power in powers)
+        most = literal(abs(sympy.Rational(self.judge.params[param.name])))
+        return f"abs({param}) >= {most}" if divides else f"-{most} <= {param} <= {most}"
 
     def _cost(self, made: Ordinary) -> float:
         def found() -> float:
@@ -325,6 +339,15 @@ class Ordinariness:
             ("profile", place, form, *definitions.items()),
             lambda: self.near.profile(form, self.truths[place], {}, definitions),
         )
+
+
+def _powers(product) -> dict[sympy.Expr, sympy.Expr]:
+    """The powers of a product's factors; of a sum of a number and a product, those of this one's."""
+    powers = {}
+    for base, power in (factor.as_base_exp() for factor in sympy.Mul.make_args(product)):
+        rest = base.as_independent(Value, Parameter, as_Add=True)[1]
+        powers |= _powers(rest) if rest != base and power == 1 and not rest.is_Add else {base: power}
+    return powers
 
 
 def _badness(weighed: tuple[float, float, Ordinary]) -> float:

@@ -321,7 +321,7 @@ class Judge:
         input, both without the scales.
         """
         zero = mpmath.mpf(self.zero.p) / self.zero.q
-        c, k = map(self._number, self.scales)
+        c, k = map(self.number, self.scales)
         unit = c * k if name else c
 
         def function(numbers):

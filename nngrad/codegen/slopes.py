@@ -14,7 +14,7 @@ import sympy
 from nngrad.codegen import words
 from nngrad.codegen.cost import apart_and_together
 from nngrad.codegen.selection import Chosen, drops, may_warn, possible_divisors, slopes_of
-from nngrad.codegen.symbols import Value
+from nngrad.codegen.symbols import Value, Where
 
 
 def with_slopes(op, chosen: Chosen) -> tuple[Chosen, dict[Value, sympy.Expr]]:
@@ -44,4 +44,9 @@ def with_slopes(op, chosen: Chosen) -> tuple[Chosen, dict[Value, sympy.Expr]]:
 
 def _has_pole_at_zero(slope) -> bool:
     """Whether the slope is divided by what is 0 where the inputs are, among the most ordinary of numbers."""
-    return any(base.xreplace(dict.fromkeys(base.atoms(Value), sympy.S.Zero)) == 0 for base in possible_divisors(slope))
+    zeros = dict.fromkeys(slope.atoms(Value), sympy.S.Zero)
+
+    def taken(condition, a, b):
+        return {sympy.true: a, sympy.false: b}.get(condition.xreplace(zeros), Where(condition, a, b))
+
+    return any(base.xreplace(zeros) == 0 for base in possible_divisors(slope.replace(Where, taken)))

@@ -21,7 +21,7 @@ import sympy
 from sympy.logic.boolalg import And, Not, Or
 
 from nngrad.codegen import words
-from nngrad.codegen.certify import Oracle
+from nngrad.codegen.certify import SMALLEST, Oracle
 from nngrad.codegen.errors import MANTISSA, SMALLEST_NORMAL, Error, Profile, Truth, sizes, ulp
 from nngrad.codegen.identities import SETTLING
 from nngrad.codegen.restage import inlined, restated
@@ -40,6 +40,8 @@ LEAST_SHRINKING = 1 / 16  # from one of these to the next of what oscillates and
 FAR = 2.0 ** np.arange(60, LARGEST_OF_SEVERAL + 1, 12)  # where a limit at infinity is looked for
 DIP = 0.5  # how far to the sides of a point, relative to it, a derivative is compared
 ALIKE, ALIKE_WEIGHT = 40, 0.125  # points at which inputs are near each other, and their errors' part: near roots
+BEYOND = (2, 64, 2**440)  # times a limit: where what is kept within it is compared
+SAME = mpmath.mpf(2) ** -44  # relative
 TAILS = 16  # points at which one of several inputs is there
 UNKNOWN_PARAMETER = 1.25  # what is tried for a parameter without a default
 
@@ -159,6 +161,7 @@ class Judge:
         self.inputs, self.ends = by_name(columns), by_name(ends)
         self.columns = {name: np.concatenate([column, self.ends[name]]) for name, column in self.inputs.items()}
         self._simulations: dict[tuple, Simulation] = {}
+        self._beyond: dict[tuple, np.ndarray] = {}
 
     @cached_property
     def defaults(self) -> dict[Parameter, sympy.Expr]:
@@ -346,6 +349,21 @@ class Judge:
         inputs = {one: np.array([mpmath.mpf(0)] * len(numbers), dtype=object) for one in self.inputs}
         inputs[carrier] = np.array(numbers, dtype=object)
         return list(self.oracle.slope({name: np.ones(len(numbers))}, inputs) if name else self.oracle(**inputs))
+
+    def is_right_beyond(self, names: tuple[str, ...], form, limit: float) -> bool:
+        """Whether a form of a function of one input, or of its derivative by what is named, once or twice, is right
+        beyond a limit to which it keeps that input: by float64's digits and range, of which float32 does not tell.
+        """
+        (x,) = self.formula.inputs
+        beyond = {x.name: np.array([mpmath.mpf(s * power * limit) for s in (1, -1) for power in BEYOND], dtype=object)}
+        if (names, limit) not in self._beyond:
+            derivative = (self.oracle, self.oracle.slope, self.oracle.curvature)[len(names)]
+            along = [{name: np.ones(2 * len(BEYOND))} for name in names]
+            self._beyond[names, limit] = derivative(*along, beyond) if names else derivative(**beyond)
+        found = Oracle(restated(self.formula, form), self.params)(**beyond)
+        pairs = zip(found, self._beyond[names, limit], strict=True)
+        known = [(a, b) for a, b in pairs if mpmath.isfinite(a) and mpmath.isfinite(b)]
+        return all(abs(a - b) <= abs(b) * SAME + SMALLEST for a, b in known)
 
     def error(self, form, truth: Truth, directions: dict[Value, float], is_wide: bool = False) -> Error:
         """The worst error of a form; cotangents and tangents have the values given."""

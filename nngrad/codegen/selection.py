@@ -22,7 +22,7 @@ from sympy.core.symbol import Str
 from nngrad.codegen import exponentials, identities, piecewise, words
 from nngrad.codegen.again import SecondOrder, by_sides, has_cancelling_stages, in_ops
 from nngrad.codegen.balance import balanced
-from nngrad.codegen.derive import Derivatives
+from nngrad.codegen.derive import Derivatives, lift_where
 from nngrad.codegen.errors import ACCURATE, REACHES, Error, Truth
 from nngrad.codegen.factors import with_exponential_taken_out, with_powers_together, with_products_in_range
 from nngrad.codegen.far import far_from_zero, has_power_of_sum, with_powers_of_sums_taken_out
@@ -266,7 +266,10 @@ class _Selection:
         exact = itertools.islice(again(map(by_sides, _forms(self._from_best(known)))), ENOUGH_FORMS)
         second = SecondOrder(self.judge, whole, tuple(self.smooth.vjp), truth)
         near_zero = self._smooth_near_zero(source, cotangent, second)
-        best = second.best(itertools.chain(cheap, exact, near_zero))
+        right, wrong = [], []
+        for pair in itertools.chain(cheap, exact):
+            (right if self._is_right_twice(source, pair[1]) else wrong).append(pair)
+        best = second.best(itertools.chain(right, near_zero, wrong))
         tangent = self.smooth.tangents[source]
         self.smooth = replace(
             self.smooth,
@@ -324,7 +327,7 @@ class _Selection:
             grown = [(form, exponentials.with_growths(form, growths)) for form in plain]
             tried += judged(cotangent * made for form, made in grown if made != form)
         if all(one.error.ulp > ACCURATE for one in tried):
-            tried += judged(self._clamped(tried))
+            tried += judged(self._clamped(of, tried, cotangent))
         if all(one.error.ulp > ACCURATE for one in tried):
             tried += judged(self._with_leading_terms(of, tried, cotangent))
         if all(one.error.ulp > ACCURATE for one in tried):
@@ -363,7 +366,7 @@ class _Selection:
     def _may_warn(self, form, cotangent) -> bool:
         return may_warn(form.xreplace({cotangent: sympy.S.One}), self.formula.output)
 
-    def _clamped(self, tried: list[Tried]) -> Iterator[sympy.Expr]:
+    def _clamped(self, of: str, tried: list[Tried], cotangent) -> Iterator[sympy.Expr]:
         """The forms that only overflow, and the best one, whose errors near zero a series may mend, with inputs kept to
         where the result has long settled.
         """
@@ -378,10 +381,29 @@ class _Selection:
             elif one.error.overflow == inf:
                 limits = (*limits, sympy.oo)
             for limit in limits:
-                yield from identities.clamped(one.form, self.formula, limit)
+                forms = identities.clamped(one.form, self.formula, limit)
+                yield from (form for form in forms if self._is_right_beyond(of, form, limit, cotangent))
             in_range = identities.logarithm_in_range(whole, FAR)
             yield in_range
             yield identities.with_finite_factors(in_range, self.formula.inputs)
+
+    def _is_right_beyond(self, of: str, form, limit, cotangent) -> bool:
+        """Whether a form that keeps its input within a limit is right beyond it, in float64 too."""
+        if len(self.formula.inputs) > 1 or limit == sympy.oo:
+            return True
+        made = in_ops(inlined(form.xreplace({cotangent: sympy.S.One}), self.formula.stages))
+        names = () if of == "y" else (of.removeprefix("d"),)
+        return made is None or self.judge.is_right_beyond(names, made, limit)
+
+    def _is_right_twice(self, source: Value, form) -> bool:
+        """Whether a form of a derivative, and its derivative, are right beyond limits to which it keeps the input."""
+        if len(self.formula.inputs) > 1 or not form.has(words.clip.build):
+            return True
+        names, bend = (source.name,), lift_where(form.diff(source))
+        return all(
+            self.judge.is_right_beyond(names, form, limit) and self.judge.is_right_beyond(2 * names, bend, limit)
+            for limit in (SETTLED[-1], FAR)
+        )
 
     def _finite(self, tried: list[Tried]) -> Iterator[sympy.Expr]:
         """The forms with finite numbers in place of infinite inputs, of one or of all: everywhere, or in factors."""

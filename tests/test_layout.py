@@ -12,6 +12,7 @@ STAGES = (
     "symbols", "small", "exact", "vocabulary", "words", "log_words", "share_words", "gaussians", "exponentials",
     "language", "budget", "readable", "formula", "mistakes", "instrument", "record", "steps", "trace", "plain",
     "notation", "restage", "identities", "roots", "several", "remainders", "recognise", "logarithms", "factors",
+    "far",
     "deviations", "shift", "members", "shares", "ratios", "rescale", "rewrite", "derive", "picks", "certify", "joint",
     "literals", "quotients", "node", "exponents", "chance", "signs", "lower", "guards", "series", "errors",
     "simulation", "rounding", "forms", "infix", "schedule", "cost", "piecewise", "parts", "ordinary", "balance",

@@ -11,14 +11,14 @@ import sympy
 
 from nngrad import Tensor
 from nngrad.autodiff import gradients
-from nngrad.codegen import certificate, gaussians
+from nngrad.codegen import certificate, gaussians, words
 from nngrad.codegen.certify import Oracle
 from nngrad.codegen.factors import with_powers_together
+from nngrad.codegen.far import far_from_zero, in_reciprocal, with_far_forms, with_powers_of_sums_taken_out
 from nngrad.codegen.pipeline import load_spec, numbers_to_try
 from nngrad.codegen.recognise import recognised
 from nngrad.codegen.remainders import with_powers_less_one
 from nngrad.codegen.rounding import Judge
-from nngrad.codegen.series import in_reciprocal
 from nngrad.codegen.symbols import Parameter, Value
 from nngrad.codegen.trace import trace
 
@@ -84,6 +84,47 @@ def test_quotients_of_polynomials_in_reciprocals(expr):
 
 def test_no_other_quotient_is_in_reciprocals():
     assert in_reciprocal(sympy.exp(X) / (X + 1), X) is None
+
+
+SIZE, SUM = words.abs(X), 1 + words.power(words.abs(X), C)
+POWERS_OF_SUMS = [
+    sympy.sqrt(C * (1 + X) ** 3 + 2), words.power(1 + words.power(C * SIZE, C), 1 / C - 1),
+    X / words.power(SUM, 1 / C), (X**2 + X) / sympy.sqrt(X**2 + C) * (X**4 + 3) ** sympy.Rational(-7, 3),
+]  # fmt: skip
+
+
+def value(expr, x: str) -> mpmath.mpf:
+    """At x with c = 2.5, in enough digits."""
+    expr = expr.replace(words.power_slope.build, lambda base, p: p * words.power(base, p - 1))
+    expr = words.in_words(expr).replace(words.abs.build, sympy.Abs).replace(words.sign.build, sympy.sign)
+    plain = expr.replace(words.power.build, lambda base, p: base**p)
+    return mpmath.mpmathify(plain.subs({X: sympy.Float(x, 60), C: sympy.Rational(5, 2)}).evalf(50))
+
+
+@pytest.mark.parametrize("of", [lambda expr: expr, lambda expr: expr.diff(X)], ids=["value", "slope"])
+@pytest.mark.parametrize("expr", POWERS_OF_SUMS, ids=str)
+def test_powers_of_sums_meet_far_from_zero(expr, of):
+    expr = of(expr)
+    far = far_from_zero(with_powers_of_sums_taken_out(expr), X, lambda exponent: float(exponent.subs(C, 2.5)))
+    assert mpmath.almosteq(value(far, "7e30"), value(expr, "7e30"), 1e-30)
+    sums = [part.args[0] for part in (*far.atoms(words.power.build), *far.atoms(sympy.Pow)) if part.args[0].is_Add]
+    assert all(abs(value(one, "1e300")) < 1e3 for one in sums)
+
+
+def test_terms_cancel_beside_the_least_power_of_a_sum():
+    slope = (X / words.power(SUM, 1 / C)).diff(X)
+    assert with_powers_of_sums_taken_out(slope) == words.power(SUM, (-C - 1) / C)
+
+
+def test_what_is_no_power_far_from_zero():
+    assert far_from_zero(sympy.sqrt(1 + sympy.exp(X)), X, float) is None
+
+
+def test_of_a_sum_the_quotients_are_in_reciprocals():
+    bell = sympy.exp(-(X**2))
+    first, *others = with_far_forms(X / (1 + X**2) ** 2 + X * bell, X, 1024, float)
+    assert [form.has(bell) for form in (first, *others)] == [True, False]
+    assert "abs(x) > 1" in str(first)
 
 
 @pytest.mark.parametrize("expr", [(X + C) ** 0.3 - C**0.3, C**X - 1, 2 * (X + 9) ** sympy.Rational(7, 2) - 2 * 3**7])

@@ -13,7 +13,7 @@ Stage 3, rewrite: in `rewrite` a naive formula becomes a stable one.
     `rescale`, by `restage`.
 Stage 4, derive: in `derive` the derivatives of it are taken.
 Stage 5, forms: `forms` finds equal forms of them, `selection` chooses, and `choices` records that.
-    Rules that make forms: `exponentials`, `logarithms`, `roots`, `factors`, `remainders`, `several`, `series`,
+    Rules that make forms: `exponentials`, `logarithms`, `roots`, `factors`, `far`, `remainders`, `several`, `series`,
     `piecewise`, `balance`; for inputs of ordinary size `ordinary`, `parts`; for second derivatives `again`.
     Who judges them: `certify` is the oracle, `simulation` computes what `lower` makes of a form as float32 would,
     `rounding` compares the two, `errors` counts.

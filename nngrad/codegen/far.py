@@ -10,18 +10,54 @@ x**(3/2) sqrt(1 + 2 x**-3), and its slope, 3 x**2 / (2 sqrt(x**3 + 2)), x**(1/2)
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import reduce
 
 import sympy
 
 from nngrad.codegen import identities, words
 from nngrad.codegen.symbols import Parameter, Value, Where, text
 
+LARGE = 2**16  # where a sum of powers is about its largest one, and these do not overflow
 POWERS = (words.power.build, words.power_slope.build)
 SIZE, SIDE = sympy.Dummy("size", positive=True), sympy.Dummy("side", real=True)
 
 
-def has_power_of_sum(expr) -> bool:
+def with_far_forms(expr, x: Value, settled: int, number: Callable[[sympy.Expr], float]) -> Iterator[sympy.Expr]:
+    """The expression with another form where x is far from zero: quotients of polynomials, of a sum the terms that are
+    some, in 1 / x; powers of sums as powers of |x|. What else a sum has may have `settled` there. `number` says which
+    of two exponents with parameters in them is larger.
+    """
+    terms = sympy.Add.make_args(expr)
+    others = sympy.Add(*(term for term in terms if not term.is_rational_function(x)))
+    far = in_reciprocal(expr - others, x)
+    if far is not None and others != expr:
+        made = _with_far(expr - others, x, 1, far)
+        yield made + others
+        if others.has(x):
+            yield made + others.xreplace({x: words.clamped(x, settled)})
+    elif _has_power_of_sum(expr) and (far := far_from_zero(expr, x, number)) is not None:
+        yield _with_far(expr, x, LARGE, far)
+
+
+def _with_far(near, x: Value, limit: int, far):
+    """One form where the size of x is above a limit, and another one within."""
+    return Where(words.abs(x) > limit, far, near.xreplace({x: words.clamped(x, limit)}))
+
+
+def in_reciprocal(expr, x) -> sympy.Expr | None:
+    """A quotient of polynomials in x as one in 1 / x, which stays in range where x is large."""
+    if not expr.is_rational_function(x):
+        return None
+    power, result = 0, sympy.S.One
+    for base, exponent in sympy.factor(sympy.together(expr)).as_powers_dict().items():
+        coefficients = sympy.Poly(base, x).all_coeffs()
+        power += (len(coefficients) - 1) * exponent
+        result *= reduce(lambda total, one: one + total / x, reversed(coefficients)) ** exponent
+    return result * x**power
+
+
+def _has_power_of_sum(expr) -> bool:
     """Whether a sum with values in it is raised to a power that is no whole number."""
     bases = [part.args for part in expr.atoms(*POWERS)]
     bases += [part.args for part in expr.atoms(sympy.Pow) if not part.exp.is_Integer]
@@ -30,7 +66,7 @@ def has_power_of_sum(expr) -> bool:
 
 def far_from_zero(expr, x: Value, number: Callable[[sympy.Expr], float]) -> sympy.Expr | None:
     """The expression as a power of |x| times what stays in range far from zero; None where it is none, or a function of
-    x that does not grow like a power. `number` says which of two exponents with parameters in them is larger.
+    x that does not grow like a power.
     """
     made = identities.in_roots(expr).xreplace({words.abs(x): SIZE, words.sign(x): SIDE, x: SIDE * SIZE})
     found = _split(made, number)
@@ -45,12 +81,12 @@ def with_powers_of_sums_taken_out(expr):
     """A sum of products in which a sum's powers differ by whole numbers, the least of them taken out and the rest
     multiplied out, so that terms may cancel.
     """
-    if not expr.is_Add or expr.has(Where) or not has_power_of_sum(expr):
+    if not expr.is_Add or expr.has(Where) or not _has_power_of_sum(expr):
         return expr
     plain = expr.replace(words.power_slope.build, lambda base, p: p * words.power(base, p - 1))
     back, squares = {}, {}
     for x in (one.args[0] for one in expr.atoms(words.abs.build) if one.args[0].is_Symbol):
-        size, side = sympy.Dummy("size", positive=True), sympy.Dummy("side", real=True)
+        size, side = sympy.Dummy(f"size_{x}", positive=True), sympy.Dummy(f"side_{x}", real=True)
         back |= {size: words.abs(x), side: words.sign(x)}
         squares[side**2] = sympy.S.One
         plain = plain.xreplace({words.abs(x): size, words.sign(x): side}).xreplace({x: size * side})
@@ -58,7 +94,7 @@ def with_powers_of_sums_taken_out(expr):
     for base in sorted({base for term in terms for base in term if base.is_Add}, key=text):
         first = terms[0].get(base, sympy.S.Zero)
         offsets = [sympy.simplify(term.get(base, 0) - first) for term in terms]
-        if first.is_Integer is not True and all(one.is_Integer for one in offsets) and len(set(offsets)) > 1:
+        if not first.is_Integer and all(one.is_Integer for one in offsets) and len(set(offsets)) > 1:
             least = min(offsets)
             rests = [_product_of(term | {base: offset - least}) for term, offset in zip(terms, offsets, strict=True)]
             rest = sympy.Add(*(_product_of(_met(term)) for term in _terms(sympy.Add(*rests))))

@@ -25,7 +25,7 @@ from nngrad.codegen.balance import balanced
 from nngrad.codegen.derive import Derivatives, lift_where
 from nngrad.codegen.errors import ACCURATE, REACHES, Error, Truth
 from nngrad.codegen.factors import with_exponential_taken_out, with_powers_together, with_products_in_range
-from nngrad.codegen.far import far_from_zero, has_power_of_sum, with_powers_of_sums_taken_out
+from nngrad.codegen.far import with_far_forms, with_powers_of_sums_taken_out
 from nngrad.codegen.forms import FEW_FORMS, LARGEST_GROWTH, Search
 from nngrad.codegen.logarithms import (
     with_logarithms_near_1,
@@ -40,13 +40,12 @@ from nngrad.codegen.remainders import with_powers_less_one, with_remainders
 from nngrad.codegen.restage import inlined
 from nngrad.codegen.roots import without_cancelling_roots
 from nngrad.codegen.rounding import Judge
-from nngrad.codegen.series import RADII, Series, in_reciprocal, leading_terms_of_rational
+from nngrad.codegen.series import RADII, Series, leading_terms_of_rational
 from nngrad.codegen.several import with_largest_taken_out
 from nngrad.codegen.symbols import ByText, NearZero, Value, Where, count_ops, text
 from nngrad.codegen.trace import Formula
 
 SETTLED = (2**6, 2**10)  # where exponentials, or those of a fraction of x, have long settled, but do not overflow
-LARGE = 2**16  # where a sum of powers is about its largest one, and these do not overflow
 FAR = 2**60  # where powers have, and their squares do not overflow
 SIMILAR = 1.25  # times the bad points of another form: no better
 ENOUGH_FORMS = 4  # accurate ones to weigh against the forms of other derivatives
@@ -437,14 +436,9 @@ class _Selection:
         if len(self.formula.inputs) == 1:
             for one in (one for one in self._from_best(tried)[:FEW_FORMS] if not one.form.has(*limited)):
                 near = inlined(one.form, self.formula.stages).xreplace({cotangent: sympy.S.One})
-                far = in_reciprocal(near, argument)
-                if far is not None:
-                    yield cotangent * _with_far(near, argument, 1, far)
-                elif has_power_of_sum(near):
-                    (x,) = self.formula.inputs
-                    far = far_from_zero(near, x, lambda exponent: float(self.judge.number(exponent)))
-                    if far is not None:
-                        yield cotangent * _with_far(near, x, LARGE, far)
+                for form in with_far_forms(near, argument, SETTLED[-1], self.judge.number):
+                    if self._is_right_beyond(of, form, SETTLED[-1], cotangent):
+                        yield cotangent * form
         plain = [one.form for one in tried if one.error.overflow > FAR and not one.form.has(*limited)]
         if argument is None or self.judge.is_periodic or not plain:
             return
@@ -524,11 +518,6 @@ def _good(tried: list[Tried]) -> list[Tried]:
     return [one for one in tried if one.error.ulp <= ACCURATE] or [
         one for one in fair if one.error.unfair <= SIMILAR * fewest
     ]
-
-
-def _with_far(near, x, limit: int, far):
-    """One form where the size of x is above a limit, and another one within."""
-    return Where(words.abs(x) > limit, far, near.xreplace({x: words.clamped(x, limit)}))
 
 
 def _forms(tried: list[Tried]) -> list[sympy.Expr]:

@@ -106,18 +106,6 @@ def leading_terms_of_rational(expr, x) -> tuple[tuple, tuple] | None:
     return (c, power), (c * (-1) ** power, power)
 
 
-def in_reciprocal(expr, x) -> sympy.Expr | None:
-    """A quotient of polynomials in x as one in 1 / x, which stays in range where x is large."""
-    if not expr.is_rational_function(x):
-        return None
-    power, result = 0, sympy.S.One
-    for base, exponent in sympy.factor(sympy.together(expr)).as_powers_dict().items():
-        coefficients = sympy.Poly(base, x).all_coeffs()
-        power += (len(coefficients) - 1) * exponent
-        result *= reduce(lambda total, one: one + total / x, reversed(coefficients)) ** exponent
-    return result * x**power
-
-
 def _leading_power(function) -> int | None:
     small = [mpmath.mpf(10) ** -10, mpmath.mpf(10) ** -11]
     larger, smaller = map(abs, function(small))

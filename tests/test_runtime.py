@@ -1096,6 +1096,18 @@ def test_sums_that_cancel_by_chance_are_computed_again(dtype):
     assert y[5] == np.inf and np.isnan(y[6])
 
 
+def test_only_what_is_taken_of_a_sum_and_no_nan_is_computed_again():
+    r, s = np.array([3, 3, np.nan]), np.array([1e-9, 1e-9, 1])
+    seen = []
+
+    def formula(r, s):
+        seen.append(r.size)
+        return r - np.sqrt(r**2 - s**2)
+
+    y = runtime.refined(np.zeros(3), r, np.dtype(np.float64), formula, r, s, where=np.array([True, False, True]))
+    assert seen == [1] and y[1] == 0
+
+
 def test_sums_without_a_value_are_what_they_tend_to():
     x, t = np.array([np.inf, 711, 800, np.inf, -np.inf, 1]), np.array([2, 1e308, -1, np.inf, 3, 1])
     with np.errstate(all="ignore"):

@@ -260,7 +260,7 @@ def kl_div_no_log_target_and_residuals(input, target, reduction="mean"):
     t = runtime.where(mask, 1, target)
     log_target2 = np.log(t, out=t)
     t = np.subtract(log_target2, input, out=...)
-    t = runtime.refined(t, input, dtype, lambda input, target: -input + np.log(target), input, target)
+    t = runtime.refined(t, input, dtype, lambda input, target: -input + np.log(target), input, target, where=~mask)
     t = np.multiply(target, t, out=t)
     return runtime.shortened(runtime.reduced(runtime.where(mask, 0, t), reduction), dtype), None
 

@@ -842,15 +842,18 @@ def lerp(x1, x2, weight):
     x1 = x1.astype(np.float64, copy=False)
     x2 = x2.astype(np.float64, copy=False)
     weight = weight.astype(np.float64, copy=False)
+    mask = weight < 0.5
     t = np.subtract(x2, x1, out=...)
     u = np.subtract(1, weight, out=...)
     v = np.multiply(t, u, out=...)
     u = np.multiply(weight, t, out=...)
     u = np.add(u, x1, out=u)
-    u = runtime.refined(u, x1, dtype, lambda weight, x1, x2: weight * (-x1 + x2) + x1, weight, x1, x2)
+    u = runtime.refined(u, x1, dtype, lambda weight, x1, x2: weight * (-x1 + x2) + x1, weight, x1, x2, where=mask)
     v = np.subtract(x2, v, out=v)
-    v = runtime.refined(v, x2, dtype, lambda weight, x1, x2: x2 - (1 - weight) * (-x1 + x2), weight, x1, x2)
-    return runtime.shortened(runtime.where(weight < 0.5, u, v), dtype)
+    v = runtime.refined(
+        v, x2, dtype, lambda weight, x1, x2: x2 - (1 - weight) * (-x1 + x2), weight, x1, x2, where=~mask
+    )
+    return runtime.shortened(runtime.where(mask, u, v), dtype)
 
 
 def lerp_vjp(g, x1, x2, weight, needs, out=(..., ..., ...)):

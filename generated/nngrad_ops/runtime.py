@@ -1172,9 +1172,10 @@ def _with_rest(high, low, rest, base=None):
 SMALL_SHARE = 1 / 8  # of a term, below which a sum has lost digits
 
 
-def refined(y, term, dtype, formula, *inputs):
+def refined(y, term, dtype, formula, *inputs, where=True):
     """y = formula(*inputs), a sum with that term, in float64: where it cancels, or has no value for want of range, with
-    the digits and the range of the machine's longest floats. What is for a shorter dtype has digits to spare.
+    the digits and the range of the machine's longest floats. What is for a shorter dtype has digits to spare. Only
+    what is taken of y, `where` that is given, is computed again.
 
     One infinite input is a huge number there, so that y is what it tends to.
     """
@@ -1187,6 +1188,9 @@ def refined(y, term, dtype, formula, *inputs):
         is_fine = np.equal(y, y, out=...)
     if is_fine.all():
         return y
+    is_fine |= ~np.asarray(where)
+    for x in inputs:  # of NaN there is no more to know
+        is_fine |= x != x
     places = np.flatnonzero(~is_fine)
     few = [widened(np.broadcast_to(x, y.shape).reshape(-1)[places]) for x in inputs]
     if np.longdouble != np.float64:

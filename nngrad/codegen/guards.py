@@ -122,6 +122,9 @@ def _guard_arguments(made: Graph, node: Node, args: list[int], context, move) ->
     if node.op == "divide" and not node.is_scalar:
         is_of_rows = node.is_row and all(made.nodes[move(one)].is_full for one in _conditions(context))
         return args if is_of_rows else [args[0], _safe(made, args[1], 1, context, move)]
+    if node.op == "refined" and context:  # only what is taken of it is worth computing again
+        mask = _mask(made, context, move)
+        return [*args, mask] if made.nodes[mask].sources <= made.nodes[args[0]].sources else args
     if node.op == "multiply" and (limited := _factors_in_branch(made, args, context, move)):
         return limited
     if node.op == "multiply" and args[0] == args[1]:
@@ -201,6 +204,11 @@ def _safe(made: Graph, arg: int, value: int, context, move, warns_of_pairs: bool
             branches = (arg, safe) if truth else (safe, arg)
             arg = _where(made, move(condition), *branches)
         return arg
+    return _where(made, _mask(made, context, move), arg, safe)
+
+
+def _mask(made: Graph, context, move) -> int:
+    """Where one of the conjunctions of a context is true."""
     conjunctions = []
     for conjunction in sorted(context, key=sorted):
         literals = [
@@ -214,4 +222,4 @@ def _safe(made: Graph, arg: int, value: int, context, move, warns_of_pairs: bool
     mask = conjunctions[0]
     for conjunction in conjunctions[1:]:
         mask = made.node("logic", mask, conjunction, detail="|")
-    return _where(made, mask, arg, safe)
+    return mask

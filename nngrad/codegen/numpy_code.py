@@ -405,7 +405,9 @@ class NumpyWriter(Writer):
         if node.op == "of_doubled":
             return f"pairs.{node.detail}({', '.join([*args, *([self.dtype] if len(args) == 1 else [])])})"
         if node.op == "refined":
-            parts = [*args[:2], self.given_dtype or self.dtype, node.detail, *args[2:]]
+            known = node.detail.partition(":")[0].count(",") + 3
+            masks = [f"where={mask}" for mask in args[known:]]
+            parts = [*args[:2], self.given_dtype or self.dtype, node.detail, *args[2:known], *masks]
             return f"runtime.refined({', '.join(parts)})"
         if node.op == "digits":
             return f"pairs.Number({', '.join(args)})"

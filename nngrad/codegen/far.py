@@ -29,15 +29,16 @@ def with_far_forms(expr, x: Value, settled: int, number: Callable[[sympy.Expr], 
     of two exponents with parameters in them is larger.
     """
     terms = sympy.Add.make_args(expr)
-    others = sympy.Add(*(term for term in terms if not term.is_rational_function(x)))
-    far = in_reciprocal(expr - others, x)
-    if far is not None and others != expr:
-        made = _with_far(expr - others, x, 1, far)
+    quotients = sympy.Add(*(one for one in terms if one.is_rational_function(x) and not one.is_polynomial(x)))
+    quotients, others = (expr, sympy.S.Zero) if expr.is_rational_function(x) else (quotients, expr - quotients)
+    if _has_power_of_sum(expr):
+        far = far_from_zero(expr, x, number)
+        yield from [] if far is None else [_with_far(expr, x, LARGE, far)]
+    elif quotients.has(x):
+        made = _with_far(quotients, x, 1, in_reciprocal(quotients, x))
         yield made + others
         if others.has(x):
             yield made + others.xreplace({x: words.clamped(x, settled)})
-    elif _has_power_of_sum(expr) and (far := far_from_zero(expr, x, number)) is not None:
-        yield _with_far(expr, x, LARGE, far)
 
 
 def _with_far(near, x: Value, limit: int, far):

@@ -19,10 +19,11 @@ import sympy
 
 from nngrad.codegen import words
 from nngrad.codegen.identities import in_roots, squares_of
-from nngrad.codegen.symbols import Value, Where
+from nngrad.codegen.symbols import Parameter, Value, Where
 
 LARGEST_EXPRESSION = 100  # operations in what is brought to one fraction
 SINE, COSINE = sympy.Dummy("sine", positive=True), sympy.Dummy("cosine", real=True)
+LEG = sympy.Dummy("leg", positive=True)
 
 
 def without_cancelling_roots(expr) -> Iterator[sympy.Expr]:
@@ -55,6 +56,9 @@ def _by_angle_in_parts(expr):
 def _by_angle(expr):
     """What is rational in an input and one hypotenuse, by the angle between them; None if it is not that."""
     (square, *others) = _roots(expr) or [sympy.S.One]
+    constant, rest = square.as_independent(Value, as_Add=True)
+    if constant.atoms(Parameter):
+        return None if others else _by_leg(expr, square, constant)
     legs = squares_of(square)
     if others or legs is None:
         return None
@@ -98,6 +102,16 @@ def _by_angle(expr):
         direct = sympy.Mul(*rest, (h + words.maximum(u if excess > 0 else -u, 0)) / a)
     conjugate = sympy.Mul(*rest, monomial(sines + 2 * abs(excess)), more ** -abs(excess))
     return Where(u >= 0 if excess > 0 else u <= 0, direct, conjugate)
+
+
+def _by_leg(expr, square, constant):
+    """The same where one leg is a parameter's size, which may be 0, so that nothing is to be divided by it."""
+    if squares_of(1 + constant) is None:
+        return None
+    made = _by_angle(expr.subs(square, LEG**2 + square - constant))
+    if made is None or any(one.base == LEG and one.exp.is_negative for one in made.atoms(sympy.Pow)):
+        return None
+    return made.xreplace({LEG: sympy.sqrt(constant)})
 
 
 def _with_one_sine(expr):

@@ -13,7 +13,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from math import inf
 
 import sympy
@@ -436,7 +436,8 @@ class _Selection:
         if len(self.formula.inputs) == 1:
             for one in (one for one in self._from_best(tried)[:FEW_FORMS] if not one.form.has(*limited)):
                 near = inlined(one.form, self.formula.stages).xreplace({cotangent: sympy.S.One})
-                for form in with_far_forms(near, argument, SETTLED[-1], self.judge.number):
+                rule = partial(with_far_forms, x=argument, settled=SETTLED[-1], number=self.judge.number)
+                for form in in_branches(near, rule):
                     if self._is_right_beyond(of, form, SETTLED[-1], cotangent):
                         yield cotangent * form
         plain = [one.form for one in tried if one.error.overflow > FAR and not one.form.has(*limited)]

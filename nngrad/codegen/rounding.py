@@ -357,7 +357,8 @@ class Judge:
         (x,) = self.formula.inputs
         beyond = {x.name: np.array([mpmath.mpf(s * power * limit) for s in (1, -1) for power in BEYOND], dtype=object)}
         if (names, limit) not in self._beyond:
-            derivative = (self.oracle, self.oracle.slope, self.oracle.curvature)[len(names)]
+            oracle = Oracle(self.written, self.params)
+            derivative = (oracle, oracle.slope, oracle.curvature)[len(names)]
             along = [{name: np.ones(2 * len(BEYOND))} for name in names]
             self._beyond[names, limit] = derivative(*along, beyond) if names else derivative(**beyond)
         found = Oracle(restated(self.formula, form), self.params)(**beyond)

@@ -772,7 +772,7 @@ def divergence(total, p, logarithm, axis):
         few, excess = _picked_rows(p, axis, numbers), -_picked_rows(logarithm, axis, numbers)
         is_known = excess.max(axis=-1) < np.log(np.finfo(excess.dtype).max)
         total = total.copy()
-        total.reshape(-1)[numbers[is_known]] = np.vecdot(few[is_known], _exp_remainder(excess[is_known]))
+        total.reshape(-1)[numbers[is_known]] = np.vecdot(few[is_known], exp_remainder(excess[is_known]))
     return total
 
 
@@ -804,15 +804,6 @@ def log_ratio(log_p, log_q, q, x, y, rate, axis):
         few -= np.log1p(np.vecdot(np.expm1(few), few_q))[:, None]
         _put_rows(ratio, axis, numbers, few)
     return ratio
-
-
-def _exp_remainder(x):
-    """exp(x) - 1 - x, by a series near 0."""
-    near = np.clip(x, -0.5, 0.5)
-    series = 1 / math.factorial(15)
-    for n in range(14, 1, -1):
-        series = 1 / math.factorial(n) + near * series
-    return np.where(near == x, near * near * series, np.expm1(x) - x)
 
 
 def _without(flat, places, reduced):
@@ -1417,6 +1408,7 @@ def within(x, limit):
     return np.clip(x, -limit, limit, out=...)
 
 
+LARGE_EXPONENT, INFINITE_EXPONENT = 64, 2.0**10  # beside exp of which x is nothing; of which that is infinite
 TAIL, TAIL_SHIFT = -80, 64  # exp(-80) is still a normal float32, exp(x + 64) one for as long as exp(x) is not 0
 
 
@@ -1482,6 +1474,50 @@ def sinc_slope(x):
     far = np.subtract(far, sinc(size), out=far)
     far = np.divide(far, size, out=far)
     return where(np.abs(x) < limit, near, np.copysign(far, far * np.sign(x)))
+
+
+def exp_remainder(x):
+    """exp(x) - 1 - x, near 0 by a polynomial."""
+    if x.dtype == np.float16:
+        return exp_remainder(x.astype(np.float32)).astype(np.float16)
+    limit, coefficients = EXP_REMAINDER[x.dtype.name]
+    near = np.clip(x, -limit, limit, out=...)
+    y = polynomial(coefficients, near)
+    y = np.multiply(y, near, out=y)
+    y = np.multiply(y, near, out=y)
+    far = np.subtract(np.expm1(x, out=...), np.minimum(x, INFINITE_EXPONENT), out=...)
+    return where(near == x, y, far)
+
+
+def phi_two(x):
+    """(exp(x) - 1 - x) / x**2, near 0 by a polynomial; where only exp(x) counts, as the square of exp(x / 2) / x."""
+    if x.dtype == np.float16:
+        return phi_two(x.astype(np.float32)).astype(np.float16)
+    limit, coefficients = EXP_REMAINDER[x.dtype.name]
+    near = np.clip(x, -limit, limit, out=...)
+    is_near = near == x
+    kept = where(is_near, 1, np.minimum(x, LARGE_EXPONENT, out=...))
+    far = np.divide(np.expm1(kept, out=...), kept, out=...)
+    far = np.divide(np.subtract(far, 1, out=far), kept, out=far)
+    if not highest(x) <= LARGE_EXPONENT:  # but larger, or NaN
+        kept = np.clip(x, LARGE_EXPONENT, INFINITE_EXPONENT, out=...)
+        root = np.divide(np.exp(np.multiply(kept, 0.5, out=...), out=...), kept, out=...)
+        far = where(x > LARGE_EXPONENT, np.multiply(root, root, out=...), far)
+    return where(is_near, polynomial(coefficients, near), far)
+
+
+def log_remainder(v, logarithm):
+    """v - logarithm, which is log(1 + v): near 0 by a polynomial in s**2, where s = v / (2 + v)."""
+    if v.dtype == np.float16:
+        return log_remainder(v.astype(np.float32), logarithm.astype(np.float32)).astype(np.float16)
+    low, high, coefficients = LOG_REMAINDER[v.dtype.name]
+    near = np.clip(v, low, high, out=...)
+    s = np.divide(near, np.add(near, 2, out=...), out=...)
+    square = np.multiply(s, s, out=...)
+    y = np.multiply(polynomial(coefficients, square), square, out=square)
+    y = np.subtract(near, np.multiply(y, 2, out=y), out=y)
+    y = np.multiply(y, s, out=y)
+    return where(near == v, y, np.subtract(v, logarithm, out=...))
 
 
 def power(x, exponent):
@@ -1778,6 +1814,74 @@ SINC_SLOPE = {
             -1.1445109447325053,
             3.2469697011334144,
             -3.289868133696453,
+        ),
+    ),
+}
+
+EXP_REMAINDER = {
+    "float32": (
+        1.0,
+        (
+            2.772387417422738e-06,
+            2.5354702887054216e-05,
+            0.00019844011204557416,
+            0.001388545370142406,
+            0.008333310279243378,
+            0.04166673447354304,
+            0.16666667011309713,
+            0.4999999979328455,
+        ),
+    ),
+    "float64": (
+        1.0,
+        (
+            7.679862993853497e-13,
+            1.1638476618858061e-11,
+            1.6059828958617067e-10,
+            2.0874457020983435e-09,
+            2.5052090914218704e-08,
+            2.7557334828526756e-07,
+            2.755731935147676e-06,
+            2.480158724734002e-05,
+            0.00019841269840859354,
+            0.0013888888888978492,
+            0.008333333333333876,
+            0.041666666666666116,
+            0.16666666666666666,
+            0.5,
+        ),
+    ),
+}
+
+LOG_REMAINDER = {
+    "float32": (
+        -0.5625,
+        1.0,
+        (
+            0.11737040001131753,
+            0.08331980320717482,
+            0.11173941225951116,
+            0.14283403937595004,
+            0.200000307891222,
+            0.33333333266874626,
+        ),
+    ),
+    "float64": (
+        -0.5625,
+        1.0,
+        (
+            0.09874191262790609,
+            0.015893104429643073,
+            0.05449772732436379,
+            0.051576579681593494,
+            0.05892877455794096,
+            0.06665972503867966,
+            0.07692337659731892,
+            0.09090908273998803,
+            0.11111111124213117,
+            0.14285714285605935,
+            0.2000000000000035,
+            0.3333333333333333,
         ),
     ),
 }

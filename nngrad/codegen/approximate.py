@@ -10,6 +10,8 @@ Smooth functions are fitted, for each dtype by the polynomial or fraction of lea
 - exp(-x**2) / erfc(x) / sqrt(pi) - x, which falls like 1 / x itself, in the same way. It tells the tail's logarithm,
   and what the tail is beside the bell, where both are 0.
 - sinc'(x) / x by a polynomial in x**2, near 0.
+- What exp(x) and log(1 + v) leave beyond 1 + x and v, near 0: (exp(x) - 1 - x) / x**2 by a polynomial in x, and
+  (arctanh(s) - s) / s**3 in s**2, for log(1 + v) is 2 arctanh(s), s = v / (2 + v).
 """
 
 from __future__ import annotations
@@ -169,6 +171,38 @@ def sinc_slope_coefficients(dtype: str) -> tuple[float, ...]:
         return _minimax(sample, 0, mpmath.mpf(SINC_SLOPE_LIMIT) ** 2, SINC_SLOPE_DEGREES[dtype])[0]
 
 
+EXP_REMAINDER_DEGREES = {"float32": 7, "float64": 13}
+EXP_REMAINDER_LIMIT = 1.0
+LOG_REMAINDER_DEGREES = {"float32": 5, "float64": 11}
+LOG_REMAINDER_LIMITS = (-0.5625, 1.0)
+
+
+@cache
+def exp_remainder_coefficients(dtype: str) -> tuple[float, ...]:
+    """The polynomial (exp(x) - 1 - x) / x**2, highest power first."""
+
+    def sample(x):
+        value = (mpmath.exp(x) - 1 - x) / x**2 if x else mpmath.mpf(1) / 2
+        return x, value, 1 / value
+
+    with mpmath.workdps(DIGITS):
+        return _minimax(sample, -EXP_REMAINDER_LIMIT, EXP_REMAINDER_LIMIT, EXP_REMAINDER_DEGREES[dtype])[0]
+
+
+@cache
+def log_remainder_coefficients(dtype: str) -> tuple[float, ...]:
+    """The polynomial (arctanh(s) - s) / s**3 in s**2, highest power first."""
+
+    def sample(square):
+        s = mpmath.sqrt(square)
+        value = (mpmath.atanh(s) - s) / s**3
+        return square, value, 1 / value
+
+    with mpmath.workdps(DIGITS):
+        largest = max(abs(mpmath.mpf(v) / (2 + v)) for v in LOG_REMAINDER_LIMITS)
+        return _minimax(sample, 0, largest**2, LOG_REMAINDER_DEGREES[dtype])[0]
+
+
 def _minimax(sample: Callable, low, high, degree: int, below: int = 0) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """The polynomials N and D of these degrees, D(0) = 1, for which N / D has the least weighted error, highest power
     first. `sample(t)` is (x, value, weight), for t in [low, high].
@@ -270,6 +304,10 @@ def source() -> str:
         tables.append(f"{tail.name}_START, {tail.name}_BELL = {tail.start}, {bell}\n")
     slope = {dtype: ((SINC_SLOPE_LIMIT,), sinc_slope_coefficients(dtype)) for dtype in DTYPES}
     tables.append(_table("SINC_SLOPE", slope))
+    left = {dtype: ((EXP_REMAINDER_LIMIT,), exp_remainder_coefficients(dtype)) for dtype in DTYPES}
+    tables.append(_table("EXP_REMAINDER", left))
+    left = {dtype: (LOG_REMAINDER_LIMITS, log_remainder_coefficients(dtype)) for dtype in DTYPES}
+    tables.append(_table("LOG_REMAINDER", left))
     with mpmath.workdps(DIGITS):
         log2_e = int(mpmath.nint(mpmath.ldexp(1 / mpmath.log(2), 128)))
     tables.append(f"LN_2, LOG2_E = {math.log(2)}, {math.log2(math.e)}\n")

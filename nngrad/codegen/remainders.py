@@ -2,7 +2,7 @@
 
 exp(u) - 1 - u is in the KL divergence of normal distributions and in the linex loss; q - 1 - log q, the divergence of
 Itakura and Saito, in those of Poisson and gamma distributions: x log(x / y) - x + y is x (q - 1 - log q), q = y / x.
-Near their zeros both words are series, log(1 + v) that of 2 arctanh(s), s = v / (2 + v).
+Near their zeros both words are polynomials.
 
 What powers leave beyond 1, as in the transformation of Box and Cox, is expm1 of a logarithm's multiple.
 """
@@ -18,76 +18,66 @@ from nngrad.codegen import exact, words
 from nngrad.codegen.symbols import Value, Where
 from nngrad.codegen.vocabulary import enter
 
-_FAR = 2**10  # exp of more is infinite, and so is what it leaves
 _LOG_FAR = 2**80  # beside more than that its logarithm is nothing
-_EXP_TERMS, _LOG_TERMS = 17, 20
+_EXP_TERMS = 17
 _ONE = sympy.S.One
-
-
-def _polynomial(coefficients, x):
-    """Horner's rule, lowest power first."""
-    *rest, total = coefficients
-    for coefficient in reversed(rest):
-        total = coefficient + x * total
-    return total
-
-
-def _exp_remainder(x):
-    near = words.clamped(x, 1)
-    series = near**2 * _polynomial([_ONE / sympy.factorial(n + 2) for n in range(_EXP_TERMS)], near)
-    return Where(words.abs(x) < 1, series, words.expm1(x) - words.minimum(x, _FAR))
 
 
 def _phi_two(x):
     near = words.clamped(x, 1)
-    series = _polynomial([_ONE / sympy.factorial(n + 2) for n in range(_EXP_TERMS)], near)
+    *rest, series = [_ONE / sympy.factorial(n + 2) for n in range(_EXP_TERMS)]
+    for coefficient in reversed(rest):
+        series = coefficient + near * series
     return Where(words.abs(x) < 1, series, (words.expm1(x) / x - 1) / x)
-
-
-def _log_remainder(v, logarithm):
-    near = words.clip(v, -9 * _ONE / 16, 1)
-    s = near / (2 + near)
-    series = s * (near - 2 * s**2 * _polynomial([_ONE / (2 * n + 3) for n in range(_LOG_TERMS)], s**2))
-    return Where(sympy.Eq(near, v), series, v - logarithm)
 
 
 # Words of forms, not for specs to write: the formulas are derived as they are written.
 exp_remainder = enter(
     "exp_remainder",
-    "",
+    "runtime.exp_remainder",
     lambda x: exact.exp(x) - 1 - x,
     25,
     "exp(x) - 1 - x, exact near 0.",
     derivatives=lambda x: [words.expm1(x)],
-    expansion=_exp_remainder,
     smooth=lambda x: words.expm1(x) - x,
+    safe=(0,),
 )
 log_remainder = enter(
     "log_remainder",
-    "",
+    "runtime.log_remainder",
     lambda v, logarithm: v - logarithm,
     25,
     "x1 - x2 where x2 = log(1 + x1), exact near 0.",
     arity=2,
     derivatives=lambda v, logarithm: [1, -1],
-    expansion=_log_remainder,
     smooth=lambda v, logarithm: v - logarithm,
+    safe=(0, 0),
 )
 phi_two = enter(  # of exponential integrators: what is left of the remainder when it is divided by x**2
     "phi_two",
-    "",
+    "runtime.phi_two",
     lambda x: (exact.exp(x) - 1 - x) / x**2 if x else mpmath.mpf(1) / 2,
     25,
     "(exp(x) - 1 - x) / x**2, 1/2 at 0.",
     derivatives=lambda x: [(words.expm1(x) / x - 2 * phi_two(x)) / x],
-    expansion=_phi_two,
     smooth=_phi_two,
+    safe=(0,),
 )
 
 
 def with_remainders(expr):
-    """The expression with these words for c (exp(u) - 1 - u) and c (q - 1 - log q) in its sums."""
-    return expr.replace(lambda part: part.is_Add, _in_sum)
+    """The expression with these words for c (exp(u) - 1 - u), also over u**2, and c (q - 1 - log q) in its sums."""
+    return expr.replace(lambda part: part.is_Add, _in_sum).replace(lambda part: part.is_Mul, _over_square)
+
+
+def _over_square(product):
+    """What is left of exp(u) over u**2, or a larger power, in one."""
+    for factor in product.args:
+        if isinstance(factor, exp_remainder.build):
+            quotient = sympy.cancel(product / factor * factor.args[0] ** 2)
+            if not sympy.fraction(quotient)[1].atoms(Value):
+                return quotient * phi_two(*factor.args)
+    return product
 
 
 def _in_sum(total):
@@ -99,6 +89,9 @@ def _in_sum(total):
                 is_exp = isinstance(atom, words.expm1.build)
                 if (rest := _without(total, [term, -c * u])) is not None:
                     return rest + (c * exp_remainder(u) if is_exp else -c * log_remainder(u, _in_range(atom)))
+                if not is_exp and (rest := _without(total, [term, -c * u / (1 + u)])) is not None:
+                    near = words.minimum(u, _LOG_FAR)  # log(1 - u / (1 + u)) is -log(1 + u)
+                    return rest + c * log_remainder(-near / (1 + near), -atom)
             elif isinstance(atom, sympy.log):
                 (u,) = atom.args
                 for power in (1, -1, 2, -2):  # c log u is k log q

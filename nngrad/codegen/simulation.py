@@ -19,6 +19,7 @@ from nngrad.codegen.guards import guarded_in
 from nngrad.codegen.literals import number_of
 from nngrad.codegen.lower import WIDENING, Graph
 from nngrad.codegen.node import Node, ancestors
+from nngrad.codegen.remainders import log_remainder
 from nngrad.codegen.series import Series
 from nngrad.codegen.symbols import Value
 from nngrad.codegen.trace import Formula
@@ -196,6 +197,15 @@ def _log1p_times_exp(*args):
     return np.where(power > 2 * MANTISSA, far, np.log1p(np.ldexp(y, power)))
 
 
+def _log_remainder(v, logarithm):
+    """As `runtime.log_remainder`, near 0 by the series of 2 arctanh(s)."""
+    near = np.clip(v, -0.5625, 1)
+    s = near / (2 + near)
+    series = sum(s ** (2 * n) / (2 * n + 3) for n in reversed(range(20)))
+    return np.where(near == v, s * (near - 2 * s**2 * series), v - logarithm)
+
+
+_HELPERS[log_remainder.numpy] = _log_remainder
 _HELPERS["runtime.times_exp"] = lambda *args: np.ldexp(*_product(*args))
 _HELPERS["runtime.log1p_times_exp"] = _log1p_times_exp
 

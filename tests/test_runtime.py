@@ -267,6 +267,17 @@ def test_tails_that_have_decayed(rate, dtype):
     assert ulps(y[is_tail], exact, dtype) <= 4 and (y[~is_tail] == 7).all()
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_what_exponentials_and_logarithms_leave(dtype):
+    x = np.concatenate([np.linspace(-3, 3, 61), [1e-15, -1e-9, 0.999, 1.001, 40, 70, 85, -50, -1e30]]).astype(dtype)
+    assert ulps(runtime.exp_remainder(x), exactly(lambda x: mpmath.exp(x) - 1 - x, x), dtype) <= 4
+    numbers = x[x != 0]
+    assert ulps(runtime.phi_two(numbers), exactly(lambda x: (mpmath.exp(x) - 1 - x) / x**2, numbers), dtype) <= 4
+    v = x[x > -0.99]
+    assert ulps(runtime.log_remainder(v, np.log1p(v)), exactly(lambda v: v - mpmath.log1p(v), v), dtype) <= 4
+    assert np.isnan(runtime.phi_two(np.array([np.nan, 80], dtype))).tolist() == [True, False]
+
+
 @pytest.mark.parametrize("degree, below", [(3, 0), (2, 2), (0, 3)])
 def test_fits_are_level(degree, below):
     """The best approximation has an error of equal size and alternating sign, degree + below + 2 times (Chebyshev)."""

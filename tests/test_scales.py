@@ -11,13 +11,15 @@ import sympy
 
 from nngrad import Tensor
 from nngrad.autodiff import gradients
-from nngrad.codegen import certificate, gaussians, words
+from nngrad.codegen import certificate, gaussians, identities, words
 from nngrad.codegen.certify import Oracle
 from nngrad.codegen.factors import with_powers_together
 from nngrad.codegen.far import far_from_zero, in_reciprocal, with_far_forms, with_powers_of_sums_taken_out
 from nngrad.codegen.pipeline import load_spec, numbers_to_try
 from nngrad.codegen.recognise import recognised
-from nngrad.codegen.remainders import with_powers_less_one
+from nngrad.codegen.remainders import log_remainder, phi_two, with_powers_less_one, with_remainders
+from nngrad.codegen.restage import restated
+from nngrad.codegen.roots import without_cancelling_roots
 from nngrad.codegen.rounding import Judge
 from nngrad.codegen.symbols import Parameter, Value
 from nngrad.codegen.trace import trace
@@ -114,6 +116,31 @@ def test_powers_of_sums_meet_far_from_zero(expr, of):
 def test_terms_cancel_beside_the_least_power_of_a_sum():
     slope = (X / words.power(SUM, 1 / C)).diff(X)
     assert with_powers_of_sums_taken_out(slope) == words.power(SUM, (-C - 1) / C)
+
+
+def test_remainders_of_logarithms_and_over_squares():
+    mass = with_remainders(words.log1p(X) - X / (1 + X))
+    near = words.minimum(X, 2**80)
+    assert mass == log_remainder(-near / (1 + near), -words.log1p(X))
+    assert with_remainders(2 * (words.expm1(-X) + X) / X**2) == 2 * phi_two(-X)
+
+
+def test_what_a_form_is_beyond_its_limit_is_told_by_float64():
+    """At 2**60 the slope of x**2 / (1 + x**2) is nothing to float32."""
+    formula = OPS["fall"].formulas[0]
+    (x,) = formula.inputs
+    slope = 2 * x / (1 + x**2) ** 2
+    judge = Judge(restated(formula, x**2 / (1 + x**2)), restated(formula, x**2 / (1 + x**2)), {})
+    assert judge.is_right_beyond((x.name,), slope, 2**60)
+    assert not judge.is_right_beyond((x.name,), slope.xreplace({x: words.clamped(x, 2**60)}), 2**60)
+    assert judge.is_right_beyond((), (x**2 / (1 + x**2)).xreplace({x: words.clamped(x, 2**60)}), 2**60)
+
+
+def test_a_parameter_is_the_leg_of_an_angle():
+    slope = (1 + X / sympy.sqrt(X**2 + 4 * C**2)) / 2
+    made = next(without_cancelling_roots(slope))
+    assert made.has(words.over_hypot.build)
+    assert mpmath.almosteq(value(identities.in_roots(made.args[2]), "-3"), value(slope, "-3"), 1e-30)
 
 
 def test_what_is_no_power_far_from_zero():

@@ -47,7 +47,9 @@ def in_ops(form) -> sympy.Expr | None:
 
 
 def by_sides(form) -> sympy.Expr:
-    """The form, where it chooses by the sign of x, with |x| as x or -x: at 0 the slope of |x| is neither's."""
+    """The form, where it chooses by the sign of x, with |x| as x or -x: at 0 the slope of |x| is neither's. So with
+    the cosine of an angle that has this sign.
+    """
     sizes = {}
 
     def chosen(where):
@@ -57,7 +59,10 @@ def by_sides(form) -> sympy.Expr:
         x = condition.lhs
         sizes[words.abs(x)] = Where(condition, x, -x)
         right, left = Where(condition, x, 0), Where(condition, 0, -x)  # finite in the branch that is not taken
-        return Where(condition, positive.xreplace({words.abs(x): right}), other.xreplace({words.abs(x): left}))
+        cosines = [one for one in where.atoms(words.over_hypot.build) if one.args[0] == x]
+        positive = positive.xreplace({words.abs(x): right} | {words.abs(one): one for one in cosines})
+        other = other.xreplace({words.abs(x): left} | {words.abs(one): -one for one in cosines})
+        return Where(condition, positive, other)
 
     return form.replace(lambda part: isinstance(part, Where), chosen).xreplace(sizes)
 

@@ -32,6 +32,9 @@ def test_forms_are_written_in_ops():
     size = words.abs(X)
     assert by_sides(Where(X > 0, words.exp(-size), 1 / size)) == Where(X > 0, words.exp(-right), 1 / left)
     assert by_sides(words.exp(-size)) == words.exp(-size)
+    cosine = words.over_hypot(X, 2)
+    sizes = Where(X > 0, words.abs(cosine), 2 * words.abs(cosine))
+    assert by_sides(sizes) == Where(X > 0, cosine, -2 * cosine)
     beside = Where(X > 0, words.exp(-X), 1) / (1 + size)
     assert by_sides(beside) == Where(X > 0, words.exp(-X), 1) / (1 + Where(X > 0, X, -X))
 

@@ -13,7 +13,7 @@ from nngrad import Tensor
 from nngrad.autodiff import gradients
 from nngrad.codegen import certificate, gaussians, identities, words
 from nngrad.codegen.certify import Oracle
-from nngrad.codegen.factors import with_powers_together
+from nngrad.codegen.factors import with_growths_apart, with_powers_together
 from nngrad.codegen.far import far_from_zero, in_reciprocal, with_far_forms, with_powers_of_sums_taken_out
 from nngrad.codegen.pipeline import load_spec, numbers_to_try
 from nngrad.codegen.recognise import recognised
@@ -141,6 +141,12 @@ def test_a_parameter_is_the_leg_of_an_angle():
     made = next(without_cancelling_roots(slope))
     assert made.has(words.over_hypot.build)
     assert mpmath.almosteq(value(identities.in_roots(made.args[2]), "-3"), value(slope, "-3"), 1e-30)
+
+
+@pytest.mark.parametrize("x", [-700, 700])
+def test_what_exponentials_grow_by_meets_in_their_quotient(x):
+    (meeting,) = with_growths_apart(words.expm1(-2 * X) / words.expm1(-3 * X)).atoms(sympy.exp)
+    assert meeting.args[0].replace(words.maximum.build, sympy.Max).subs(X, x) == min(x, 0)
 
 
 def test_what_is_no_power_far_from_zero():

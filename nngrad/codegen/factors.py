@@ -14,6 +14,8 @@ difference: (exp(a) - exp(b)) / (a - b) is exp(b) expm1(a - b) / (a - b).
 
 Of two powers, of which one divides the other, the quotient's is taken: a**p / b**p is (a / b)**p.
 
+Where exp(u) - 1 is divided by exp(v) - 1, what either grows by is taken out of it, and both meet in one exponential.
+
 Worked example, a normal distribution with a logarithmic variance: (x - mu)**2 exp(-v) is times_exp((x - mu)**2, -v),
 and (exp(v) + (x - mu)**2) exp(-w) is exp(v - w) + times_exp((x - mu)**2, -w).
 """
@@ -52,6 +54,25 @@ def with_products_in_range(expr) -> Iterator[sympy.Expr]:
             made = known.replace(lambda part: part.is_Mul, _in_range)
             yield made.replace(lambda part: isinstance(part, words.log1p.build), _logarithm)
     yield _with_quotients_in_range(expr)
+
+
+def with_growths_apart(expr):
+    """Quotients of several exp(u) - 1, and of exponentials, each as exp(max(u, 0)) times what is at most 1."""
+    return expr.replace(lambda part: part.is_Mul, _with_growth_apart)
+
+
+def _with_growth_apart(product):
+    powers = product.as_powers_dict()
+    grown = {base: power for base, power in powers.items() if isinstance(base, words.expm1.build)}
+    if len(grown) < 2 or not any(power.is_negative for power in grown.values()):
+        return product
+    exponential, others = apart(product / sympy.Mul(*(base**power for base, power in grown.items())))
+    exponent, rest = (exponential.args[0] if exponential != 1 else sympy.S.Zero), sympy.Mul(*others)
+    for base, power in grown.items():
+        (u,) = base.args
+        exponent += power * words.maximum(u, 0)
+        rest *= (-words.sign(u) * words.expm1(-words.abs(u))) ** power
+    return sympy.exp(exponent) * rest
 
 
 def _spread(product):

@@ -24,7 +24,12 @@ from nngrad.codegen.again import SecondOrder, by_sides, has_cancelling_stages, i
 from nngrad.codegen.balance import balanced
 from nngrad.codegen.derive import Derivatives, lift_where
 from nngrad.codegen.errors import ACCURATE, REACHES, Error, Truth
-from nngrad.codegen.factors import with_exponential_taken_out, with_powers_together, with_products_in_range
+from nngrad.codegen.factors import (
+    with_exponential_taken_out,
+    with_growths_apart,
+    with_powers_together,
+    with_products_in_range,
+)
 from nngrad.codegen.far import with_far_forms, with_powers_of_sums_taken_out
 from nngrad.codegen.forms import FEW_FORMS, LARGEST_GROWTH, Search
 from nngrad.codegen.logarithms import (
@@ -547,6 +552,7 @@ def _rewritten(expr) -> Iterator[sympy.Expr]:
         yield with_powers_of_sums_taken_out(one)
         yield from with_products_in_range(one)
         yield from with_exponential_taken_out(one)
+        yield with_growths_apart(recognised(one))
         yield with_logarithms_near_1(one)
         yield with_logarithms_of_small_sums(recognised(one))
         stable = exponentials.stable(one)

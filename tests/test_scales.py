@@ -149,6 +149,12 @@ def test_what_exponentials_grow_by_meets_in_their_quotient(x):
     assert meeting.args[0].replace(words.maximum.build, sympy.Max).subs(X, x) == min(x, 0)
 
 
+def test_one_less_the_root_of_a_quotient():
+    expr = 1 - sympy.sqrt(X**7 / (X**7 + 3))
+    (made,) = without_cancelling_roots(expr)
+    assert abs(sympy.lambdify(X, made, "math")(1e4) / float(value(expr, "1e4")) - 1) < 1e-14
+
+
 def test_what_is_no_power_far_from_zero():
     assert far_from_zero(sympy.sqrt(1 + sympy.exp(X)), X, float) is None
 

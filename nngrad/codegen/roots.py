@@ -163,7 +163,8 @@ def _by_conjugate(expr):
         return None
     p, q, bottom = (p, q, bottom) if p.is_positive else (-p, -q, -bottom)
     difference = sympy.expand((p * first) ** 2 - (q * second) ** 2).xreplace({r**2: s for r, s in roots.items()})
-    conjugate = sympy.factor_terms(sympy.expand(difference)) / (p * first - q * second) / bottom
+    above, below = sympy.fraction(sympy.together(difference))  # of a quotient the terms may cancel above
+    conjugate = sympy.factor_terms(sympy.expand(above)) / below / (p * first - q * second) / bottom
     back = {root: sympy.sqrt(square) for root, square in roots.items()}
     conjugate, direct = (one.xreplace(back) for one in (conjugate, (p * first + q * second) / bottom))
     return Where(q >= 0, direct, conjugate)

@@ -41,9 +41,14 @@ FAR = 2.0 ** np.arange(60, LARGEST_OF_SEVERAL + 1, 12)  # where a limit at infin
 DIP = 0.5  # how far to the sides of a point, relative to it, a derivative is compared
 ALIKE, ALIKE_WEIGHT = 40, 0.125  # points at which inputs are near each other, and their errors' part: near roots
 BEYOND = (2, 64, 2**440)  # times a limit: where what is kept within it is compared
-SAME = mpmath.mpf(2) ** -44  # relative
+SAME, INFINITE = mpmath.mpf(2) ** -44, mpmath.mpf(2) ** 1024  # relative, and in float64
 TAILS = 16  # points at which one of several inputs is there
 UNKNOWN_PARAMETER = 1.25  # what is tried for a parameter without a default
+
+
+def _kept(number: mpmath.mpf) -> mpmath.mpf:
+    """The number, or the first that is infinite in float64."""
+    return max(min(number, INFINITE), -INFINITE)
 
 
 def points(largest_exponent: int = LARGEST_EXPONENT) -> np.ndarray:
@@ -363,7 +368,7 @@ class Judge:
             self._beyond[names, limit] = derivative(*along, beyond) if names else derivative(**beyond)
         found = Oracle(restated(self.formula, form), self.params)(**beyond)
         pairs = zip(found, self._beyond[names, limit], strict=True)
-        known = [(a, b) for a, b in pairs if mpmath.isfinite(a) and mpmath.isfinite(b)]
+        known = [(_kept(a), _kept(b)) for a, b in pairs if mpmath.isfinite(a) and mpmath.isfinite(b)]
         return all(abs(a - b) <= abs(b) * SAME + SMALLEST for a, b in known)
 
     def error(self, form, truth: Truth, directions: dict[Value, float], is_wide: bool = False) -> Error:

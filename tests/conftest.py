@@ -1,5 +1,6 @@
 """Copies of the checkout to break and mend, the command line run in them, packages made of specs, and PyTorch."""
 
+import compileall
 import importlib
 import os
 import shutil
@@ -40,6 +41,15 @@ def run(*command, cwd, path=(), **environment):
     )
 
 
+@cache
+def ops_of(spec):
+    """The ops that a spec declares, a file or a folder of files, by their names; traced once for all files of tests."""
+    from nngrad.codegen.pipeline import load_spec
+    from nngrad.codegen.trace import trace
+
+    return {declaration.name: trace(declaration) for declaration in load_spec(spec)}
+
+
 class Checkout:
     """A copy of the project, with which nothing else works."""
 
@@ -48,9 +58,12 @@ class Checkout:
         folder.mkdir(parents=True)
         for part in PARTS:
             if (source / part).is_dir():
-                shutil.copytree(source / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+                kept = shutil.ignore_patterns("__pycache__") if source == ROOT else None
+                shutil.copytree(source / part, folder / part, ignore=kept)
             else:
                 shutil.copy2(source / part, folder / part)
+        if source == ROOT:
+            compileall.compile_dir(folder / "nngrad", quiet=1)  # once, not by every command that is run in a copy
         self.generated = folder / "generated" / "nngrad_ops"
         if spec is not None:
             for file in self.spec.parent.glob("*.py"):
@@ -124,12 +137,12 @@ def checkout(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def small_checkout(tmp_path_factory):
+def small_checkout(checkout, tmp_path_factory):
     """A checkout whose spec has a few ops, generated; not to be changed."""
-    checkout = Checkout(tmp_path_factory.mktemp("small") / "checkout", SMALL_SPEC)
-    outcome = checkout.codegen()
+    small = Checkout(tmp_path_factory.mktemp("small") / "checkout", SMALL_SPEC, checkout.folder)
+    outcome = small.codegen()
     assert outcome.returncode == 0, outcome.stderr
-    return checkout
+    return small
 
 
 @pytest.fixture

@@ -12,17 +12,15 @@ import pytest
 
 pytest.importorskip("sympy")
 
-from conftest import ROOT
+from conftest import ROOT, ops_of
 from nngrad_ops import OPS
 
 from nngrad.codegen import command
 from nngrad.codegen.certificate import FAIR, GOOD, Exam, Scale, kernel, label_of
 from nngrad.codegen.certify import Oracle
-from nngrad.codegen.pipeline import load_spec
-from nngrad.codegen.trace import trace
 
 ORDER = ("good", "fair", "broken")
-TRACED = {op.name: op for op in map(trace, load_spec(ROOT / "nngrad" / "spec")) if op.formulas}
+TRACED = {name: op for name, op in ops_of(command.SPEC).items() if op.formulas}
 DTYPES = ["float32", "float64"]
 
 

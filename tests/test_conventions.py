@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("sympy")
 
-from conftest import ROOT
+from conftest import ROOT, ops_of
 
 import nngrad
 import nngrad.nn.functional as F
@@ -16,14 +16,18 @@ from nngrad import Tensor
 from nngrad.codegen import kinks
 from nngrad.codegen.choices import DEFAULT_PATH, Choices
 from nngrad.codegen.command import SPEC
-from nngrad.codegen.pipeline import compile_op, load_spec
-from nngrad.codegen.trace import trace
+from nngrad.codegen.pipeline import compile_op
 
 sys.path.insert(0, str(ROOT / "docs"))
 import make_conventions
 
 PAGE = (ROOT / "docs" / "conventions.md").read_text(encoding="utf-8")
-NUMBERS, ROWS = make_conventions.table()
+
+
+@pytest.fixture(scope="module")
+def tables():
+    """The rows of both tables, of numbers and of rows of numbers."""
+    return make_conventions.table()
 
 
 def gradient(f, *arrays):
@@ -34,34 +38,37 @@ def gradient(f, *arrays):
     return found[0] if len(found) == 1 else found
 
 
-def test_the_page_is_in_step_with_the_spec():
+def test_the_page_is_in_step_with_the_spec(tables):
+    numbers, rows = tables
     lines = [line.strip("| ").split(" | ") for line in PAGE.splitlines() if line.startswith("|")]
     on_page = {tuple(cells[:8]) for cells in lines}
-    missing = [cells for cells in NUMBERS if tuple(cells) not in {tuple(one[:8]) for one in on_page}]
+    missing = [cells for cells in numbers if tuple(cells) not in {tuple(one[:8]) for one in on_page}]
     assert not missing, "run `python docs/make_conventions.py`"
-    assert not [cells for cells in ROWS if tuple(cells) not in on_page], "run `python docs/make_conventions.py`"
-    assert len(lines) == len(NUMBERS) + len(ROWS) + 4, "run `python docs/make_conventions.py`"
+    assert not [cells for cells in rows if tuple(cells) not in on_page], "run `python docs/make_conventions.py`"
+    assert len(lines) == len(numbers) + len(rows) + 4, "run `python docs/make_conventions.py`"
 
 
-def test_every_gradient_in_the_page_follows_a_stated_rule():
-    assert {cells[-1] for cells in NUMBERS} <= {"branch", "shared", "0", "infinite", "outside"}
-    for cells in NUMBERS:
+def test_every_gradient_in_the_page_follows_a_stated_rule(tables):
+    numbers, _ = tables
+    assert {cells[-1] for cells in numbers} <= {"branch", "shared", "0", "infinite", "outside"}
+    for cells in numbers:
         left, right, found = map(float, cells[4:7])
         if cells[-1] == "shared":
             assert min(left, right) < found < max(left, right)
 
 
-OWN = [op for op in map(trace, load_spec(SPEC)) if op.family == "elementwise" and op.home != "slope"]
+OWN = [op for op in ops_of(SPEC).values() if op.family == "elementwise" and op.home != "slope"]
 
 
 @pytest.mark.parametrize("op", OWN[::3], ids=lambda op: op.name)
-def test_the_derivatives_say_what_the_library_does(op):
+def test_the_derivatives_say_what_the_library_does(op, tables):
     """`--explain` asks them where there is no page: of a formula of a reader's own."""
+    numbers, _ = tables
     code = compile_op(op, Choices(DEFAULT_PATH))
     for formula, chosen in zip(op.formulas, code.chosen, strict=True):
         found = kinks.of_derivatives(op, formula, chosen.derivatives)
         label = kinks.label_of(op, formula)
-        expected = [cells for cells in NUMBERS if cells[0] == label]
+        expected = [cells for cells in numbers if cells[0] == label]
         assert set(found) <= set(expected)
         missing = [cells for cells in expected if cells not in found]  # of pairs, what is 1/0 or 0/0 to mpmath
         assert not missing or len(op.inputs) == 2

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import mpmath
 import pytest
 import sympy
-from conftest import ROOT
+from conftest import ROOT, ops_of
 
 import nngrad
 from nngrad.codegen import command, language, plain, terminal
@@ -18,12 +18,10 @@ from nngrad.codegen.choices import DEFAULT_PATH, Choices
 from nngrad.codegen.explain import Explanation, explain
 from nngrad.codegen.language import i, j
 from nngrad.codegen.page import fragment, mathml
-from nngrad.codegen.pipeline import load_spec
 from nngrad.codegen.symbols import SpecError, Value
-from nngrad.codegen.trace import trace
 from nngrad.codegen.vocabulary import WORDS
 
-OPS = {op.name: op for op in map(trace, load_spec(command.SPEC))}
+OPS = ops_of(command.SPEC)
 CHOICES = Choices(DEFAULT_PATH)
 VOID = {"meta", "link", "input", "br"}
 

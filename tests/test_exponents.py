@@ -5,7 +5,7 @@ import operator
 
 import numpy as np
 import pytest
-from conftest import SPECS
+from conftest import SPECS, ops_of
 
 pytest.importorskip("sympy")
 
@@ -16,15 +16,14 @@ from nngrad_ops import OPS, pairs
 from nngrad.codegen import certificate, identities, words
 from nngrad.codegen.exponents import as_multiple, as_polynomial, exp2_in_float64
 from nngrad.codegen.parts import with_exponents_in_float64
-from nngrad.codegen.pipeline import load_spec
 from nngrad.codegen.quotients import with_sign_below
 from nngrad.codegen.signs import growth_along, limited_by_0, size_and_sign
 from nngrad.codegen.symbols import Parameter, Value
-from nngrad.codegen.trace import Formula, trace
+from nngrad.codegen.trace import Formula
 
 pytestmark = pytest.mark.slow
 
-FORMULAS = {declaration.name: trace(declaration) for declaration in load_spec(SPECS / "exponents.py")}
+FORMULAS = ops_of(SPECS / "exponents.py")
 
 
 @pytest.fixture(name="package")

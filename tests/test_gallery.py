@@ -11,18 +11,16 @@ from urllib.parse import urldefrag
 
 import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import ROOT, ops_of
 
 pytest.importorskip("matplotlib", reason='pip install "nngrad[gallery]" has what pictures need')
 
 from nngrad.codegen import command, gallery, plots
 from nngrad.codegen.choices import DEFAULT_PATH, Choices
-from nngrad.codegen.pipeline import load_spec
 from nngrad.codegen.symbols import SpecError
-from nngrad.codegen.trace import trace
 
 SITE = ROOT / "docs" / "ops"  # where the project's own is, once it was made
-OPS = {op.name: op for op in map(trace, load_spec(command.SPEC))}
+OPS = ops_of(command.SPEC)
 FEW = [  # of every kind a few
     "silu", "gelu", "softmax", "layer_norm", "huber_loss", "cross_entropy", "where", "power", "std", "matmul",
     "correlate2d", "einsum", "reshape", "concat", "sigmoid_slope",

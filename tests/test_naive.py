@@ -8,7 +8,7 @@ import warnings
 import mpmath
 import numpy as np
 import pytest
-from conftest import SPECS
+from conftest import SPECS, ops_of
 
 pytest.importorskip("sympy")
 
@@ -16,13 +16,9 @@ from nngrad import Tensor
 from nngrad.autodiff import gradients
 from nngrad.codegen import samples
 from nngrad.codegen.certify import Oracle
-from nngrad.codegen.pipeline import load_spec, numbers_to_try
-from nngrad.codegen.trace import trace
+from nngrad.codegen.pipeline import numbers_to_try
 
-OPS = {
-    spec: {declaration.name: trace(declaration) for declaration in load_spec(SPECS / f"{spec}.py")}
-    for spec in ("naive", "naive_more")
-}
+OPS = {spec: ops_of(SPECS / f"{spec}.py") for spec in ("naive", "naive_more")}
 TOLERANCE = 8  # units in the last place, where several functions of 1 to 2 ulp add up
 ONE_INPUT = [name for name, op in OPS["naive"].items() if len(op.inputs) == 1 and not op.formulas[0].axes]
 ORDINARY = 30  # to which a second derivative keeps most of its digits

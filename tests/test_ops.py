@@ -12,17 +12,17 @@ import pytest
 
 pytest.importorskip("sympy")
 
+from conftest import ops_of
 from nngrad_ops import OPS
 
 import nngrad
 from nngrad import Tensor
 from nngrad.codegen.certify import Oracle
-from nngrad.codegen.pipeline import load_spec
-from nngrad.codegen.trace import PRESENT, REQUIRED, trace
+from nngrad.codegen.trace import PRESENT, REQUIRED
 from nngrad.functions import function
 
 SPEC = Path(nngrad.__file__).parent / "spec"
-TRACED = {op.name: op for op in map(trace, load_spec(SPEC))}
+TRACED = ops_of(SPEC)
 CASES = [
     pytest.param((op, formula), id="-".join([op.name, *(f"{name}={value}" for name, value in formula.static)]))
     for op in TRACED.values()

@@ -3,7 +3,7 @@
 import mpmath
 import numpy as np
 import pytest
-from conftest import SPECS
+from conftest import SPECS, ops_of
 
 pytest.importorskip("sympy")
 
@@ -15,17 +15,16 @@ from nngrad.codegen import certificate, gaussians, identities, words
 from nngrad.codegen.certify import Oracle
 from nngrad.codegen.factors import with_growths_apart, with_powers_together
 from nngrad.codegen.far import far_from_zero, in_reciprocal, with_far_forms, with_powers_of_sums_taken_out
-from nngrad.codegen.pipeline import load_spec, numbers_to_try
+from nngrad.codegen.pipeline import numbers_to_try
 from nngrad.codegen.recognise import recognised
 from nngrad.codegen.remainders import log_remainder, phi_two, with_powers_less_one, with_remainders
 from nngrad.codegen.restage import restated
 from nngrad.codegen.roots import without_cancelling_roots
 from nngrad.codegen.rounding import Judge
 from nngrad.codegen.symbols import Parameter, Value
-from nngrad.codegen.trace import trace
 
 SPEC = "corners_scales"
-OPS = {declaration.name: trace(declaration) for declaration in load_spec(SPECS / f"{SPEC}.py")}
+OPS = ops_of(SPECS / f"{SPEC}.py")
 X, C = Value("x"), Parameter("c")
 NEAR = np.array([-0.3, -1e-3, -1e-9, 1e-20, 1e-7, 1e-3, 0.02, 0.4])
 

@@ -2,18 +2,16 @@
 
 import numpy as np
 import pytest
-from conftest import SPECS
+from conftest import SPECS, ops_of
 
 pytest.importorskip("sympy")
 
 from nngrad import Tensor, autodiff
 from nngrad.codegen import certificate
-from nngrad.codegen.pipeline import load_spec
-from nngrad.codegen.trace import trace
 
 pytestmark = pytest.mark.slow
 
-OPS = {declaration.name: trace(declaration) for declaration in load_spec(SPECS / "wide.py")}
+OPS = ops_of(SPECS / "wide.py")
 
 
 @pytest.fixture(name="package")

@@ -10,6 +10,7 @@ along `LADDER`, until two rungs agree; what does not settle is nan, and so is wh
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable
 from functools import lru_cache, reduce
 
@@ -29,6 +30,7 @@ MANY_ZEROS = 36  # behind the point of a number whose square is not seen beside 
 AGREE = mpmath.mpf(10) ** -24  # relative: a hundred-millionth of a float64's last digit
 LENGTH = "length of the direction"
 SMALLEST = mpmath.mpf(2) ** -1074
+TOGETHER = 100  # so many decades of far numbers are evaluated with the same digits
 SMALL, LARGE = -118, 36  # numbers with so many bits before the point need no more digits than there are anyway
 _REAL = (mpmath.mpf, int)
 _EXACT = {"abs", "sign", "floor", "ceil", "trunc", "rint"}  # words that round nothing
@@ -98,11 +100,16 @@ class Oracle:
         return self._climb(whole, {name: array[None] for name, array in inputs.items()})[0, ...]
 
     def _apart(self, attempt, inputs) -> np.ndarray:
-        """Far elements or rows apart from near ones, which need fewer digits."""
-        each = zip(*inputs.values(), strict=True)
-        far = np.array([_decades(itertools.chain(*map(np.ravel, one))) > 0 for one in each], dtype=bool)
+        """Far elements or rows apart from near ones, which need fewer digits, and the farthest apart from these."""
+        columns = [array.reshape(len(array), -1) for array in inputs.values()]
+        far = ~reduce(np.logical_and, map(_are_near, columns))
+        distance = np.zeros(len(far), dtype=int)
+        for place in np.flatnonzero(far):
+            decades = _decades(itertools.chain(*(column[place] for column in columns)))
+            distance[place] = math.ceil(decades / TOGETHER)
         parts = {}
-        for own in filter(len, (np.flatnonzero(far), np.flatnonzero(~far))):
+        for one in np.unique(distance)[::-1]:
+            own = np.flatnonzero(distance == one)
             part = self._climb(attempt, {name: array[own] for name, array in inputs.items()})
             parts |= zip(own, part, strict=True)
         result = np.empty((far.size, *np.shape(parts[0])) if parts else 0, dtype=object)
@@ -151,9 +158,8 @@ class Oracle:
                     value = (corners[0] - corners[1] - corners[2] + corners[3]) / (4 * step**2)
                     return value, 0 * value, _noise(digits, corners[0]) / step**2
                 held = self._reduced(digits + far, values) if hold else {}
-                ahead, here, behind = (
-                    self._evaluate(digits + far, _moved(values, along[0], side * step), held) for side in (1, 0, -1)
-                )
+                places = (_moved(values, along[0], step), values, _moved(values, along[0], -step))
+                ahead, here, behind = (self._evaluate(digits + far, place, held) for place in places)
                 gap = np.abs(ahead - 2 * here + behind) / step
                 slope = (ahead - behind) / (2 * step)
                 return tuple(array / packed[LENGTH] for array in (slope, gap, _noise(digits, here) / step))
@@ -335,12 +341,20 @@ def _far(inputs: dict[str, np.ndarray]) -> int:
 def _decades(numbers) -> int:
     """How many digits the largest of some numbers has before its point, or zeros the smallest behind it, if many."""
     numbers = [number for number in numbers if number._mpf_[1]]  # neither 0, infinite nor nan
-    bits = [bits_before_point(number) for number in numbers]
-    if max(bits, default=0) <= LARGE and min(bits, default=0) >= SMALL:
+    if all(SMALL <= bits_before_point(number) <= LARGE for number in numbers):
         return 0
     largest, smallest = max(map(abs, numbers)), min(map(abs, numbers))
     above, behind = int(mpmath.log10(largest)) + 1, -int(mpmath.log10(smallest))
     return max(above if above > 12 else 0, behind if behind > MANY_ZEROS else 0)
+
+
+_bits_before_point = np.frompyfunc(bits_before_point, 1, 1)
+
+
+def _are_near(column: np.ndarray) -> np.ndarray:
+    """Which rows have ordinary numbers alone, that need no more digits."""
+    bits = _bits_before_point(column)
+    return np.all((bits >= SMALL) & (bits <= LARGE), axis=1)
 
 
 def _step_digits(digits: int, order: int) -> int:

@@ -52,7 +52,7 @@ FORMULAS = {label_of(op, formula): (op, formula) for op in TRACED.values() for f
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", TRACED)
 def test_no_op_is_worse_than_its_class(name, dtype):
-    hold(*FORMULAS[name], dtype, thin=20)
+    hold(*FORMULAS[name], dtype, thin=32)
 
 
 @pytest.mark.slow
@@ -213,9 +213,7 @@ def test_the_command_measures_what_is_asked_for(checkout, tmp_path):
 def test_the_command_measures_formulas_of_ones_own(checkout, tmp_path, capsys):
     spec = tmp_path / "own.py"
     head = "from nngrad.codegen.language import op, sin\n\n\n@op\n"
-    spec.write_text(
-        head + "def better(x):\n    return 2 * x\n\n\n@op\ndef worse(x):\n    return x**3 / (1 + x**2) + sin(x)\n"
-    )
+    spec.write_text(head + "def better(x):\n    return 2 * x\n\n\n@op\ndef worse(x):\n    return sin(x + 1) - sin(x)\n")
     outcome = checkout.codegen("--spec", spec, "--certify", "better")
     assert outcome.returncode == 0, outcome.stderr
     assert "float32: 1 of 1 good, 0 broken\nfloat64: 1 of 1 good, 0 broken" in outcome.stdout

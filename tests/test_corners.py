@@ -21,12 +21,12 @@ from nngrad.nn.functional import layer_norm
 
 KINDS = (
     "", "_formulas", "_logs", "_roots", "_rows", "_several", "_likelihoods", "_shares", "_row_losses", "_chance",
-    "_more", "_fresh", "_small", "_removable",
+    "_more", "_fresh", "_small", "_removable", "_densities",
 )  # fmt: skip
 DECLARED = [(f"corners{kind}", one) for kind in KINDS for one in load_spec(SPECS / f"corners{kind}.py")]
 SPEC_OF = {declaration.name: spec for spec, declaration in DECLARED}
 OPS = {declaration.name: trace(declaration) for _, declaration in DECLARED}
-SLOW_KINDS = ("more", "fresh", "row_losses", "several", "roots", "small", "removable")
+SLOW_KINDS = ("more", "fresh", "row_losses", "several", "roots", "small", "removable", "densities")
 SLOW_SPECS = {f"corners_{kind}" for kind in SLOW_KINDS}
 SLOW = [name for name, spec in SPEC_OF.items() if spec in SLOW_SPECS]
 
@@ -122,7 +122,7 @@ def test_what_is_damped_is_0_far_away(package, dtype):
 
 
 @pytest.mark.parametrize("dtype", certificate.DTYPES, ids=lambda dtype: np.dtype(dtype).name)
-@pytest.mark.parametrize("name", WITH_ROOTS)
+@pytest.mark.parametrize("name", cases(WITH_ROOTS))
 def test_likelihoods_are_fair_near_their_roots_and_good_elsewhere(package, name, dtype):
     """Where the logarithm of a scale and what is divided by that cancel, half a unit of each remains."""
     (entry,) = certificate.certify(OPS[name], dtype, thin=6, ops=package.package_of(name).table.OPS)

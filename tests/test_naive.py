@@ -119,7 +119,7 @@ def second(function, x):
 @pytest.mark.parametrize("name", ONE_INPUT)
 def test_second_derivatives_of_naive_formulas(package_of, name, dtype):
     op = OPS["naive"][name]
-    x = samples.points(dtype, thin=24)
+    x = samples.points(dtype, thin=36)
     x = x[(np.abs(x) > 1e-6) | (x == 0)]
     size = np.where(x == 0, 1, np.minimum(np.abs(x), 1)).astype(float)
     oracle = Oracle(op.formulas[0], numbers_to_try(op))

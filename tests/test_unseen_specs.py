@@ -35,7 +35,7 @@ def dice(x, t):
 
 
 def loopy(x):
-    for _ in range(3):
+    for _ in range(2):
         x = x - x**3 / 10
     return x
 

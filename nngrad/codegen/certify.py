@@ -101,11 +101,11 @@ class Oracle:
 
     def _apart(self, attempt, inputs) -> np.ndarray:
         """Far elements or rows apart from near ones, which need fewer digits, and the farthest apart from these."""
-        columns = [array.reshape(len(array), -1) for array in inputs.values()]
-        far = ~reduce(np.logical_and, map(_are_near, columns))
+        arrays = list(inputs.values())
+        far = ~reduce(np.logical_and, map(_are_near, arrays))
         distance = np.zeros(len(far), dtype=int)
         for place in np.flatnonzero(far):
-            decades = _decades(itertools.chain(*(column[place] for column in columns)))
+            decades = _decades(itertools.chain(*(np.ravel(array[place]) for array in arrays)))
             distance[place] = math.ceil(decades / TOGETHER)
         parts = {}
         for one in np.unique(distance)[::-1]:
@@ -351,10 +351,10 @@ def _decades(numbers) -> int:
 _bits_before_point = np.frompyfunc(bits_before_point, 1, 1)
 
 
-def _are_near(column: np.ndarray) -> np.ndarray:
-    """Which rows have ordinary numbers alone, that need no more digits."""
-    bits = _bits_before_point(column)
-    return np.all((bits >= SMALL) & (bits <= LARGE), axis=1)
+def _are_near(array: np.ndarray) -> np.ndarray:
+    """Which elements or rows are ordinary numbers alone, that need no more digits."""
+    bits = _bits_before_point(array)
+    return np.all((bits >= SMALL) & (bits <= LARGE), axis=tuple(range(1, array.ndim)))
 
 
 def _step_digits(digits: int, order: int) -> int:

@@ -193,19 +193,22 @@ class Judge:
         exact, steps = self.slope(name), self._steps()
         known = np.isfinite(exact)
 
-        def moved(inputs: dict[str, np.ndarray]) -> np.ndarray:
-            """The derivatives at other inputs, where they are known at the points themselves: others take longest."""
+        def moved(inputs: dict[str, np.ndarray], where: np.ndarray) -> np.ndarray:
+            """The derivatives at other inputs, for some of the points: others take longest, where they are unknown."""
             slopes = np.full(exact.shape, np.nan)
-            slopes[known] = self._slope(name, {one: inputs.get(one, self.inputs[one])[known] for one in self.inputs})
+            slopes[where] = self._slope(name, {one: inputs.get(one, self.inputs[one])[where] for one in self.inputs})
             return slopes
 
         def unit() -> np.ndarray:
-            beside = [{one: self.inputs[one] * (1 + side * DIP) for one in steps} for side in (-1, 1)]
-            least = np.minimum(*(np.abs(moved(inputs)) for inputs in beside))
-            return ulp(np.where(np.abs(exact) < least, least, exact))
+            least, larger = np.full(exact.shape, np.inf), known
+            for side in (-1, 1):  # one where the derivative is no larger settles it
+                beside = {one: self.inputs[one] * (1 + side * DIP) for one in steps}
+                least = np.minimum(least, np.abs(moved(beside, larger)))
+                larger = least > np.abs(exact)
+            return ulp(np.where(larger, least, exact))
 
         def change() -> np.ndarray:
-            return np.abs(moved({one: self.inputs[one] + step for one, step in steps.items()}) - exact)
+            return np.abs(moved({one: self.inputs[one] + step for one, step in steps.items()}, known) - exact)
 
         return Truth(exact, unit, change, self._limits(lambda inputs: self._slope(name, inputs)))
 

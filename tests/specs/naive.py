@@ -16,11 +16,6 @@ def logistic_of_exp(x):
 
 
 @op
-def logistic_shifted(x):
-    return 1 / (1 + exp(-(x - 3)))
-
-
-@op
 def logistic_complement(x):
     return 1 - 1 / (1 + exp(-x))
 
@@ -29,16 +24,6 @@ def logistic_complement(x):
 def logistic_slope_of_product(x):
     s = 1 / (1 + exp(-x))
     return s * (1 - s)
-
-
-@op
-def swish(x):
-    return x / (1 + exp(-x))
-
-
-@op
-def logistic_nested(x):
-    return 1 / (1 + exp(-1 / (1 + exp(-x))))
 
 
 # --- logarithms of them -----------------------------------------------------------------------------------------------
@@ -90,11 +75,6 @@ def soft_relu_twice(x):
 @op
 def hyperbolic_tangent(x):
     return (exp(x) - exp(-x)) / (exp(x) + exp(-x))
-
-
-@op
-def hyperbolic_secant_squared(x):
-    return 1 - tanh(x) ** 2
 
 
 @op

@@ -289,3 +289,23 @@ def log_hyperbolic_scaled(x):
 @op
 def log_complement(x):
     return -log(1 - 1 / (1 + exp(-x)))
+
+
+@op
+def logistic_shifted(x):
+    return 1 / (1 + exp(-(x - 3)))
+
+
+@op
+def logistic_nested(x):
+    return 1 / (1 + exp(-1 / (1 + exp(-x))))
+
+
+@op
+def swish(x):
+    return x / (1 + exp(-x))
+
+
+@op
+def hyperbolic_secant_squared(x):
+    return 1 - tanh(x) ** 2

@@ -4,7 +4,6 @@ from nngrad.codegen.language import (
     abs,
     activation,
     clip,
-    cosh,
     count,
     exp,
     floor,
@@ -26,7 +25,6 @@ from nngrad.codegen.language import (
     sqrt,
     sum,
     take,
-    tanh,
     var,
     where,
 )
@@ -53,11 +51,6 @@ def softsign(x):
 
 
 @activation
-def tanhshrink(x):
-    return x - tanh(x)
-
-
-@activation
 def softshrink(x, *, lambd=0.5):
     return where(x > lambd, x - lambd, where(x < -lambd, x + lambd, 0))
 
@@ -68,11 +61,6 @@ def hardtanh(x, *, min_val=-1.0, max_val=1.0):
 
 
 @activation
-def logcosh(x):
-    return log(cosh(x))
-
-
-@activation
 def snake(x, *, a=0.7):
     return x + sin(a * x) ** 2 / a
 
@@ -80,11 +68,6 @@ def snake(x, *, a=0.7):
 @activation
 def gaussian(x):
     return exp(-(x**2))
-
-
-@activation
-def bent_identity(x):
-    return (sqrt(x**2 + 1) - 1) / 2 + x
 
 
 @loss
@@ -207,7 +190,7 @@ def plane_norm(x, *, axis=(-2, -1)):
 @activation
 def loopy(x):
     y = x
-    for _ in range(3):
+    for _ in range(2):
         y = y - y**3 / 10
     return y
 
@@ -289,11 +272,6 @@ def cosine_loss(input, target, *, axis=-1):
 @activation
 def smelu(x, *, beta=1.1):
     return where(abs(x) <= beta, (x + beta) ** 2 / (4 * beta), maximum(x, 0))
-
-
-@activation
-def pade(x):
-    return x * (27 + x**2) / (27 + 9 * x**2)
 
 
 @op

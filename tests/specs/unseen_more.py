@@ -139,3 +139,23 @@ def gaussian_nll(input, target, variance, *, eps=1e-6):
 @activation
 def squareplus(x, *, b=4.0):
     return (x + sqrt(x**2 + b)) / 2
+
+
+@activation
+def tanhshrink(x):
+    return x - tanh(x)
+
+
+@activation
+def logcosh(x):
+    return log(cosh(x))
+
+
+@activation
+def bent_identity(x):
+    return (sqrt(x**2 + 1) - 1) / 2 + x
+
+
+@activation
+def pade(x):
+    return x * (27 + x**2) / (27 + 9 * x**2)

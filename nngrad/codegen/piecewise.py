@@ -153,7 +153,7 @@ def _without_choice(choice):
     (x, edge), upper = _edge(inside), inside.high == sympy.oo
     at_edge = (exponentials.in_exponentials(_within(branch, Interval(x, edge, edge))) for branch in (a, b))
     ends = [sympy.expand(branch.subs(x, edge)) for branch in at_edge]
-    if ends[0] != ends[1]:
+    if ends[0] != ends[1] or ends[0].has(sympy.oo, -sympy.oo, sympy.zoo, sympy.nan):
         return _with_jumps(Where(condition, a, b))
     above, below = (a, b) if upper else (b, a)
     parts = [

@@ -74,7 +74,10 @@ def _over_square(product):
     """What is left of exp(u) over u**2, or a larger power, in one."""
     for factor in product.args:
         if isinstance(factor, exp_remainder.build):
-            quotient = sympy.cancel(product / factor * factor.args[0] ** 2)
+            (u,), others = factor.args, product / factor
+            if sympy.fraction(sympy.cancel(sympy.fraction(others)[1] / u**2))[1].atoms(Value):
+                continue
+            quotient = sympy.cancel(others * u**2)
             if not sympy.fraction(quotient)[1].atoms(Value):
                 return quotient * phi_two(*factor.args)
     return product

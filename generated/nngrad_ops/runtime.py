@@ -1490,13 +1490,16 @@ def exp_remainder(x):
 
 
 def phi_two(x):
-    """(exp(x) - 1 - x) / x**2, near 0 by a polynomial; where only exp(x) counts, as the square of exp(x / 2) / x."""
+    """(exp(x) - 1 - x) / x**2, near 0 by a polynomial; where only exp(x) counts, as the square of exp(x / 2) / x.
+
+    At -inf it is not quite 0, so that an infinite exponential times it is infinite.
+    """
     if x.dtype == np.float16:
         return phi_two(x.astype(np.float32)).astype(np.float16)
     limit, coefficients = EXP_REMAINDER[x.dtype.name]
     near = np.clip(x, -limit, limit, out=...)
     is_near = near == x
-    kept = where(is_near, 1, np.minimum(x, LARGE_EXPONENT, out=...))
+    kept = where(is_near, 1, np.clip(x, np.finfo(x.dtype).min, LARGE_EXPONENT, out=...))
     far = np.divide(np.expm1(kept, out=...), kept, out=...)
     far = np.divide(np.subtract(far, 1, out=far), kept, out=far)
     if not highest(x) <= LARGE_EXPONENT:  # but larger, or NaN

@@ -176,7 +176,8 @@ class Ordinariness:
         plain = [dict.fromkeys(forms) for forms in written]
         plain = [[form for form in forms if not form.has(*guards)] for forms in plain]
         is_of_exponentials = any(expr.has(*exponentials.MADE_OF_EXPONENTIALS) for expr in wholes)
-        is_guarded = any(form.has(Where) for form in self.full) and not is_of_exponentials
+        choices = [choice for form in self.full for choice in form.atoms(Where)]
+        is_guarded = bool(choices) and all(map(_only_matters_far_out, choices)) and not is_of_exponentials
         if makes_choices or is_guarded or (wholes != self.wholes and not is_of_exponentials):
             yield _Pool({}, plain[0], plain[1:])
         if makes_choices:
@@ -339,6 +340,12 @@ class Ordinariness:
             ("profile", place, form, *definitions.items()),
             lambda: self.near.profile(form, self.truths[place], {}, definitions),
         )
+
+
+def _only_matters_far_out(choice) -> bool:
+    """Whether a choice is between a form for large inputs and one for others, in which they are kept within a limit."""
+    condition, _, near = choice.args
+    return isinstance(condition, sympy.Gt) and near.has(words.clamped.build)
 
 
 def _powers(product) -> dict[sympy.Expr, sympy.Expr]:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from operator import mul
 
 import sympy
+from sympy.core.relational import Relational
 
 from nngrad.codegen import words
 from nngrad.codegen.cost import apart_and_together
@@ -47,6 +48,9 @@ def _has_pole_at_zero(slope) -> bool:
     zeros = dict.fromkeys(slope.atoms(Value), sympy.S.Zero)
 
     def taken(condition, a, b):
+        sides = [side.xreplace(zeros) for relation in condition.atoms(Relational) for side in relation.args]
+        if any(side.has(sympy.zoo, sympy.nan) for side in sides):
+            return Where(condition, a, b)
         return {sympy.true: a, sympy.false: b}.get(condition.xreplace(zeros), Where(condition, a, b))
 
     return any(base.xreplace(zeros) == 0 for base in possible_divisors(slope.replace(Where, taken)))

@@ -720,6 +720,18 @@ def test_tiles_of_an_array_and_a_number(monkeypatch):
     np.testing.assert_allclose(dc, x.sum(), rtol=1e-14)
 
 
+def listed(results):
+    return list(results) if isinstance(results, tuple) else [results]
+
+
+def check_alike(whole, tiled):
+    for one, other in zip(whole, tiled, strict=True):
+        assert (one is None) == (other is None)
+        if one is not None:
+            assert one.shape == other.shape and one.dtype == other.dtype
+            np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-14)
+
+
 ROW_OPS = [op for op in OPS.values() if op.axis]
 ROWS = [((23, 9), -1), ((5, 4, 21), 1), ((21, 40), 0), ((3, 7, 11), (1, 2)), ((2, 90), 1)]
 
@@ -737,19 +749,12 @@ def test_tiles_of_rows_give_what_whole_arrays_give(op, shape, axis, monkeypatch)
         arrays[1] = rng.integers(0, 3, np.delete(shape, axis))
     options = {"needs": op.differentiable} if op.needs else {}
 
-    def listed(results):
-        return list(results) if isinstance(results, tuple) else [results]
-
     whole = listed(op.forward(*arrays, axis=axis))
     tiled = listed(rows.forward_by_rows(op, op.forward, arrays, axis=axis))
     values, g = [*arrays, *whole], np.asarray(1 + whole[0])
     whole += listed(op.vjp(g, *op.residuals_of(values), axis=axis, **options))
     tiled += listed(rows.vjp_by_rows(op, g, values, op.differentiable, axis=axis))
-    for one, other in zip(whole, tiled, strict=True):
-        assert (one is None) == (other is None)
-        if one is not None:
-            assert one.shape == other.shape and one.dtype == other.dtype
-            np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-14)
+    check_alike(whole, tiled)
     if op.spends:
         place, (_, *exact) = values[op.spends], whole[-len(arrays) :]
         dx, *others = listed(rows.vjp_by_rows(op, g, values, op.differentiable, place, axis=axis))
@@ -771,19 +776,12 @@ def test_tiles_of_a_loss_give_what_whole_arrays_give(op, shape, reduction, monke
     x, *others = (rng.uniform(0.1, 0.9, one) for one in [(23, 9), *[shape] * (len(op.inputs) - 1)])
     values, needs = [x, *others], op.differentiable
 
-    def listed(results):
-        return list(results) if isinstance(results, tuple) else [results]
-
     whole = listed(op.forward(*values, reduction=reduction))
     tiled = listed(rows.forward_by_rows(op, op.forward, values, reduction=reduction))
     values, g = [*values, *whole], np.asarray(1 + whole[0])
     whole += op.vjp(g, *op.residuals_of(values), needs=needs, reduction=reduction)
     tiled += rows.vjp_by_rows(op, g, values, needs, reduction=reduction)
-    for one, other in zip(whole, tiled, strict=True):
-        assert (one is None) == (other is None)
-        if one is not None:
-            assert one.shape == other.shape and one.dtype == other.dtype
-            np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-14)
+    check_alike(whole, tiled)
 
 
 # --- sums over axes, and counts ---

@@ -98,7 +98,7 @@ def sum_over(x, axes):
 
     Not by BLAS: its threads would stay awake for a while, in the way of others.
     """
-    if x.size < FEW_ELEMENTS or x.dtype.char not in "fd":
+    if not _are_many(x):
         return np.add.reduce(x, axes, out=...)
     if inner := _inner_axes(x, axes):
         return np.add.reduce(sum_rows(x, inner), axes, out=...)
@@ -129,9 +129,9 @@ def unbroadcast_product(a, b, shape):
         repeated = tuple([axis for axis, (n, one) in enumerate(zip(a.shape, shape, strict=True)) if n != one])
         if repeated and all(shape[axis] == 1 for axis in repeated):
             return sum_products(a, b, repeated)
-    if a.shape != b.shape or a.shape[columns:] != shape or a.dtype.char not in "fd" or not columns:
-        return unbroadcast(np.multiply(a, b, out=...), shape)
-    return _sum_products_of_columns(a, b, columns).reshape(shape)
+    elif a.shape == b.shape and a.shape[columns:] == shape and a.dtype.char in "fd":
+        return _sum_products_of_columns(a, b, columns).reshape(shape)
+    return unbroadcast(np.multiply(a, b, out=...), shape)
 
 
 def _sum_products_of_columns(a, b, leading):
@@ -366,11 +366,8 @@ def sum_rows(x, axis):
     is_few = x.size < FEW_ELEMENTS
     rows = _few_rows(x, axis) if is_few else _rows(x, axis)
     if rows is None:
-        if inner := _inner_axes(x, axis):
-            return np.add.reduce(sum_rows(x, inner), axis, keepdims=True)
-        if order := _order_of_many(x, axis):
-            return sum_rows(x.transpose(order), _places_of(axis, order)).transpose(np.argsort(order))
-        return _reduced(np.add, x, axis)
+        made = _as_rows_lie(sum_rows, axis, x)
+        return _reduced(np.add, x, axis) if made is None else made
     if rows.shape[-1] <= SHORT_ROW and not is_few:
         return np.einsum("...i->...", rows)[..., None]
     return _by_pieces(lambda one: np.vecdot(one, _ones(x.dtype)[: one.shape[-1]], keepdims=True), rows)
@@ -391,13 +388,11 @@ def sum_products(a, b, axis):
     """`sum_rows(a * b, axis)`."""
     if b.shape != a.shape or b.dtype != a.dtype or b.strides != a.strides or a.size < FEW_ELEMENTS:
         return sum_rows(np.multiply(a, b, out=...), axis)
-    if order := _order_of_many(a, axis):
-        made = sum_products(a.transpose(order), b.transpose(order), _places_of(axis, order))
-        return made.transpose(np.argsort(order))
     rows = _rows(a, axis)
     if rows is None:
-        if inner := _inner_axes(a, axis):
-            return np.add.reduce(sum_products(a, b, inner), axis, keepdims=True)
+        made = _as_rows_lie(sum_products, axis, a, b)
+        if made is not None:
+            return made
         axes = normalized_axes(axis, a.ndim)
         if axes == tuple(range(len(axes))) and _are_many_in_order(a):
             return _sum_products_of_columns(a, b, len(axes)).reshape(*(1,) * len(axes), *a.shape[len(axes) :])
@@ -457,23 +452,30 @@ def lies_along_memory(x, axes):
     return any(x.strides[one] == x.itemsize and x.shape[one] > SHORT_ROW for one in axes)
 
 
+def _are_many(x):
+    """Whether x has many elements, and of a usual dtype."""
+    return x.size >= FEW_ELEMENTS and x.dtype.char in "fd"
+
+
 def _are_many_in_order(x):
     """Whether x has many elements of a usual dtype, in C order."""
-    return x.size >= FEW_ELEMENTS and x.dtype.char in "fd" and x.flags.c_contiguous
+    return _are_many(x) and x.flags.c_contiguous
 
 
-def _order_of_many(x, axis):
-    """The order of axes in which x, of many elements, lies in one piece, a reduced one last; () for C order or none."""
-    if x.size < FEW_ELEMENTS or x.dtype.char not in "fd" or x.flags.c_contiguous:
-        return ()
-    order = tuple(memory_order(x, x.ndim))
-    is_reduced = order[-1] in normalized_axes(axis, x.ndim)
-    return order if is_reduced and x.transpose(order).flags.c_contiguous else ()
-
-
-def _places_of(axis, order):
-    """Where the axes are, once all are in that order."""
-    return tuple([order.index(one) for one in normalized_axes(axis, len(order))])
+def _as_rows_lie(sums, axis, *arrays):
+    """`sums` of arrays that lie alike, along the innermost of several axes first, or with axes in the order in which
+    they lie, a reduced one last. None where neither would be faster.
+    """
+    x = arrays[0]
+    if inner := _inner_axes(x, axis):
+        return np.add.reduce(sums(*arrays, inner), axis, keepdims=True)
+    if not _are_many(x) or x.flags.c_contiguous:
+        return None
+    order, axes = memory_order(x, x.ndim), normalized_axes(axis, x.ndim)
+    if order[-1] not in axes or not x.transpose(order).flags.c_contiguous:
+        return None
+    lying = [one.transpose(order) for one in arrays]
+    return sums(*lying, tuple([order.index(one) for one in axes])).transpose(np.argsort(order))
 
 
 def _rows(x, axis):
@@ -982,11 +984,8 @@ def _wide_sum(x, axis):
     """The sum of short floats, as float64."""
     rows = _rows(x, axis)
     if rows is None:
-        if inner := _inner_axes(x, axis):
-            return np.add.reduce(_wide_sum(x, inner), axis, keepdims=True)
-        if order := _order_of_many(x, axis):
-            return _wide_sum(x.transpose(order), _places_of(axis, order)).transpose(np.argsort(order))
-        return np.add.reduce(x, axis, dtype=np.float64, keepdims=True)
+        made = _as_rows_lie(_wide_sum, axis, x)
+        return np.add.reduce(x, axis, dtype=np.float64, keepdims=True) if made is None else made
     return np.einsum("...i->...", rows, dtype=np.float64)[..., None]
 
 

@@ -15,12 +15,11 @@ class Node:
     (`detail` is the kind), 'test' (of `detail`, a ufunc that gives truth values), 'take', 'one_hot', 'minus_one_hot',
     'others', 'broadcast', 'detach', 'as_float', 'exp_narrowed' (exp of what is wide), 'shortened' (what was),
     'of_doubled' (the function `detail` of an exponent with twice the digits), 'digits' (a number with as many),
-    'refined' (a sum, a term of it, and the inputs to compute it from by `detail` where it cancels), or a function of
-    rows: 'shift', 'scale', 'scaled' (an array divided by its scale), 'mean_error',
-    'weighted_mean_error', 'log_excess' (of a sum, its terms
-    and the largest), 'log_sum', 'log_share' (of a sum, its terms, what `runtime.exp_shifted` made them of, and an
-    index), 'divergence', 'log_ratio', 'deviation' and 'balanced', or one of those that return several values (JOINT),
-    of which 'part' is one (`detail` is its number).
+    'refined' (a sum, a term of it, the inputs to compute it from by `detail` where it cancels, and a mask where it is
+    taken, if there is one), or a function of rows: 'shift', 'scale', 'scaled' (an array divided by its scale),
+    'mean_error', 'weighted_mean_error', 'log_excess' (of a sum, its terms and the largest), 'log_sum', 'log_share' (of
+    a sum, its terms, what `runtime.exp_shifted` made them of, and an index), 'divergence', 'log_ratio', 'deviation'
+    and 'balanced', or one of those that return several values (JOINT), of which 'part' is one (`detail` is its number).
 
     `sources` are the tensors whose shapes broadcast to its own. It has length 1 along the axes in `reduced`, and along
     the others the length of those of its sources in `along`: a row beside a shorter array makes it no longer there.

@@ -405,9 +405,9 @@ class NumpyWriter(Writer):
         if node.op == "of_doubled":
             return f"pairs.{node.detail}({', '.join([*args, *([self.dtype] if len(args) == 1 else [])])})"
         if node.op == "refined":
-            known = node.detail.partition(":")[0].count(",") + 3
-            masks = [f"where={mask}" for mask in args[known:]]
-            parts = [*args[:2], self.given_dtype or self.dtype, node.detail, *args[2:known], *masks]
+            are_masks = [self.graph.nodes[arg].is_bool for arg in node.args]
+            given = [f"where={arg}" if is_mask else arg for arg, is_mask in zip(args, are_masks, strict=True)]
+            parts = [*given[:2], self.given_dtype or self.dtype, node.detail, *given[2:]]
             return f"runtime.refined({', '.join(parts)})"
         if node.op == "digits":
             return f"pairs.Number({', '.join(args)})"

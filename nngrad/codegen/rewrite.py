@@ -182,7 +182,8 @@ def with_slopes_of_lengths(formula: Formula) -> Formula:
 
 def _squares_summed(expr, formula: Formula):
     """(whether there are weights, squares, axis) of what is a multiple of a sum of even powers along an axis, or of
-    such with weights; None for others."""
+    such with weights; None for others.
+    """
     reduced = [factor for factor in sympy.Mul.make_args(expr) if factor.atoms(Value)]
     found = [(factor, formula.definition(factor)) for factor in reduced if isinstance(factor, Value)]
     if len(reduced) == len(found) == 1 and found[0][1] is not None and found[0][1].kind == "map":
@@ -228,7 +229,8 @@ def centre_exactly(formula: Formula) -> Formula:
 
 def _means_subtracted(expr, axes: frozenset[str], stages: list[Stage]) -> list[tuple[str, tuple]]:
     """The axis along which the expression sums to zero by the definitions of its values, with the weights with which it
-    does, if there are any; nothing if there is no such axis."""
+    does, if there are any; nothing if there is no such axis.
+    """
     for axis in sorted(axes):
         if is_constant_along(expr, axis):
             continue

@@ -396,7 +396,7 @@ class _Selection:
         if len(self.formula.inputs) > 1 or limit == sympy.oo:
             return True
         made = in_ops(inlined(form.xreplace({cotangent: sympy.S.One}), self.formula.stages))
-        names = () if of == "y" else (of.removeprefix("d"),)
+        names = tuple(filter(None, [_differentiated_by(of)]))
         return made is None or self.judge.is_right_beyond(names, made, limit)
 
     def _is_right_twice(self, source: Value, form) -> bool:
@@ -452,7 +452,7 @@ class _Selection:
             wholes = [inlined(form, self.formula.stages).xreplace({cotangent: sympy.S.One}) for form in plain]
             right, left = next(filter(None, (leading_terms_of_rational(one, argument) for one in wholes)), (None, None))
         else:
-            right, left = self.judge.leading_terms(of.removeprefix("y").removeprefix("d"))
+            right, left = self.judge.leading_terms(_differentiated_by(of))
         if right is None or left is None:
             return
         (a, power), (b, other) = right, left
@@ -475,7 +475,7 @@ class _Selection:
 
     def _with_series(self, of: str, tried: list[Tried], cotangent) -> Iterator[sympy.Expr]:
         """The form that is accurate nearest to zero, replaced there by a series."""
-        by, name = of.removeprefix("y").removeprefix("d"), f"{self.name}_{of}_near_zero".upper()
+        by, name = _differentiated_by(of), f"{self.name}_{of}_near_zero".upper()
         if not self._may_have_series:
             return
         for level in range(len(REACHES)):
@@ -528,6 +528,11 @@ def _good(tried: list[Tried]) -> list[Tried]:
 
 def _forms(tried: list[Tried]) -> list[sympy.Expr]:
     return [one.form for one in tried]
+
+
+def _differentiated_by(of: str) -> str:
+    """The input by which what a form is of is the derivative; '' for the value."""
+    return "" if of == "y" else of.removeprefix("d")
 
 
 def _rewritten(expr) -> Iterator[sympy.Expr]:

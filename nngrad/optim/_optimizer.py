@@ -137,7 +137,7 @@ class Optimizer:
         for group in self.param_groups:
             for p in group["params"]:
                 if p._has_grad:
-                    x, g = p._data, -p._grad if group.get("maximize") else p._grad
+                    x, g = p.data, -p.grad if group.get("maximize") else p.grad
                     state = self.state.setdefault(p, {})
                     if x.itemsize < _WORKING.itemsize:
                         wide = x.astype(_WORKING)

@@ -123,6 +123,11 @@ def prelu_jvp(dx, dweight, x, weight):
 def gate_and_residuals(x1, x2, out=(..., ..., ...)):
     """`gate` with what its derivatives reuse."""
     if runtime.are_within(64, x1, x2):
+        # e = exp(x2)
+        # d = e + 1
+        # y = e*x1/d
+        # slope_x1 = e/d
+        # slope_x2 = e*x1/d**2
         if x1.shape != x2.shape:
             x1, x2 = np.broadcast_arrays(x1, x2)
         e = np.exp(x2, out=out[1])
@@ -166,6 +171,9 @@ def gate(x1, x2, out=...):
     Rounding error in float32, simulated: y 2.3, dx1 1.3, dx2 2.8 ulp.
     """
     if runtime.are_within(64, x1, x2):
+        # e = exp(x2)
+        # d = e + 1
+        # y = e*x1/d
         if x1.shape != x2.shape:
             x1, x2 = np.broadcast_arrays(x1, x2)
         e = np.exp(x2, out=out)
@@ -272,6 +280,9 @@ leaky_relu_jvp = leaky_relu_vjp  # the Jacobian is symmetric
 def elu_and_residuals(x, alpha=1.0, out=(..., ...)):
     """`elu` with what its derivatives reuse."""
     if alpha == 1 and runtime.are_within(64, x):
+        # e = exp(minimum(x, 0))
+        # y = expm1(minimum(x, 0)) + maximum(x, 0)
+        # slope = e
         t = runtime.minimum(x, 0, out=out[0])
         e = np.exp(t, out=out[1])
         t = np.expm1(t, out=t)
@@ -307,6 +318,8 @@ def elu(x, alpha=1.0, out=...):
     Rounding error in float32, simulated: y 0.5, dx 0.5 ulp.
     """
     if alpha == 1 and runtime.are_within(64, x):
+        # e = exp(minimum(x, 0))
+        # y = expm1(minimum(x, 0)) + maximum(x, 0)
         t = runtime.minimum(x, 0, out=out)
         t = np.expm1(t, out=t)
         u = runtime.maximum(x, 0, out=...)
@@ -371,6 +384,9 @@ selu_jvp = selu_vjp  # the Jacobian is symmetric
 def celu_and_residuals(x, alpha=1.0, out=(..., ...)):
     """`celu` with what its derivatives reuse."""
     if alpha == 1 and runtime.are_within(64, x):
+        # e = exp(minimum(x, 0))
+        # y = expm1(minimum(x, 0)) + maximum(x, 0)
+        # slope = e
         t = runtime.minimum(x, 0, out=out[0])
         e = np.exp(t, out=out[1])
         t = np.expm1(t, out=t)
@@ -406,6 +422,8 @@ def celu(x, alpha=1.0, out=...):
     Rounding error in float32, simulated: y 0.5, dx 0.5 ulp.
     """
     if alpha == 1 and runtime.are_within(64, x):
+        # e = exp(minimum(x, 0))
+        # y = expm1(minimum(x, 0)) + maximum(x, 0)
         t = runtime.minimum(x, 0, out=out)
         t = np.expm1(t, out=t)
         u = runtime.maximum(x, 0, out=...)
@@ -461,6 +479,10 @@ gelu_none_jvp = gelu_none_vjp  # the Jacobian is symmetric
 def gelu_tanh_and_residuals(x, out=(..., ...)):
     """`gelu` where approximate == "tanh", with what its derivatives reuse."""
     if x.dtype != np.float64 and runtime.are_within(10, x):
+        # e = exp2(x*(0.08943*sqrt(2)*x**2/(sqrt(pi)*log(2)) + 2*sqrt(2)/(sqrt(pi)*log(2))))
+        # d = e + 1
+        # y = e*x/d
+        # slope = e/d + 0.26829*sqrt(2)*x**2*y/(sqrt(pi)*d) + 2*sqrt(2)*y/(sqrt(pi)*d)
         t = runtime.as_float64(x)
         u = np.multiply(t, t, out=...)
         u = np.multiply(u, 0.1029432395800235, out=u)
@@ -481,6 +503,10 @@ def gelu_tanh_and_residuals(x, out=(..., ...)):
         slope = np.add(t, v, out=v)
         return y, slope
     if x.dtype == np.float64 and runtime.are_within(10, x):
+        # e = exp2(x*(0.08943*sqrt(2)*x**2/(sqrt(pi)*log(2)) + 2*sqrt(2)/(sqrt(pi)*log(2))))
+        # d = e + 1
+        # y = e*x/d
+        # slope = e/d + 0.26829*sqrt(2)*x**2*y/(sqrt(pi)*d) + 2*sqrt(2)*y/(sqrt(pi)*d)
         e = pairs.exp2_of_polynomial(
             x,
             10,
@@ -543,6 +569,9 @@ def gelu_tanh_and_residuals(x, out=(..., ...)):
 def gelu_tanh(x, out=...):
     """`gelu` where approximate == "tanh"."""
     if x.dtype != np.float64 and runtime.are_within(10, x):
+        # e = exp2(x*(0.08943*sqrt(2)*x**2/(sqrt(pi)*log(2)) + 2*sqrt(2)/(sqrt(pi)*log(2))))
+        # d = e + 1
+        # y = e*x/d
         t = runtime.as_float64(x)
         u = np.multiply(t, t, out=...)
         u = np.multiply(u, 0.1029432395800235, out=u)
@@ -554,6 +583,9 @@ def gelu_tanh(x, out=...):
         t = np.divide(e, d, out=d)
         return np.multiply(t, x, out=t)
     if x.dtype == np.float64 and runtime.are_within(10, x):
+        # e = exp2(x*(0.08943*sqrt(2)*x**2/(sqrt(pi)*log(2)) + 2*sqrt(2)/(sqrt(pi)*log(2))))
+        # d = e + 1
+        # y = e*x/d
         e = pairs.exp2_of_polynomial(
             x,
             10,
@@ -662,6 +694,10 @@ def gelu_jvp(dx, slope, approximate="none", out=...):
 def silu_and_residuals(x, out=(..., ...)):
     """`silu` with what its derivatives reuse."""
     if runtime.are_within(64, x):
+        # e = exp(x)
+        # d = e + 1
+        # y = e*x/d
+        # slope = e*(1 + x/d)/d
         e = np.exp(x, out=out[0])
         d = np.add(e, 1, out=out[1])
         t = np.divide(e, d, out=e)
@@ -706,6 +742,9 @@ def silu(x, out=...):
     Rounding error in float32, simulated: y 1.4, dx 2.7 ulp.
     """
     if runtime.are_within(64, x):
+        # e = exp(x)
+        # d = e + 1
+        # y = e*x/d
         e = np.exp(x, out=out)
         d = np.add(e, 1, out=...)
         t = np.divide(e, d, out=e)
@@ -738,6 +777,10 @@ silu_jvp = silu_vjp  # the Jacobian is symmetric
 def mish_and_residuals(x, out=(..., ...)):
     """`mish` with what its derivatives reuse."""
     if runtime.are_within(32, x):
+        # e = exp(x)
+        # d = e*(e + 2) + 2
+        # y = e*x*(e + 2)/d
+        # slope = e*(e*(1 - 2*e*x/d) + 2*x + 2)/d
         e = np.exp(x, out=...)
         t = np.add(e, 2, out=out[0])
         u = np.multiply(e, t, out=out[1])
@@ -800,6 +843,9 @@ def mish(x, out=...):
     Rounding error in float32, simulated: y 1.6, dx 3 ulp.
     """
     if runtime.are_within(32, x):
+        # e = exp(x)
+        # d = e*(e + 2) + 2
+        # y = e*x*(e + 2)/d
         e = np.exp(x, out=...)
         t = np.add(e, 2, out=out)
         u = np.multiply(e, t, out=...)
@@ -836,6 +882,10 @@ mish_jvp = mish_vjp  # the Jacobian is symmetric
 def logsigmoid_and_residuals(x, out=(..., ...)):
     """`logsigmoid` with what its derivatives reuse."""
     if runtime.are_within(64, x):
+        # e = exp(-x)
+        # d = e + 1
+        # y = -log1p(exp(-x))
+        # slope = e/d
         t = np.negative(x, out=out[0])
         e = np.exp(t, out=t)
         d = np.add(e, 1, out=out[1])
@@ -874,6 +924,9 @@ def logsigmoid(x, out=...):
     Rounding error in float32, simulated: y 0.76, dx 1.3 ulp.
     """
     if runtime.are_within(64, x):
+        # e = exp(-x)
+        # d = e + 1
+        # y = -log1p(exp(-x))
         t = np.negative(x, out=out)
         e = np.exp(t, out=t)
         t = np.log1p(e, out=e)
@@ -1068,6 +1121,8 @@ hardsigmoid_jvp = hardsigmoid_vjp  # the Jacobian is symmetric
 def hardswish_and_residuals(x, out=(..., ...)):
     """`hardswish` with what its derivatives reuse."""
     if runtime.are_within(64, x):
+        # y = x*clip(x/6 + 1/2, 0, 1)
+        # slope = clip(x/3, -1, 1) + 1/2 - trunc(clip(x/3, -1, 1))/2
         t = np.add(x, 3, out=out[0])
         t = np.divide(t, 6, out=t)
         t = np.clip(t, 0, 1, out=t)
@@ -1108,6 +1163,7 @@ def hardswish(x, out=...):
     Rounding error in float32, simulated: y 1.3, dx 1.3 ulp.
     """
     if runtime.are_within(64, x):
+        # y = x*clip(x/6 + 1/2, 0, 1)
         t = np.add(x, 3, out=out)
         t = np.divide(t, 6, out=t)
         t = np.clip(t, 0, 1, out=t)
@@ -1247,6 +1303,10 @@ softplus_threshold_jvp = softplus_threshold_vjp  # the Jacobian is symmetric
 def softplus_plain_and_residuals(x, beta=1.0, out=(..., ...)):
     """`softplus` where threshold is None, with what its derivatives reuse."""
     if -1 <= beta <= 1 and runtime.are_within(64, x):
+        # e = exp(beta*x)
+        # d = e + 1
+        # y = log1p(exp(beta*x))/beta
+        # slope = e/d
         e = runtime.exp_multiple(x, beta)
         d = np.add(e, 1, out=out[1])
         slope = np.divide(e, d, out=d)
@@ -1275,6 +1335,9 @@ def softplus_plain_and_residuals(x, beta=1.0, out=(..., ...)):
 def softplus_plain(x, beta=1.0, out=...):
     """`softplus` where threshold is None."""
     if -1 <= beta <= 1 and runtime.are_within(64, x):
+        # e = exp(beta*x)
+        # d = e + 1
+        # y = log1p(exp(beta*x))/beta
         e = runtime.exp_multiple(x, beta)
         t = np.log1p(e, out=out)
         return np.divide(t, beta, out=t)
@@ -1418,6 +1481,10 @@ def log_softmax_jvp(dx, exp_x, sum_exp_x, axis=-1, out=...):
 def sigmoid_and_residuals(x, out=(..., ...)):
     """`sigmoid` with what its derivatives reuse."""
     if runtime.are_within(64, x):
+        # e = exp(x)
+        # d = e + 1
+        # y = e/d
+        # slope = e/d**2
         e = np.exp(x, out=out[0])
         d = np.add(e, 1, out=out[1])
         y = np.divide(e, d, out=e)
@@ -1451,6 +1518,9 @@ def sigmoid(x, out=...):
     Rounding error in float32, simulated: y 1.3, dx 2.3 ulp.
     """
     if runtime.are_within(64, x):
+        # e = exp(x)
+        # d = e + 1
+        # y = e/d
         e = np.exp(x, out=out)
         d = np.add(e, 1, out=...)
         return np.divide(e, d, out=e)

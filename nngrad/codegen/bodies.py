@@ -21,6 +21,7 @@ from nngrad.codegen.lower import Graph
 from nngrad.codegen.node import ancestors
 from nngrad.codegen.numpy_code import NumpyWriter
 from nngrad.codegen.ordinary import Ordinary
+from nngrad.codegen.readable import readable
 from nngrad.codegen.rewrite import rewrite
 from nngrad.codegen.schedule import with_few_arrays
 from nngrad.codegen.selection import Chosen
@@ -267,12 +268,19 @@ class Variant:
         lines = self._lines_within(ordinary, kept, order)
         if lines == full:
             return []
+        said = list(self._said(ordinary, kept))
         dtype = f"{self.broadcasting[0]}.dtype"
-        found = self._if_within(f"{dtype} != np.float64" if ordinary.is_of_wider else "", lines)
+        found = self._if_within(f"{dtype} != np.float64" if ordinary.is_of_wider else "", [*said, *lines])
         if ordinary.is_of_polynomials:
             lines = self._lines_within(ordinary, kept, order, ordinary.limit)
-            found += self._if_within(f"{dtype} == np.float64", lines)
+            found += self._if_within(f"{dtype} == np.float64", [*said, *lines])
         return found
+
+    def _said(self, ordinary: Ordinary, kept: dict[Value, sympy.Expr]) -> Iterator[str]:
+        """What lines for ordinary inputs compute, as comments."""
+        slopes = dict(zip(kept, ordinary.slopes.values(), strict=True)) if kept else {}
+        for value, expr in (ordinary.parts | {self.output: ordinary.value} | slopes).items():
+            yield f"# {value.name} = {readable(expr)}"
 
     def _lines_in_parts(self, name: str, params: Iterable[str], takes_out: bool) -> list[str]:
         """The lines for inputs some of which are of ordinary size, by the kernel itself, which has this name."""

@@ -350,10 +350,14 @@ def method_arguments(op: Op) -> str:
 
 
 def wrapped(line: str) -> str:
-    """A call or definition, broken inside its brackets where it is too long, as ruff format would."""
-    if len(line) <= LINE_LENGTH or "(" not in line or line.lstrip().startswith(('"', "#")):
+    """A call or definition, broken inside its brackets where it is too long, as ruff format would; or a comment."""
+    if len(line) <= LINE_LENGTH:
         return line
     indent = line[: len(line) - len(line.lstrip())]
+    if line.lstrip().startswith("# "):
+        return textwrap.fill(line.lstrip(), LINE_LENGTH, initial_indent=indent, subsequent_indent=f"{indent}#     ")
+    if "(" not in line or line.lstrip().startswith('"'):
+        return line
     if line.lstrip().startswith("lambda "):
         head, _, total = line.removesuffix(",").partition(": ")
         return "\n".join([f"{head}: (", *(f"{indent}    {term}" for term in _terms(total)), f"{indent}),"])

@@ -52,22 +52,6 @@ def test_nan_stays_where_it_is(op, limit):
         assert not np.isnan(np.delete(result, 7)).any()
 
 
-@pytest.mark.parametrize(("op", "limit"), SHORTER, ids=[f"{op.name}-{limit}" for op, limit in SHORTER])
-def test_comments_say_what_is_computed(op, limit):
-    """Run as Python, they give the results that the lines below them do."""
-    source = inspect.getsource(op.forward)
-    lines = (line.strip() for line in source.partition(f"are_within({limit}, ")[2].splitlines()[1:])
-    comments = [line.removeprefix("# ") for line in itertools.takewhile(lambda line: line.startswith("#"), lines)]
-    within = [np.float64(x) for x in points(op, limit, np.float64)[0]]
-    names = {**vars(np), **op.params, **dict(zip(op.inputs, within, strict=True))}
-    exec("\n".join(comments), names)
-    results = op.forward(*within)
-    labels = re.findall(r"return (.*)", source)[0].split(", ")
-    assert "y" in labels and len(labels) > 1
-    for label, result in zip(labels, results, strict=True):
-        np.testing.assert_allclose(result, names[label], rtol=1e-12, atol=1e-15)
-
-
 ACTIVATIONS = [op for op in OPS.values() if (op.module, op.family, len(op.inputs)) == ("activations", "elementwise", 1)]
 
 

@@ -56,6 +56,7 @@ def relu6(x, out=...):
 
 def relu6_vjp(g, x, out=...):
     """Cotangent of `relu6`'s input."""
+    # dx = where(maximum_x >= 6, 0, where(x <= 0, 0, g))
     maximum_x = runtime.maximum(x, 0, out=...)
     t = runtime.where(x <= 0, 0, g)
     return runtime.where(maximum_x >= 6, 0, t, out=out)
@@ -91,11 +92,13 @@ def prelu_vjp(g, x, weight, needs, out=(..., ...)):
     mask = x > 0
     dx = dweight = None
     if needs[0]:
+        # dx = where(x > 0, g, g*weight)
         t = np.multiply(g, weight, out=...)
         dx = runtime.where(mask, g, t, out=out[0])
         if dx.shape != x.shape:
             dx = runtime.unbroadcast(dx, x.shape)
     if needs[1]:
+        # dweight = where(x > 0, 0, g*x)
         t = np.multiply(g, x, out=...)
         dweight = runtime.where(mask, 0, t, out=out[1])
         if dweight.shape != weight.shape:
@@ -267,6 +270,7 @@ def leaky_relu(x, negative_slope=0.01, out=...):
 
 def leaky_relu_vjp(g, x, negative_slope=0.01, out=...):
     """Cotangent of `leaky_relu`'s input."""
+    # dx = where(x > 0, g, negative_slope*g)
     t = np.multiply(g, negative_slope, out=...)
     return runtime.where(x > 0, g, t, out=out)
 
@@ -368,6 +372,7 @@ def selu(x, out=...):
 
 def selu_vjp(g, x, out=...):
     """Cotangent of `selu`'s input."""
+    # dx = g*where(x > 0, 1.0507009873554805, 1.7580993408473768*exp(x))
     t = runtime.minimum(x, 0, out=...)
     t = np.exp(t, out=t)
     t = np.multiply(t, 1.7580993408473768, out=t)
@@ -976,6 +981,7 @@ def softsign(x, out=...):
 
 def softsign_vjp(g, x, out=...):
     """Cotangent of `softsign`'s input."""
+    # dx = g/(abs_x + 1)**2
     abs_x = np.abs(x, out=out)
     t = np.add(abs_x, 1, out=abs_x)
     u = np.divide(g, t, out=...)
@@ -1047,6 +1053,7 @@ def tanhshrink(x, out=...):
 
 def tanhshrink_vjp(g, x, out=...):
     """Cotangent of `tanhshrink`'s input."""
+    # dx = g*tanh(x)**2
     t = np.tanh(x, out=out)
     t = np.multiply(t, t, out=t)
     return np.multiply(g, t, out=t)
@@ -1077,6 +1084,7 @@ def hardtanh(x, min_val=-1.0, max_val=1.0, out=...):
 
 def hardtanh_vjp(g, x, min_val=-1.0, max_val=1.0, out=...):
     """Cotangent of `hardtanh`'s input."""
+    # dx = where(x <= min_val, 0, where(x >= max_val, 0, g))
     t = runtime.where(x >= max_val, 0, g)
     return runtime.where(x <= min_val, 0, t, out=out)
 
@@ -1107,6 +1115,7 @@ def hardsigmoid(x, out=...):
 
 def hardsigmoid_vjp(g, x, out=...):
     """Cotangent of `hardsigmoid`'s input."""
+    # dx = where(x <= -3, 0, where(x >= 3, 0, g/6))
     t = np.divide(g, 6, out=...)
     t = runtime.where(x >= 3, 0, t, out=t)
     return runtime.where(x <= -3, 0, t, out=out)
@@ -1208,6 +1217,7 @@ def hardshrink(x, lambd=0.5, out=...):
 
 def hardshrink_vjp(g, x, lambd=0.5, out=...):
     """Cotangent of `hardshrink`'s input."""
+    # dx = where(abs_x <= lambd, 0, g)
     abs_x = np.abs(x, out=...)
     return runtime.where(abs_x <= lambd, 0, g, out=out)
 
@@ -1240,6 +1250,7 @@ def softshrink(x, lambd=0.5, out=...):
 
 def softshrink_vjp(g, x, lambd=0.5, out=...):
     """Cotangent of `softshrink`'s input."""
+    # dx = where(abs_x <= lambd, 0, g)
     abs_x = np.abs(x, out=...)
     return runtime.where(abs_x <= lambd, 0, g, out=out)
 
@@ -1430,6 +1441,7 @@ def softmax(x, axis=-1, out=...):
 
 def softmax_vjp(g, y, axis=-1, out=...):
     """Cotangent of `softmax`'s input."""
+    # dx = y*deviation(g, y, axis)
     t = runtime.deviation(g, y, axis, out=out)
     return np.multiply(y, t, out=t)
 
@@ -1466,6 +1478,7 @@ def log_softmax(x, axis=-1):
 
 def log_softmax_vjp(g, exp_x, sum_exp_x, axis=-1, out=...):
     """Cotangent of `log_softmax`'s input."""
+    # dx = g - exp_x*sum(g, axis)/sum_exp_x
     t = np.multiply(exp_x, runtime.sum_rows(g, axis) / sum_exp_x, out=out)
     return np.subtract(g, t, out=t)
 
@@ -1564,6 +1577,7 @@ def tanh(x, out=...):
 
 def tanh_vjp(g, x, out=...):
     """Cotangent of `tanh`'s input."""
+    # dx = 4*g*sigmoid_slope(2*x)
     t = np.abs(x, out=...)
     t = runtime.minimum(t, 1000, out=t)
     t = np.multiply(t, -2, out=t)

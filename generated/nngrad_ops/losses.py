@@ -37,8 +37,10 @@ def l1_loss_vjp(g, input, target, needs, reduction="mean", out=(..., ...)):
     u = np.multiply(g, t, out=out[0])
     dinput = dtarget = None
     if needs[0]:
+        # dinput = g*sign(input - target)
         dinput = runtime.unbroadcast(u, input.shape)
     if needs[1]:
+        # dtarget = -g*sign(input - target)
         dtarget = np.negative(u, out=...)
         if dtarget.shape != target.shape:
             dtarget = runtime.unbroadcast(dtarget, target.shape)
@@ -89,10 +91,12 @@ def mse_loss_vjp(g, input, target, needs, reduction="mean", out=(..., ...)):
     u = np.multiply(g, t, out=...)
     dinput = dtarget = None
     if needs[0]:
+        # dinput = 2*g*(input - target)
         dinput = np.multiply(u, 2, out=out[0])
         if dinput.shape != input.shape:
             dinput = runtime.unbroadcast(dinput, input.shape)
     if needs[1]:
+        # dtarget = 2*g*(target - input)
         dtarget = np.multiply(u, -2, out=u)
         if dtarget.shape != target.shape:
             dtarget = runtime.unbroadcast(dtarget, target.shape)
@@ -154,8 +158,10 @@ def smooth_l1_loss_vjp(g, input, target, needs, beta=1.0, reduction="mean", out=
     v = np.divide(v, beta, out=v)
     dinput = dtarget = None
     if needs[0]:
+        # dinput = g*minimum(abs(input - target), beta)*sign(input - target)/beta
         dinput = runtime.unbroadcast(v, input.shape)
     if needs[1]:
+        # dtarget = -g*minimum(abs(input - target), beta)*sign(input - target)/beta
         dtarget = np.negative(v, out=...)
         if dtarget.shape != target.shape:
             dtarget = runtime.unbroadcast(dtarget, target.shape)
@@ -221,8 +227,10 @@ def huber_loss_vjp(g, input, target, needs, delta=1.0, reduction="mean", out=(..
     v = np.multiply(v, t, out=v)
     dinput = dtarget = None
     if needs[0]:
+        # dinput = g*minimum(abs(input - target), delta)*sign(input - target)
         dinput = runtime.unbroadcast(v, input.shape)
     if needs[1]:
+        # dtarget = -g*minimum(abs(input - target), delta)*sign(input - target)
         dtarget = np.negative(v, out=...)
         if dtarget.shape != target.shape:
             dtarget = runtime.unbroadcast(dtarget, target.shape)
@@ -272,10 +280,12 @@ def kl_div_no_log_target_vjp(g, input, target, needs, reduction="mean"):
     mask = target == 0
     dinput = dtarget = None
     if needs[0]:
+        # dinput = where(target == 0, 0, -g*target)
         t = np.multiply(g, target, out=...)
         t = np.negative(t, out=t)
         dinput = runtime.unbroadcast(runtime.where(mask, 0, t), input.shape)
     if needs[1]:
+        # dtarget = where(target == 0, 0, g*(log_target2 + 1 - input))
         t = runtime.where(mask, 1, target)
         log_target2 = np.log(t, out=t)
         t = np.subtract(input, log_target2, out=...)
@@ -322,11 +332,13 @@ def kl_div_log_target_vjp(g, input, target, exp_target, needs, reduction="mean")
     g = runtime.spread(g, reduction, shape)
     dinput = dtarget = None
     if needs[0]:
+        # dinput = -exp_target*g
         t = np.multiply(g, exp_target, out=...)
         dinput = np.negative(t, out=t)
         if dinput.shape != input.shape:
             dinput = runtime.unbroadcast(dinput, input.shape)
     if needs[1]:
+        # dtarget = g*decayed(exp_target*(target + 1 - input), target + 1 - input, target)
         t = np.subtract(target, input, out=...)
         t = np.add(t, 1, out=t)
         u = np.multiply(exp_target, t, out=...)
@@ -447,6 +459,8 @@ def binary_cross_entropy_vjp(g, input, target, log_p, log_q, needs, reduction="m
     g = runtime.spread(g, reduction, shape)
     dinput = dtarget = None
     if needs[0]:
+        # dinput = where(input >= 1, 0, where(log1p_input <= -100, 0, g*(1 - target)/(1 - input))) + where(input <= 0,
+        #     0, where(log_input <= -100, 0, -g*target/input))
         mask = input >= 1
         t = np.negative(input, out=...)
         t = runtime.where(mask, 0, t, out=t)
@@ -475,6 +489,7 @@ def binary_cross_entropy_vjp(g, input, target, log_p, log_q, needs, reduction="m
         if dinput.shape != input.shape:
             dinput = runtime.unbroadcast(dinput, input.shape)
     if needs[1]:
+        # dtarget = g*(log_q - log_p)
         t = np.subtract(log_q, log_p, out=...)
         dtarget = np.multiply(g, t, out=...)
         if dtarget.shape != target.shape:
@@ -549,6 +564,7 @@ def binary_cross_entropy_with_logits_pos_weight_vjp(
     g = runtime.spread(g, reduction, shape)
     dinput = dtarget = dpos_weight = None
     if needs[0]:
+        # dinput = g*(sigmoid(input) - target*(pos_weight*sigmoid(-input) + sigmoid(input)))
         t = np.abs(input, out=...)
         t = np.negative(t, out=t)
         t = np.exp(t, out=t)
@@ -566,6 +582,7 @@ def binary_cross_entropy_with_logits_pos_weight_vjp(
         if dinput.shape != input.shape:
             dinput = runtime.unbroadcast(dinput, input.shape)
     if needs[1]:
+        # dtarget = g*(log_exp_input*pos_weight - log_exp_input2)
         t = np.multiply(log_exp_input, pos_weight, out=...)
         t = np.subtract(t, log_exp_input2, out=t)
         dtarget = np.multiply(g, t, out=...)
@@ -630,6 +647,7 @@ def binary_cross_entropy_with_logits_plain_vjp(g, input, target, needs, reductio
     g = runtime.spread(g, reduction, shape)
     dinput = dtarget = None
     if needs[0]:
+        # dinput = g*(sigmoid(input) - target)
         t = np.abs(input, out=...)
         t = np.negative(t, out=t)
         t = np.exp(t, out=t)
@@ -641,6 +659,7 @@ def binary_cross_entropy_with_logits_plain_vjp(g, input, target, needs, reductio
         if dinput.shape != input.shape:
             dinput = runtime.unbroadcast(dinput, input.shape)
     if needs[1]:
+        # dtarget = -g*input
         t = np.multiply(g, input, out=...)
         dtarget = np.negative(t, out=t)
         if dtarget.shape != target.shape:
@@ -750,6 +769,7 @@ def hinge_embedding_loss_vjp(g, input, target, needs, margin=1.0, reduction="mea
     g = runtime.spread(g, reduction, shape)
     dinput = None
     if needs[0]:
+        # dinput = g*(where(target == -1, 0, 1) + where(target == 1, 0, where(input > margin, 0, -1)))
         t = runtime.where(target == -1, 0, 1)
         u = runtime.as_float(t, g.dtype)
         t = runtime.where(input > margin, 0, -1)
@@ -799,11 +819,13 @@ def poisson_nll_loss_log_input_no_full_vjp(
     g = runtime.spread(g, reduction, shape)
     dinput = dtarget = None
     if needs[0]:
+        # dinput = g*(exp_input - target)
         t = np.subtract(exp_input, target, out=...)
         dinput = np.multiply(g, t, out=out[0])
         if dinput.shape != input.shape:
             dinput = runtime.unbroadcast(dinput, input.shape)
     if needs[1]:
+        # dtarget = -g*input
         t = np.multiply(g, input, out=...)
         dtarget = np.negative(t, out=t)
         if dtarget.shape != target.shape:
@@ -846,6 +868,7 @@ def poisson_nll_loss_no_log_input_no_full_vjp(
     g = runtime.spread(g, reduction, shape)
     dinput = dtarget = None
     if needs[0]:
+        # dinput = g*(eps + input - target)/(eps + input)
         t = np.add(input, eps, out=...)
         u = np.subtract(input, target, out=...)
         u = np.add(u, eps, out=u)
@@ -854,6 +877,7 @@ def poisson_nll_loss_no_log_input_no_full_vjp(
         if dinput.shape != input.shape:
             dinput = runtime.unbroadcast(dinput, input.shape)
     if needs[1]:
+        # dtarget = -g*log_input2
         t = np.multiply(g, log_input2, out=...)
         dtarget = np.negative(t, out=t)
         if dtarget.shape != target.shape:
@@ -921,6 +945,7 @@ def poisson_nll_loss_no_log_input_full_vjp(
     g = runtime.spread(g, reduction, shape)
     dinput = dtarget = None
     if needs[0]:
+        # dinput = g*(eps + input - target)/(eps + input)
         t = np.add(input, eps, out=...)
         u = np.subtract(input, target, out=...)
         u = np.add(u, eps, out=u)
@@ -929,6 +954,7 @@ def poisson_nll_loss_no_log_input_full_vjp(
         if dinput.shape != input.shape:
             dinput = runtime.unbroadcast(dinput, input.shape)
     if needs[1]:
+        # dtarget = where(target > 1, g*(log_target2 - 1) + g + g/(2*target), 0) - g*log_input2
         t = np.multiply(g, log_input2, out=...)
         mask = target > 1
         u = runtime.where(mask, target, 1)
@@ -1015,11 +1041,13 @@ def poisson_nll_loss_log_input_full_vjp(
     g = runtime.spread(g, reduction, shape)
     dinput = dtarget = None
     if needs[0]:
+        # dinput = g*(exp_input - target)
         t = np.subtract(exp_input, target, out=...)
         dinput = np.multiply(g, t, out=out[0])
         if dinput.shape != input.shape:
             dinput = runtime.unbroadcast(dinput, input.shape)
     if needs[1]:
+        # dtarget = g*(where(target > 1, log(target) + 1/(2*target), 0) - input)
         mask = target > 1
         t = runtime.where(mask, target, 1)
         u = np.log(t, out=...)
@@ -1159,6 +1187,7 @@ def nll_loss_vjp(g, input, target, needs, axis=-1, reduction="mean", out=(..., .
     target = runtime.places(target, input.shape, axis)
     dinput = None
     if needs[0]:
+        # dinput = -g*one_hot(target, axis)
         t = runtime.one_hot(target, input.shape, g.dtype)
         dinput = np.multiply(t, -g, out=out[0])
     return dinput, None
@@ -1204,6 +1233,7 @@ def cross_entropy_vjp(g, input, target, exp_input, sum_exp_input, needs, axis=-1
     target = runtime.places(target, input.shape, axis)
     dinput = None
     if needs[0]:
+        # dinput = g*(exp_input/sum_exp_input - one_hot(target, axis))
         t = np.multiply(exp_input, g / sum_exp_input, out=out[0])
         dinput = runtime.minus_one_hot(t, target, g)
     return dinput, None

@@ -28,6 +28,7 @@ def layer_norm_weight_bias_vjp(g, x, weight, bias, scale_x, scale, y1, needs, ax
     """Cotangents of `layer_norm_weight_bias`'s inputs."""
     dx = dweight = dbias = None
     if needs[0]:
+        # dx = scale*(g*weight - y1*sum(g*weight*y1, axis)/count(axis) - sum(g*weight, axis)/count(axis))/scale_x
         t = np.multiply(g, weight, out=...)
         n = runtime.count(g.shape, axis)
         u = np.multiply(y1, runtime.sum_products(t, y1, axis) / n, out=out[0])
@@ -80,6 +81,7 @@ def layer_norm_weight_vjp(g, x, weight, y, scale_x, scale, y1, needs, axis=-1, e
     """Cotangents of `layer_norm_weight`'s inputs."""
     dx = dweight = None
     if needs[0]:
+        # dx = scale*(g*weight - y1*sum(g*y, axis)/count(axis) - sum(g*weight, axis)/count(axis))/scale_x
         t = np.multiply(g, weight, out=...)
         n = runtime.count(g.shape, axis)
         u = np.multiply(y1, runtime.sum_products(g, y, axis) / n, out=out[0])
@@ -126,6 +128,7 @@ def layer_norm_bias_vjp(g, x, bias, scale_x, scale, y1, needs, axis=-1, eps=1e-0
     """Cotangents of `layer_norm_bias`'s inputs."""
     dx = dbias = None
     if needs[0]:
+        # dx = scale*(g - y1*sum(g*y1, axis)/count(axis) - sum(g, axis)/count(axis))/scale_x
         n = runtime.count(g.shape, axis)
         t = np.multiply(y1, runtime.sum_products(g, y1, axis) / n, out=out[0])
         t = np.subtract(g, t, out=t)
@@ -168,6 +171,7 @@ def layer_norm_plain_vjp(g, x, y, scale_x, scale, needs, axis=-1, eps=1e-05, out
     """Cotangents of `layer_norm_plain`'s inputs."""
     dx = None
     if needs[0]:
+        # dx = scale*(g - y*sum(g*y, axis)/count(axis) - sum(g, axis)/count(axis))/scale_x
         n = runtime.count(g.shape, axis)
         t = np.multiply(y, runtime.sum_products(g, y, axis) / n, out=out[0])
         t = np.subtract(g, t, out=t)
@@ -274,6 +278,7 @@ def rms_norm_weight_vjp(g, x, weight, y, scale_x, root_mean_square_x, needs, axi
     y1 = np.multiply(scaled_x, root_mean_square_x, out=...)
     dx = dweight = None
     if needs[0]:
+        # dx = root_mean_square_x*(g*weight - y1*sum(g*y, axis)/count(axis))/scale_x
         t = np.multiply(g, weight, out=out[0])
         u = np.multiply(y1, runtime.sum_products(g, y, axis) / runtime.count(g.shape, axis), out=...)
         t = np.subtract(t, u, out=t)
@@ -281,6 +286,7 @@ def rms_norm_weight_vjp(g, x, weight, y, scale_x, root_mean_square_x, needs, axi
         if dx.shape != x.shape:
             dx = runtime.unbroadcast(dx, x.shape)
     if needs[1]:
+        # dweight = g*y1
         dweight = runtime.unbroadcast_product(g, y1, weight.shape)
     return dx, dweight
 
@@ -317,6 +323,7 @@ def rms_norm_plain_vjp(g, x, y, scale_x, root_mean_square_x, needs, axis=-1, eps
     """Cotangents of `rms_norm_plain`'s inputs."""
     dx = None
     if needs[0]:
+        # dx = root_mean_square_x*(g - y*sum(g*y, axis)/count(axis))/scale_x
         t = np.multiply(y, runtime.sum_products(g, y, axis) / runtime.count(g.shape, axis), out=out[0])
         t = np.subtract(g, t, out=t)
         dx = np.multiply(t, root_mean_square_x / scale_x, out=t)

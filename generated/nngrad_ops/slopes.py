@@ -33,11 +33,13 @@ def over_hypot_vjp(g, x1, x2, needs, out=(..., ...)):
     u = np.multiply(g, t, out=out[1])
     dx1 = dx2 = None
     if needs[0]:
+        # dx1 = g*over_hypot(x2, x1)*over_square(x2, x1)
         t = runtime.over_square(x2, x1)
         dx1 = np.multiply(u, t, out=out[0])
         if dx1.shape != x1.shape:
             dx1 = runtime.unbroadcast(dx1, x1.shape)
     if needs[1]:
+        # dx2 = -g*over_hypot(x2, x1)*over_square(x1, x2)
         t = runtime.over_square(x1, x2)
         u = np.multiply(u, t, out=u)
         dx2 = np.negative(u, out=u)
@@ -87,11 +89,13 @@ def over_square_vjp(g, x1, x2, y, needs, out=(..., ...)):
     """Cotangents of `over_square`'s inputs."""
     dx1 = dx2 = None
     if needs[0]:
+        # dx1 = g*over_square_slope(x1, x2)
         t = runtime.over_square_slope(x1, x2)
         dx1 = np.multiply(g, t, out=out[0])
         if dx1.shape != x1.shape:
             dx1 = runtime.unbroadcast(dx1, x1.shape)
     if needs[1]:
+        # dx2 = -2*g*y*over_square(x2, x1)
         t = runtime.over_square(x2, x1)
         u = np.multiply(g, y, out=out[1])
         u = np.multiply(u, t, out=u)
@@ -244,6 +248,7 @@ def power_slope_vjp(g, x1, x2, y, needs, out=(..., ...)):
     t = np.subtract(x2, 1, out=...)
     dx1 = dx2 = None
     if needs[0]:
+        # dx1 = g*where(x2 == 0, where(x1 == 0, 0, -x2/x1**2), x2*power_slope(x1, x2 - 1))
         mask2 = x2 == 0
         u = runtime.where(mask2, x1, 1)
         v = runtime.where(mask, 1, u)
@@ -259,6 +264,7 @@ def power_slope_vjp(g, x1, x2, y, needs, out=(..., ...)):
         if dx1.shape != x1.shape:
             dx1 = runtime.unbroadcast(dx1, x1.shape)
     if needs[1]:
+        # dx2 = where(x1 == 0, 0, g*(y*log(x1) + x1**(x2 - 1)))
         u = runtime.where(mask, 1, x1)
         v = np.log(u, out=...)
         w = np.multiply(y, v, out=...)
@@ -327,6 +333,7 @@ def sigmoid_slope(x, out=...):
 
 def sigmoid_slope_vjp(g, x, y, out=...):
     """Cotangent of `sigmoid_slope`'s input."""
+    # dx = -g*y*tanh(x/2)
     t = np.multiply(x, 0.5, out=out)
     t = np.tanh(t, out=t)
     u = np.multiply(g, y, out=...)
@@ -361,6 +368,7 @@ def semicircle(x, out=...):
 
 def semicircle_vjp(g, x, y, out=...):
     """Cotangent of `semicircle`'s input."""
+    # dx = -g*x/y
     t = np.divide(x, y, out=out)
     t = np.multiply(t, g, out=t)
     return np.negative(t, out=t)

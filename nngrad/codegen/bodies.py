@@ -39,6 +39,7 @@ KEEPING_INTEGERS_CALLS = {
 }  # fmt: skip
 
 
+LONGEST_COMMENT = 220
 INDEXING = ("take", "one_hot", "minus_one_hot", "log_share")
 _SHAPE_VARIABLE = re.compile(r"(?<![\w.])shape\b(?!\s*=)")
 
@@ -424,7 +425,8 @@ class Variant:
             repeated = f"runtime.broadcast_to({{}}, {shape})"
             return self._cotangent(graph, node, name, (product, repeated), fitted, "np.zeros_like(%s)")
 
-        body = self._cotangent_statements(writer, outputs, result)
+        formulas = {f"d{value.name}": readable(expr) for value, expr in self.chosen.vjp.items()}
+        body = self._cotangent_statements(writer, outputs, result, formulas)
         self.spent = writer.spent(nodes[0])
         kept = self._kept_lines(graph, shape, {self.cotangent, self.output.name})
         lines = [*kept, *self._index_lines(graph, shape), *body]
@@ -448,8 +450,18 @@ class Variant:
         is_whole = result.is_full and result.along | {name} >= graph.all_sources
         return source if is_whole else repeated.format(source), fitted % name
 
-    def _cotangent_statements(self, writer, outputs, result: Callable[[str, int], tuple[str, str]]) -> list[str]:
-        """The body of a vjp or pullback: what inputs share first, then each input's own part if it is needed."""
+    def _cotangent_statements(
+        self, writer, outputs, result: Callable[[str, int], tuple[str, str]], formulas: dict[str, str]
+    ) -> list[str]:
+        """The body of a vjp or pullback: what inputs share first, then each input's own part if it is needed.
+
+        Where a cotangent takes several steps, a comment gives its formula, if there is one, and it is not too long.
+        """
+
+        def comment(label: str, steps: list[int]) -> list[str]:
+            said = f"# {label} = {formulas.get(label, '')}"
+            return [said] if label in formulas and steps and len(said) <= LONGEST_COMMENT else []
+
         blocks = writer.blocks()
         if len(self.op.inputs) == 1:
             (label, node), block = outputs[0], blocks[1][1]
@@ -458,15 +470,19 @@ class Variant:
             returned = fitted.format(source) or source
             if isinstance(writer, TensorWriter):
                 returned = f"({returned},)"
-            return [*writer.lines, f"return {returned}"]
+            return [*comment(label, writer.lines), *writer.lines, f"return {returned}"]
         names = [one.name for one in self.op.inputs]
         results = [f"d{name}" if name in self.inputs else "None" for name in names]
         writer.taken |= set(results)
         writer.write(blocks[0][1])
+        shared = list(writer.lines)
         writer.lines.append(" = ".join([*(label for label, _ in outputs), "None"]))
         for (label, node), (_, block) in zip(outputs, blocks[1:], strict=True):
             writer.lines.append(f"if needs[{names.index(label[1:])}]:")
+            start = len(writer.lines)
             writer.write([other for other in block if other != node], "    ")
+            steps = [*writer.lines[start:], *shared]
+            writer.lines[start:start] = [f"    {line}" for line in comment(label, steps)]
             source, fitted = result(label[1:], node)
             is_array = isinstance(writer, NumpyWriter) and (source == self.cotangent or "out=" in source)
             if fitted.startswith("runtime.unbroadcast(") and is_array:  # mostly it has the shape: then no call is made
@@ -537,7 +553,7 @@ class Variant:
             repeated = f"ops.broadcast({{}}, shape={shape})"
             return self._cotangent(graph, node, name, (writer.final(node), repeated), fitted, "%s * 0")
 
-        body = self._cotangent_statements(writer, outputs, result)
+        body = self._cotangent_statements(writer, outputs, result, {})
         kept = self._kept_lines(graph, shape, {self.cotangent, self.output.name})
         lines = [*kept, *self._index_lines(graph, shape, ".data"), *body]
         return [*self._shape_line(lines), *lines]

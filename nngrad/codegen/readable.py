@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import sympy
 
 from nngrad.codegen import symbols
@@ -12,6 +14,7 @@ NAMES = {
     symbols.MinOf: "min", symbols.Count: "count", symbols.Where: "where", symbols.Pick: "one_hot",
     symbols.ProductOfOthers: "product_of_others",
 }  # fmt: skip
+_CAPITAL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 LONG_EXPONENT = 20  # of powers of two that are better known as such than by their digits
 
 
@@ -59,7 +62,7 @@ class _Readable(Ordered, sympy.printing.str.StrPrinter):
     def _print_Function(self, expr):
         if isinstance(expr, Indicator):
             return f"({self._print(expr.args[0])})"
-        name = NAMES.get(type(expr), expr.func.__name__)
+        name = NAMES.get(type(expr)) or _CAPITAL.sub("_", expr.func.__name__).lower()
         args = [arg.args[0] if isinstance(arg, Indicator) else arg for arg in expr.args]
         return f"{name}({', '.join(map(self._alone, args))})"
 

@@ -266,23 +266,23 @@ def rms_norm_weight_and_residuals(x, weight, axis=-1, eps=1e-05, out=(..., ..., 
     shape = np.broadcast_shapes(x.shape, weight.shape)
     scale_x, scaled_x, sum_square_x = runtime.scaled_squares(runtime.broadcast_to(x, shape), eps, axis)
     mean_square_x = sum_square_x / runtime.count(shape, axis)
-    root_mean_square_x = 1 / np.sqrt(eps / scale_x / scale_x + mean_square_x)
-    y1 = np.multiply(scaled_x, root_mean_square_x, out=out[0])
+    scale = 1 / np.sqrt(eps / scale_x / scale_x + mean_square_x)
+    y1 = np.multiply(scaled_x, scale, out=out[0])
     y = np.multiply(weight, y1, out=y1)
-    return y, scale_x, root_mean_square_x
+    return y, scale_x, scale
 
 
-def rms_norm_weight_vjp(g, x, weight, y, scale_x, root_mean_square_x, needs, axis=-1, eps=1e-05, out=(..., ...)):
+def rms_norm_weight_vjp(g, x, weight, y, scale_x, scale, needs, axis=-1, eps=1e-05, out=(..., ...)):
     """Cotangents of `rms_norm_weight`'s inputs."""
     scaled_x = runtime.scaled(x, scale_x)
-    y1 = np.multiply(scaled_x, root_mean_square_x, out=...)
+    y1 = np.multiply(scaled_x, scale, out=...)
     dx = dweight = None
     if needs[0]:
-        # dx = root_mean_square_x*(g*weight - y1*sum(g*y, axis)/count(axis))/scale_x
+        # dx = scale*(g*weight - y1*sum(g*y, axis)/count(axis))/scale_x
         t = np.multiply(g, weight, out=out[0])
         u = np.multiply(y1, runtime.sum_products(g, y, axis) / runtime.count(g.shape, axis), out=...)
         t = np.subtract(t, u, out=t)
-        dx = np.multiply(t, root_mean_square_x / scale_x, out=t)
+        dx = np.multiply(t, scale / scale_x, out=t)
         if dx.shape != x.shape:
             dx = runtime.unbroadcast(dx, x.shape)
     if needs[1]:
@@ -291,11 +291,11 @@ def rms_norm_weight_vjp(g, x, weight, y, scale_x, root_mean_square_x, needs, axi
     return dx, dweight
 
 
-def rms_norm_weight_jvp(dx, dweight, x, weight, y, scale_x, root_mean_square_x, axis=-1, eps=1e-05):
+def rms_norm_weight_jvp(dx, dweight, x, weight, y, scale_x, scale, axis=-1, eps=1e-05):
     """Tangent of `rms_norm_weight`'s output."""
     shape = np.broadcast_shapes(x.shape, weight.shape)
     scaled_x = runtime.scaled(x, scale_x)
-    y1 = np.multiply(scaled_x, root_mean_square_x, out=...)
+    y1 = np.multiply(scaled_x, scale, out=...)
     terms = []
     if dx is not None:
         t = np.multiply(dx, y1, out=...)
@@ -304,7 +304,7 @@ def rms_norm_weight_jvp(dx, dweight, x, weight, y, scale_x, root_mean_square_x, 
         )
         u = np.subtract(dx, u, out=u)
         t = np.multiply(weight, u, out=...)
-        terms.append(np.multiply(t, root_mean_square_x / scale_x, out=t))
+        terms.append(np.multiply(t, scale / scale_x, out=t))
     if dweight is not None:
         terms.append(np.multiply(dweight, y1, out=...))
     return runtime.total(terms, shape)
@@ -314,27 +314,27 @@ def rms_norm_plain_and_residuals(x, axis=-1, eps=1e-05, out=(..., ..., ...)):
     """`rms_norm` where weight is None, with what its derivatives reuse."""
     scale_x, scaled_x, sum_square_x = runtime.scaled_squares(x, eps, axis)
     mean_square_x = sum_square_x / runtime.count(x.shape, axis)
-    root_mean_square_x = 1 / np.sqrt(eps / scale_x / scale_x + mean_square_x)
-    y = np.multiply(scaled_x, root_mean_square_x, out=out[0])
-    return y, scale_x, root_mean_square_x
+    scale = 1 / np.sqrt(eps / scale_x / scale_x + mean_square_x)
+    y = np.multiply(scaled_x, scale, out=out[0])
+    return y, scale_x, scale
 
 
-def rms_norm_plain_vjp(g, x, y, scale_x, root_mean_square_x, needs, axis=-1, eps=1e-05, out=(..., ...)):
+def rms_norm_plain_vjp(g, x, y, scale_x, scale, needs, axis=-1, eps=1e-05, out=(..., ...)):
     """Cotangents of `rms_norm_plain`'s inputs."""
     dx = None
     if needs[0]:
-        # dx = root_mean_square_x*(g - y*sum(g*y, axis)/count(axis))/scale_x
+        # dx = scale*(g - y*sum(g*y, axis)/count(axis))/scale_x
         t = np.multiply(y, runtime.sum_products(g, y, axis) / runtime.count(g.shape, axis), out=out[0])
         t = np.subtract(g, t, out=t)
-        dx = np.multiply(t, root_mean_square_x / scale_x, out=t)
+        dx = np.multiply(t, scale / scale_x, out=t)
     return dx, None
 
 
-def rms_norm_plain_jvp(dx, x, y, scale_x, root_mean_square_x, axis=-1, eps=1e-05):
+def rms_norm_plain_jvp(dx, x, y, scale_x, scale, axis=-1, eps=1e-05):
     """Tangent of `rms_norm_plain`'s output."""
     t = np.multiply(y, runtime.sum_products(dx, y, axis) / runtime.count(x.shape, axis), out=...)
     t = np.subtract(dx, t, out=t)
-    return np.multiply(t, root_mean_square_x / scale_x, out=t)
+    return np.multiply(t, scale / scale_x, out=t)
 
 
 def rms_norm_and_residuals(x, weight=None, axis=-1, eps=1e-05, out=(..., ..., ...)):
@@ -348,34 +348,34 @@ def rms_norm(x, weight=None, axis=-1, eps=1e-05):
     """Root mean square normalisation (Zhang & Sennrich 2019).
 
     Formula:
-        y = x * rsqrt(mean(x**2, axis) + eps)
+        scale = rsqrt(mean(x**2, axis) + eps)
+        y = x * scale
         if weight is not None:
             y = y * weight
         return y
 
     Derivative where weight is not None:
-        dx = (g*weight - x*sum(g*y, axis)/(sqrt(eps + sum(x**2, axis)/count(axis))*count(axis)))/sqrt(eps + sum(x**2,
-            axis)/count(axis))
-        dweight = g*x/sqrt(eps + sum(x**2, axis)/count(axis))
+        dx = scale*(g*weight - scale*x*sum(g*y, axis)/count(axis))
+        dweight = g*scale*x
 
     Derivative where weight is None:
-        dx = (g - y*sum(g*y, axis)/count(axis))/sqrt(eps + sum(x**2, axis)/count(axis))
+        dx = scale*(g - y*sum(g*y, axis)/count(axis))
 
     Shapes: x of any shape, weight broadcast to it; y of the shape of x.
-    Residuals: x, weight, y, scale_x, root_mean_square_x.
+    Residuals: x, weight, y, scale_x, scale.
     """
     return rms_norm_and_residuals(x, weight, axis, eps)[0]
 
 
-def rms_norm_vjp(g, x, weight, y, scale_x, root_mean_square_x, needs, axis=-1, eps=1e-05, out=(..., ...)):
+def rms_norm_vjp(g, x, weight, y, scale_x, scale, needs, axis=-1, eps=1e-05, out=(..., ...)):
     """Cotangents of `rms_norm`'s inputs."""
     if weight is not None:
-        return rms_norm_weight_vjp(g, x, weight, y, scale_x, root_mean_square_x, needs, axis, eps, out=out)
-    return rms_norm_plain_vjp(g, x, y, scale_x, root_mean_square_x, needs, axis, eps, out=out)
+        return rms_norm_weight_vjp(g, x, weight, y, scale_x, scale, needs, axis, eps, out=out)
+    return rms_norm_plain_vjp(g, x, y, scale_x, scale, needs, axis, eps, out=out)
 
 
-def rms_norm_jvp(dx, dweight, x, weight, y, scale_x, root_mean_square_x, axis=-1, eps=1e-05):
+def rms_norm_jvp(dx, dweight, x, weight, y, scale_x, scale, axis=-1, eps=1e-05):
     """Tangent of `rms_norm`'s output."""
     if weight is not None:
-        return rms_norm_weight_jvp(dx, dweight, x, weight, y, scale_x, root_mean_square_x, axis, eps)
-    return rms_norm_plain_jvp(dx, x, y, scale_x, root_mean_square_x, axis, eps)
+        return rms_norm_weight_jvp(dx, dweight, x, weight, y, scale_x, scale, axis, eps)
+    return rms_norm_plain_jvp(dx, x, y, scale_x, scale, axis, eps)

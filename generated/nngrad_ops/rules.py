@@ -2537,12 +2537,12 @@ def rms_norm_weight_pullback(ops, g, inputs, y, needs, axis=-1, eps=1e-05):
     sum_square_x = ops.sum(ops.broadcast(scaled_x * scaled_x, shape=g.shape), axis=axis, keepdims=True)
     n = runtime.count(g.shape, axis)
     mean_square_x = sum_square_x / n
-    root_mean_square_x = 1 / ops.sqrt(eps / scale_x / scale_x + mean_square_x)
-    y1 = scaled_x * root_mean_square_x
+    scale = 1 / ops.sqrt(eps / scale_x / scale_x + mean_square_x)
+    y1 = scaled_x * scale
     dx = dweight = None
     if needs[0]:
         t = g * weight - y1 * ops.sum(g * y, axis=axis, keepdims=True) / n
-        dx = ops.unbroadcast(t * root_mean_square_x / scale_x, shape=x.shape)
+        dx = ops.unbroadcast(t * scale / scale_x, shape=x.shape)
     if needs[1]:
         dweight = ops.unbroadcast(g * y1, shape=weight.shape)
     return dx, dweight
@@ -2557,12 +2557,12 @@ def rms_norm_weight_pushforward(ops, tangents, inputs, y, axis=-1, eps=1e-05):
     sum_square_x = ops.sum(ops.broadcast(scaled_x * scaled_x, shape=shape), axis=axis, keepdims=True)
     n = runtime.count(shape, axis)
     mean_square_x = sum_square_x / n
-    root_mean_square_x = 1 / ops.sqrt(eps / scale_x / scale_x + mean_square_x)
-    y1 = scaled_x * root_mean_square_x
+    scale = 1 / ops.sqrt(eps / scale_x / scale_x + mean_square_x)
+    y1 = scaled_x * scale
     terms = []
     if dx is not None:
         t = ops.sum(ops.broadcast(dx * y1, shape=shape), axis=axis, keepdims=True) / n
-        terms.append(weight * (dx - y1 * t) * root_mean_square_x / scale_x)
+        terms.append(weight * (dx - y1 * t) * scale / scale_x)
     if dweight is not None:
         terms.append(dweight * y1)
     return ops.broadcast(runtime.summed(terms), shape=shape)
@@ -2577,9 +2577,9 @@ def rms_norm_plain_pullback(ops, g, inputs, y, needs, axis=-1, eps=1e-05):
         sum_square_x = ops.sum(scaled_x * scaled_x, axis=axis, keepdims=True)
         n = runtime.count(g.shape, axis)
         mean_square_x = sum_square_x / n
-        root_mean_square_x = 1 / ops.sqrt(eps / scale_x / scale_x + mean_square_x)
+        scale = 1 / ops.sqrt(eps / scale_x / scale_x + mean_square_x)
         t = y * ops.sum(g * y, axis=axis, keepdims=True) / n
-        dx = (g - t) * root_mean_square_x / scale_x
+        dx = (g - t) * scale / scale_x
     return dx, None
 
 
@@ -2591,9 +2591,9 @@ def rms_norm_plain_pushforward(ops, tangents, inputs, y, axis=-1, eps=1e-05):
     sum_square_x = ops.sum(scaled_x * scaled_x, axis=axis, keepdims=True)
     n = runtime.count(x.shape, axis)
     mean_square_x = sum_square_x / n
-    root_mean_square_x = 1 / ops.sqrt(eps / scale_x / scale_x + mean_square_x)
+    scale = 1 / ops.sqrt(eps / scale_x / scale_x + mean_square_x)
     t = y * ops.sum(dx * y, axis=axis, keepdims=True) / n
-    return (dx - t) * root_mean_square_x / scale_x
+    return (dx - t) * scale / scale_x
 
 
 def rms_norm_pullback(ops, g, inputs, y, needs, axis=-1, eps=1e-05):

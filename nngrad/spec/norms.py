@@ -20,7 +20,8 @@ def layer_norm(x, weight=None, bias=None, *, axis=-1, eps=1e-5):
 @norm
 def rms_norm(x, weight=None, *, axis=-1, eps=1e-5):
     """Root mean square normalisation (Zhang & Sennrich 2019)."""
-    y = x * rsqrt(mean(x**2, axis) + eps)
+    scale = rsqrt(mean(x**2, axis) + eps)
+    y = x * scale
     if weight is not None:
         y = y * weight
     return y

@@ -3023,43 +3023,44 @@ def norm_jvp(dx, x, y, scale_x, total, y1, ord="2", p=2.0, axis=None, keepdims=F
 
 def ptp_and_residuals(x, axis=None, keepdims=False):
     """`ptp` with what its derivatives reuse."""
-    max_x = np.minimum.reduce(x, axis, keepdims=True)
-    max_x2 = runtime.max_rows(x, axis)
-    y = max_x2 - max_x
-    return runtime.drop_axis(y, axis, keepdims), max_x, max_x2
+    largest = runtime.max_rows(x, axis)
+    min_x = np.minimum.reduce(x, axis, keepdims=True)
+    y = largest - min_x
+    return runtime.drop_axis(y, axis, keepdims), largest, min_x
 
 
 def ptp(x, axis=None, keepdims=False):
     """Maximum minus minimum along an axis.
 
     Formula:
-        return max(x, axis) - min(x, axis)
+        largest = max(x, axis)
+        return largest - min(x, axis)
 
     Derivative:
-        dx = g*(x == max(x, axis))/sum(x == max(x, axis), axis) - g*(x == min(x, axis))/sum(x == min(x, axis), axis)
+        dx = g*(x == largest)/sum(x == largest, axis) - g*(x == min(x, axis))/sum(x == min(x, axis), axis)
 
     Shapes: x of any shape; y without the axis, or with length 1 there for `keepdims`.
-    Residuals: x, max_x, max_x2.
+    Residuals: x, largest, min_x.
     """
     return ptp_and_residuals(x, axis, keepdims)[0]
 
 
-def ptp_vjp(g, x, max_x, max_x2, axis=None, keepdims=False, out=...):
+def ptp_vjp(g, x, largest, min_x, axis=None, keepdims=False, out=...):
     """Cotangent of `ptp`'s input."""
     g = g.reshape(runtime.kept_shape(x.shape, axis))
-    # dx = g*(x == max_x2)/sum(x == max_x2, axis) - g*(x == max_x)/sum(x == max_x, axis)
-    t, u = runtime.counted(x == max_x2, axis, g.dtype, out=out)
+    # dx = g*(x == largest)/sum(x == largest, axis) - g*(x == min_x)/sum(x == min_x, axis)
+    t, u = runtime.counted(x == min_x, axis, g.dtype, out=out)
     t = np.multiply(t, g / u, out=t)
-    u, v = runtime.counted(x == max_x, axis, g.dtype)
+    u, v = runtime.counted(x == largest, axis, g.dtype)
     u = np.multiply(u, g / v, out=u)
-    return np.subtract(t, u, out=t)
+    return np.subtract(u, t, out=t)
 
 
-def ptp_jvp(dx, x, max_x, max_x2, axis=None, keepdims=False):
+def ptp_jvp(dx, x, largest, min_x, axis=None, keepdims=False):
     """Tangent of `ptp`'s output."""
-    t, u = runtime.counted(x == max_x, axis, dx.dtype)
-    v, w = runtime.counted(x == max_x2, axis, dx.dtype)
-    dy = runtime.sum_products(dx, v, axis) / w - runtime.sum_products(dx, t, axis) / u
+    t, u = runtime.counted(x == largest, axis, dx.dtype)
+    v, w = runtime.counted(x == min_x, axis, dx.dtype)
+    dy = runtime.sum_products(dx, t, axis) / u - runtime.sum_products(dx, v, axis) / w
     return runtime.drop_axis(dy, axis, keepdims)
 
 
@@ -3145,34 +3146,35 @@ def nanmean_and_residuals(x, axis=None, keepdims=False):
     t = runtime.where(mask, 0, x)
     u = runtime.where(mask, 0, 1)
     v = runtime.as_float(u, x.dtype)
-    sum_x = runtime.sum_rows(v, axis)
-    y = runtime.mean_rows(t, axis, sum_x)
-    return runtime.drop_axis(y, axis, keepdims), sum_x
+    n = runtime.sum_rows(v, axis)
+    y = runtime.mean_rows(t, axis, n)
+    return runtime.drop_axis(y, axis, keepdims), n
 
 
 def nanmean(x, axis=None, keepdims=False):
     """Arithmetic mean of what is not NaN.
 
     Formula:
-        return nansum(x, axis) / sum(where(isnan(x), 0, 1), axis)
+        n = sum(where(isnan(x), 0, 1), axis)
+        return nansum(x, axis) / n
 
     Derivative:
-        dx = where(isnan(x), 0, g/sum(where(isnan(x), 0, 1), axis))
+        dx = where(isnan(x), 0, g/n)
 
     Shapes: x of any shape; y without the axis, or with length 1 there for `keepdims`.
-    Residuals: x, sum_x.
+    Residuals: x, n.
     """
     return nanmean_and_residuals(x, axis, keepdims)[0]
 
 
-def nanmean_vjp(g, x, sum_x, axis=None, keepdims=False, out=...):
+def nanmean_vjp(g, x, n, axis=None, keepdims=False, out=...):
     """Cotangent of `nanmean`'s input."""
     g = g.reshape(runtime.kept_shape(x.shape, axis))
-    return runtime.where(np.isnan(x), 0, g / sum_x, out=out)
+    return runtime.where(np.isnan(x), 0, g / n, out=out)
 
 
-def nanmean_jvp(dx, x, sum_x, axis=None, keepdims=False):
+def nanmean_jvp(dx, x, n, axis=None, keepdims=False):
     """Tangent of `nanmean`'s output."""
     t = runtime.where(np.isnan(x), 0, dx)
-    dy = runtime.sum_rows(t, axis) / sum_x
+    dy = runtime.sum_rows(t, axis) / n
     return runtime.drop_axis(dy, axis, keepdims)

@@ -1884,16 +1884,16 @@ def nanmean_pullback(ops, g, inputs, y, needs, axis=None, keepdims=False):
     (x,) = inputs
     g = g.reshape(runtime.kept_shape(x.shape, axis))
     t = np.isnan(x.data)
-    sum_x = ops.sum(ops.where(t, np.asarray(0, g.dtype), 1), axis=axis, keepdims=True)
-    return (ops.where(t, 0, g / sum_x),)
+    n = ops.sum(ops.where(t, np.asarray(0, g.dtype), 1), axis=axis, keepdims=True)
+    return (ops.where(t, 0, g / n),)
 
 
 def nanmean_pushforward(ops, tangents, inputs, y, axis=None, keepdims=False):
     (x,) = inputs
     (dx,) = tangents
     t = np.isnan(x.data)
-    sum_x = ops.sum(ops.where(t, np.asarray(0, dx.dtype), 1), axis=axis, keepdims=True)
-    dy = ops.sum(ops.where(t, 0, dx), axis=axis, keepdims=True) / sum_x
+    n = ops.sum(ops.where(t, np.asarray(0, dx.dtype), 1), axis=axis, keepdims=True)
+    dy = ops.sum(ops.where(t, 0, dx), axis=axis, keepdims=True) / n
     return runtime.drop_axis(dy, axis, keepdims)
 
 
@@ -2434,23 +2434,23 @@ def prod_pushforward(ops, tangents, inputs, y, axis=None, keepdims=False):
 def ptp_pullback(ops, g, inputs, y, needs, axis=None, keepdims=False):
     (x,) = inputs
     g = g.reshape(runtime.kept_shape(x.shape, axis))
-    max_x2 = ops.max(x, axis=axis, keepdims=True)
-    t = ops.where(x == max_x2, np.asarray(1.0, g.dtype), 0.0)
-    max_x = ops.min(x, axis=axis, keepdims=True)
-    u = ops.where(x == max_x, np.asarray(1.0, g.dtype), 0.0)
-    return (t * g / ops.sum(t, axis=axis, keepdims=True) - u * g / ops.sum(u, axis=axis, keepdims=True),)
+    min_x = ops.min(x, axis=axis, keepdims=True)
+    t = ops.where(x == min_x, np.asarray(1.0, g.dtype), 0.0)
+    largest = ops.max(x, axis=axis, keepdims=True)
+    u = ops.where(x == largest, np.asarray(1.0, g.dtype), 0.0)
+    return (u * g / ops.sum(u, axis=axis, keepdims=True) - t * g / ops.sum(t, axis=axis, keepdims=True),)
 
 
 def ptp_pushforward(ops, tangents, inputs, y, axis=None, keepdims=False):
     (x,) = inputs
     (dx,) = tangents
-    max_x = ops.min(x, axis=axis, keepdims=True)
-    t = ops.where(x == max_x, np.asarray(1.0, dx.dtype), 0.0)
+    largest = ops.max(x, axis=axis, keepdims=True)
+    t = ops.where(x == largest, np.asarray(1.0, dx.dtype), 0.0)
     u = ops.sum(dx * t, axis=axis, keepdims=True) / ops.sum(t, axis=axis, keepdims=True)
-    max_x2 = ops.max(x, axis=axis, keepdims=True)
-    v = ops.where(x == max_x2, np.asarray(1.0, dx.dtype), 0.0)
+    min_x = ops.min(x, axis=axis, keepdims=True)
+    v = ops.where(x == min_x, np.asarray(1.0, dx.dtype), 0.0)
     w = ops.sum(dx * v, axis=axis, keepdims=True) / ops.sum(v, axis=axis, keepdims=True)
-    dy = w - u
+    dy = u - w
     return runtime.drop_axis(dy, axis, keepdims)
 
 

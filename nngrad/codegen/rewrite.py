@@ -90,7 +90,9 @@ def recognise_words(formula: Formula) -> Formula:
         if better != seen_through:
             expr = recorder.hoist(better, stage.value.name if stage.kind == "map" else "")
         if _is_negated(expr) and stage.kind in _OPPOSITE:
-            renamed[stage.value] = -recorder.stage(-expr, _OPPOSITE[stage.kind], stage.axis, stage.value.name)
+            opposite, name = _OPPOSITE[stage.kind], stage.value.name
+            name = name_after(opposite, -expr) if name.startswith(name_after(stage.kind, stage.expr)) else name
+            renamed[stage.value] = -recorder.stage(-expr, opposite, stage.axis, name)
         elif _is_negated(expr) and stage.kind == "map":
             renamed[stage.value] = expr
         else:

@@ -64,7 +64,8 @@ def norm(x, *, ord="2", p=2.0, axis=None):
 @op
 def ptp(x, *, axis=None):
     """Maximum minus minimum along an axis."""
-    return max(x, axis) - min(x, axis)
+    largest = max(x, axis)
+    return largest - min(x, axis)
 
 
 @op
@@ -82,4 +83,5 @@ def nanprod(x, *, axis=None):
 @op
 def nanmean(x, *, axis=None):
     """Arithmetic mean of what is not NaN."""
-    return nansum(x, axis) / sum(where(isnan(x), 0, 1), axis)
+    n = sum(where(isnan(x), 0, 1), axis)
+    return nansum(x, axis) / n

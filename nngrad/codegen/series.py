@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import reduce
+from functools import cache, reduce
 
 import mpmath
 import numpy as np
@@ -24,6 +24,7 @@ WIDE_RADII = (*RADII, 6.0, 12.0)  # around other numbers, which inputs are compa
 LARGEST_POWER = 6
 TOLERANCE = {"float32": 2.0**-27, "float64": 2.0**-56}  # relative, a sixteenth of a unit in the last place
 MOST_TERMS = {"float32": 12, "float64": 26}
+HOPELESS = 4  # times the tolerance: an interpolant that leaves out such a coefficient is farther off
 FAR, FAR_DIGITS = 200, 30  # the power of two that counts as far, and the digits that the leading term has there
 LARGEST_DENOMINATOR = 1000
 
@@ -66,9 +67,11 @@ def fitted(function: Callable[[list], list], least_radius: float, radii=RADII) -
             x = (mpmath.sqrt(z) if even else z) or mpmath.mpf(10) ** -24
             return function([x])[0] / x**power
 
-        interval = [0, radius**2] if even else [-radius, radius]
-        coefficients = {dtype: _interpolated(quotient, interval, dtype) for dtype in TOLERANCE}
-    return Series(radius, power, even, coefficients) if all(coefficients.values()) else None
+        interval, quotient = [0, radius**2] if even else [-radius, radius], cache(quotient)
+        left_out = _left_out(quotient, interval)
+        found = {dtype: _interpolated(quotient, interval, dtype, left_out) for dtype in ("float64", "float32")}
+    coefficients = {dtype: found[dtype] for dtype in TOLERANCE}
+    return Series(radius, power, even, coefficients) if all(found.values()) else None
 
 
 def leading_term(function: Callable[[list], list]) -> tuple[sympy.Rational, int] | None:
@@ -116,18 +119,24 @@ def _leading_power(function) -> int | None:
     return whole if abs(power - whole) < 1e-6 and 0 <= whole <= LARGEST_POWER else None
 
 
-def _interpolated(function, interval, dtype: str) -> tuple[float, ...]:
+def _interpolated(function, interval, dtype: str, left_out: list) -> tuple[float, ...]:
     """The shortest interpolant within tolerance, or () if it would be too long."""
-    known: dict = {}
-
-    def remembered(z):
-        if z not in known:
-            known[z] = function(z)
-        return known[z]
-
-    scale = abs(remembered(mpmath.mpf(interval[1])))
+    tolerance = TOLERANCE[dtype] * abs(function(mpmath.mpf(interval[1])))
     for terms in range(3, MOST_TERMS[dtype] + 1):
-        coefficients, error = mpmath.chebyfit(remembered, interval, terms, error=True)
-        if error <= TOLERANCE[dtype] * scale:
-            return tuple(float(np.dtype(dtype).type(float(one))) for one in coefficients)
+        if left_out[terms] <= HOPELESS * tolerance:
+            coefficients, error = mpmath.chebyfit(function, interval, terms, error=True)
+            if error <= tolerance:
+                return tuple(float(np.dtype(dtype).type(float(one))) for one in coefficients)
     return ()
+
+
+def _left_out(function, interval) -> list:
+    """For each number of terms the largest coefficient of Chebyshev's polynomials that are left out."""
+    (low, high), count = interval, max(MOST_TERMS.values()) + 4
+    angles = [mpmath.pi * (2 * k + 1) / (2 * count) for k in range(count)]
+    values = [function((low + high + (high - low) * mpmath.cos(angle)) / 2) for angle in angles]
+    sizes = [
+        abs(2 * mpmath.fsum(y * mpmath.cos(j * angle) for y, angle in zip(values, angles, strict=True)) / count)
+        for j in range(count)
+    ]
+    return [max(sizes[terms:]) for terms in range(count)]

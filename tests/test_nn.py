@@ -70,11 +70,12 @@ def test_attributes_can_be_replaced_and_deleted():
     block = Block()
     block.inner = None
     assert list(block.children()) == [] and names(block.named_parameters()) == ["scale"]
+    del block.scale
     block.scale = Tensor([1.0])
     assert names(block.named_parameters()) == []
     block.scale = Tensor([1.0], requires_grad=True)
     block.constant.set_requires_grad(True)
-    assert names(block.named_parameters()) == ["scale", "constant"]
+    assert names(block.named_parameters()) == ["constant", "scale"]
     del block.scale, block.seen
     assert list(block.state_dict()) == ["constant"]
     block.seen = Tensor([1.0])
@@ -108,11 +109,21 @@ def test_shared_parameters_are_listed_once_and_saved_under_every_name():
     assert len(list(model.modules())) == 3 and "0.weight" in model.state_dict() and "..." in repr(model)
 
 
-@pytest.mark.parametrize("value", [np.ones((3, 2)), [[1.0, 2.0]] * 3, 1.0, np.float32(1)])
-def test_a_parameter_is_not_replaced_by_an_array(value):
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        (np.ones((3, 2)), "ndarray"),
+        ([[1.0, 2.0]] * 3, "list"),
+        (1.0, "float"),
+        (np.float32(1), "float32"),
+        (Tensor(np.ones((3, 2))), "one that requires none"),
+        (Tensor(np.ones((3, 2)), requires_grad=True) * 2, "the result of multiply"),
+    ],
+)
+def test_a_parameter_is_not_replaced_by_what_is_none(value, kind):
     """It would be gone from state and optimizer, and nobody told."""
     layer = nn.Linear(2, 3)
-    with pytest.raises(TypeError, match=r"'weight' of Linear .* by `weight\.data = \.\.\.`"):
+    with pytest.raises(TypeError, match=rf"'weight' of Linear .* by `weight\.data = \.\.\.`.* not {kind};"):
         layer.weight = value
     assert names(layer.named_parameters()) == ["weight", "bias"]
     layer.weight.data = np.ones((3, 2))

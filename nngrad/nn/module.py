@@ -2,7 +2,6 @@
 
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from numbers import Real
 from reprlib import recursive_repr
 from textwrap import indent
 from types import MappingProxyType
@@ -24,7 +23,8 @@ class Module:
 
     What a module holds is read from its attributes, so assigning, replacing and deleting them is all there is to do:
 
-    - a leaf Tensor that requires grad is a *parameter*; frozen by `set_requires_grad(False)` it remains one
+    - a leaf Tensor that requires grad is a *parameter*; frozen by `set_requires_grad(False)` it remains one, and only
+      another one, None or a Module takes its place
     - a Tensor given to `register_buffer` is a *buffer*: state that is saved, but not trained
     - a Module is a *child*
 
@@ -66,10 +66,14 @@ class Module:
             self._forget(name)
             super().__setattr__("_parameter_names", self._parameter_names | {name})
         elif name in self._parameter_names:
-            if isinstance(value, np.ndarray | list | Real):
+            if not isinstance(value, Module | None):
+                kind = type(value).__name__
+                if isinstance(value, Tensor):
+                    kind = f"the result of {value.op}" if value.grad_fn else "one that requires none"
                 raise TypeError(
                     f"the parameter {name!r} of {type(self).__name__} would be lost to its optimizer and its state: "
-                    f"give it new values by `{name}.data = ...`, or assign a Tensor, not {type(value).__name__}"
+                    f"give it new values by `{name}.data = ...`, or assign a leaf Tensor that requires grad, not "
+                    f"{kind}; what shall be no parameter any more is deleted first"
                 )
             self._forget(name)
         elif name in self._buffers and not isinstance(value, Tensor | None):

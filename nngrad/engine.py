@@ -57,6 +57,9 @@ def apply(op, /, *inputs, **params):
                 result = rows().forward_by_rows(op, forward, values, **params)
             else:
                 result = by_tiles(forward, values, op.cost, **params)
+        elif op.by_rows and not values[0].size:
+            with np.errstate(divide="ignore", invalid="ignore"):  # rows of nothing have a mean of 0 / 0
+                result = forward(*values, **params)
         else:
             result = forward(*values, **params)
     except (ValueError, IndexError, TypeError, ZeroDivisionError) as error:
@@ -208,6 +211,8 @@ def pull_arrays(node, g, needs, retain_graph=True, is_own=False):
     op = node.op
     if op.many:
         g = tuple(g[i] if i in g else np.zeros_like(y) for i, y in enumerate(node.output))
+    elif op.by_rows and not node.values[0].size:
+        return tuple(np.zeros_like(x) if needed else None for x, needed in zip(node.values, needs, strict=False))
     elif op.vjp_cost and op.vjp_cost * (node.values[0] if op.by_rows else g).size > WORTH_TILES:
         place = place_for_cotangent(node, g, retain_graph, is_own)
         if op.by_rows:
@@ -255,6 +260,8 @@ def spent(node):
 
 def push_arrays(node, tangents):
     """From the tangents of a Node's inputs, None where there is none, that of its output, by its kernel."""
+    if node.op.by_rows and not node.values[0].size:
+        return np.zeros_like(node.output)
     return node.op.jvp(*tangents, *node.op.residuals_of(node.values), **node.params)
 
 

@@ -95,6 +95,16 @@ MODULES = [
     ("InstanceNorm1d", (4,), dict(affine=True, track_running_stats=True), SIGNAL[0]),
     ("InstanceNorm2d", (4,), {}, IMAGE[0]),
     ("GroupNorm", (2, 4), {}, IMAGE),
+    ("BatchNorm1d", (4,), dict(bias=False), ROWS),
+    ("InstanceNorm2d", (4,), dict(affine=True, bias=False), IMAGE),
+    ("GroupNorm", (2, 4), dict(bias=False), IMAGE),
+    ("BatchNorm1d", (4,), {}, SIGNAL[:0]),
+    ("BatchNorm2d", (4,), {}, IMAGE[..., :0]),
+    ("InstanceNorm1d", (4,), {}, SIGNAL[..., :0]),
+    ("GroupNorm", (2, 4), dict(affine=False), SIGNAL[..., :0]),
+    ("LayerNorm", (0,), {}, SIGNAL[..., :0]),
+    ("RMSNorm", (0,), {}, SIGNAL[..., :0]),
+    ("LogSoftmax", (-1,), {}, SIGNAL[..., :0]),
     ("RMSNorm", (4,), {}, ROWS),
     ("RMSNorm", ((5, 2),), dict(eps=1e-3), IMAGE),
     ("LocalResponseNorm", (3,), {}, IMAGE),
@@ -247,3 +257,14 @@ def test_a_batch_that_is_refused_changes_no_statistics():
         layer(ROWS[:1])
     for name, value in layer.state_dict().items():
         np.testing.assert_array_equal(value, before[name])
+
+
+@pytest.mark.parametrize(
+    "function", [nngrad.logsumexp, nngrad.mean, nngrad.std, F.log_softmax, F.layer_norm, F.mse_loss]
+)
+def test_rows_of_nothing_have_no_derivative_and_warn_of_nothing(function):
+    x = np.zeros((2, 0))
+    args = {F.layer_norm: (x, 0), F.mse_loss: (x, x)}.get(function, (x, -1))
+    y, dy = nngrad.jvp(lambda x: function(x, *args[1:]), (x,), (x,))
+    assert not dy.data.any() and y.shape == dy.shape
+    assert nngrad.grad(lambda x: function(x, *args[1:]).sum())(x).shape == x.shape

@@ -169,9 +169,9 @@ def _check_channels(name: str, input: Any, least: int, **channels: Any) -> tuple
 
 def _move(running_mean: Any, running_var: Any, x: np.ndarray, axes: tuple[int, ...], momentum: float) -> None:
     """Running statistics, if there are any, moved towards those along the axes, which are averaged where each example
-    has its own.
+    has its own. An input without elements moves nothing.
     """
-    if running_mean is None or running_var is None:
+    if running_mean is None or running_var is None or not x.size:
         return
     x, n = x.astype(np.result_type(x, np.float32), copy=False), math.prod(x.shape[axis] for axis in axes)
     mean = sum_rows(x, axes) / n

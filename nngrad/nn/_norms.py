@@ -17,7 +17,15 @@ class _ChannelNorm(Module):
 
     _axes: tuple[int, ...]
 
-    def __init__(self, num_features: int, eps: float, momentum: float | None, affine: bool, track_running_stats: bool):
+    def __init__(
+        self,
+        num_features: int,
+        eps: float,
+        momentum: float | None,
+        affine: bool,
+        track_running_stats: bool,
+        bias: bool,
+    ):
         name = type(self).__name__
         self.num_features = whole_number(f"{name}: num_features", num_features, least=0)
         self.eps = number(f"{name}: eps", eps)
@@ -25,7 +33,7 @@ class _ChannelNorm(Module):
         self.affine = affine
         self.track_running_stats = track_running_stats
         self.weight = Tensor(np.ones(num_features), requires_grad=True) if affine else None
-        self.bias = Tensor(np.zeros(num_features), requires_grad=True) if affine else None
+        self.bias = Tensor(np.zeros(num_features), requires_grad=True) if affine and bias else None
         tracked = track_running_stats
         self.register_buffer("running_mean", Tensor(np.zeros(num_features)) if tracked else None)
         self.register_buffer("running_var", Tensor(np.ones(num_features)) if tracked else None)
@@ -56,8 +64,10 @@ class _BatchNorm(_ChannelNorm):
         momentum: float | None = 0.1,
         affine: bool = True,
         track_running_stats: bool = True,
+        *,
+        bias: bool = True,
     ):
-        super().__init__(num_features, eps, momentum, affine, track_running_stats)
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, bias)
 
     def forward(self, x: Any) -> Tensor:
         """x of shape (N, C) or (N, C, ...) -> the same shape."""
@@ -87,6 +97,7 @@ class BatchNorm1d(_BatchNorm):
         momentum: the part of the way that the running statistics move; None for the average of all batches.
         affine: whether there are weight and bias.
         track_running_stats: whether there are running statistics; otherwise the batch's own are always used.
+        bias: whether there is a bias beside the weight.
 
     Raises:
         ValueError: on the call, the shape does not fit, or a channel has one value in training.
@@ -109,8 +120,10 @@ class _InstanceNorm(_ChannelNorm):
         momentum: float = 0.1,
         affine: bool = False,
         track_running_stats: bool = False,
+        *,
+        bias: bool = True,
     ):
-        super().__init__(num_features, eps, momentum, affine, track_running_stats)
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, bias)
 
     def forward(self, x: Any) -> Tensor:
         """x of shape (N, C, ...), or (C, ...) for a single example -> the same shape."""
@@ -134,6 +147,7 @@ class InstanceNorm1d(_InstanceNorm):
         momentum: the part of the way that the running statistics move.
         affine: whether there are `weight` and `bias`, of shape (num_features,).
         track_running_stats: whether running statistics are kept, and used in evaluation.
+        bias: whether there is a bias beside the weight.
 
     Raises:
         ValueError: on the call, the shape does not fit, or a channel has one value.
@@ -156,12 +170,15 @@ class GroupNorm(Module):
         num_channels: C, a multiple of num_groups.
         eps: added to the variance.
         affine: whether there are `weight` and `bias`, of shape (num_channels,).
+        bias: whether there is a bias beside the weight.
 
     Raises:
         ValueError: num_channels is no multiple of num_groups; on the call, the shape does not fit.
     """
 
-    def __init__(self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True):
+    def __init__(
+        self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True, *, bias: bool = True
+    ):
         num_channels = whole_number("GroupNorm: num_channels", num_channels, least=0)
         if num_channels % whole_number("GroupNorm: num_groups", num_groups, least=1):
             raise ValueError(f"GroupNorm: {num_channels} channels can't be parted in {num_groups} groups")
@@ -170,7 +187,7 @@ class GroupNorm(Module):
         self.eps = number("GroupNorm: eps", eps)
         self.affine = affine
         self.weight = Tensor(np.ones(num_channels), requires_grad=True) if affine else None
-        self.bias = Tensor(np.zeros(num_channels), requires_grad=True) if affine else None
+        self.bias = Tensor(np.zeros(num_channels), requires_grad=True) if affine and bias else None
 
     def forward(self, x: Any) -> Tensor:
         """x of shape (N, C, ...) -> the same shape."""

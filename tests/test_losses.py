@@ -34,7 +34,12 @@ ELEMENTWISE = {
     "hinge_embedding_loss": [(x, signs), (x, signs, dict(margin=0.3)), (x, 0 * signs), (grid, signs)],
     "margin_ranking_loss": [(x, u, signs), (x, u, signs, dict(margin=0.5)), (grid, 0 * grid, signs, dict(margin=0.5))],
     "poisson_nll_loss": [(x, t), (x, 5 * t, dict(full=True)), (p, t, dict(log_input=False, eps=1e-3))],
-    "gaussian_nll_loss": [(x, u, t), (x, u, t, dict(full=True)), (x, u, t[:, 0]), (x, u, t[:, :1]), (x[0], u[0], t[0])],
+    "gaussian_nll_loss": [
+        (x, u, t),
+        (x, u, t, dict(full=True)),
+        *((x, u, one) for one in (t[:, 0], t[:, :1], t[:1])),
+        (x[0], u[0], t[0]),
+    ],
     "smooth_l1_loss": [(x, u, dict(beta=0.5)), (grid, 0 * grid)],
     "huber_loss": [(x, u, dict(delta=0.5)), (grid, 0 * grid)],
     "cosine_embedding_loss": [

@@ -242,7 +242,8 @@ def gaussian_nll_loss(
     Args:
         input: the means x, of any shape.
         target: samples t, of the same shape.
-        var: the variances v, of the same shape, of that without the last axis, or with 1 for its length; not negative.
+        var: the variances v, of the same shape, of that without the last axis, or with 1 for the length of one axis, or
+            a number for all; not negative.
         full: whether to add the constant log(2 pi) / 2.
         eps: what a variance is at least; below it has no gradient.
         reduction: 'mean', 'sum' or 'none'.
@@ -255,10 +256,11 @@ def gaussian_nll_loss(
     """
     check_equal_shapes("gaussian_nll_loss", input=input, target=target)
     shape, given = shape_of(input), shape_of(var)
-    if given not in (shape, shape[:-1], (*shape[:-1], 1)):
+    others = [own for own, length in zip(given, shape, strict=False) if own != length]
+    if given not in (shape, shape[:-1], ()) and (len(given) != len(shape) or others != [1]):
         raise ValueError(
-            f"gaussian_nll_loss: var of shape {given} does not fit input {shape}; it must be {shape}, {shape[:-1]} or "
-            f"{(*shape[:-1], 1)}"
+            f"gaussian_nll_loss: var of shape {given} does not fit input {shape}; it must be {shape}, {shape[:-1]}, or "
+            f"{shape} with a 1 for one length"
         )
     if np.any(array_of(var) < 0):
         raise ValueError("gaussian_nll_loss: a variance is negative; give squares of standard deviations")

@@ -149,7 +149,7 @@ def plain_parameters(op, params):
         kind = type(value)
         if kind in PLAIN:
             if kind is float and name == "axis":
-                raise TypeError(f"{op.name}: axis must be an integer, a tuple of them or None, got {value}")
+                refuse_axis(op, value)
             continue
         if name == "index":
             params[name] = plain_index(value)
@@ -170,7 +170,13 @@ def plain_parameters(op, params):
             params[name] = value.item()
         elif isinstance(value, (np.generic, np.ndarray)):
             params[name] = value.copy() if value.ndim else value.item()
+        if name == "axis" and type(params[name]) is float:
+            refuse_axis(op, params[name])
     return params
+
+
+def refuse_axis(op, axis):
+    raise TypeError(f"{op.name}: axis must be an integer, a tuple of them or None, got {axis}")
 
 
 def plain_index(index):

@@ -230,9 +230,9 @@ def test_bad_arguments_are_refused(call, message):
 
 
 @pytest.mark.parametrize("function", [nngrad.sum, nngrad.logsumexp, F.softmax, nngrad.std, nngrad.flip, nngrad.sort])
-@pytest.mark.parametrize("axis", [1.0, -1.0])
+@pytest.mark.parametrize("axis", [1.0, -1.0, np.float64(1.0), np.float32(1.0), np.array(1.0)])
 def test_an_axis_is_an_integer(function, axis):
-    with pytest.raises(TypeError, match=rf"^{function.__name__}: axis must be an integer.*, got {axis}"):
+    with pytest.raises(TypeError, match=rf"^{function.__name__}: axis must be an integer.*, got .*1\."):
         function(X, axis=axis)
 
 

@@ -241,6 +241,8 @@ def test_layers(torch, name, args, options, x):
         (lambda: F.fold(np.ones((1, 12, 5)), (4, 4), 2), r"fold: for output_size \(4, 4\) the input must have shape"),
         (lambda: nn.Conv2d(3, 4, 3, groups=2), "3 and 4 channels can't be parted in 2 groups"),
         (lambda: nn.Conv2d(-3, 4, 3), "Conv2d: in_channels must be an integer, at least 0, got -3"),
+        (lambda: nn.MaxPool2d(0), "MaxPool2d: kernel_size must be an integer from 1 on"),
+        (lambda: nn.AvgPool1d(2, padding=-1), "AvgPool1d: padding must be an integer from 0 on"),
         (lambda: nn.Conv2d(3, 4, None), "Conv2d: kernel_size must be an integer from 1 on, or 2 of them, got None"),
         (lambda: F.conv2d(IMAGE, np.ones((2, 4, 3, 3)), stride="a"), "conv2d: stride must be an integer .* got 'a'"),
         (lambda: F.conv2d(IMAGE, np.ones((2, 4, 3, 3)), dilation=np.nan), "conv2d: dilation must be an integer"),

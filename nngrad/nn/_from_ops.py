@@ -11,6 +11,7 @@ from typing import Any
 
 from nngrad.engine import OPS
 from nngrad.nn import functional
+from nngrad.nn._convolution import Lengths, lengths
 from nngrad.nn.module import Module
 from nngrad.tensor import Tensor
 
@@ -87,8 +88,12 @@ def make_class(class_name: str) -> type[OpModule]:
             takes = ", ".join(self._option_names) or "nothing"
             raise TypeError(f"{class_name}: {error}; it takes {takes}, and the inputs when it is called") from None
         bound.apply_defaults()
-        for option in self._option_names:
-            setattr(self, option, bound.arguments[option])
+        for option in options:
+            value = bound.arguments[option.name]
+            if option.annotation in (Lengths, Lengths | None) and value is not None:
+                axes, least = 1 if class_name.endswith("1d") else 2, 0 if option.name == "padding" else 1
+                lengths(class_name, option.name, value, axes, least)
+            setattr(self, option.name, value)
         if "reduction" in self._option_names:
             check_reduction(self, (*REDUCTIONS, *_MORE_REDUCTIONS.get(name, ())))
 

@@ -11,6 +11,8 @@ from nngrad.functions import ops, shape_of, tensor_of
 from nngrad.nn._convolution import Lengths, lengths
 from nngrad.tensor import Tensor
 
+Parts = int | None | Sequence[int | None]
+
 
 @tells_arguments
 def max_pool1d(
@@ -99,13 +101,13 @@ def avg_pool2d(
 
 
 @tells_arguments
-def adaptive_avg_pool1d(input: Any, output_size: Lengths) -> Tensor:
+def adaptive_avg_pool1d(input: Any, output_size: Parts) -> Tensor:
     """Mean over as many parts of the last axis as asked for, of shapes as `adaptive_avg_pool2d` has them."""
     return _adaptive("adaptive_avg_pool1d", 1, input, output_size)
 
 
 @tells_arguments
-def adaptive_avg_pool2d(input: Any, output_size: Lengths) -> Tensor:
+def adaptive_avg_pool2d(input: Any, output_size: Parts) -> Tensor:
     """Means over H' by W' parts of the last two axes; part i of H' goes from floor(i H / H') to ceil((i + 1) H / H').
 
     Args:

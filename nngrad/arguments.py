@@ -6,7 +6,8 @@ from inspect import isfunction, signature
 OF_ARGUMENTS = {  # PyTorch's name of an argument: ours, the first of these that a function has
     "dim": ("axis", "axes"), "dims": ("axis", "axes"), "keepdim": ("keepdims",), "bias": ("use_bias",), "p": ("ord",),
     "correction": ("ddof",), "other": ("x2", "b"), "learning_rate": ("lr",), "gradient": ("grad",),
-    "outputs": ("y",), "inputs": ("xs",), "grad_outputs": ("cotangent",),
+    "outputs": ("y",), "inputs": ("xs",), "grad_outputs": ("cotangent",), "diagonal": ("k",), "shifts": ("shift",),
+    "dim0": ("axis1",), "dim1": ("axis2",),
 }  # fmt: skip
 INSTEAD_OF_ARGUMENTS = {
     "unbiased": "write ddof=1 for True, ddof=0 for False", "size_average": "write reduction='mean' or reduction='sum'",
@@ -16,6 +17,9 @@ INSTEAD_OF_ARGUMENTS = {
     "allow_unused": "leave it out, what y does not depend on has zeros",
     "retain_graph": "leave it out, the graph is kept",
     "create_graph": "write nngrad.gradients(y, xs, create_graph=True)", "closure": "call it before step()",
+    "return_indices": "leave it out, windows give values alone",
+    "padding_mode": "pad the input before, by nngrad.pad(x, pad_width, mode)",
+    "rounding_mode": "write nngrad.floor(x / y) or nngrad.trunc(x / y)", "sparse": "leave it out, gradients are dense",
     "assign": "leave it out, values are copied", "last_epoch": "leave it out, load_state_dict() resumes a schedule",
     **dict.fromkeys(("device", "pin_memory"), "leave it out, all arrays are in main memory"),
     **dict.fromkeys(("inplace", "out"), "leave it out, results are new Tensors"),

@@ -10,35 +10,76 @@ ARITHMETIC = {
     "eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">=",
 }  # fmt: skip
 OF_PYTORCH = {name: f"x {sign} y" for name, sign in ARITHMETIC.items()} | {
-    "add_": "x[...] = x + y", "as_tensor": "Tensor(data)", "autograd": "nngrad.gradients(y, xs)",
-    "cat": "nngrad.concat([x, y], axis)", "chunk": "x.split(sections, axis)", "clamp": "x.clip(min, max)",
-    "clamp_max": "x.clip(max=max)", "clamp_min": "x.clip(min)", "copy": "x.clone()", "copy_": "x[...] = y",
-    "dim": "x.ndim", "double": "x.astype(np.float64)", "enable_grad": "Tensor.grad_is_enabled = True",
+    "add_": "x[...] = x + y", "addcdiv": "x + value * a / b", "addcmul": "x + value * a * b", "addmm": "b + x @ y",
+    "as_tensor": "Tensor(data)", "autograd": "nngrad.gradients(y, xs)", "baddbmm": "b + x @ y",
+    "bernoulli": "Tensor(np.random.random(x.shape) < x.numpy())", "bool": "x.astype(bool)",
+    "cat": "nngrad.concat([x, y], axis)", "cdist": "nngrad.norm(x[:, None] - y, axis=-1)",
+    "chunk": "x.split(sections, axis)", "clamp": "x.clip(min, max)", "clamp_": "x[...] = x.clip(min, max)",
+    "clamp_max": "x.clip(max=max)", "clamp_min": "x.clip(min)", "compile": "nothing: there is no compiler",
+    "copy": "x.clone()", "copy_": "x[...] = y", "dim": "x.ndim", "div_": "x[...] = x / y",
+    "double": "x.astype(np.float64)", "enable_grad": "Tensor.grad_is_enabled = True",
     "expand": "x.broadcast(shape)", "expand_as": "x.broadcast(y.shape)", "fill_": "x[...] = value",
-    "flat": "x.reshape(-1)", "float": "x.astype(np.float32)", "from_numpy": "Tensor(array)",
-    "half": "x.astype(np.float16)", "inference_mode": "no_grad()",
+    "flat": "x.reshape(-1)", "float": "x.astype(np.float32)", "FloatTensor": "Tensor(data)",
+    "from_numpy": "Tensor(array)", "func": "nngrad.grad, nngrad.jvp, nngrad.hessian and the like",
+    "half": "x.astype(np.float16)",
+    "indices": "x.argmax(axis) or x.argsort(axis): max(axis) and sort() give values alone",
+    "inference_mode": "no_grad()",
     "init": "layer.weight.data = np.random.normal(size=layer.weight.shape), say", "int": "x.astype(int)",
     "is_floating_point": "x.dtype.kind == 'f'", "is_grad_enabled": "Tensor.grad_is_enabled",
     "is_leaf": "x.grad_fn is None", "is_tensor": "isinstance(x, Tensor)",
-    "load": "dict(np.load(file)), for load_state_dict", "long": "x.astype(int)",
+    "load": "dict(np.load(file)), for load_state_dict", "logit": "nngrad.log(x / (1 - x))", "long": "x.astype(int)",
+    "LongTensor": "Tensor(data, dtype=int)",
     "lr_scheduler": "optim.StepLR, optim.CosineAnnealingLR or optim.LambdaLR", "masked_fill_": "x[mask] = value",
     "masked_select": "x[mask]", "movedim": "x.moveaxis(source, destination)", "mT": "x.swapaxes(-1, -2)",
-    "mul_": "x[...] = x * y", "nbytes": "x.data.nbytes", "ndimension": "x.ndim", "neg": "-x", "nelement": "x.size",
+    "mul_": "x[...] = x * y", "multinomial": "np.random.choice(len(x), p=x.numpy())", "narrow": "x[start:stop]",
+    "nbytes": "x.data.nbytes", "ndimension": "x.ndim", "neg": "-x", "nelement": "x.size",
+    "new_ones": "Tensor(np.ones(shape))", "new_tensor": "Tensor(data)", "new_zeros": "Tensor(np.zeros(shape))",
     "normal_": "x[...] = np.random.normal(size=x.shape)", "numel": "x.size",
-    "Parameter": "Tensor(data, requires_grad=True)",
+    "rand_like": "Tensor(np.random.random(x.shape))", "randn_like": "Tensor(np.random.normal(size=x.shape))",
+    "randperm": "np.random.permutation(n)",
     "register_hook": "x.retain_grad(), and read x.grad after backward(); there are no hooks",
     "repeat_interleave": "x.repeat(repeats, axis)", "requires_grad_": "x.set_requires_grad(True)",
-    "save": "np.savez(file, **model.state_dict())", "seed": "nngrad.manual_seed(n)",
+    "save": "np.savez(file, **model.state_dict())", "seed": "nngrad.manual_seed(n)", "select": "x[index]",
     "set_grad_enabled": "Tensor.grad_is_enabled = False", "sub_": "x[...] = x - y",
     "swapdims": "x.swapaxes(axis1, axis2)", "t": "x.T()", "tensor": "Tensor(data)",
     "to": "x.astype(dtype); there are no devices", "type": "x.astype(dtype)", "unbind": "tuple(x)",
     "uniform_": "x[...] = np.random.uniform(size=x.shape)", "unsqueeze": "x.expand_dims(axis)",
-    "view": "x.reshape(shape)", "view_as": "x.reshape(y.shape)", "zero_": "x[...] = 0", "zero_grad": "x.reset_grad()",
+    "values": "nothing: max(axis) and sort() give values alone", "view": "x.reshape(shape)",
+    "view_as": "x.reshape(y.shape)", "vmap": "ops on arrays with one axis more: they broadcast",
+    "zero_": "x[...] = 0", "zero_grad": "x.reset_grad()",
+    **dict.fromkeys(("index_add", "scatter_add_"), "x + nngrad.scatter_add(y, x.shape, index)"),
+    **dict.fromkeys(
+        ("index_copy", "index_fill", "index_put_", "masked_scatter", "scatter", "scatter_"),
+        "y = x.clone(), and y[index] = value with an index as NumPy has it",
+    ),
     **dict.fromkeys(
         ("contiguous", "cpu", "cuda", "device", "is_cuda", "pin_memory"), "nothing: all arrays are in main memory"
     ),
 }  # fmt: skip
 
+
+OF_LAYERS_AND_SCHEDULES = {
+    "AdaptiveMaxPool1d": "x.max(-1, keepdims=True) for a single window",
+    "AdaptiveMaxPool2d": "x.max((-2, -1), keepdims=True) for a single window",
+    "ExponentialLR": "LambdaLR(optimizer, lambda epoch: gamma**epoch)",
+    "MultiStepLR": "LambdaLR(optimizer, lambda epoch: gamma ** bisect.bisect(milestones, epoch))",
+    "Parameter": "Tensor(data, requires_grad=True)",
+    "ParameterList": "an attribute for each: setattr(self, f'weight{i}', Tensor(data, requires_grad=True))",
+    "ReduceLROnPlateau": "group['lr'] *= factor, for each group in optimizer.param_groups",
+    "Unflatten": "x.reshape(shape) in forward()",
+    **dict.fromkeys(("interpolate", "Upsample"), "x.repeat(2, -2).repeat(2, -1), which is the nearest neighbour"),
+    **dict.fromkeys(
+        ("GRU", "GRUCell", "LSTM", "LSTMCell", "RNN", "RNNCell"), "a loop over the steps, of Linear layers"
+    ),
+    **dict.fromkeys(
+        ("ConstantPad1d", "ConstantPad2d", "ReflectionPad1d", "ReflectionPad2d", "ReplicationPad2d", "ZeroPad2d"),
+        "nngrad.pad(x, pad_width, mode) in forward()",
+    ),
+    **dict.fromkeys(
+        ("ConstantLR", "CosineAnnealingWarmRestarts", "LinearLR", "OneCycleLR", "PolynomialLR", "SequentialLR"),
+        "LambdaLR(optimizer, function), with what the first rate is multiplied by in each epoch",
+    ),
+}
 
 OF_MODULES = {
     **dict.fromkeys(("cpu", "cuda", "to"), OF_PYTORCH["cpu"]),
@@ -73,6 +114,9 @@ class Elsewhere:
         raise no_attribute(f"a {owner.__name__}", self.name, (), hint)
 
 
+NO_METHOD = Elsewhere("")
+
+
 class NoFunction(ModuleType):
     """A module with the name of a function that PyTorch has: called, it says what to write instead."""
 
@@ -98,10 +142,13 @@ def no_attribute(owner, name, names, hint=""):
 def whereabouts(name):
     """Where a name is that `nngrad`, or a Tensor, has not, or what to write for it; '' if it is known nowhere."""
     functions = import_module("nngrad.functions")
-    if name in OF_PYTORCH:
-        return f"; write {OF_PYTORCH[name]}"
+    for names in (OF_PYTORCH, OF_LAYERS_AND_SCHEDULES):
+        if name in names:
+            return f"; write {names[name]}"
     if name in functions.public_names():
         return f"; write nngrad.{name}(...)"
+    if not isinstance(vars(import_module("nngrad.tensor").Tensor).get(name, NO_METHOD), Elsewhere):
+        return f"; it is a Tensor's, write x.{name}"
     if name in functions.WITHOUT_GRADIENT:
         return f"; write np.{name}(...)"
     for home in ("nngrad.nn.functional", "nngrad.nn", "nngrad.optim", "nngrad.nn.utils"):

@@ -166,7 +166,10 @@ def plain_parameters(op, params):
             value = value._data
         if isinstance(value, np.ndarray) and op.family != "structural":
             if value.size != 1:
-                raise TypeError(f"{op.name}: parameter {name} must be a number, not an array of shape {value.shape}")
+                hint = "; what takes two arrays has another name, as maximum(x, y)" if name == "axis" else ""
+                raise TypeError(
+                    f"{op.name}: parameter {name} must be a number, not an array of shape {value.shape}{hint}"
+                )
             params[name] = value.item()
         elif isinstance(value, (np.generic, np.ndarray)):
             params[name] = value.copy() if value.ndim else value.item()

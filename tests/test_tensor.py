@@ -668,6 +668,9 @@ def test_a_name_that_is_not_there_is_told_where_it_is(name, told):
         (nngrad.optim, "lr_scheduler", "write optim.StepLR, optim.CosineAnnealingLR or optim.LambdaLR"),
         (nngrad.optim, "clip_grad_norm_", "it is in nngrad.nn.utils"),
         (nngrad.nn, "init", "write layer.weight.data = "),
+        (nngrad.nn, "Unflatten", "write x.reshape(shape) in forward()"),
+        (nngrad.optim, "ExponentialLR", "write LambdaLR(optimizer, lambda epoch: gamma**epoch)"),
+        (nngrad, "clone", "it is a Tensor's, write x.clone"),
     ],
 )
 def test_a_name_that_a_module_has_not_is_told_where_it_is(module, name, told):
@@ -739,7 +742,11 @@ F = nngrad.nn.functional
             r"Linear\(\) got an unexpected keyword argument 'bias'; write use_bias",
         ),
         (lambda: nngrad.nn.Softmax(dim=1), r"Softmax\(\) got an unexpected keyword argument 'dim'; write axis"),
-        (lambda: nngrad.nn.Embedding(3, 4, sparse=True), "'sparse'; it takes num_embeddings, embedding_dim"),
+        (lambda: nngrad.nn.Embedding(3, 4, sparsity=True), "'sparsity'; it takes num_embeddings, embedding_dim"),
+        (lambda: nngrad.nn.Embedding(3, 4, sparse=True), "'sparse'; leave it out, gradients are dense"),
+        (lambda: nngrad.nn.Conv1d(1, 1, 1, padding_mode="reflect"), "'padding_mode'; pad the input before"),
+        (lambda: nngrad.tril(ROWS, diagonal=1), "'diagonal'; write k"),
+        (lambda: nngrad.max(ROWS, ROWS), r"^max: .* not an array of shape \(2, 2\); .* as maximum\(x, y\)"),
         (
             lambda: Square(2, use_bias=True),
             r"Square\(\) got an unexpected keyword argument 'use_bias'; did you mean bias?",
@@ -762,7 +769,7 @@ F = nngrad.nn.functional
         (lambda: Tensor(1, require_grad=True), r"^Tensor\(\) .* 'require_grad'; did you mean requires_grad?"),
         (lambda: F.relu(ROWS, inplace=True), r"^relu\(\) .* 'inplace'; leave it out"),
         (lambda: nngrad.exp(ROWS, out=ROWS), r"^exp\(\) .* 'out'; leave it out"),
-        (lambda: F.max_pool1d(ROWS, 1, return_indices=True), "'return_indices'; it takes input, kernel_size"),
+        (lambda: F.max_pool1d(ROWS, 1, return_indices=True), "'return_indices'; leave it out"),
         (lambda: ROWS.transpose(0, 1), r"transpose: .* write swapaxes\(0, 1\) to swap them, transpose\(\(0, 1\)\) for"),
     ],
 )

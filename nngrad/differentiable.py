@@ -5,6 +5,7 @@
 
 import numpy as np
 
+from nngrad.engine import has_empty_rows, pull_arrays, push_arrays
 from nngrad.functions import ops
 from nngrad.graph import node_of, vertex, wrap
 from nngrad.memory import OUTDATED, is_changed, memory_of, share_memory
@@ -16,6 +17,8 @@ def pull_tensors(node, g, needs, retain_graph=True, is_own=False):
 
     Whatever the two other arguments allow to overwrite, stays: it belongs to the graph that is made.
     """
+    if has_empty_rows(node):
+        return [dx if dx is None else wrap(dx) for dx in pull_arrays(node, g.data, needs)]
     inputs, y = values_in_graph(node)
     if node.op.many:
         g = tuple(g[i] if i in g else wrap(np.zeros_like(y)) for i, y in enumerate(node.output))
@@ -28,6 +31,8 @@ def pull_tensors(node, g, needs, retain_graph=True, is_own=False):
 
 def push_tensors(node, tangents):
     """From the tangents of a Node's inputs, None where there is none, that of its output."""
+    if has_empty_rows(node):
+        return wrap(push_arrays(node, tangents))
     inputs, y = values_in_graph(node)
     dy = node.op.pushforward(ops, tuple(tangents), inputs, y, **node.params)
     return dy if node.op.many or dy.dtype == y.dtype else dy.astype(y.dtype)

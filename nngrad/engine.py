@@ -211,7 +211,7 @@ def pull_arrays(node, g, needs, retain_graph=True, is_own=False):
     op = node.op
     if op.many:
         g = tuple(g[i] if i in g else np.zeros_like(y) for i, y in enumerate(node.output))
-    elif op.by_rows and not node.values[0].size:
+    elif has_empty_rows(node):
         return tuple(np.zeros_like(x) if needed else None for x, needed in zip(node.values, needs, strict=False))
     elif op.vjp_cost and op.vjp_cost * (node.values[0] if op.by_rows else g).size > WORTH_TILES:
         place = place_for_cotangent(node, g, retain_graph, is_own)
@@ -227,6 +227,11 @@ def pull_arrays(node, g, needs, retain_graph=True, is_own=False):
             return (op.vjp(g, *op.residuals_of(node.values), out=place, **node.params),)
     pull = op.pull  # called as `op.pull(...)`, Python would look for a method first
     return pull(g, node.values, needs, node.params)
+
+
+def has_empty_rows(node):
+    """Whether an op on rows was given no elements, so that its derivative is zeros, though formulas divide 0 by 0."""
+    return node.op.by_rows and not node.values[0].size
 
 
 def place_for_cotangent(node, g, retain_graph, is_own):
@@ -260,7 +265,7 @@ def spent(node):
 
 def push_arrays(node, tangents):
     """From the tangents of a Node's inputs, None where there is none, that of its output, by its kernel."""
-    if node.op.by_rows and not node.values[0].size:
+    if has_empty_rows(node):
         return np.zeros_like(node.output)
     return node.op.jvp(*tangents, *node.op.residuals_of(node.values), **node.params)
 

@@ -267,4 +267,6 @@ def test_rows_of_nothing_have_no_derivative_and_warn_of_nothing(function):
     args = {F.layer_norm: (x, 0), F.mse_loss: (x, x)}.get(function, (x, -1))
     y, dy = nngrad.jvp(lambda x: function(x, *args[1:]), (x,), (x,))
     assert not dy.data.any() and y.shape == dy.shape
-    assert nngrad.grad(lambda x: function(x, *args[1:]).sum())(x).shape == x.shape
+    slope = nngrad.grad(lambda x: function(x, *args[1:]).sum())
+    assert slope(x).shape == nngrad.grad(lambda x: slope(x).sum())(x).shape == x.shape
+    assert nngrad.hvp(lambda x: function(x, *args[1:]).sum(), x, x).shape == x.shape

@@ -68,6 +68,34 @@ def test_local_response_norm(torch, size):
         agree(torch, lambda x: F.local_response_norm(x, size, 0.3), lambda x: theirs(x, size, 0.3), x)
 
 
+MASK = np.array([[True, False, True, True, False], [False] * 5, [True] * 5])  # the second query sees nothing
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, dict(is_causal=True), dict(scale=0.3), dict(attn_mask=MASK), dict(attn_mask=np.where(MASK, 0.5, -np.inf))],
+    ids=["plain", "causal", "scale", "bool", "numbers"],
+)
+def test_attention(torch, options):
+    q, k, v = rng.normal(size=(2, 3, 4)), rng.normal(size=(2, 5, 4)), rng.normal(size=(2, 5, 6))
+    theirs = {name: torch.tensor(value) if name == "attn_mask" else value for name, value in options.items()}
+    agree(
+        torch,
+        lambda q, k, v: F.scaled_dot_product_attention(q, k, v, **options),
+        lambda q, k, v: torch.nn.functional.scaled_dot_product_attention(q, k, v, **theirs),
+        *(q, k, v),
+    )
+    nngrad.check_grads(lambda q, k, v: (F.scaled_dot_product_attention(q, k, v, **options) ** 2).sum(), (q, k, v))
+
+
+def test_attention_drops_weights_and_takes_one_mask():
+    q, v = np.zeros((200, 4)), np.ones((200, 1))
+    y = F.scaled_dot_product_attention(q, q, v, dropout_p=0.5, generator=np.random.default_rng(0)).data
+    assert abs(y.mean() - 1) < 0.02 and y.std() > 0.02
+    with pytest.raises(ValueError, match="is_causal is a mask of its own"):
+        F.scaled_dot_product_attention(q, q, v, np.ones((200, 200), bool), is_causal=True)
+
+
 def test_batch_norm_of_values_far_from_zero():
     z = rng.normal(size=(64, 1))
     x = (1e4 + 0.01 * z).astype(np.float32)

@@ -205,6 +205,11 @@ def max_pool(name):
     return call
 
 
+def attention(q, k, v, attn_mask=None, dropout_p=0.0, is_causal=False, scale=None, enable_gqa=False):
+    unlike(dropout_p or enable_gqa, "attention: dropout_p, enable_gqa")
+    return F.scaled_dot_product_attention(q, k, v, attn_mask, dropout_p, is_causal, scale)
+
+
 def rrelu(x, lower=1 / 8, upper=1 / 3, training=False, inplace=False):
     unlike(training, "rrelu: its own draws")
     return F.rrelu(x, lower, upper)
@@ -270,6 +275,7 @@ NAMES = {
     "diff": diff, "softmax": softmax("softmax"), "log_softmax": softmax("log_softmax"),
     "nn.functional.softmin": softmax("softmin"), "nn.functional.layer_norm": layer_norm,
     "nn.functional.rms_norm": rms_norm, "nn.functional.embedding": embedding,
+    "nn.functional.scaled_dot_product_attention": attention,
     "nn.functional.rrelu": rrelu, "nn.functional.batch_norm": batch_norm, "nn.functional.instance_norm": instance_norm,
     "cat": lambda tensors, dim=0: nngrad.concat(list(tensors), dim),
     "stack": lambda tensors, dim=0: nngrad.stack(list(tensors), dim),

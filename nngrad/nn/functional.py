@@ -16,7 +16,7 @@ import numpy as np
 from nngrad.arguments import tells_arguments
 from nngrad.elsewhere import no_attribute, whereabouts
 from nngrad.engine import OPS, apply, apply_two
-from nngrad.functions import HOMES, array_of, function, ops, shape_of, tensor_of
+from nngrad.functions import HOMES, array_of, function, matmul, ops, shape_of, tensor_of
 from nngrad.graph import wrap
 from nngrad.inputs import as_array
 from nngrad.modes import get_default_dtype
@@ -56,6 +56,7 @@ from nngrad.nn._pooling import max_pool1d as max_pool1d
 from nngrad.nn._pooling import max_pool2d as max_pool2d
 from nngrad.nn._pooling import unfold as unfold
 from nngrad.random import default_generator
+from nngrad.structure import swapaxes
 from nngrad.tensor import Tensor
 from nngrad.utils import whole_number
 
@@ -72,7 +73,7 @@ COMPOSED_LAYERS = {
 _OTHERS = {
     "alpha_dropout", "batch_norm", "bilinear", "conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d", "dropout",
     "dropout1d", "dropout2d", "embedding", "group_norm", "instance_norm", "linear", "local_response_norm", "normalize",
-    "one_hot", "rrelu",
+    "one_hot", "rrelu", "scaled_dot_product_attention",
 }  # fmt: skip
 
 __all__ = sorted({*_OTHERS, *COMPOSED_LOSSES, *COMPOSED_LAYERS, *_OPS})
@@ -286,6 +287,52 @@ def bilinear(input1: Any, input2: Any, weight: Any, bias: Any = None) -> Tensor:
         )
     y = ops.einsum(ops.einsum(input1, weight, subscripts="...i,kij->...kj"), input2, subscripts="...kj,...j->...k")
     return y if bias is None else y + bias
+
+
+@tells_arguments
+def scaled_dot_product_attention(
+    query: Any,
+    key: Any,
+    value: Any,
+    attn_mask: Any = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    generator: "np.random.Generator | None" = None,
+) -> Tensor:
+    """softmax(scale q k^T + mask) v (Vaswani et al. 2017). A query to which all keys are masked gets zeros.
+
+    Args:
+        query: q, of shape (..., L, E).
+        key: k, of shape (..., S, E).
+        value: v, of shape (..., S, V).
+        attn_mask: of a shape that broadcasts to (..., L, S): bool, True where a query sees a key, or numbers that are
+            added to the scores; None for neither.
+        dropout_p: the probability with which a weight is set to zero, as by `dropout`.
+        is_causal: whether query i sees only the keys up to i.
+        scale: None for 1 / sqrt(E).
+        generator: what draws for dropout; None for that of `nngrad.manual_seed`.
+
+    Returns:
+        A Tensor of shape (..., L, V).
+
+    Raises:
+        ValueError: the shapes do not fit, or there are both a mask and is_causal.
+    """
+    if is_causal and attn_mask is not None:
+        raise ValueError("scaled_dot_product_attention: is_causal is a mask of its own; leave attn_mask out")
+    scale = 1 / math.sqrt(max(1, shape_of(query)[-1])) if scale is None else scale
+    scores = matmul(ops.multiply(query, scale), swapaxes(key, -1, -2))
+    mask = np.tri(*scores.shape[-2:], dtype=bool) if is_causal else attn_mask
+    if mask is None:
+        return matmul(dropout(ops.softmax(scores), dropout_p, generator=generator), value)
+    seen = array_of(mask)
+    if seen.dtype.kind != "b":
+        seen = seen != -np.inf
+        scores = scores + ops.where(seen, mask, 0)
+    any_seen = seen.any(-1, keepdims=True)
+    weights = ops.where(any_seen, ops.softmax(ops.where(seen | ~any_seen, scores, -np.inf)), 0)
+    return matmul(dropout(weights, dropout_p, generator=generator), value)
 
 
 @tells_arguments

@@ -7,6 +7,7 @@ here says so by `Unlike`; an op of which no sample is left fails.
 """
 
 import inspect
+import operator
 
 import numpy as np
 import pytest
@@ -228,6 +229,56 @@ def instance_norm(x, *args, **kwargs):
     return F.instance_norm(x, *args, **kwargs)
 
 
+def median(x, dim=None, keepdim=False):
+    unlike(x.ndim == 0, "median: of a number")
+    unlike((x.size if dim is None else x.shape[dim]) % 2 == 0, "median: of an even number, the mean of two in NumPy")
+    return nngrad.median(x, dim, keepdim)
+
+
+def matrix_norm(x, ord=None, dim=None, keepdim=False, dtype=None):
+    unlike(x.ndim > 1 and ord is not None, "linalg.norm: of a matrix")
+    unlike(ord is not None and ord < 0, "norm: orders below 0 have no gradient at 0")
+    return vector_norm(x, 2 if ord is None else ord, dim, keepdim, dtype)
+
+
+def index_put(x, indices, values, accumulate=False):
+    unlike(accumulate, "index_put: accumulate")
+    x = x.clone()
+    x[tuple(indices)] = values
+    return x
+
+
+def each(name):
+    def call(*arrays):
+        return getattr(nngrad, name)(*(arrays[0] if isinstance(arrays[0], (list, tuple)) else arrays))
+
+    return call
+
+
+def place_of(name):
+    def call(x, dim=None, keepdim=False):
+        return getattr(nngrad, name)(x, axis=dim, keepdims=keepdim)
+
+    return call
+
+
+def sum_of_product(product):
+    """beta * b + alpha * (the product of x and y)."""
+
+    def call(b, x, y, beta=1, alpha=1):
+        return b * beta + product(x, y) * alpha
+
+    return call
+
+
+def undropped(name):
+    def call(x, p=0.5, training=True, inplace=False):
+        unlike(training and p not in (0, 1), f"{name}: its own draws")
+        return getattr(F, name)(x, p, training)
+
+    return call
+
+
 SAME = [
     "abs", "ceil", "cos", "cosh", "deg2rad", "erf", "erfc", "exp", "exp2", "expm1", "floor", "frac", "log", "log10",
     "log1p", "log2", "rad2deg", "reciprocal", "rsqrt", "sigmoid", "sign", "sin", "sinc", "sinh", "sqrt", "square",
@@ -235,7 +286,8 @@ SAME = [
     "maximum", "minimum", "xlogy", "heaviside", "lerp", "sum", "mean", "prod", "logsumexp", "cumsum", "cumprod",
     "flip", "fliplr", "flipud", "roll", "rot90", "tile", "tril", "triu", "diag", "diagonal", "trace", "ravel",
     "flatten", "permute", "vstack", "hstack", "dstack", "gather", "index_select", "dot", "inner", "outer", "matmul",
-    "nansum", "nanmean",
+    "nansum", "nanmean", "column_stack", "conj", "float_power", "isfinite", "isinf", "isnan", "ldexp", "logical_and",
+    "logical_not", "logical_or", "logical_xor", "positive", "signbit",
 ]  # fmt: skip
 FUNCTIONAL = [
     "relu6", "selu", "celu", "elu", "silu", "mish", "hardswish", "hardtanh", "leaky_relu", "relu", "hardsigmoid",
@@ -286,7 +338,22 @@ NAMES = {
     "take": lambda x, index: nngrad.take(x, index),
     "repeat": lambda x, *reps: nngrad.tile(x, tuple(reps[0]) if np.ndim(reps[0]) else reps),
     "einsum": lambda operands, equation: nngrad.einsum(equation, *operands),
-    "nan_to_num": same("nan_to_num"),
+    "nan_to_num": same("nan_to_num"), "median": median, "linalg.norm": matrix_norm, "index_put": index_put,
+    "__getitem__": lambda x, *index: x[index[0] if len(index) == 1 else index],
+    "__radd__": lambda x, y: y + x, "__rsub__": lambda x, y: y - x, "__rmul__": lambda x, y: y * x,
+    "__rdiv__": lambda x, y: y / x, "__rmod__": lambda x, y: y % x, "__rpow__": lambda x, y: y**x,
+    "__rmatmul__": lambda x, y: y @ x, "rsub": lambda x, y, alpha=1: y - x * alpha,
+    "eq": operator.eq, "ne": operator.ne, "lt": operator.lt, "le": operator.le, "gt": operator.gt, "ge": operator.ge,
+    **{name: place_of(name) for name in ("argmax", "argmin")},
+    **{name: each(name) for name in ("atleast_1d", "atleast_2d")},
+    **{f"nn.functional.{name}": undropped(name) for name in ("dropout", "dropout2d", "alpha_dropout")},
+    **{name: sum_of_product(operator.matmul) for name in ("addmm", "addmv", "baddbmm")},
+    "addr": sum_of_product(nngrad.outer), "clone": lambda x, memory_format=None: x.clone(), "T": lambda x: x.T(),
+    "round": lambda x, decimals=0: unlike(decimals, "round: decimals") or nngrad.round(x),
+    "unbind": lambda x, dim=0: tuple(nngrad.moveaxis(x, dim, 0)), "msort": lambda x: nngrad.sort(x, 0),
+    "addcmul": lambda x, a, b, value=1: x + value * a * b, "addcdiv": lambda x, a, b, value=1: x + value * a / b,
+    "clamp_min": nngrad.maximum, "clamp_max": nngrad.minimum, "dist": lambda x, y, p=2: vector_norm(x - y, p),
+    "tensor_split": lambda x, parts, dim=0: nngrad.array_split(x, np.array(parts).tolist(), dim),
 }  # fmt: skip
 
 

@@ -145,7 +145,19 @@ def test_pooling_of_signals(torch):
     agree(torch, lambda x: F.adaptive_avg_pool1d(x, 4), lambda x: theirs.adaptive_avg_pool1d(x, 4), SIGNAL)
 
 
-@pytest.mark.parametrize("size", [1, 3, (2, None), (4, 5), 12])
+ADAPTED = [1, 3, (2, None), (4, 5), 12]
+
+
+@pytest.mark.parametrize("size", ADAPTED)
+def test_adaptive_pooling_keeps_parts_apart(torch, size):
+    """NaN and infinity are in the means of those that they are in, and no others."""
+    theirs = torch.nn.functional.adaptive_avg_pool2d
+    x = IMAGE.copy()
+    x[0, 0, 0, 0], x[0, 0, -1, -1] = np.nan, np.inf
+    np.testing.assert_allclose(F.adaptive_avg_pool2d(x, size).data, theirs(torch.tensor(x), size).numpy(), rtol=1e-12)
+
+
+@pytest.mark.parametrize("size", ADAPTED)
 def test_adaptive_pooling(torch, size):
     theirs = torch.nn.functional.adaptive_avg_pool2d
     agree(torch, lambda x: F.adaptive_avg_pool2d(x, size), lambda x: theirs(x, size), IMAGE)

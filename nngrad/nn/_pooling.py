@@ -240,14 +240,9 @@ def _adaptive(name, axes, input, output_size) -> Tensor:
         length = x.shape[axis]
         if parts is None or parts == length:
             continue
-        starts = [part * length // parts for part in range(parts)]
-        ends = [-(-(part + 1) * length // parts) for part in range(parts)]
-        share = np.zeros((parts, length))
-        for part, (start, end) in enumerate(zip(starts, ends, strict=True)):
-            share[part, start:end] = 1 / (end - start)
-        letters = "xy"[:axes]
-        own = letters[axis]
-        x = ops.einsum(x, share.astype(x.dtype), subscripts=f"...{letters},z{own}->...{letters.replace(own, 'z')}")
+        bounds = [(part * length // parts, -(-(part + 1) * length // parts)) for part in range(parts)]
+        slices = [(..., slice(*bound), *(slice(None),) * (-1 - axis)) for bound in bounds]
+        x = ops.concat(*(ops.mean(x[one], axis=axis, keepdims=True) for one in slices), axis=axis)
     return x
 
 

@@ -184,13 +184,18 @@ def sort(a, axis=-1):
 def topk(x, k, axis=-1, largest=True):
     """The k largest (or smallest) elements along an axis, in order, and their indices: a pair (values, indices).
 
+    NaN counts as larger than all numbers, as in `sort`.
+
     Raises ValueError if there are fewer than k.
     """
     length = shape_of(x)[_axis("topk", axis, len(shape_of(x)))]
     if not 0 <= k <= length:
         raise ValueError(f"topk: k must be from 0 to {length}, the length of axis {axis} of {shape_of(x)}, got {k}")
     values = array_of(x)
-    order = np.argsort(values if not largest else -values.astype(np.result_type(values, np.int8)), axis, kind="stable")
+    if largest:  # backwards, so that of equal ones the first is the first in the end
+        order = length - 1 - np.flip(np.argsort(np.flip(values, axis), axis, kind="stable"), axis)
+    else:
+        order = np.argsort(values, axis, kind="stable")
     indices = np.take(order, np.arange(k), axis)
     return take_along_axis(x, indices, axis), indices
 

@@ -236,6 +236,14 @@ def test_an_axis_is_an_integer(function, axis):
         function(X, axis=axis)
 
 
+def test_topk_takes_nan_for_the_largest_and_the_first_of_equal_ones():
+    x = np.array([2.0, np.nan, 3.0, 2.0, 2.0])
+    values, indices = nngrad.topk(x, 3)
+    assert indices.tolist() == [1, 2, 0] and np.isnan(values.data[0]) and values.tolist()[1:] == [3, 2]
+    assert nngrad.topk(x, 3, largest=False)[1].tolist() == [0, 3, 4]
+    assert nngrad.topk(np.array([3, 200, 5], np.uint8), 2)[0].tolist() == [200, 5]
+
+
 def test_several_are_given_axes_at_once():
     first, second = nngrad.atleast_2d(Tensor(VECTOR), np.ones((2, 3)))
     assert first.shape == (1, VECTOR.size) and second.shape == (2, 3)

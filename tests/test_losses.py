@@ -228,3 +228,23 @@ def test_second_derivatives():
     check_grads(lambda a: F.cross_entropy(a, classes, weight=weight, label_smoothing=0.1), (x,), order=2)
     check_grads(lambda a, b: F.cosine_similarity(a, b).sum(), (x, u), order=2)
     check_grads(lambda a, b, c: F.gaussian_nll_loss(a, b, c + 1), (x, u, t), order=2)
+
+
+SIGNS = np.ones((3, 4), int)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+@pytest.mark.parametrize(
+    "loss",
+    [
+        *(getattr(F, name) for name in ("mse_loss", "l1_loss", "huber_loss", "soft_margin_loss", "poisson_nll_loss")),
+        lambda x, t: F.margin_ranking_loss(x, 2 * x, t),
+        lambda x, t: F.gaussian_nll_loss(x, t, 1) + F.gaussian_nll_loss(x, x, t[:1]),
+        lambda x, t: F.binary_cross_entropy_with_logits(x, t, weight=t[0], pos_weight=t),
+        lambda x, t: F.binary_cross_entropy(x, t, weight=t[0] == 1),
+    ],
+)
+def test_integers_do_not_widen_a_loss(loss, dtype):
+    x = Tensor(np.full((3, 4), 0.5), dtype=dtype)
+    assert loss(x, SIGNS).dtype == dtype == loss(x, Tensor(SIGNS, dtype=int)).dtype
+    np.testing.assert_allclose(loss(x, SIGNS).item(), loss(x, SIGNS.astype(dtype)).item(), rtol=1e-3)

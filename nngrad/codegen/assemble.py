@@ -85,7 +85,7 @@ def assemble(op: Op, chosen: Iterable[Chosen]) -> Code:
         tuple(order.index(name) for name in residuals),
         tuple(order.index(name) for name in residuals if any(name in variant.read for variant in variants)),
         len(saved),
-        all(variant.keeps_integers for variant in variants),
+        op.home != "loss" and all(variant.keeps_integers for variant in variants),  # integer targets widen no loss
         functions.forward,
         tuple(variant.chosen for variant in variants),
         costs_of(op, variants),

@@ -44,6 +44,12 @@ def check_equal_shapes(name: str, **inputs: Any) -> None:
         raise ValueError(f"{name}: the shapes must be equal, got {listed}; reshape or broadcast them first")
 
 
+def in_dtype_of(value: Any, input: Any) -> Any:
+    """`value` with integers and truth values in the dtype of input, which they shall not widen."""
+    array, dtype = array_of(value), getattr(input, "dtype", None)
+    return array.astype(dtype) if array.dtype.kind in "biu" and dtype is not None and dtype.kind == "f" else value
+
+
 def _check_weight(name: str, parameter: str, weight: Any, shape: tuple[int, ...]) -> None:
     given = shape_of(weight)
     trailing = shape[len(shape) - len(given) :] if len(given) <= len(shape) else ()
@@ -77,7 +83,7 @@ def binary_cross_entropy(input: Any, target: Any, weight: Any = None, reduction:
     if weight is None:
         return loss(input, target, reduction=reduction)
     _check_weight("binary_cross_entropy", "weight", weight, shape_of(input))
-    return reduced(loss(input, target, reduction="none") * weight, reduction)
+    return reduced(loss(input, target, reduction="none") * in_dtype_of(weight, input), reduction)
 
 
 @tells_arguments
@@ -105,7 +111,7 @@ def binary_cross_entropy_with_logits(
             _check_weight("binary_cross_entropy_with_logits", parameter, value, shape_of(input))
     if weight is None:
         return loss(input, target, pos_weight, reduction=reduction)
-    return reduced(loss(input, target, pos_weight, reduction="none") * weight, reduction)
+    return reduced(loss(input, target, pos_weight, reduction="none") * in_dtype_of(weight, input), reduction)
 
 
 @tells_arguments
@@ -187,7 +193,7 @@ def soft_margin_loss(input: Any, target: Any, reduction: str = "mean") -> Tensor
         ValueError: the shapes are not equal, or the reduction is unknown.
     """
     check_equal_shapes("soft_margin_loss", input=input, target=target)
-    return reduced(ops.softplus(-ops.multiply(target, input)), reduction)
+    return reduced(ops.softplus(-ops.multiply(in_dtype_of(target, input), input)), reduction)
 
 
 @tells_arguments
@@ -207,7 +213,8 @@ def margin_ranking_loss(input1: Any, input2: Any, target: Any, margin: float = 0
         ValueError: the shapes are not equal, or the reduction is unknown.
     """
     check_equal_shapes("margin_ranking_loss", input1=input1, input2=input2, target=target)
-    return reduced(ops.clip(margin - ops.multiply(target, ops.subtract(input1, input2)), min=0), reduction)
+    difference = ops.subtract(input1, input2)
+    return reduced(ops.clip(margin - ops.multiply(in_dtype_of(target, difference), difference), min=0), reduction)
 
 
 @tells_arguments
@@ -266,7 +273,7 @@ def gaussian_nll_loss(
         raise ValueError("gaussian_nll_loss: a variance is negative; give squares of standard deviations")
     if given != shape and given == shape[:-1]:
         var = ops.expand_dims(var, axis=-1)
-    variance = ops.maximum(var, eps)
-    residual = ops.subtract(input, target)
+    variance = ops.maximum(in_dtype_of(var, input), eps)
+    residual = ops.subtract(input, in_dtype_of(target, input))
     y = 0.5 * (ops.log(variance) + residual * (residual / variance))
     return reduced(y + 0.5 * np.log(2 * np.pi).item() if full else y, reduction)

@@ -4,6 +4,7 @@
 that NumPy arranges in another way. NumPy's functions come to the same functions by their name.
 """
 
+from collections.abc import Iterable
 from functools import cache
 from importlib import import_module
 from inspect import signature
@@ -118,8 +119,13 @@ def matmul(a, b):
 
 
 def shape_of(x):
-    """np.shape without the detour through `Tensor.__array_function__`."""
-    return x._data.shape if isinstance(x, graph.Tensor) else np.shape(x)
+    """np.shape without the detour through `Tensor.__array_function__`; ValueError for rows of different lengths."""
+    if isinstance(x, graph.Tensor):
+        return x._data.shape
+    try:
+        return np.shape(x)
+    except ValueError:
+        return as_array(x).shape  # which tells more of rows that differ in length
 
 
 def array_of(x):
@@ -150,6 +156,8 @@ def stack(arrays, axis=0):
 
 
 def _joined(name, arrays, axis):
+    if not isinstance(arrays, Iterable):
+        raise TypeError(f"{name}: what is to be joined must be a sequence, {name}([x, y]), not {type(arrays).__name__}")
     if isinstance(axis, (graph.Tensor, np.ndarray)) and axis.ndim:
         raise TypeError(
             f"{name}: axis must be an integer, not an array of shape {axis.shape}; what is to be joined goes into one "

@@ -278,12 +278,20 @@ def sliding_window_view(x, window_shape, axis=None):
 
 def tril(m, k=0):
     """The lower triangle of the last two axes, up to the k-th diagonal; zeros elsewhere."""
-    return ops.where(np.tri(*shape_of(m)[-2:], k=k, dtype=bool), m, False)
+    return ops.where(_below("tril", m, k), m, False)
 
 
 def triu(m, k=0):
     """The upper triangle of the last two axes, from the k-th diagonal on; zeros elsewhere."""
-    return ops.where(np.tri(*shape_of(m)[-2:], k=k - 1, dtype=bool), False, m)
+    return ops.where(_below("triu", m, k - 1), False, m)
+
+
+def _below(name, m, k):
+    """Where the last two axes are up to the k-th diagonal. A single axis stands for two of its length, as in NumPy."""
+    shape = shape_of(m)
+    if not shape:
+        raise ValueError(f"{name}: a single number has no triangle; give an array of at least one axis")
+    return np.tri(*shape[-2:], k=k, dtype=bool)
 
 
 def diagonal(a, offset=0, axis1=0, axis2=1):

@@ -216,6 +216,8 @@ def test_sorting_passes_ties_and_non_contiguous_arrays():
         (lambda: nngrad.diag(CUBE), "diag: the input must have one axis or two"),
         (lambda: nngrad.tensordot(X, X, 1), r"tensordot: axes \(1,\) of \(3, 4\) and \(0,\) of \(3, 4\)"),
         (lambda: nngrad.gather(X, 0, np.zeros((1, 5), int)), r"gather: index of shape \(1, 5\) does not fit"),
+        (lambda: nngrad.tril(1.0), "tril: a single number has no triangle"),
+        (lambda: nngrad.moveaxis([[1.0, 2.0], [3.0]], 0, 1), "data must be rows of equal lengths"),
         (lambda: nngrad.trace(VECTOR), "diagonal: there is no axis 1 in 1 axes"),
         (lambda: nngrad.flatten(CUBE, 2, 1), "flatten: start_axis 2 comes after end_axis 1"),
         (lambda: nngrad.sliding_window_view(X, (2, 2, 2)), "window_shape"),

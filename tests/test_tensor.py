@@ -731,6 +731,7 @@ F = nngrad.nn.functional
         (lambda: ROWS.argmax(dim=1), r"argmax\(\) got an unexpected keyword argument 'dim'; write axis"),
         (lambda: ROWS.flip(axs=0), r"flip\(\) got an unexpected keyword argument 'axs'; did you mean axis?"),
         (lambda: nngrad.max(ROWS, dim=0), r"max\(\) got an unexpected keyword argument 'dim'; write axis"),
+        (lambda: nngrad.concat(None), r"^concat: .* must be a sequence, concat\(\[x, y\]\), not NoneType"),
         (lambda: nngrad.stack([ROWS], dim=0), r"stack\(\) got an unexpected keyword argument 'dim'; write axis"),
         (lambda: nngrad.topk(ROWS, 1, dim=0), r"topk\(\) got an unexpected keyword argument 'dim'; write axis"),
         (lambda: F.softmax(ROWS, dim=1), r"softmax\(\) got an unexpected keyword argument 'dim'; write axis"),

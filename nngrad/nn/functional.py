@@ -321,7 +321,13 @@ def scaled_dot_product_attention(
     """
     if is_causal and attn_mask is not None:
         raise ValueError("scaled_dot_product_attention: is_causal is a mask of its own; leave attn_mask out")
-    scale = 1 / math.sqrt(max(1, shape_of(query)[-1])) if scale is None else scale
+    shapes = [shape_of(one) for one in (query, key, value)]
+    if any(len(shape) < 2 for shape in shapes) or shapes[0][-1] != shapes[1][-1] or shapes[1][-2] != shapes[2][-2]:
+        raise ValueError(
+            f"scaled_dot_product_attention: query, key and value of shapes {', '.join(map(str, shapes))} must be "
+            "(..., L, E), (..., S, E) and (..., S, V)"
+        )
+    scale = 1 / math.sqrt(max(1, shapes[0][-1])) if scale is None else scale
     scores = matmul(ops.multiply(query, scale), swapaxes(key, -1, -2))
     mask = np.tri(*scores.shape[-2:], dtype=bool) if is_causal else attn_mask
     if mask is None:

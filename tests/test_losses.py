@@ -248,3 +248,8 @@ def test_integers_do_not_widen_a_loss(loss, dtype):
     x = Tensor(np.full((3, 4), 0.5), dtype=dtype)
     assert loss(x, SIGNS).dtype == dtype == loss(x, Tensor(SIGNS, dtype=int)).dtype
     np.testing.assert_allclose(loss(x, SIGNS).item(), loss(x, SIGNS.astype(dtype)).item(), rtol=1e-3)
+
+
+def test_bce_loss_has_a_weight():
+    expected = torch.nn.BCELoss(torch.tensor(weight))(torch.tensor(p), torch.tensor(t)).item()
+    assert nn.BCELoss(weight=weight)(p, t).item() == pytest.approx(expected, rel=1e-12)

@@ -146,6 +146,15 @@ def test_register_buffer_refuses(name, tensor, error):
         Block().register_buffer(name, tensor)
 
 
+def test_inputs_have_pytorchs_names():
+    x = np.ones((2, 3))
+    model = nn.Sequential(nn.Linear(3, 2), nn.ReLU())
+    np.testing.assert_array_equal(model(input=x).data, model(x).data)
+    assert nn.MSELoss()(target=2 * x, input=x).item() == 6 and nn.BatchNorm1d(3)(input=x).shape == (2, 3)
+    with pytest.raises(TypeError, match=r"relu\(\) got an unexpected keyword argument 'training'; it takes input"):
+        nn.ReLU()(x, training=True)
+
+
 def test_module_without_forward_says_so():
     with pytest.raises(NotImplementedError, match=r"ModuleDict has no forward\(\)"):
         nn.ModuleDict()(1)

@@ -17,22 +17,24 @@ class BCELoss(Module):
     Args:
         eps: how close to 0 and 1 a probability may come.
         reduction: 'mean', 'sum' or 'none'.
+        weight: a factor for each element, of a shape that broadcasts to that of the input, or None.
 
     Raises:
-        ValueError: eps is not in [0, 1/2), or the reduction is unknown; on the call, the shapes are not equal.
+        ValueError: eps is not in [0, 1/2), or the reduction is unknown; on the call, the shapes do not fit.
     """
 
-    def __init__(self, eps: float = 1e-6, reduction: str = "mean"):
+    def __init__(self, eps: float = 1e-6, reduction: str = "mean", weight: Any = None):
         if not 0 <= eps < 0.5:
             raise ValueError(f"BCELoss: eps must be at least 0 and below 0.5, got {eps!r}")
         self.eps = eps
         self.reduction = reduction
+        self.weight = weight
         check_reduction(self)
 
     def forward(self, input: Any, target: Any) -> Tensor:
         """Probabilities and targets of equal shapes -> the loss."""
         p = apply(OPS["clip"], input, min=self.eps, max=1 - self.eps)
-        return functional.binary_cross_entropy(p, target, reduction=self.reduction)
+        return functional.binary_cross_entropy(p, target, self.weight, self.reduction)
 
     def extra_repr(self) -> str:
         """The constructor's arguments."""

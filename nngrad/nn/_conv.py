@@ -81,10 +81,10 @@ class Conv1d(_Convolution):
     ):
         self._prepare(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias)
 
-    def forward(self, x: Any) -> Tensor:
-        """x of shape (N, in_channels, ...) -> (N, out_channels, ...)."""
+    def forward(self, input: Any) -> Tensor:
+        """input of shape (N, in_channels, ...) -> (N, out_channels, ...)."""
         convolve = functional.conv1d if self._axes == 1 else functional.conv2d
-        return convolve(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
+        return convolve(input, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
 
 
 class Conv2d(Conv1d):
@@ -127,11 +127,11 @@ class ConvTranspose1d(_Convolution):
         self._prepare(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias)
         self.output_padding = lengths(type(self).__name__, "output_padding", output_padding, self._axes, least=0)
 
-    def forward(self, x: Any) -> Tensor:
-        """x of shape (N, in_channels, ...) -> (N, out_channels, ...)."""
+    def forward(self, input: Any) -> Tensor:
+        """input of shape (N, in_channels, ...) -> (N, out_channels, ...)."""
         convolve = functional.conv_transpose1d if self._axes == 1 else functional.conv_transpose2d
         return convolve(
-            x, self.weight, self.bias, self.stride, self.padding, self.output_padding, self.groups, self.dilation
+            input, self.weight, self.bias, self.stride, self.padding, self.output_padding, self.groups, self.dilation
         )
 
 

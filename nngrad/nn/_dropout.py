@@ -26,9 +26,9 @@ class Dropout(Module):
         functional.check_probability(p)
         self.p = p
 
-    def forward(self, x: Any) -> Tensor:
-        """x of any shape -> the same shape and dtype."""
-        return self._function(x, self.p, self.training)
+    def forward(self, input: Any) -> Tensor:
+        """input of any shape -> the same shape and dtype."""
+        return self._function(input, self.p, self.training)
 
     def extra_repr(self) -> str:
         """The constructor's argument."""

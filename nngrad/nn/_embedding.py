@@ -36,9 +36,9 @@ class Embedding(Module):
             vectors[padding_idx] = 0
         self.weight = Tensor(vectors, requires_grad=True)
 
-    def forward(self, indices: Any) -> Tensor:
+    def forward(self, input: Any) -> Tensor:
         """Integers of any shape -> the same shape with the vectors along a last axis."""
-        return functional.embedding(indices, self.weight, self.padding_idx)
+        return functional.embedding(input, self.weight, self.padding_idx)
 
     def extra_repr(self) -> str:
         """The constructor's arguments."""

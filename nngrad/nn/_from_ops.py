@@ -54,9 +54,9 @@ class OpModule(Module):
     _function: Callable[..., Tensor]
     _option_names: tuple[str, ...]
 
-    def forward(self, *inputs: Any) -> Tensor:
-        """The function of the inputs."""
-        return self._function(*inputs, **self._options())
+    def forward(self, *inputs: Any, **named: Any) -> Tensor:
+        """The function of the inputs, by position or by the names that it has for them."""
+        return self._function(*inputs, **named, **self._options())
 
     def _options(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self._option_names}

@@ -40,9 +40,9 @@ class LayerNorm(Module):
         self.weight = Tensor(np.ones(self.normalized_shape), requires_grad=True) if affine else None
         self.bias = Tensor(np.zeros(self.normalized_shape), requires_grad=True) if affine and bias else None
 
-    def forward(self, x: Any) -> Tensor:
-        """x of shape (..., *normalized_shape) -> the same shape."""
-        return functional.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
+    def forward(self, input: Any) -> Tensor:
+        """input of shape (..., *normalized_shape) -> the same shape."""
+        return functional.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
         """The constructor's arguments."""

@@ -36,9 +36,9 @@ class Linear(Module):
         self.weight = uniform(bound, (self.out_features, self.in_features))
         self.bias = uniform(bound, (self.out_features,)) if use_bias else None
 
-    def forward(self, x: Any) -> Tensor:
-        """x of shape (..., in_features) -> (..., out_features)."""
-        return functional.linear(x, self.weight, self.bias)
+    def forward(self, input: Any) -> Tensor:
+        """input of shape (..., in_features) -> (..., out_features)."""
+        return functional.linear(input, self.weight, self.bias)
 
     def extra_repr(self) -> str:
         """The constructor's arguments."""

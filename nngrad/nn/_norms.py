@@ -69,15 +69,17 @@ class _BatchNorm(_ChannelNorm):
     ):
         super().__init__(num_features, eps, momentum, affine, track_running_stats, bias)
 
-    def forward(self, x: Any) -> Tensor:
-        """x of shape (N, C) or (N, C, ...) -> the same shape."""
-        self._check(x)
+    def forward(self, input: Any) -> Tensor:
+        """input of shape (N, C) or (N, C, ...) -> the same shape."""
+        self._check(input)
         own = self.training or not self.track_running_stats
         moves = self.training and self.track_running_stats
-        batches = self.num_batches_tracked.data + 1 if moves else 1
-        momentum = 1 / int(batches) if self.momentum is None else self.momentum  # without one, plain averages
+        batches, momentum = 0, 0.0
+        if moves:
+            batches = self.num_batches_tracked.data + 1
+            momentum = 1 / int(batches) if self.momentum is None else self.momentum  # without one, plain averages
         y = functional.batch_norm(
-            x, self.running_mean, self.running_var, self.weight, self.bias, own, momentum if moves else 0.0, self.eps
+            input, self.running_mean, self.running_var, self.weight, self.bias, own, momentum, self.eps
         )
         if moves:  # a batch that was refused does not count
             self.num_batches_tracked.data = batches
@@ -125,14 +127,14 @@ class _InstanceNorm(_ChannelNorm):
     ):
         super().__init__(num_features, eps, momentum, affine, track_running_stats, bias)
 
-    def forward(self, x: Any) -> Tensor:
-        """x of shape (N, C, ...), or (C, ...) for a single example -> the same shape."""
-        if len(shape_of(x)) + 1 in self._axes:
-            return self.forward(ops.expand_dims(x, axis=0))[0]
-        self._check(x)
+    def forward(self, input: Any) -> Tensor:
+        """input of shape (N, C, ...), or (C, ...) for a single example -> the same shape."""
+        if len(shape_of(input)) + 1 in self._axes:
+            return self.forward(ops.expand_dims(input, axis=0))[0]
+        self._check(input)
         own = self.training or not self.track_running_stats
         return functional.instance_norm(
-            x, self.running_mean, self.running_var, self.weight, self.bias, own, self.momentum, self.eps
+            input, self.running_mean, self.running_var, self.weight, self.bias, own, self.momentum, self.eps
         )
 
 
@@ -189,9 +191,9 @@ class GroupNorm(Module):
         self.weight = Tensor(np.ones(num_channels), requires_grad=True) if affine else None
         self.bias = Tensor(np.zeros(num_channels), requires_grad=True) if affine and bias else None
 
-    def forward(self, x: Any) -> Tensor:
-        """x of shape (N, C, ...) -> the same shape."""
-        return functional.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
+    def forward(self, input: Any) -> Tensor:
+        """input of shape (N, C, ...) -> the same shape."""
+        return functional.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
         """The constructor's arguments."""
@@ -218,9 +220,9 @@ class RMSNorm(Module):
         self.elementwise_affine = elementwise_affine
         self.weight = Tensor(np.ones(self.normalized_shape), requires_grad=True) if elementwise_affine else None
 
-    def forward(self, x: Any) -> Tensor:
-        """x of shape (..., *normalized_shape) -> the same shape."""
-        return functional.rms_norm(x, self.normalized_shape, self.weight, self.eps)
+    def forward(self, input: Any) -> Tensor:
+        """input of shape (..., *normalized_shape) -> the same shape."""
+        return functional.rms_norm(input, self.normalized_shape, self.weight, self.eps)
 
     def extra_repr(self) -> str:
         """The constructor's arguments."""
@@ -244,9 +246,9 @@ class LocalResponseNorm(Module):
         self.beta = beta
         self.k = k
 
-    def forward(self, x: Any) -> Tensor:
-        """x of shape (N, C, ...) -> the same shape."""
-        return functional.local_response_norm(x, self.size, self.alpha, self.beta, self.k)
+    def forward(self, input: Any) -> Tensor:
+        """input of shape (N, C, ...) -> the same shape."""
+        return functional.local_response_norm(input, self.size, self.alpha, self.beta, self.k)
 
     def extra_repr(self) -> str:
         """The constructor's arguments."""

@@ -21,9 +21,9 @@ class Flatten(Module):
         self.start_axis = start_axis
         self.end_axis = end_axis
 
-    def forward(self, x: Any) -> Tensor:
-        """x of any shape -> the same elements with fewer axes."""
-        return tensor_of(x).flatten(self.start_axis, self.end_axis)
+    def forward(self, input: Any) -> Tensor:
+        """input of any shape -> the same elements with fewer axes."""
+        return tensor_of(input).flatten(self.start_axis, self.end_axis)
 
     def extra_repr(self) -> str:
         """The constructor's arguments."""
@@ -36,6 +36,6 @@ class Identity(Module):
     def __init__(self, *args: Any, **kwargs: Any):
         pass
 
-    def forward(self, x: Any) -> Any:
-        """x -> x."""
-        return x
+    def forward(self, input: Any) -> Any:
+        """The input."""
+        return input

@@ -21,9 +21,9 @@ class PReLU(Module):
         self.num_parameters = num_parameters
         self.weight = Tensor(np.full(num_parameters, init), requires_grad=True)
 
-    def forward(self, x: Any) -> Tensor:
-        """x of any shape, with the channels on axis 1 -> the same shape."""
-        return functional.prelu(x, self.weight)
+    def forward(self, input: Any) -> Tensor:
+        """input of any shape, with the channels on axis 1 -> the same shape."""
+        return functional.prelu(input, self.weight)
 
     def extra_repr(self) -> str:
         """The constructor's argument."""
@@ -43,9 +43,9 @@ class RReLU(Module):
         self.lower = lower
         self.upper = upper
 
-    def forward(self, x: Any) -> Tensor:
-        """x of any shape -> the same shape."""
-        return functional.rrelu(x, self.lower, self.upper, self.training)
+    def forward(self, input: Any) -> Tensor:
+        """input of any shape -> the same shape."""
+        return functional.rrelu(input, self.lower, self.upper, self.training)
 
     def extra_repr(self) -> str:
         """The constructor's arguments."""

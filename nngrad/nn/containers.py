@@ -93,11 +93,11 @@ class Sequential(ModuleList):
             raise TypeError(f"Sequential takes Modules and functions, got {item!r}{hint}")
         return item
 
-    def forward(self, x: Any) -> Any:
-        """Give `x` to the first layer, its output to the second, and so on."""
+    def forward(self, input: Any) -> Any:
+        """Give `input` to the first layer, its output to the second, and so on."""
         for layer in self._items:
-            x = layer(x)
-        return x
+            input = layer(input)
+        return input
 
     def _shown(self) -> Iterable[tuple[str, Any]]:
         return [*Module.named_children(self), *((str(i), item) for i, item in enumerate(self._items))]

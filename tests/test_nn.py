@@ -273,8 +273,13 @@ def test_sequential_is_a_list_of_modules_and_functions():
     del model[0]
     model.insert(0, nn.Dropout(0))
     assert model(Tensor([-1.0])).tolist() == [0] and [type(m) for m in model.children()] == [nn.Dropout]
+    both = head + nn.Sequential(nn.relu)
+    assert type(both) is nn.Sequential and list(both) == [*layers[:2], nn.relu] and len(head) == 2
+    assert head.extend(both) is head and len(head) == 5
     with pytest.raises(TypeError, match=r"write Sequential\(\*layers\)"):
         nn.Sequential([nn.ReLU()])
+    with pytest.raises(TypeError, match=r"write Sequential\(\*layers.values\(\)\)"):
+        nn.Sequential({"first": nn.ReLU()})
     with pytest.raises(TypeError, match="takes Modules and functions, got 3"):
         nn.Sequential(nn.relu, 3)
     with pytest.raises(TypeError, match=r"write ReLU\(\)"):

@@ -11,7 +11,7 @@ class ModuleList(Module, MutableSequence):
     """A list of modules whose parameters count as those of the module that holds it. It has no `forward`.
 
     It does what a list does: indexing, slicing (the slice is a ModuleList of the same modules), `append`, `insert`,
-    `extend`, `pop`, `del`, iteration, `in`.
+    `extend`, `pop`, `del`, `+`, iteration, `in`.
 
     Args:
         modules: the modules, none by default.
@@ -65,6 +65,15 @@ class ModuleList(Module, MutableSequence):
         self.insert(len(self), item)
         return self
 
+    def extend(self, values: Iterable[Any]) -> Self:
+        """Put all `values` at the end; returns self, as in PyTorch."""
+        for item in list(values):
+            self.append(item)
+        return self
+
+    def __add__(self, other: Any) -> Self:
+        return self[:].extend(other) if isinstance(other, ModuleList) else NotImplemented
+
     def named_children(self) -> Iterator[tuple[str, Module]]:
         """Pairs (position or attribute name, module)."""
         yield from super().named_children()
@@ -89,7 +98,8 @@ class Sequential(ModuleList):
     def _checked(self, item: Any) -> Any:
         if not callable(item) or (isinstance(item, type) and issubclass(item, Module)):
             hint = f"; write {item.__name__}()" if isinstance(item, type) else ""
-            hint = "; write Sequential(*layers)" if isinstance(item, (list, tuple)) else hint
+            hint = "; write Sequential(*layers)" if isinstance(item, list | tuple) else hint
+            hint = "; write Sequential(*layers.values()), names are positions" if isinstance(item, Mapping) else hint
             raise TypeError(f"Sequential takes Modules and functions, got {item!r}{hint}")
         return item
 

@@ -9,7 +9,7 @@ from nngrad_ops import OPS
 sympy = pytest.importorskip("sympy")
 
 from nngrad.codegen import piecewise, words  # noqa: E402
-from nngrad.codegen.symbols import Value, Where  # noqa: E402
+from nngrad.codegen.symbols import Parameter, Value, Where  # noqa: E402
 
 x, a = Value("x"), Value("a")
 ramp = x / 6 + sympy.Rational(1, 2)
@@ -45,7 +45,7 @@ POINTS = [Fraction(n, 4) for n in range(-24, 25)]
 
 def value_of(expr, at):
     """The expression at a point, by exact arithmetic and the meaning of its words."""
-    known = {x: sympy.Rational(at), a: sympy.Rational(3, 7)}
+    known = {x: sympy.Rational(at), a: sympy.Rational(3, 7), p: sympy.Rational(5, 7)}
     if expr in known or (expr.is_number and not expr.args):
         return known.get(expr, expr)
     if isinstance(expr, Where):
@@ -66,6 +66,8 @@ def value_of(expr, at):
 def truth_of(condition, at):
     if isinstance(condition, sympy.And):
         return all(truth_of(part, at) for part in condition.args)
+    if isinstance(condition, sympy.Or):
+        return any(truth_of(part, at) for part in condition.args)
     return condition.func(*(value_of(side, at) for side in condition.args))
 
 
@@ -82,6 +84,7 @@ def test_limits_that_do_nothing_are_left_out():
     assert piecewise.arithmetic(words.maximum(x, -2) * words.clip(ramp, 0, 1)).has(words.maximum.build)
 
 
+p = Parameter("p")
 size, within = words.abs(x), words.minimum(words.abs(x), 2)
 SIMPLER = {
     Where(x <= -3, 0, Where(x >= 3, 1, ramp)): words.clip(ramp, 0, 1),
@@ -98,6 +101,18 @@ SIMPLER = {
     Where(size < 2, x, 2 * words.sign(x)): within * words.sign(x),
     Where(size < 2, sympy.exp(size), sympy.exp(2)): sympy.exp(within),
     Where(size < 2, x**2 / 2, 3 * size - 4): None,  # which meet with a kink
+    Where(x > 0, x, a * x): None,  # which NaN and infinity in the other input would get into
+    Where(x > 0, x, words.expm1(x)): words.expm1(words.minimum(x, 0)) + words.maximum(x, 0),
+    Where(x <= 0, p * x, x): p * words.minimum(x, 0) + words.maximum(x, 0),
+    Where(x > 0, x, 0): None,  # NaN takes the other branch, and is 0
+    Where(x > 1, x, p * x): None,
+    Where((x > -1) & (x < 0), x, p * x): None,
+    Where(words.maximum(x, 0) >= 3, 0, Where(x <= 0, 0, a)): Where((x >= 3) | (x <= 0), 0, a),
+    Where(words.maximum(x, 3) >= 2, 0, a): None,  # always
+    Where(words.maximum(x, 0) <= 3, 0, a): Where(x <= 3, 0, a),
+    Where(words.minimum(x, 3) > 4, 0, a): None,  # never
+    Where(words.minimum(x, 3) > 2, 0, a): Where(x > 2, 0, a),
+    Where(x <= -3, 0, Where(x > -3, 0, a)): None,  # only NaN is neither
     Where(size < 2, x**2 / 2, 2 * size): None,
     Where(size < 2, x**3, 12 * size - 16): None,
 }

@@ -56,10 +56,7 @@ def relu6(x, out=...):
 
 def relu6_vjp(g, x, out=...):
     """Cotangent of `relu6`'s input."""
-    # dx = where(maximum_x >= 6, 0, where(x <= 0, 0, g))
-    maximum_x = runtime.maximum(x, 0, out=...)
-    t = runtime.where(x <= 0, 0, g)
-    return runtime.where(maximum_x >= 6, 0, t, out=out)
+    return runtime.where((x <= 0) | (x >= 6), 0, g, out=out)
 
 
 relu6_jvp = relu6_vjp  # the Jacobian is symmetric
@@ -92,13 +89,11 @@ def prelu_vjp(g, x, weight, needs, out=(..., ...)):
     mask = x > 0
     dx = dweight = None
     if needs[0]:
-        # dx = where(x > 0, g, g*weight)
         t = np.multiply(g, weight, out=...)
         dx = runtime.where(mask, g, t, out=out[0])
         if dx.shape != x.shape:
             dx = runtime.unbroadcast(dx, x.shape)
     if needs[1]:
-        # dweight = where(x > 0, 0, g*x)
         t = np.multiply(g, x, out=...)
         dweight = runtime.where(mask, 0, t, out=out[1])
         if dweight.shape != weight.shape:
@@ -126,11 +121,6 @@ def prelu_jvp(dx, dweight, x, weight):
 def gate_and_residuals(x1, x2, out=(..., ..., ...)):
     """`gate` with what its derivatives reuse."""
     if runtime.are_within(64, x1, x2):
-        # e = exp(x2)
-        # d = e + 1
-        # y = e*x1/d
-        # slope_x1 = e/d
-        # slope_x2 = e*x1/d**2
         if x1.shape != x2.shape:
             x1, x2 = np.broadcast_arrays(x1, x2)
         e = np.exp(x2, out=out[1])
@@ -174,9 +164,6 @@ def gate(x1, x2, out=...):
     Rounding error in float32, simulated: y 2.3, dx1 1.3, dx2 2.8 ulp.
     """
     if runtime.are_within(64, x1, x2):
-        # e = exp(x2)
-        # d = e + 1
-        # y = e*x1/d
         if x1.shape != x2.shape:
             x1, x2 = np.broadcast_arrays(x1, x2)
         e = np.exp(x2, out=out)
@@ -264,13 +251,14 @@ def leaky_relu(x, negative_slope=0.01, out=...):
     Residuals: x.
     Rounding error in float32, simulated: y 0.8, dx 0.24 ulp.
     """
-    t = np.multiply(x, negative_slope, out=...)
-    return runtime.where(x > 0, x, t, out=out)
+    t = runtime.minimum(x, 0, out=out)
+    t = np.multiply(t, negative_slope, out=t)
+    u = runtime.maximum(x, 0, out=...)
+    return np.add(t, u, out=t)
 
 
 def leaky_relu_vjp(g, x, negative_slope=0.01, out=...):
     """Cotangent of `leaky_relu`'s input."""
-    # dx = where(x > 0, g, negative_slope*g)
     t = np.multiply(g, negative_slope, out=...)
     return runtime.where(x > 0, g, t, out=out)
 
@@ -284,9 +272,6 @@ leaky_relu_jvp = leaky_relu_vjp  # the Jacobian is symmetric
 def elu_and_residuals(x, alpha=1.0, out=(..., ...)):
     """`elu` with what its derivatives reuse."""
     if alpha == 1 and runtime.are_within(64, x):
-        # e = exp(minimum(x, 0))
-        # y = expm1(minimum(x, 0)) + maximum(x, 0)
-        # slope = e
         t = runtime.minimum(x, 0, out=out[0])
         e = np.exp(t, out=out[1])
         t = np.expm1(t, out=t)
@@ -322,8 +307,6 @@ def elu(x, alpha=1.0, out=...):
     Rounding error in float32, simulated: y 0.5, dx 0.5 ulp.
     """
     if alpha == 1 and runtime.are_within(64, x):
-        # e = exp(minimum(x, 0))
-        # y = expm1(minimum(x, 0)) + maximum(x, 0)
         t = runtime.minimum(x, 0, out=out)
         t = np.expm1(t, out=t)
         u = runtime.maximum(x, 0, out=...)
@@ -372,7 +355,6 @@ def selu(x, out=...):
 
 def selu_vjp(g, x, out=...):
     """Cotangent of `selu`'s input."""
-    # dx = g*where(x > 0, 1.0507009873554805, 1.7580993408473768*exp(x))
     t = runtime.minimum(x, 0, out=...)
     t = np.exp(t, out=t)
     t = np.multiply(t, 1.7580993408473768, out=t)
@@ -389,9 +371,6 @@ selu_jvp = selu_vjp  # the Jacobian is symmetric
 def celu_and_residuals(x, alpha=1.0, out=(..., ...)):
     """`celu` with what its derivatives reuse."""
     if alpha == 1 and runtime.are_within(64, x):
-        # e = exp(minimum(x, 0))
-        # y = expm1(minimum(x, 0)) + maximum(x, 0)
-        # slope = e
         t = runtime.minimum(x, 0, out=out[0])
         e = np.exp(t, out=out[1])
         t = np.expm1(t, out=t)
@@ -427,8 +406,6 @@ def celu(x, alpha=1.0, out=...):
     Rounding error in float32, simulated: y 0.5, dx 0.5 ulp.
     """
     if alpha == 1 and runtime.are_within(64, x):
-        # e = exp(minimum(x, 0))
-        # y = expm1(minimum(x, 0)) + maximum(x, 0)
         t = runtime.minimum(x, 0, out=out)
         t = np.expm1(t, out=t)
         u = runtime.maximum(x, 0, out=...)
@@ -484,10 +461,6 @@ gelu_none_jvp = gelu_none_vjp  # the Jacobian is symmetric
 def gelu_tanh_and_residuals(x, out=(..., ...)):
     """`gelu` where approximate == "tanh", with what its derivatives reuse."""
     if x.dtype != np.float64 and runtime.are_within(10, x):
-        # e = exp2(x*(0.08943*sqrt(2)*x**2/(sqrt(pi)*log(2)) + 2*sqrt(2)/(sqrt(pi)*log(2))))
-        # d = e + 1
-        # y = e*x/d
-        # slope = e/d + 0.26829*sqrt(2)*x**2*y/(sqrt(pi)*d) + 2*sqrt(2)*y/(sqrt(pi)*d)
         t = runtime.as_float64(x)
         u = np.multiply(t, t, out=...)
         u = np.multiply(u, 0.1029432395800235, out=u)
@@ -508,10 +481,6 @@ def gelu_tanh_and_residuals(x, out=(..., ...)):
         slope = np.add(t, v, out=v)
         return y, slope
     if x.dtype == np.float64 and runtime.are_within(10, x):
-        # e = exp2(x*(0.08943*sqrt(2)*x**2/(sqrt(pi)*log(2)) + 2*sqrt(2)/(sqrt(pi)*log(2))))
-        # d = e + 1
-        # y = e*x/d
-        # slope = e/d + 0.26829*sqrt(2)*x**2*y/(sqrt(pi)*d) + 2*sqrt(2)*y/(sqrt(pi)*d)
         e = pairs.exp2_of_polynomial(
             x,
             10,
@@ -574,9 +543,6 @@ def gelu_tanh_and_residuals(x, out=(..., ...)):
 def gelu_tanh(x, out=...):
     """`gelu` where approximate == "tanh"."""
     if x.dtype != np.float64 and runtime.are_within(10, x):
-        # e = exp2(x*(0.08943*sqrt(2)*x**2/(sqrt(pi)*log(2)) + 2*sqrt(2)/(sqrt(pi)*log(2))))
-        # d = e + 1
-        # y = e*x/d
         t = runtime.as_float64(x)
         u = np.multiply(t, t, out=...)
         u = np.multiply(u, 0.1029432395800235, out=u)
@@ -588,9 +554,6 @@ def gelu_tanh(x, out=...):
         t = np.divide(e, d, out=d)
         return np.multiply(t, x, out=t)
     if x.dtype == np.float64 and runtime.are_within(10, x):
-        # e = exp2(x*(0.08943*sqrt(2)*x**2/(sqrt(pi)*log(2)) + 2*sqrt(2)/(sqrt(pi)*log(2))))
-        # d = e + 1
-        # y = e*x/d
         e = pairs.exp2_of_polynomial(
             x,
             10,
@@ -699,10 +662,6 @@ def gelu_jvp(dx, slope, approximate="none", out=...):
 def silu_and_residuals(x, out=(..., ...)):
     """`silu` with what its derivatives reuse."""
     if runtime.are_within(64, x):
-        # e = exp(x)
-        # d = e + 1
-        # y = e*x/d
-        # slope = e*(1 + x/d)/d
         e = np.exp(x, out=out[0])
         d = np.add(e, 1, out=out[1])
         t = np.divide(e, d, out=e)
@@ -747,9 +706,6 @@ def silu(x, out=...):
     Rounding error in float32, simulated: y 1.4, dx 2.7 ulp.
     """
     if runtime.are_within(64, x):
-        # e = exp(x)
-        # d = e + 1
-        # y = e*x/d
         e = np.exp(x, out=out)
         d = np.add(e, 1, out=...)
         t = np.divide(e, d, out=e)
@@ -782,10 +738,6 @@ silu_jvp = silu_vjp  # the Jacobian is symmetric
 def mish_and_residuals(x, out=(..., ...)):
     """`mish` with what its derivatives reuse."""
     if runtime.are_within(32, x):
-        # e = exp(x)
-        # d = e*(e + 2) + 2
-        # y = e*x*(e + 2)/d
-        # slope = e*(e*(1 - 2*e*x/d) + 2*x + 2)/d
         e = np.exp(x, out=...)
         t = np.add(e, 2, out=out[0])
         u = np.multiply(e, t, out=out[1])
@@ -848,9 +800,6 @@ def mish(x, out=...):
     Rounding error in float32, simulated: y 1.6, dx 3 ulp.
     """
     if runtime.are_within(32, x):
-        # e = exp(x)
-        # d = e*(e + 2) + 2
-        # y = e*x*(e + 2)/d
         e = np.exp(x, out=...)
         t = np.add(e, 2, out=out)
         u = np.multiply(e, t, out=...)
@@ -887,10 +836,6 @@ mish_jvp = mish_vjp  # the Jacobian is symmetric
 def logsigmoid_and_residuals(x, out=(..., ...)):
     """`logsigmoid` with what its derivatives reuse."""
     if runtime.are_within(64, x):
-        # e = exp(-x)
-        # d = e + 1
-        # y = -log1p(exp(-x))
-        # slope = e/d
         t = np.negative(x, out=out[0])
         e = np.exp(t, out=t)
         d = np.add(e, 1, out=out[1])
@@ -929,9 +874,6 @@ def logsigmoid(x, out=...):
     Rounding error in float32, simulated: y 0.76, dx 1.3 ulp.
     """
     if runtime.are_within(64, x):
-        # e = exp(-x)
-        # d = e + 1
-        # y = -log1p(exp(-x))
         t = np.negative(x, out=out)
         e = np.exp(t, out=t)
         t = np.log1p(e, out=e)
@@ -981,7 +923,6 @@ def softsign(x, out=...):
 
 def softsign_vjp(g, x, out=...):
     """Cotangent of `softsign`'s input."""
-    # dx = g/(abs_x + 1)**2
     abs_x = np.abs(x, out=out)
     t = np.add(abs_x, 1, out=abs_x)
     u = np.divide(g, t, out=...)
@@ -1053,7 +994,6 @@ def tanhshrink(x, out=...):
 
 def tanhshrink_vjp(g, x, out=...):
     """Cotangent of `tanhshrink`'s input."""
-    # dx = g*tanh(x)**2
     t = np.tanh(x, out=out)
     t = np.multiply(t, t, out=t)
     return np.multiply(g, t, out=t)
@@ -1069,24 +1009,23 @@ def hardtanh(x, min_val=-1.0, max_val=1.0, out=...):
     """x between min_val and max_val, constant outside (Collobert 2004); its derivative at the bounds is 0.
 
     Formula:
-        return where(x <= min_val, min_val, where(x >= max_val, max_val, x))
+        return minimum(maximum(x, min_val), max_val)
 
     Derivative:
-        dx = where(x <= min_val, 0, where(x >= max_val, 0, g))
+        dx = where(maximum(x, min_val) >= max_val, 0, where(x <= min_val, 0, g))
 
     Shapes: x of any shape; y of the shape of x.
     Residuals: x.
     Rounding error in float32, simulated: y 0, dx 0 ulp.
     """
-    t = np.minimum(max_val, x, out=...)
-    return runtime.where(x <= min_val, min_val, t, out=out)
+    maximum_x = runtime.maximum(x, min_val, out=out)
+    return runtime.minimum(maximum_x, max_val, out=maximum_x)
 
 
 def hardtanh_vjp(g, x, min_val=-1.0, max_val=1.0, out=...):
     """Cotangent of `hardtanh`'s input."""
-    # dx = where(x <= min_val, 0, where(x >= max_val, 0, g))
-    t = runtime.where(x >= max_val, 0, g)
-    return runtime.where(x <= min_val, 0, t, out=out)
+    t = runtime.maximum(x, min_val, out=...)
+    return runtime.where((t >= max_val) | (x <= min_val), 0, g, out=out)
 
 
 hardtanh_jvp = hardtanh_vjp  # the Jacobian is symmetric
@@ -1115,10 +1054,8 @@ def hardsigmoid(x, out=...):
 
 def hardsigmoid_vjp(g, x, out=...):
     """Cotangent of `hardsigmoid`'s input."""
-    # dx = where(x <= -3, 0, where(x >= 3, 0, g/6))
     t = np.divide(g, 6, out=...)
-    t = runtime.where(x >= 3, 0, t, out=t)
-    return runtime.where(x <= -3, 0, t, out=out)
+    return runtime.where((x <= -3) | (x >= 3), 0, t, out=out)
 
 
 hardsigmoid_jvp = hardsigmoid_vjp  # the Jacobian is symmetric
@@ -1130,8 +1067,6 @@ hardsigmoid_jvp = hardsigmoid_vjp  # the Jacobian is symmetric
 def hardswish_and_residuals(x, out=(..., ...)):
     """`hardswish` with what its derivatives reuse."""
     if runtime.are_within(64, x):
-        # y = x*clip(x/6 + 1/2, 0, 1)
-        # slope = clip(x/3, -1, 1) + 1/2 - trunc(clip(x/3, -1, 1))/2
         t = np.add(x, 3, out=out[0])
         t = np.divide(t, 6, out=t)
         t = np.clip(t, 0, 1, out=t)
@@ -1172,7 +1107,6 @@ def hardswish(x, out=...):
     Rounding error in float32, simulated: y 1.3, dx 1.3 ulp.
     """
     if runtime.are_within(64, x):
-        # y = x*clip(x/6 + 1/2, 0, 1)
         t = np.add(x, 3, out=out)
         t = np.divide(t, 6, out=t)
         t = np.clip(t, 0, 1, out=t)
@@ -1217,7 +1151,6 @@ def hardshrink(x, lambd=0.5, out=...):
 
 def hardshrink_vjp(g, x, lambd=0.5, out=...):
     """Cotangent of `hardshrink`'s input."""
-    # dx = where(abs_x <= lambd, 0, g)
     abs_x = np.abs(x, out=...)
     return runtime.where(abs_x <= lambd, 0, g, out=out)
 
@@ -1250,7 +1183,6 @@ def softshrink(x, lambd=0.5, out=...):
 
 def softshrink_vjp(g, x, lambd=0.5, out=...):
     """Cotangent of `softshrink`'s input."""
-    # dx = where(abs_x <= lambd, 0, g)
     abs_x = np.abs(x, out=...)
     return runtime.where(abs_x <= lambd, 0, g, out=out)
 
@@ -1314,10 +1246,6 @@ softplus_threshold_jvp = softplus_threshold_vjp  # the Jacobian is symmetric
 def softplus_plain_and_residuals(x, beta=1.0, out=(..., ...)):
     """`softplus` where threshold is None, with what its derivatives reuse."""
     if -1 <= beta <= 1 and runtime.are_within(64, x):
-        # e = exp(beta*x)
-        # d = e + 1
-        # y = log1p(exp(beta*x))/beta
-        # slope = e/d
         e = runtime.exp_multiple(x, beta)
         d = np.add(e, 1, out=out[1])
         slope = np.divide(e, d, out=d)
@@ -1346,9 +1274,6 @@ def softplus_plain_and_residuals(x, beta=1.0, out=(..., ...)):
 def softplus_plain(x, beta=1.0, out=...):
     """`softplus` where threshold is None."""
     if -1 <= beta <= 1 and runtime.are_within(64, x):
-        # e = exp(beta*x)
-        # d = e + 1
-        # y = log1p(exp(beta*x))/beta
         e = runtime.exp_multiple(x, beta)
         t = np.log1p(e, out=out)
         return np.divide(t, beta, out=t)
@@ -1441,7 +1366,6 @@ def softmax(x, axis=-1, out=...):
 
 def softmax_vjp(g, y, axis=-1, out=...):
     """Cotangent of `softmax`'s input."""
-    # dx = y*deviation(g, y, axis)
     t = runtime.deviation(g, y, axis, out=out)
     return np.multiply(y, t, out=t)
 
@@ -1478,7 +1402,6 @@ def log_softmax(x, axis=-1):
 
 def log_softmax_vjp(g, exp_x, sum_exp_x, axis=-1, out=...):
     """Cotangent of `log_softmax`'s input."""
-    # dx = g - exp_x*sum(g, axis)/sum_exp_x
     t = np.multiply(exp_x, runtime.sum_rows(g, axis) / sum_exp_x, out=out)
     return np.subtract(g, t, out=t)
 
@@ -1494,10 +1417,6 @@ def log_softmax_jvp(dx, exp_x, sum_exp_x, axis=-1, out=...):
 def sigmoid_and_residuals(x, out=(..., ...)):
     """`sigmoid` with what its derivatives reuse."""
     if runtime.are_within(64, x):
-        # e = exp(x)
-        # d = e + 1
-        # y = e/d
-        # slope = e/d**2
         e = np.exp(x, out=out[0])
         d = np.add(e, 1, out=out[1])
         y = np.divide(e, d, out=e)
@@ -1531,9 +1450,6 @@ def sigmoid(x, out=...):
     Rounding error in float32, simulated: y 1.3, dx 2.3 ulp.
     """
     if runtime.are_within(64, x):
-        # e = exp(x)
-        # d = e + 1
-        # y = e/d
         e = np.exp(x, out=out)
         d = np.add(e, 1, out=...)
         return np.divide(e, d, out=e)
@@ -1577,7 +1493,6 @@ def tanh(x, out=...):
 
 def tanh_vjp(g, x, out=...):
     """Cotangent of `tanh`'s input."""
-    # dx = 4*g*sigmoid_slope(2*x)
     t = np.abs(x, out=...)
     t = runtime.minimum(t, 1000, out=t)
     t = np.multiply(t, -2, out=t)

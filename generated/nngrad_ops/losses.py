@@ -758,8 +758,7 @@ def hinge_embedding_loss(input, target, margin=1.0, reduction="mean"):
     """
     t = runtime.where(target == -1, 0, input)
     u = np.subtract(margin, input, out=...)
-    u = runtime.where(input > margin, 0, u, out=u)
-    v = runtime.where(target == 1, 0, u)
+    v = runtime.where((target == 1) | (input > margin), 0, u)
     return runtime.reduced(np.add(t, v, out=t), reduction)
 
 
@@ -772,11 +771,10 @@ def hinge_embedding_loss_vjp(g, input, target, needs, margin=1.0, reduction="mea
         # dinput = g*(where(target == -1, 0, 1) + where(target == 1, 0, where(input > margin, 0, -1)))
         t = runtime.where(target == -1, 0, 1)
         u = runtime.as_float(t, g.dtype)
-        t = runtime.where(input > margin, 0, -1)
+        t = runtime.where((target == 1) | (input > margin), 0, -1)
         v = runtime.as_float(t, g.dtype)
-        t = runtime.where(target == 1, 0, v)
-        t = np.add(u, t, out=t)
-        dinput = np.multiply(g, t, out=out[0])
+        v = np.add(u, v, out=v)
+        dinput = np.multiply(g, v, out=out[0])
         if dinput.shape != input.shape:
             dinput = runtime.unbroadcast(dinput, input.shape)
     return dinput, None
@@ -787,11 +785,10 @@ def hinge_embedding_loss_jvp(dinput, dtarget, input, target, margin=1.0, reducti
     shape = np.broadcast_shapes(input.shape, target.shape)
     t = runtime.where(target == -1, 0, 1)
     u = runtime.as_float(t, input.dtype)
-    t = runtime.where(input > margin, 0, -1)
+    t = runtime.where((target == 1) | (input > margin), 0, -1)
     v = runtime.as_float(t, input.dtype)
-    t = runtime.where(target == 1, 0, v)
-    t = np.add(u, t, out=t)
-    terms = [np.multiply(dinput, t, out=t)]
+    v = np.add(u, v, out=v)
+    terms = [np.multiply(dinput, v, out=v)]
     dy = runtime.total(terms, shape)
     return runtime.reduced(dy, reduction)
 

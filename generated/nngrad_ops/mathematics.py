@@ -28,7 +28,6 @@ def abs(x, out=...):
 
 def abs_vjp(g, x, out=...):
     """Cotangent of `abs`'s input."""
-    # dx = g*sign(x)
     t = np.sign(x, out=out)
     return np.multiply(g, t, out=t)
 
@@ -140,7 +139,6 @@ def sin(x, out=...):
 
 def sin_vjp(g, x, out=...):
     """Cotangent of `sin`'s input."""
-    # dx = g*cos(x)
     t = np.cos(x, out=out)
     return np.multiply(g, t, out=t)
 
@@ -169,7 +167,6 @@ def cos(x, out=...):
 
 def cos_vjp(g, x, out=...):
     """Cotangent of `cos`'s input."""
-    # dx = -g*sin(x)
     t = np.sin(x, out=out)
     t = np.multiply(g, t, out=t)
     return np.negative(t, out=t)
@@ -202,13 +199,11 @@ def arctan2_vjp(g, x1, x2, needs, out=(..., ...)):
     """Cotangents of `arctan2`'s inputs."""
     dx1 = dx2 = None
     if needs[0]:
-        # dx1 = g*over_square(x2, x1)
         t = runtime.over_square(x2, x1)
         dx1 = np.multiply(g, t, out=out[0])
         if dx1.shape != x1.shape:
             dx1 = runtime.unbroadcast(dx1, x1.shape)
     if needs[1]:
-        # dx2 = -g*over_square(x1, x2)
         t = runtime.over_square(x1, x2)
         u = np.multiply(g, t, out=out[1])
         dx2 = np.negative(u, out=u)
@@ -252,7 +247,6 @@ def erf(x):
 
 def erf_vjp(g, x, out=...):
     """Cotangent of `erf`'s input."""
-    # dx = 2*g*exp(-x**2)/sqrt(pi)
     t = runtime.exp_square(x, -1)
     u = np.multiply(g, t, out=out)
     return np.multiply(u, 1.1283791670955126, out=u)
@@ -287,12 +281,10 @@ def maximum_vjp(g, x1, x2, needs, out=(..., ...)):
     u = runtime.where(x1 == x2, t, g)
     dx1 = dx2 = None
     if needs[0]:
-        # dx1 = where(x1 < x2, 0, where(x1 == x2, g/2, g))
         dx1 = runtime.where(x1 < x2, 0, u, out=out[0])
         if dx1.shape != x1.shape:
             dx1 = runtime.unbroadcast(dx1, x1.shape)
     if needs[1]:
-        # dx2 = where(x2 < x1, 0, where(x1 == x2, g/2, g))
         dx2 = runtime.where(x2 < x1, 0, u, out=out[1])
         if dx2.shape != x2.shape:
             dx2 = runtime.unbroadcast(dx2, x2.shape)
@@ -523,7 +515,6 @@ def divide_vjp(g, x1, x2, y, needs, out=(..., ...)):
         if dx1.shape != x1.shape:
             dx1 = runtime.unbroadcast(dx1, x1.shape)
     if needs[1]:
-        # dx2 = -g*y/x2
         t = np.divide(y, x2, out=out[1])
         t = np.multiply(t, g, out=t)
         dx2 = np.negative(t, out=t)
@@ -596,13 +587,11 @@ def power_vjp(g, x1, x2, y, needs, out=(..., ...)):
     """Cotangents of `power`'s inputs."""
     dx1 = dx2 = None
     if needs[0]:
-        # dx1 = g*power_slope(x1, x2)
         t = runtime.power_slope(x1, x2)
         dx1 = np.multiply(g, t, out=out[0])
         if dx1.shape != x1.shape:
             dx1 = runtime.unbroadcast(dx1, x1.shape)
     if needs[1]:
-        # dx2 = g*power_times_log(y, x1, x2)
         t = runtime.power_times_log(y, x1, x2)
         dx2 = np.multiply(g, t, out=out[1])
         if dx2.shape != x2.shape:
@@ -644,7 +633,6 @@ def square(x, out=...):
 
 def square_vjp(g, x, out=...):
     """Cotangent of `square`'s input."""
-    # dx = 2*g*x
     t = np.multiply(g, x, out=out)
     return np.multiply(t, 2, out=t)
 
@@ -673,7 +661,6 @@ def reciprocal(x, out=...):
 
 def reciprocal_vjp(g, x, out=...):
     """Cotangent of `reciprocal`'s input."""
-    # dx = -g/x**2
     t = np.divide(g, x, out=out)
     t = np.divide(t, x, out=t)
     return np.negative(t, out=t)
@@ -751,7 +738,6 @@ def remainder_vjp(g, x1, x2, needs, out=(..., ...)):
         if dx1.shape != x1.shape:
             dx1 = runtime.unbroadcast(dx1, x1.shape)
     if needs[1]:
-        # dx2 = -g*floor_divide(x1, x2)
         t = np.floor_divide(x1, x2, out=out[1])
         t = np.multiply(g, t, out=t)
         dx2 = np.negative(t, out=t)
@@ -801,7 +787,6 @@ def fmod_vjp(g, x1, x2, needs, out=(..., ...)):
         if dx1.shape != x1.shape:
             dx1 = runtime.unbroadcast(dx1, x1.shape)
     if needs[1]:
-        # dx2 = -g*floor_divide(abs(x1), abs(x2))*sign(x1)*sign(x2)
         t = np.abs(x1, out=...)
         u = np.abs(x2, out=...)
         v = np.floor_divide(t, u, out=out[1])
@@ -875,7 +860,6 @@ def lerp_vjp(g, x1, x2, weight, needs, out=(..., ..., ...)):
     """Cotangents of `lerp`'s inputs."""
     dx1 = dx2 = dweight = None
     if needs[0]:
-        # dx1 = g*(1 - weight)
         t = np.subtract(weight, 1, out=...)
         u = np.multiply(g, t, out=out[0])
         dx1 = np.negative(u, out=u)
@@ -886,7 +870,6 @@ def lerp_vjp(g, x1, x2, weight, needs, out=(..., ..., ...)):
         if dx2.shape != x2.shape:
             dx2 = runtime.unbroadcast(dx2, x2.shape)
     if needs[2]:
-        # dweight = g*(x2 - x1)
         t = np.subtract(x2, x1, out=...)
         dweight = np.multiply(g, t, out=out[2])
         if dweight.shape != weight.shape:
@@ -934,7 +917,6 @@ def copysign_vjp(g, x1, x2, needs, out=(..., ...)):
     """Cotangents of `copysign`'s inputs."""
     dx1 = dx2 = None
     if needs[0]:
-        # dx1 = g*where(signbit(x2), -sign(x1), sign(x1))
         t = np.sign(x1, out=...)
         u = np.negative(t, out=...)
         v = runtime.where(np.signbit(x2), u, t, out=out[0])
@@ -1126,7 +1108,6 @@ def sqrt(x, out=...):
 
 def sqrt_vjp(g, y, out=...):
     """Cotangent of `sqrt`'s input."""
-    # dx = g/(2*y)
     t = np.multiply(g, 0.5, out=out)
     return np.divide(t, y, out=t)
 
@@ -1156,7 +1137,6 @@ def rsqrt(x, out=...):
 
 def rsqrt_vjp(g, x, y, out=...):
     """Cotangent of `rsqrt`'s input."""
-    # dx = -g*y/(2*x)
     t = np.multiply(y, 0.5, out=out)
     t = np.divide(t, x, out=t)
     t = np.multiply(t, g, out=t)
@@ -1187,7 +1167,6 @@ def cbrt(x, out=...):
 
 def cbrt_vjp(g, x, y, out=...):
     """Cotangent of `cbrt`'s input."""
-    # dx = g*cbrt_slope(y, x)
     t = runtime.cbrt_slope(y, x)
     return np.multiply(g, t, out=out)
 
@@ -1216,7 +1195,6 @@ def exp2(x, out=...):
 
 def exp2_vjp(g, y, out=...):
     """Cotangent of `exp2`'s input."""
-    # dx = g*y*log(2)
     t = np.multiply(g, 0.6931471805599453, out=out)
     return np.multiply(t, y, out=t)
 
@@ -1245,7 +1223,6 @@ def expm1(x, out=...):
 
 def expm1_vjp(g, x, out=...):
     """Cotangent of `expm1`'s input."""
-    # dx = g*exp(x)
     t = np.exp(x, out=out)
     return np.multiply(g, t, out=t)
 
@@ -1274,7 +1251,6 @@ def log2(x, out=...):
 
 def log2_vjp(g, x, out=...):
     """Cotangent of `log2`'s input."""
-    # dx = g/(x*log(2))
     t = np.divide(g, x, out=out)
     return np.multiply(t, 1.4426950408889634, out=t)
 
@@ -1303,7 +1279,6 @@ def log10(x, out=...):
 
 def log10_vjp(g, x, out=...):
     """Cotangent of `log10`'s input."""
-    # dx = g/(x*log(10))
     t = np.multiply(g, 0.4342944819032518, out=out)
     return np.divide(t, x, out=t)
 
@@ -1332,7 +1307,6 @@ def log1p(x, out=...):
 
 def log1p_vjp(g, x, out=...):
     """Cotangent of `log1p`'s input."""
-    # dx = g/(x + 1)
     t = np.add(x, 1, out=out)
     return np.divide(g, t, out=t)
 
@@ -1368,14 +1342,12 @@ def logaddexp_vjp(g, x1, x2, needs, out=(..., ...)):
     t = np.add(v, 1, out=out[1])
     dx1 = dx2 = None
     if needs[0]:
-        # dx1 = g*sigmoid_of_difference(x1, x2)
         u = np.maximum(v, x1 >= x2, out=out[0])
         u = np.divide(u, t, out=u)
         dx1 = np.multiply(g, u, out=u)
         if dx1.shape != x1.shape:
             dx1 = runtime.unbroadcast(dx1, x1.shape)
     if needs[1]:
-        # dx2 = g*sigmoid_of_difference(x2, x1)
         v = np.maximum(v, x2 >= x1, out=v)
         t = np.divide(v, t, out=t)
         dx2 = np.multiply(g, t, out=t)
@@ -1409,11 +1381,6 @@ def logaddexp_jvp(dx1, dx2, x1, x2):
 def logaddexp2_and_residuals(x1, x2, out=(..., ..., ...)):
     """`logaddexp2` with what its derivatives reuse."""
     if x1.dtype != np.float64 and runtime.are_within(32, x1, x2):
-        # e = exp2(x2 - x1)
-        # r = 1/(e + 1)
-        # y = logaddexp2(x1, x2)
-        # slope_x1 = r
-        # slope_x2 = e*r
         if x1.shape != x2.shape:
             x1, x2 = np.broadcast_arrays(x1, x2)
         y = runtime.logaddexp2(x1, x2)
@@ -1466,9 +1433,6 @@ def logaddexp2(x1, x2):
     Rounding error in float32, simulated: y 0.48, dx1 65, dx2 56 ulp, so it is computed in float64.
     """
     if x1.dtype != np.float64 and runtime.are_within(32, x1, x2):
-        # e = exp2(x2 - x1)
-        # r = 1/(e + 1)
-        # y = logaddexp2(x1, x2)
         if x1.shape != x2.shape:
             x1, x2 = np.broadcast_arrays(x1, x2)
         return runtime.logaddexp2(x1, x2)
@@ -1544,7 +1508,6 @@ def xlogy_vjp(g, x1, x2, log_, needs, out=(..., ...)):
         if dx1.shape != x1.shape:
             dx1 = runtime.unbroadcast(dx1, x1.shape)
     if needs[1]:
-        # dx2 = where((x1 == 0) & (isinf(x2) | (x2 <= 0)), 0, g*x1/x2)
         mask = (x1 == 0) & (np.isinf(x2) | (x2 <= 0))
         t = runtime.where(mask, 1, x2)
         t = np.divide(x1, t, out=t)
@@ -1591,7 +1554,6 @@ def tan(x, out=...):
 
 def tan_vjp(g, y, out=...):
     """Cotangent of `tan`'s input."""
-    # dx = g*(y**2 + 1)
     t = np.multiply(y, y, out=out)
     t = np.add(t, 1, out=t)
     return np.multiply(g, t, out=t)
@@ -1621,7 +1583,6 @@ def arcsin(x, out=...):
 
 def arcsin_vjp(g, x, out=...):
     """Cotangent of `arcsin`'s input."""
-    # dx = g/semicircle(x)
     t = np.subtract(1, x, out=out)
     u = np.add(x, 1, out=...)
     t = np.multiply(t, u, out=t)
@@ -1653,7 +1614,6 @@ def arccos(x, out=...):
 
 def arccos_vjp(g, x, out=...):
     """Cotangent of `arccos`'s input."""
-    # dx = -g/semicircle(x)
     t = np.subtract(1, x, out=out)
     u = np.add(x, 1, out=...)
     t = np.multiply(t, u, out=t)
@@ -1686,7 +1646,6 @@ def arctan(x, out=...):
 
 def arctan_vjp(g, x, out=...):
     """Cotangent of `arctan`'s input."""
-    # dx = g/hypot(1, x)**2
     t = runtime.hypot(1, x)
     u = np.divide(g, t, out=out)
     return np.divide(u, t, out=u)
@@ -1719,13 +1678,11 @@ def hypot_vjp(g, x1, x2, needs, out=(..., ...)):
     """Cotangents of `hypot`'s inputs."""
     dx1 = dx2 = None
     if needs[0]:
-        # dx1 = g*over_hypot(x1, x2)
         t = runtime.over_hypot(x1, x2)
         dx1 = np.multiply(g, t, out=out[0])
         if dx1.shape != x1.shape:
             dx1 = runtime.unbroadcast(dx1, x1.shape)
     if needs[1]:
-        # dx2 = g*over_hypot(x2, x1)
         t = runtime.over_hypot(x2, x1)
         dx2 = np.multiply(g, t, out=out[1])
         if dx2.shape != x2.shape:
@@ -1767,7 +1724,6 @@ def sinc(x):
 
 def sinc_vjp(g, x, out=...):
     """Cotangent of `sinc`'s input."""
-    # dx = g*sinc_slope(x)
     t = runtime.sinc_slope(x)
     return np.multiply(g, t, out=out)
 
@@ -1856,15 +1812,11 @@ def heaviside_vjp(g, x1, x2, needs, out=(..., ...)):
     mask = np.isnan(x1)
     dx1 = dx2 = None
     if needs[0]:
-        # dx1 = where(isnan(x1), g, 0)
         dx1 = runtime.where(mask, g, 0, out=out[0])
         if dx1.shape != x1.shape:
             dx1 = runtime.unbroadcast(dx1, x1.shape)
     if needs[1]:
-        # dx2 = where(isnan(x1), 0, where(x1 < 0, 0, where(x1 > 0, 0, g)))
-        t = runtime.where(x1 > 0, 0, g)
-        t = runtime.where(x1 < 0, 0, t, out=t)
-        dx2 = runtime.where(mask, 0, t, out=out[1])
+        dx2 = runtime.where((mask | (x1 < 0)) | (x1 > 0), 0, g, out=out[1])
         if dx2.shape != x2.shape:
             dx2 = runtime.unbroadcast(dx2, x2.shape)
     return dx1, dx2
@@ -1878,9 +1830,7 @@ def heaviside_jvp(dx1, dx2, x1, x2):
     if dx1 is not None:
         terms.append(runtime.where(mask, dx1, 0))
     if dx2 is not None:
-        t = runtime.where(x1 > 0, 0, dx2)
-        t = runtime.where(x1 < 0, 0, t, out=t)
-        terms.append(runtime.where(mask, 0, t))
+        terms.append(runtime.where((mask | (x1 < 0)) | (x1 > 0), 0, dx2))
     return runtime.total(terms, shape)
 
 
@@ -1905,7 +1855,6 @@ def sinh(x, out=...):
 
 def sinh_vjp(g, x, out=...):
     """Cotangent of `sinh`'s input."""
-    # dx = g*cosh(x)
     t = np.cosh(x, out=out)
     return np.multiply(g, t, out=t)
 
@@ -1934,7 +1883,6 @@ def cosh(x, out=...):
 
 def cosh_vjp(g, x, out=...):
     """Cotangent of `cosh`'s input."""
-    # dx = g*sinh(x)
     t = np.sinh(x, out=out)
     return np.multiply(g, t, out=t)
 
@@ -1963,7 +1911,6 @@ def arcsinh(x, out=...):
 
 def arcsinh_vjp(g, x, out=...):
     """Cotangent of `arcsinh`'s input."""
-    # dx = g/hypot(1, x)
     t = runtime.hypot(1, x)
     return np.divide(g, t, out=out)
 
@@ -1992,7 +1939,6 @@ def arccosh(x, out=...):
 
 def arccosh_vjp(g, x, out=...):
     """Cotangent of `arccosh`'s input."""
-    # dx = g/(sqrt(x - 1)*sqrt(x + 1))
     t = np.add(x, 1, out=...)
     t = np.sqrt(t, out=t)
     u = np.subtract(x, 1, out=out)
@@ -2027,7 +1973,6 @@ def arctanh(x, out=...):
 
 def arctanh_vjp(g, x, out=...):
     """Cotangent of `arctanh`'s input."""
-    # dx = -g/((x - 1)*(x + 1))
     t = np.subtract(1, x, out=...)
     u = np.add(x, 1, out=out)
     t = np.divide(g, t, out=t)
@@ -2093,7 +2038,6 @@ def erfc(x):
 
 def erfc_vjp(g, x, out=...):
     """Cotangent of `erfc`'s input."""
-    # dx = -2*g*exp(-x**2)/sqrt(pi)
     t = runtime.exp_square(x, -1)
     u = np.multiply(g, t, out=out)
     return np.multiply(u, -1.1283791670955126, out=u)
@@ -2128,12 +2072,10 @@ def minimum_vjp(g, x1, x2, needs, out=(..., ...)):
     u = runtime.where(x1 == x2, t, g)
     dx1 = dx2 = None
     if needs[0]:
-        # dx1 = where(x1 > x2, 0, where(x1 == x2, g/2, g))
         dx1 = runtime.where(x1 > x2, 0, u, out=out[0])
         if dx1.shape != x1.shape:
             dx1 = runtime.unbroadcast(dx1, x1.shape)
     if needs[1]:
-        # dx2 = where(x2 > x1, 0, where(x1 == x2, g/2, g))
         dx2 = runtime.where(x2 > x1, 0, u, out=out[1])
         if dx2.shape != x2.shape:
             dx2 = runtime.unbroadcast(dx2, x2.shape)
@@ -2184,16 +2126,13 @@ def fmax_vjp(g, x1, x2, needs, out=(..., ...)):
     u = runtime.where(x1 == x2, t, g)
     dx1 = dx2 = None
     if needs[0]:
-        # dx1 = where(isnan(x1), 0, where(isnan(x2), g, where(x1 < x2, 0, where(x1 == x2, g/2, g))))
         t = runtime.where(x1 < x2, 0, u)
         v = runtime.where(mask2, g, t)
         dx1 = runtime.where(mask, 0, v, out=out[0])
         if dx1.shape != x1.shape:
             dx1 = runtime.unbroadcast(dx1, x1.shape)
     if needs[1]:
-        # dx2 = where(isnan(x1), g, where(isnan(x2), 0, where(x2 < x1, 0, where(x1 == x2, g/2, g))))
-        u = runtime.where(x2 < x1, 0, u, out=u)
-        u = runtime.where(mask2, 0, u, out=u)
+        u = runtime.where(mask2 | (x2 < x1), 0, u, out=u)
         dx2 = runtime.where(mask, g, u, out=out[1])
         if dx2.shape != x2.shape:
             dx2 = runtime.unbroadcast(dx2, x2.shape)
@@ -2216,8 +2155,7 @@ def fmax_jvp(dx1, dx2, x1, x2):
     if dx2 is not None:
         t = np.multiply(dx2, 0.5, out=...)
         u = runtime.where(mask3, t, dx2)
-        u = runtime.where(x2 < x1, 0, u, out=u)
-        u = runtime.where(mask2, 0, u, out=u)
+        u = runtime.where(mask2 | (x2 < x1), 0, u, out=u)
         terms.append(runtime.where(mask, dx2, u))
     return runtime.total(terms, shape)
 
@@ -2250,16 +2188,13 @@ def fmin_vjp(g, x1, x2, needs, out=(..., ...)):
     u = runtime.where(x1 == x2, t, g)
     dx1 = dx2 = None
     if needs[0]:
-        # dx1 = where(isnan(x1), 0, where(isnan(x2), g, where(x1 > x2, 0, where(x1 == x2, g/2, g))))
         t = runtime.where(x1 > x2, 0, u)
         v = runtime.where(mask2, g, t)
         dx1 = runtime.where(mask, 0, v, out=out[0])
         if dx1.shape != x1.shape:
             dx1 = runtime.unbroadcast(dx1, x1.shape)
     if needs[1]:
-        # dx2 = where(isnan(x1), g, where(isnan(x2), 0, where(x2 > x1, 0, where(x1 == x2, g/2, g))))
-        u = runtime.where(x2 > x1, 0, u, out=u)
-        u = runtime.where(mask2, 0, u, out=u)
+        u = runtime.where(mask2 | (x2 > x1), 0, u, out=u)
         dx2 = runtime.where(mask, g, u, out=out[1])
         if dx2.shape != x2.shape:
             dx2 = runtime.unbroadcast(dx2, x2.shape)
@@ -2282,8 +2217,7 @@ def fmin_jvp(dx1, dx2, x1, x2):
     if dx2 is not None:
         t = np.multiply(dx2, 0.5, out=...)
         u = runtime.where(mask3, t, dx2)
-        u = runtime.where(x2 > x1, 0, u, out=u)
-        u = runtime.where(mask2, 0, u, out=u)
+        u = runtime.where(mask2 | (x2 > x1), 0, u, out=u)
         terms.append(runtime.where(mask, dx2, u))
     return runtime.total(terms, shape)
 
@@ -2291,26 +2225,24 @@ def fmin_jvp(dx1, dx2, x1, x2):
 # --- clip ---
 
 
-def clip_min_max_and_residuals(x, min=None, max=None, out=(..., ...)):
-    """`clip` where min is not None and max is not None, with what its derivatives reuse."""
-    x2 = np.maximum(min, x, out=out[1])
-    y = np.minimum(max, x2, out=out[0])
-    return y, x2
+def clip_min_max(x, min=None, max=None, out=...):
+    """`clip` where min is not None and max is not None."""
+    t = runtime.maximum(x, min, out=out)
+    return runtime.minimum(t, max, out=t)
 
 
-def clip_min_max_vjp(g, x, x2, min=None, max=None, out=...):
+def clip_min_max_vjp(g, x, min=None, max=None, out=...):
     """Cotangent of `clip_min_max`'s input."""
-    # dx = where(x2 > max, 0, where(x < min, 0, g))
-    t = runtime.where(x < min, 0, g)
-    return runtime.where(x2 > max, 0, t, out=out)
+    t = runtime.maximum(x, min, out=...)
+    return runtime.where((t > max) | (x < min), 0, g, out=out)
 
 
 clip_min_max_jvp = clip_min_max_vjp  # the Jacobian is symmetric
 
 
-def clip_min_and_residuals(x, min=None, out=(..., ...)):
-    """`clip` where min is not None and max is None, with what its derivatives reuse."""
-    return np.maximum(min, x, out=out[0]), None
+def clip_min(x, min=None, out=...):
+    """`clip` where min is not None and max is None."""
+    return runtime.maximum(x, min, out=out)
 
 
 def clip_min_vjp(g, x, min=None, out=...):
@@ -2321,9 +2253,9 @@ def clip_min_vjp(g, x, min=None, out=...):
 clip_min_jvp = clip_min_vjp  # the Jacobian is symmetric
 
 
-def clip_max_and_residuals(x, max=None, out=(..., ...)):
-    """`clip` where min is None and max is not None, with what its derivatives reuse."""
-    return np.minimum(max, x, out=out[0]), None
+def clip_max(x, max=None, out=...):
+    """`clip` where min is None and max is not None."""
+    return runtime.minimum(x, max, out=out)
 
 
 def clip_max_vjp(g, x, max=None, out=...):
@@ -2334,9 +2266,9 @@ def clip_max_vjp(g, x, max=None, out=...):
 clip_max_jvp = clip_max_vjp  # the Jacobian is symmetric
 
 
-def clip_plain_and_residuals(x):
-    """`clip` where min is None and max is None, with what its derivatives reuse."""
-    return x.copy(), None
+def clip_plain(x):
+    """`clip` where min is None and max is None."""
+    return x.copy()
 
 
 def clip_plain_vjp(g):
@@ -2347,18 +2279,7 @@ def clip_plain_vjp(g):
 clip_plain_jvp = clip_plain_vjp  # the Jacobian is symmetric
 
 
-def clip_and_residuals(x, min=None, max=None, out=(..., ...)):
-    """`clip` with what its derivatives reuse."""
-    if min is not None and max is not None:
-        return clip_min_max_and_residuals(x, min, max, out=out)
-    if min is not None and max is None:
-        return clip_min_and_residuals(x, min, out=out)
-    if min is None and max is not None:
-        return clip_max_and_residuals(x, max, out=out)
-    return clip_plain_and_residuals(x)
-
-
-def clip(x, min=None, max=None):
+def clip(x, min=None, max=None, out=...):
     """x limited to [min, max]; the gradient passes at the bounds.
 
     Formula:
@@ -2381,15 +2302,21 @@ def clip(x, min=None, max=None):
         dx = g
 
     Shapes: x of any shape; y of the shape of x.
-    Residuals: x, x2.
+    Residuals: x.
     """
-    return clip_and_residuals(x, min, max)[0]
+    if min is not None and max is not None:
+        return clip_min_max(x, min, max, out=out)
+    if min is not None and max is None:
+        return clip_min(x, min, out=out)
+    if min is None and max is not None:
+        return clip_max(x, max, out=out)
+    return clip_plain(x)
 
 
-def clip_vjp(g, x, x2, min=None, max=None, out=...):
+def clip_vjp(g, x, min=None, max=None, out=...):
     """Cotangent of `clip`'s input."""
     if min is not None and max is not None:
-        return clip_min_max_vjp(g, x, x2, min, max, out=out)
+        return clip_min_max_vjp(g, x, min, max, out=out)
     if min is not None and max is None:
         return clip_min_vjp(g, x, min, out=out)
     if min is None and max is not None:
@@ -2397,10 +2324,10 @@ def clip_vjp(g, x, x2, min=None, max=None, out=...):
     return clip_plain_vjp(g)
 
 
-def clip_jvp(dx, x, x2, min=None, max=None, out=...):
+def clip_jvp(dx, x, min=None, max=None, out=...):
     """Tangent of `clip`'s output."""
     if min is not None and max is not None:
-        return clip_min_max_jvp(dx, x, x2, min, max, out=out)
+        return clip_min_max_jvp(dx, x, min, max, out=out)
     if min is not None and max is None:
         return clip_min_jvp(dx, x, min, out=out)
     if min is None and max is not None:
@@ -2468,9 +2395,7 @@ def nan_to_num(x, posinf, neginf, nan=0.0, out=...):
 
 def nan_to_num_vjp(g, x, posinf, neginf, nan=0.0, out=...):
     """Cotangent of `nan_to_num`'s input."""
-    # dx = where(isnan(x), 0, where(isinf(x), 0, g))
-    t = runtime.where(np.isinf(x), 0, g)
-    return runtime.where(np.isnan(x), 0, t, out=out)
+    return runtime.where(np.isinf(x) | np.isnan(x), 0, g, out=out)
 
 
 nan_to_num_jvp = nan_to_num_vjp  # the Jacobian is symmetric
@@ -2527,7 +2452,6 @@ def prod(x, axis=None, keepdims=False):
 def prod_vjp(g, x, axis=None, keepdims=False, out=...):
     """Cotangent of `prod`'s input."""
     g = g.reshape(runtime.kept_shape(x.shape, axis))
-    # dx = g*product_of_others(x, axis)
     t = runtime.product_of_others(x, axis)
     return np.multiply(t, g, out=out)
 
@@ -2561,7 +2485,6 @@ def max_vjp(g, x, y, axis=None, keepdims=False, out=...):
     """Cotangent of `max`'s input."""
     g = g.reshape(runtime.kept_shape(x.shape, axis))
     y = y.reshape(runtime.kept_shape(x.shape, axis))
-    # dx = g*(x == y)/sum(x == y, axis)
     t, u = runtime.counted(x == y, axis, g.dtype, out=out)
     return np.multiply(t, g / u, out=t)
 
@@ -2596,7 +2519,6 @@ def min_vjp(g, x, y, axis=None, keepdims=False, out=...):
     """Cotangent of `min`'s input."""
     g = g.reshape(runtime.kept_shape(x.shape, axis))
     y = y.reshape(runtime.kept_shape(x.shape, axis))
-    # dx = g*(x == y)/sum(x == y, axis)
     t, u = runtime.counted(x == y, axis, g.dtype, out=out)
     return np.multiply(t, g / u, out=t)
 
@@ -2671,7 +2593,6 @@ def var(x, axis=None, ddof=0, keepdims=False):
 def var_vjp(g, x, mean_x, error_centred, axis=None, ddof=0, keepdims=False, out=...):
     """Cotangent of `var`'s input."""
     g = g.reshape(runtime.kept_shape(x.shape, axis))
-    # dx = 2*centred*g/maximum(count(axis) - ddof, 0)
     nearly_centred = np.subtract(x, mean_x, out=out)
     centred = np.subtract(nearly_centred, error_centred, out=nearly_centred)
     t = 2 * g / float(np.maximum(runtime.count(x.shape, axis) - ddof, 0))
@@ -2718,7 +2639,6 @@ def std(x, axis=None, ddof=0, keepdims=False):
 def std_vjp(g, x, centred, var_x, y1, axis=None, ddof=0, keepdims=False, out=...):
     """Cotangent of `std`'s input."""
     g = g.reshape(runtime.kept_shape(x.shape, axis))
-    # dx = where(var_x == 0, 0, centred*g/(y1*maximum(count(axis) - ddof, 0)))
     mask = var_x == 0
     t = np.where(mask, 1, float(np.maximum(runtime.count(x.shape, axis) - ddof, 0)) * y1)
     u = np.multiply(centred, g / t, out=...)
@@ -2812,7 +2732,6 @@ def nanvar(x, axis=None, ddof=0, keepdims=False):
 def nanvar_vjp(g, x, centred, maximum_n, axis=None, ddof=0, keepdims=False, out=...):
     """Cotangent of `nanvar`'s input."""
     g = g.reshape(runtime.kept_shape(x.shape, axis))
-    # dx = where(isnan(x), 0, 2*centred*g/maximum_n)
     t = np.multiply(centred, 2 * g / maximum_n, out=...)
     return runtime.where(np.isnan(x), 0, t, out=out)
 
@@ -2839,7 +2758,6 @@ def norm_2_and_residuals(x, p=2.0, axis=None, keepdims=False):
 def norm_2_vjp(g, x, scale_x, total, y1, p=2.0, axis=None, keepdims=False, out=...):
     """Cotangent of `norm_2`'s input."""
     g = g.reshape(runtime.kept_shape(x.shape, axis))
-    # dx = scaled_x*where(total == 0, 0, g/y1)
     scaled_x = runtime.scaled(x, scale_x)
     mask = total == 0
     return np.multiply(scaled_x, np.where(mask, 0, g / np.where(mask, 1, y1)), out=out)
@@ -2863,7 +2781,6 @@ def norm_1_and_residuals(x, p=2.0, axis=None, keepdims=False):
 def norm_1_vjp(g, x, p=2.0, axis=None, keepdims=False, out=...):
     """Cotangent of `norm_1`'s input."""
     g = g.reshape(runtime.kept_shape(x.shape, axis))
-    # dx = g*sign(x)
     t = np.sign(x, out=out)
     return np.multiply(t, g, out=t)
 
@@ -2885,7 +2802,6 @@ def norm_inf_vjp(g, x, y, p=2.0, axis=None, keepdims=False, out=...):
     """Cotangent of `norm_inf`'s input."""
     g = g.reshape(runtime.kept_shape(x.shape, axis))
     y = y.reshape(runtime.kept_shape(x.shape, axis))
-    # dx = g*(abs_x == y)*sign(x)/sum(abs_x == y, axis)
     abs_x = np.abs(x, out=...)
     t, u = runtime.counted(abs_x == y, axis, g.dtype, out=out)
     v = np.sign(x, out=...)
@@ -2919,7 +2835,6 @@ def norm_p_and_residuals(x, p=2.0, axis=None, keepdims=False):
 def norm_p_vjp(g, x, scale_x, total, y1, p=2.0, axis=None, keepdims=False, out=...):
     """Cotangent of `norm_p`'s input."""
     g = g.reshape(runtime.kept_shape(x.shape, axis))
-    # dx = where(total == 0, 0, g*y1*power_slope(abs_x, p)*sign(x)/(p*total))
     mask = total == 0
     scaled_x = runtime.scaled(x, scale_x)
     abs_x = np.abs(scaled_x, out=...)
@@ -3023,44 +2938,42 @@ def norm_jvp(dx, x, y, scale_x, total, y1, ord="2", p=2.0, axis=None, keepdims=F
 
 def ptp_and_residuals(x, axis=None, keepdims=False):
     """`ptp` with what its derivatives reuse."""
-    largest = runtime.max_rows(x, axis)
-    min_x = np.minimum.reduce(x, axis, keepdims=True)
-    y = largest - min_x
-    return runtime.drop_axis(y, axis, keepdims), largest, min_x
+    max_x = np.minimum.reduce(x, axis, keepdims=True)
+    max_x2 = runtime.max_rows(x, axis)
+    y = max_x2 - max_x
+    return runtime.drop_axis(y, axis, keepdims), max_x, max_x2
 
 
 def ptp(x, axis=None, keepdims=False):
     """Maximum minus minimum along an axis.
 
     Formula:
-        largest = max(x, axis)
-        return largest - min(x, axis)
+        return max(x, axis) - min(x, axis)
 
     Derivative:
-        dx = g*(x == largest)/sum(x == largest, axis) - g*(x == min(x, axis))/sum(x == min(x, axis), axis)
+        dx = g*(x == max(x, axis))/sum(x == max(x, axis), axis) - g*(x == min(x, axis))/sum(x == min(x, axis), axis)
 
     Shapes: x of any shape; y without the axis, or with length 1 there for `keepdims`.
-    Residuals: x, largest, min_x.
+    Residuals: x, max_x, max_x2.
     """
     return ptp_and_residuals(x, axis, keepdims)[0]
 
 
-def ptp_vjp(g, x, largest, min_x, axis=None, keepdims=False, out=...):
+def ptp_vjp(g, x, max_x, max_x2, axis=None, keepdims=False, out=...):
     """Cotangent of `ptp`'s input."""
     g = g.reshape(runtime.kept_shape(x.shape, axis))
-    # dx = g*(x == largest)/sum(x == largest, axis) - g*(x == min_x)/sum(x == min_x, axis)
-    t, u = runtime.counted(x == min_x, axis, g.dtype, out=out)
+    t, u = runtime.counted(x == max_x2, axis, g.dtype, out=out)
     t = np.multiply(t, g / u, out=t)
-    u, v = runtime.counted(x == largest, axis, g.dtype)
+    u, v = runtime.counted(x == max_x, axis, g.dtype)
     u = np.multiply(u, g / v, out=u)
-    return np.subtract(u, t, out=t)
+    return np.subtract(t, u, out=t)
 
 
-def ptp_jvp(dx, x, largest, min_x, axis=None, keepdims=False):
+def ptp_jvp(dx, x, max_x, max_x2, axis=None, keepdims=False):
     """Tangent of `ptp`'s output."""
-    t, u = runtime.counted(x == largest, axis, dx.dtype)
-    v, w = runtime.counted(x == min_x, axis, dx.dtype)
-    dy = runtime.sum_products(dx, t, axis) / u - runtime.sum_products(dx, v, axis) / w
+    t, u = runtime.counted(x == max_x, axis, dx.dtype)
+    v, w = runtime.counted(x == max_x2, axis, dx.dtype)
+    dy = runtime.sum_products(dx, v, axis) / w - runtime.sum_products(dx, t, axis) / u
     return runtime.drop_axis(dy, axis, keepdims)
 
 
@@ -3118,7 +3031,6 @@ def nanprod(x, axis=None, keepdims=False):
 def nanprod_vjp(g, x, axis=None, keepdims=False, out=...):
     """Cotangent of `nanprod`'s input."""
     g = g.reshape(runtime.kept_shape(x.shape, axis))
-    # dx = where(isnan(x), 0, g*product_of_others(where(isnan(x), 1, x), axis))
     mask = np.isnan(x)
     t = runtime.where(mask, 1, x)
     u = runtime.product_of_others(t, axis)
@@ -3146,35 +3058,34 @@ def nanmean_and_residuals(x, axis=None, keepdims=False):
     t = runtime.where(mask, 0, x)
     u = runtime.where(mask, 0, 1)
     v = runtime.as_float(u, x.dtype)
-    n = runtime.sum_rows(v, axis)
-    y = runtime.mean_rows(t, axis, n)
-    return runtime.drop_axis(y, axis, keepdims), n
+    sum_x = runtime.sum_rows(v, axis)
+    y = runtime.mean_rows(t, axis, sum_x)
+    return runtime.drop_axis(y, axis, keepdims), sum_x
 
 
 def nanmean(x, axis=None, keepdims=False):
     """Arithmetic mean of what is not NaN.
 
     Formula:
-        n = sum(where(isnan(x), 0, 1), axis)
-        return nansum(x, axis) / n
+        return nansum(x, axis) / sum(where(isnan(x), 0, 1), axis)
 
     Derivative:
-        dx = where(isnan(x), 0, g/n)
+        dx = where(isnan(x), 0, g/sum(where(isnan(x), 0, 1), axis))
 
     Shapes: x of any shape; y without the axis, or with length 1 there for `keepdims`.
-    Residuals: x, n.
+    Residuals: x, sum_x.
     """
     return nanmean_and_residuals(x, axis, keepdims)[0]
 
 
-def nanmean_vjp(g, x, n, axis=None, keepdims=False, out=...):
+def nanmean_vjp(g, x, sum_x, axis=None, keepdims=False, out=...):
     """Cotangent of `nanmean`'s input."""
     g = g.reshape(runtime.kept_shape(x.shape, axis))
-    return runtime.where(np.isnan(x), 0, g / n, out=out)
+    return runtime.where(np.isnan(x), 0, g / sum_x, out=out)
 
 
-def nanmean_jvp(dx, x, n, axis=None, keepdims=False):
+def nanmean_jvp(dx, x, sum_x, axis=None, keepdims=False):
     """Tangent of `nanmean`'s output."""
     t = runtime.where(np.isnan(x), 0, dx)
-    dy = runtime.sum_rows(t, axis) / n
+    dy = runtime.sum_rows(t, axis) / sum_x
     return runtime.drop_axis(dy, axis, keepdims)

@@ -1025,13 +1025,15 @@ def hardswish_pushforward(ops, tangents, inputs, y):
 
 def hardtanh_pullback(ops, g, inputs, y, needs, min_val=-1.0, max_val=1.0):
     (x,) = inputs
-    return (ops.where(x <= min_val, 0, ops.where(x >= max_val, 0, g)),)
+    maximum_x = ops.maximum(x, min_val)
+    return (ops.where(maximum_x >= max_val, 0, ops.where(x <= min_val, 0, g)),)
 
 
 def hardtanh_pushforward(ops, tangents, inputs, y, min_val=-1.0, max_val=1.0):
     (x,) = inputs
     (dx,) = tangents
-    return ops.where(x <= min_val, 0, ops.where(x >= max_val, 0, dx))
+    maximum_x = ops.maximum(x, min_val)
+    return ops.where(maximum_x >= max_val, 0, ops.where(x <= min_val, 0, dx))
 
 
 def heaviside_pullback(ops, g, inputs, y, needs):

@@ -251,7 +251,7 @@ class NumpyWriter(Writer):
         node = self.graph.nodes[position]
         if self.is_statement(node):
             out = self.variables[buffer] if buffer is not None else self.places.get(position, "...")
-            return f"{self._called(node)}({', '.join(self.text(arg) for arg in node.args)}, out={out})"
+            return f"{self._called(node)}({', '.join(map(self.text, self._in_order(node)))}, out={out})"
         source = self.source(position)[0]
         place = self.places.get(position) if buffer is None else self.variables[buffer]
         if place and self.takes_out(node) and not is_amendment(node):
@@ -260,9 +260,16 @@ class NumpyWriter(Writer):
 
     def _called(self, node: Node) -> str:
         """The ufunc, or the runtime's version of it for an array and a number."""
-        takes_number = node.detail in EXTREMA and self.graph.nodes[node.args[-1]].is_scalar
-        is_made_for = takes_number and node.args[0] not in self.graph.wide
+        array, *others = self._in_order(node)
+        takes_number = node.detail in EXTREMA and self.graph.nodes[others[0]].is_scalar
+        is_made_for = takes_number and array not in self.graph.wide
         return ufunc_name(node).replace("np.", "runtime.") if is_made_for else ufunc_name(node)
+
+    def _in_order(self, node: Node) -> tuple[int, ...]:
+        """The arguments as they are written: of an extremum the array before the number."""
+        first, *others = node.args
+        swaps = node.detail in EXTREMA and self.graph.nodes[first].is_scalar
+        return (*others, first) if swaps else node.args
 
     def final(self, position: int) -> str:
         """A result, written in a return statement."""

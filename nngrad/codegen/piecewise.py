@@ -14,7 +14,7 @@ from functools import cache
 
 import sympy
 from sympy.core.relational import Relational
-from sympy.logic.boolalg import And
+from sympy.logic.boolalg import And, Or
 
 from nngrad.codegen import exponentials, words
 from nngrad.codegen.symbols import Value, Where
@@ -47,8 +47,8 @@ def arithmetic(expr):
 
 def simplified(expr):
     """The same for all inputs, NaN included: without limits that hold in a branch anyway, if they do not keep it from
-    overflow outside, a choice between two bounds and what lies between them as that, limited, and one between what
-    meets where the condition changes as that of a limited part.
+    overflow outside, a choice between two bounds and what lies between them as that, limited, one between what meets
+    where the condition changes as that of a limited part, or as a sum, and one choice instead of two where it can be.
     """
     return _bottom_up(expr, {Where: _simpler_choice})
 
@@ -63,13 +63,36 @@ def _bottom_up(expr, rules):
 
 def _simpler_choice(choice):
     condition, a, b = choice.args
+    condition = _plain(condition)
     inside, outside = interval_of(condition), interval_of(sympy.Not(condition))
     if inside is not None and _is_unlimited(a, inside.value):
         a = _within(a, inside)
     if outside is not None and _is_unlimited(b, outside.value):
         b = _within(b, outside)
-    limited = _limited(Where(condition, a, b))
-    return _joined(limited) if isinstance(limited, Where) else limited
+    made = Where(condition, a, b)
+    for rule in (_limited, _joined, _parted, _merged):
+        made = rule(made) if isinstance(made, Where) else made
+    return made
+
+
+def _plain(condition):
+    """A comparison of a limited part with a number that the limit is beyond as one of that part: max(u, 0) >= 6 is
+    u >= 6.
+    """
+    extremum = condition.args[0] if isinstance(condition, (*ABOVE, *BELOW)) else None
+    if not isinstance(extremum, EXTREMA) or not all(arg.is_number for arg in (extremum.args[1], condition.rhs)):
+        return condition
+    u, limit = extremum.args
+    at_limit = isinstance(extremum, words.minimum.build) == isinstance(condition, ABOVE)  # whether it must hold there
+    holds = bool(condition.func(limit, condition.rhs))
+    return condition.func(u, condition.rhs) if holds == at_limit else condition
+
+
+def _merged(choice):
+    """Two choices that share a branch as one: where(p, a, where(q, a, b)) is where(p | q, a, b)."""
+    condition, a, b = choice.args
+    both = Or(condition, b.args[0]) if isinstance(b, Where) and b.args[1] == a else None
+    return Where(both, a, b.args[2]) if isinstance(both, Or) else choice
 
 
 def _joined(choice):
@@ -150,18 +173,38 @@ def _without_choice(choice):
         return b
     if _within(a, outside) == b:
         return a
-    (x, edge), upper = _edge(inside), inside.high == sympy.oo
-    at_edge = (exponentials.in_exponentials(_within(branch, Interval(x, edge, edge))) for branch in (a, b))
-    ends = [sympy.expand(branch.subs(x, edge)) for branch in at_edge]
+    ends = _at_edge(inside, a, b)
     if ends[0] != ends[1] or ends[0].has(sympy.oo, -sympy.oo, sympy.zoo, sympy.nan):
         return _with_jumps(Where(condition, a, b))
-    above, below = (a, b) if upper else (b, a)
-    parts = [
-        branch.xreplace({x: limit(x, edge)})
-        for branch, limit in ((above, words.maximum), (below, words.minimum))
-        if branch.has(x)
-    ]
+    parts = _sides(inside, a, b)
     return sympy.Add(*parts, -ends[0] * (len(parts) - 1))
+
+
+def _at_edge(inside: Interval, *branches) -> list[sympy.Expr]:
+    """What the branches are at the end of a half-line."""
+    x, edge = _edge(inside)
+    made = (exponentials.in_exponentials(_within(branch, Interval(x, edge, edge))) for branch in branches)
+    return [sympy.expand(branch.subs(x, edge)) for branch in made]
+
+
+def _sides(inside: Interval, a, b) -> list[sympy.Expr]:
+    """A branch for a half-line and one for the other, each of the input limited to its side, but for constants."""
+    x, edge = _edge(inside)
+    limits = (words.maximum, words.minimum) if inside.high == sympy.oo else (words.minimum, words.maximum)
+    sides = zip((a, b), limits, strict=True)
+    return [branch.xreplace({x: limit(x, edge)}) for branch, limit in sides if branch.has(x)]
+
+
+def _parted(choice):
+    """A choice by the side of 0 of an input, of branches that are 0 there, as the sum of both, of which one is 0."""
+    condition, a, b = choice.args
+    inside, outside = interval_of(condition), interval_of(sympy.Not(condition))
+    if None in (inside, outside) or _edge(inside)[1] != 0:
+        return choice
+    x = inside.value
+    if any(branch.atoms(Value) != {x} or not _is_unlimited(branch, x) for branch in (a, b)):  # NaN must come through
+        return choice
+    return choice if any(_at_edge(inside, a, b)) else sympy.Add(*_sides(inside, a, b))
 
 
 @dataclass(frozen=True)

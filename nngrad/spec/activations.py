@@ -117,7 +117,7 @@ def tanhshrink(x):
 @activation
 def hardtanh(x, *, min_val=-1.0, max_val=1.0):
     """x between min_val and max_val, constant outside (Collobert 2004); its derivative at the bounds is 0."""
-    return where(x <= min_val, min_val, where(x >= max_val, max_val, x))
+    return minimum(maximum(x, min_val), max_val)
 
 
 @activation

@@ -35,8 +35,10 @@ def test_where_is_numpys(dtype, size):
     np.testing.assert_array_equal(runtime.where(condition.astype(dtype), a, b), np.where(condition, a, b))
     for x, y in ((a, 0), (0, a)):
         expected = np.where(condition, x, y)
-        np.testing.assert_array_equal(runtime.where(condition, x, y, out=a), expected, "an array can be replaced")
-        a[...] = b
+        for place in (a, a[:]):  # also by another array of the same memory
+            np.testing.assert_array_equal(runtime.where(condition, x, y, out=place), expected, "it can be replaced")
+            a[...] = b
+            expected = np.where(condition, b if x is a else x, b if y is a else y)
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])

@@ -195,7 +195,11 @@ def where(condition, a, b, out=...):
         taken, a, b = ~taken, b, a
     y, bits = out.view(integers), np.asarray(a, array.dtype).view(integers)
     if isinstance(b, int) and b == 0:
-        np.multiply(bits, taken, out=y)
+        if np.may_share_memory(out, a):
+            np.multiply(bits, taken, out=y)
+        else:  # in two steps, which NumPy has vector instructions for
+            np.copyto(y, taken)
+            np.multiply(y, bits, out=y)
     else:
         others = np.asarray(b, array.dtype).view(integers)
         np.bitwise_xor(bits, others, out=y)

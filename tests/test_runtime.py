@@ -818,6 +818,19 @@ def test_sums_over_axes_in_any_layout(order, axes):
         np.testing.assert_allclose(total, exact, rtol=2e-6, atol=2e-5)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
+@pytest.mark.parametrize("axis", [0, 1, (0, 1), (1, 2)])
+@pytest.mark.parametrize("shape", [(40, 31, 8), (3, 1100, 3), (5, 1, 1200), (1, 64, 300)])
+def test_sums_and_extrema_along_axes_between_others(shape, axis, order, dtype):
+    x = np.random.default_rng(1).standard_normal(shape).astype(dtype)
+    x.flat[7], x.flat[-7] = np.nan, -np.inf
+    x = np.ascontiguousarray(x.transpose(order)).transpose(np.argsort(order))
+    exact = np.add.reduce(x, axis, np.longdouble, keepdims=True)
+    np.testing.assert_allclose(runtime.sum_rows(x, axis), exact, rtol=1e-5, atol=1e-4)
+    np.testing.assert_array_equal(runtime.max_rows(x, axis), np.maximum.reduce(x, axis, keepdims=True))
+
+
 def test_long_sums_lose_little_to_rounding():
     x = np.random.default_rng(1).uniform(size=(3, 1 << 20)).astype(np.float32).T
     np.testing.assert_allclose(runtime.sum_over(x, (0,)), np.add.reduce(x, 0, dtype=np.float64), rtol=1e-6)

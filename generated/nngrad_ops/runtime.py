@@ -109,7 +109,7 @@ def sum_over(x, axes):
     order = memory_order(x, x.ndim)
     lying = x.transpose(order)
     if not lying.flags.c_contiguous or order[: len(kept)] != kept:
-        return np.add.reduce(x, axes, out=...)
+        return _reduced(np.add, x, axes).squeeze(axes)
     rows = lying.reshape(math.prod(shape), -1)
     whole = rows.shape[-1] // LONGEST_ROW * LONGEST_ROW
     pieces = rows[:, :whole].reshape(len(rows), -1, LONGEST_ROW)  # one long sum would lose more to rounding
@@ -422,11 +422,43 @@ def max_rows(x, axis):
     return largest.reshape(*rows.shape[:-1], 1)
 
 
-def _reduced(ufunc, x, axis):
-    """`ufunc.reduce(x, axis, keepdims=True)`; axis by axis where rows are short and others lie along memory."""
-    if x.size < FEW_ELEMENTS or x.dtype.char not in "fd" or not _is_reduced_by_axes(x, axis):
-        return ufunc.reduce(x, axis, keepdims=True)
-    return _by_axes(ufunc, x, axis)
+def _reduced(ufunc, x, axis, dtype=None):
+    """`ufunc.reduce(x, axis, dtype, keepdims=True)` for sums and extrema, to the bit: NumPy's own way is slow where the
+    other axes have short runs in memory.
+    """
+    if _are_many(x):
+        columns, restored = _columns(x, axis)
+        if columns is None and dtype is None and _is_reduced_by_axes(x, axis):
+            return _by_axes(ufunc, x, axis)
+        if columns is not None and 1 < columns.shape[-1] <= LONG_RUN:
+            by_columns = np.einsum("ijk->ik", columns, dtype=dtype) if ufunc is np.add else _by_halves(ufunc, columns)
+            return restored(by_columns)
+    return ufunc.reduce(x, axis, dtype, keepdims=True)
+
+
+def _columns(x, axis):
+    """x as an array of three axes, of which the second is what is reduced, and what gives a result the axes of x; None
+    for both where reduced axes do not lie side by side in memory.
+    """
+    order, axes = memory_order(x, x.ndim), normalized_axes(axis, x.ndim)
+    lying = x.transpose(order)
+    first = min(map(order.index, axes), default=0)
+    if not lying.flags.c_contiguous or not set(order[first : first + len(axes)]) == set(axes):
+        return None, None
+    before, after = math.prod(lying.shape[:first]), math.prod(lying.shape[first + len(axes) :])
+    kept = [1 if one in axes else x.shape[one] for one in order]
+    return lying.reshape(before, -1, after), lambda y: y.reshape(kept).transpose([*map(order.index, range(x.ndim))])
+
+
+def _by_halves(ufunc, columns):
+    """The extrema of columns, one half of each by the other, again and again, so that runs are long."""
+    while (length := columns.shape[1]) > 1:
+        half = length // 2
+        y = ufunc(columns[:, :half], columns[:, half : 2 * half])
+        if length % 2:
+            ufunc(y[:, :1], columns[:, -1:], out=y[:, :1])
+        columns = y
+    return columns
 
 
 def _is_reduced_by_axes(x, axis):
@@ -989,7 +1021,7 @@ def _wide_sum(x, axis):
     rows = _rows(x, axis)
     if rows is None:
         made = _as_rows_lie(_wide_sum, axis, x)
-        return np.add.reduce(x, axis, dtype=np.float64, keepdims=True) if made is None else made
+        return _reduced(np.add, x, axis, np.float64) if made is None else made
     return np.einsum("...i->...", rows, dtype=np.float64)[..., None]
 
 

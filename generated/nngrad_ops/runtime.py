@@ -443,7 +443,7 @@ def _columns(x, axis):
     order, axes = memory_order(x, x.ndim), normalized_axes(axis, x.ndim)
     lying = x.transpose(order)
     first = min(map(order.index, axes), default=0)
-    if not lying.flags.c_contiguous or not set(order[first : first + len(axes)]) == set(axes):
+    if not lying.flags.c_contiguous or set(order[first : first + len(axes)]) != set(axes):
         return None, None
     before, after = math.prod(lying.shape[:first]), math.prod(lying.shape[first + len(axes) :])
     kept = [1 if one in axes else x.shape[one] for one in order]

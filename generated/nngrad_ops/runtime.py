@@ -125,12 +125,13 @@ def sum_leading(x, kept):
 def unbroadcast_product(a, b, shape):
     """`unbroadcast(a * b, shape)`; where that sums columns, without the product in between."""
     columns = a.ndim - len(shape)
-    if a.shape == b.shape and not columns:
-        repeated = tuple([axis for axis, (n, one) in enumerate(zip(a.shape, shape, strict=True)) if n != one])
-        if repeated and all(shape[axis] == 1 for axis in repeated):
-            return sum_products(a, b, repeated)
-    elif a.shape == b.shape and a.shape[columns:] == shape and a.dtype.char in "fd":
-        return _sum_products_of_columns(a, b, columns).reshape(shape)
+    if a.shape == b.shape and columns >= 0:
+        if columns and a.shape[columns:] == shape and a.dtype.char in "fd":
+            return _sum_products_of_columns(a, b, columns).reshape(shape)
+        kept = (1,) * columns + shape
+        repeated = tuple([axis for axis, (n, one) in enumerate(zip(a.shape, kept, strict=True)) if n != one])
+        if repeated and all(kept[axis] == 1 for axis in repeated):
+            return sum_products(a, b, repeated).reshape(shape)
     return unbroadcast(np.multiply(a, b, out=...), shape)
 
 
@@ -400,6 +401,8 @@ def sum_products(a, b, axis):
         axes = normalized_axes(axis, a.ndim)
         if axes == tuple(range(len(axes))) and _are_many_in_order(a):
             return _sum_products_of_columns(a, b, len(axes)).reshape(*(1,) * len(axes), *a.shape[len(axes) :])
+        if _are_many(a) and _has_short_runs(columns := _columns(a, axis)):
+            return columns.restored(np.einsum("ijk,ijk->ik", columns.of(a), columns.of(b)))
         return sum_rows(np.multiply(a, b, out=...), axis)
     b_rows = b.reshape(rows.shape)
     if rows.shape[-1] <= SHORT_ROW:
@@ -427,27 +430,52 @@ def _reduced(ufunc, x, axis, dtype=None):
     other axes have short runs in memory.
     """
     if _are_many(x):
-        columns, restored = _columns(x, axis)
+        columns = _columns(x, axis)
         if columns is None and dtype is None and _is_reduced_by_axes(x, axis):
             return _by_axes(ufunc, x, axis)
-        if columns is not None and 1 < columns.shape[-1] <= LONG_RUN:
-            by_columns = np.einsum("ijk->ik", columns, dtype=dtype) if ufunc is np.add else _by_halves(ufunc, columns)
-            return restored(by_columns)
+        if _has_short_runs(columns):
+            x = columns.of(x)
+            return columns.restored(np.einsum("ijk->ik", x, dtype=dtype) if ufunc is np.add else _by_halves(ufunc, x))
     return ufunc.reduce(x, axis, dtype, keepdims=True)
 
 
-def _columns(x, axis):
-    """x as an array of three axes, of which the second is what is reduced, and what gives a result the axes of x; None
-    for both where reduced axes do not lie side by side in memory.
+@dataclass(frozen=True)
+class Columns:
+    """How an array is one of three axes, of which the second is what is reduced.
+
+    order: its axes as they lie in memory.
+    lengths: of the three axes.
+    kept: the lengths of its axes in that order, 1 for those that are reduced.
     """
+
+    order: list
+    lengths: tuple
+    kept: list
+
+    def of(self, x):
+        """The array of three axes."""
+        return x.transpose(self.order).reshape(self.lengths)
+
+    def restored(self, y):
+        """A result with the axes of the array."""
+        return y.reshape(self.kept).transpose([*map(self.order.index, range(len(self.order)))])
+
+
+def _columns(x, axis):
+    """x as Columns; None where the reduced axes do not lie side by side in memory."""
     order, axes = memory_order(x, x.ndim), normalized_axes(axis, x.ndim)
     lying = x.transpose(order)
     first = min(map(order.index, axes), default=0)
     if not lying.flags.c_contiguous or set(order[first : first + len(axes)]) != set(axes):
-        return None, None
+        return None
     before, after = math.prod(lying.shape[:first]), math.prod(lying.shape[first + len(axes) :])
-    kept = [1 if one in axes else x.shape[one] for one in order]
-    return lying.reshape(before, -1, after), lambda y: y.reshape(kept).transpose([*map(order.index, range(x.ndim))])
+    reduced = count(x.shape, axis)
+    return Columns(order, (before, reduced, after), [1 if one in axes else x.shape[one] for one in order])
+
+
+def _has_short_runs(columns):
+    """Whether there are Columns, of which NumPy would take a few at a time."""
+    return columns is not None and 1 < columns.lengths[-1] <= LONG_RUN
 
 
 def _by_halves(ufunc, columns):

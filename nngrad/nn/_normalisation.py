@@ -110,11 +110,12 @@ def group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None
     shape = _check_channels("group_norm", input, 2, weight=weight, bias=bias)
     if num_groups < 1 or shape[1] % num_groups:
         raise ValueError(f"group_norm: {shape[1]} channels can't be parted in {num_groups} groups")
-    grouped = ops.reshape(input, shape=(shape[0], num_groups, math.prod(shape[1:]) // num_groups))
-    y = ops.reshape(ops.layer_norm(grouped, axis=-1, eps=eps), shape=shape)
-    if weight is not None:
-        y = y * _along(weight, shape)
-    return y if bias is None else y + _along(bias, shape)
+    grouped = (shape[0], num_groups, shape[1] // num_groups, *shape[2:])
+    channels = (*grouped[1:3], *(1,) * len(shape[2:]))
+    weight, bias = (None if one is None else ops.reshape(one, shape=channels) for one in (weight, bias))
+    x = ops.reshape(input, shape=grouped)
+    y = ops.layer_norm(x, weight, bias, axis=tuple(range(2, len(grouped))), eps=eps)
+    return ops.reshape(y, shape=shape)
 
 
 @tells_arguments

@@ -417,6 +417,19 @@ def test_gradients_are_clipped_by_their_norm_as_by_pytorch(order, limit):
     assert not any(p._has_grad for p in untouched), "an optimizer would take it for a gradient that was computed"
 
 
+@pytest.mark.parametrize(
+    "sizes", [(0,), (7, 0), (nn.utils.MANY, 5), (9, nn.utils.MANY, 0, 3), (4, nn.utils.MANY // 2) * 3]
+)
+def test_the_norm_is_that_of_all_gradients(sizes):
+    gradients = [rng.normal(size=size).astype(np.float32) for size in sizes]
+    parameters = [Tensor(np.zeros_like(g), requires_grad=True) for g in gradients]
+    for p, g in zip(parameters, gradients, strict=True):
+        p.grad = g.copy()
+    expected = np.linalg.norm(np.concatenate(gradients, dtype=np.float64))
+    np.testing.assert_allclose(nn.utils.clip_grad_norm_(parameters, 2 * expected + 1).item(), expected, rtol=1e-12)
+    assert all((p.grad == g).all() for p, g in zip(parameters, gradients, strict=True)), "nothing is clipped"
+
+
 def test_gradients_are_clipped_by_their_elements():
     p = Tensor([1.0, -2.0, 0.5], requires_grad=True)
     (p * p).sum().backward()

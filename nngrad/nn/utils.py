@@ -1,6 +1,6 @@
 """What is done to the gradients of many parameters at once, between `backward()` and an optimizer's `step()`."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -10,6 +10,8 @@ from nngrad.tensor import Tensor
 from nngrad.utils import number
 
 __all__ = ["clip_grad_norm_", "clip_grad_value_"]
+
+MANY = 1 << 16  # elements, of which a norm takes longer than the steps of Python around it
 
 
 @tells_arguments
@@ -36,13 +38,14 @@ def clip_grad_norm_(
     """
     number("clip_grad_norm_: max_norm", max_norm)
     gradients = _gradients("clip_grad_norm_", parameters)
-    norms = [norm(Tensor(g, dtype=np.float64), norm_type).item() for g in gradients if g.size]
+    norms = [norm(vector, norm_type).item() for vector in _vectors(gradients)]
     total = norm(Tensor(norms, dtype=np.float64), norm_type) if norms else Tensor(0.0, dtype=np.float64)
     if error_if_nonfinite and not np.isfinite(total.item()):
         raise RuntimeError(f"clip_grad_norm_: the norm of the gradients is {total.item()}; look for what made it so")
     factor = np.minimum(max_norm / (total.item() + 1e-6), 1.0)  # NaN stays NaN
-    for g in gradients:
-        g *= factor
+    if factor != 1:
+        for g in gradients:
+            g *= factor
     return total
 
 
@@ -61,6 +64,17 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
     number("clip_grad_value_: clip_value", clip_value)
     for g in _gradients("clip_grad_value_", parameters):
         np.clip(g, -clip_value, clip_value, out=g)
+
+
+def _vectors(gradients: list[np.ndarray]) -> Iterator[Tensor]:
+    """The gradients as vectors in float64, small ones together."""
+    together, size = [], 0
+    for place, g in enumerate(gradients, 1):
+        together.append(g.reshape(-1))
+        size += g.size
+        if size >= MANY or (size and place == len(gradients)):
+            yield Tensor(np.concatenate(together, dtype=np.float64), dtype=np.float64)
+            together, size = [], 0
 
 
 def _gradients(name: str, parameters: Tensor | Iterable[Tensor]) -> list[np.ndarray]:

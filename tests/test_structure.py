@@ -55,7 +55,7 @@ LINEAR = {
     "dstack": [([X, X],), ([VECTOR, VECTOR],), ([CUBE, CUBE[..., :1]],)],
     "column_stack": [([X, X[:, :1]],), ([VECTOR, VECTOR],), ([X[:, 0], X],), ([np.array(1.0), np.array(2.0)],)],
     "append": [(X, VECTOR), (X, X[:1], 0), (CUBE, CUBE[:, :0], 1)],
-    "cumsum": [(X,), (X, 0), (CUBE, -1), (np.zeros((0, 2)), 0)],
+    "cumsum": [(X,), (X, 0), (CUBE, -1), (np.zeros((0, 2)), 0), (np.arange(390.0).reshape(3, 2, 65), 1)],
     "diff": [(X,), (X, 2), (CUBE, 1, 0)],
     "sort": [(X,), (X, 0), (X, None), (CUBE, 1)],
     "median": [(X,), (X, 0), (X, 1), (CUBE, (0, 2)), (VECTOR,)],

@@ -89,11 +89,13 @@ def prelu_vjp(g, x, weight, needs, out=(..., ...)):
     mask = x > 0
     dx = dweight = None
     if needs[0]:
+        # dx = where(x > 0, g, g*weight)
         t = np.multiply(g, weight, out=...)
         dx = runtime.where(mask, g, t, out=out[0])
         if dx.shape != x.shape:
             dx = runtime.unbroadcast(dx, x.shape)
     if needs[1]:
+        # dweight = where(x > 0, 0, g*x)
         t = np.multiply(g, x, out=...)
         dweight = runtime.where(mask, 0, t, out=out[1])
         if dweight.shape != weight.shape:
@@ -121,6 +123,11 @@ def prelu_jvp(dx, dweight, x, weight):
 def gate_and_residuals(x1, x2, out=(..., ..., ...)):
     """`gate` with what its derivatives reuse."""
     if runtime.are_within(64, x1, x2):
+        # e = exp(x2)
+        # d = e + 1
+        # y = e*x1/d
+        # slope_x1 = e/d
+        # slope_x2 = e*x1/d**2
         if x1.shape != x2.shape:
             x1, x2 = np.broadcast_arrays(x1, x2)
         e = np.exp(x2, out=out[1])
@@ -164,6 +171,9 @@ def gate(x1, x2, out=...):
     Rounding error in float32, simulated: y 2.3, dx1 1.3, dx2 2.8 ulp.
     """
     if runtime.are_within(64, x1, x2):
+        # e = exp(x2)
+        # d = e + 1
+        # y = e*x1/d
         if x1.shape != x2.shape:
             x1, x2 = np.broadcast_arrays(x1, x2)
         e = np.exp(x2, out=out)
@@ -259,6 +269,7 @@ def leaky_relu(x, negative_slope=0.01, out=...):
 
 def leaky_relu_vjp(g, x, negative_slope=0.01, out=...):
     """Cotangent of `leaky_relu`'s input."""
+    # dx = where(x > 0, g, negative_slope*g)
     t = np.multiply(g, negative_slope, out=...)
     return runtime.where(x > 0, g, t, out=out)
 
@@ -272,6 +283,9 @@ leaky_relu_jvp = leaky_relu_vjp  # the Jacobian is symmetric
 def elu_and_residuals(x, alpha=1.0, out=(..., ...)):
     """`elu` with what its derivatives reuse."""
     if alpha == 1 and runtime.are_within(64, x):
+        # e = exp(minimum(x, 0))
+        # y = expm1(minimum(x, 0)) + maximum(x, 0)
+        # slope = e
         t = runtime.minimum(x, 0, out=out[0])
         e = np.exp(t, out=out[1])
         t = np.expm1(t, out=t)
@@ -307,6 +321,8 @@ def elu(x, alpha=1.0, out=...):
     Rounding error in float32, simulated: y 0.5, dx 0.5 ulp.
     """
     if alpha == 1 and runtime.are_within(64, x):
+        # e = exp(minimum(x, 0))
+        # y = expm1(minimum(x, 0)) + maximum(x, 0)
         t = runtime.minimum(x, 0, out=out)
         t = np.expm1(t, out=t)
         u = runtime.maximum(x, 0, out=...)
@@ -355,6 +371,7 @@ def selu(x, out=...):
 
 def selu_vjp(g, x, out=...):
     """Cotangent of `selu`'s input."""
+    # dx = g*where(x > 0, 1.0507009873554805, 1.7580993408473768*exp(x))
     t = runtime.minimum(x, 0, out=...)
     t = np.exp(t, out=t)
     t = np.multiply(t, 1.7580993408473768, out=t)
@@ -371,6 +388,9 @@ selu_jvp = selu_vjp  # the Jacobian is symmetric
 def celu_and_residuals(x, alpha=1.0, out=(..., ...)):
     """`celu` with what its derivatives reuse."""
     if alpha == 1 and runtime.are_within(64, x):
+        # e = exp(minimum(x, 0))
+        # y = expm1(minimum(x, 0)) + maximum(x, 0)
+        # slope = e
         t = runtime.minimum(x, 0, out=out[0])
         e = np.exp(t, out=out[1])
         t = np.expm1(t, out=t)
@@ -406,6 +426,8 @@ def celu(x, alpha=1.0, out=...):
     Rounding error in float32, simulated: y 0.5, dx 0.5 ulp.
     """
     if alpha == 1 and runtime.are_within(64, x):
+        # e = exp(minimum(x, 0))
+        # y = expm1(minimum(x, 0)) + maximum(x, 0)
         t = runtime.minimum(x, 0, out=out)
         t = np.expm1(t, out=t)
         u = runtime.maximum(x, 0, out=...)
@@ -461,6 +483,10 @@ gelu_none_jvp = gelu_none_vjp  # the Jacobian is symmetric
 def gelu_tanh_and_residuals(x, out=(..., ...)):
     """`gelu` where approximate == "tanh", with what its derivatives reuse."""
     if x.dtype != np.float64 and runtime.are_within(10, x):
+        # e = exp2(x*(0.08943*sqrt(2)*x**2/(sqrt(pi)*log(2)) + 2*sqrt(2)/(sqrt(pi)*log(2))))
+        # d = e + 1
+        # y = e*x/d
+        # slope = e/d + 0.26829*sqrt(2)*x**2*y/(sqrt(pi)*d) + 2*sqrt(2)*y/(sqrt(pi)*d)
         t = runtime.as_float64(x)
         u = np.multiply(t, t, out=...)
         u = np.multiply(u, 0.1029432395800235, out=u)
@@ -481,6 +507,10 @@ def gelu_tanh_and_residuals(x, out=(..., ...)):
         slope = np.add(t, v, out=v)
         return y, slope
     if x.dtype == np.float64 and runtime.are_within(10, x):
+        # e = exp2(x*(0.08943*sqrt(2)*x**2/(sqrt(pi)*log(2)) + 2*sqrt(2)/(sqrt(pi)*log(2))))
+        # d = e + 1
+        # y = e*x/d
+        # slope = e/d + 0.26829*sqrt(2)*x**2*y/(sqrt(pi)*d) + 2*sqrt(2)*y/(sqrt(pi)*d)
         e = pairs.exp2_of_polynomial(
             x,
             10,
@@ -543,6 +573,9 @@ def gelu_tanh_and_residuals(x, out=(..., ...)):
 def gelu_tanh(x, out=...):
     """`gelu` where approximate == "tanh"."""
     if x.dtype != np.float64 and runtime.are_within(10, x):
+        # e = exp2(x*(0.08943*sqrt(2)*x**2/(sqrt(pi)*log(2)) + 2*sqrt(2)/(sqrt(pi)*log(2))))
+        # d = e + 1
+        # y = e*x/d
         t = runtime.as_float64(x)
         u = np.multiply(t, t, out=...)
         u = np.multiply(u, 0.1029432395800235, out=u)
@@ -554,6 +587,9 @@ def gelu_tanh(x, out=...):
         t = np.divide(e, d, out=d)
         return np.multiply(t, x, out=t)
     if x.dtype == np.float64 and runtime.are_within(10, x):
+        # e = exp2(x*(0.08943*sqrt(2)*x**2/(sqrt(pi)*log(2)) + 2*sqrt(2)/(sqrt(pi)*log(2))))
+        # d = e + 1
+        # y = e*x/d
         e = pairs.exp2_of_polynomial(
             x,
             10,
@@ -662,6 +698,10 @@ def gelu_jvp(dx, slope, approximate="none", out=...):
 def silu_and_residuals(x, out=(..., ...)):
     """`silu` with what its derivatives reuse."""
     if runtime.are_within(64, x):
+        # e = exp(x)
+        # d = e + 1
+        # y = e*x/d
+        # slope = e*(1 + x/d)/d
         e = np.exp(x, out=out[0])
         d = np.add(e, 1, out=out[1])
         t = np.divide(e, d, out=e)
@@ -706,6 +746,9 @@ def silu(x, out=...):
     Rounding error in float32, simulated: y 1.4, dx 2.7 ulp.
     """
     if runtime.are_within(64, x):
+        # e = exp(x)
+        # d = e + 1
+        # y = e*x/d
         e = np.exp(x, out=out)
         d = np.add(e, 1, out=...)
         t = np.divide(e, d, out=e)
@@ -738,6 +781,10 @@ silu_jvp = silu_vjp  # the Jacobian is symmetric
 def mish_and_residuals(x, out=(..., ...)):
     """`mish` with what its derivatives reuse."""
     if runtime.are_within(32, x):
+        # e = exp(x)
+        # d = e*(e + 2) + 2
+        # y = e*x*(e + 2)/d
+        # slope = e*(e*(1 - 2*e*x/d) + 2*x + 2)/d
         e = np.exp(x, out=...)
         t = np.add(e, 2, out=out[0])
         u = np.multiply(e, t, out=out[1])
@@ -800,6 +847,9 @@ def mish(x, out=...):
     Rounding error in float32, simulated: y 1.6, dx 3 ulp.
     """
     if runtime.are_within(32, x):
+        # e = exp(x)
+        # d = e*(e + 2) + 2
+        # y = e*x*(e + 2)/d
         e = np.exp(x, out=...)
         t = np.add(e, 2, out=out)
         u = np.multiply(e, t, out=...)
@@ -836,6 +886,10 @@ mish_jvp = mish_vjp  # the Jacobian is symmetric
 def logsigmoid_and_residuals(x, out=(..., ...)):
     """`logsigmoid` with what its derivatives reuse."""
     if runtime.are_within(64, x):
+        # e = exp(-x)
+        # d = e + 1
+        # y = -log1p(exp(-x))
+        # slope = e/d
         t = np.negative(x, out=out[0])
         e = np.exp(t, out=t)
         d = np.add(e, 1, out=out[1])
@@ -874,6 +928,9 @@ def logsigmoid(x, out=...):
     Rounding error in float32, simulated: y 0.76, dx 1.3 ulp.
     """
     if runtime.are_within(64, x):
+        # e = exp(-x)
+        # d = e + 1
+        # y = -log1p(exp(-x))
         t = np.negative(x, out=out)
         e = np.exp(t, out=t)
         t = np.log1p(e, out=e)
@@ -923,6 +980,7 @@ def softsign(x, out=...):
 
 def softsign_vjp(g, x, out=...):
     """Cotangent of `softsign`'s input."""
+    # dx = g/(abs_x + 1)**2
     abs_x = np.abs(x, out=out)
     t = np.add(abs_x, 1, out=abs_x)
     u = np.divide(g, t, out=...)
@@ -994,6 +1052,7 @@ def tanhshrink(x, out=...):
 
 def tanhshrink_vjp(g, x, out=...):
     """Cotangent of `tanhshrink`'s input."""
+    # dx = g*tanh(x)**2
     t = np.tanh(x, out=out)
     t = np.multiply(t, t, out=t)
     return np.multiply(g, t, out=t)
@@ -1024,6 +1083,7 @@ def hardtanh(x, min_val=-1.0, max_val=1.0, out=...):
 
 def hardtanh_vjp(g, x, min_val=-1.0, max_val=1.0, out=...):
     """Cotangent of `hardtanh`'s input."""
+    # dx = where((maximum(x, min_val) >= max_val) | (x <= min_val), 0, g)
     t = runtime.maximum(x, min_val, out=...)
     return runtime.where((t >= max_val) | (x <= min_val), 0, g, out=out)
 
@@ -1054,6 +1114,7 @@ def hardsigmoid(x, out=...):
 
 def hardsigmoid_vjp(g, x, out=...):
     """Cotangent of `hardsigmoid`'s input."""
+    # dx = where((x >= 3) | (x <= -3), 0, g/6)
     t = np.divide(g, 6, out=...)
     return runtime.where((x <= -3) | (x >= 3), 0, t, out=out)
 
@@ -1067,6 +1128,8 @@ hardsigmoid_jvp = hardsigmoid_vjp  # the Jacobian is symmetric
 def hardswish_and_residuals(x, out=(..., ...)):
     """`hardswish` with what its derivatives reuse."""
     if runtime.are_within(64, x):
+        # y = x*clip(x/6 + 1/2, 0, 1)
+        # slope = clip(x/3, -1, 1) + 1/2 - trunc(clip(x/3, -1, 1))/2
         t = np.add(x, 3, out=out[0])
         t = np.divide(t, 6, out=t)
         t = np.clip(t, 0, 1, out=t)
@@ -1107,6 +1170,7 @@ def hardswish(x, out=...):
     Rounding error in float32, simulated: y 1.3, dx 1.3 ulp.
     """
     if runtime.are_within(64, x):
+        # y = x*clip(x/6 + 1/2, 0, 1)
         t = np.add(x, 3, out=out)
         t = np.divide(t, 6, out=t)
         t = np.clip(t, 0, 1, out=t)
@@ -1151,6 +1215,7 @@ def hardshrink(x, lambd=0.5, out=...):
 
 def hardshrink_vjp(g, x, lambd=0.5, out=...):
     """Cotangent of `hardshrink`'s input."""
+    # dx = where(abs_x <= lambd, 0, g)
     abs_x = np.abs(x, out=...)
     return runtime.where(abs_x <= lambd, 0, g, out=out)
 
@@ -1183,6 +1248,7 @@ def softshrink(x, lambd=0.5, out=...):
 
 def softshrink_vjp(g, x, lambd=0.5, out=...):
     """Cotangent of `softshrink`'s input."""
+    # dx = where(abs_x <= lambd, 0, g)
     abs_x = np.abs(x, out=...)
     return runtime.where(abs_x <= lambd, 0, g, out=out)
 
@@ -1246,6 +1312,10 @@ softplus_threshold_jvp = softplus_threshold_vjp  # the Jacobian is symmetric
 def softplus_plain_and_residuals(x, beta=1.0, out=(..., ...)):
     """`softplus` where threshold is None, with what its derivatives reuse."""
     if -1 <= beta <= 1 and runtime.are_within(64, x):
+        # e = exp(beta*x)
+        # d = e + 1
+        # y = log1p(exp(beta*x))/beta
+        # slope = e/d
         e = runtime.exp_multiple(x, beta)
         d = np.add(e, 1, out=out[1])
         slope = np.divide(e, d, out=d)
@@ -1274,6 +1344,9 @@ def softplus_plain_and_residuals(x, beta=1.0, out=(..., ...)):
 def softplus_plain(x, beta=1.0, out=...):
     """`softplus` where threshold is None."""
     if -1 <= beta <= 1 and runtime.are_within(64, x):
+        # e = exp(beta*x)
+        # d = e + 1
+        # y = log1p(exp(beta*x))/beta
         e = runtime.exp_multiple(x, beta)
         t = np.log1p(e, out=out)
         return np.divide(t, beta, out=t)
@@ -1366,6 +1439,7 @@ def softmax(x, axis=-1, out=...):
 
 def softmax_vjp(g, y, axis=-1, out=...):
     """Cotangent of `softmax`'s input."""
+    # dx = y*deviation(g, y, axis)
     t = runtime.deviation(g, y, axis, out=out)
     return np.multiply(y, t, out=t)
 
@@ -1402,6 +1476,7 @@ def log_softmax(x, axis=-1):
 
 def log_softmax_vjp(g, exp_x, sum_exp_x, axis=-1, out=...):
     """Cotangent of `log_softmax`'s input."""
+    # dx = g - exp_x*sum(g, axis)/sum_exp_x
     t = np.multiply(exp_x, runtime.sum_rows(g, axis) / sum_exp_x, out=out)
     return np.subtract(g, t, out=t)
 
@@ -1417,6 +1492,10 @@ def log_softmax_jvp(dx, exp_x, sum_exp_x, axis=-1, out=...):
 def sigmoid_and_residuals(x, out=(..., ...)):
     """`sigmoid` with what its derivatives reuse."""
     if runtime.are_within(64, x):
+        # e = exp(x)
+        # d = e + 1
+        # y = e/d
+        # slope = e/d**2
         e = np.exp(x, out=out[0])
         d = np.add(e, 1, out=out[1])
         y = np.divide(e, d, out=e)
@@ -1450,6 +1529,9 @@ def sigmoid(x, out=...):
     Rounding error in float32, simulated: y 1.3, dx 2.3 ulp.
     """
     if runtime.are_within(64, x):
+        # e = exp(x)
+        # d = e + 1
+        # y = e/d
         e = np.exp(x, out=out)
         d = np.add(e, 1, out=...)
         return np.divide(e, d, out=e)
@@ -1493,6 +1575,7 @@ def tanh(x, out=...):
 
 def tanh_vjp(g, x, out=...):
     """Cotangent of `tanh`'s input."""
+    # dx = 4*g*sigmoid_slope(2*x)
     t = np.abs(x, out=...)
     t = runtime.minimum(t, 1000, out=t)
     t = np.multiply(t, -2, out=t)

@@ -768,7 +768,7 @@ def hinge_embedding_loss_vjp(g, input, target, needs, margin=1.0, reduction="mea
     g = runtime.spread(g, reduction, shape)
     dinput = None
     if needs[0]:
-        # dinput = g*(where(target == -1, 0, 1) + where(target == 1, 0, where(input > margin, 0, -1)))
+        # dinput = g*(where(target == -1, 0, 1) + where((target == 1) | (input > margin), 0, -1))
         t = runtime.where(target == -1, 0, 1)
         u = runtime.as_float(t, g.dtype)
         t = runtime.where((target == 1) | (input > margin), 0, -1)

@@ -28,6 +28,7 @@ def abs(x, out=...):
 
 def abs_vjp(g, x, out=...):
     """Cotangent of `abs`'s input."""
+    # dx = g*sign(x)
     t = np.sign(x, out=out)
     return np.multiply(g, t, out=t)
 
@@ -139,6 +140,7 @@ def sin(x, out=...):
 
 def sin_vjp(g, x, out=...):
     """Cotangent of `sin`'s input."""
+    # dx = g*cos(x)
     t = np.cos(x, out=out)
     return np.multiply(g, t, out=t)
 
@@ -167,6 +169,7 @@ def cos(x, out=...):
 
 def cos_vjp(g, x, out=...):
     """Cotangent of `cos`'s input."""
+    # dx = -g*sin(x)
     t = np.sin(x, out=out)
     t = np.multiply(g, t, out=t)
     return np.negative(t, out=t)
@@ -199,11 +202,13 @@ def arctan2_vjp(g, x1, x2, needs, out=(..., ...)):
     """Cotangents of `arctan2`'s inputs."""
     dx1 = dx2 = None
     if needs[0]:
+        # dx1 = g*over_square(x2, x1)
         t = runtime.over_square(x2, x1)
         dx1 = np.multiply(g, t, out=out[0])
         if dx1.shape != x1.shape:
             dx1 = runtime.unbroadcast(dx1, x1.shape)
     if needs[1]:
+        # dx2 = -g*over_square(x1, x2)
         t = runtime.over_square(x1, x2)
         u = np.multiply(g, t, out=out[1])
         dx2 = np.negative(u, out=u)
@@ -247,6 +252,7 @@ def erf(x):
 
 def erf_vjp(g, x, out=...):
     """Cotangent of `erf`'s input."""
+    # dx = 2*g*exp(-x**2)/sqrt(pi)
     t = runtime.exp_square(x, -1)
     u = np.multiply(g, t, out=out)
     return np.multiply(u, 1.1283791670955126, out=u)
@@ -281,10 +287,12 @@ def maximum_vjp(g, x1, x2, needs, out=(..., ...)):
     u = runtime.where(x1 == x2, t, g)
     dx1 = dx2 = None
     if needs[0]:
+        # dx1 = where(x1 < x2, 0, where(x1 == x2, g/2, g))
         dx1 = runtime.where(x1 < x2, 0, u, out=out[0])
         if dx1.shape != x1.shape:
             dx1 = runtime.unbroadcast(dx1, x1.shape)
     if needs[1]:
+        # dx2 = where(x2 < x1, 0, where(x1 == x2, g/2, g))
         dx2 = runtime.where(x2 < x1, 0, u, out=out[1])
         if dx2.shape != x2.shape:
             dx2 = runtime.unbroadcast(dx2, x2.shape)
@@ -515,6 +523,7 @@ def divide_vjp(g, x1, x2, y, needs, out=(..., ...)):
         if dx1.shape != x1.shape:
             dx1 = runtime.unbroadcast(dx1, x1.shape)
     if needs[1]:
+        # dx2 = -g*y/x2
         t = np.divide(y, x2, out=out[1])
         t = np.multiply(t, g, out=t)
         dx2 = np.negative(t, out=t)
@@ -587,11 +596,13 @@ def power_vjp(g, x1, x2, y, needs, out=(..., ...)):
     """Cotangents of `power`'s inputs."""
     dx1 = dx2 = None
     if needs[0]:
+        # dx1 = g*power_slope(x1, x2)
         t = runtime.power_slope(x1, x2)
         dx1 = np.multiply(g, t, out=out[0])
         if dx1.shape != x1.shape:
             dx1 = runtime.unbroadcast(dx1, x1.shape)
     if needs[1]:
+        # dx2 = g*power_times_log(y, x1, x2)
         t = runtime.power_times_log(y, x1, x2)
         dx2 = np.multiply(g, t, out=out[1])
         if dx2.shape != x2.shape:
@@ -633,6 +644,7 @@ def square(x, out=...):
 
 def square_vjp(g, x, out=...):
     """Cotangent of `square`'s input."""
+    # dx = 2*g*x
     t = np.multiply(g, x, out=out)
     return np.multiply(t, 2, out=t)
 
@@ -661,6 +673,7 @@ def reciprocal(x, out=...):
 
 def reciprocal_vjp(g, x, out=...):
     """Cotangent of `reciprocal`'s input."""
+    # dx = -g/x**2
     t = np.divide(g, x, out=out)
     t = np.divide(t, x, out=t)
     return np.negative(t, out=t)
@@ -738,6 +751,7 @@ def remainder_vjp(g, x1, x2, needs, out=(..., ...)):
         if dx1.shape != x1.shape:
             dx1 = runtime.unbroadcast(dx1, x1.shape)
     if needs[1]:
+        # dx2 = -g*floor_divide(x1, x2)
         t = np.floor_divide(x1, x2, out=out[1])
         t = np.multiply(g, t, out=t)
         dx2 = np.negative(t, out=t)
@@ -787,6 +801,7 @@ def fmod_vjp(g, x1, x2, needs, out=(..., ...)):
         if dx1.shape != x1.shape:
             dx1 = runtime.unbroadcast(dx1, x1.shape)
     if needs[1]:
+        # dx2 = -g*floor_divide(abs(x1), abs(x2))*sign(x1)*sign(x2)
         t = np.abs(x1, out=...)
         u = np.abs(x2, out=...)
         v = np.floor_divide(t, u, out=out[1])
@@ -860,6 +875,7 @@ def lerp_vjp(g, x1, x2, weight, needs, out=(..., ..., ...)):
     """Cotangents of `lerp`'s inputs."""
     dx1 = dx2 = dweight = None
     if needs[0]:
+        # dx1 = g*(1 - weight)
         t = np.subtract(weight, 1, out=...)
         u = np.multiply(g, t, out=out[0])
         dx1 = np.negative(u, out=u)
@@ -870,6 +886,7 @@ def lerp_vjp(g, x1, x2, weight, needs, out=(..., ..., ...)):
         if dx2.shape != x2.shape:
             dx2 = runtime.unbroadcast(dx2, x2.shape)
     if needs[2]:
+        # dweight = g*(x2 - x1)
         t = np.subtract(x2, x1, out=...)
         dweight = np.multiply(g, t, out=out[2])
         if dweight.shape != weight.shape:
@@ -917,6 +934,7 @@ def copysign_vjp(g, x1, x2, needs, out=(..., ...)):
     """Cotangents of `copysign`'s inputs."""
     dx1 = dx2 = None
     if needs[0]:
+        # dx1 = g*where(signbit(x2), -sign(x1), sign(x1))
         t = np.sign(x1, out=...)
         u = np.negative(t, out=...)
         v = runtime.where(np.signbit(x2), u, t, out=out[0])
@@ -1108,6 +1126,7 @@ def sqrt(x, out=...):
 
 def sqrt_vjp(g, y, out=...):
     """Cotangent of `sqrt`'s input."""
+    # dx = g/(2*y)
     t = np.multiply(g, 0.5, out=out)
     return np.divide(t, y, out=t)
 
@@ -1137,6 +1156,7 @@ def rsqrt(x, out=...):
 
 def rsqrt_vjp(g, x, y, out=...):
     """Cotangent of `rsqrt`'s input."""
+    # dx = -g*y/(2*x)
     t = np.multiply(y, 0.5, out=out)
     t = np.divide(t, x, out=t)
     t = np.multiply(t, g, out=t)
@@ -1167,6 +1187,7 @@ def cbrt(x, out=...):
 
 def cbrt_vjp(g, x, y, out=...):
     """Cotangent of `cbrt`'s input."""
+    # dx = g*cbrt_slope(y, x)
     t = runtime.cbrt_slope(y, x)
     return np.multiply(g, t, out=out)
 
@@ -1195,6 +1216,7 @@ def exp2(x, out=...):
 
 def exp2_vjp(g, y, out=...):
     """Cotangent of `exp2`'s input."""
+    # dx = g*y*log(2)
     t = np.multiply(g, 0.6931471805599453, out=out)
     return np.multiply(t, y, out=t)
 
@@ -1223,6 +1245,7 @@ def expm1(x, out=...):
 
 def expm1_vjp(g, x, out=...):
     """Cotangent of `expm1`'s input."""
+    # dx = g*exp(x)
     t = np.exp(x, out=out)
     return np.multiply(g, t, out=t)
 
@@ -1251,6 +1274,7 @@ def log2(x, out=...):
 
 def log2_vjp(g, x, out=...):
     """Cotangent of `log2`'s input."""
+    # dx = g/(x*log(2))
     t = np.divide(g, x, out=out)
     return np.multiply(t, 1.4426950408889634, out=t)
 
@@ -1279,6 +1303,7 @@ def log10(x, out=...):
 
 def log10_vjp(g, x, out=...):
     """Cotangent of `log10`'s input."""
+    # dx = g/(x*log(10))
     t = np.multiply(g, 0.4342944819032518, out=out)
     return np.divide(t, x, out=t)
 
@@ -1307,6 +1332,7 @@ def log1p(x, out=...):
 
 def log1p_vjp(g, x, out=...):
     """Cotangent of `log1p`'s input."""
+    # dx = g/(x + 1)
     t = np.add(x, 1, out=out)
     return np.divide(g, t, out=t)
 
@@ -1342,12 +1368,14 @@ def logaddexp_vjp(g, x1, x2, needs, out=(..., ...)):
     t = np.add(v, 1, out=out[1])
     dx1 = dx2 = None
     if needs[0]:
+        # dx1 = g*sigmoid_of_difference(x1, x2)
         u = np.maximum(v, x1 >= x2, out=out[0])
         u = np.divide(u, t, out=u)
         dx1 = np.multiply(g, u, out=u)
         if dx1.shape != x1.shape:
             dx1 = runtime.unbroadcast(dx1, x1.shape)
     if needs[1]:
+        # dx2 = g*sigmoid_of_difference(x2, x1)
         v = np.maximum(v, x2 >= x1, out=v)
         t = np.divide(v, t, out=t)
         dx2 = np.multiply(g, t, out=t)
@@ -1381,6 +1409,11 @@ def logaddexp_jvp(dx1, dx2, x1, x2):
 def logaddexp2_and_residuals(x1, x2, out=(..., ..., ...)):
     """`logaddexp2` with what its derivatives reuse."""
     if x1.dtype != np.float64 and runtime.are_within(32, x1, x2):
+        # e = exp2(x2 - x1)
+        # r = 1/(e + 1)
+        # y = logaddexp2(x1, x2)
+        # slope_x1 = r
+        # slope_x2 = e*r
         if x1.shape != x2.shape:
             x1, x2 = np.broadcast_arrays(x1, x2)
         y = runtime.logaddexp2(x1, x2)
@@ -1433,6 +1466,9 @@ def logaddexp2(x1, x2):
     Rounding error in float32, simulated: y 0.48, dx1 65, dx2 56 ulp, so it is computed in float64.
     """
     if x1.dtype != np.float64 and runtime.are_within(32, x1, x2):
+        # e = exp2(x2 - x1)
+        # r = 1/(e + 1)
+        # y = logaddexp2(x1, x2)
         if x1.shape != x2.shape:
             x1, x2 = np.broadcast_arrays(x1, x2)
         return runtime.logaddexp2(x1, x2)
@@ -1508,6 +1544,7 @@ def xlogy_vjp(g, x1, x2, log_, needs, out=(..., ...)):
         if dx1.shape != x1.shape:
             dx1 = runtime.unbroadcast(dx1, x1.shape)
     if needs[1]:
+        # dx2 = where((x1 == 0) & (isinf(x2) | (x2 <= 0)), 0, g*x1/x2)
         mask = (x1 == 0) & (np.isinf(x2) | (x2 <= 0))
         t = runtime.where(mask, 1, x2)
         t = np.divide(x1, t, out=t)
@@ -1554,6 +1591,7 @@ def tan(x, out=...):
 
 def tan_vjp(g, y, out=...):
     """Cotangent of `tan`'s input."""
+    # dx = g*(y**2 + 1)
     t = np.multiply(y, y, out=out)
     t = np.add(t, 1, out=t)
     return np.multiply(g, t, out=t)
@@ -1583,6 +1621,7 @@ def arcsin(x, out=...):
 
 def arcsin_vjp(g, x, out=...):
     """Cotangent of `arcsin`'s input."""
+    # dx = g/semicircle(x)
     t = np.subtract(1, x, out=out)
     u = np.add(x, 1, out=...)
     t = np.multiply(t, u, out=t)
@@ -1614,6 +1653,7 @@ def arccos(x, out=...):
 
 def arccos_vjp(g, x, out=...):
     """Cotangent of `arccos`'s input."""
+    # dx = -g/semicircle(x)
     t = np.subtract(1, x, out=out)
     u = np.add(x, 1, out=...)
     t = np.multiply(t, u, out=t)
@@ -1646,6 +1686,7 @@ def arctan(x, out=...):
 
 def arctan_vjp(g, x, out=...):
     """Cotangent of `arctan`'s input."""
+    # dx = g/hypot(1, x)**2
     t = runtime.hypot(1, x)
     u = np.divide(g, t, out=out)
     return np.divide(u, t, out=u)
@@ -1678,11 +1719,13 @@ def hypot_vjp(g, x1, x2, needs, out=(..., ...)):
     """Cotangents of `hypot`'s inputs."""
     dx1 = dx2 = None
     if needs[0]:
+        # dx1 = g*over_hypot(x1, x2)
         t = runtime.over_hypot(x1, x2)
         dx1 = np.multiply(g, t, out=out[0])
         if dx1.shape != x1.shape:
             dx1 = runtime.unbroadcast(dx1, x1.shape)
     if needs[1]:
+        # dx2 = g*over_hypot(x2, x1)
         t = runtime.over_hypot(x2, x1)
         dx2 = np.multiply(g, t, out=out[1])
         if dx2.shape != x2.shape:
@@ -1724,6 +1767,7 @@ def sinc(x):
 
 def sinc_vjp(g, x, out=...):
     """Cotangent of `sinc`'s input."""
+    # dx = g*sinc_slope(x)
     t = runtime.sinc_slope(x)
     return np.multiply(g, t, out=out)
 
@@ -1812,10 +1856,12 @@ def heaviside_vjp(g, x1, x2, needs, out=(..., ...)):
     mask = np.isnan(x1)
     dx1 = dx2 = None
     if needs[0]:
+        # dx1 = where(isnan(x1), g, 0)
         dx1 = runtime.where(mask, g, 0, out=out[0])
         if dx1.shape != x1.shape:
             dx1 = runtime.unbroadcast(dx1, x1.shape)
     if needs[1]:
+        # dx2 = where(isnan(x1) | (x1 > 0) | (x1 < 0), 0, g)
         dx2 = runtime.where((mask | (x1 < 0)) | (x1 > 0), 0, g, out=out[1])
         if dx2.shape != x2.shape:
             dx2 = runtime.unbroadcast(dx2, x2.shape)
@@ -1855,6 +1901,7 @@ def sinh(x, out=...):
 
 def sinh_vjp(g, x, out=...):
     """Cotangent of `sinh`'s input."""
+    # dx = g*cosh(x)
     t = np.cosh(x, out=out)
     return np.multiply(g, t, out=t)
 
@@ -1883,6 +1930,7 @@ def cosh(x, out=...):
 
 def cosh_vjp(g, x, out=...):
     """Cotangent of `cosh`'s input."""
+    # dx = g*sinh(x)
     t = np.sinh(x, out=out)
     return np.multiply(g, t, out=t)
 
@@ -1911,6 +1959,7 @@ def arcsinh(x, out=...):
 
 def arcsinh_vjp(g, x, out=...):
     """Cotangent of `arcsinh`'s input."""
+    # dx = g/hypot(1, x)
     t = runtime.hypot(1, x)
     return np.divide(g, t, out=out)
 
@@ -1939,6 +1988,7 @@ def arccosh(x, out=...):
 
 def arccosh_vjp(g, x, out=...):
     """Cotangent of `arccosh`'s input."""
+    # dx = g/(sqrt(x - 1)*sqrt(x + 1))
     t = np.add(x, 1, out=...)
     t = np.sqrt(t, out=t)
     u = np.subtract(x, 1, out=out)
@@ -1973,6 +2023,7 @@ def arctanh(x, out=...):
 
 def arctanh_vjp(g, x, out=...):
     """Cotangent of `arctanh`'s input."""
+    # dx = -g/((x - 1)*(x + 1))
     t = np.subtract(1, x, out=...)
     u = np.add(x, 1, out=out)
     t = np.divide(g, t, out=t)
@@ -2038,6 +2089,7 @@ def erfc(x):
 
 def erfc_vjp(g, x, out=...):
     """Cotangent of `erfc`'s input."""
+    # dx = -2*g*exp(-x**2)/sqrt(pi)
     t = runtime.exp_square(x, -1)
     u = np.multiply(g, t, out=out)
     return np.multiply(u, -1.1283791670955126, out=u)
@@ -2072,10 +2124,12 @@ def minimum_vjp(g, x1, x2, needs, out=(..., ...)):
     u = runtime.where(x1 == x2, t, g)
     dx1 = dx2 = None
     if needs[0]:
+        # dx1 = where(x1 > x2, 0, where(x1 == x2, g/2, g))
         dx1 = runtime.where(x1 > x2, 0, u, out=out[0])
         if dx1.shape != x1.shape:
             dx1 = runtime.unbroadcast(dx1, x1.shape)
     if needs[1]:
+        # dx2 = where(x2 > x1, 0, where(x1 == x2, g/2, g))
         dx2 = runtime.where(x2 > x1, 0, u, out=out[1])
         if dx2.shape != x2.shape:
             dx2 = runtime.unbroadcast(dx2, x2.shape)
@@ -2126,12 +2180,14 @@ def fmax_vjp(g, x1, x2, needs, out=(..., ...)):
     u = runtime.where(x1 == x2, t, g)
     dx1 = dx2 = None
     if needs[0]:
+        # dx1 = where(isnan(x1), 0, where(isnan(x2), g, where(x1 < x2, 0, where(x1 == x2, g/2, g))))
         t = runtime.where(x1 < x2, 0, u)
         v = runtime.where(mask2, g, t)
         dx1 = runtime.where(mask, 0, v, out=out[0])
         if dx1.shape != x1.shape:
             dx1 = runtime.unbroadcast(dx1, x1.shape)
     if needs[1]:
+        # dx2 = where(isnan(x1), g, where(isnan(x2) | (x2 < x1), 0, where(x1 == x2, g/2, g)))
         u = runtime.where(mask2 | (x2 < x1), 0, u, out=u)
         dx2 = runtime.where(mask, g, u, out=out[1])
         if dx2.shape != x2.shape:
@@ -2188,12 +2244,14 @@ def fmin_vjp(g, x1, x2, needs, out=(..., ...)):
     u = runtime.where(x1 == x2, t, g)
     dx1 = dx2 = None
     if needs[0]:
+        # dx1 = where(isnan(x1), 0, where(isnan(x2), g, where(x1 > x2, 0, where(x1 == x2, g/2, g))))
         t = runtime.where(x1 > x2, 0, u)
         v = runtime.where(mask2, g, t)
         dx1 = runtime.where(mask, 0, v, out=out[0])
         if dx1.shape != x1.shape:
             dx1 = runtime.unbroadcast(dx1, x1.shape)
     if needs[1]:
+        # dx2 = where(isnan(x1), g, where(isnan(x2) | (x2 > x1), 0, where(x1 == x2, g/2, g)))
         u = runtime.where(mask2 | (x2 > x1), 0, u, out=u)
         dx2 = runtime.where(mask, g, u, out=out[1])
         if dx2.shape != x2.shape:
@@ -2233,6 +2291,7 @@ def clip_min_max(x, min=None, max=None, out=...):
 
 def clip_min_max_vjp(g, x, min=None, max=None, out=...):
     """Cotangent of `clip_min_max`'s input."""
+    # dx = where((where(x < min, min, x) > max) | (x < min), 0, g)
     t = runtime.maximum(x, min, out=...)
     return runtime.where((t > max) | (x < min), 0, g, out=out)
 
@@ -2452,6 +2511,7 @@ def prod(x, axis=None, keepdims=False):
 def prod_vjp(g, x, axis=None, keepdims=False, out=...):
     """Cotangent of `prod`'s input."""
     g = g.reshape(runtime.kept_shape(x.shape, axis))
+    # dx = g*product_of_others(x, axis)
     t = runtime.product_of_others(x, axis)
     return np.multiply(t, g, out=out)
 
@@ -2485,6 +2545,7 @@ def max_vjp(g, x, y, axis=None, keepdims=False, out=...):
     """Cotangent of `max`'s input."""
     g = g.reshape(runtime.kept_shape(x.shape, axis))
     y = y.reshape(runtime.kept_shape(x.shape, axis))
+    # dx = g*(x == y)/sum(x == y, axis)
     t, u = runtime.counted(x == y, axis, g.dtype, out=out)
     return np.multiply(t, g / u, out=t)
 
@@ -2519,6 +2580,7 @@ def min_vjp(g, x, y, axis=None, keepdims=False, out=...):
     """Cotangent of `min`'s input."""
     g = g.reshape(runtime.kept_shape(x.shape, axis))
     y = y.reshape(runtime.kept_shape(x.shape, axis))
+    # dx = g*(x == y)/sum(x == y, axis)
     t, u = runtime.counted(x == y, axis, g.dtype, out=out)
     return np.multiply(t, g / u, out=t)
 
@@ -2593,6 +2655,7 @@ def var(x, axis=None, ddof=0, keepdims=False):
 def var_vjp(g, x, mean_x, error_centred, axis=None, ddof=0, keepdims=False, out=...):
     """Cotangent of `var`'s input."""
     g = g.reshape(runtime.kept_shape(x.shape, axis))
+    # dx = 2*centred*g/maximum(count(axis) - ddof, 0)
     nearly_centred = np.subtract(x, mean_x, out=out)
     centred = np.subtract(nearly_centred, error_centred, out=nearly_centred)
     t = 2 * g / float(np.maximum(runtime.count(x.shape, axis) - ddof, 0))
@@ -2639,6 +2702,7 @@ def std(x, axis=None, ddof=0, keepdims=False):
 def std_vjp(g, x, centred, var_x, y1, axis=None, ddof=0, keepdims=False, out=...):
     """Cotangent of `std`'s input."""
     g = g.reshape(runtime.kept_shape(x.shape, axis))
+    # dx = where(var_x == 0, 0, centred*g/(y1*maximum(count(axis) - ddof, 0)))
     mask = var_x == 0
     t = np.where(mask, 1, float(np.maximum(runtime.count(x.shape, axis) - ddof, 0)) * y1)
     u = np.multiply(centred, g / t, out=...)
@@ -2732,6 +2796,7 @@ def nanvar(x, axis=None, ddof=0, keepdims=False):
 def nanvar_vjp(g, x, centred, maximum_n, axis=None, ddof=0, keepdims=False, out=...):
     """Cotangent of `nanvar`'s input."""
     g = g.reshape(runtime.kept_shape(x.shape, axis))
+    # dx = where(isnan(x), 0, 2*centred*g/maximum_n)
     t = np.multiply(centred, 2 * g / maximum_n, out=...)
     return runtime.where(np.isnan(x), 0, t, out=out)
 
@@ -2758,6 +2823,7 @@ def norm_2_and_residuals(x, p=2.0, axis=None, keepdims=False):
 def norm_2_vjp(g, x, scale_x, total, y1, p=2.0, axis=None, keepdims=False, out=...):
     """Cotangent of `norm_2`'s input."""
     g = g.reshape(runtime.kept_shape(x.shape, axis))
+    # dx = scaled_x*where(total == 0, 0, g/y1)
     scaled_x = runtime.scaled(x, scale_x)
     mask = total == 0
     return np.multiply(scaled_x, np.where(mask, 0, g / np.where(mask, 1, y1)), out=out)
@@ -2781,6 +2847,7 @@ def norm_1_and_residuals(x, p=2.0, axis=None, keepdims=False):
 def norm_1_vjp(g, x, p=2.0, axis=None, keepdims=False, out=...):
     """Cotangent of `norm_1`'s input."""
     g = g.reshape(runtime.kept_shape(x.shape, axis))
+    # dx = g*sign(x)
     t = np.sign(x, out=out)
     return np.multiply(t, g, out=t)
 
@@ -2802,6 +2869,7 @@ def norm_inf_vjp(g, x, y, p=2.0, axis=None, keepdims=False, out=...):
     """Cotangent of `norm_inf`'s input."""
     g = g.reshape(runtime.kept_shape(x.shape, axis))
     y = y.reshape(runtime.kept_shape(x.shape, axis))
+    # dx = g*(abs_x == y)*sign(x)/sum(abs_x == y, axis)
     abs_x = np.abs(x, out=...)
     t, u = runtime.counted(abs_x == y, axis, g.dtype, out=out)
     v = np.sign(x, out=...)
@@ -2835,6 +2903,7 @@ def norm_p_and_residuals(x, p=2.0, axis=None, keepdims=False):
 def norm_p_vjp(g, x, scale_x, total, y1, p=2.0, axis=None, keepdims=False, out=...):
     """Cotangent of `norm_p`'s input."""
     g = g.reshape(runtime.kept_shape(x.shape, axis))
+    # dx = where(total == 0, 0, g*y1*power_slope(abs_x, p)*sign(x)/(p*total))
     mask = total == 0
     scaled_x = runtime.scaled(x, scale_x)
     abs_x = np.abs(scaled_x, out=...)
@@ -2938,42 +3007,44 @@ def norm_jvp(dx, x, y, scale_x, total, y1, ord="2", p=2.0, axis=None, keepdims=F
 
 def ptp_and_residuals(x, axis=None, keepdims=False):
     """`ptp` with what its derivatives reuse."""
-    max_x = np.minimum.reduce(x, axis, keepdims=True)
-    max_x2 = runtime.max_rows(x, axis)
-    y = max_x2 - max_x
-    return runtime.drop_axis(y, axis, keepdims), max_x, max_x2
+    largest = runtime.max_rows(x, axis)
+    min_x = np.minimum.reduce(x, axis, keepdims=True)
+    y = largest - min_x
+    return runtime.drop_axis(y, axis, keepdims), largest, min_x
 
 
 def ptp(x, axis=None, keepdims=False):
     """Maximum minus minimum along an axis.
 
     Formula:
-        return max(x, axis) - min(x, axis)
+        largest = max(x, axis)
+        return largest - min(x, axis)
 
     Derivative:
-        dx = g*(x == max(x, axis))/sum(x == max(x, axis), axis) - g*(x == min(x, axis))/sum(x == min(x, axis), axis)
+        dx = g*(x == largest)/sum(x == largest, axis) - g*(x == min(x, axis))/sum(x == min(x, axis), axis)
 
     Shapes: x of any shape; y without the axis, or with length 1 there for `keepdims`.
-    Residuals: x, max_x, max_x2.
+    Residuals: x, largest, min_x.
     """
     return ptp_and_residuals(x, axis, keepdims)[0]
 
 
-def ptp_vjp(g, x, max_x, max_x2, axis=None, keepdims=False, out=...):
+def ptp_vjp(g, x, largest, min_x, axis=None, keepdims=False, out=...):
     """Cotangent of `ptp`'s input."""
     g = g.reshape(runtime.kept_shape(x.shape, axis))
-    t, u = runtime.counted(x == max_x2, axis, g.dtype, out=out)
+    # dx = g*(x == largest)/sum(x == largest, axis) - g*(x == min_x)/sum(x == min_x, axis)
+    t, u = runtime.counted(x == min_x, axis, g.dtype, out=out)
     t = np.multiply(t, g / u, out=t)
-    u, v = runtime.counted(x == max_x, axis, g.dtype)
+    u, v = runtime.counted(x == largest, axis, g.dtype)
     u = np.multiply(u, g / v, out=u)
-    return np.subtract(t, u, out=t)
+    return np.subtract(u, t, out=t)
 
 
-def ptp_jvp(dx, x, max_x, max_x2, axis=None, keepdims=False):
+def ptp_jvp(dx, x, largest, min_x, axis=None, keepdims=False):
     """Tangent of `ptp`'s output."""
-    t, u = runtime.counted(x == max_x, axis, dx.dtype)
-    v, w = runtime.counted(x == max_x2, axis, dx.dtype)
-    dy = runtime.sum_products(dx, v, axis) / w - runtime.sum_products(dx, t, axis) / u
+    t, u = runtime.counted(x == largest, axis, dx.dtype)
+    v, w = runtime.counted(x == min_x, axis, dx.dtype)
+    dy = runtime.sum_products(dx, t, axis) / u - runtime.sum_products(dx, v, axis) / w
     return runtime.drop_axis(dy, axis, keepdims)
 
 
@@ -3031,6 +3102,7 @@ def nanprod(x, axis=None, keepdims=False):
 def nanprod_vjp(g, x, axis=None, keepdims=False, out=...):
     """Cotangent of `nanprod`'s input."""
     g = g.reshape(runtime.kept_shape(x.shape, axis))
+    # dx = where(isnan(x), 0, g*product_of_others(where(isnan(x), 1, x), axis))
     mask = np.isnan(x)
     t = runtime.where(mask, 1, x)
     u = runtime.product_of_others(t, axis)
@@ -3058,34 +3130,35 @@ def nanmean_and_residuals(x, axis=None, keepdims=False):
     t = runtime.where(mask, 0, x)
     u = runtime.where(mask, 0, 1)
     v = runtime.as_float(u, x.dtype)
-    sum_x = runtime.sum_rows(v, axis)
-    y = runtime.mean_rows(t, axis, sum_x)
-    return runtime.drop_axis(y, axis, keepdims), sum_x
+    n = runtime.sum_rows(v, axis)
+    y = runtime.mean_rows(t, axis, n)
+    return runtime.drop_axis(y, axis, keepdims), n
 
 
 def nanmean(x, axis=None, keepdims=False):
     """Arithmetic mean of what is not NaN.
 
     Formula:
-        return nansum(x, axis) / sum(where(isnan(x), 0, 1), axis)
+        n = sum(where(isnan(x), 0, 1), axis)
+        return nansum(x, axis) / n
 
     Derivative:
-        dx = where(isnan(x), 0, g/sum(where(isnan(x), 0, 1), axis))
+        dx = where(isnan(x), 0, g/n)
 
     Shapes: x of any shape; y without the axis, or with length 1 there for `keepdims`.
-    Residuals: x, sum_x.
+    Residuals: x, n.
     """
     return nanmean_and_residuals(x, axis, keepdims)[0]
 
 
-def nanmean_vjp(g, x, sum_x, axis=None, keepdims=False, out=...):
+def nanmean_vjp(g, x, n, axis=None, keepdims=False, out=...):
     """Cotangent of `nanmean`'s input."""
     g = g.reshape(runtime.kept_shape(x.shape, axis))
-    return runtime.where(np.isnan(x), 0, g / sum_x, out=out)
+    return runtime.where(np.isnan(x), 0, g / n, out=out)
 
 
-def nanmean_jvp(dx, x, sum_x, axis=None, keepdims=False):
+def nanmean_jvp(dx, x, n, axis=None, keepdims=False):
     """Tangent of `nanmean`'s output."""
     t = runtime.where(np.isnan(x), 0, dx)
-    dy = runtime.sum_rows(t, axis) / sum_x
+    dy = runtime.sum_rows(t, axis) / n
     return runtime.drop_axis(dy, axis, keepdims)

@@ -14,7 +14,7 @@ STAGES = (
     "notation", "restage", "identities", "roots", "several", "remainders", "recognise", "logarithms", "factors",
     "far",
     "deviations", "shift", "members", "shares", "ratios", "rescale", "rewrite", "derive", "picks", "certify", "joint",
-    "literals", "quotients", "node", "exponents", "chance", "signs", "lower", "guards", "series", "errors",
+    "literals", "quotients", "node", "branches", "exponents", "chance", "signs", "lower", "guards", "series", "errors",
     "simulation", "rounding", "forms", "infix", "schedule", "cost", "piecewise", "parts", "ordinary", "balance",
     "again", "selection", "choices", "slopes", "numpy_code", "tensor_code", "bodies", "assemble", "contract", "latex",
     "approximate", "emit", "stamp", "pipeline", "samples", "certificate", "records", "kinks", "explain", "plots",

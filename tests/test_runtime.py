@@ -386,11 +386,17 @@ def test_slopes_of_powers(dtype):
         return ulps(function(base[fits], exponent[fits]), np.array(truths)[fits], dtype)
 
     assert checked(runtime.power_slope, lambda a, b: b * a ** (b - 1)) <= 4
-    for alike in (0.5, 0.75, 1.5, 1.3, 2.5):
+    for alike in (0.5, 0.75, 1.5, 1.3, 2.5, 0.3, -0.44, -2.5):
         truths = [alike * mpmath.mpf(float(one)) ** (mpmath.mpf(alike) - 1) for one in base]
         fits = np.array([abs(truth) < largest / 4 for truth in truths])
         assert ulps(runtime.power_slope(base[fits], alike), np.array(truths)[fits], dtype) <= 4
     assert runtime.power_slope(np.zeros(1, dtype), np.zeros(1, dtype)) == 0
+    ends = np.array([0, np.inf], dtype)
+    for alike, expected in ((1.5, [0, np.inf]), (2.5, [0, np.inf]), (0, [0, 0])):
+        np.testing.assert_array_equal(runtime.power_slope(ends, alike), expected)
+    with np.errstate(divide="ignore"):
+        np.testing.assert_array_equal(runtime.power_slope(ends, 0.3), [np.inf, 0])
+        np.testing.assert_array_equal(runtime.power_slope(ends, -0.3), [-np.inf, 0])
 
     y = np.array([float(one) if one < largest else np.inf for one in exactly(mpmath.power, base, exponent)], dtype)
     finite = np.isfinite(y)

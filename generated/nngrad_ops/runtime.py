@@ -209,6 +209,12 @@ def where(condition, a, b, out=...):
     return out
 
 
+def amended(y, mask, values):
+    """y with these values where the mask is true."""
+    y[mask] = values
+    return y
+
+
 def shortened(x, dtype):
     """x in a shorter dtype; what is beyond its range becomes infinite."""
     with np.errstate(over="ignore"):
@@ -1617,6 +1623,8 @@ def power_slope(base, exponent):
     if np.ndim(exponent) == 0 and 0.5 <= exponent <= 3 and float(dtype.type(exponent - 1)) == exponent - 1:
         return np.multiply(power(base, float(exponent) - 1), exponent, out=...)
     wide = dtype if dtype == np.float64 else np.promote_types(WIDER[dtype], np.float64)
+    if np.ndim(exponent) == 0 and (y := _slope_of_one_power(np.asarray(base, wide), float(exponent))) is not None:
+        return y.astype(dtype, copy=False)
     base, exponent = np.where(exponent == 0, 1, base).astype(wide), np.asarray(exponent, wide)
     divides = (exponent < 0.5) & (base != 0) & np.isfinite(base)
     y = np.power(base, np.where(divides, exponent, exponent - 1), out=...)
@@ -1625,6 +1633,18 @@ def power_slope(base, exponent):
     y = np.multiply(y, exponent, out=y, where=y != 0)
     y = np.divide(y, np.where(divides, base, 1), out=y)
     return y.astype(dtype)
+
+
+def _slope_of_one_power(base, exponent):
+    """`power_slope` for an exponent that is one for all, and neither 0 nor huge; None where a base is 0 or infinite."""
+    if 0.5 <= exponent < 1 / np.finfo(base.dtype).eps:
+        y = np.power(base, exponent - 1, out=...)
+        return np.multiply(y, exponent, out=y)
+    if exponent >= 0.5 or exponent == 0 or not (lowest(base) > 0 and highest(base) < math.inf):
+        return None
+    y = np.power(base, exponent, out=...)
+    y = np.multiply(y, exponent, out=y)
+    return np.divide(y, base, out=y)
 
 
 def cbrt_slope(y, x):

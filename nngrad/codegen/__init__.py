@@ -18,7 +18,8 @@ Stage 5, forms: `forms` finds equal forms of them, `selection` chooses, and `cho
     Who judges them: `certify` is the oracle, `simulation` computes what `lower` makes of a form as float32 would,
     `rounding` compares the two, `errors` counts.
 Stage 6, lower: in `lower` expressions become a graph of operations, and this becomes code.
-    The graph: `node`, `literals`, `quotients`, `picks`, `exponents`, `chance`, `signs`, `joint`, `guards`.
+    The graph: `node`, `literals`, `quotients`, `picks`, `exponents`, `chance`, `signs`, `branches`, `joint`,
+    `guards`.
     What it costs, and in which order: `cost`, `schedule`. Its lines: `infix`, `numpy_code`, `tensor_code`.
     The functions: `slopes`, `bodies`, `assemble`; of products of tensors `contract`.
 Stage 7, emit: in `emit` functions become files, through the templates.

@@ -173,15 +173,22 @@ class Variant:
     def _graph(self, arguments, exprs, smooth: bool = False, **shape_of) -> tuple[Graph, list[int]]:
         graph = self._bare_graph(arguments, smooth, **shape_of)
         graph.doubles = not smooth and not self.chosen.is_exact
+        graph.picks_few = not smooth and self._has_one_shape
         return guarded(graph, [graph.build(expr) for expr in exprs])
 
     def _forward_graph(self, exprs) -> tuple[Graph, list[int]]:
         """The same of the value, which comes first, and of what is kept."""
         graph = self._bare_graph({})
         graph.doubles, graph.refines = not self.chosen.is_exact, not self.formula.axes
+        graph.picks_few = self._has_one_shape
         value = graph.build(exprs[0])
         graph.refines = False
         return guarded(graph, [value, *map(graph.build, exprs[1:])])
+
+    @property
+    def _has_one_shape(self) -> bool:
+        """Whether all arrays have the shape of the one input."""
+        return self.op.maps_elements and len(self.formula.inputs) == 1
 
     def _taken(self, graph: Graph) -> set[str]:
         names = {symbol.name for symbol in graph.arguments} | {param.name for param in self.op.params}

@@ -113,7 +113,7 @@ def _read_ordinary(entry: dict, symbols: dict[str, object], derivatives: Derivat
         expr = _parsed(text, symbols)
         part = part_of(name, expr)
         parts[part], symbols = expr, symbols | {name: part}
-    slopes = {value: _parsed(entry["slopes"][value.name], symbols) for value in derivatives.vjp}
+    slopes = {value: _parsed(entry["slopes"][value.name], symbols) for value in derivatives.vjp if entry["slopes"]}
     return Ordinary(entry["limit"], parts, _parsed(entry["y"], symbols), slopes, tuple(entry["conditions"]))
 
 

@@ -50,7 +50,7 @@ def _node_cost(node: Node) -> float:
     """Time of one operation. Of those on rows only such count as read arrays of full size."""
     if node.op in ROW_COSTS:
         return ROW_COSTS[node.op]
-    if not node.is_full or node.op in ("argument", "broadcast", "part"):
+    if not node.is_full or node.few is not None or node.op in ("argument", "broadcast", "part"):
         return 0.0
     if node.is_bool:
         return MASK_COST

@@ -10,6 +10,7 @@ from functools import cache
 
 import sympy
 
+from nngrad.codegen.branches import of_few
 from nngrad.codegen.literals import number_of
 from nngrad.codegen.lower import Graph
 from nngrad.codegen.node import Node, ancestors
@@ -189,6 +190,8 @@ def _is_pair(made: Graph, position: int) -> bool:
 
 
 def _where(made: Graph, mask: int, *branches: int) -> int:
+    for few in {made.nodes[one].few for one in branches} - {None}:
+        mask = of_few(made, mask, few)
     if any(_is_pair(made, one) for one in branches):
         return made.node("call", mask, *branches, detail="pairs.where")
     return made.node("where", mask, *branches)

@@ -19,7 +19,7 @@ import sympy
 from sympy.core.relational import Relational
 from sympy.logic.boolalg import And, Not, Or
 
-from nngrad.codegen import chance, exponents, quotients, signs, words
+from nngrad.codegen import branches, chance, exponents, quotients, signs, words
 from nngrad.codegen.exponentials import bell_within_range
 from nngrad.codegen.joint import Part, parts_of, shift_of
 from nngrad.codegen.literals import is_unit_fraction, literal
@@ -78,6 +78,7 @@ class Graph:
         wide: the nodes that have the next wider dtype.
         widening: what makes the inputs wider as they are taken, if anything.
         doubles: give exponents twice the digits; without, forms are judged as float32 computes them.
+        picks_few: compute what matters for few elements for these alone.
         refines, limit: compute sums again where they cancel by chance; how large inputs are at most, if that is known.
         shape_of: for arguments other than inputs, of which tensors they have the shape: a node's `sources` and `along`
             (by default all).
@@ -94,6 +95,7 @@ class Graph:
     wide: set[int] = field(default_factory=set)
     widening: str = ""
     doubles: bool = False
+    picks_few: bool = False
     refines: bool = False
     limit: int = 0
     _ids: dict[Node, int] = field(default_factory=dict)
@@ -125,7 +127,8 @@ class Graph:
             sources = frozenset().union(*(one.sources for one in arrays))
             longest = [one.along for one in arrays if one.reduced <= reduced]
             along = frozenset().union(*longest) if longest else sources.intersection(*(one.along for one in arrays))
-        made = Node(op, args, detail, axis, sources, reduced, along, shape.get("frozen", False))
+        few = args[1] if op == "picked" else arrays[0].few if arrays else None
+        made = Node(op, args, detail, axis, sources, reduced, along, shape.get("frozen", False), few)
         if made not in self._ids:
             self._ids[made] = len(self.nodes)
             self.nodes.append(made)
@@ -166,7 +169,7 @@ class Graph:
         if expr.is_Pow:
             return self._power(*expr.args)
         if isinstance(expr, Where):
-            return self._where(*expr.args)
+            return branches.chosen(self, expr)
         if isinstance(expr, Subgradient) or (isinstance(expr, Decayed) and self.smooth):
             return self.build(expr.args[0])
         if isinstance(expr, Decayed):
@@ -579,20 +582,3 @@ class Graph:
         if isinstance(condition, Test):
             return self.node("test", self.build(condition.args[0]), detail=condition.numpy)
         raise SpecError(f"{condition} is not a condition", "compare two expressions, as in where(x > 0, a, b)")
-
-    def _where(self, condition, a, b) -> int:
-        extremum = None if self.smooth else _extremum(condition, a, b)
-        if extremum:
-            return self.node("call", self.build(a), self.build(b), detail=extremum)
-        made = self.node("where", self.condition(condition), self.build(a), self.build(b))
-        if self.nodes[self.build(a)].is_scalar and self.nodes[self.build(b)].is_scalar and not self.smooth:
-            return self.node("as_float", made)
-        return made
-
-
-def _extremum(condition, a, b) -> str:
-    """`where(x < c, c, x)` is the maximum of the two, NaN included."""
-    if not isinstance(condition, sympy.Gt | sympy.Ge | sympy.Lt | sympy.Le) or {a, b} != set(condition.args):
-        return ""
-    larger_first = isinstance(condition, sympy.Gt | sympy.Ge) == (a == condition.lhs)
-    return "np.maximum" if larger_first else "np.minimum"

@@ -16,13 +16,15 @@ class Node:
     'others', 'broadcast', 'detach', 'as_float', 'exp_narrowed' (exp of what is wide), 'shortened' (what was),
     'of_doubled' (the function `detail` of an exponent with twice the digits), 'digits' (a number with as many),
     'refined' (a sum, a term of it, the inputs to compute it from by `detail` where it cancels, and a mask where it is
-    taken, if there is one), or a function of rows: 'shift', 'scale', 'scaled' (an array divided by its scale),
+    taken, if there is one), 'picked' (the elements of an array where a mask is true), 'amended' (an array, such a mask
+    and what to put there), or a function of rows: 'shift', 'scale', 'scaled' (an array divided by its scale),
     'mean_error', 'weighted_mean_error', 'log_excess' (of a sum, its terms and the largest), 'log_sum', 'log_share' (of
     a sum, its terms, what `runtime.exp_shifted` made them of, and an index), 'divergence', 'log_ratio', 'deviation'
     and 'balanced', or one of those that return several values (JOINT), of which 'part' is one (`detail` is its number).
 
     `sources` are the tensors whose shapes broadcast to its own. It has length 1 along the axes in `reduced`, and along
-    the others the length of those of its sources in `along`: a row beside a shorter array makes it no longer there.
+    the others the length of those of its sources in `along`: a row beside a shorter array makes it no longer there. Of
+    what is made of picked elements `few` is the mask.
     """
 
     op: str
@@ -33,6 +35,7 @@ class Node:
     reduced: frozenset[str] = frozenset()
     along: frozenset[str] = frozenset()
     frozen: bool = False
+    few: int | None = None
 
     @property
     def is_scalar(self) -> bool:
@@ -47,7 +50,12 @@ class Node:
         return bool(self.sources and not self.reduced)
 
     def is_shaped_as(self, other: Node) -> bool:
-        return (self.sources, self.reduced, self.along) == (other.sources, other.reduced, other.along)
+        return (self.sources, self.reduced, self.along, self.few) == (
+            other.sources,
+            other.reduced,
+            other.along,
+            other.few,
+        )
 
     @property
     def is_bool(self) -> bool:

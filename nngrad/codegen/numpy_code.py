@@ -34,7 +34,7 @@ def is_amendment(node: Node) -> bool:
     """Whether a node's result may be its first operand's array."""
     return (
         node.detail == "runtime.decayed"
-        or node.op in ("minus_one_hot", "balanced", "refined")
+        or node.op in ("minus_one_hot", "balanced", "refined", "amended")
         or (node.op, node.detail) == ("of_doubled", "decayed")
     )
 
@@ -395,8 +395,10 @@ class NumpyWriter(Writer):
             return f"runtime.one_hot({args[0]}, {self.shape}, {self.dtype})"
         if node.op == "shift":
             return f"runtime.shift({', '.join([args[0], node.axis, *self._maxima_of(node)])})"
-        if node.op == "minus_one_hot":
-            return f"runtime.minus_one_hot({', '.join(args)})"
+        if node.op == "picked":
+            return f"{self.text(node.args[0], ATOM)}[{args[1]}]"
+        if node.op in ("minus_one_hot", "amended"):
+            return f"runtime.{node.op}({', '.join(args)})"
         if node.op == "counted":
             return f"runtime.counted({args[0]}, {node.axis}, {self.dtype})"
         if node.op in (*JOINT, *OF_ROWS):

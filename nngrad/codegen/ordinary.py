@@ -23,6 +23,7 @@ from math import inf
 import sympy
 
 from nngrad.codegen import exponentials, identities, piecewise, words
+from nngrad.codegen.branches import only_matters_far_out
 from nngrad.codegen.cost import WIDE_COST, apart_and_together, graph_cost, kept_cost
 from nngrad.codegen.errors import ACCURATE, Profile, Truth
 from nngrad.codegen.exponents import as_polynomial, exp2_in_float64
@@ -177,7 +178,7 @@ class Ordinariness:
         plain = [[form for form in forms if not form.has(*guards)] for forms in plain]
         is_of_exponentials = any(expr.has(*exponentials.MADE_OF_EXPONENTIALS) for expr in wholes)
         choices = [choice for form in self.full for choice in form.atoms(Where)]
-        is_guarded = bool(choices) and all(map(_only_matters_far_out, choices)) and not is_of_exponentials
+        is_guarded = bool(choices) and all(map(only_matters_far_out, choices)) and not is_of_exponentials
         if makes_choices or is_guarded or (wholes != self.wholes and not is_of_exponentials):
             yield _Pool({}, plain[0], plain[1:])
         if makes_choices:
@@ -340,12 +341,6 @@ class Ordinariness:
             ("profile", place, form, *definitions.items()),
             lambda: self.near.profile(form, self.truths[place], {}, definitions),
         )
-
-
-def _only_matters_far_out(choice) -> bool:
-    """Whether a choice is between a form for large inputs and one for others, in which they are kept within a limit."""
-    condition, _, near = choice.args
-    return isinstance(condition, sympy.Gt) and near.has(words.clamped.build)
 
 
 def _powers(product) -> dict[sympy.Expr, sympy.Expr]:

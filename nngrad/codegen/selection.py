@@ -17,6 +17,7 @@ from functools import cached_property, partial
 from math import inf
 
 import sympy
+from sympy.core.relational import Relational
 from sympy.core.symbol import Str
 
 from nngrad.codegen import exponentials, identities, piecewise, words
@@ -140,6 +141,19 @@ def possible_divisors(expr) -> list[sympy.Expr]:
     return slopes_of_powers + [part.base for part in expr.atoms(sympy.Pow) if not part.exp.is_nonnegative]
 
 
+def _has_pole_at_zero(slope) -> bool:
+    """Whether the slope is divided by what is 0 where the inputs are, among the most ordinary of numbers."""
+    zeros = dict.fromkeys(slope.atoms(Value), sympy.S.Zero)
+
+    def taken(condition, a, b):
+        sides = [side.xreplace(zeros) for relation in condition.atoms(Relational) for side in relation.args]
+        if any(side.has(sympy.zoo, sympy.nan) for side in sides):
+            return Where(condition, a, b)
+        return {sympy.true: a, sympy.false: b}.get(condition.xreplace(zeros), Where(condition, a, b))
+
+    return any(base.xreplace(zeros) == 0 for base in possible_divisors(slope.replace(Where, taken)))
+
+
 def choose_forms(
     name: str, derivatives: Derivatives, written: Formula, params: dict[str, float], output_is_residual: bool
 ) -> tuple[Chosen, list[Tried]]:
@@ -235,8 +249,10 @@ class _Selection:
         def whole(form):
             return inlined(form.xreplace({cotangent: sympy.S.One}), stages)
 
+        if any(map(_has_pole_at_zero, slopes.values())):  # forward is not to compute them
+            slopes = {}
         plain = {of: [whole(one.form) for one in self.tried if one.of == of] for of in {one.of for one in self.tried}}
-        wholes = [whole(output), *map(whole, self.raw.vjp.values())]
+        wholes = [whole(output), *(whole(self.raw.vjp[source]) for source in slopes)]
         lists = [plain["y"], *(plain[f"d{source.name}"] for source in slopes)]
         defaults = self.judge.defaults if any(expr.has(Where) for expr in wholes) else {}
         for given in ({}, defaults) if defaults else ({},):

@@ -10,12 +10,11 @@ from dataclasses import replace
 from operator import mul
 
 import sympy
-from sympy.core.relational import Relational
 
 from nngrad.codegen import words
 from nngrad.codegen.cost import apart_and_together
-from nngrad.codegen.selection import Chosen, drops, may_warn, possible_divisors, slopes_of
-from nngrad.codegen.symbols import Value, Where
+from nngrad.codegen.selection import Chosen, drops, may_warn, slopes_of
+from nngrad.codegen.symbols import Value
 
 
 def with_slopes(op, chosen: Chosen) -> tuple[Chosen, dict[Value, sympy.Expr]]:
@@ -30,10 +29,8 @@ def with_slopes(op, chosen: Chosen) -> tuple[Chosen, dict[Value, sympy.Expr]]:
     if not op.maps_elements or not slopes:
         return replace(chosen, ordinary=None), {}
     apart, together = apart_and_together(formula, chosen.value, slopes.values())
-    if any(_has_pole_at_zero(form) for form in slopes.values()):
-        chosen = replace(chosen, ordinary=None)
     warns = any(may_warn(form, chosen.value) for form in chosen.vjp.values())
-    if chosen.ordinary is None and (warns or (together >= apart and not chosen.is_wide)):
+    if not (chosen.ordinary and chosen.ordinary.slopes) and (warns or (together >= apart and not chosen.is_wide)):
         return chosen, {}
     kept = {value: Value("slope" if len(slopes) == 1 else f"slope_{value.name}") for value in slopes}
     products = {value: words.passed if drops(form) else mul for value, form in chosen.vjp.items()}
@@ -41,16 +38,3 @@ def with_slopes(op, chosen: Chosen) -> tuple[Chosen, dict[Value, sympy.Expr]]:
     jvp = {value: products[value](derivatives.tangents[value], slope) for value, slope in kept.items()}
     made = {formula.output: chosen.value}
     return replace(chosen, vjp=vjp, jvp=jvp), {kept[value]: form.xreplace(made) for value, form in slopes.items()}
-
-
-def _has_pole_at_zero(slope) -> bool:
-    """Whether the slope is divided by what is 0 where the inputs are, among the most ordinary of numbers."""
-    zeros = dict.fromkeys(slope.atoms(Value), sympy.S.Zero)
-
-    def taken(condition, a, b):
-        sides = [side.xreplace(zeros) for relation in condition.atoms(Relational) for side in relation.args]
-        if any(side.has(sympy.zoo, sympy.nan) for side in sides):
-            return Where(condition, a, b)
-        return {sympy.true: a, sympy.false: b}.get(condition.xreplace(zeros), Where(condition, a, b))
-
-    return any(base.xreplace(zeros) == 0 for base in possible_divisors(slope.replace(Where, taken)))

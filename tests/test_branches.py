@@ -13,6 +13,8 @@ pytest.importorskip("sympy")
 from nngrad import Tensor, jvp
 from nngrad.codegen import command
 
+pytestmark = pytest.mark.slow
+
 SPEC = """
 from nngrad.codegen.language import abs, op, sqrt
 

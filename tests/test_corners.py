@@ -33,7 +33,9 @@ SLOW = [name for name, spec in SPEC_OF.items() if spec in SLOW_SPECS]
 # Their float64 tails magnify the rounding error of a - b; a / b may be out of range; log(exp(t) - 1) is 0 at log 2;
 # entropies of rows that one element outweighs, and the logarithm of what it leaves, where that is no float. What is
 # made of several exponentials has differences for exponents, or roots; likelihoods have roots.
-ROUNDED_DIFFERENCES = ("log_of_difference", "ranking_loss", "log_of_complement", "gate_of_exponentials")
+ROUNDED_DIFFERENCES = (
+    "log_of_difference", "ranking_loss", "log_of_complement", "gate_of_exponentials", "opening", "flux"
+)  # fmt: skip
 OF_SHARES = ("entropy_of_row", "power_loss", "unlikelihood")
 OF_SEVERAL = ("smooth_step", "counts_of_logits", "counts_of_means", "share_of_three", "log_of_three", "contrast")
 WITH_ROOTS = ("normal_nll", "laplace_nll", "students_nll")

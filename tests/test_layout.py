@@ -9,8 +9,8 @@ import pytest
 from conftest import ROOT
 
 STAGES = (
-    "symbols", "small", "exact", "vocabulary", "words", "log_words", "share_words", "gaussians", "exponentials",
-    "language", "budget", "readable", "formula", "mistakes", "instrument", "record", "steps", "trace", "plain",
+    "symbols", "small", "exact", "vocabulary", "words", "log_words", "exp_words", "share_words", "gaussians",
+    "exponentials", "language", "budget", "readable", "formula", "mistakes", "instrument", "record", "steps", "trace", "plain",
     "notation", "restage", "identities", "roots", "several", "remainders", "recognise", "logarithms", "factors",
     "far",
     "deviations", "shift", "members", "shares", "ratios", "rescale", "rewrite", "derive", "picks", "certify", "joint",

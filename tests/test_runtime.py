@@ -14,6 +14,7 @@ from nngrad_ops import OPS, products, rows, runtime, tiles
 
 import nngrad
 from nngrad.codegen import approximate
+from nngrad.codegen.vocabulary import WORDS
 
 LARGE = runtime.FEW_ELEMENTS + 7
 
@@ -278,6 +279,21 @@ def test_what_exponentials_and_logarithms_leave(dtype):
     v = x[x > -0.99]
     assert ulps(runtime.log_remainder(v, np.log1p(v)), exactly(lambda v: v - mpmath.log1p(v), v), dtype) <= 4
     assert np.isnan(runtime.phi_two(np.array([np.nan, 80], dtype))).tolist() == [True, False]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("word", ["expm1_over", "expm1_over_slope", "over_expm1", "over_expm1_slope"])
+def test_quotients_of_exponentials(word, dtype):
+    ends = {np.float32: [-90, -1e30, 63, 65, 85], np.float64: [-800, -1e200, 63, 65, 700]}[dtype]
+    function, oracle = getattr(runtime, word), WORDS[word].oracle
+    x = np.concatenate([np.linspace(-4, 4, 161), [1e-30, -1e-9, *ends]]).astype(dtype)
+    assert ulps(function(x), exactly(oracle, x), dtype) <= 4
+    near_1 = exactly(oracle, np.array([1e-12, -1e-12]))
+    np.testing.assert_allclose(function(np.zeros(2, dtype)), np.array(near_1, float))
+    plus, minus, nan = (
+        function(np.array(end, dtype)) for end in (90 if word.startswith("over") else 20, -np.inf, np.nan)
+    )
+    assert np.isfinite(plus) and np.isnan(nan) and minus == {"over_expm1": np.inf, "over_expm1_slope": -1}.get(word, 0)
 
 
 @pytest.mark.parametrize("degree, below", [(3, 0), (2, 2), (0, 3)])

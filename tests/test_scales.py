@@ -13,6 +13,7 @@ from nngrad import Tensor
 from nngrad.autodiff import gradients
 from nngrad.codegen import certificate, gaussians, identities, words
 from nngrad.codegen.certify import Oracle
+from nngrad.codegen.exp_words import expm1_over, expm1_over_slope, over_expm1, with_quotients_of_expm1
 from nngrad.codegen.factors import with_growths_apart, with_powers_together
 from nngrad.codegen.far import far_from_zero, in_reciprocal, with_far_forms, with_powers_of_sums_taken_out
 from nngrad.codegen.pipeline import numbers_to_try
@@ -122,6 +123,22 @@ def test_remainders_of_logarithms_and_over_squares():
     near = words.minimum(X, 2**80)
     assert mass == log_remainder(-near / (1 + near), -words.log1p(X))
     assert with_remainders(2 * (words.expm1(-X) + X) / X**2) == 2 * phi_two(-X)
+
+
+@pytest.mark.parametrize(
+    "written, stable",
+    [
+        (C * X / (1 - sympy.exp(-X / C)), C**2 * over_expm1(-X / C)),
+        (X * (2 - C * sympy.exp(X)) / (sympy.exp(X) - 1), 2 * over_expm1(X) - C * over_expm1(-X)),
+        ((1 - sympy.exp(-C * X)) / X, C * expm1_over(-C * X)),
+        ((1 - sympy.exp(-X / C)) / (X / C) - sympy.exp(-X / C), X / C * expm1_over_slope(-X / C)),
+        (X / (1 - sympy.exp(-C)), None),
+    ],
+    ids=str,
+)
+def test_quotients_of_expm1(written, stable):
+    written = recognised(written)
+    assert sympy.expand(with_quotients_of_expm1(written) - (written if stable is None else stable)) == 0
 
 
 def test_what_a_form_is_beyond_its_limit_is_told_by_float64():

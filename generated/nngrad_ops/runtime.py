@@ -1578,6 +1578,74 @@ def phi_two(x):
     return where(is_near, polynomial(coefficients, near), far)
 
 
+def expm1_over(x):
+    """(exp(x) - 1) / x, 1 at 0; where only exp(x) counts, in two steps, since the quotient may be in range."""
+    if x.dtype == np.float16:
+        return expm1_over(x.astype(np.float32)).astype(np.float16)
+    zero = x == 0
+    kept = x if highest(x) <= LARGE_EXPONENT else np.minimum(x, LARGE_EXPONENT, out=...)
+    y = np.add(np.expm1(kept, out=...), zero, out=...)
+    y = np.divide(y, np.add(kept, zero, out=...), out=y)
+    if kept is x:
+        return y
+    size = np.clip(x, LARGE_EXPONENT, INFINITE_EXPONENT, out=...)
+    root = np.exp(np.multiply(size, 0.5, out=...), out=...)
+    return where(x > LARGE_EXPONENT, np.multiply(np.divide(root, size, out=size), root, out=...), y)
+
+
+def expm1_over_slope(x):
+    """The derivative of (exp(x) - 1) / x, near 0 by a polynomial; far out as `expm1_over`."""
+    if x.dtype == np.float16:
+        return expm1_over_slope(x.astype(np.float32)).astype(np.float16)
+    low, high, coefficients = EXPM1_OVER_SLOPE[x.dtype.name]
+    near = np.clip(x, low, high, out=...)
+    kept = np.minimum(where(near == x, high, x), LARGE_EXPONENT, out=...)
+    limited = np.maximum(kept, -INFINITE_EXPONENT, out=...)
+    y = np.multiply(np.subtract(limited, 1, out=...), np.exp(limited, out=...), out=...)
+    y = np.divide(np.divide(np.add(y, 1, out=y), kept, out=y), kept, out=y)
+    y = where(near == x, polynomial(coefficients, near), y)
+    if highest(x) <= LARGE_EXPONENT:
+        return y
+    size = np.clip(x, LARGE_EXPONENT, INFINITE_EXPONENT, out=...)
+    root = np.divide(np.exp(np.multiply(size, 0.5, out=...), out=...), size, out=...)
+    return where(x > LARGE_EXPONENT, np.multiply(np.multiply(np.subtract(size, 1), root, out=...), root, out=...), y)
+
+
+def over_expm1(x):
+    """x / (exp(x) - 1), 1 at 0; where only exp(x) counts, in two steps, since the product may be in range."""
+    if x.dtype == np.float16:
+        return over_expm1(x.astype(np.float32)).astype(np.float16)
+    zero = x == 0
+    kept = x if highest(x) <= LARGE_EXPONENT else np.minimum(x, LARGE_EXPONENT, out=...)
+    y = np.add(np.expm1(kept, out=...), zero, out=...)
+    y = np.divide(np.add(kept, zero, out=...), y, out=y)
+    if kept is x:
+        return y
+    size = np.clip(x, LARGE_EXPONENT, INFINITE_EXPONENT, out=...)
+    root = np.exp(np.multiply(size, -0.5, out=...), out=...)
+    return where(x > LARGE_EXPONENT, np.multiply(np.multiply(size, root, out=size), root, out=...), y)
+
+
+def over_expm1_slope(x):
+    """The derivative of x / (exp(x) - 1), near 0 by a polynomial; far out as `over_expm1`."""
+    if x.dtype == np.float16:
+        return over_expm1_slope(x.astype(np.float32)).astype(np.float16)
+    limit, coefficients = OVER_EXPM1_SLOPE[x.dtype.name]
+    near = np.clip(x, -limit, limit, out=...)
+    y = polynomial(coefficients, np.multiply(near, near, out=...))
+    y = np.subtract(np.multiply(y, near, out=y), 0.5, out=y)
+    size = np.clip(np.abs(x), limit, INFINITE_EXPONENT, out=...)
+    decay = np.exp(np.maximum(np.negative(size), -LARGE_EXPONENT, out=...), out=...)
+    square = np.square(np.subtract(1, decay, out=...), out=...)
+    above = np.multiply(np.subtract(np.subtract(1, size), decay), decay, out=...)
+    below = np.subtract(np.multiply(np.add(size, 1), decay, out=...), 1, out=...)
+    y = where(near == x, y, np.divide(where(x > 0, above, below), square, out=square))
+    if highest(x) <= LARGE_EXPONENT:
+        return y
+    root = np.exp(np.multiply(size, -0.5, out=...), out=...)
+    return where(x > LARGE_EXPONENT, np.multiply(np.multiply(np.subtract(1, size), root, out=...), root, out=...), y)
+
+
 def log_remainder(v, logarithm):
     """v - logarithm, which is log(1 + v): near 0 by a polynomial in s**2, where s = v / (2 + v)."""
     if v.dtype == np.float16:
@@ -1934,6 +2002,85 @@ EXP_REMAINDER = {
             0.008333333333333876,
             0.041666666666666116,
             0.16666666666666666,
+            0.5,
+        ),
+    ),
+}
+
+OVER_EXPM1_SLOPE = {
+    "float32": (
+        2.0,
+        (
+            1.2681110471868273e-10,
+            -6.0331297447733155e-09,
+            2.079585651523702e-07,
+            -6.612646375219484e-06,
+            0.0001984119659256438,
+            -0.005555555373044794,
+            0.16666666665916266,
+        ),
+    ),
+    "float64": (
+        2.0,
+        (
+            -8.016582681659598e-25,
+            5.52341446930495e-23,
+            -2.4043880683829854e-21,
+            9.133480221096613e-20,
+            -3.3468217645609636e-18,
+            1.2119154073143866e-16,
+            -4.349723452193322e-15,
+            1.5454909503794588e-13,
+            -5.4234884488507e-12,
+            1.8735551140881348e-10,
+            -6.341028166413175e-09,
+            2.0876756987867657e-07,
+            -6.613756613756612e-06,
+            0.0001984126984126984,
+            -0.005555555555555556,
+            0.16666666666666666,
+        ),
+    ),
+}
+
+EXPM1_OVER_SLOPE = {
+    "float32": (
+        -1.4,
+        2.0,
+        (
+            3.222218230356462e-07,
+            2.6007471955992734e-06,
+            2.1723877205979494e-05,
+            0.00017336406520513365,
+            0.001190987697631967,
+            0.0069446874759541335,
+            0.03333303483317934,
+            0.1249999037472324,
+            0.3333333773507566,
+            0.500000006446911,
+        ),
+    ),
+    "float64": (
+        -1.4,
+        2.0,
+        (
+            1.9412586065064497e-16,
+            2.6711149247150623e-15,
+            4.460544802863037e-14,
+            7.171152522754585e-13,
+            1.0707363274621247e-11,
+            1.4911866239871885e-10,
+            1.9270826755020225e-09,
+            2.2964434847531154e-08,
+            2.505210868227085e-07,
+            2.4801587278408313e-06,
+            2.204585537716043e-05,
+            0.00017361111111240576,
+            0.0011904761904769645,
+            0.006944444444444102,
+            0.033333333333333194,
+            0.12500000000000003,
+            0.3333333333333333,
             0.5,
         ),
     ),

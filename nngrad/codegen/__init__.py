@@ -4,7 +4,7 @@
 returns, and has others beside it:
 
 Stage 1, spec: `language` is what a spec file imports.
-    What formulas are made of: `symbols`, `exact`, `vocabulary`; words: `words`, `gaussians`, `log_words`,
+    What formulas are made of: `symbols`, `exact`, `vocabulary`; words: `words`, `gaussians`, `log_words`, `exp_words`,
     `share_words`.
 Stage 2, trace: in `trace` a function becomes a formula.
     What it becomes: `formula`. While it runs: `instrument`, `record`, `steps`. What to say of mistakes: `mistakes`.

@@ -24,6 +24,7 @@ from functools import cache
 import mpmath
 
 from nngrad.codegen import exact
+from nngrad.codegen.exp_words import expm1_over_slope, over_expm1_slope
 
 DIGITS = 80
 BITS = 400
@@ -173,6 +174,10 @@ def sinc_slope_coefficients(dtype: str) -> tuple[float, ...]:
 
 EXP_REMAINDER_DEGREES = {"float32": 7, "float64": 13}
 EXP_REMAINDER_LIMIT = 1.0
+OVER_EXPM1_DEGREES = {"float32": 6, "float64": 15}
+OVER_EXPM1_LIMIT = 2.0
+EXPM1_OVER_DEGREES = {"float32": 9, "float64": 17}
+EXPM1_OVER_LIMITS = (-1.4, 2.0)
 LOG_REMAINDER_DEGREES = {"float32": 5, "float64": 11}
 LOG_REMAINDER_LIMITS = (-0.5625, 1.0)
 
@@ -187,6 +192,31 @@ def exp_remainder_coefficients(dtype: str) -> tuple[float, ...]:
 
     with mpmath.workdps(DIGITS):
         return _minimax(sample, -EXP_REMAINDER_LIMIT, EXP_REMAINDER_LIMIT, EXP_REMAINDER_DEGREES[dtype])[0]
+
+
+@cache
+def over_expm1_coefficients(dtype: str) -> tuple[float, ...]:
+    """The polynomial (slope of x / expm1(x), and 1 / 2 more) / x in x**2, highest power first."""
+
+    def sample(square):
+        x = mpmath.sqrt(square)
+        value = (over_expm1_slope.oracle(x) + mpmath.mpf(1) / 2) / x
+        return square, value, 1 / value
+
+    with mpmath.workdps(DIGITS):
+        return _minimax(sample, 0, mpmath.mpf(OVER_EXPM1_LIMIT) ** 2, OVER_EXPM1_DEGREES[dtype])[0]
+
+
+@cache
+def expm1_over_coefficients(dtype: str) -> tuple[float, ...]:
+    """The polynomial slope of expm1(x) / x, highest power first."""
+
+    def sample(x):
+        value = expm1_over_slope.oracle(x)
+        return x, value, 1 / value
+
+    with mpmath.workdps(DIGITS):
+        return _minimax(sample, *EXPM1_OVER_LIMITS, EXPM1_OVER_DEGREES[dtype])[0]
 
 
 @cache
@@ -306,6 +336,10 @@ def source() -> str:
     tables.append(_table("SINC_SLOPE", slope))
     left = {dtype: ((EXP_REMAINDER_LIMIT,), exp_remainder_coefficients(dtype)) for dtype in DTYPES}
     tables.append(_table("EXP_REMAINDER", left))
+    slope = {dtype: ((OVER_EXPM1_LIMIT,), over_expm1_coefficients(dtype)) for dtype in DTYPES}
+    tables.append(_table("OVER_EXPM1_SLOPE", slope))
+    slope = {dtype: (EXPM1_OVER_LIMITS, expm1_over_coefficients(dtype)) for dtype in DTYPES}
+    tables.append(_table("EXPM1_OVER_SLOPE", slope))
     left = {dtype: (LOG_REMAINDER_LIMITS, log_remainder_coefficients(dtype)) for dtype in DTYPES}
     tables.append(_table("LOG_REMAINDER", left))
     with mpmath.workdps(DIGITS):

@@ -12,7 +12,7 @@ from itertools import combinations, permutations
 
 import sympy
 
-from nngrad.codegen import gaussians, log_words, words
+from nngrad.codegen import exp_words, gaussians, log_words, words
 from nngrad.codegen.exponentials import MADE_OF_EXPONENTIALS, as_word, exponents_apart
 from nngrad.codegen.identities import squares_of
 from nngrad.codegen.small import small_numbers
@@ -81,6 +81,15 @@ def _fraction_rule(expr):
         small = small_numbers(expr)
         word = as_word(expr - small)
         return expr if word is None else word + small
+    return expr
+
+
+def _reciprocal_rule(expr):
+    """One over u / expm1(u) is expm1(u) / u, which may overflow where that one is only small."""
+    if expr.is_Pow and expr.exp.is_negative and isinstance(expr.base, exp_words.over_expm1.build):
+        return exp_words.expm1_over(*expr.base.args) ** -expr.exp
+    if expr.is_Pow and expr.exp.is_negative and isinstance(expr.base, exp_words.expm1_over.build):
+        return exp_words.over_expm1(*expr.base.args) ** -expr.exp
     return expr
 
 
@@ -342,8 +351,9 @@ _SIGN_KEEPING = (words.expm1.build, words.sinh.build)
 _EXTREMA = (words.maximum.build, words.minimum.build)
 _DEFINITIONS: dict[Word, tuple[tuple, sympy.Expr]] = {}  # of words: their arguments, and what is made of these
 _RULES = (
-    _log_rule, _fraction_rule, _complement_rule, _larger_rule, _angle_rule, _normal_rule, _gaussian_tail_rule,
-    _hypot_rule, _argument_rule, _extremum_rule, _origin_rule, _definition_rule, _power_rule, _sign_rule,
+    _log_rule, _fraction_rule, _reciprocal_rule, _complement_rule, _larger_rule, _angle_rule, _normal_rule,
+    _gaussian_tail_rule, _hypot_rule, _argument_rule, _extremum_rule, _origin_rule, _definition_rule, _power_rule,
+    _sign_rule,
 )  # fmt: skip
 
 

@@ -26,6 +26,7 @@ from sympy.core.symbol import Str
 
 from nngrad.codegen import words
 from nngrad.codegen.deviations import sum_deviations
+from nngrad.codegen.exp_words import with_quotients_of_expm1
 from nngrad.codegen.exponentials import with_one_exponential
 from nngrad.codegen.members import join_members
 from nngrad.codegen.ratios import join_ratios
@@ -41,6 +42,7 @@ from nngrad.codegen.symbols import (
     LogExcess,
     LogShare,
     MeanError,
+    Parameter,
     Pick,
     Subgradient,
     Value,
@@ -82,11 +84,14 @@ def with_quotients(formula: Formula) -> Formula:
 def recognise_words(formula: Formula) -> Formula:
     """Apply the word rules to every stage, looking through the stages it is made of."""
     recorder = recorder_of(formula)
+    is_of_several = len(formula.inputs) > 1 or any(stage.expr.atoms(Parameter) for stage in formula.stages)
+    has_no_series = is_of_several and not formula.axes
     renamed: dict[Value, sympy.Expr] = {}
     for stage in formula.stages:
         expr = with_small_numbers_apart(stage.expr.xreplace(renamed))
         seen_through = inlined(expr, recorder.stages)
         better = _without_squared_roots(recognised(_in_logarithms(_of_products(seen_through, recorder), recorder)))
+        better = with_quotients_of_expm1(better) if has_no_series else better
         if better != seen_through:
             expr = recorder.hoist(better, stage.value.name if stage.kind == "map" else "")
         if _is_negated(expr) and stage.kind in _OPPOSITE:

@@ -6,7 +6,7 @@ share most of their operations: each is built and evaluated once, for all of the
 
 from __future__ import annotations
 
-from functools import lru_cache, reduce
+from functools import cache, lru_cache, reduce
 from math import inf
 from types import MappingProxyType
 
@@ -130,7 +130,7 @@ class Simulation:
         if node.op == "as_float":
             return np.asarray(args[0], np.float64)
         module, _, name = node.detail.partition(".")
-        return getattr(np, name)(*args) if module == "np" else _HELPERS[node.detail](*args)
+        return getattr(np, name)(*args) if module == "np" else _helper(node.detail)(*args)
 
 
 def _rounded(numbers):
@@ -170,7 +170,13 @@ def _by_oracle(word):
     return evaluated
 
 
-_HELPERS = {word.numpy: _by_oracle(word) for word in WORD_OF.values() if word.numpy.startswith("runtime.")}
+@cache
+def _helper(name: str):
+    """A function of `runtime`."""
+    return _HELPERS.get(name) or _by_oracle(next(word for word in WORD_OF.values() if word.numpy == name))
+
+
+_HELPERS = {}  # functions of `runtime` that are not words, or need not be asked of mpmath
 _HELPERS["runtime.exp_multiple"] = lambda x, c, rest=0.0: np.exp(c * x)
 _HELPERS["runtime.exp_square"] = lambda x, c: np.exp(c * x * x)
 _HELPERS["runtime.decayed"] = lambda y, factor, x, rate=1.0, rest=0.0: np.where(

@@ -31,3 +31,15 @@ def saturation(s, k):
 @op
 def rapidity(e, p):
     return log((e + p) / (e - p)) / 2
+
+
+@op
+def opening(v, *, rate=0.1, half=-40.0, width=10.0):
+    """The rate at which a sodium channel's gates open (Hodgkin & Huxley 1952)."""
+    return rate * (v - half) / (1 - exp(-(v - half) / width))
+
+
+@op
+def flux(v, *, inside=140.0, outside=5.0):
+    """Ions through a membrane in a constant field (Goldman 1943, Hodgkin & Katz 1949)."""
+    return v / 25 * (inside - outside * exp(-v / 25)) / (1 - exp(-v / 25))

@@ -130,6 +130,10 @@ def half(x, *, rate=0.5):
 @op
 def recruits(x, *, capacity=10.0):
     return x * exp(1 - x / capacity)
+
+@op
+def repelled(x, *, steepness=3.5):  # its slope has a pole at 0
+    return exp(-steepness * x) - 1 / x**6
 """
 
 

@@ -271,7 +271,7 @@ class Variant:
     def _ordinary_lines(self, kept: dict[Value, sympy.Expr], order: list[str], full: list[str]) -> list[str]:
         """The lines for inputs of ordinary size, which come before the full ones for all; none if they are the same."""
         ordinary = self.chosen.ordinary
-        if ordinary is None:
+        if ordinary is None or (kept and not ordinary.slopes):
             return []
         lines = self._lines_within(ordinary, kept, order)
         if lines == full:

@@ -30,8 +30,10 @@ def with_slopes(op, chosen: Chosen) -> tuple[Chosen, dict[Value, sympy.Expr]]:
         return replace(chosen, ordinary=None), {}
     apart, together = apart_and_together(formula, chosen.value, slopes.values())
     warns = any(may_warn(form, chosen.value) for form in chosen.vjp.values())
-    if not (chosen.ordinary and chosen.ordinary.slopes) and (warns or (together >= apart and not chosen.is_wide)):
-        return chosen, {}
+    if chosen.ordinary is None or not chosen.ordinary.slopes:
+        if warns or (together >= apart and not chosen.is_wide):
+            return chosen, {}
+        chosen = replace(chosen, ordinary=None)
     kept = {value: Value("slope" if len(slopes) == 1 else f"slope_{value.name}") for value in slopes}
     products = {value: words.passed if drops(form) else mul for value, form in chosen.vjp.items()}
     vjp = {value: products[value](cotangent, slope) for value, slope in kept.items()}

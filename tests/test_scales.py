@@ -13,7 +13,13 @@ from nngrad import Tensor
 from nngrad.autodiff import gradients
 from nngrad.codegen import certificate, gaussians, identities, words
 from nngrad.codegen.certify import Oracle
-from nngrad.codegen.exp_words import expm1_over, expm1_over_slope, over_expm1, with_quotients_of_expm1
+from nngrad.codegen.exp_words import (
+    expm1_over,
+    expm1_over_slope,
+    over_expm1,
+    with_divided_differences,
+    with_quotients_of_expm1,
+)
 from nngrad.codegen.factors import with_growths_apart, with_powers_together
 from nngrad.codegen.far import far_from_zero, in_reciprocal, with_far_forms, with_powers_of_sums_taken_out
 from nngrad.codegen.pipeline import numbers_to_try
@@ -22,11 +28,11 @@ from nngrad.codegen.remainders import log_remainder, phi_two, with_powers_less_o
 from nngrad.codegen.restage import restated
 from nngrad.codegen.roots import without_cancelling_roots
 from nngrad.codegen.rounding import Judge
-from nngrad.codegen.symbols import Parameter, Value
+from nngrad.codegen.symbols import Parameter, Value, Where
 
 SPEC = "corners_scales"
 OPS = ops_of(SPECS / f"{SPEC}.py")
-X, C = Value("x"), Parameter("c")
+X, Y, C = Value("x"), Value("y"), Parameter("c")
 NEAR = np.array([-0.3, -1e-3, -1e-9, 1e-20, 1e-7, 1e-3, 0.02, 0.4])
 
 
@@ -139,6 +145,22 @@ def test_remainders_of_logarithms_and_over_squares():
 def test_quotients_of_expm1(written, stable):
     written = recognised(written)
     assert sympy.expand(with_quotients_of_expm1(written) - (written if stable is None else stable)) == 0
+
+
+def test_differences_over_differences():
+    far, near = X + 2, C
+    mean = with_divided_differences((sympy.exp(far) - sympy.exp(near)) / (3 * near - 3 * far))
+    larger, smaller = sympy.exp(far) * expm1_over(near - far), sympy.exp(near) * expm1_over(far - near)
+    assert -3 * mean in (Where(far > near, larger, smaller), Where(near > far, smaller, larger))
+    for logarithm in (sympy.log(X / Y), sympy.log(X) - sympy.log(Y)):
+        rise = sympy.log(X / Y)
+        between = Where(X > Y, X * expm1_over(-rise), Y * expm1_over(rise))
+        assert with_divided_differences(C * (X - Y) / logarithm) == C * between
+
+
+def test_sums_of_powers_of_numbers():
+    sums = recognised(words.log10(words.power(10, X) + words.power(10, Y)))
+    assert sums == words.logaddexp(X * sympy.log(10), Y * sympy.log(10)) / sympy.log(10)
 
 
 def test_what_a_form_is_beyond_its_limit_is_told_by_float64():

@@ -118,6 +118,52 @@ def with_quotients_of_expm1(expr):
     return expr if made == expr else made.replace(lambda part: part.is_Add, _in_sum)
 
 
+def with_divided_differences(expr):
+    """The expression with (exp(a) - exp(b)) / (a - b) and (x - y) / log(x / y), which are 0 / 0 where both are the
+    same, by what lies between: of the larger one a, exp(a) expm1_over(b - a), and x expm1_over(log(y / x)).
+    """
+    return expr.replace(lambda part: part.is_Mul, _between_two)
+
+
+def _between_two(factors):
+    powers = factors.as_powers_dict()
+    for one, other in product(powers, powers):
+        if powers[one] == 1 and powers[other] == -1 and (found := _difference_of_exponentials(one)):
+            number, a, b = found
+            ratio = sympy.cancel((a - b) / other)
+            if not ratio.atoms(Value):
+                mean = Where(a > b, sympy.exp(a) * expm1_over(b - a), sympy.exp(b) * expm1_over(a - b))
+                return factors / one * other * number * ratio * mean
+        if powers[one] == -1 and powers[other] == 1 and (found := _logarithm_of_quotient(one)):
+            x, y = found
+            ratio = sympy.cancel(other / (x - y))
+            if not ratio.atoms(Value):
+                rise = sympy.log(x / y)
+                return factors * one / other * ratio * Where(x > y, x * expm1_over(-rise), y * expm1_over(rise))
+    return factors
+
+
+def _difference_of_exponentials(expr) -> tuple | None:
+    """(c, a, b) of c (exp(a) - exp(b))."""
+    if not expr.is_Add or len(expr.args) != 2:
+        return None
+    (c, first), (other, second) = (term.as_coeff_Mul() for term in expr.args)
+    are_exponentials = isinstance(first, sympy.exp) and isinstance(second, sympy.exp)
+    return (c, *first.args, *second.args) if are_exponentials and other == -c else None
+
+
+def _logarithm_of_quotient(expr) -> tuple | None:
+    """(x, y) of log(x / y), and of log(x) - log(y)."""
+    if isinstance(expr, sympy.log):
+        x, y = sympy.fraction(expr.args[0])
+        return (x, y) if x.atoms(Value) and y.atoms(Value) else None
+    if not expr.is_Add or len(expr.args) != 2:
+        return None
+    plus, minus = sorted(expr.args, key=lambda term: term.could_extract_minus_sign())
+    are_logarithms = isinstance(plus, sympy.log) and isinstance(-minus, sympy.log)
+    return (*plus.args, *(-minus).args) if are_logarithms else None
+
+
 def _in_product(factors):
     """u / expm1(u) and expm1(u) / u, and these times exp(u)."""
     powers = factors.as_powers_dict()

@@ -40,22 +40,32 @@ def guarded_in(made: Graph, graph: Graph, outputs: list[int]) -> list[int]:
     """The outputs of a graph with the same in another one, where other outputs may have been made."""
     contexts = _contexts(graph, outputs)
     moved: dict[int, int] = {}
+    moving: set[int] = set()
 
     def move(position: int) -> int:
         """Where a node of the graph is in the new one. A condition may stand behind what it guards, and moves first."""
         if position in moved:
             return moved[position]
         node = graph.nodes[position]
+        moving.add(position)
         args = [move(arg) for arg in node.args]
-        if contexts[position] != _ALWAYS:
-            args = _guard_arguments(made, node, args, contexts[position], move)
+        if (context := known_before(contexts[position])) != _ALWAYS:
+            args = _guard_arguments(made, node, args, context, move)
         shape = {"reduced": node.reduced} if node.axis else {}  # a guard may have made an elementwise node larger
         if node.op in ("argument", "take", "one_hot", "minus_one_hot", "broadcast", "part"):
             shape = {"reduced": node.reduced, "sources": node.sources, "along": node.along}
         moved[position] = made.node(node.op, *args, detail=node.detail, axis=node.axis, frozen=node.frozen, **shape)
+        moving.remove(position)
         if position in graph.names:
             made.names.setdefault(moved[position], graph.names[position])
         return moved[position]
+
+    def known_before(context):
+        """The context without conditions that are made of what they would guard."""
+        unknown = {one for one in _conditions(context) if one not in moved}
+        late = {one for one in unknown if not moving.isdisjoint(ancestors(graph.nodes, one))}
+        kept = (frozenset(one for one in conjunction if one[0] not in late) for conjunction in context)
+        return _joined(frozenset(), frozenset(kept)) if late else context
 
     for position in sorted(contexts):
         move(position)

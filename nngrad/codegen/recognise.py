@@ -56,8 +56,7 @@ def _log_rule(expr):
             return words.softplus(rest.args[0])
         logarithm = _log_rule(sympy.log(rest)) if rest.is_Add else expr
         return words.softplus(logarithm) if isinstance(logarithm, words.logaddexp.build) else words.log1p(rest)
-    if inside.is_Add and all(isinstance(term, sympy.exp) for term in inside.args):
-        exponents = [term.args[0] for term in inside.args]
+    if inside.is_Add and None not in (exponents := [*map(_exponent, inside.args)]):
         has_multiples = any((a / b).is_number for a, b in combinations(exponents, 2))
         return expr if has_multiples else reduce(words.logaddexp, exponents)
     if isinstance(inside, words.expm1.build):
@@ -67,6 +66,13 @@ def _log_rule(expr):
         if isinstance(minus, sympy.exp):
             return plus.args[0] + log_words.log1mexp(minus.args[0] - plus.args[0])
     return expr
+
+
+def _exponent(power):
+    """What a power of e or of another number has for an exponent of e; None of what is none."""
+    if isinstance(power, words.power.build) and power.args[0].is_number and power.args[0].is_positive:
+        return power.args[1] * sympy.log(power.args[0])
+    return power.args[0] if isinstance(power, sympy.exp) else None
 
 
 def _fraction_rule(expr):

@@ -26,7 +26,7 @@ from sympy.core.symbol import Str
 
 from nngrad.codegen import words
 from nngrad.codegen.deviations import sum_deviations
-from nngrad.codegen.exp_words import with_quotients_of_expm1
+from nngrad.codegen.exp_words import with_divided_differences, with_quotients_of_expm1
 from nngrad.codegen.exponentials import with_one_exponential
 from nngrad.codegen.members import join_members
 from nngrad.codegen.ratios import join_ratios
@@ -91,7 +91,7 @@ def recognise_words(formula: Formula) -> Formula:
         expr = with_small_numbers_apart(stage.expr.xreplace(renamed))
         seen_through = inlined(expr, recorder.stages)
         better = _without_squared_roots(recognised(_in_logarithms(_of_products(seen_through, recorder), recorder)))
-        better = with_quotients_of_expm1(better) if has_no_series else better
+        better = with_quotients_of_expm1(with_divided_differences(better)) if has_no_series else better
         if better != seen_through:
             expr = recorder.hoist(better, stage.value.name if stage.kind == "map" else "")
         if _is_negated(expr) and stage.kind in _OPPOSITE:

@@ -13,6 +13,7 @@ from nngrad.codegen.language import (
     floor_divide,
     fmax,
     fmod,
+    log,
     maximum,
     op,
     sigmoid,
@@ -137,6 +138,12 @@ def of_many_names(x, *, op=1.0, kernel=1.0, arrays=1.0, cost=1.0, place=1.0, num
 @op
 def of_many_names_in_rows(x, *, axis=-1, op=1.0, kernel=1.0, place=1.0, values=1.0):
     return x * op * kernel * place * values / sum(exp(x), axis)
+
+
+@op
+def quotient_in_its_condition(x, z):
+    rise = where(x > 1, log(z), log(x / z))
+    return where(rise < 1, x / z, rise)
 
 
 @op

@@ -93,6 +93,28 @@ def exact_mixed(x, y):
     return -total(b * mpmath.log(mpmath.mpf("0.3") * a + mpmath.mpf("0.7") * b) for a, b in zip(p, q, strict=True))
 
 
+@op
+def cross_entropy_between(x, y, *, axis=-1, e=0.25):
+    p = exp(x) / sum(exp(x), axis)
+    q = exp(y) / sum(exp(y), axis)
+    return -sum(q * log(q + e * (p - q)), axis)
+
+
+def exact_between(x, y):
+    p, q = ([mpmath.exp(one) / total(map(mpmath.exp, row)) for one in row] for row in (x, y))
+    return -total(b * mpmath.log(a / 4 + b * 3 / 4) for a, b in zip(p, q, strict=True))
+
+
+@op
+def cross_entropy_of_noisy(x, t, *, axis=-1, e=0.25):
+    return -sum(t * log((1 - e) * exp(x) / sum(exp(x), axis) + e), axis)
+
+
+def exact_noisy(x, t):
+    p = [mpmath.exp(one) / total(map(mpmath.exp, x)) for one in x]
+    return -total(b * mpmath.log(a * 3 / 4 + mpmath.mpf(1) / 4) for a, b in zip(p, t, strict=True))
+
+
 WEIGHTS = [0.7, 0.9, 1.3, 1.2, 0.8, 1.1]
 FORMULAS = {
     weighted_variance: (
@@ -123,7 +145,15 @@ FORMULAS = {
     ),
     cross_entropy_of_mixed: (
         exact_mixed,
-        [([1, -2, 3], [2, -1, 0.5]), ([1000, -2000, 1001], [999, -1500, 1001])],
+        [([1, -2, 3], [2, -1, 0.5]), ([1000, -2000, 1001], [999, -1500, 1001]), ([30, 2, 1], [31, -1, 3])],
+    ),
+    cross_entropy_between: (
+        exact_between,
+        [([1, -2, 3], [2, -1, 0.5]), ([1000, -2000, 1001], [999, -1500, 1001]), ([30, 2, 1], [31, -1, 3])],
+    ),
+    cross_entropy_of_noisy: (
+        exact_noisy,
+        [([1, -2, 3], [0.2, 0.3, 0.5]), ([1000, -2000, 1001], [0, 0.5, 0.5]), ([30, 2, 1], [1, 0, 0])],
     ),
     log_kept_above_one: (
         exact_kept,

@@ -90,19 +90,65 @@ below_largest = enter(
 
 
 def _log_mixed(d, weight):
-    """With the exponential of -|d|, which is in range, and what it leaves of 1."""
-    low, high = words.expm1(words.minimum(d, 0)), words.expm1(-words.maximum(d, 0))
-    return words.maximum(d, 0) + words.log1p(weight * low + (1 - weight) * high)
+    """With the exponential of -|d|, which is in range: of what it leaves of 1, unless that is most of it."""
+    less = -words.abs(d)
+    if weight == words.half:
+        return words.log1p(words.expm1(less) / 2)
+    smaller = Where(d > 0, 1 - weight, weight)
+    lost = smaller * words.expm1(less)
+    return Where(lost > -words.half, words.log1p(lost), words.log(1 - smaller + smaller * words.exp(less)))
 
 
+def _exact_log_mixed(d, weight):
+    return mpmath.log1p(weight * (exact.exp(d) - 1 if mpmath.fabs(d) > 1 else mpmath.expm1(d)))
+
+
+def _share_of_mixture(d, weight):
+    own, other = weight * words.exp(words.minimum(d, 0)), (1 - weight) * words.exp(words.minimum(-d, 0))
+    return own / (own + other)
+
+
+share_of_mixture = enter(
+    "share_of_mixture",
+    "",
+    lambda d, weight: weight * exact.exp(d) / (1 - weight + weight * exact.exp(d)),
+    30,
+    "What weight exp(d) is of 1 - weight + weight exp(d): a sigmoid, also where the weight is 0 or 1.",
+    arity=2,
+    derivatives=lambda d, weight: [share_of_mixture(d, weight) * share_of_mixture(-d, 1 - weight), 0],
+    expansion=_share_of_mixture,
+    smooth=lambda d, weight: words.sigmoid(d + words.log(weight / (1 - weight))),
+)
 log_mixed = enter(
     "log_mixed",
     "",
-    lambda d, weight: mpmath.log1p(weight * (exact.exp(d) - 1 if mpmath.fabs(d) > 1 else mpmath.expm1(d))),
+    _exact_log_mixed,
     30,
     "log(1 - weight + weight exp(d)), exact also where d is small.",
     arity=2,
-    derivatives=lambda d, weight: [words.sigmoid(d + words.log(weight / (1 - weight))), 0],
-    expansion=_log_mixed,
+    derivatives=lambda d, weight: [share_of_mixture(d, weight), 0],
+    expansion=lambda d, weight: words.maximum(d, 0) + _log_mixed(d, weight),
     smooth=lambda d, weight: words.log1p(weight * words.expm1(d)),
+)
+
+
+def _apart(a, b):
+    """b - a, also of two that are minus infinity."""
+    return words.finite(b) - words.finite(a)
+
+
+log_mixture = enter(
+    "log_mixture",
+    "",
+    lambda a, b, weight: a + _exact_log_mixed(b - a, weight),
+    40,
+    "log((1 - weight) exp(a) + weight exp(b)), exact also where a and b are near 0, and defined where they are -inf.",
+    arity=3,
+    derivatives=lambda a, b, weight: [
+        share_of_mixture(_apart(b, a), 1 - weight),
+        share_of_mixture(_apart(a, b), weight),
+        0,
+    ],
+    expansion=lambda a, b, weight: words.maximum(a, b) + _log_mixed(_apart(a, b), weight),
+    smooth=lambda a, b, weight: words.log((1 - weight) * words.exp(a) + weight * words.exp(b)),
 )

@@ -7,7 +7,7 @@ are made of what the others have, which is lost in the sum. So
 
 of which both logarithms are `LogExcess`, as log(max(p)) is log(max(e) / sum(e)); and 1 - sum(p**q) is -expm1 of it.
 So is 1 - p of log(p), for all shares or for one that is picked from each row; and log(p + eps) is log1p(eps - (1 - p))
-where p is large.
+where p is large; log((1 - eps) p + eps) is a `log_mixture`.
 
 A power p**q has the slope q p**q by log(p), which is finite also where p is 0, unlike that by p.
 
@@ -174,12 +174,14 @@ def _logarithm(recorder: Recorder, total):
 
 
 def _log_beside_constant(recorder: Recorder, total):
-    """log(p + eps), or None."""
-    for share in sorted(total.atoms(Value), key=str) if total.is_Add else ():
-        number = total - share
-        if not number.atoms(Value) and (logarithm := log_of_share(recorder, share)) is not None:
-            return share_words.log_share_and(share, number, logarithm)
-    return None
+    """log(p + eps), or log((1 - eps) p + eps), or None."""
+    number, weighted = total.as_independent(Value, as_Add=True)
+    weight, share = weighted.as_independent(Value, as_Add=False)
+    if number == 0 or (logarithm := log_of_share(recorder, share)) is None:
+        return None
+    if weight == 1:
+        return share_words.log_share_and(share, number, logarithm)
+    return share_words.log_mixture(logarithm, 0, number) if sympy.simplify(weight + number) == 1 else None
 
 
 def _others(recorder: Recorder, part):

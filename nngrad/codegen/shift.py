@@ -9,7 +9,7 @@ symbol; the rule is applied only where it drops out of the result. Logarithms go
   is exact also where one term outweighs all others, so that (u - max(u)) - LogExcess is, too. Kernels may take another
   number near log(s) for max(u), and the rest for the excess (`runtime.log_sum_parts`), so the stages are called so;
 - of a sum of products of exponentials: log(sum(sqrt(p * q))) of shares is that of sum(exp((log(p) + log(q)) / 2));
-- of a sum of two shares: log(p + q) is logaddexp(log(p), log(q));
+- of a sum of two shares: log(p + 3 q) is log(4) and a `log_mixture` of log(p) and log(q);
 - of a share in a mean of two: log(p / ((p + q) / 2)) is -`log_mixed` of log(q) - log(p).
 
 Worked example, log_softmax: from `y = x - log(sum(exp(x)))`,
@@ -106,26 +106,45 @@ def _share_in_mean(recorder: Recorder, factors):
             continue
         number, a = ((sympy.Mul(*factors) / factor) ** -power).as_coeff_Mul()
         for own, other in permutations(mean.args):
-            (m, one), (n, b) = (own / a).as_coeff_Mul(), other.as_coeff_Mul()
-            if one == 1 and m > 0 and n > 0 and _has_exponential(a) and _has_exponential(b):
+            (m, one), (n, b) = _weighted(own / a), _weighted(other)
+            if one == 1 and _mixed_weight(m, n) is not None and _has_exponential(a) and _has_exponential(b):
                 logarithms = [recorder.hoist(sum_of_logarithms(sympy.Mul.make_args(part))) for part in (a, b)]
                 log_a, log_b = (recorder.stage(logarithm, "map", "", "log_share") for logarithm in logarithms)
-                mixed = share_words.log_mixed(log_b - log_a, n / (m + n))
-                return power * (sympy.log((m + n) * number) + mixed)
+                mixed = share_words.log_mixed(log_b - log_a, _mixed_weight(m, n))
+                return power * (sympy.log(sympy.simplify(m + n) * number) + mixed)
     return None
 
 
 def _log_of_two_shares(recorder: Recorder, factors):
     """log(c (m a + n b)) of shares by their logarithms, which are known where a and b are both 0; None for others."""
-    *numbers, shares = sorted(factors, key=lambda factor: factor.is_Add)
-    products = [sympy.Mul.make_args(term) for term in shares.args if shares.is_Add]
-    are_shares = [
+    *numbers, total = sorted(factors, key=lambda factor: factor.is_Add)
+    shares: dict[sympy.Expr, sympy.Expr] = {}
+    for weight, share in map(_weighted, sympy.Add.make_args(sympy.expand(total, power_base=False, power_exp=False))):
+        shares[share] = shares.get(share, sympy.S.Zero) + weight
+    if len(shares) != 2 or not all(number.is_number for number in numbers):
+        return None
+    m, n = shares.values()
+    products = [sympy.Mul.make_args(part) for part in shares]
+    are_shares = all(
         all(one.is_positive for one in product) and _has_exponential(sympy.Mul(*product)) for product in products
-    ]
-    if len(products) != 2 or not all(are_shares) or not all(number.is_number for number in numbers):
+    )
+    weight = _mixed_weight(m, n)
+    if not are_shares or weight is None:
         return None
     logarithms = [recorder.hoist(sum_of_logarithms(product)) for product in products]
-    return sum_of_logarithms(numbers) + words.logaddexp(*logarithms)
+    return sum_of_logarithms([*numbers, sympy.simplify(m + n)]) + share_words.log_mixture(*logarithms, weight)
+
+
+def _weighted(term) -> tuple[sympy.Expr, sympy.Expr]:
+    """A product's numbers and parameters, and its other factors."""
+    return term.as_independent(Value, as_Add=False)
+
+
+def _mixed_weight(m, n):
+    """The weight of the second term in the mean with weights m and n; None if these may be no weights."""
+    total = sympy.simplify(m + n)
+    are_weights = total.is_positive and all(one.is_positive for one in (m, n) if one.is_number)
+    return n / total if are_weights else None
 
 
 def _has_exponential(product) -> bool:

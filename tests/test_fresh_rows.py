@@ -11,7 +11,7 @@ pytest.importorskip("sympy")
 
 import nngrad
 from nngrad import Tensor
-from nngrad.codegen.language import abs, arccos, exp, log, maximum, op, sqrt, sum
+from nngrad.codegen.language import abs, arccos, exp, log, loss, maximum, op, sqrt, sum, take
 
 total = mpmath.fsum
 
@@ -115,6 +115,27 @@ def exact_noisy(x, t):
     return -total(b * mpmath.log(a * 3 / 4 + mpmath.mpf(1) / 4) for a, b in zip(p, t, strict=True))
 
 
+@op
+def mixture_density(x, m, s, w, *, axis=-1):
+    p = exp(w) / sum(exp(w), axis)
+    return -log(sum(p * exp(-(((x - m) / exp(s)) ** 2) / 2) / exp(s), axis))
+
+
+def exact_density(x, m, s, w):
+    p = [mpmath.exp(one) / total(map(mpmath.exp, w)) for one in w]
+    z = [(a - b) / mpmath.exp(c) for a, b, c in zip(x, m, s, strict=True)]
+    return -mpmath.log(total(a * mpmath.exp(-(b**2) / 2 - c) for a, b, c in zip(p, z, s, strict=True)))
+
+
+@op
+def soft_maximum(x, *, axis=-1, rate=3.0):
+    return sum(x * exp(rate * x), axis) / sum(exp(rate * x), axis)
+
+
+def exact_maximum(x):
+    return weighted_mean(x, [mpmath.exp(3 * one) for one in x])
+
+
 WEIGHTS = [0.7, 0.9, 1.3, 1.2, 0.8, 1.1]
 FORMULAS = {
     weighted_variance: (
@@ -155,6 +176,15 @@ FORMULAS = {
         exact_noisy,
         [([1, -2, 3], [0.2, 0.3, 0.5]), ([1000, -2000, 1001], [0, 0.5, 0.5]), ([30, 2, 1], [1, 0, 0])],
     ),
+    mixture_density: (
+        exact_density,
+        [
+            ([1, -2, 3], [2, -1, 0.5], [0.5, 0.1, -1], [0.3, 2, -1]),
+            ([1, 2, 3], [1.5, 2.5, 3.5], [20, 21, -30], [300, 2, 250]),
+            ([40, 50, 3e3], [1, 2, 3], [-1, 1, 2], [-500, 40, 0]),
+        ],
+    ),
+    soft_maximum: (exact_maximum, [([1, -2, 0.5],), ([10000, 10000],), ([1e18, -3e17, 2e16],)]),
     log_kept_above_one: (
         exact_kept,
         [([1, -2, 0.5], [0.5, 2, -1]), ([300, 2, 301], [2, 3, 0.5])],
@@ -190,6 +220,22 @@ def slope(exact, rows, n, place):
         moved[n][place] += sign * step
         values.append(exact(*moved))
     return (values[0] - values[1]) / (2 * step)
+
+
+@loss
+def cross_entropy_of_cosines(q, k, target, *, axis=-1, t=0.07):
+    nq = q / sqrt(sum(q**2, axis))
+    nk = k / sqrt(sum(k**2, axis))
+    return -log(take(exp(nq * nk / t), target, axis) / sum(exp(nq * nk / t), axis))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_what_is_picked_of_an_exponent_is_rounded_like_the_others(dtype):
+    q, k = [-6.5, -4.9], [-0.5, 0.75]
+    value = nngrad.define(cross_entropy_of_cosines)(Tensor(q, dtype=dtype), Tensor(k, dtype=dtype), 0).item()
+    products = [a * b / (np.hypot(*q) * np.hypot(*k)) / 0.07 for a, b in zip(q, k, strict=True)]
+    assert value == pytest.approx(np.log1p(np.exp(products[1] - products[0])), rel=64 * float(np.finfo(dtype).eps))
 
 
 @op

@@ -122,8 +122,12 @@ class _Member:
         self.shares = {value for value, terms in made.items() if terms == sympy.exp(exponents) / self.total}
 
     def _picked(self, expr):
-        """An expression of what is picked."""
+        """An expression of what is picked, or, of several values of a row, what is picked of the expression: made of
+        what is picked it would be rounded otherwise than the terms of the sum.
+        """
         varying = [value for value in expr.atoms(Value) if not is_constant_along(value, self.axis)]
+        if len(expr.atoms(Value)) > 1:
+            return self._taken(self.recorder.stage(self.recorder.hoist(expr), "map", "", "exponent"))
         return expr.xreplace({value: self._taken(value) for value in sorted(varying, key=str)})
 
     def _taken(self, value: Value) -> Value:

@@ -322,7 +322,11 @@ def _joined(recorder: Recorder, total):
     """A sum of terms, in which logarithms and what is picked have met."""
     stages = {stage.value: stage for stage in recorder.stages}
     sums = [stage for stage in recorder.stages if stage.kind == "sum"]
-    known = {AxisSum(stage.expr, Str(stage.axis)): stage.value for stage in sums}
+    known = {
+        AxisSum(form, Str(stage.axis)): stage.value
+        for stage in sums
+        for form in (stage.expr, inlined(stage.expr, recorder.stages))
+    }
     picks = sorted({pick for stage in sums for pick in stage.expr.atoms(Pick)}, key=str)
     for term in total.args:
         made = inlined(term, recorder.stages)
@@ -334,7 +338,9 @@ def _joined(recorder: Recorder, total):
             chosen = sympy.expand(made / logarithm * AxisSum(pick * exponent, Str(summed.axis)).xreplace(known))
             if set(sympy.Add.make_args(-chosen)) <= set(total.args):
                 whole = recorder.stage(logarithm, "map", "", f"log_{summed.value}")
-                share = recorder.stage(exponent - whole, "map", "", "log_share")
+                terms = stages.get(summed.expr)
+                as_summed = terms.expr.args[0] if terms is not None and isinstance(terms.expr, sympy.exp) else exponent
+                share = recorder.stage(as_summed - whole, "map", "", "log_share")
                 share = recorder.stage(pick * share, "sum", summed.axis, f"log_share_at_{pick.args[0]}")
                 return total - term + chosen - made / logarithm * share
     return total

@@ -62,8 +62,7 @@ def open_logarithms(formula: Formula) -> Formula:
 
 def _summed_exponential(recorder: Recorder, total):
     """A sum of products of exponentials, such as of the roots of two shares, as c sum(exp(u)), u being made of the
-    logarithms of shares. None for others, for a power of one share, which has a rule of its own, and for a mean by
-    one.
+    logarithms of shares. None for others, and for a power of one share, which has a rule of its own.
     """
     made = next((stage for stage in recorder.stages if stage.value == total and stage.kind == "sum"), None)
     definition = None if made is None else _definition(recorder, made.expr, "map") or made.expr
@@ -83,7 +82,7 @@ def _summed_exponential(recorder: Recorder, total):
             logarithm = recorder.hoist(summed.args[0] - sympy.log(whole))
             terms = [*others, -degree * recorder.stage(logarithm, "map", "", "log_share")]
             factor, shares = factor / power, shares + 1
-    if shares == 1:
+    if shares == 1 and len(terms) == 1:
         return None
     exponent = recorder.stage(recorder.hoist(sympy.Add(*terms)), "map", "", "exponent")
     return factor * recorder.stage(recorder.hoist(sympy.exp(exponent)), "sum", made.axis, str(total))

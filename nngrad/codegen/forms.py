@@ -232,31 +232,36 @@ class Search:
         to be the same is left out.
         """
 
-        def mean(term):
-            """(inside, axis) of the sum that minus a term is, also by its name; None for others."""
-            sign, value = term.as_coeff_Mul()
-            stage = self.formula.definition(value)
-            if stage is not None and stage.kind == "map":
-                return mean(sign * stage.expr)
-            if stage is not None and stage.kind == "sum":
-                value = AxisSum(stage.expr, Str(stage.axis))
-            totals = [factor for factor in sympy.Mul.make_args(value) if isinstance(factor, AxisSum)]
-            if sign != -1 or len(totals) != 1:
-                return None
-            (inside, axis), factor = totals[0].args, value / totals[0]
-            return (inside * factor, axis) if is_constant_along(factor, axis.name) else None
+        def mean(product):
+            """(inside, axis) of the sum that minus a product is, also by the names of its factors; None for others."""
+            sign, rest = product.as_coeff_Mul()
+            for factor in sympy.Mul.make_args(rest) if sign < 0 else ():
+                stage = self.formula.definition(factor)
+                if stage is not None and stage.kind == "map" and (found := mean(product / factor * stage.expr)):
+                    return found
+                if stage is not None and stage.kind == "sum":
+                    summed, axis = stage.expr, stage.axis
+                elif isinstance(factor, AxisSum):
+                    summed, axis = factor.args[0], factor.args[1].name
+                else:
+                    continue
+                if is_constant_along(product / factor, axis):
+                    return -summed * product / factor, axis
+            return None
 
         def deviation(part):
             for total, sign in itertools.product(part.args, (1, -1)):
                 if (known := mean(sign * total)) is None:
                     continue
-                term, (inside, axis) = sign * (part - total), known
-                weights = self._simplified(sympy.cancel(inside / term))
-                is_mean = is_constant_along(weights, axis.name)  # no weight is nearly 1
-                if not is_mean and self._with_known_sums(AxisSum(weights, axis)) == 1:
-                    terms = sympy.Add.make_args(self.formula.spelled_out(term))
-                    varying = [one for one in terms if not is_constant_along(one, axis.name)]
-                    return sign * Deviation(term if len(terms) == 1 else sympy.Add(*varying), weights, axis)
+                (inside, axis), others = known, part - total
+                for counted in dict.fromkeys((others, *sympy.Add.make_args(others))):
+                    weights = self._simplified(sympy.cancel(inside / (sign * counted)))
+                    is_mean = is_constant_along(weights, axis)  # no weight is nearly 1
+                    if not is_mean and self._with_known_sums(AxisSum(weights, Str(axis))) == 1:
+                        terms = sympy.Add.make_args(self.formula.spelled_out(sign * counted))
+                        varying = [one for one in terms if not is_constant_along(one, axis)]
+                        term = sign * counted if len(terms) == 1 else sympy.Add(*varying)
+                        return others - counted + sign * Deviation(term, weights, Str(axis))
             return part
 
         return expr.replace(lambda part: part.is_Add, deviation)

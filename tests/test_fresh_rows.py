@@ -89,7 +89,7 @@ def cross_entropy_of_mixed(x, y, *, axis=-1):
 
 
 def exact_mixed(x, y):
-    p, q = ([mpmath.exp(one) / total(map(mpmath.exp, row)) for one in row] for row in (x, y))
+    p, q = exact_shares(x), exact_shares(y)
     return -total(b * mpmath.log(mpmath.mpf("0.3") * a + mpmath.mpf("0.7") * b) for a, b in zip(p, q, strict=True))
 
 
@@ -101,7 +101,7 @@ def cross_entropy_between(x, y, *, axis=-1, e=0.25):
 
 
 def exact_between(x, y):
-    p, q = ([mpmath.exp(one) / total(map(mpmath.exp, row)) for one in row] for row in (x, y))
+    p, q = exact_shares(x), exact_shares(y)
     return -total(b * mpmath.log(a / 4 + b * 3 / 4) for a, b in zip(p, q, strict=True))
 
 
@@ -111,7 +111,7 @@ def cross_entropy_of_noisy(x, t, *, axis=-1, e=0.25):
 
 
 def exact_noisy(x, t):
-    p = [mpmath.exp(one) / total(map(mpmath.exp, x)) for one in x]
+    p = exact_shares(x)
     return -total(b * mpmath.log(a * 3 / 4 + mpmath.mpf(1) / 4) for a, b in zip(p, t, strict=True))
 
 
@@ -122,7 +122,7 @@ def mixture_density(x, m, s, w, *, axis=-1):
 
 
 def exact_density(x, m, s, w):
-    p = [mpmath.exp(one) / total(map(mpmath.exp, w)) for one in w]
+    p = exact_shares(w)
     z = [(a - b) / mpmath.exp(c) for a, b, c in zip(x, m, s, strict=True)]
     return -mpmath.log(total(a * mpmath.exp(-(b**2) / 2 - c) for a, b, c in zip(p, z, s, strict=True)))
 
@@ -136,6 +136,35 @@ def exact_maximum(x):
     return weighted_mean(x, [mpmath.exp(3 * one) for one in x])
 
 
+def exact_shares(x):
+    return [mpmath.exp(one) / total(map(mpmath.exp, x)) for one in x]
+
+
+@op
+def impurity(x, *, axis=-1):
+    return 1 - sum((exp(x) / sum(exp(x), axis)) ** 2, axis)
+
+
+@op
+def tsallis_entropy(x, *, axis=-1, q=1.5):
+    return (1 - sum((exp(x) / sum(exp(x), axis)) ** q, axis)) / (q - 1)
+
+
+@op
+def effective_number(x, *, axis=-1):
+    return sum(exp(x), axis) ** 2 / sum(exp(x) ** 2, axis)
+
+
+@op
+def distance_of_roots(x, y, *, axis=-1):
+    return sum((sqrt(exp(x) / sum(exp(x), axis)) - sqrt(exp(y) / sum(exp(y), axis))) ** 2, axis)
+
+
+def exact_roots(x, y):
+    return total((mpmath.sqrt(a) - mpmath.sqrt(b)) ** 2 for a, b in zip(exact_shares(x), exact_shares(y), strict=True))
+
+
+LOGITS = [([1, -2, 0.5],), ([300, 2, 301],), ([-1e4, -9990, -9999],)]
 WEIGHTS = [0.7, 0.9, 1.3, 1.2, 0.8, 1.1]
 FORMULAS = {
     weighted_variance: (
@@ -185,6 +214,10 @@ FORMULAS = {
         ],
     ),
     soft_maximum: (exact_maximum, [([1, -2, 0.5],), ([10000, 10000],), ([1e18, -3e17, 2e16],)]),
+    impurity: (lambda x: 1 - total(p**2 for p in exact_shares(x)), LOGITS),
+    tsallis_entropy: (lambda x: 2 - 2 * total(p**1.5 for p in exact_shares(x)), LOGITS),
+    effective_number: (lambda x: 1 / total(p**2 for p in exact_shares(x)), LOGITS),
+    distance_of_roots: (exact_roots, [(x, [0.5, 1, -1]) for (x,) in LOGITS]),
     log_kept_above_one: (
         exact_kept,
         [([1, -2, 0.5], [0.5, 2, -1]), ([300, 2, 301], [2, 3, 0.5])],
@@ -236,6 +269,19 @@ def test_what_is_picked_of_an_exponent_is_rounded_like_the_others(dtype):
     value = nngrad.define(cross_entropy_of_cosines)(Tensor(q, dtype=dtype), Tensor(k, dtype=dtype), 0).item()
     products = [a * b / (np.hypot(*q) * np.hypot(*k)) / 0.07 for a, b in zip(q, k, strict=True)]
     assert value == pytest.approx(np.log1p(np.exp(products[1] - products[0])), rel=64 * float(np.finfo(dtype).eps))
+
+
+@loss
+def squared_error_of_shares(x, t, *, axis=-1):
+    return sum((exp(x) / sum(exp(x), axis) - t) ** 2, axis)
+
+
+@pytest.mark.slow
+def test_a_small_share_is_not_what_is_left_of_a_difference():
+    x = Tensor([1.0, -24.0], dtype=np.float64, requires_grad=True)
+    nngrad.define(squared_error_of_shares)(x, [0.0, 1.0]).backward()
+    share = np.exp(-25) / (1 + np.exp(-25))
+    np.testing.assert_allclose(x.grad, [4 * share * (1 - share) ** 2, -4 * share * (1 - share) ** 2], rtol=1e-14)
 
 
 @op

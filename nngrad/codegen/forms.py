@@ -422,6 +422,7 @@ def _moves(stage: Stage):
             or slope.has(source)
             or made.has(Where, AxisSum, Pick, Indicator)
             or source.constant_along != value.constant_along
+            or (made.is_Add and source.is_positive)  # p, which may be small, is not what is left of p - t
         ):
             continue
         solution = sympy.expand((value - (made - slope * source)) / slope)

@@ -56,26 +56,53 @@ from nngrad.codegen.vocabulary import WORD_OF
 
 
 def with_quotients(formula: Formula) -> Formula:
-    """`a**2 / b**2` as the square of the stage a / b, unless it is summed along an axis on which b is constant."""
+    """`a**2 / b**2` as the square of the stage a / b, unless it is summed along an axis on which b is constant, and is
+    no share: exp(2 x) / sum(exp(x))**2 is the square of one.
+    """
     if not formula.axes:
         return formula
     recorder = recorder_of(formula)
     renamed: dict[Value, sympy.Expr] = {}
 
+    def with_powers_of_terms(product, total, power):
+        """exp(k x), which SymPy makes of exp(x)**k, as that, beside the sum of exp(x)."""
+        terms = _expression_of(total, "sum", recorder)
+        made = _expression_of(terms, "map", recorder)
+        if not isinstance(made, sympy.exp):
+            return product
+        raised = sympy.exp(power * made.args[0])
+        alike = [value for value in product.atoms(Value) if _expression_of(value, "map", recorder) == raised]
+        return product.xreplace(dict.fromkeys(alike, terms**power))
+
+    def root_of_sum(value):
+        """What a stage that is a power of a sum is, else the value."""
+        made = _expression_of(value, "map", recorder)
+        return made if isinstance(made, sympy.Pow) and _expression_of(made.base, "sum", recorder) else value
+
     def joined(product, axis: str):
-        powers = [factor.as_base_exp() for factor in product.args]
-        below = [(base, -exponent) for base, exponent in powers if exponent.is_Integer and exponent < -1]
-        for base, exponent in below:
+        whole = product.xreplace({value: root_of_sum(value) for value in product.atoms(Value)})
+        for factor in whole.args:
+            base, exponent = (1 / factor).as_base_exp()
+            is_power = exponent != 1 and not exponent.atoms(Value)
+            spelled = with_powers_of_terms(whole, base, exponent) if is_power else whole
+            powers = [one.as_base_exp() for one in sympy.Mul.make_args(spelled)]
             above = sympy.Mul(*(one for one, power in powers if power == exponent))
-            if above.atoms(Value) and not (axis and is_constant_along(base, axis)):
-                quotient = recorder.stage(recorder.hoist(above / base), "map", "", "quotient")
-                return joined(product / (above / base) ** exponent * quotient**exponent, axis)
+            is_share = is_power and above.is_Symbol and _expression_of(base, "sum", recorder) == above
+            is_square = exponent.is_Integer and exponent > 1 and above.atoms(Value)
+            if is_share or (is_square and not (axis and is_constant_along(base, axis))):
+                quotient = recorder.stage(recorder.hoist(above / base), "map", "", "share" if is_share else "quotient")
+                return joined(spelled / (above / base) ** exponent * quotient**exponent, axis)
         return product
 
     for stage in formula.stages:
         expr = stage.expr.xreplace(renamed).replace(lambda part: part.is_Mul, partial(joined, axis=stage.axis))
         renamed[stage.value] = again(recorder, stage, expr)
     return rebuilt(formula, recorder, renamed[formula.output])
+
+
+def _expression_of(value, kind: str, recorder: Recorder):
+    """What the stage that a value is computes or reduces, if it is one of this kind; else None."""
+    return next((stage.expr for stage in recorder.stages if stage.value == value and stage.kind == kind), None)
 
 
 # --- words ------------------------------------------------------------------------------------------------------------

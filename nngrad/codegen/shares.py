@@ -165,7 +165,8 @@ def _logarithm(recorder: Recorder, total):
     exponentials = _exponentials(share, axis, stages)
     if exponentials is None:
         return None
-    terms = recorder.stage(made.expr, "map", "", f"power_{share}")
+    share = recorder.stage(share, "map", "", str(share) if isinstance(share, Value) else "share")
+    terms = recorder.stage(made.expr.func(share, exponent), "map", "", f"power_{share}")
     total = recorder.stage(terms, "sum", axis, f"sum_{terms}")
     whole = next(stage.value for stage in recorder.stages if stage.kind == "sum" and stage.expr == exponentials)
     log_top = -LogExcess(whole, Str(axis), exponentials)

@@ -171,7 +171,8 @@ def shift_exponentials(formula: Formula) -> Formula:
     refused: set[sympy.Expr] = set()
     while (found := _next_exponential(formula, refused)) is not None:
         exponential, axis = found
-        shifted = _shifted(formula, exponential, axis) or _shifted(formula, exponential, axis, beside_constants=True)
+        ways = ({}, {"with_powers": True}, {"beside_constants": True})
+        shifted = next(filter(None, (_shifted(formula, exponential, axis, **way) for way in ways)), None)
         if shifted is None:
             refused.add(exponential.expr)
         else:
@@ -209,9 +210,10 @@ def _is_shifted(exponent, formula: Formula) -> bool:
     return bool(shifts & set(sympy.Add.make_args(-exponent)))
 
 
-def _shifted(formula: Formula, exponential: Stage, axis: str, beside_constants: bool = False) -> Formula | None:
+def _shifted(formula: Formula, exponential: Stage, axis: str, with_powers=False, beside_constants=False):
     """The formula with one exponential shifted; None where the result would depend on it.
 
+    `with_powers` allows what sum(exp(u))**2 / sum(exp(2 u)) needs: powers that are summed are shifted with it.
     `beside_constants` allows what 1 + sum(exp(u)) needs: 1 is multiplied by exp(-shift), and no shift is below 0.
     """
     recorder = recorder_of(formula)
@@ -224,7 +226,7 @@ def _shifted(formula: Formula, exponential: Stage, axis: str, beside_constants: 
             renamed[stage.value] = _SCALE * row.exponential
             continue
         expr = stage.expr.xreplace(renamed)
-        if row is not None and (power := _power_of(stage, exponential, formula)) is not None:
+        if row is not None and (power := _power_of(stage, exponential, formula, with_powers)) is not None:
             raised = sympy.exp(power * (row.above - row.shift))
             renamed[stage.value] = _SCALE**power * recorder.stage(raised, "map", "", stage.value.name)
             continue
@@ -250,11 +252,13 @@ def _shifted(formula: Formula, exponential: Stage, axis: str, beside_constants: 
     return rebuilt(formula, recorder, output)
 
 
-def _power_of(stage: Stage, exponential: Stage, formula: Formula):
-    """The power of the exponential that a stage is, if it is one and is not summed itself; None for others."""
-    if not isinstance(stage.expr, sympy.exp) or any(
-        one.kind == "sum" and one.expr.has(stage.value) for one in formula.stages
-    ):
+def _power_of(stage: Stage, exponential: Stage, formula: Formula, is_summed: bool):
+    """The power of the exponential that a stage is, if it is one, and `is_summed` or is not summed itself; None for
+    others.
+    """
+    if not isinstance(stage.expr, sympy.exp):
+        return None
+    if not is_summed and any(one.kind == "sum" and one.expr.has(stage.value) for one in formula.stages):
         return None
     power = sympy.cancel(stage.expr.args[0] / exponential.expr.args[0])
     return power if power.is_number else None

@@ -94,6 +94,8 @@ def test_attention_drops_weights_and_takes_one_mask():
     assert abs(y.mean() - 1) < 0.02 and y.std() > 0.02
     with pytest.raises(ValueError, match=r"of shapes \(200, 4\), \(200, 1\), \(200, 1\) must be"):
         F.scaled_dot_product_attention(q, v, v)
+    with pytest.raises(TypeError, match="attn_mask must be bool, or floating for what is added, got int64"):
+        F.scaled_dot_product_attention(q, q, v, np.ones((200, 200), int))
     with pytest.raises(ValueError, match="is_causal is a mask of its own"):
         F.scaled_dot_product_attention(q, q, v, np.ones((200, 200), bool), is_causal=True)
 

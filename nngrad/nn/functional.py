@@ -317,6 +317,7 @@ def scaled_dot_product_attention(
         A Tensor of shape (..., L, V).
 
     Raises:
+        TypeError: the mask is neither bool nor floating.
         ValueError: the shapes do not fit, or there are both a mask and is_causal.
     """
     if is_causal and attn_mask is not None:
@@ -333,7 +334,11 @@ def scaled_dot_product_attention(
     if mask is None:
         return matmul(dropout(ops.softmax(scores), dropout_p, generator=generator), value)
     seen = array_of(mask)
-    if seen.dtype.kind != "b":
+    if seen.dtype.kind not in "bf":
+        raise TypeError(
+            f"scaled_dot_product_attention: attn_mask must be bool, or floating for what is added, got {seen.dtype}"
+        )
+    if seen.dtype.kind == "f":
         seen = seen != -np.inf
         scores = scores + ops.where(seen, mask, 0)
     any_seen = seen.any(-1, keepdims=True)

@@ -678,7 +678,7 @@ def einsum_cotangent(contract, fit, g, operands, position, subscripts):
     An index that only this operand has was summed freely: its cotangent is constant along it. An index that the operand
     repeats was read off a diagonal: its cotangent is put back there, by identity matrices.
     """
-    shapes = [operand.shape for operand in operands]
+    shapes = tuple([operand.shape for operand in operands])
     terms, output = index_letters(subscripts, shapes)
     term, shape = terms[position], shapes[position]
     others = [operand for place, operand in enumerate(operands) if place != position]
@@ -687,8 +687,10 @@ def einsum_cotangent(contract, fit, g, operands, position, subscripts):
     known = [letter for letter in distinct if letter in output or any(letter in one for one in other_terms)]
     result = contract(g, *others, subscripts=",".join([output, *other_terms]) + "->" + "".join(known))
     sizes = dict(zip(term, shape, strict=True))
-    spread = tuple(result.shape[known.index(letter)] if letter in known else 1 for letter in distinct)
-    result = fit(result.reshape(spread), tuple(sizes[letter] for letter in distinct))
+    own = tuple([sizes[letter] for letter in distinct])
+    if result.shape != own:
+        spread = tuple(result.shape[known.index(letter)] if letter in known else 1 for letter in distinct)
+        result = fit(result.reshape(spread), own)
     if len(distinct) == len(term):
         return result
     unused = iter(products.unused_letters(term))
@@ -704,6 +706,7 @@ def einsum_cotangent(contract, fit, g, operands, position, subscripts):
     return contract(result, *factors, subscripts=",".join([distinct, *diagonals]) + "->" + target)
 
 
+@products.remembered
 def index_letters(subscripts, shapes):
     """Index notation as one string of letters per operand and one for the output, ellipses spelled out."""
     subscripts = subscripts.replace(" ", "")

@@ -54,7 +54,9 @@ NEARLY_GOOD = (
     "tsallis_entropy",
     "divergence_of_normals",  # of nearly the same: its slopes are good
 )
-NOT_FINITE_AT_0 = ("log_energy", "decibels", "log_fourth", "shares_of_largest", "between_extremes")
+NOT_FINITE_AT_0 = (
+    "log_energy", "decibels", "log_fourth", "shares_of_largest", "between_extremes", "soft_share_of"
+)  # fmt: skip
 OF_X = [name for name, op in OPS.items() if [one.name for one in op.inputs] == ["x"] and name not in NOT_FINITE_AT_0]
 
 

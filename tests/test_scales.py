@@ -22,6 +22,7 @@ from nngrad.codegen.exp_words import (
 )
 from nngrad.codegen.factors import with_growths_apart, with_powers_together
 from nngrad.codegen.far import far_from_zero, in_reciprocal, with_far_forms, with_powers_of_sums_taken_out
+from nngrad.codegen.logarithms import with_complements
 from nngrad.codegen.pipeline import numbers_to_try
 from nngrad.codegen.recognise import recognised
 from nngrad.codegen.remainders import log_remainder, phi_two, with_powers_less_one, with_remainders
@@ -161,6 +162,13 @@ def test_differences_over_differences():
 def test_sums_of_powers_of_numbers():
     sums = recognised(words.log10(words.power(10, X) + words.power(10, Y)))
     assert sums == words.logaddexp(X * sympy.log(10), Y * sympy.log(10)) / sympy.log(10)
+
+
+def test_complements_meet():
+    entropy = words.softplus(X) - X * words.sigmoid(X)
+    turned = words.softplus(-X) + X * words.sigmoid(-X)
+    condition, right, left = with_complements(entropy).args
+    assert (condition, left) == (X > 0, entropy) and sympy.expand(right - turned) == 0
 
 
 def test_what_a_form_is_beyond_its_limit_is_told_by_float64():

@@ -69,6 +69,19 @@ def with_logarithms_of_small_sums(expr):
     return expr.replace(lambda part: _inside(part) is not None, near_1)
 
 
+def with_complements(expr):
+    """The expression with softplus(u) = u + softplus(-u) and sigmoid(u) = 1 - sigmoid(-u) where u > 0, multiplied out,
+    so that what is left of them does not cancel: of u sigmoid(u) - softplus(u), -u sigmoid(-u) - softplus(-u).
+    """
+    logistic = {part.args[0] for part in expr.atoms(words.sigmoid.build)}
+    both = logistic & {part.args[0] for part in expr.atoms(words.softplus.build)}
+    if len(both) != 1 or expr.has(Where):
+        return expr
+    (u,) = both
+    turned = {words.softplus(u): u + words.softplus(-u), words.sigmoid(u): 1 - words.sigmoid(-u)}
+    return Where(u > 0, sympy.factor_terms(sympy.expand(expr.xreplace(turned))), expr)
+
+
 def _near_1(logarithm):
     inside, e = in_exponentials(_inside(logarithm)), sympy.Dummy(positive=True)
     for power in sorted(inside.atoms(sympy.exp), key=str):

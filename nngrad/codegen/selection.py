@@ -34,6 +34,7 @@ from nngrad.codegen.factors import (
 from nngrad.codegen.far import with_far_forms, with_powers_of_sums_taken_out
 from nngrad.codegen.forms import FEW_FORMS, LARGEST_GROWTH, Search
 from nngrad.codegen.logarithms import (
+    with_complements,
     with_logarithms_near_1,
     with_logarithms_of_small_sums,
     with_logarithms_together,
@@ -576,6 +577,7 @@ def _rewritten(expr) -> Iterator[sympy.Expr]:
         yield with_growths_apart(recognised(one))
         yield with_logarithms_near_1(one)
         yield with_logarithms_of_small_sums(recognised(one))
+        yield with_complements(recognised(one))
         stable = exponentials.stable(one)
         if stable is not None:
             yield stable

@@ -43,3 +43,8 @@ def opening(v, *, rate=0.1, half=-40.0, width=10.0):
 def flux(v, *, inside=140.0, outside=5.0):
     """Ions through a membrane in a constant field (Goldman 1943, Hodgkin & Katz 1949)."""
     return v / 25 * (inside - outside * exp(-v / 25)) / (1 - exp(-v / 25))
+
+
+@op
+def soft_share_of(x):
+    return log(1 + exp(x)) / x

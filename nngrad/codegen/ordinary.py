@@ -145,7 +145,7 @@ class Ordinariness:
         pools = list(self._pools())
         exact = [(pool, with_exponents_in_float64(pool.parts, self.formula.inputs)) for pool in pools]
         pools += [replace(pool, parts=parts) for pool, parts in exact if parts != pool.parts]
-        for level in LEVELS:
+        for level in LEVELS if self.sources else LEVELS[:1]:
             best = [one for limit in LIMITS if (one := self._cheapest(level, limit, pools)) is not None]
             if best:
                 break

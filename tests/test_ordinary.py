@@ -132,6 +132,10 @@ def recruits(x, *, capacity=10.0):
     return x * exp(1 - x / capacity)
 
 @op
+def delayed(x, *, odds=2.5):
+    return 1 / (1 + odds * exp(-x))
+
+@op
 def repelled(x, *, steepness=3.5):  # its slope has a pole at 0
     return exp(-steepness * x) - 1 / x**6
 """
@@ -142,5 +146,5 @@ def test_exponents_stay_within_what_was_judged_for_any_parameter(tmp_path):
     (tmp_path / "own.py").write_text(SPEC)
     assert command.run(["--spec", str(tmp_path / "own.py"), "--out", str(tmp_path / "own_rates")]) == 0
     kernels = (tmp_path / "own_rates" / "kernels.py").read_text()
-    bounds = ("-1 <= rate <= 1", "-0.5 <= rate <= 0.5", "abs(capacity) >= 10")
+    bounds = ("-1 <= rate <= 1", "-0.5 <= rate <= 0.5", "abs(capacity) >= 10", "-2.5 <= odds <= 2.5")
     assert all(f"if {bound} and runtime.are_within(" in kernels for bound in bounds)

@@ -15,7 +15,7 @@ import sympy
 from nngrad.codegen import exponentials, words
 from nngrad.codegen.exponents import exp2_in_float64, is_rounded
 from nngrad.codegen.forms import shapes
-from nngrad.codegen.symbols import Value
+from nngrad.codegen.symbols import Parameter, Value
 from nngrad.codegen.trace import Formula
 
 EXPONENTIALS = (sympy.exp, words.exp2.build, exp2_in_float64.build)
@@ -217,6 +217,9 @@ class Algebra:
         if not others:
             return self._fraction(top / bottom)
         content, bottom = bottom.as_independent(*self.exponentials, as_Add=False)
+        others = [one for one in others if not (isinstance(one, Parameter) and bottom.has(one))]  # but a coefficient
+        if not others:
+            return self._fraction(top / bottom) / content
         if bottom.free_symbols & set(others):
             raise sympy.PolynomialError
         terms = sympy.Poly(top, *others).terms()

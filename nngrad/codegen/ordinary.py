@@ -59,8 +59,8 @@ GUARDED = (words.sigmoid.build, words.sigmoid_slope.build, words.softplus.build,
 class Ordinary:
     """Forms for inputs of at most `limit` in size: of the value, and of its slope by each input.
 
-    `parts` are what the forms are made of besides the inputs, in order; the slopes may use the output. `conditions`
-    say, in Python, what must be true of the parameters.
+    `parts` are what the forms are made of besides the inputs, in order; the slopes may use the output, and there are
+    none where forward is not to compute them. `conditions` say, in Python, what must be true of the parameters.
     """
 
     limit: int

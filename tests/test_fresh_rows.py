@@ -11,7 +11,7 @@ pytest.importorskip("sympy")
 
 import nngrad
 from nngrad import Tensor
-from nngrad.codegen.language import abs, arccos, exp, log, loss, maximum, op, sqrt, sum, take
+from nngrad.codegen.language import abs, arccos, exp, log, loss, maximum, mean, op, sqrt, sum, take
 
 total = mpmath.fsum
 
@@ -164,6 +164,25 @@ def exact_roots(x, y):
     return total((mpmath.sqrt(a) - mpmath.sqrt(b)) ** 2 for a, b in zip(exact_shares(x), exact_shares(y), strict=True))
 
 
+@op
+def maximum_beside_sink(x, *, axis=-1, b=0.5):
+    return sum(x * exp(x), axis) / (exp(b) + sum(exp(x), axis))
+
+
+def exact_sink(x):
+    return total(one * mpmath.exp(one) for one in x) / (mpmath.exp(0.5) + total(map(mpmath.exp, x)))
+
+
+@op
+def attention_beside_sink(x, v, b, *, axis=-1):
+    return sum(exp(x) * v, axis) / (1 + exp(mean(b, axis)) + sum(exp(x), axis))
+
+
+def exact_attention(x, v, b):
+    e = [mpmath.exp(one) for one in x]
+    return total(p * one for p, one in zip(e, v, strict=True)) / (1 + mpmath.exp(total(b) / len(b)) + total(e))
+
+
 LOGITS = [([1, -2, 0.5],), ([300, 2, 301],), ([-1e4, -9990, -9999],)]
 WEIGHTS = [0.7, 0.9, 1.3, 1.2, 0.8, 1.1]
 FORMULAS = {
@@ -218,6 +237,15 @@ FORMULAS = {
     tsallis_entropy: (lambda x: 2 - 2 * total(p**1.5 for p in exact_shares(x)), LOGITS),
     effective_number: (lambda x: 1 / total(p**2 for p in exact_shares(x)), LOGITS),
     distance_of_roots: (exact_roots, [(x, [0.5, 1, -1]) for (x,) in LOGITS]),
+    maximum_beside_sink: (exact_sink, LOGITS[:2]),
+    attention_beside_sink: (
+        exact_attention,
+        [
+            ([1, -2, 0.5], [0.5, 2, -1], [0.1, 0.7, -3]),
+            ([900, -2, 899], [0.5, 2, -1], [901, 900, 899]),
+            ([30, -2, 0.5], [0.5, 2, -1], [-1e4, 0.7, -3]),
+        ],
+    ),
     log_kept_above_one: (
         exact_kept,
         [([1, -2, 0.5], [0.5, 2, -1]), ([300, 2, 301], [2, 3, 0.5])],
@@ -271,6 +299,22 @@ def test_what_is_picked_of_an_exponent_is_rounded_like_the_others(dtype):
     assert value == pytest.approx(np.log1p(np.exp(products[1] - products[0])), rel=64 * float(np.finfo(dtype).eps))
 
 
+@op
+def quiet_softmax(x, *, axis=-1):
+    return exp(x) / (1 + sum(exp(x), axis))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_slopes_of_a_share_of_nearly_one_beside_a_sink(dtype):
+    x = Tensor([30, -1.5, 0.25], dtype=dtype, requires_grad=True)
+    nngrad.define(quiet_softmax)(x)[0].backward()
+    e = np.exp([30, -1.5, 0.25])
+    others = (1 + e[1] + e[2]) / (1 + e.sum())
+    p = e / (1 + e.sum())
+    np.testing.assert_allclose(x.grad, [p[0] * others, -p[0] * p[1], -p[0] * p[2]], rtol=8 * np.finfo(dtype).eps)
+
+
 @loss
 def squared_error_of_shares(x, t, *, axis=-1):
     return sum((exp(x) / sum(exp(x), axis) - t) ** 2, axis)
@@ -296,3 +340,10 @@ def test_weighted_deviation_of_a_constant_row_has_the_gradient_zero():
     nngrad.define(weighted_deviation)(x, w).backward()
     assert (x.grad == 0).all() and (w.grad == 0).all()
     nngrad.check_grads(nngrad.define(weighted_deviation), ([[3.0, 1.0, 2.5]], [[0.5, 2.0, 1.0]]))
+
+
+@pytest.mark.parametrize("name", ["max", "min"])
+def test_the_gradient_of_an_extreme_that_is_nan_is_nan_without_a_warning(name):
+    x = Tensor([[1.0, np.nan], [2.0, 2.0]], requires_grad=True)
+    getattr(nngrad, name)(x, axis=1).sum().backward()
+    np.testing.assert_array_equal(x.grad, [[np.nan, np.nan], [0.5, 0.5]])

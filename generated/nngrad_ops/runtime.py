@@ -385,14 +385,17 @@ def sum_rows(x, axis):
 
 
 def counted(condition, axis, dtype, out=...):
-    """A condition in floating point, and for how many elements of each row it holds.
+    """A condition in floating point, and for how many elements of each row it holds; NaN where for none, as in a row
+    whose largest element is NaN.
 
     Truth values take a quarter of the memory and are counted sooner, where columns are added up as wholes.
     """
     made = as_float(condition, dtype, out=out)
     if condition.size < FEW_ELEMENTS or not _is_reduced_by_axes(condition, axis):
-        return made, sum_rows(made, axis)
-    return made, _by_axes(np.add, condition.view(np.uint8), axis).astype(made.dtype)
+        number = sum_rows(made, axis)
+    else:
+        number = _by_axes(np.add, condition.view(np.uint8), axis).astype(made.dtype)
+    return made, number if lowest(number) > 0 else np.where(number, number, made.dtype.type(np.nan))
 
 
 def sum_products(a, b, axis):
@@ -687,10 +690,21 @@ def shift(x, axis, largest=None):
     low, high = _exponents(x.dtype)
     if x.size == 0 or _is_between(0, high, largest) or _is_between(low, high, x):
         return np.zeros((), x.dtype)
-    if largest is None:
-        largest = max_rows(x, axis)
+    return _shift_of(max_rows(x, axis) if largest is None else largest, high)
+
+
+def shift_beside(x, exponent, axis):
+    """`shift` for what is summed beside exp(exponent), one for each row, or for all."""
+    low, high = _exponents(x.dtype)
+    exponent = np.asarray(exponent, x.dtype)
+    if x.size == 0 or (_is_between(low, high, x) and _is_between(low, high, exponent)):
+        return np.zeros((), x.dtype)
+    return _shift_of(np.maximum(max_rows(x, axis), exponent), high)
+
+
+def _shift_of(largest, high):
     shift = np.where(((largest >= 0) & (largest < high)) | ~np.isfinite(largest), 0, largest)
-    return shift if shift.any() else np.zeros((), x.dtype)
+    return shift if shift.any() else np.zeros((), largest.dtype)
 
 
 def _is_between(low, high, x):
@@ -892,12 +906,20 @@ def deviation(x, weights, axis, out=...):
 
     Where one weight outweighs the others, x is first counted from its element: what rounds to 1 then weighs nothing.
     """
+    return deviation_beside(x, weights, None, axis, out)
+
+
+def deviation_beside(x, weights, rest, axis, out=...):
+    """x minus the sum of its products with the weights, whose sum is 1 - rest."""
     y = np.subtract(x, sum_products(x, weights, axis), out=out)
     numbers = np.flatnonzero(sum_products(weights, weights, axis) > OUTWEIGHING**2)  # all where one is OUTWEIGHING
     if len(numbers):
         few, few_weights = _picked_rows(x, axis, numbers), _picked_rows(weights, axis, numbers)
-        few -= few[np.arange(len(few)), np.argmax(few_weights, 1)][:, None]
+        largest = few[np.arange(len(few)), np.argmax(few_weights, 1)][:, None]
+        few -= largest
         few -= np.vecdot(few, few_weights)[:, None]
+        if rest is not None:
+            few += largest * np.broadcast_to(rest, kept_shape(x.shape, axis)).reshape(-1)[numbers][:, None]
         _put_rows(y, axis, numbers, few)
     return y
 

@@ -60,8 +60,8 @@ def exponential(graph, exponent) -> int:
         return graph.node("exp_narrowed", graph.in_wider("runtime.widened", exponent))
     terms = exponent.args if exponent.is_Add else ()
     shift = next((term for term in terms if graph.is_shift(term.as_coeff_Mul()[1])), None)
-    if shift is not None:
-        above = graph.build(exponent - shift)
+    above = graph.build(exponent - shift) if shift is not None else None
+    if above is not None and not graph.nodes[above].is_scalar:
         above = above if graph.nodes[above].is_row else graph.full(above)
         return graph.node("call", above, graph.build(-shift), detail="runtime.exp_shifted")
     if (wide := doubled(graph, exponent)) is not None:

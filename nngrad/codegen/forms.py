@@ -226,10 +226,10 @@ class Search:
         return ranked
 
     def with_deviations(self, expr) -> sympy.Expr:
-        """`u - AxisSum(u w)` as a `Deviation`, where the weights w are known to sum to 1.
+        """`u - AxisSum(u w)` as a `Deviation`, where the weights w are known to sum to 1, or to less.
 
-        What is the same in every element of u then drops out, also when a weight of nearly 1 rounds to 1. What is known
-        to be the same is left out.
+        What is the same in every element of u then drops out, or is multiplied by what they lack of 1, also when a
+        weight of nearly 1 rounds to 1. Where they lack nothing, what is known to be the same is left out.
         """
 
         def mean(product):
@@ -256,15 +256,28 @@ class Search:
                 (inside, axis), others = known, part - total
                 for counted in dict.fromkeys((others, *sympy.Add.make_args(others))):
                     weights = self._simplified(sympy.cancel(inside / (sign * counted)))
-                    is_mean = is_constant_along(weights, axis)  # no weight is nearly 1
-                    if not is_mean and self._with_known_sums(AxisSum(weights, Str(axis))) == 1:
+                    rest = self._rest_beside(weights, axis)
+                    if rest is not None:
                         terms = sympy.Add.make_args(self.formula.spelled_out(sign * counted))
                         varying = [one for one in terms if not is_constant_along(one, axis)]
-                        term = sign * counted if len(terms) == 1 else sympy.Add(*varying)
-                        return others - counted + sign * Deviation(term, weights, Str(axis))
+                        if not varying:
+                            return others - counted + rest * counted
+                        is_whole = rest != 0 or len(terms) == 1
+                        term = sign * counted if is_whole else sympy.Add(*varying)
+                        beside = (rest,) if rest != 0 else ()
+                        return others - counted + sign * Deviation(term, weights, *beside, Str(axis))
             return part
 
         return expr.replace(lambda part: part.is_Add, deviation)
+
+    def _rest_beside(self, weights, axis: str):
+        """What weights lack of the sum 1: 0, or what is positive and made of no difference; None for others."""
+        total = self._with_known_sums(AxisSum(weights, Str(axis)))
+        if is_constant_along(weights, axis) or total.has(AxisSum):  # no weight is nearly 1
+            return None
+        above, below = sympy.fraction(sympy.together(1 - total))
+        rest = sympy.expand(above) / below
+        return rest if rest == 0 or (rest.is_positive and total.is_positive) else None
 
     def with_zeros_of_rows(self, expr) -> sympy.Expr:
         """`where(sum(u**2) == 0, 0, r u)` as u `where(sum(u**2) == 0, 0, r)`, r being one number a row: all u are 0."""

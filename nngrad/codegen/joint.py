@@ -50,7 +50,7 @@ def parts_of(formula: Formula, given: frozenset[Value]) -> dict[sympy.Expr, Part
     """For values, and for expressions that stand for one, what they are a part of; `given` are known already."""
     found: dict[sympy.Expr, Part] = {}
     for stage in formula.stages:
-        if isinstance(stage.expr, RowShift):
+        if isinstance(stage.expr, RowShift) and len(stage.expr.args) == 2:
             values, extra = _exponentials(formula, stage)
         elif isinstance(stage.expr, RowScale):
             values, extra = _centred_squares(formula, stage) or _scaled_squares(formula, stage), {}

@@ -189,7 +189,8 @@ class Graph:
             return self._reduction("sum", expr.args[0], expr.args[1].name)
         if isinstance(expr, Deviation):
             term, weights = (self.full(self.build(arg)) for arg in expr.args[:2])
-            return self.node("deviation", term, weights, axis=expr.args[2].name)
+            op = "deviation" if len(expr.args) == 3 else "deviation_beside"
+            return self.node(op, term, weights, *map(self.build, expr.args[2:-1]), axis=expr.args[-1].name)
         if isinstance(expr, Balanced):
             form, parts = (self.full(self.build(arg)) for arg in expr.args[:2])
             return self.node("balanced", form, parts, self.build(expr.args[2]), axis=expr.args[3].name)
@@ -280,8 +281,8 @@ class Graph:
     def _of_rows(self, expr) -> int:
         """One number for each row of the first argument."""
         x, axis = self.full(self.build(expr.args[0])), expr.args[1].name
-        error = "mean_error" if len(expr.args) == 3 else "weighted_mean_error"
-        op = {RowShift: "shift", RowScale: "scale", MeanError: error}[type(expr)]
+        error, shift = ("mean_error", "shift_beside") if len(expr.args) == 3 else ("weighted_mean_error", "shift")
+        op = {RowShift: shift, RowScale: "scale", MeanError: error}[type(expr)]
         return self.node(op, x, *map(self.build, expr.args[2:]), axis=axis, reduced=self.nodes[x].reduced | {axis})
 
     def _log_excess(self, total, axis, exponential) -> int:

@@ -49,11 +49,11 @@ def ufunc_name(node: Node) -> str:
 
 TAKING_OUT = (
     "runtime.exp_shifted", "runtime.passed", "runtime.tan", "runtime.times_normal_cdf", "runtime.times_normal_density",
-    "deviation", "as_float", "where", "exponentials", "centred_squares", "counted",
+    "deviation", "deviation_beside", "as_float", "where", "exponentials", "centred_squares", "counted",
 )  # fmt: skip
 OF_ROWS = (
     "scale", "scaled", "mean_error", "weighted_mean_error", "log_excess", "log_sum", "log_share", "divergence",
-    "log_ratio", "deviation", "balanced",
+    "log_ratio", "deviation", "deviation_beside", "balanced", "shift_beside",
 )  # fmt: skip
 ROW_REDUCTIONS = {"sum": "runtime.sum_rows", "prod": "runtime.prod_rows", "max": "runtime.max_rows"}
 

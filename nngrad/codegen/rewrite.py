@@ -164,6 +164,11 @@ def _in_logarithms(expr, recorder: Recorder):
     """
     sums = {one.value for one in recorder.stages if one.kind == "sum" and isinstance(_seen(one, recorder), sympy.exp)}
     for total in sorted((part for part in expr.atoms(sympy.Add) if sums & set(part.atoms(Value))), key=str):
+        summed = [_seen(one, recorder) for one in recorder.stages if one.value in set(total.args) & sums]
+        reduced = [one for one in recorder.stages if one.kind != "map" and one.value in expr.atoms(Value) - sums]
+        made_of = expr.atoms(sympy.exp).union(*(_seen(one, recorder).atoms(sympy.exp) for one in reduced))
+        if len(summed) == 1 and summed[0] in made_of:
+            continue  # shares beside others, which are shifted
         logarithms = []
         is_scaled = any(sums & set(term.args) and term.has(sympy.exp) for term in total.args)
         for term in total.args:

@@ -151,7 +151,8 @@ def _definition(expr, stages: dict[Value, Stage]):
 
 def shifts_in(exponent, stages: dict[Value, Stage]) -> list[Value]:
     made = [value for value in sorted(exponent.atoms(Value), key=str) if value in stages]
-    return [value for value in made if isinstance(stages[value].expr, RowShift)]
+    shifts = [value for value in made if isinstance(stages[value].expr, RowShift)]
+    return [value for value in shifts if len(stages[value].expr.args) == 2]  # beside others there are no shares
 
 
 def _logarithm(recorder: Recorder, total):

@@ -21,6 +21,7 @@ Worked example, log_softmax: from `y = x - log(sum(exp(x)))`,
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import reduce
 from itertools import permutations
 
 import sympy
@@ -214,15 +215,18 @@ def _shifted(formula: Formula, exponential: Stage, axis: str, with_powers=False,
     """The formula with one exponential shifted; None where the result would depend on it.
 
     `with_powers` allows what sum(exp(u))**2 / sum(exp(2 u)) needs: powers that are summed are shifted with it.
-    `beside_constants` allows what 1 + sum(exp(u)) needs: 1 is multiplied by exp(-shift), and no shift is below 0.
+    `beside_constants` allows what 1 + sum(exp(u)) needs: 1 is multiplied by exp(-shift), and exp(a) beside the sum
+    becomes exp(a - shift); the shift is that of a row that has 0, or a, as well.
     """
     recorder = recorder_of(formula)
     renamed: dict[Value, sympy.Expr] = {}
     row = None
-    for stage in formula.stages:
+    beside = _exponent_beside(formula, exponential, axis) if beside_constants else None
+    for stage in _independent_first(formula, exponential) if beside_constants else formula.stages:
         if stage.value == exponential.value:
             exponent = exponential.expr.args[0].xreplace(renamed)
-            row = _Row(recorder, exponent, axis, stage.value.name, beside_constants)
+            beside = beside.xreplace(renamed) if beside is not None else None
+            row = _Row(recorder, exponent, axis, stage.value.name, beside)
             renamed[stage.value] = _SCALE * row.exponential
             continue
         expr = stage.expr.xreplace(renamed)
@@ -252,6 +256,28 @@ def _shifted(formula: Formula, exponential: Stage, axis: str, with_powers=False,
     return rebuilt(formula, recorder, output)
 
 
+def _exponent_beside(formula: Formula, exponential: Stage, axis: str):
+    """The largest of the exponents of what is added to the sum of the exponentials; that of a number counts as 0."""
+    sums = {stage.value for stage in formula.stages if (stage.kind, stage.expr) == ("sum", exponential.value)}
+    totals = {part for stage in formula.stages for part in stage.expr.atoms(sympy.Add) if sums & set(part.args)}
+    terms = sorted({term for total in totals for term in set(total.args) - sums}, key=str)
+    seen = [inlined(term, formula.stages) for term in terms if is_constant_along(term, axis)]
+    return reduce(words.maximum, dict.fromkeys(_exponent_of(one) for one in seen) or [sympy.S.Zero])
+
+
+def _exponent_of(product):
+    """The exponent of the exponentials in a product as one."""
+    return sympy.Add(*(factor.args[0] for factor in sympy.Mul.make_args(product) if isinstance(factor, sympy.exp)))
+
+
+def _independent_first(formula: Formula, exponential: Stage) -> list[Stage]:
+    """The stages, those that are made of an exponential last."""
+    made_of = {exponential.value}
+    for stage in formula.stages:
+        made_of |= {stage.value} if made_of & stage.expr.atoms(Value) else set()
+    return sorted(formula.stages, key=lambda stage: stage.value in made_of)
+
+
 def _power_of(stage: Stage, exponential: Stage, formula: Formula, is_summed: bool):
     """The power of the exponential that a stage is, if it is one, and `is_summed` or is not summed itself; None for
     others.
@@ -267,16 +293,15 @@ def _power_of(stage: Stage, exponential: Stage, formula: Formula, is_summed: boo
 class _Row:
     """What is known of exponentials that are shifted: `exp(exponent) = scale * exponential`."""
 
-    def __init__(self, recorder: Recorder, exponent, axis: str, name: str, beside_constants: bool):
-        self.recorder, self.axis, self.beside_constants = recorder, axis, beside_constants
+    def __init__(self, recorder: Recorder, exponent, axis: str, name: str, beside):
+        self.recorder, self.axis, self.beside_constants = recorder, axis, beside is not None
         self.constant, self.above = sympy.S.Zero, exponent
-        if not beside_constants:  # what is constant drops out with the shift, such as a maximum the author subtracts
+        if beside is None:  # what is constant drops out with the shift, such as a maximum the author subtracts
             terms = sympy.Add.make_args(_definition(recorder, exponent, "map") or exponent)
             self.constant = sympy.Add(*(term for term in terms if is_constant_along(term, axis)))
             self.above = sympy.Add(*terms) - self.constant if self.constant != 0 else exponent
         label = str(self.above) if isinstance(self.above, Value) else "row"
-        shift = RowShift(self.above, Str(axis))
-        shift = words.maximum(shift, 0) if beside_constants else shift
+        shift = RowShift(self.above, Str(axis), *([] if beside is None else [beside]))
         self.shift = recorder.stage(shift, "map", axis, f"shift_{label}", frozen=True)
         self.exponential = recorder.stage(sympy.exp(self.above - self.shift), "map", "", name)
         self.top = recorder.stage(self.above, "max", axis, "log_sum", frozen=True)
@@ -315,8 +340,14 @@ class _Row:
 
     def scaled_sum(self, total):
         """constant + scale * rest = scale * (constant * exp(-shift) + rest), which does not overflow."""
-        faded = sympy.exp(-self.shift)
-        return sympy.Add(*(_SCALE * term * faded if self._is_constant(term) else term for term in total.args))
+        exponentials = {one.value: one.expr for one in self.recorder.stages if isinstance(one.expr, sympy.exp)}
+
+        def faded(term):
+            term = term.xreplace(exponentials)
+            exponent = _exponent_of(term)
+            return term / sympy.exp(exponent) * sympy.exp(exponent - self.shift)
+
+        return sympy.Add(*(_SCALE * faded(term) if self._is_constant(term) else term for term in total.args))
 
     def scaled_word(self, word):
         """maximum(scale * a, scale * b) = scale * maximum(a, b), and the like; a constant as in a sum."""

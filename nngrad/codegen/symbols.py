@@ -215,9 +215,11 @@ class Pick(Mask):
 
 
 class RowShift(HeldFixed):
-    """`RowShift(x, axis)`: what to subtract from a row before exp, so that the exponentials can be summed."""
+    """`RowShift(x, axis)`: what to subtract from a row before exp, so that the exponentials can be summed, with a third
+    argument u beside exp(u).
+    """
 
-    nargs = 2
+    nargs = (2, 3)
 
 
 class RowScale(HeldFixed):
@@ -366,9 +368,11 @@ class Subgradient(sympy.Function):
 
 
 class Deviation(sympy.Function):
-    """`Deviation(term, weights, axis)`: `term - AxisSum(term * weights)` where the weights sum to 1."""
+    """`Deviation(term, weights, axis)`: `term - AxisSum(term * weights)` where the weights sum to 1;
+    `Deviation(term, weights, rest, axis)` where they sum to 1 - rest.
+    """
 
-    nargs = 3
+    nargs = (3, 4)
     is_real = True
 
 

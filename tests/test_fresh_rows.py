@@ -315,6 +315,26 @@ def test_slopes_of_a_share_of_nearly_one_beside_a_sink(dtype):
     np.testing.assert_allclose(x.grad, [p[0] * others, -p[0] * p[1], -p[0] * p[2]], rtol=8 * np.finfo(dtype).eps)
 
 
+@op
+def over_length(x, *, axis=-1, p=3.0, eps=0.5):
+    return x / (sum(abs(x) ** p, axis) ** (1 / p) + eps)
+
+
+@op
+def length_of_fourths(x, *, axis=-1):
+    return sum(x**4, axis) ** 0.25
+
+
+@pytest.mark.slow
+def test_lengths_by_any_power_have_the_slope_0_at_0():
+    x = Tensor([[0.0, 0.0], [3.0, 0.0]], requires_grad=True)
+    nngrad.define(over_length)(x).sum().backward()
+    np.testing.assert_allclose(x.grad, [[2, 2], [0.5 / 3.5**2, 1 / 3.5]], rtol=1e-6)
+    x.reset_grad()
+    nngrad.define(length_of_fourths)(x).sum().backward()
+    np.testing.assert_allclose(x.grad, [[0, 0], [1, 0]], rtol=1e-6)
+
+
 @loss
 def squared_error_of_shares(x, t, *, axis=-1):
     return sum((exp(x) / sum(exp(x), axis) - t) ** 2, axis)

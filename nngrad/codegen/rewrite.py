@@ -200,17 +200,18 @@ def _is_negated(expr) -> bool:
 
 
 def with_slopes_of_lengths(formula: Formula) -> Formula:
-    """The length of a vector, sqrt(sum(x**2)), gets the slope 0 at the origin, unless it is divided by, which has no
-    value there.
+    """The length of a vector, sqrt(sum(x**2)) or sum(|x|**p)**(1/p), gets the slope 0 at the origin, unless it is
+    divided by, which has no value there.
     """
     recorder = recorder_of(formula)
     renamed: dict[Value, sympy.Expr] = {}
     powers = {part for stage in formula.stages for part in stage.expr.atoms(sympy.Pow)}
     divided_by = {part.base for part in powers if part.exp.is_negative}
     for stage in formula.stages:
-        base, exponent = stage.expr.as_base_exp()
+        base, exponent = _base_and_exponent(stage.expr)
         expr = stage.expr.xreplace(renamed)
-        squares = _squares_summed(base, formula) if exponent == sympy.S.Half else None
+        is_root = 0 < exponent < 1 if exponent.is_number else not exponent.atoms(Value)
+        squares = _powers_summed(base, formula, 1 / exponent) if is_root else None
         if squares is not None and not {base, stage.value} & divided_by:
             weighted, squares, axis = squares
             total = recorder.stage(squares.xreplace(renamed), "sum", axis, "sum_squares") if weighted else renamed[base]
@@ -219,21 +220,36 @@ def with_slopes_of_lengths(formula: Formula) -> Formula:
     return rebuilt(formula, recorder, renamed[formula.output])
 
 
-def _squares_summed(expr, formula: Formula):
-    """(whether there are weights, squares, axis) of what is a multiple of a sum of even powers along an axis, or of
-    such with weights; None for others.
+def _base_and_exponent(power):
+    return power.args if isinstance(power, words.power.build) else power.as_base_exp()
+
+
+def _powers_summed(expr, formula: Formula, degree):
+    """(whether there are weights, powers, axis) of what is a multiple of a sum along an axis, or of such with weights,
+    of powers of a degree, which is that of absolute values if it is not 2; None for others. Even powers have all that
+    are below them.
     """
     reduced = [factor for factor in sympy.Mul.make_args(expr) if factor.atoms(Value)]
     found = [(factor, formula.definition(factor)) for factor in reduced if isinstance(factor, Value)]
     if len(reduced) == len(found) == 1 and found[0][1] is not None and found[0][1].kind == "map":
-        return _squares_summed(found[0][1].expr, formula)
+        return _powers_summed(found[0][1].expr, formula, degree)
     squares = []
     for stage in (stage for _, stage in found if stage is not None and stage.kind == "sum"):
         factors = [factor for factor in sympy.Mul.make_args(stage.expr) if factor.atoms(Value)]
-        even = [factor for factor in factors if factor.as_base_exp()[1].is_even]
+        even = [factor for factor in factors if _is_of_degree(factor, degree, formula)]
         if even:
             squares.append((len(even) < len(factors), sympy.Mul(*even), stage.axis))
     return squares[0] if len(squares) == 1 and (len(reduced) == 1 or squares[0][0]) else None
+
+
+def _is_of_degree(power, degree, formula: Formula) -> bool:
+    """Whether a power is none of a sign, and its root of the degree has a slope that is finite at 0."""
+    if formula.definition(power) is not None and formula.definition(power).kind == "map":
+        return _is_of_degree(formula.definition(power).expr, degree, formula)
+    base, exponent = _base_and_exponent(power)
+    is_size = isinstance(formula.spelled_out(base), words.abs.build) or exponent.is_even
+    is_enough = (exponent - degree).is_nonnegative or sympy.simplify(exponent - degree) == 0
+    return bool(is_size and is_enough)
 
 
 # --- centring ---------------------------------------------------------------------------------------------------------

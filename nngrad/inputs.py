@@ -179,6 +179,7 @@ def plain_parameters(op, params):
 
 
 def refuse_axis(op, axis):
+    """Raise the TypeError for an axis that is a floating number."""
     raise TypeError(f"{op.name}: axis must be an integer, a tuple of them or None, got {axis}")
 
 

@@ -1,8 +1,8 @@
-"""Words for expm1(x) beside x, of which neither is 0 at 0: rates of ion channels, mean energies, yields of bonds.
+"""Words for x / expm1(x) and expm1(x) / x, which are 0 / 0 at 0: rates of ion channels, mean energies, yields of bonds.
 
-Where a formula is a function of one number, its series is found anew, wherever it may be needed (`series`). Among
-parameters, and of several inputs, these words are the same: x / (1 - exp(-x)), say, is over_expm1(-x). Only derivations
-use them.
+A function of one number has a series near such a place (`series`). One of several inputs, or with parameters, has none:
+there the quotient becomes a word. Worked example, a flux through a membrane: u (a - b exp(-u)) / (1 - exp(-u)) is
+a over_expm1(-u) - b over_expm1(u). Only derivations use these words.
 """
 
 from __future__ import annotations

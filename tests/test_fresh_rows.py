@@ -128,6 +128,17 @@ def exact_density(x, m, s, w):
 
 
 @op
+def mixture_with_scale(x, m, w, *, axis=-1, b=0.5):
+    p = exp(w) / sum(exp(w), axis)
+    return -log(sum(p * exp(-abs(x - m) / b) / (2 * b), axis))
+
+
+def exact_with_scale(x, m, w):
+    z = [2 * mpmath.fabs(a - b) for a, b in zip(x, m, strict=True)]
+    return -mpmath.log(total(p * mpmath.exp(-one) for p, one in zip(exact_shares(w), z, strict=True)))
+
+
+@op
 def soft_maximum(x, *, axis=-1, rate=3.0):
     return sum(x * exp(rate * x), axis) / sum(exp(rate * x), axis)
 
@@ -231,6 +242,10 @@ FORMULAS = {
             ([1, 2, 3], [1.5, 2.5, 3.5], [20, 21, -30], [300, 2, 250]),
             ([40, 50, 3e3], [1, 2, 3], [-1, 1, 2], [-500, 40, 0]),
         ],
+    ),
+    mixture_with_scale: (
+        exact_with_scale,
+        [([1, -2, 3], [2, -1, 0.5], [0.3, 2, -1]), ([60, 70, 80], [1, 2, 3], [-50, 0, 40])],
     ),
     soft_maximum: (exact_maximum, [([1, -2, 0.5],), ([10000, 10000],), ([1e18, -3e17, 2e16],)]),
     impurity: (lambda x: 1 - total(p**2 for p in exact_shares(x)), LOGITS),

@@ -71,7 +71,7 @@ def _summed_exponential(recorder: Recorder, total):
         return None
     product = sympy.expand_power_base(inlined(made.expr, recorder.stages).replace(words.power.build, sympy.Pow))
     factor, exponential = split_constants(with_one_exponential(product), made.axis)
-    if not isinstance(exponential, sympy.exp) or not (factor == 1 or factor.is_positive):
+    if not isinstance(exponential, sympy.exp) or not _weighted(factor)[1].is_positive:
         return None
     terms, shares = sympy.Add.make_args(exponential.args[0]), 0
     for power in sympy.Mul.make_args(factor):

@@ -5,7 +5,7 @@
 
 import numpy as np
 
-from nngrad.engine import has_empty_rows, pull_arrays, push_arrays
+from nngrad.engine import has_empty_rows, push_arrays
 from nngrad.functions import ops
 from nngrad.graph import node_of, vertex, wrap
 from nngrad.memory import OUTDATED, is_changed, memory_of, share_memory
@@ -17,9 +17,9 @@ def pull_tensors(node, g, needs, retain_graph=True, is_own=False):
 
     Whatever the two other arguments allow to overwrite, stays: it belongs to the graph that is made.
     """
-    if has_empty_rows(node):
-        return [dx if dx is None else wrap(dx) for dx in pull_arrays(node, g.data, needs)]
     inputs, y = values_in_graph(node)
+    if has_empty_rows(node):
+        return [ops.where(np.False_, x, 0) if needed else None for x, needed in zip(inputs, needs, strict=True)]
     if node.op.many:
         g = tuple(g[i] if i in g else wrap(np.zeros_like(y)) for i, y in enumerate(node.output))
     found = node.op.pullback(ops, g, inputs, y, needs=needs, **node.params)

@@ -235,7 +235,7 @@ class Search:
         def mean(product):
             """(inside, axis) of the sum that minus a product is, also by the names of its factors; None for others."""
             sign, rest = product.as_coeff_Mul()
-            for factor in sympy.Mul.make_args(rest) if sign < 0 else ():
+            for factor in sympy.Mul.make_args(rest):
                 stage = self.formula.definition(factor)
                 if stage is not None and stage.kind == "map" and (found := mean(product / factor * stage.expr)):
                     return found
@@ -245,7 +245,7 @@ class Search:
                     summed, axis = factor.args[0], factor.args[1].name
                 else:
                     continue
-                if is_constant_along(product / factor, axis):
+                if sign < 0 and is_constant_along(product / factor, axis):
                     return -summed * product / factor, axis
             return None
 

@@ -13,7 +13,7 @@ pytest.importorskip("sympy")
 
 from conftest import ROOT, run
 
-from nngrad.codegen import command
+from nngrad.codegen import command, emit
 from nngrad.codegen.stamp import Stamp
 
 MENDED = "how to mend it:"
@@ -37,14 +37,14 @@ def litter(folder):
 
 
 def test_regenerating_changes_nothing(checkout):
-    committed, times = checkout.files(), {path: path.stat().st_mtime_ns for path in checkout.generated.iterdir()}
+    committed, times = checkout.files(), {path: path.stat().st_mtime_ns for path in checkout.generated.rglob("*.py")}
     checkout.generated.with_name(".nngrad_ops.digest").unlink(missing_ok=True)
     outcome = checkout.codegen(PYTHONHASHSEED="random")
     assert outcome.returncode == 0, outcome.stderr
     assert re.fullmatch(r"\d+ ops \(\d+ contraction, .*\) in \d+\.\d s; nothing changed\n", outcome.stdout)
     assert checkout.codegen().stdout == "nngrad_ops: nothing changed\n"
     assert checkout.files() == committed
-    assert {path: path.stat().st_mtime_ns for path in checkout.generated.iterdir()} == times
+    assert {path: path.stat().st_mtime_ns for path in checkout.generated.rglob("*.py")} == times
 
 
 @pytest.mark.parametrize("state", ["missing", "broken"])
@@ -53,7 +53,10 @@ def test_generated_files_come_back(small, small_checkout, state):
     if state == "missing":
         shutil.rmtree(small.folder / "generated")
     else:
-        for name, line in [("__init__.py", "raise RuntimeError('broken')\n"), ("runtime.py", "this is not Python\n")]:
+        for name, line in [
+            ("__init__.py", "raise RuntimeError('broken')\n"),
+            ("runtime/sums.py", "this is not Python\n"),
+        ]:
             (small.generated / name).write_text((small.generated / name).read_text() + line)
     outcome = small.codegen()
     assert outcome.returncode == 0, outcome.stderr
@@ -69,12 +72,12 @@ def test_choices_are_found_again(small):
 
 
 def test_only_changed_files_are_written(small):
-    times = {path.name: path.stat().st_mtime_ns for path in small.generated.iterdir()}
+    times = {path: path.stat().st_mtime_ns for path in small.generated.rglob("*.py")}
     small.spec.write_text(small.spec.read_text().replace('"""Sum."""', '"""The sum."""'))
     assert small.codegen().returncode == 0
-    written = {path.name for path in small.generated.iterdir() if path.stat().st_mtime_ns != times[path.name]}
+    written = {path.name for path, time in times.items() if path.stat().st_mtime_ns != time}
     assert "mathematics.py" in written
-    assert not written & {"runtime.py", "activations.py", "contractions.py", "structural.py", "table.py", "__init__.py"}
+    assert not written & {"sums.py", "activations.py", "contractions.py", "structural.py", "table.py", "__init__.py"}
 
 
 def test_stale_modules_are_removed(small):
@@ -304,7 +307,7 @@ def test_a_package_of_ones_own(checkout, tmp_path):
     (tmp_path / "my_ops.py").write_text(MY_OPS)
     outcome = checkout.codegen("--spec", "my_ops.py", "--out", "my_package", cwd=tmp_path)
     assert outcome.returncode == 0, outcome.stderr
-    assert re.fullmatch(r"3 ops \(.*\) in \d+\.\d s; \d files changed\n", outcome.stdout)
+    assert re.fullmatch(r"3 ops \(.*\) in \d+\.\d s; \d+ files changed\n", outcome.stdout)
     assert {path.name for path in tmp_path.iterdir()} == {"my_ops.py", "my_package"}
 
     used = run(sys.executable, "-W", "error", "-c", USE, cwd=tmp_path, path=checkout.path)
@@ -325,13 +328,18 @@ def test_a_package_of_ones_own(checkout, tmp_path):
                 for node in ast.walk(ast.parse(kernels)) if isinstance(node, ast.Import | ast.ImportFrom)}  # fmt: skip
     assert imported <= {"numpy", "runtime", None}
 
-    files = {path: path.read_bytes() for path in (tmp_path / "my_package").glob("*.py")}
+    files = python_files(tmp_path / "my_package")
     again = checkout.codegen("--spec", tmp_path / "my_ops.py", "--out", tmp_path / "my_package", PYTHONHASHSEED="7")
     assert "nothing changed" in again.stdout
     (tmp_path / "my_ops.py").write_text(MY_OPS.replace("beta * x", "if"))
     failed(checkout.codegen("--spec", "my_ops.py", "--out", "my_package", cwd=tmp_path), "my_ops.py:9", MENDED)
-    assert files == {path: path.read_bytes() for path in (tmp_path / "my_package").glob("*.py")}
+    assert files == python_files(tmp_path / "my_package")
     assert not litter(tmp_path)
+
+
+def python_files(folder):
+    """{path below the folder: what is in it}."""
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*.py")}
 
 
 def test_the_builtin_ops_elsewhere(small, tmp_path):
@@ -339,8 +347,7 @@ def test_the_builtin_ops_elsewhere(small, tmp_path):
     before = small.files()
     outcome = small.codegen("--out", tmp_path / "copied_ops")
     assert outcome.returncode == 0, outcome.stderr
-    made = {path.name: path.read_bytes() for path in (tmp_path / "copied_ops").glob("*.py")}
-    assert made == {path.name: path.read_bytes() for path in small.generated.glob("*.py")}
+    assert python_files(tmp_path / "copied_ops") == python_files(small.generated)
     assert small.files() == before
 
 
@@ -386,14 +393,16 @@ def test_mistakes_on_the_command_line(tmp_path, monkeypatch, capsys, arguments, 
 def test_other_files_in_the_package_stay(tmp_path, capsys):
     """A user may add modules of their own, and regenerate."""
     (tmp_path / "my_ops.py").write_text(DOUBLED)
-    (tmp_path / "my_package").mkdir()
-    (tmp_path / "my_package" / "mine.py").write_text("print('mine')\n")
+    mine, other = tmp_path / "my_package" / "mine.py", tmp_path / "my_package" / "others" / "kernels.py"
+    other.parent.mkdir(parents=True)
+    mine.write_text("print('mine')\n")
+    other.write_text(f'"""{emit.MARK} --spec other.py`"""\n')
     arguments = ["--spec", str(tmp_path / "my_ops.py"), "--out", str(tmp_path / "my_package")]
     assert [command.run(arguments), command.run(arguments), command.run([*arguments, "--check"])] == [0, 0, 0]
     assert capsys.readouterr().out.endswith("nothing changed\nmy_package: up to date\n")
     (tmp_path / "my_ops.py").write_text(DOUBLED.replace("2", "3"))
     assert command.run([*arguments, "--check"]) == 1
-    assert (tmp_path / "my_package" / "mine.py").read_text() == "print('mine')\n"
+    assert mine.read_text() == "print('mine')\n" and other.exists()
     assert (tmp_path / "my_package" / "kernels.py").exists()
 
 

@@ -1,6 +1,7 @@
 """What the generated kernels call, against NumPy and mpmath."""
 
 import contextlib
+import inspect
 import itertools
 import multiprocessing
 import os
@@ -11,12 +12,13 @@ import mpmath
 import numpy as np
 import pytest
 from nngrad_ops import OPS, products, rows, runtime, tiles
+from nngrad_ops.runtime import layout, out_of_range, shares
 
 import nngrad
 from nngrad.codegen import approximate
 from nngrad.codegen.vocabulary import WORDS
 
-LARGE = runtime.FEW_ELEMENTS + 7
+LARGE = layout.FEW_ELEMENTS + 7
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.int64])
@@ -264,7 +266,7 @@ def test_tails_that_have_decayed(rate, dtype):
     x = np.linspace(70, {np.float32: 110, np.float64: 760}[dtype], 400).astype(dtype) / dtype(-rate)
     factor = np.full_like(x, 3e4)
     y = runtime.decayed(np.full_like(x, 7), factor, x, rate)
-    is_tail = rate * x.astype(np.float64) < runtime.TAIL
+    is_tail = rate * x.astype(np.float64) < out_of_range.TAIL
     exact = exactly(lambda x: 3e4 * mpmath.exp(rate * x), x[is_tail])
     assert is_tail.any() and not is_tail.all()
     assert ulps(y[is_tail], exact, dtype) <= 4 and (y[~is_tail] == 7).all()
@@ -482,8 +484,10 @@ def logarithmic_rows(dtype):
 @pytest.mark.parametrize("axis", [-1, 0])
 @pytest.mark.parametrize("few, tile", [(10**4, 10**5), (10, 10**5), (10, 10)], ids=["few", "some", "many"])
 def test_logarithms_of_sums_of_exponentials(dtype, axis, few, tile, monkeypatch):
-    monkeypatch.setattr(runtime, "FEW_ELEMENTS", few)
-    monkeypatch.setattr(runtime, "CACHED", tile)
+    for module in filter(inspect.ismodule, vars(runtime).values()):
+        if hasattr(module, "FEW_ELEMENTS"):
+            monkeypatch.setattr(module, "FEW_ELEMENTS", few)
+    monkeypatch.setattr(shares, "CACHED", tile)
     rows = logarithmic_rows(dtype)
     exact = [mpmath.log(mpmath.fsum(map(mpmath.exp, map(float, row)))) for row in rows]
     exact_rows = [[float(one) - total for one in row] for row, total in zip(rows, exact, strict=True)]
@@ -922,7 +926,7 @@ def test_products_in_pieces_are_products(monkeypatch, shapes):
     np.testing.assert_allclose(products.matrix_product(a, b), np.matmul(a, b), rtol=1e-12)
 
 
-@pytest.mark.parametrize("shape", [(3,), (4, 5), (runtime.FEW_ELEMENTS,), (70, 80)])
+@pytest.mark.parametrize("shape", [(3,), (4, 5), (layout.FEW_ELEMENTS,), (70, 80)])
 @pytest.mark.parametrize("special", [-3.0, 7.0, np.inf, -np.inf, np.nan])
 def test_extremes_are_those_of_all_elements(shape, special):
     x = np.random.default_rng(0).uniform(-2, 2, shape).astype(np.float32)

@@ -9,7 +9,10 @@ from functools import lru_cache
 import numpy as np
 
 from . import runtime
-from .runtime import LN_2, TAIL, WIDER, exp2_of_sum, leading_bits, lowest, polynomial
+from .runtime import exp2_of_sum, leading_bits, lowest, polynomial
+from .runtime.choices import WIDER
+from .runtime.out_of_range import TAIL
+from .runtime.tables import LN_2
 from .tiles import in_tiles
 
 NEGLIGIBLE = 1e-10  # beside numbers with an exponential

@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 
 from . import tiles
-from .runtime import LONG_RUN, buffers_for, lies_along_memory, memory_order, run_length, unbroadcast
+from .runtime import unbroadcast
+from .runtime.layout import LONG_RUN, buffers_for, lies_along_memory, memory_order, run_length
 from .tiles import CACHED
 
 # Letters, orders and lengths are the same in each step of a training, and to find them takes as long as many products.

@@ -11,7 +11,8 @@ from functools import lru_cache
 import numpy as np
 
 from . import tiles
-from .runtime import buffers_for, normalized_axes
+from .runtime.layout import buffers_for
+from .runtime.shapes import normalized_axes
 
 TILE = 1 << 19  # elements; steps are many here and short, and after each one threads may have to wait for another
 SHORTEST_RUN = 128  # elements that lie in one piece; NumPy's loops are slow on shorter ones

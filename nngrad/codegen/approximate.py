@@ -323,31 +323,31 @@ def _extrema(errors, count: int) -> list[int]:
     return places
 
 
-def source() -> str:
-    """The Python source of the functions in CODE, with their tables."""
+def tables() -> str:
+    """Python source of the coefficients, and of what else the approximations are made of."""
     erf = {dtype: ((ERF[dtype].limit, ERF_PIVOTS[dtype]), erf_coefficients(dtype)) for dtype in DTYPES}
-    tables = [_table("ERF", erf)]
+    found = [_table("ERF", erf)]
     for tail in (*TAILS, EXCESS):
         rows = {dtype: ((tail.fits[dtype].limit,), *tail_coefficients(tail, dtype)) for dtype in DTYPES}
-        tables.append(_table(f"{tail.name}_LINE", rows))
+        found.append(_table(f"{tail.name}_LINE", rows))
         bell = (tail.c, tail.offset) if tail.c else tail.factor() / 2
-        tables.append(f"{tail.name}_START, {tail.name}_BELL = {tail.start}, {bell}\n")
+        found.append(f"{tail.name}_START, {tail.name}_BELL = {tail.start}, {bell}\n")
     slope = {dtype: ((SINC_SLOPE_LIMIT,), sinc_slope_coefficients(dtype)) for dtype in DTYPES}
-    tables.append(_table("SINC_SLOPE", slope))
+    found.append(_table("SINC_SLOPE", slope))
     left = {dtype: ((EXP_REMAINDER_LIMIT,), exp_remainder_coefficients(dtype)) for dtype in DTYPES}
-    tables.append(_table("EXP_REMAINDER", left))
+    found.append(_table("EXP_REMAINDER", left))
     slope = {dtype: ((OVER_EXPM1_LIMIT,), over_expm1_coefficients(dtype)) for dtype in DTYPES}
-    tables.append(_table("OVER_EXPM1_SLOPE", slope))
+    found.append(_table("OVER_EXPM1_SLOPE", slope))
     slope = {dtype: (EXPM1_OVER_LIMITS, expm1_over_coefficients(dtype)) for dtype in DTYPES}
-    tables.append(_table("EXPM1_OVER_SLOPE", slope))
+    found.append(_table("EXPM1_OVER_SLOPE", slope))
     left = {dtype: (LOG_REMAINDER_LIMITS, log_remainder_coefficients(dtype)) for dtype in DTYPES}
-    tables.append(_table("LOG_REMAINDER", left))
+    found.append(_table("LOG_REMAINDER", left))
     with mpmath.workdps(DIGITS):
         log2_e = int(mpmath.nint(mpmath.ldexp(1 / mpmath.log(2), 128)))
-    tables.append(f"LN_2, LOG2_E = {math.log(2)}, {math.log2(math.e)}\n")
-    tables.append(f"LOG2_E_BITS = {log2_e}  # times 2**128, rounded\n")
-    tables.append("SHIFT = 64  # what is subnormal is not so times two to this\n")
-    return "\n".join(tables) + CODE
+    found.append(f"LN_2, LOG2_E = {math.log(2)}, {math.log2(math.e)}\n")
+    found.append(f"LOG2_E_BITS = {log2_e}  # times 2**128, rounded\n")
+    found.append("SHIFT = 64  # what is subnormal is not so times two to this\n")
+    return "\n".join(found)
 
 
 def _table(name: str, rows: dict[str, tuple]) -> str:
@@ -361,210 +361,3 @@ def _table(name: str, rows: dict[str, tuple]) -> str:
             lines.append(f"        (\n{listed}        ),\n")
         lines.append("    ),\n")
     return f"{name} = {{\n{''.join(lines)}}}\n"
-
-
-CODE = '''
-
-def polynomial(coefficients, x):
-    """Horner's rule, highest power first."""
-    y = np.multiply(x, coefficients[0], out=...)
-    for coefficient in coefficients[1:-1]:
-        y = np.add(y, coefficient, out=y) if coefficient else y
-        y = np.multiply(y, x, out=y)
-    return np.add(y, coefficients[-1], out=y) if coefficients[-1] else y
-
-
-@in_tiles
-def erf(x):
-    """Error function, at most 2 ulp off: tanh(v) for a v that is x times a smooth function of x**2."""
-    if x.dtype == np.float16:
-        return erf(x.astype(np.float32)).astype(np.float16)
-    limit, pivot, coefficients = ERF[x.dtype.name]
-    x = np.clip(x, -limit, limit, out=...)
-    square = np.multiply(x, x, out=...)
-    t = np.add(square, pivot, out=...)
-    t = np.divide(square, t, out=t)
-    rest = polynomial(coefficients, t)
-    rest = np.multiply(rest, x, out=rest)
-    v = np.add(x, rest, out=t)
-    x = np.subtract(v, x, out=x)
-    rest = np.subtract(rest, x, out=rest)  # v + rest is the sum before its rounding
-    y = np.tanh(v, out=v)
-    slope = np.multiply(y, y, out=square)
-    slope = np.subtract(1, slope, out=slope)
-    rest = np.multiply(rest, slope, out=rest)
-    return np.add(y, rest, out=y)
-
-
-@lru_cache
-def in_base_two(c, rest=0.0):
-    """(c + rest) / ln 2 as a number of 27 bits and what is left of it."""
-    bits = 27 - math.frexp(c * LOG2_E)[1]
-    short = math.ldexp(round(math.ldexp(c * LOG2_E, bits)), -bits)
-    (n, d), (m, e), (p, q) = (one.as_integer_ratio() for one in (c, rest, short))
-    return short, ((n * e + m * d) * q * LOG2_E_BITS - p * d * e * 2**128) / (d * e * q * 2**128)
-
-
-def leading_bits(x, count, limit):
-    """The first so many bits of numbers of at most that size, counted from where the largest begin."""
-    rounder = math.ldexp(1.5, math.frexp(limit)[1] + 52 - count)
-    head = np.add(x, rounder, out=...)
-    return np.subtract(head, rounder, out=head)
-
-
-def exp2_of_sum(head, tail):
-    """2**(head + tail) without rounding the sum first, for a small tail, in the memory of both."""
-    exponent = np.add(head, tail, out=...)
-    head = np.subtract(head, exponent, out=head)
-    tail = np.add(head, tail, out=tail)  # what rounding took from the exponent
-    y = np.exp2(exponent, out=exponent)
-    tail = np.multiply(tail, minimum(y, np.finfo(y.dtype).max, out=head), out=tail)
-    tail = np.multiply(tail, LN_2, out=tail)
-    return np.add(y, tail, out=y)
-
-
-@in_tiles
-def exp_multiple(x, c, rest=0.0):
-    """exp((c + rest) x) for a number c and what is too small for it, at most 2 ulp off.
-
-    The exponential magnifies the rounding error of its exponent. So that is computed in float64, and there as a sum: of
-    the exact product of few bits of x and few of c, and of what is left. Powers of 2 are faster than those of e.
-    """
-    if c in (1, -1):
-        y = np.multiply(x, c, out=...)
-        return np.exp(y, out=y)
-    if x.dtype != np.float64:
-        y = x.astype(np.float64)
-        y = np.multiply(y, c * LOG2_E, out=y)
-        return np.exp2(y, out=y).astype(x.dtype)
-    if not 2.0**-512 < abs(c) < 2.0**512:
-        return np.exp(np.multiply(x, c, out=...), out=...)
-    if (infinite := np.isinf(x)).any():
-        y = exp_multiple(np.where(infinite, 0, x), c, rest)
-        y[infinite] = np.exp(c * x[infinite])
-        return y
-    short, remainder = in_base_two(c, rest)
-    limit = 1200 / abs(short)  # where the result is 0 or infinite
-    x = np.clip(x, -limit, limit, out=...)
-    head = leading_bits(x, 26, limit)
-    x = np.subtract(x, head, out=x)
-    tail = np.multiply(x, short + remainder, out=x)
-    tail = np.add(tail, np.multiply(head, remainder, out=...), out=tail)
-    head = np.multiply(head, short, out=head)
-    return exp2_of_sum(head, tail)
-
-
-@in_tiles
-def exp_square(x, c, offset=(0.0, 0.0)):
-    """2**offset exp(c x**2), at most 2 ulp off; the offset is a number of few bits and a rest, 0 for c > 0.
-
-    The exponent is computed as that of `exp_multiple`.
-    """
-    if x.dtype != np.float64:
-        y = x.astype(np.float64)
-        y = np.multiply(y, y, out=y)
-        y = np.multiply(y, c * LOG2_E, out=y)
-        if offset[0]:
-            y = np.add(y, sum(offset), out=y)
-        return np.exp2(y, out=y).astype(x.dtype)
-    if c > 0:  # the reciprocal of what falls, which is not subnormal where this is finite
-        return np.divide(2.0**SHIFT, exp_square(x, -c, (float(SHIFT), 0.0)), out=...)
-    short, remainder = in_base_two(c)
-    limit = math.sqrt(1200 / -short)  # where the result is 0, times 2**SHIFT too
-    x = np.clip(x, -limit, limit, out=...)
-    head = leading_bits(x, 13, limit)
-    tail = np.add(x, head, out=...)
-    x = np.subtract(x, head, out=x)
-    tail = np.multiply(tail, x, out=tail)
-    tail = np.multiply(tail, short + remainder, out=tail)
-    head = np.multiply(head, head, out=head)
-    x = np.multiply(head, remainder, out=x)
-    tail = np.add(tail, x, out=tail)
-    head = np.multiply(head, short, out=head)
-    if offset[0]:
-        head = np.add(head, offset[0], out=head)
-        tail = np.add(tail, offset[1], out=tail)
-    return exp2_of_sum(head, tail)
-
-
-def times_small(x, y, enlarged, out=...):
-    """x y, and 0 at infinity. Where y is subnormal or 0 it has lost digits: there it is enlarged(x) 2**-SHIFT."""
-    smallest = np.finfo(y.dtype).tiny
-    if np.minimum.reduce(y, None, initial=1) >= smallest:
-        return np.multiply(x, y, out=out)
-    small = y < smallest
-    largest = np.finfo(x.dtype).max
-    few = np.clip(x[small], -largest, largest).astype(np.promote_types(x.dtype, np.float32))
-    y = np.multiply(np.where(small, 0, x), y, out=out)
-    y[small] = few * enlarged(few) * 2.0**-SHIFT
-    return y
-
-
-def x_exp_square(x, c):
-    """x exp(c x**2) for c < 0, at most 3 ulp off, also where exp(c x**2) is subnormal; 0 at infinity."""
-    return times_small(x, exp_square(x, c), lambda few: exp_square(few, c, (SHIFT, 0.0)))
-
-
-def gaussian_tail(x, bell, start, table):
-    """A function of |x| that falls like bell / |x| for bell = k exp(c x**2): bell / (|x| + start - N(|x|) / D(|x|))."""
-    limit, dividend, divisor = table[x.dtype.name]
-    size = near = np.abs(x, out=...)
-    if not np.maximum.reduce(size, None, initial=0) <= limit:  # where the fraction has come to its limit, or the bell
-        near = np.minimum(size, limit, out=...)
-    bend = polynomial(dividend, near)
-    bend = np.divide(bend, polynomial(divisor, near), out=bend)
-    line = np.subtract(start, bend, out=bend)
-    line = np.add(line, size, out=line)
-    return np.divide(bell, line, out=line)
-
-
-@in_tiles
-def erfc(x):
-    """Complementary error function 1 - erf(x), at most 4 ulp off, in the tail too."""
-    if x.dtype == np.float16:
-        return erfc(x.astype(np.float32)).astype(np.float16)
-    tail = gaussian_tail(x, exp_square(x, *ERFC_BELL), ERFC_START, ERFC_LINE)
-    y = as_float(x < 0, x.dtype)
-    y = np.subtract(np.add(y, y, out=y), tail, out=y)
-    return np.abs(y, out=y)  # 2 - tail or tail
-
-
-def normal_density(x):
-    """The normal distribution's density, at most 2 ulp off."""
-    return exp_square(x, *NORMAL_BELL)
-
-
-@in_tiles
-def normal_cdf(x, density):
-    """The normal distribution function by its density, at most 4 ulp off, in the tail too."""
-    if x.dtype == np.float16:
-        x = x.astype(np.float32)
-        return normal_cdf(x, normal_density(x)).astype(np.float16)
-    tail = gaussian_tail(x, density, NORMAL_START, NORMAL_LINE)
-    p = np.subtract(as_float(x >= 0, x.dtype), tail, out=tail)
-    return np.abs(p, out=p)  # 1 - tail or tail
-
-
-def times_normal_cdf(x, p, out=...):
-    """x p for p = normal_cdf(x), also where p is subnormal; 0 at -inf."""
-    return times_small(x, p, lambda few: gaussian_tail(few, enlarged_density(few), NORMAL_START, NORMAL_LINE), out)
-
-
-def times_normal_density(x, density, out=...):
-    """x times its normal density, also where that is subnormal; 0 at infinity."""
-    return times_small(x, density, enlarged_density, out)
-
-
-@in_tiles
-def tail_excess(x):
-    """exp(-x**2) / erfc(x) / sqrt(pi) - x, for |x|, at most 2 ulp off."""
-    if x.dtype == np.float16:
-        return tail_excess(x.astype(np.float32)).astype(np.float16)
-    return gaussian_tail(x, EXCESS_BELL, EXCESS_START, EXCESS_LINE)
-
-
-def enlarged_density(x):
-    """normal_density(x) 2**SHIFT, which is not subnormal where the density is."""
-    c, (most, rest) = NORMAL_BELL
-    return exp_square(x, c, (most + SHIFT, rest))
-'''

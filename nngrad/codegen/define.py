@@ -25,7 +25,7 @@ from pathlib import Path
 
 from nngrad.codegen import language
 from nngrad.codegen.choices import Choices
-from nngrad.codegen.emit import render, templates_folder
+from nngrad.codegen.emit import put, render, templates_folder
 from nngrad.codegen.explain import warnings_of
 from nngrad.codegen.formula import Op
 from nngrad.codegen.language import Declaration
@@ -148,7 +148,7 @@ def _written(folder: Path, files: dict[str, str], told: list[str]) -> Path:
     except OSError:
         made = Path(tempfile.mkdtemp(prefix="nngrad-"))
     for name, text in files.items():
-        (made / name).write_text(text, encoding="utf-8", newline="\n")
+        put(made / name, text)
     digests = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in files.items()}
     (made / ENTRY).write_text(json.dumps({"files": digests, "warnings": told}, indent=1), encoding="utf-8")
     if made.parent != folder.parent:

@@ -26,7 +26,7 @@ JUDGES = {  # they know floats
 GENERATOR_NEEDS = {"sympy", "jinja2", "mpmath", "tqdm", "pygments", "latex2mathml"}
 NEVER_LOADED = {*GENERATOR_NEEDS, "graphviz", "scipy", "matplotlib", "sklearn", "torch", "hypothesis", "pytest"}
 NNGRAD = sorted((ROOT / "nngrad").rglob("*.py"))
-GENERATED = sorted((ROOT / "generated" / "nngrad_ops").glob("*.py"))
+GENERATED = sorted((ROOT / "generated" / "nngrad_ops").rglob("*.py"))
 CODEGEN = [path for path in NNGRAD if "codegen" in path.parts]
 SPEC = sorted((ROOT / "nngrad" / "spec").glob("*.py"))
 LIBRARY = [path for path in NNGRAD if "codegen" not in path.parts and path not in SPEC]
@@ -141,6 +141,14 @@ def test_files_say_what_they_are_and_are_short(path):
     text = path.read_text(encoding="utf-8")
     assert ast.get_docstring(ast.parse(text)), "no module docstring"
     assert text.count("\n") < 600, "this file wants to be two"
+
+
+def test_the_runtime_has_what_kernels_call():
+    from nngrad_ops import runtime
+
+    sources = [*GENERATED, *CODEGEN, *(ROOT / "templates").glob("*.j2")]
+    called = {one for path in sources for one in re.findall(r"\bruntime\.([a-z]\w+)", path.read_text(encoding="utf-8"))}
+    assert not {one for one in called if not hasattr(runtime, one)}
 
 
 @pytest.mark.parametrize("path", GENERATED, ids=name)

@@ -177,11 +177,12 @@ def einsum(subscripts, *operands):
 
 @tells_arguments
 def norm(x, ord=None, axis=None, keepdims=False):
-    """Length of a vector, as `numpy.linalg.norm` has it; its gradient at 0 is 0.
+    """Length of a vector, as `numpy.linalg.norm` has it; its gradient at 0, and by an element that is 0, is 0.
 
     Args:
         x: of any shape.
-        ord: the order p of (sum |x|^p)^(1/p); inf and -inf for the largest and the smallest |x|, None for 2.
+        ord: the order p of (sum |x|^p)^(1/p); inf and -inf for the largest and the smallest |x|, None for 2; 0 for the
+            number of elements that are not 0, whose gradient is 0.
         axis: the axis of the vectors, or several axes that together make a vector; None for all of them.
         keepdims: whether the axes stay, with length 1.
 
@@ -189,15 +190,22 @@ def norm(x, ord=None, axis=None, keepdims=False):
         A Tensor of the lengths.
 
     Raises:
-        ValueError: ord is 0, which has no gradient.
+        ValueError: ord is a word, such as 'nuc', that says how long a matrix is.
     """
     params = {"axis": axis, "keepdims": keepdims}
     if ord in (None, 2, "fro"):
         return apply(OPS["norm"], x, ord="2", **params)
-    if isinstance(ord, str) or ord == 0:
-        raise ValueError(f"norm: ord must be a number other than 0, inf, -inf or None, got {ord!r}")
+    if isinstance(ord, str):
+        raise ValueError(f"norm: ord must be a number, inf, -inf or None, got {ord!r}")
+    if ord == 0:
+        return apply(OPS["sum"], apply(OPS["where"], array_of(x) != 0, 1, apply(OPS["sign"], x)), **params)
     if ord == -np.inf:
         return apply(OPS["min"], apply(OPS["abs"], x), **params)
+    if ord < 1:  # |x|^ord is infinitely steep at 0, from where nothing is to come back
+        is_zero = array_of(x) == 0
+        size = apply(OPS["where"], is_zero, 1, apply(OPS["abs"], x))
+        terms = apply(OPS["where"], is_zero, 0 if ord > 0 else np.inf, apply(OPS["power"], size, ord))
+        return apply(OPS["power"], apply(OPS["sum"], terms, **params), 1 / ord)
     named = {1: "1", np.inf: "inf"}.get(ord)
     return apply(OPS["norm"], x, ord=named, **params) if named else apply(OPS["norm"], x, ord="p", p=ord, **params)
 

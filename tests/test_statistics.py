@@ -67,10 +67,19 @@ def test_norm_like_numpy():
     t = Tensor(x, dtype=float)
     np.testing.assert_allclose(np.linalg.norm(t, axis=1).data, np.linalg.norm(x, axis=1))
     np.testing.assert_allclose(np.linalg.norm(t, 1, axis=0, keepdims=True).data, np.linalg.norm(x, 1, 0, True))
-    with pytest.raises(ValueError, match="norm: ord must be a number other than 0"):
-        nngrad.norm(t, 0)
     with pytest.raises(ValueError, match="got 'nuc'"):
         nngrad.norm(t, "nuc")
+
+
+@pytest.mark.parametrize("order", [0, 0.5, 0.9, 1, 1.5, 2, 3, -0.5, -2, np.inf, -np.inf])
+def test_norm_has_no_slope_by_what_is_zero(order):
+    x = Tensor(np.array([[0.0, -2, 3], [0, 0, 0]]), dtype=float, requires_grad=True)
+    y = nngrad.norm(x, order, axis=1)
+    y.sum().backward()
+    with np.errstate(divide="ignore"):
+        np.testing.assert_allclose(y.data, np.linalg.norm(x.data, order, axis=1))
+    assert not x.grad[x.data == 0].any() and np.isfinite(x.grad).all()
+    assert x.grad[0].any() == (order > 0)
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")

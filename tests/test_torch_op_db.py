@@ -395,7 +395,6 @@ REFUSED = {
     "in 0 axes": "a number has no axis 0, as in NumPy",
     "cannot accumulate on a scalar": "a number has no axis 0, as in NumPy",
     "the shapes must be equal": "losses do not broadcast",
-    "norm: ord must be a number other than 0": "the number of elements that are not 0 has no gradient",
     "zero-size array to reduction operation maximum": "an empty row has no largest element",
     "got ()": "a number has no axis of classes",
     "needs a target of shape (), got (1,)": "one row has one target, a number",

@@ -76,7 +76,7 @@ def installed(wheel, tmp_path_factory):
 def editable(tmp_path_factory):
     """A copy of the checkout, installed editable."""
     folder = tmp_path_factory.mktemp("editable")
-    ignored = shutil.ignore_patterns(".git", "__pycache__", ".*_cache", ".venv", "dist")
+    ignored = shutil.ignore_patterns(".git", "__pycache__", ".*_cache", ".venv", "dist", ".*.digest")
     shutil.copytree(ROOT, folder / "checkout", ignore=ignored)
     return new_environment(folder / "venv", built("editable", folder / "checkout", folder)), folder / "checkout"
 
@@ -84,7 +84,8 @@ def editable(tmp_path_factory):
 def test_the_wheel_holds_what_it_should(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     expected = {path.relative_to(ROOT).as_posix() for path in (ROOT / "nngrad").rglob("*.py")}
-    expected |= {f"nngrad_ops/{path.name}" for path in (ROOT / "generated" / "nngrad_ops").glob("*.py")}
+    generated = ROOT / "generated"
+    expected |= {path.relative_to(generated).as_posix() for path in (generated / "nngrad_ops").rglob("*.py")}
     expected |= {
         f"nngrad/codegen/templates/{path.relative_to(ROOT / 'templates').as_posix()}"
         for path in (ROOT / "templates").rglob("*.*")

@@ -10,7 +10,7 @@ import sympy
 from nngrad.codegen import words
 from nngrad.codegen.exponentials import LARGEST_TERMS
 from nngrad.codegen.restage import inlined
-from nngrad.codegen.symbols import Decayed, Value, Where
+from nngrad.codegen.symbols import Decayed, Parameter, Value, Where
 from nngrad.codegen.trace import Formula
 from nngrad.codegen.vocabulary import WORD_OF
 
@@ -296,3 +296,15 @@ def _in_arguments(expr, swaps):
         y, factor, exponent = expr.args
         return Decayed(_in_arguments(y, swaps), factor, exponent.xreplace(swaps))
     return expr.func(*(_in_arguments(arg, swaps) for arg in expr.args)) if expr.args else expr
+
+
+def scales(expr, x, is_shifted: bool = False) -> tuple[sympy.Expr, sympy.Expr] | None:
+    """(c, k) where the expression is c times a function of k x that has no parameters; if it is shifted, k is 1."""
+    found = [part.as_independent(x, as_Add=False) for part in expr.atoms(sympy.Mul)]
+    found = [k if rest == x else 1 / k for k, rest in found if rest in (x, 1 / x)]
+    multiples = {k.as_coeff_Mul()[1] for k in found} if not is_shifted else set()
+    for k in (sympy.S.One, *sorted(multiples, key=str)):
+        c, plain = expr.xreplace({x: x / k}).as_independent(x, as_Add=False)
+        if not plain.atoms(Parameter):
+            return c, k
+    return None

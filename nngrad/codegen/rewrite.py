@@ -28,6 +28,7 @@ from nngrad.codegen import words
 from nngrad.codegen.deviations import sum_deviations
 from nngrad.codegen.exp_words import with_divided_differences, with_quotients_of_expm1
 from nngrad.codegen.exponentials import with_one_exponential
+from nngrad.codegen.identities import scales
 from nngrad.codegen.members import join_members
 from nngrad.codegen.ratios import join_ratios
 from nngrad.codegen.recognise import recognised
@@ -42,7 +43,6 @@ from nngrad.codegen.symbols import (
     LogExcess,
     LogShare,
     MeanError,
-    Parameter,
     Pick,
     Subgradient,
     Value,
@@ -111,8 +111,9 @@ def _expression_of(value, kind: str, recorder: Recorder):
 def recognise_words(formula: Formula) -> Formula:
     """Apply the word rules to every stage, looking through the stages it is made of."""
     recorder = recorder_of(formula)
-    is_of_several = len(formula.inputs) > 1 or any(stage.expr.atoms(Parameter) for stage in formula.stages)
-    has_no_series = is_of_several and not formula.axes
+    has_no_series = not formula.axes and (
+        len(formula.inputs) > 1 or scales(inlined(formula.output, formula.stages), formula.inputs[0]) is None
+    )
     renamed: dict[Value, sympy.Expr] = {}
     for stage in formula.stages:
         expr = with_small_numbers_apart(stage.expr.xreplace(renamed))

@@ -23,7 +23,7 @@ from sympy.logic.boolalg import And, Not, Or
 from nngrad.codegen import words
 from nngrad.codegen.certify import SMALLEST, Oracle
 from nngrad.codegen.errors import MANTISSA, SMALLEST_NORMAL, Error, Profile, Truth, sizes, ulp
-from nngrad.codegen.identities import SETTLING
+from nngrad.codegen.identities import SETTLING, scales
 from nngrad.codegen.restage import inlined, restated
 from nngrad.codegen.series import RADII, WIDE_RADII, Series, fitted, leading_term
 from nngrad.codegen.simulation import Simulation
@@ -282,15 +282,7 @@ class Judge:
             return sympy.S.One, sympy.S.One
         if len(self.formula.inputs) > 1:
             return None
-        (x,) = self.formula.inputs
-        found = [part.as_independent(x, as_Add=False) for part in self.whole.atoms(sympy.Mul)]
-        found = [k if rest == x else 1 / k for k, rest in found if rest in (x, 1 / x)]
-        multiples = {k.as_coeff_Mul()[1] for k in found} if not self.zero else set()
-        for k in (sympy.S.One, *sorted(multiples, key=str)):
-            c, plain = self.whole.xreplace({x: x / k}).as_independent(x, as_Add=False)
-            if not plain.atoms(Parameter):
-                return c, k
-        return None
+        return scales(self.whole, self.formula.inputs[0], bool(self.zero))
 
     def number(self, expr) -> mpmath.mpf:
         """What is made of parameters alone, for the numbers that are tried."""

@@ -153,7 +153,7 @@ def test_a_second_process_finds_it(tmp_path):
 
 
 def test_typed_code_has_no_source(tmp_path):
-    code = "import nngrad\ndef f(x):\n    return x\nnngrad.define(f)"
+    code = "import nngrad\nexec(compile('def f(x):\\n    return x', '<typed>', 'exec'))\nnngrad.define(f)"
     outcome = run(sys.executable, "-c", code, cwd=tmp_path, path=[ROOT, ROOT / "generated"])
     assert "the source of f can't be read" in outcome.stderr and "in a cell of a notebook" in outcome.stderr
 

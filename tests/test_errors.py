@@ -49,6 +49,11 @@ def expected(source, problem, mend, file):
     return "\n".join([f"{file}:{number}: {problem}", *shown, f"  how to mend it: {mend}"])
 
 
+def as_said(text, expected):
+    """An error without the mark below a line, if none is expected: newer versions of Python know more places."""
+    return "\n".join(line for line in text.rstrip().split("\n") if "^" in expected or line.strip("^ "))
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_a_mistake_is_answered(tmp_path, capsys, monkeypatch, case):
     """By the command with code 2, and nothing written; by `define` with the same words."""
@@ -60,7 +65,7 @@ def test_a_mistake_is_answered(tmp_path, capsys, monkeypatch, case):
     text = expected(source, problem, mend, file)
     assert command.run(["--spec", str(file), "--out", str(tmp_path / "my_package")]) == 2
     captured = capsys.readouterr()
-    assert captured.err[captured.err.index("error: ") :].rstrip() == f"error: {text}"
+    assert as_said(captured.err[captured.err.index("error: ") :], text) == f"error: {text}"
     assert captured.out == "" and [path.name for path in tmp_path.iterdir()] == ["my_ops.py"]
     if not problem.startswith("in f: "):
         return  # of the file, not of a formula
@@ -68,7 +73,7 @@ def test_a_mistake_is_answered(tmp_path, capsys, monkeypatch, case):
     exec(compile(file.read_text(encoding="utf-8"), str(file), "exec"), module.__dict__)
     with pytest.raises(SpecError) as raised:
         nngrad.define(module.f)
-    assert str(raised.value) == text
+    assert as_said(str(raised.value), text) == text
 
 
 @pytest.mark.parametrize(

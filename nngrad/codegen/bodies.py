@@ -465,9 +465,9 @@ class Variant:
         Where a cotangent takes several steps, a comment gives its formula, if there is one, and it is not too long.
         """
 
-        def comment(label: str, steps: list[int]) -> list[str]:
-            said = f"# {label} = {formulas.get(label, '')}"
-            return [said] if label in formulas and steps and len(said) <= LONGEST_COMMENT else []
+        def comment(label: str, has_steps: bool) -> list[str]:
+            said = [f"# {label} = {formulas[label]}"] if has_steps and label in formulas else []
+            return [line for line in said if len(line) <= LONGEST_COMMENT]
 
         blocks = writer.blocks()
         if len(self.op.inputs) == 1:
@@ -477,19 +477,19 @@ class Variant:
             returned = fitted.format(source) or source
             if isinstance(writer, TensorWriter):
                 returned = f"({returned},)"
-            return [*comment(label, writer.lines), *writer.lines, f"return {returned}"]
+            return [*comment(label, bool(writer.lines)), *writer.lines, f"return {returned}"]
         names = [one.name for one in self.op.inputs]
         results = [f"d{name}" if name in self.inputs else "None" for name in names]
         writer.taken |= set(results)
         writer.write(blocks[0][1])
-        shared = list(writer.lines)
+        shares = bool(writer.lines)
         writer.lines.append(" = ".join([*(label for label, _ in outputs), "None"]))
         for (label, node), (_, block) in zip(outputs, blocks[1:], strict=True):
             writer.lines.append(f"if needs[{names.index(label[1:])}]:")
             start = len(writer.lines)
             writer.write([other for other in block if other != node], "    ")
-            steps = [*writer.lines[start:], *shared]
-            writer.lines[start:start] = [f"    {line}" for line in comment(label, steps)]
+            has_steps = shares or len(writer.lines) > start
+            writer.lines[start:start] = [f"    {line}" for line in comment(label, has_steps)]
             source, fitted = result(label[1:], node)
             is_array = isinstance(writer, NumpyWriter) and (source == self.cotangent or "out=" in source)
             if fitted.startswith("runtime.unbroadcast(") and is_array:  # mostly it has the shape: then no call is made

@@ -113,8 +113,8 @@ def render(package: Package) -> dict[str, str]:
     write("tiles.py", "tiles.py.j2")
     if package.builtin or "products" in helpers:
         write("products.py", "products.py.j2")
+    numbers = {"tables": approximate.tables(), "far_from_floats": words.FAR_FROM_FLOATS}
     for template in environment.list_templates(filter_func=lambda name: name.startswith("runtime/")):
-        numbers = {"tables": approximate.tables(), "far_from_floats": words.FAR_FROM_FLOATS}
         write(template.removesuffix(".j2"), template, **numbers)
     if package.builtin or "pairs" in helpers:
         write("pairs.py", "pairs.py.j2")

@@ -69,9 +69,8 @@ def fitted(function: Callable[[list], list], least_radius: float, radii=RADII) -
 
         interval, quotient = [0, radius**2] if even else [-radius, radius], cache(quotient)
         left_out = _left_out(quotient, interval)
-        found = {dtype: _interpolated(quotient, interval, dtype, left_out) for dtype in ("float64", "float32")}
-    coefficients = {dtype: found[dtype] for dtype in TOLERANCE}
-    return Series(radius, power, even, coefficients) if all(found.values()) else None
+        coefficients = {dtype: _interpolated(quotient, interval, dtype, left_out) for dtype in TOLERANCE}
+    return Series(radius, power, even, coefficients) if all(coefficients.values()) else None
 
 
 def leading_term(function: Callable[[list], list]) -> tuple[sympy.Rational, int] | None:

@@ -41,8 +41,8 @@ def phi_two(x):
     far = np.divide(np.expm1(kept, out=...), kept, out=...)
     far = np.divide(np.subtract(far, 1, out=far), kept, out=far)
     if not highest(x) <= LARGE_EXPONENT:  # but larger, or NaN
-        kept = np.clip(x, LARGE_EXPONENT, INFINITE_EXPONENT, out=...)
-        root = np.divide(np.exp(np.multiply(kept, 0.5, out=...), out=...), kept, out=...)
+        size, root = _root_of_exp(x, 0.5)
+        root = np.divide(root, size, out=root)
         far = where(x > LARGE_EXPONENT, np.multiply(root, root, out=...), far)
     return where(is_near, polynomial(coefficients, near), far)
 
@@ -51,14 +51,12 @@ def expm1_over(x):
     """(exp(x) - 1) / x, 1 at 0; where only exp(x) counts, in two steps, since the quotient may be in range."""
     if x.dtype == np.float16:
         return expm1_over(x.astype(np.float32)).astype(np.float16)
-    zero = x == 0
-    kept = x if highest(x) <= LARGE_EXPONENT else np.minimum(x, LARGE_EXPONENT, out=...)
-    y = np.add(np.expm1(kept, out=...), zero, out=...)
-    y = np.divide(y, np.add(kept, zero, out=...), out=y)
-    if kept is x:
+    is_usual = highest(x) <= LARGE_EXPONENT
+    above, below = _expm1_beside(x if is_usual else np.minimum(x, LARGE_EXPONENT, out=...))
+    y = np.divide(above, below, out=above)
+    if is_usual:
         return y
-    size = np.clip(x, LARGE_EXPONENT, INFINITE_EXPONENT, out=...)
-    root = np.exp(np.multiply(size, 0.5, out=...), out=...)
+    size, root = _root_of_exp(x, 0.5)
     return where(x > LARGE_EXPONENT, np.multiply(np.divide(root, size, out=size), root, out=...), y)
 
 
@@ -75,8 +73,8 @@ def expm1_over_slope(x):
     y = where(near == x, polynomial(coefficients, near), y)
     if highest(x) <= LARGE_EXPONENT:
         return y
-    size = np.clip(x, LARGE_EXPONENT, INFINITE_EXPONENT, out=...)
-    root = np.divide(np.exp(np.multiply(size, 0.5, out=...), out=...), size, out=...)
+    size, root = _root_of_exp(x, 0.5)
+    root = np.divide(root, size, out=root)
     return where(x > LARGE_EXPONENT, np.multiply(np.multiply(np.subtract(size, 1), root, out=...), root, out=...), y)
 
 
@@ -84,14 +82,12 @@ def over_expm1(x):
     """x / (exp(x) - 1), 1 at 0; where only exp(x) counts, in two steps, since the product may be in range."""
     if x.dtype == np.float16:
         return over_expm1(x.astype(np.float32)).astype(np.float16)
-    zero = x == 0
-    kept = x if highest(x) <= LARGE_EXPONENT else np.minimum(x, LARGE_EXPONENT, out=...)
-    y = np.add(np.expm1(kept, out=...), zero, out=...)
-    y = np.divide(np.add(kept, zero, out=...), y, out=y)
-    if kept is x:
+    is_usual = highest(x) <= LARGE_EXPONENT
+    below, above = _expm1_beside(x if is_usual else np.minimum(x, LARGE_EXPONENT, out=...))
+    y = np.divide(above, below, out=below)
+    if is_usual:
         return y
-    size = np.clip(x, LARGE_EXPONENT, INFINITE_EXPONENT, out=...)
-    root = np.exp(np.multiply(size, -0.5, out=...), out=...)
+    size, root = _root_of_exp(x, -0.5)
     return where(x > LARGE_EXPONENT, np.multiply(np.multiply(size, root, out=size), root, out=...), y)
 
 
@@ -113,6 +109,18 @@ def over_expm1_slope(x):
         return y
     root = np.exp(np.multiply(size, -0.5, out=...), out=...)
     return where(x > LARGE_EXPONENT, np.multiply(np.multiply(np.subtract(1, size), root, out=...), root, out=...), y)
+
+
+def _expm1_beside(x):
+    """exp(x) - 1 and x; both 1 where x is 0."""
+    zero = x == 0
+    return np.add(np.expm1(x, out=...), zero, out=...), np.add(x, zero, out=...)
+
+
+def _root_of_exp(x, part):
+    """x from `LARGE_EXPONENT` on, and exp of a part of it."""
+    size = np.clip(x, LARGE_EXPONENT, INFINITE_EXPONENT, out=...)
+    return size, np.exp(np.multiply(size, part, out=...), out=...)
 
 
 def log_remainder(v, logarithm):

@@ -20,8 +20,8 @@ import mpmath
 import numpy as np
 from tqdm import tqdm
 
-from nngrad.codegen.certificate import DTYPES, FAIR, GOOD, Exam, kernel, label_of
 from nngrad.codegen.command import SPEC
+from nngrad.codegen.judging.certificate import DTYPES, FAIR, GOOD, Exam, kernel, label_of
 from nngrad.codegen.pipeline import load_spec
 from nngrad.codegen.trace import trace
 

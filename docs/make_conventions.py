@@ -18,8 +18,8 @@ import numpy as np
 
 from nngrad import Tensor
 from nngrad.codegen.command import SPEC
-from nngrad.codegen.kinks import label_of, of_numbers, parameters, shown
 from nngrad.codegen.pipeline import load_spec
+from nngrad.codegen.showing.kinks import label_of, of_numbers, parameters, shown
 from nngrad.codegen.trace import Formula, Op, trace
 from nngrad.functions import OPS, function
 

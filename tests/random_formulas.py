@@ -5,7 +5,7 @@ import re
 from itertools import count
 
 from nngrad.codegen import language
-from nngrad.codegen.symbols import SpecError
+from nngrad.codegen.algebra.symbols import SpecError
 from nngrad.codegen.trace import trace
 
 COMMON = ["abs", "cos", "erf", "exp", "expm1", "log", "log1p", "sigmoid", "sin", "softplus", "sqrt", "tanh"]

@@ -6,12 +6,12 @@ import pytest
 pytest.importorskip("sympy")
 
 import nngrad
-from nngrad.codegen import words
-from nngrad.codegen.again import by_sides, has_cancelling_stages, in_ops
+from nngrad.codegen.algebra import words
+from nngrad.codegen.algebra.symbols import Decayed, Value, Where
+from nngrad.codegen.algebra.vocabulary import WORDS
 from nngrad.codegen.language import exp, op
-from nngrad.codegen.symbols import Decayed, Value, Where
+from nngrad.codegen.rules.again import by_sides, has_cancelling_stages, in_ops
 from nngrad.codegen.trace import Stage
-from nngrad.codegen.vocabulary import WORDS
 from nngrad.functions import ops
 
 ONLY_IN_KERNELS = {"normal_cdf_by_density", "times_its_normal_density"}  # which expansions are made of

@@ -16,8 +16,8 @@ from conftest import ROOT, ops_of
 from nngrad_ops import OPS
 
 from nngrad.codegen import command
-from nngrad.codegen.certificate import FAIR, GOOD, Exam, Scale, kernel, label_of
 from nngrad.codegen.certify import Oracle
+from nngrad.codegen.judging.certificate import FAIR, GOOD, Exam, Scale, kernel, label_of
 
 ORDER = ("good", "fair", "broken")
 TRACED = {name: op for name, op in ops_of(command.SPEC).items() if op.formulas}

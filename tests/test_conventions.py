@@ -13,10 +13,10 @@ from conftest import ROOT, ops_of
 import nngrad
 import nngrad.nn.functional as F
 from nngrad import Tensor
-from nngrad.codegen import kinks
 from nngrad.codegen.choices import DEFAULT_PATH, Choices
 from nngrad.codegen.command import SPEC
 from nngrad.codegen.pipeline import compile_op
+from nngrad.codegen.showing import kinks
 
 sys.path.insert(0, str(ROOT / "docs"))
 import make_conventions

@@ -12,10 +12,11 @@ import sympy
 import nngrad
 from nngrad import Tensor
 from nngrad.autodiff import gradients
-from nngrad.codegen import certificate, identities
+from nngrad.codegen.algebra.symbols import Value, Where
 from nngrad.codegen.certify import Oracle
+from nngrad.codegen.judging import certificate
 from nngrad.codegen.pipeline import load_spec
-from nngrad.codegen.symbols import Value, Where
+from nngrad.codegen.rewriting import identities
 from nngrad.codegen.trace import trace
 from nngrad.nn.functional import layer_norm
 

@@ -15,10 +15,12 @@ from conftest import ROOT
 from nngrad_ops import activations, losses, mathematics, norms
 from sympy.core.symbol import Str
 
-from nngrad.codegen import language, plain, words
-from nngrad.codegen.readable import readable
-from nngrad.codegen.symbols import SumOf, Value
-from nngrad.codegen.vocabulary import WORDS as WORDS_OF_ALL
+from nngrad.codegen import language
+from nngrad.codegen.algebra import words
+from nngrad.codegen.algebra.symbols import SumOf, Value
+from nngrad.codegen.algebra.vocabulary import WORDS as WORDS_OF_ALL
+from nngrad.codegen.writing import plain
+from nngrad.codegen.writing.readable import readable
 
 MODULES = {"activations": activations, "losses": losses, "mathematics": mathematics, "norms": norms}
 SECTION = re.compile(r"Derivative(?: where (.*))?:\n((?:    .*\n)+)")

@@ -18,9 +18,9 @@ from conftest import ROOT
 
 import nngrad
 from nngrad.codegen import budget, command, pipeline, trace
+from nngrad.codegen.algebra.symbols import SpecError
 from nngrad.codegen.choices import Choices
 from nngrad.codegen.language import Declaration
-from nngrad.codegen.symbols import SpecError
 
 HEAD = "from nngrad.codegen.language import *\n\n"
 TEXT = (ROOT / "tests" / "specs" / "mistakes.txt").read_text(encoding="utf-8")

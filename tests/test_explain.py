@@ -13,13 +13,15 @@ import sympy
 from conftest import ROOT, ops_of
 
 import nngrad
-from nngrad.codegen import command, language, plain, terminal
+from nngrad.codegen import command, language
+from nngrad.codegen.algebra.symbols import SpecError, Value
+from nngrad.codegen.algebra.vocabulary import WORDS
 from nngrad.codegen.choices import DEFAULT_PATH, Choices
 from nngrad.codegen.explain import Explanation, explain
 from nngrad.codegen.language import i, j
-from nngrad.codegen.page import fragment, mathml
-from nngrad.codegen.symbols import SpecError, Value
-from nngrad.codegen.vocabulary import WORDS
+from nngrad.codegen.showing import terminal
+from nngrad.codegen.showing.page import fragment, mathml
+from nngrad.codegen.writing import plain
 
 OPS = ops_of(command.SPEC)
 CHOICES = Choices(DEFAULT_PATH)

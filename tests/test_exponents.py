@@ -13,12 +13,14 @@ import mpmath
 import sympy
 from nngrad_ops import OPS, pairs
 
-from nngrad.codegen import certificate, identities, words
-from nngrad.codegen.exponents import as_multiple, as_polynomial, exp2_in_float64
-from nngrad.codegen.parts import with_exponents_in_float64
-from nngrad.codegen.quotients import with_sign_below
-from nngrad.codegen.signs import growth_along, limited_by_0, size_and_sign
-from nngrad.codegen.symbols import Parameter, Value
+from nngrad.codegen.algebra import words
+from nngrad.codegen.algebra.symbols import Parameter, Value
+from nngrad.codegen.judging import certificate
+from nngrad.codegen.lowering.exponents import as_multiple, as_polynomial, exp2_in_float64
+from nngrad.codegen.lowering.quotients import with_sign_below
+from nngrad.codegen.lowering.signs import growth_along, limited_by_0, size_and_sign
+from nngrad.codegen.rewriting import identities
+from nngrad.codegen.rules.parts import with_exponents_in_float64
 from nngrad.codegen.trace import Formula
 
 pytestmark = pytest.mark.slow

@@ -15,9 +15,10 @@ from conftest import ROOT, ops_of
 
 pytest.importorskip("matplotlib", reason='pip install "nngrad[gallery]" has what pictures need')
 
-from nngrad.codegen import command, gallery, plots
+from nngrad.codegen import command
+from nngrad.codegen.algebra.symbols import SpecError
 from nngrad.codegen.choices import DEFAULT_PATH, Choices
-from nngrad.codegen.symbols import SpecError
+from nngrad.codegen.showing import gallery, plots
 
 SITE = ROOT / "docs" / "ops"  # where the project's own is, once it was made
 OPS = ops_of(command.SPEC)

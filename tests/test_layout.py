@@ -28,6 +28,8 @@ NEVER_LOADED = {*GENERATOR_NEEDS, "graphviz", "scipy", "matplotlib", "sklearn", 
 NNGRAD = sorted((ROOT / "nngrad").rglob("*.py"))
 GENERATED = sorted((ROOT / "generated" / "nngrad_ops").rglob("*.py"))
 CODEGEN = [path for path in NNGRAD if "codegen" in path.parts]
+MAPS = [path for path in CODEGEN if path.stem == "__init__"]  # of the generator, and of each of its folders
+FOLDERS = {path.parent.name for path in MAPS[1:]}
 SPEC = sorted((ROOT / "nngrad" / "spec").glob("*.py"))
 LIBRARY = [path for path in NNGRAD if "codegen" not in path.parts and path not in SPEC]
 
@@ -82,7 +84,7 @@ def test_stages_import_earlier_stages(path):
     for one in imported(path):
         if within(one, "nngrad") and (path.stem, one) != ("mistakes", "nngrad.spec"):
             assert one.startswith("nngrad.codegen."), f"the generator works without the library, so not with {one}"
-            stage = one.split(".")[2]
+            stage = next(part for part in one.split(".")[2:] if part not in FOLDERS)
             if path.stem == "explain" and stage in ("terminal", "page"):
                 continue  # an explanation asks them to show it
             assert stage in earlier, f"{path.stem} comes before {stage}"
@@ -97,14 +99,22 @@ def test_every_stage_has_its_place():
     assert {path.stem for path in CODEGEN} == {*STAGES, "__init__"}
 
 
-def test_the_map_of_the_generator_names_every_module_in_its_stage():
-    docs = {path.stem: ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) for path in CODEGEN}
-    written = docs.pop("__init__")
-    assert set(re.findall(r"`(\w+)`", written)) == set(docs)
-    rooms = dict(re.findall(r"^Stage (\d), \w+: (.*?)(?=^\S|\Z)", written, re.MULTILINE | re.DOTALL))
-    for module, doc in docs.items():
-        if number := re.match(r"Stage (\d)", doc):
-            assert f"`{module}`" in rooms[number[1]], f"{module} says that it belongs to stage {number[1]}"
+def docstring(path):
+    return ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize("path", MAPS, ids=name)
+def test_a_folder_of_the_generator_has_a_map_that_names_all_in_it(path):
+    inside = {one.stem for one in path.parent.iterdir() if one.suffix == ".py" or one.name in FOLDERS} - {"__init__"}
+    assert set(re.findall(r"`(\w+)`", docstring(path))) == inside
+
+
+def test_modules_are_in_their_stage():
+    stages = dict(re.findall(r"^Stage (\d), \w+: (.*?)(?=^\S|\Z)", docstring(MAPS[0]), re.MULTILINE | re.DOTALL))
+    for path in CODEGEN:
+        if number := re.match(r"Stage (\d)", docstring(path)):
+            room = path.stem if path.parent == MAPS[0].parent else path.parent.name
+            assert room == "__init__" or f"`{room}`" in stages[number[1]], f"{name(path)} is in another stage"
 
 
 @pytest.mark.parametrize("path", GENERATED, ids=name)

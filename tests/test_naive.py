@@ -14,8 +14,8 @@ pytest.importorskip("sympy")
 
 from nngrad import Tensor
 from nngrad.autodiff import gradients
-from nngrad.codegen import samples
 from nngrad.codegen.certify import Oracle
+from nngrad.codegen.judging import samples
 from nngrad.codegen.pipeline import numbers_to_try
 
 OPS = {spec: ops_of(SPECS / f"{spec}.py") for spec in ("naive", "naive_more")}

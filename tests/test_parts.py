@@ -4,8 +4,9 @@ import pytest
 
 sympy = pytest.importorskip("sympy")
 
-from nngrad.codegen import ordinary, parts, words  # noqa: E402
-from nngrad.codegen.symbols import Value  # noqa: E402
+from nngrad.codegen.algebra import words  # noqa: E402
+from nngrad.codegen.algebra.symbols import Value  # noqa: E402
+from nngrad.codegen.rules import ordinary, parts  # noqa: E402
 
 a, b, d, x, y, output = map(Value, [*"abdxy", "output"])
 ROOT, LOG2 = sympy.sqrt(a + 1), sympy.log(2)

@@ -8,8 +8,9 @@ from nngrad_ops import OPS
 
 sympy = pytest.importorskip("sympy")
 
-from nngrad.codegen import piecewise, words  # noqa: E402
-from nngrad.codegen.symbols import Parameter, Value, Where  # noqa: E402
+from nngrad.codegen.algebra import words  # noqa: E402
+from nngrad.codegen.algebra.symbols import Parameter, Value, Where  # noqa: E402
+from nngrad.codegen.rules import piecewise  # noqa: E402
 
 x, a = Value("x"), Value("a")
 ramp = x / 6 + sympy.Rational(1, 2)

@@ -18,10 +18,11 @@ from random_formulas import formula
 
 import nngrad
 from nngrad import Tensor
-from nngrad.codegen import errors, ordinary, rounding
-from nngrad.codegen.again import SecondOrder
 from nngrad.codegen.certify import Oracle
+from nngrad.codegen.judging import errors, rounding
 from nngrad.codegen.pipeline import numbers_to_try
+from nngrad.codegen.rules import ordinary
+from nngrad.codegen.rules.again import SecondOrder
 
 POINTS = 5
 SHAPES = {"0-d": [()] * 3, "empty": [(0, 2)] * 3, "broadcasting": [(3, 1), (1, 2), (2,)]}

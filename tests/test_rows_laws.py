@@ -8,9 +8,9 @@ pytest.importorskip("sympy")
 
 import nngrad
 from nngrad import Tensor
-from nngrad.codegen.balance import is_shift_free
 from nngrad.codegen.language import Declaration, count, exp, log, max, mean, sqrt, sum, tanh, var
-from nngrad.codegen.rescale import is_scale_free
+from nngrad.codegen.rewriting.rescale import is_scale_free
+from nngrad.codegen.rules.balance import is_shift_free
 from nngrad.codegen.trace import trace
 
 

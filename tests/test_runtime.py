@@ -15,8 +15,8 @@ from nngrad_ops import OPS, products, rows, runtime, tiles
 from nngrad_ops.runtime import layout, out_of_range, shares
 
 import nngrad
-from nngrad.codegen import approximate
-from nngrad.codegen.vocabulary import WORDS
+from nngrad.codegen.algebra.vocabulary import WORDS
+from nngrad.codegen.emitting import approximate
 
 LARGE = layout.FEW_ELEMENTS + 7
 

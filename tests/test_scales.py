@@ -11,25 +11,27 @@ import sympy
 
 from nngrad import Tensor
 from nngrad.autodiff import gradients
-from nngrad.codegen import certificate, gaussians, identities, words
-from nngrad.codegen.certify import Oracle
-from nngrad.codegen.exp_words import (
+from nngrad.codegen.algebra import gaussians, words
+from nngrad.codegen.algebra.exp_words import (
     expm1_over,
     expm1_over_slope,
     over_expm1,
     with_divided_differences,
     with_quotients_of_expm1,
 )
-from nngrad.codegen.factors import with_growths_apart, with_powers_together
-from nngrad.codegen.far import far_from_zero, in_reciprocal, with_far_forms, with_powers_of_sums_taken_out
-from nngrad.codegen.logarithms import with_complements
+from nngrad.codegen.algebra.symbols import Parameter, Value, Where
+from nngrad.codegen.certify import Oracle
+from nngrad.codegen.judging import certificate
+from nngrad.codegen.judging.rounding import Judge
 from nngrad.codegen.pipeline import numbers_to_try
-from nngrad.codegen.recognise import recognised
-from nngrad.codegen.remainders import log_remainder, phi_two, with_powers_less_one, with_remainders
-from nngrad.codegen.restage import restated
-from nngrad.codegen.roots import without_cancelling_roots
-from nngrad.codegen.rounding import Judge
-from nngrad.codegen.symbols import Parameter, Value, Where
+from nngrad.codegen.rewriting import identities
+from nngrad.codegen.rewriting.recognise import recognised
+from nngrad.codegen.rewriting.restage import restated
+from nngrad.codegen.rules.factors import with_growths_apart, with_powers_together
+from nngrad.codegen.rules.far import far_from_zero, in_reciprocal, with_far_forms, with_powers_of_sums_taken_out
+from nngrad.codegen.rules.logarithms import with_complements
+from nngrad.codegen.rules.remainders import log_remainder, phi_two, with_powers_less_one, with_remainders
+from nngrad.codegen.rules.roots import without_cancelling_roots
 
 SPEC = "corners_scales"
 OPS = ops_of(SPECS / f"{SPEC}.py")

@@ -6,12 +6,12 @@ import pytest
 
 sympy = pytest.importorskip("sympy")
 
-from nngrad.codegen import words  # noqa: E402
-from nngrad.codegen.formula import Formula  # noqa: E402
+from nngrad.codegen.algebra import words  # noqa: E402
+from nngrad.codegen.algebra.symbols import Value  # noqa: E402
 from nngrad.codegen.lower import Graph  # noqa: E402
-from nngrad.codegen.node import ancestors  # noqa: E402
-from nngrad.codegen.schedule import with_few_arrays  # noqa: E402
-from nngrad.codegen.symbols import Value  # noqa: E402
+from nngrad.codegen.lowering.node import ancestors  # noqa: E402
+from nngrad.codegen.lowering.schedule import with_few_arrays  # noqa: E402
+from nngrad.codegen.tracing.formula import Formula  # noqa: E402
 
 x, y = Value("x"), Value("y")
 sin, tanh = words.sin, words.tanh

@@ -11,18 +11,18 @@ import numpy as np
 import sympy
 from sympy import exp, log, sqrt
 
-from nngrad.codegen import gaussians, words
+from nngrad.codegen.algebra import gaussians, words
+from nngrad.codegen.algebra.symbols import Value, Where, text
 from nngrad.codegen.command import run
-from nngrad.codegen.errors import ACCURATE
-from nngrad.codegen.exponentials import as_word, growths, stable, tails
-from nngrad.codegen.identities import as_quotient, in_roots, one_signed, without_difference_of_roots
+from nngrad.codegen.judging.errors import ACCURATE
+from nngrad.codegen.judging.rounding import Judge
 from nngrad.codegen.pipeline import load_spec, selections
-from nngrad.codegen.recognise import recognised
-from nngrad.codegen.restage import inlined
-from nngrad.codegen.roots import without_cancelling_roots
-from nngrad.codegen.rounding import Judge
-from nngrad.codegen.series import fitted, leading_term
-from nngrad.codegen.symbols import Value, Where, text
+from nngrad.codegen.rewriting.identities import as_quotient, in_roots, one_signed, without_difference_of_roots
+from nngrad.codegen.rewriting.recognise import recognised
+from nngrad.codegen.rewriting.restage import inlined
+from nngrad.codegen.rules.exponentials import as_word, growths, stable, tails
+from nngrad.codegen.rules.roots import without_cancelling_roots
+from nngrad.codegen.rules.series import fitted, leading_term
 from nngrad.codegen.trace import trace
 
 x = Value("x")

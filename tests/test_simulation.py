@@ -7,10 +7,10 @@ pytest.importorskip("sympy")
 import numpy as np
 import sympy
 
-from nngrad.codegen import words
-from nngrad.codegen.formula import Formula, Stage
-from nngrad.codegen.simulation import Simulation
-from nngrad.codegen.symbols import Value, Where
+from nngrad.codegen.algebra import words
+from nngrad.codegen.algebra.symbols import Value, Where
+from nngrad.codegen.judging.simulation import Simulation
+from nngrad.codegen.tracing.formula import Formula, Stage
 
 X, Y = Value("x"), Value("y")
 FORMULA = Formula((), (X,), (Stage(Y, "map", sympy.exp(X)),), Y)

@@ -9,12 +9,13 @@ pytest.importorskip("sympy")
 import sympy
 
 from nngrad import Tensor
-from nngrad.codegen import define, words
+from nngrad.codegen import define
+from nngrad.codegen.algebra import words
+from nngrad.codegen.algebra.small import Small, with_small_numbers_apart
+from nngrad.codegen.algebra.symbols import Parameter, Value
 from nngrad.codegen.language import log, op
 from nngrad.codegen.lower import Graph
-from nngrad.codegen.recognise import recognised
-from nngrad.codegen.small import Small, with_small_numbers_apart
-from nngrad.codegen.symbols import Parameter, Value
+from nngrad.codegen.rewriting.recognise import recognised
 from nngrad.codegen.trace import Formula, Stage
 
 EPS = sympy.Rational(1, 10**8)

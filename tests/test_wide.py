@@ -7,7 +7,7 @@ from conftest import SPECS, ops_of
 pytest.importorskip("sympy")
 
 from nngrad import Tensor, autodiff
-from nngrad.codegen import certificate
+from nngrad.codegen.judging import certificate
 
 pytestmark = pytest.mark.slow
 

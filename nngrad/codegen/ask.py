@@ -6,11 +6,11 @@ import difflib
 from collections.abc import Callable
 from pathlib import Path
 
+from nngrad.codegen.algebra.symbols import SpecError
 from nngrad.codegen.explain import SPEC, Explanation
 from nngrad.codegen.explain import explain as explained
 from nngrad.codegen.language import Declaration
 from nngrad.codegen.pipeline import load_spec
-from nngrad.codegen.symbols import SpecError
 from nngrad.codegen.trace import Op, trace
 
 

@@ -20,10 +20,22 @@ import sympy
 from sympy.core.relational import Relational
 from sympy.logic.boolalg import And, Not, Or
 
-from nngrad.codegen.exact import bits_before_point
-from nngrad.codegen.symbols import Count, IsInf, IsNan, Parameter, Pick, SignBit, Subgradient, Test, Value, Where, text
+from nngrad.codegen.algebra.exact import bits_before_point
+from nngrad.codegen.algebra.symbols import (
+    Count,
+    IsInf,
+    IsNan,
+    Parameter,
+    Pick,
+    SignBit,
+    Subgradient,
+    Test,
+    Value,
+    Where,
+    text,
+)
+from nngrad.codegen.algebra.vocabulary import WORD_OF
 from nngrad.codegen.trace import Formula, Stage
-from nngrad.codegen.vocabulary import WORD_OF
 
 LADDER = (40, 80, 160, 280, 400, 560, 800, 1600)
 MANY_ZEROS = 36  # behind the point of a number whose square is not seen beside 1 by the second rung

@@ -13,14 +13,8 @@ import sympy
 from sympy.core.parameters import distribute
 from sympy.core.symbol import Str
 
-from nngrad.codegen.derive import Derivatives
-from nngrad.codegen.errors import Error
-from nngrad.codegen.ordinary import Ordinary
-from nngrad.codegen.parts import part_of
-from nngrad.codegen.selection import Chosen
-from nngrad.codegen.series import Series
-from nngrad.codegen.small import Small
-from nngrad.codegen.symbols import (
+from nngrad.codegen.algebra.small import Small
+from nngrad.codegen.algebra.symbols import (
     AxisSum,
     Balanced,
     Count,
@@ -44,8 +38,14 @@ from nngrad.codegen.symbols import (
     Value,
     Where,
 )
+from nngrad.codegen.algebra.vocabulary import WORDS
+from nngrad.codegen.derive import Derivatives
+from nngrad.codegen.judging.errors import Error
+from nngrad.codegen.rules.ordinary import Ordinary
+from nngrad.codegen.rules.parts import part_of
+from nngrad.codegen.rules.series import Series
+from nngrad.codegen.selection import Chosen
 from nngrad.codegen.trace import Op
-from nngrad.codegen.vocabulary import WORDS
 
 DEFAULT_PATH = Path(__file__).with_name("choices.json")
 

@@ -18,14 +18,16 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from nngrad.codegen import certificate, emit, gallery, terminal
+from nngrad.codegen import emit
+from nngrad.codegen.algebra.symbols import SpecError
 from nngrad.codegen.ask import SPEC, find_op
 from nngrad.codegen.choices import DEFAULT_PATH, Choices
 from nngrad.codegen.documents import origin, refresh_pages, with_counts
 from nngrad.codegen.explain import explain, warnings_of
+from nngrad.codegen.judging import certificate
 from nngrad.codegen.pipeline import BUDGET, compile_ops, compile_spec, load_spec
+from nngrad.codegen.showing import gallery, terminal
 from nngrad.codegen.stamp import Stamp
-from nngrad.codegen.symbols import SpecError
 from nngrad.codegen.trace import Op, trace
 
 CHECKOUT = Path(__file__).resolve().parents[2]

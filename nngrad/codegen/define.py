@@ -24,15 +24,15 @@ from functools import cache, partial
 from pathlib import Path
 
 from nngrad.codegen import language
+from nngrad.codegen.algebra.symbols import SpecError
 from nngrad.codegen.choices import Choices
 from nngrad.codegen.emit import put, render, templates_folder
 from nngrad.codegen.explain import warnings_of
-from nngrad.codegen.formula import Op
 from nngrad.codegen.language import Declaration
 from nngrad.codegen.pipeline import BUDGET, compile_ops
 from nngrad.codegen.stamp import digest_of
-from nngrad.codegen.symbols import SpecError
 from nngrad.codegen.trace import trace
+from nngrad.codegen.tracing.formula import Op
 
 KEPT = 200  # entries of the folder
 ENTRY = "entry.json"

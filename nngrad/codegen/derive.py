@@ -18,12 +18,12 @@ from functools import lru_cache
 import sympy
 from sympy.core.symbol import Str
 
-from nngrad.codegen import words
-from nngrad.codegen.identities import rationalised, with_hypot, with_roots_apart
-from nngrad.codegen.members import without_idle_masks
-from nngrad.codegen.recognise import recognised
-from nngrad.codegen.rescale import with_signs_of_unscaled
-from nngrad.codegen.symbols import AxisSum, Indicator, ProductOfOthers, Value, Where, is_constant_along
+from nngrad.codegen.algebra import words
+from nngrad.codegen.algebra.symbols import AxisSum, Indicator, ProductOfOthers, Value, Where, is_constant_along
+from nngrad.codegen.rewriting.identities import rationalised, with_hypot, with_roots_apart
+from nngrad.codegen.rewriting.members import without_idle_masks
+from nngrad.codegen.rewriting.recognise import recognised
+from nngrad.codegen.rewriting.rescale import with_signs_of_unscaled
 from nngrad.codegen.trace import Formula, Stage, carriers
 
 

@@ -14,7 +14,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from nngrad.codegen.formula import Op
+from nngrad.codegen.tracing.formula import Op
 
 COUNTED = re.compile(r"(<!-- counted by [^\n]* -->\n).*?(<!-- end of what is counted -->)", re.DOTALL)
 ROW = re.compile(r"^\| (\w+)[^|\n]*\|[^\n]*\| (?:good|fair|broken) \|$", re.MULTILINE)

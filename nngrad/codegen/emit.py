@@ -19,11 +19,12 @@ from pathlib import Path
 
 import jinja2
 
-from nngrad.codegen import approximate, words
-from nngrad.codegen.assemble import Code, Function, default_source, formula_lines, quoted, signature_of
+from nngrad.codegen.algebra import words
+from nngrad.codegen.algebra.symbols import SpecError
+from nngrad.codegen.emitting import approximate
+from nngrad.codegen.emitting.latex import latex_of
 from nngrad.codegen.language import Contract
-from nngrad.codegen.latex import latex_of
-from nngrad.codegen.symbols import SpecError
+from nngrad.codegen.lowering.assemble import Code, Function, default_source, formula_lines, quoted, signature_of
 from nngrad.codegen.trace import REQUIRED, Op
 
 LINE_LENGTH = 120

@@ -10,23 +10,24 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from nngrad.codegen import kinks, language, records
-from nngrad.codegen.assemble import Code, assemble, readable, shapes_of
+from nngrad.codegen import language
+from nngrad.codegen.algebra.symbols import Indexed, Value
 from nngrad.codegen.choices import Choices
-from nngrad.codegen.contract import contraction_of
 from nngrad.codegen.emit import HOMES, source_of, templates_folder
-from nngrad.codegen.errors import ACCURATE, Error
-from nngrad.codegen.notation import (
+from nngrad.codegen.judging.errors import ACCURATE, Error
+from nngrad.codegen.lowering.assemble import Code, assemble, readable, shapes_of
+from nngrad.codegen.lowering.contract import contraction_of
+from nngrad.codegen.pipeline import compile_op, selections
+from nngrad.codegen.selection import Chosen, Tried
+from nngrad.codegen.showing import kinks, records
+from nngrad.codegen.trace import Formula, Op
+from nngrad.codegen.writing.notation import (
     Equation,
     condition_of,
     contraction_equations,
     derivative_equations,
     formula_equations,
 )
-from nngrad.codegen.pipeline import compile_op, selections
-from nngrad.codegen.selection import Chosen, Tried
-from nngrad.codegen.symbols import Indexed, Value
-from nngrad.codegen.trace import Formula, Op
 
 TOO_INACCURATE = 16.0  # units in the last place, beyond what an input's rounding explains: worth a warning
 SPEC = Path(__file__).resolve().parents[1] / "spec"
@@ -122,12 +123,12 @@ class Explanation:
         return "\n".join(equation.latex for case in self.cases for equation in (*case.formula, *case.derivative))
 
     def __str__(self) -> str:
-        from nngrad.codegen.terminal import text
+        from nngrad.codegen.showing.terminal import text
 
         return text(self)
 
     def _repr_html_(self) -> str:
-        from nngrad.codegen.page import fragment
+        from nngrad.codegen.showing.page import fragment
 
         return fragment(self)
 

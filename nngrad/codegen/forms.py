@@ -21,10 +21,9 @@ from functools import cache, partial
 import sympy
 from sympy.core.symbol import Str
 
-from nngrad.codegen import words
-from nngrad.codegen.derive import lift_where
-from nngrad.codegen.small import Small
-from nngrad.codegen.symbols import (
+from nngrad.codegen.algebra import words
+from nngrad.codegen.algebra.small import Small
+from nngrad.codegen.algebra.symbols import (
     AxisSum,
     ByText,
     Decayed,
@@ -43,8 +42,9 @@ from nngrad.codegen.symbols import (
     multiplied_out,
     split_constants,
 )
+from nngrad.codegen.algebra.vocabulary import WORD_OF
+from nngrad.codegen.derive import lift_where
 from nngrad.codegen.trace import Formula, Stage, carriers
-from nngrad.codegen.vocabulary import WORD_OF
 
 SAVED_COST = 2.5  # keeping a full-size intermediate from forward to backward, in multiplications
 ROW_COST = 0.02  # an operation on values that are constant along the axis, as part of a full-size one

@@ -17,8 +17,8 @@ from typing import Any
 import sympy
 from sympy.core.symbol import Str
 
-from nngrad.codegen.gaussians import erf, erfc
-from nngrad.codegen.symbols import (
+from nngrad.codegen.algebra.gaussians import erf, erfc
+from nngrad.codegen.algebra.symbols import (
     RECORDER,
     Count,
     Indexed,
@@ -35,8 +35,8 @@ from nngrad.codegen.symbols import (
     SumOf,
     Where,
 )
-from nngrad.codegen.vocabulary import Word, expression
-from nngrad.codegen.words import (
+from nngrad.codegen.algebra.vocabulary import Word, expression
+from nngrad.codegen.algebra.words import (
     abs,
     arccos,
     arccosh,
@@ -84,10 +84,10 @@ from nngrad.codegen.words import (
 )
 
 # Not for formulas: the derivatives of words, which nngrad's own spec makes ops of.
-from nngrad.codegen.words import over_hypot as over_hypot
-from nngrad.codegen.words import over_square as over_square
-from nngrad.codegen.words import power_slope as power_slope
-from nngrad.codegen.words import sinc_slope as sinc_slope
+from nngrad.codegen.algebra.words import over_hypot as over_hypot
+from nngrad.codegen.algebra.words import over_square as over_square
+from nngrad.codegen.algebra.words import power_slope as power_slope
+from nngrad.codegen.algebra.words import sinc_slope as sinc_slope
 
 __all__ = [
     "abs",

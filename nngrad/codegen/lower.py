@@ -19,15 +19,9 @@ import sympy
 from sympy.core.relational import Relational
 from sympy.logic.boolalg import And, Not, Or
 
-from nngrad.codegen import branches, chance, exponents, quotients, signs, words
-from nngrad.codegen.exponentials import bell_within_range
-from nngrad.codegen.joint import Part, parts_of, shift_of
-from nngrad.codegen.literals import is_unit_fraction, literal
-from nngrad.codegen.node import Node
-from nngrad.codegen.picks import with_picks_apart
-from nngrad.codegen.quotients import divisors, is_denominator, is_product, power_of_quotient, without
-from nngrad.codegen.small import smallness
-from nngrad.codegen.symbols import (
+from nngrad.codegen.algebra import words
+from nngrad.codegen.algebra.small import smallness
+from nngrad.codegen.algebra.symbols import (
     AxisSum,
     Balanced,
     Count,
@@ -54,8 +48,15 @@ from nngrad.codegen.symbols import (
     ordered_terms,
     text,
 )
+from nngrad.codegen.algebra.vocabulary import WORD_OF
+from nngrad.codegen.lowering import branches, chance, exponents, quotients, signs
+from nngrad.codegen.lowering.joint import Part, parts_of, shift_of
+from nngrad.codegen.lowering.literals import is_unit_fraction, literal
+from nngrad.codegen.lowering.node import Node
+from nngrad.codegen.lowering.picks import with_picks_apart
+from nngrad.codegen.lowering.quotients import divisors, is_denominator, is_product, power_of_quotient, without
+from nngrad.codegen.rules.exponentials import bell_within_range
 from nngrad.codegen.trace import Formula, Stage
-from nngrad.codegen.vocabulary import WORD_OF
 
 COMPARISONS = {sympy.Gt: ">", sympy.Ge: ">=", sympy.Lt: "<", sympy.Le: "<=", sympy.Eq: "==", sympy.Ne: "!="}
 REDUCTIONS = {"sum": "np.add", "prod": "np.multiply", "max": "np.maximum", "min": "np.minimum"}

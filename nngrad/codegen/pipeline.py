@@ -13,19 +13,19 @@ from functools import partial
 from pathlib import Path
 
 from nngrad.codegen import language
-from nngrad.codegen.assemble import Code, assemble
-from nngrad.codegen.bodies import differentiated, output_is_residual
+from nngrad.codegen.algebra.symbols import Indexed, SpecError
 from nngrad.codegen.budget import OverBudget, within
 from nngrad.codegen.choices import Choices
-from nngrad.codegen.contract import assemble_contraction
 from nngrad.codegen.derive import Derivatives
 from nngrad.codegen.emit import Package
+from nngrad.codegen.judging.rounding import UNKNOWN_PARAMETER
 from nngrad.codegen.language import Declaration
-from nngrad.codegen.mistakes import Place, check_module, instead, located, place_of_definition, raised_at
-from nngrad.codegen.rounding import UNKNOWN_PARAMETER
+from nngrad.codegen.lowering.assemble import Code, assemble
+from nngrad.codegen.lowering.bodies import differentiated, output_is_residual
+from nngrad.codegen.lowering.contract import assemble_contraction
 from nngrad.codegen.selection import Chosen, Tried, choose_forms
-from nngrad.codegen.symbols import Indexed, SpecError
 from nngrad.codegen.trace import Op, place, trace
+from nngrad.codegen.tracing.mistakes import Place, check_module, instead, located, place_of_definition, raised_at
 
 BUDGET = 300.0  # seconds for one op; the slowest formulas of our own tests take 20
 

@@ -24,21 +24,10 @@ from functools import partial, reduce
 import sympy
 from sympy.core.symbol import Str
 
-from nngrad.codegen import words
-from nngrad.codegen.deviations import sum_deviations
-from nngrad.codegen.exp_words import with_divided_differences, with_quotients_of_expm1
-from nngrad.codegen.exponentials import with_one_exponential
-from nngrad.codegen.identities import scales
-from nngrad.codegen.members import join_members
-from nngrad.codegen.ratios import join_ratios
-from nngrad.codegen.recognise import recognised
-from nngrad.codegen.record import name_after
-from nngrad.codegen.rescale import rescale_powers
-from nngrad.codegen.restage import again, inlined, rebuilt, recorder_of
-from nngrad.codegen.shares import bound_logarithms, open_powers, open_shares
-from nngrad.codegen.shift import as_share, shift_exponentials
-from nngrad.codegen.small import with_small_numbers_apart
-from nngrad.codegen.symbols import (
+from nngrad.codegen.algebra import words
+from nngrad.codegen.algebra.exp_words import with_divided_differences, with_quotients_of_expm1
+from nngrad.codegen.algebra.small import with_small_numbers_apart
+from nngrad.codegen.algebra.symbols import (
     AxisSum,
     LogExcess,
     LogShare,
@@ -49,8 +38,19 @@ from nngrad.codegen.symbols import (
     Where,
     is_constant_along,
 )
+from nngrad.codegen.algebra.vocabulary import WORD_OF
+from nngrad.codegen.rewriting.deviations import sum_deviations
+from nngrad.codegen.rewriting.identities import scales
+from nngrad.codegen.rewriting.members import join_members
+from nngrad.codegen.rewriting.ratios import join_ratios
+from nngrad.codegen.rewriting.recognise import recognised
+from nngrad.codegen.rewriting.rescale import rescale_powers
+from nngrad.codegen.rewriting.restage import again, inlined, rebuilt, recorder_of
+from nngrad.codegen.rewriting.shares import bound_logarithms, open_powers, open_shares
+from nngrad.codegen.rewriting.shift import as_share, shift_exponentials
+from nngrad.codegen.rules.exponentials import with_one_exponential
 from nngrad.codegen.trace import Formula, Recorder, Stage
-from nngrad.codegen.vocabulary import WORD_OF
+from nngrad.codegen.tracing.record import name_after
 
 # --- quotients --------------------------------------------------------------------------------------------------------
 

@@ -20,36 +20,38 @@ import sympy
 from sympy.core.relational import Relational
 from sympy.core.symbol import Str
 
-from nngrad.codegen import exponentials, identities, piecewise, words
-from nngrad.codegen.again import SecondOrder, by_sides, has_cancelling_stages, in_ops
-from nngrad.codegen.balance import balanced
+from nngrad.codegen.algebra import words
+from nngrad.codegen.algebra.symbols import ByText, NearZero, Value, Where, count_ops, text
 from nngrad.codegen.derive import Derivatives, lift_where
-from nngrad.codegen.errors import ACCURATE, REACHES, Error, Truth
-from nngrad.codegen.factors import (
+from nngrad.codegen.forms import FEW_FORMS, LARGEST_GROWTH, Search
+from nngrad.codegen.judging.errors import ACCURATE, REACHES, Error, Truth
+from nngrad.codegen.judging.rounding import Judge
+from nngrad.codegen.lower import Graph
+from nngrad.codegen.rewriting import identities
+from nngrad.codegen.rewriting.ratios import with_differences_of_shares
+from nngrad.codegen.rewriting.recognise import recognised
+from nngrad.codegen.rewriting.restage import inlined
+from nngrad.codegen.rules import exponentials, piecewise
+from nngrad.codegen.rules.again import SecondOrder, by_sides, has_cancelling_stages, in_ops
+from nngrad.codegen.rules.balance import balanced
+from nngrad.codegen.rules.factors import (
     with_exponential_taken_out,
     with_growths_apart,
     with_powers_together,
     with_products_in_range,
 )
-from nngrad.codegen.far import with_far_forms, with_powers_of_sums_taken_out
-from nngrad.codegen.forms import FEW_FORMS, LARGEST_GROWTH, Search
-from nngrad.codegen.logarithms import (
+from nngrad.codegen.rules.far import with_far_forms, with_powers_of_sums_taken_out
+from nngrad.codegen.rules.logarithms import (
     with_complements,
     with_logarithms_near_1,
     with_logarithms_of_small_sums,
     with_logarithms_together,
 )
-from nngrad.codegen.lower import Graph
-from nngrad.codegen.ordinary import Ordinariness, Ordinary
-from nngrad.codegen.ratios import with_differences_of_shares
-from nngrad.codegen.recognise import recognised
-from nngrad.codegen.remainders import with_powers_less_one, with_remainders
-from nngrad.codegen.restage import inlined
-from nngrad.codegen.roots import without_cancelling_roots
-from nngrad.codegen.rounding import Judge
-from nngrad.codegen.series import RADII, Series, leading_terms_of_rational
-from nngrad.codegen.several import with_largest_taken_out
-from nngrad.codegen.symbols import ByText, NearZero, Value, Where, count_ops, text
+from nngrad.codegen.rules.ordinary import Ordinariness, Ordinary
+from nngrad.codegen.rules.remainders import with_powers_less_one, with_remainders
+from nngrad.codegen.rules.roots import without_cancelling_roots
+from nngrad.codegen.rules.series import RADII, Series, leading_terms_of_rational
+from nngrad.codegen.rules.several import with_largest_taken_out
 from nngrad.codegen.trace import Formula
 
 SETTLED = (2**6, 2**10)  # where exponentials, or those of a fraction of x, have long settled, but do not overflow

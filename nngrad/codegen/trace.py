@@ -23,25 +23,25 @@ from typing import Any
 import sympy
 
 from nngrad.codegen import language
+from nngrad.codegen.algebra.symbols import RECORDER, Indexed, Parameter, Pick, SpecError, Test, Value
+from nngrad.codegen.algebra.vocabulary import WORDS, Word
 from nngrad.codegen.budget import OverBudget, within
-from nngrad.codegen.formula import OTHER as OTHER
-from nngrad.codegen.formula import PRESENT as PRESENT
-from nngrad.codegen.formula import REQUIRED as REQUIRED
-from nngrad.codegen.formula import Formula as Formula
-from nngrad.codegen.formula import Input as Input
-from nngrad.codegen.formula import Op as Op
-from nngrad.codegen.formula import Param as Param
-from nngrad.codegen.formula import Stage as Stage
-from nngrad.codegen.formula import carriers as carriers
-from nngrad.codegen.instrument import instrumented, source_of
 from nngrad.codegen.language import FUNCTION_WORDS, Contract, Declaration, affine
-from nngrad.codegen.mistakes import Place, explained, located, place_of_definition, raised_at
-from nngrad.codegen.record import RESERVED_NAMES, name_after, real
-from nngrad.codegen.record import Recorder as Recorder
-from nngrad.codegen.record import alive as alive
-from nngrad.codegen.steps import composite, contraction_alone
-from nngrad.codegen.symbols import RECORDER, Indexed, Parameter, Pick, SpecError, Test, Value
-from nngrad.codegen.vocabulary import WORDS, Word
+from nngrad.codegen.tracing.formula import OTHER as OTHER
+from nngrad.codegen.tracing.formula import PRESENT as PRESENT
+from nngrad.codegen.tracing.formula import REQUIRED as REQUIRED
+from nngrad.codegen.tracing.formula import Formula as Formula
+from nngrad.codegen.tracing.formula import Input as Input
+from nngrad.codegen.tracing.formula import Op as Op
+from nngrad.codegen.tracing.formula import Param as Param
+from nngrad.codegen.tracing.formula import Stage as Stage
+from nngrad.codegen.tracing.formula import carriers as carriers
+from nngrad.codegen.tracing.instrument import instrumented, source_of
+from nngrad.codegen.tracing.mistakes import Place, explained, located, place_of_definition, raised_at
+from nngrad.codegen.tracing.record import RESERVED_NAMES, name_after, real
+from nngrad.codegen.tracing.record import Recorder as Recorder
+from nngrad.codegen.tracing.record import alive as alive
+from nngrad.codegen.tracing.steps import composite, contraction_alone
 
 TRACING_SECONDS = 10.0  # a formula runs in milliseconds
 VARIANT_LIMIT = 64

@@ -1,0 +1,433 @@
+"""Stage 3: where exponentials are summed along an axis, they are kept from overflowing.
+
+exp(u) is computed as exp(u - shift), the shift being one number for each row: 0 where all of exp(u) is in range, which
+is exact and costs nothing, else the row's maximum. The factor exp(shift) is carried through the later stages as a
+symbol; the rule is applied only where it drops out of the result. Logarithms go with it:
+
+- of a product that has exponentials among its factors, or of what is taken from one: log(exp(u) / s) is u - log(s);
+- of a sum of exponentials: log(s) is max(u) + `LogExcess`, the logarithm of what the sum is above its largest term. It
+  is exact also where one term outweighs all others, so that (u - max(u)) - LogExcess is, too. Kernels may take another
+  number near log(s) for max(u), and the rest for the excess (`runtime.log_sum_parts`), so the stages are called so;
+- of a sum of products of exponentials: log(sum(sqrt(p * q))) of shares is that of sum(exp((log(p) + log(q)) / 2));
+- of a sum of two shares: log(p + 3 q) is log(4) and a `log_mixture` of log(p) and log(q);
+- of a share in a mean of two: log(p / ((p + q) / 2)) is -`log_mixed` of log(q) - log(p).
+
+Worked example, log_softmax: from `y = x - log(sum(exp(x)))`,
+
+    shift = RowShift(x); e = exp(x - shift); s = sum(e)
+    log_sum = max(x); log_rest = LogExcess(s, e); y = (x - log_sum) - log_rest
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import reduce
+from itertools import permutations
+
+import sympy
+from sympy.core.symbol import Str
+
+from nngrad.codegen.algebra import share_words, words
+from nngrad.codegen.algebra.symbols import LogExcess, Pick, RowShift, Value, Where, is_constant_along, split_constants
+from nngrad.codegen.rewriting.restage import HOMOGENEOUS, again, inlined, rebuilt, recorder_of
+from nngrad.codegen.rules.exponentials import with_one_exponential
+from nngrad.codegen.trace import Formula, Recorder, Stage
+
+_SCALE = sympy.Symbol("scale", positive=True)
+_LOGARITHMS = (sympy.log, words.log1p.build)
+
+
+def open_logarithms(formula: Formula) -> Formula:
+    """The logarithm of a product with exponentials becomes the sum of its factors' logarithms."""
+    recorder = recorder_of(formula)
+    renamed: dict[Value, sympy.Expr] = {}
+    for stage in formula.stages:
+        expr = stage.expr.xreplace(renamed)
+        if isinstance(expr, sympy.log):
+            pick, inside = _picked(recorder, expr.args[0])
+            summed = _summed_exponential(recorder, inside)
+            factors = sympy.Mul.make_args(summed or inlined(inside, recorder.stages))
+            if (mixed := _log_of_two_shares(recorder, factors)) is not None:
+                expr = recorder.hoist(mixed, stage.value.name)
+            elif summed or any(isinstance(factor, sympy.exp) for factor in factors):
+                masked = {one.expr: one.value for one in recorder.stages if isinstance(one.expr, Where)}
+                opened = _share_in_mean(recorder, factors) or sum_of_logarithms(factors)
+                expr = recorder.hoist(opened.xreplace(masked), stage.value.name)
+                if pick is not None:
+                    whole = recorder.stage(expr, "map", "", f"log_{inside}" if isinstance(inside, Value) else "log_")
+                    expr = recorder.stage(pick * whole, "sum", pick.args[1].name, stage.value.name)
+        renamed[stage.value] = again(recorder, stage, expr)
+    output = renamed[formula.output]
+    return formula if output in formula.inputs else rebuilt(formula, recorder, output)
+
+
+def _summed_exponential(recorder: Recorder, total):
+    """A sum of products of exponentials, such as of the roots of two shares, as c sum(exp(u)), u being made of the
+    logarithms of shares. None for others, and for a power of one share, which has a rule of its own.
+    """
+    made = next((stage for stage in recorder.stages if stage.value == total and stage.kind == "sum"), None)
+    definition = None if made is None else _definition(recorder, made.expr, "map") or made.expr
+    if made is None or isinstance(definition, sympy.exp | sympy.Pow | words.power.build):
+        return None
+    product = sympy.expand_power_base(inlined(made.expr, recorder.stages).replace(words.power.build, sympy.Pow))
+    factor, exponential = split_constants(with_one_exponential(product), made.axis)
+    if not isinstance(exponential, sympy.exp) or not _weighted(factor)[1].is_positive:
+        return None
+    terms, shares = sympy.Add.make_args(exponential.args[0]), 0
+    for power in sympy.Mul.make_args(factor):
+        whole, degree = power.as_base_exp()
+        summed = inlined(_definition(recorder, whole, "sum") or whole, recorder.stages)
+        own = sympy.Add.make_args(summed.args[0]) if isinstance(summed, sympy.exp) else ()
+        others = [term for term in terms if not any(sympy.expand(term + degree * one) == 0 for one in own)]
+        if own and len(others) == len(terms) - len(own):
+            logarithm = recorder.hoist(summed.args[0] - sympy.log(whole))
+            terms = [*others, -degree * recorder.stage(logarithm, "map", "", "log_share")]
+            factor, shares = factor / power, shares + 1
+    if shares == 1 and len(terms) == 1:
+        return None
+    exponent = recorder.stage(recorder.hoist(sympy.Add(*terms)), "map", "", "exponent")
+    return factor * recorder.stage(recorder.hoist(sympy.exp(exponent)), "sum", made.axis, str(total))
+
+
+def _picked(recorder: Recorder, expr):
+    """(p, u) where the expression is a stage that takes from u the elements that p picks, else (None, expression)."""
+    made = _definition(recorder, expr, "sum")
+    picks = [] if made is None else [factor for factor in sympy.Mul.make_args(made) if isinstance(factor, Pick)]
+    return (picks[0], made / picks[0]) if picks else (None, expr)
+
+
+def _share_in_mean(recorder: Recorder, factors):
+    """log(a / (m a + n b)), such as log(p / ((p + q) / 2)) of shares, in terms of log(b / a): it is finite also where
+    both exponentials are 0, and exact where they are nearly the same. None for others.
+    """
+    for factor in factors:
+        mean, power = factor.as_base_exp()
+        if not mean.is_Add or len(mean.args) != 2 or power not in (1, -1):
+            continue
+        number, a = ((sympy.Mul(*factors) / factor) ** -power).as_coeff_Mul()
+        for own, other in permutations(mean.args):
+            (m, one), (n, b) = _weighted(own / a), _weighted(other)
+            if one == 1 and _mixed_weight(m, n) is not None and _has_exponential(a) and _has_exponential(b):
+                logarithms = [recorder.hoist(sum_of_logarithms(sympy.Mul.make_args(part))) for part in (a, b)]
+                log_a, log_b = (recorder.stage(logarithm, "map", "", "log_share") for logarithm in logarithms)
+                mixed = share_words.log_mixed(log_b - log_a, _mixed_weight(m, n))
+                return power * (sympy.log(sympy.simplify(m + n) * number) + mixed)
+    return None
+
+
+def _log_of_two_shares(recorder: Recorder, factors):
+    """log(c (m a + n b)) of shares by their logarithms, which are known where a and b are both 0; None for others."""
+    *numbers, total = sorted(factors, key=lambda factor: factor.is_Add)
+    shares: dict[sympy.Expr, sympy.Expr] = {}
+    for weight, share in map(_weighted, sympy.Add.make_args(sympy.expand(total, power_base=False, power_exp=False))):
+        shares[share] = shares.get(share, sympy.S.Zero) + weight
+    if len(shares) != 2 or not all(number.is_number for number in numbers):
+        return None
+    m, n = shares.values()
+    products = [sympy.Mul.make_args(part) for part in shares]
+    are_shares = all(
+        all(one.is_positive for one in product) and _has_exponential(sympy.Mul(*product)) for product in products
+    )
+    weight = _mixed_weight(m, n)
+    if not are_shares or weight is None:
+        return None
+    logarithms = [recorder.hoist(sum_of_logarithms(product)) for product in products]
+    return sum_of_logarithms([*numbers, sympy.simplify(m + n)]) + share_words.log_mixture(*logarithms, weight)
+
+
+def _weighted(term) -> tuple[sympy.Expr, sympy.Expr]:
+    """A product's numbers and parameters, and its other factors."""
+    return term.as_independent(Value, as_Add=False)
+
+
+def _mixed_weight(m, n):
+    """The weight of the second term in the mean with weights m and n; None if these may be no weights."""
+    total = sympy.simplify(m + n)
+    are_weights = total.is_positive and all(one.is_positive for one in (m, n) if one.is_number)
+    return n / total if are_weights else None
+
+
+def _has_exponential(product) -> bool:
+    return any(isinstance(factor, sympy.exp) for factor in sympy.Mul.make_args(product))
+
+
+def sum_of_logarithms(factors):
+    total, rest = sympy.S.Zero, sympy.S.One
+    for factor in factors:
+        if isinstance(factor, sympy.exp):
+            total += factor.args[0]
+            continue
+        base, exponent = factor.as_base_exp()
+        if base.is_positive:
+            total += exponent * sympy.log(base)
+        else:
+            rest *= factor
+    sign = -1 if rest.is_Pow and rest.exp == -1 else 1
+    return total if rest == 1 else total + sign * sympy.log(rest**sign)
+
+
+def shift_exponentials(formula: Formula) -> Formula:
+    """Shift the exponentials that are summed along an axis, wherever the result does not depend on the shift."""
+    formula = open_logarithms(formula)
+    refused: set[sympy.Expr] = set()
+    while (found := _next_exponential(formula, refused)) is not None:
+        exponential, axis = found
+        ways = ({}, {"with_powers": True}, {"beside_constants": True})
+        shifted = next(filter(None, (_shifted(formula, exponential, axis, **way) for way in ways)), None)
+        if shifted is None:
+            refused.add(exponential.expr)
+        else:
+            formula = shifted
+    return formula
+
+
+def _next_exponential(formula: Formula, refused) -> tuple[Stage, str] | None:
+    for stage in formula.stages:
+        if stage.kind != "sum":
+            continue
+        for made in _factors(stage.expr, formula):
+            if (
+                isinstance(made.expr, sympy.exp)
+                and made.expr not in refused
+                and not is_constant_along(made.value, stage.axis)
+                and not _is_shifted(made.expr.args[0], formula)
+            ):
+                return made, stage.axis
+    return None
+
+
+def _factors(expr, formula: Formula) -> Iterator[Stage]:
+    """The stages whose values an expression has, and the factors of those that are products."""
+    for value in sorted(expr.atoms(Value), key=str):
+        made = formula.definition(value)
+        if made is not None and made.kind == "map":
+            yield made
+            yield from _factors(made.expr, formula) if made.expr.is_Mul else ()
+
+
+def _is_shifted(exponent, formula: Formula) -> bool:
+    """Whether this rule was applied already."""
+    shifts = {stage.value for stage in formula.stages if stage.expr.has(RowShift)}
+    return bool(shifts & set(sympy.Add.make_args(-exponent)))
+
+
+def _shifted(formula: Formula, exponential: Stage, axis: str, with_powers=False, beside_constants=False):
+    """The formula with one exponential shifted; None where the result would depend on it.
+
+    `with_powers` allows what sum(exp(u))**2 / sum(exp(2 u)) needs: powers that are summed are shifted with it.
+    `beside_constants` allows what 1 + sum(exp(u)) needs: 1 is multiplied by exp(-shift), and exp(a) beside the sum
+    becomes exp(a - shift); the shift is that of a row that has 0, or a, as well.
+    """
+    recorder = recorder_of(formula)
+    renamed: dict[Value, sympy.Expr] = {}
+    row = None
+    beside = _exponent_beside(formula, exponential, axis) if beside_constants else None
+    for stage in _independent_first(formula, exponential) if beside_constants else formula.stages:
+        if stage.value == exponential.value:
+            exponent = exponential.expr.args[0].xreplace(renamed)
+            beside = beside.xreplace(renamed) if beside is not None else None
+            row = _Row(recorder, exponent, axis, stage.value.name, beside)
+            renamed[stage.value] = _SCALE * row.exponential
+            continue
+        expr = stage.expr.xreplace(renamed)
+        if row is not None and (power := _power_of(stage, exponential, formula, with_powers)) is not None:
+            raised = sympy.exp(power * (row.above - row.shift))
+            renamed[stage.value] = _SCALE**power * recorder.stage(raised, "map", "", stage.value.name)
+            continue
+        if row is None or not expr.has(_SCALE, *row.offsets):
+            renamed[stage.value] = again(recorder, stage, expr)
+            continue
+        if beside_constants:
+            expr = expr.replace(row.is_beside_constants, row.scaled_sum)
+        expr = expr.replace(_is_homogeneous_of_scaled, row.scaled_word)
+        expr = row.without_top(expr.replace(_is_log_of_scaled, row.logarithm))
+        power, expr = _scale_power(expr)
+        if expr is None or (power and stage.kind != "map" and (stage.kind, stage.axis) != ("sum", axis)):
+            return None
+        offset = row.offset(expr) if isinstance(stage.expr, _LOGARITHMS) else 0
+        name = "log_rest" if isinstance(expr - offset, LogExcess) else stage.value.name
+        expr = recorder.hoist(expr - offset, name if stage.kind == "map" else "")
+        value = recorder.stage(expr, stage.kind, stage.axis, name)
+        renamed[stage.value] = _SCALE**power * value + offset
+    output = renamed[formula.output]
+    if output.has(_SCALE):
+        return None
+    output = recorder.stage(output, "map", "", formula.output.name)
+    return rebuilt(formula, recorder, output)
+
+
+def _exponent_beside(formula: Formula, exponential: Stage, axis: str):
+    """The largest of the exponents of what is added to the sum of the exponentials; that of a number counts as 0."""
+    sums = {stage.value for stage in formula.stages if (stage.kind, stage.expr) == ("sum", exponential.value)}
+    totals = {part for stage in formula.stages for part in stage.expr.atoms(sympy.Add) if sums & set(part.args)}
+    terms = sorted({term for total in totals for term in set(total.args) - sums}, key=str)
+    seen = [inlined(term, formula.stages) for term in terms if is_constant_along(term, axis)]
+    return reduce(words.maximum, dict.fromkeys(_exponent_of(one) for one in seen) or [sympy.S.Zero])
+
+
+def _exponent_of(product):
+    """The exponent of the exponentials in a product as one."""
+    return sympy.Add(*(factor.args[0] for factor in sympy.Mul.make_args(product) if isinstance(factor, sympy.exp)))
+
+
+def _independent_first(formula: Formula, exponential: Stage) -> list[Stage]:
+    """The stages, those that are made of an exponential last."""
+    made_of = {exponential.value}
+    for stage in formula.stages:
+        made_of |= {stage.value} if made_of & stage.expr.atoms(Value) else set()
+    return sorted(formula.stages, key=lambda stage: stage.value in made_of)
+
+
+def _power_of(stage: Stage, exponential: Stage, formula: Formula, is_summed: bool):
+    """The power of the exponential that a stage is, if it is one, and `is_summed` or is not summed itself; None for
+    others.
+    """
+    if not isinstance(stage.expr, sympy.exp):
+        return None
+    if not is_summed and any(one.kind == "sum" and one.expr.has(stage.value) for one in formula.stages):
+        return None
+    power = sympy.cancel(stage.expr.args[0] / exponential.expr.args[0])
+    return power if power.is_number else None
+
+
+class _Row:
+    """What is known of exponentials that are shifted: `exp(exponent) = scale * exponential`."""
+
+    def __init__(self, recorder: Recorder, exponent, axis: str, name: str, beside):
+        self.recorder, self.axis, self.beside_constants = recorder, axis, beside is not None
+        self.constant, self.above = sympy.S.Zero, exponent
+        if beside is None:  # what is constant drops out with the shift, such as a maximum the author subtracts
+            terms = sympy.Add.make_args(_definition(recorder, exponent, "map") or exponent)
+            self.constant = sympy.Add(*(term for term in terms if is_constant_along(term, axis)))
+            self.above = sympy.Add(*terms) - self.constant if self.constant != 0 else exponent
+        label = str(self.above) if isinstance(self.above, Value) else "row"
+        shift = RowShift(self.above, Str(axis), *([] if beside is None else [beside]))
+        self.shift = recorder.stage(shift, "map", axis, f"shift_{label}", frozen=True)
+        self.exponential = recorder.stage(sympy.exp(self.above - self.shift), "map", "", name)
+        self.top = recorder.stage(self.above, "max", axis, "log_sum", frozen=True)
+        self.offsets = (self.shift, self.top)
+
+    def logarithm(self, logarithm):
+        """log(scale**k * rest), in terms of the row's maximum where the rest is the sum of exponentials alone."""
+        power, rest = _scale_power(logarithm.args[0])
+        if rest is None:
+            return logarithm
+        if isinstance(logarithm, words.log1p.build):  # 1 + scale * rest = scale * (exp(-shift) + rest)
+            fits = power == 1 and self.beside_constants
+            return self.shift + words.log1p(words.expm1(-self.shift) + rest) if fits else logarithm
+        base, exponent, factor = self._sum_in(rest)
+        if base is not None and exponent == power and (factor.is_positive or factor == 1):
+            excess = LogExcess(base, Str(self.axis), self.exponential)
+            return power * (self.constant + self.top + excess) + sum_of_logarithms(sympy.Mul.make_args(factor))
+        return power * (self.constant + self.shift) + sympy.log(rest)
+
+    def _sum_in(self, product):
+        """(s, k, factor) such that the product is s**k * factor, s being the sum of the exponentials."""
+        for part in sympy.Mul.make_args(product):
+            base, exponent = part.as_base_exp()
+            if is_constant_along(base, self.axis) and _definition(self.recorder, base, "sum") == self.exponential:
+                return base, exponent, product / part
+        return None, 0, product
+
+    def offset(self, logarithm):
+        """What stands beside a logarithm: it is added where it can cancel, or last, to be rounded only once."""
+        terms = sympy.Add.make_args(logarithm)
+        return sympy.Add(*(term for term in terms if not term.has(LogExcess, *_LOGARITHMS)))
+
+    def is_beside_constants(self, part) -> bool:
+        """Whether a part is the sum of scaled terms and such as are constant along the axis."""
+        return part.is_Add and part.has(_SCALE) and any(self._is_constant(term) for term in part.args)
+
+    def scaled_sum(self, total):
+        """constant + scale * rest = scale * (constant * exp(-shift) + rest), which does not overflow."""
+        exponentials = {one.value: one.expr for one in self.recorder.stages if isinstance(one.expr, sympy.exp)}
+
+        def faded(term):
+            term = term.xreplace(exponentials)
+            exponent = _exponent_of(term)
+            return term / sympy.exp(exponent) * sympy.exp(exponent - self.shift)
+
+        return sympy.Add(*(_SCALE * faded(term) if self._is_constant(term) else term for term in total.args))
+
+    def scaled_word(self, word):
+        """maximum(scale * a, scale * b) = scale * maximum(a, b), and the like; a constant as in a sum."""
+        args = []
+        for arg in word.args:
+            is_beside = arg != 0 and self.beside_constants and self._is_constant(arg)
+            args.append(_scale_power(_SCALE * arg * sympy.exp(-self.shift) if is_beside else arg))
+        powers = {power for power, rest in args if rest != 0}
+        if len(powers) != 1 or any(rest is None for _, rest in args):
+            return word
+        return _SCALE ** powers.pop() * word.func(*(rest for _, rest in args))
+
+    def _is_constant(self, term) -> bool:
+        return not term.has(_SCALE) and is_constant_along(term, self.axis)
+
+    def without_top(self, expr):
+        """`above - top` as a stage of its own, also where it is spread over a sum: it must be rounded only once."""
+        if not expr.has(self.top):
+            return expr
+        for atom in sorted(self.above.atoms(Value), key=str):
+            slope = self.above.diff(atom)
+            if not slope.has(atom) and slope.is_nonzero is not False and expr.has(atom):
+                below = sympy.Dummy(real=True)
+                solution = (below + self.top - (self.above - slope * atom)) / slope
+                candidate = sympy.expand(expr.xreplace({atom: solution}))
+                if not candidate.has(self.top):
+                    stage = self.recorder.stage(self.above - self.top, "map", "", "less_log_sum")
+                    return candidate.xreplace({below: stage})
+        return expr
+
+
+def as_share(expr, stages):
+    """(total, terms, exponent) of an expression that is log(terms / total), the terms being exp(exponent) and the total
+    their sum, in the way in which this rule writes it: (above - top) - LogExcess. None for others.
+    """
+    made = {stage.value: stage for stage in stages}
+    excess = _one_made_by(LogExcess, expr, made)
+    below = None if excess is None else made.get(expr + excess)
+    if below is None:
+        return None
+    total, _, terms = made[excess].expr.args
+    exponent = made[terms].expr.args[0]
+    shift = _one_made_by(RowShift, exponent, made)
+    if shift is None:
+        return None
+    top = made.get(exponent + shift - below.expr)
+    fits = top is not None and (top.kind, top.expr) == ("max", exponent + shift)
+    return (total, terms, exponent) if fits else None
+
+
+def _one_made_by(head, expr, made: dict[Value, Stage]) -> Value | None:
+    """The value in an expression that is the stage of such a function."""
+    return next((value for value in expr.atoms(Value) if value in made and made[value].expr.func is head), None)
+
+
+def _definition(recorder: Recorder, value, kind: str):
+    """The expression of the stage that a value is, if it is of this kind."""
+    return next((stage.expr for stage in recorder.stages if stage.value == value and stage.kind == kind), None)
+
+
+def _is_log_of_scaled(part) -> bool:
+    return isinstance(part, _LOGARITHMS) and part.has(_SCALE)
+
+
+def _is_homogeneous_of_scaled(part) -> bool:
+    return isinstance(part, HOMOGENEOUS) and part.has(_SCALE)
+
+
+def _scale_power(expr):
+    """(k, rest) such that the expression is scale**k * rest, rest free of scale; (0, None) where there is no such k."""
+    if not expr.has(_SCALE):
+        return 0, expr
+    opaque = {part: sympy.Dummy(real=True) for part in expr.atoms(sympy.Function) if not part.has(_SCALE)}
+    flat = sympy.together(expr.xreplace(opaque))
+    powers = []
+    for part in flat.as_numer_denom():
+        terms = [term.as_coeff_exponent(_SCALE) for term in sympy.Add.make_args(sympy.expand(part))]
+        if len({power for _, power in terms}) != 1 or any(rest.has(_SCALE) for rest, _ in terms):
+            return 0, None
+        powers.append(terms[0][1])
+    back = {dummy: part for part, dummy in opaque.items()}
+    rest = expr.xreplace(opaque).subs(_SCALE, 1).xreplace(back)
+    return powers[0] - powers[1], rest

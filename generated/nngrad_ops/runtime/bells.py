@@ -12,7 +12,7 @@ import numpy as np
 
 from ..tiles import in_tiles
 from .choices import as_float, minimum
-from .polynomials import polynomial
+from .polynomials import in_float32, polynomial
 from .tables import (
     ERF,
     ERFC_BELL,
@@ -32,10 +32,9 @@ from .tables import (
 
 
 @in_tiles
+@in_float32
 def erf(x):
     """Error function, at most 2 ulp off: tanh(v) for a v that is x times a smooth function of x**2."""
-    if x.dtype == np.float16:
-        return erf(x.astype(np.float32)).astype(np.float16)
     limit, pivot, coefficients = ERF[x.dtype.name]
     x = np.clip(x, -limit, limit, out=...)
     square = np.multiply(x, x, out=...)
@@ -176,10 +175,9 @@ def gaussian_tail(x, bell, start, table):
 
 
 @in_tiles
+@in_float32
 def erfc(x):
     """Complementary error function 1 - erf(x), at most 4 ulp off, in the tail too."""
-    if x.dtype == np.float16:
-        return erfc(x.astype(np.float32)).astype(np.float16)
     tail = gaussian_tail(x, exp_square(x, *ERFC_BELL), ERFC_START, ERFC_LINE)
     y = as_float(x < 0, x.dtype)
     y = np.subtract(np.add(y, y, out=y), tail, out=y)
@@ -213,10 +211,9 @@ def times_normal_density(x, density, out=...):
 
 
 @in_tiles
+@in_float32
 def tail_excess(x):
     """exp(-x**2) / erfc(x) / sqrt(pi) - x, for |x|, at most 2 ulp off."""
-    if x.dtype == np.float16:
-        return tail_excess(x.astype(np.float32)).astype(np.float16)
     return gaussian_tail(x, EXCESS_BELL, EXCESS_START, EXCESS_LINE)
 
 

@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from .choices import where
-from .polynomials import polynomial
+from .polynomials import in_float32, polynomial
 from .tables import SINC_SLOPE
 
 
@@ -49,20 +49,18 @@ def cospi(x):
     return np.sin(size, out=size)
 
 
+@in_float32
 def sinc(x):
     """sin(pi x) / (pi x), and 1 at 0."""
-    if x.dtype == np.float16:
-        return sinc(x.astype(np.float32)).astype(np.float16)
     size = np.clip(np.abs(x), SMALLEST_ANGLE, float(np.finfo(x.dtype).max), out=...)
     y = sinpi(size)
     y = np.divide(y, math.pi, out=y)
     return np.divide(y, size, out=y)
 
 
+@in_float32
 def sinc_slope(x):
     """sinc's derivative (cos(pi x) - sinc(x)) / x, near 0 by a polynomial."""
-    if x.dtype == np.float16:
-        return sinc_slope(x.astype(np.float32)).astype(np.float16)
     limit, coefficients = SINC_SLOPE[x.dtype.name]
     small = np.clip(x, -limit, limit, out=...)
     near = polynomial(coefficients, np.multiply(small, small, out=...))

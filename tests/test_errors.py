@@ -2,6 +2,7 @@
 
 import contextlib
 import linecache
+import math
 import re
 import subprocess
 import sys
@@ -111,6 +112,10 @@ FINE = {  # what looks like a mistake and is none
     "names beyond ASCII": ("\u03c3 = x / 2\n    return \u03c3 * \u03c3", lambda x: x * x / 4),
     "types": ("y: 'np.ndarray' = x * x\n    z: Tensor = y + 1\n    return z", lambda x: x * x + 1),
     "an assignment inside": ("return (y := x * x) / (1 + y)", lambda x: x * x / (1 + x * x)),
+    "numbers of Python's and NumPy's": (
+        "return x / math.sqrt(2 * np.pi) + math.log(2)",
+        lambda x: x / (2 * math.pi) ** 0.5 + math.log(2),
+    ),
     "constants of the file": ("return RATE * x + cube(x)", lambda x: 0.1 * x + x**3 / 3),
 }
 
@@ -118,7 +123,7 @@ FINE = {  # what looks like a mistake and is none
 @pytest.mark.parametrize("case", FINE)
 def test_what_is_no_mistake(tmp_path, case):
     body, value = FINE[case]
-    before = "RATE = 0.1\n\ndef cube(v):\n    return v**3 / 3\n\n"
+    before = "import math\nimport numpy as np\n\nRATE = 0.1\n\ndef cube(v):\n    return v**3 / 3\n\n"
     file = tmp_path / "fine.py"
     file.write_text(f"{HEAD}{before}@op\ndef f(x):\n    {body}\n", encoding="utf-8")
     op = trace.trace(pipeline.load_spec(file)[0])

@@ -113,6 +113,13 @@ def test_series_of_a_difference():
             assert float(series.polynomial(x).subs(x, number)) == pytest.approx(float(got), rel=1e-15)
 
 
+def test_series_have_no_coefficients_of_noise():
+    series = fitted(lambda numbers: [mpmath.sinh(x) + x * mpmath.cosh(x) + x**2 for x in numbers], 0.3)
+    assert (series.power, series.even) == (1, False)
+    for coefficients in series.coefficients.values():
+        assert [one == 0 for one in coefficients[::-1]] == [k % 2 == 1 and k > 1 for k in range(len(coefficients))]
+
+
 def test_no_series_without_a_leading_power_or_beyond_its_radii():
     assert fitted(lambda numbers: [mpmath.exp(-1 / abs(one)) for one in numbers], 0.3) is None
     assert fitted(lambda numbers: numbers, 40) is None

@@ -9,7 +9,7 @@ Far from zero, where x**2 leaves the range, what grows or decays like a power of
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache, reduce
 
@@ -24,6 +24,7 @@ WIDE_RADII = (*RADII, 6.0, 12.0)  # around other numbers, which inputs are compa
 LARGEST_POWER = 6
 TOLERANCE = {"float32": 2.0**-27, "float64": 2.0**-56}  # relative, a sixteenth of a unit in the last place
 MOST_TERMS = {"float32": 12, "float64": 26}
+NEGLIGIBLE = 2.0**-20  # of the tolerance: terms that are never larger are what the fit finds for 0
 HOPELESS = 4  # times the tolerance: an interpolant that leaves out such a coefficient is farther off
 FAR, FAR_DIGITS = 200, 30  # the power of two that counts as far, and the digits that the leading term has there
 LARGEST_DENOMINATOR = 1000
@@ -125,8 +126,15 @@ def _interpolated(function, interval, dtype: str, left_out: list) -> tuple[float
         if left_out[terms] <= HOPELESS * tolerance:
             coefficients, error = mpmath.chebyfit(function, interval, terms, error=True)
             if error <= tolerance:
-                return tuple(float(np.dtype(dtype).type(float(one))) for one in coefficients)
+                return tuple(_floats(coefficients, dtype, interval[1], NEGLIGIBLE * tolerance))
     return ()
+
+
+def _floats(coefficients, dtype: str, largest, negligible) -> Iterator[float]:
+    """The coefficients, highest power first, rounded; 0 where the term is negligible even for the largest x."""
+    for power, coefficient in zip(reversed(range(len(coefficients))), coefficients, strict=True):
+        counts = abs(coefficient) * largest**power > negligible
+        yield float(np.dtype(dtype).type(float(coefficient))) if counts else 0.0
 
 
 def _left_out(function, interval) -> list:

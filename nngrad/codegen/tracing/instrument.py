@@ -18,6 +18,7 @@ import sympy
 
 from nngrad.codegen import language
 from nngrad.codegen.algebra.symbols import RECORDER, SpecError
+from nngrad.codegen.algebra.vocabulary import Word
 from nngrad.codegen.tracing.mistakes import GUARDED, check_names, guarded, located, place_of
 
 KNOWN = {math.pi: sympy.pi, math.e: sympy.E}  # what these floats stand for, when a formula refers to them by name
@@ -60,9 +61,10 @@ def _instrumented(function, returned, done: dict) -> Callable:
         return function
     _indent(tree, function)
     closure = inspect.getclosurevars(function)
-    known = {**function.__globals__, **closure.nonlocals, function.__name__: function}
+    known = {**function.__globals__, **closure.nonlocals, function.__name__: function, "__language__": language}
     if function.__name__ in function.__globals__:
         known[function.__name__] = function.__globals__[function.__name__]
+    _Numbers(known).visit(tree)
     check_names(function, definition, known)
     _Instrument(code.co_filename).visit(tree)
     ast.fix_missing_locations(tree)
@@ -133,6 +135,35 @@ def _indent(tree: ast.Module, function) -> None:
         if hasattr(node, "col_offset"):
             node.col_offset += indent
             node.end_col_offset += indent
+
+
+class _Numbers(ast.NodeTransformer):
+    """`math.sqrt(2 * np.pi)`, a number that another library names, becomes the language's, which is exact."""
+
+    def __init__(self, known: dict[str, object]):
+        self.known = known
+
+    def visit_Attribute(self, node):
+        return self._word(node) if self._is_of_numbers(node) and node.attr in ("pi", "e") else node
+
+    def visit_Call(self, node):
+        self.generic_visit(node)
+        word = getattr(language, node.func.attr, None) if self._is_of_numbers(node.func) else None
+        is_taken = isinstance(word, Word) and word.arity == len(node.args) and not node.keywords
+        if is_taken and all(self._is_number(argument) for argument in node.args):
+            node.func = self._word(node.func)
+        return node
+
+    def _is_of_numbers(self, node) -> bool:
+        if not isinstance(node, ast.Attribute) or not isinstance(node.value, ast.Name):
+            return False
+        return getattr(self.known.get(node.value.id), "__name__", "") in ("math", "numpy")
+
+    def _is_number(self, node) -> bool:
+        return all(one.id == "__language__" for one in ast.walk(node) if isinstance(one, ast.Name))
+
+    def _word(self, node):
+        return _at(node, ast.Attribute(ast.Name("__language__", ast.Load()), node.attr, ast.Load()))
 
 
 class _Instrument(ast.NodeTransformer):
@@ -226,5 +257,8 @@ class _Instrument(ast.NodeTransformer):
 
 
 def _call(name: str, place, *args):
-    call = ast.Call(ast.Name(name, ast.Load()), list(args), [])
-    return ast.fix_missing_locations(ast.copy_location(call, place))
+    return _at(place, ast.Call(ast.Name(name, ast.Load()), list(args), []))
+
+
+def _at(place, node):
+    return ast.fix_missing_locations(ast.copy_location(node, place))

@@ -105,7 +105,7 @@ def generated_new_ops():
     """The package made of `new_ops.py`, in a temporary folder; kept there until the spec or the generator changes."""
     spec = Path(__file__).resolve().parents[1] / "new_ops.py"
     checkout = spec.parents[1]
-    sources = [spec, *sorted(checkout.glob("nngrad/codegen/*")), *sorted(checkout.glob("templates/*"))]
+    sources = [spec, *sorted(checkout.glob("nngrad/codegen/**/*.*")), *sorted(checkout.glob("templates/**/*.j2"))]
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources if path.is_file())).hexdigest()[:16]
     folder = Path(tempfile.gettempdir()) / f"nngrad_benchmarks_{digest}"
     if not (folder / "generated_new_ops").exists():

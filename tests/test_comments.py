@@ -40,8 +40,38 @@ WORDS = {
     "sigmoid_slope": lambda x: np.exp(x) / (1 + np.exp(x)) ** 2,
     "semicircle": lambda x: np.sqrt(1 - x**2),
 }
+WHOLE = re.compile(r"^    # (\w+) = (.*(?:\n    #     .*)*)$", re.MULTILINE)  # a kernel's, not one of a part of it
+OF_MORE = {"near_zero", "normal_cdf", "times_normal_density"}  # what the runtime has under these names takes more
 ROWS_AS_THEY_ARE = {"axis": -1, "keepdims": True, "reduction": "none"}
 FORMULA = re.compile(r"^ *# (d\w+) = (.*(?:\n *#     .*)*)$", re.MULTILINE)
+
+
+def names_in(formula):
+    return set(re.findall(r"[a-z]\w*", formula))
+
+
+def values():
+    """The comments that say what forward kernels compute for all inputs, of names that they are called with."""
+    for op in OPS.values():
+        for label, formula in WHOLE.findall(inspect.getsource(op.forward)):
+            formula = re.sub(r"\n *#     ", " ", formula)
+            if names_in(formula) <= {*op.inputs, *op.params, *WORDS} - OF_MORE:
+                yield pytest.param(op, label, formula, id=f"{op.name}-{label}")
+
+
+def test_there_are_values():
+    assert len(list(values())) > 8
+
+
+@pytest.mark.parametrize(("op", "label", "formula"), list(values()))
+def test_values(op, label, formula):
+    inputs = [np.linspace(-9, 7, 33), np.linspace(-4, 11, 33)][: len(op.inputs)]
+    params = {name: value for name, value in ROWS_AS_THEY_ARE.items() if name in op.params}
+    made = listed(op.forward(*inputs, **params))
+    returned = re.findall(r"return (.*)", inspect.getsource(op.forward))[-1]
+    labels = re.sub(r"runtime\.shortened\((\w+), dtype\)", r"\1", returned).split(", ")
+    expected = eval(formula, {**WORDS, **op.params, **dict(zip(op.inputs, inputs, strict=True))})
+    np.testing.assert_allclose(made[0 if label == "y" else labels.index(label)], expected, rtol=1e-12, atol=1e-300)
 
 
 def formulas():
@@ -50,7 +80,7 @@ def formulas():
         given = inspect.signature(op.vjp).parameters
         for label, formula in FORMULA.findall(inspect.getsource(op.vjp)):
             formula = re.sub(r"\n *#     ", " ", formula)
-            names = set(re.findall(r"[a-z]\w*", formula))
+            names = names_in(formula)
             if names <= given.keys() | WORDS.keys() and "one_hot" not in names:  # whose index is a row's
                 yield pytest.param(op, label, formula, id=f"{op.name}-{label}")
 

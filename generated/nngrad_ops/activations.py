@@ -139,6 +139,9 @@ def gate_and_residuals(x1, x2, out=(..., ..., ...)):
     parts = runtime.in_parts(gate_and_residuals, 64, [x1, x2], out=out)
     if parts is not None:
         return parts
+    # y = decayed(sigmoid_x2*x1, x1, x2)
+    # slope_x1 = sigmoid_x2
+    # slope_x2 = decayed(decayed(x1*sigmoid_slope(x2), x1, x2), x1, -x2)
     t = np.abs(x2, out=...)
     t = np.negative(t, out=t)
     t = np.exp(t, out=t)
@@ -183,6 +186,7 @@ def gate(x1, x2, out=...):
     parts = runtime.in_parts(gate, 64, [x1, x2], out=out)
     if parts is not None:
         return parts
+    # y = decayed(sigmoid_x2*x1, x1, x2)
     t = np.abs(x2, out=...)
     t = np.negative(t, out=t)
     t = np.exp(t, out=t)
@@ -261,6 +265,7 @@ def leaky_relu(x, negative_slope=0.01, out=...):
     Residuals: x.
     Rounding error in float32, simulated: y 0.8, dx 0.24 ulp.
     """
+    # y = negative_slope*minimum(x, 0) + maximum(x, 0)
     t = runtime.minimum(x, 0, out=out)
     t = np.multiply(t, negative_slope, out=t)
     u = runtime.maximum(x, 0, out=...)
@@ -296,6 +301,7 @@ def elu_and_residuals(x, alpha=1.0, out=(..., ...)):
         parts = runtime.in_parts(elu_and_residuals, 64, [x], alpha, out=out)
         if parts is not None:
             return parts
+    # slope = where(x > 0, 1, alpha*exp(x))
     mask = x > 0
     t = runtime.minimum(x, 0, out=...)
     expm1_x = np.expm1(t, out=...)
@@ -401,6 +407,7 @@ def celu_and_residuals(x, alpha=1.0, out=(..., ...)):
         parts = runtime.in_parts(celu_and_residuals, 64, [x], alpha, out=out)
         if parts is not None:
             return parts
+    # slope = where(x > 0, 1, exp(x/alpha))
     mask = x > 0
     t = np.divide(x, alpha, out=...)
     t = runtime.where(mask, 0, t, out=t)
@@ -457,6 +464,7 @@ celu_jvp = celu_vjp  # the Jacobian is symmetric
 
 def gelu_none_and_residuals(x, out=(..., ...)):
     """`gelu` where approximate == "none", with what its derivatives reuse."""
+    # slope = normal_cdf_x + times_normal_density(x)
     t = runtime.normal_density(x)
     normal_cdf_x = runtime.normal_cdf(x, t)
     u = runtime.times_normal_density(x, t, out=out[1])
@@ -536,6 +544,8 @@ def gelu_tanh_and_residuals(x, out=(..., ...)):
         return parts
     dtype = x.dtype
     x = x.astype(np.float64, copy=False)
+    # y = decayed(x*sigmoid(2*sqrt(2)*(0.044715*clamped(x, 1024)**3 + clamped(x, 1024))/sqrt(pi)), x,
+    #     2*sqrt(2)*(0.044715*clamped(x, 1024)**3 + clamped(x, 1024))/sqrt(pi))
     t = runtime.clamped(x, 1024)
     u = np.multiply(t, t, out=...)
     u = np.multiply(u, t, out=u)
@@ -606,6 +616,8 @@ def gelu_tanh(x, out=...):
         return parts
     dtype = x.dtype
     x = x.astype(np.float64, copy=False)
+    # y = decayed(x*sigmoid(2*sqrt(2)*(0.044715*clamped(x, 1024)**3 + clamped(x, 1024))/sqrt(pi)), x,
+    #     2*sqrt(2)*(0.044715*clamped(x, 1024)**3 + clamped(x, 1024))/sqrt(pi))
     t = runtime.clamped(x, 1024)
     u = np.multiply(t, t, out=...)
     u = np.multiply(u, t, out=u)
@@ -713,6 +725,8 @@ def silu_and_residuals(x, out=(..., ...)):
     parts = runtime.in_parts(silu_and_residuals, 64, [x], out=out)
     if parts is not None:
         return parts
+    # y = decayed(sigmoid_x*x, x, x)
+    # slope = decayed(finite(x)*sigmoid_slope(x) + sigmoid(x), x + 1, x)
     t = np.abs(x, out=...)
     t = np.negative(t, out=t)
     t = np.exp(t, out=t)
@@ -756,6 +770,7 @@ def silu(x, out=...):
     parts = runtime.in_parts(silu, 64, [x], out=out)
     if parts is not None:
         return parts
+    # y = decayed(sigmoid_x*x, x, x)
     t = np.abs(x, out=...)
     t = np.negative(t, out=t)
     t = np.exp(t, out=t)
@@ -803,6 +818,8 @@ def mish_and_residuals(x, out=(..., ...)):
     parts = runtime.in_parts(mish_and_residuals, 32, [x], out=out)
     if parts is not None:
         return parts
+    # y = decayed(tanh_log_exp_x*x, x, x)
+    # slope = decayed(tanh(softplus(x)) + 4*finite(x)*sigmoid(x)*sigmoid_slope(2*softplus(x)), x + 1, x)
     t = np.abs(x, out=out[0])
     t = np.negative(t, out=t)
     t = np.exp(t, out=t)
@@ -860,6 +877,7 @@ def mish(x, out=...):
     parts = runtime.in_parts(mish, 32, [x], out=out)
     if parts is not None:
         return parts
+    # y = decayed(tanh_log_exp_x*x, x, x)
     t = np.abs(x, out=out)
     t = np.negative(t, out=t)
     t = np.exp(t, out=t)
@@ -900,6 +918,7 @@ def logsigmoid_and_residuals(x, out=(..., ...)):
     parts = runtime.in_parts(logsigmoid_and_residuals, 64, [x], out=out)
     if parts is not None:
         return parts
+    # slope = sigmoid(-x)
     t = np.abs(x, out=...)
     t = np.negative(t, out=t)
     t = np.exp(t, out=t)
@@ -972,6 +991,7 @@ def softsign(x, out=...):
     Residuals: x.
     Rounding error in float32, simulated: y 1.2, dx 2 ulp.
     """
+    # y = clamped(x, 2**60)/(abs(clamped(x, 2**60)) + 1)
     t = runtime.clamped(x, 1.152921504606847e18)
     u = np.abs(t, out=out)
     u = np.add(u, 1, out=u)
@@ -1043,6 +1063,7 @@ def tanhshrink(x, out=...):
     Residuals: x.
     Rounding error in float32, simulated: y 2.5, dx 1.4 ulp.
     """
+    # y = where(abs(x) < 1, near_zero(x, TANHSHRINK_Y_NEAR_ZERO), x - tanh_x)
     t = np.abs(x, out=...)
     tanh_x = np.tanh(x, out=...)
     u = np.subtract(x, tanh_x, out=tanh_x)
@@ -1107,6 +1128,7 @@ def hardsigmoid(x, out=...):
     Residuals: x.
     Rounding error in float32, simulated: y 1, dx 0.33 ulp.
     """
+    # y = clip(x/6 + 1/2, 0, 1)
     t = np.add(x, 3, out=out)
     t = np.divide(t, 6, out=t)
     return np.clip(t, 0, 1, out=t)
@@ -1144,6 +1166,8 @@ def hardswish_and_residuals(x, out=(..., ...)):
     parts = runtime.in_parts(hardswish_and_residuals, 64, [x], out=out)
     if parts is not None:
         return parts
+    # y = clip(x/6 + 1/2, 0, 1)*maximum(x, -3)
+    # slope = where(x <= -3, 0, where(x >= 3, 1, x/3 + 1/2))
     t = np.add(x, 3, out=out[0])
     t = np.divide(t, 6, out=t)
     t = np.clip(t, 0, 1, out=t)
@@ -1178,6 +1202,7 @@ def hardswish(x, out=...):
     parts = runtime.in_parts(hardswish, 64, [x], out=out)
     if parts is not None:
         return parts
+    # y = clip(x/6 + 1/2, 0, 1)*maximum(x, -3)
     t = np.add(x, 3, out=out)
     t = np.divide(t, 6, out=t)
     t = np.clip(t, 0, 1, out=t)
@@ -1261,6 +1286,7 @@ softshrink_jvp = softshrink_vjp  # the Jacobian is symmetric
 
 def softplus_threshold_and_residuals(x, beta=1.0, threshold=None, out=(..., ...)):
     """`softplus` where threshold is not None, with what its derivatives reuse."""
+    # slope = where(beta*x > threshold, 1, sigmoid(beta*x))
     t = float(np.sign(beta))
     u = np.multiply(x, beta, out=...)
     mask = u > threshold
@@ -1326,6 +1352,7 @@ def softplus_plain_and_residuals(x, beta=1.0, out=(..., ...)):
         parts = runtime.in_parts(softplus_plain_and_residuals, 64, [x], beta, out=out)
         if parts is not None:
             return parts
+    # slope = sigmoid(beta*x)
     t = float(np.sign(beta))
     u = np.multiply(x, t, out=...)
     v = runtime.maximum(u, 0, out=out[0])
@@ -1504,6 +1531,7 @@ def sigmoid_and_residuals(x, out=(..., ...)):
     parts = runtime.in_parts(sigmoid_and_residuals, 64, [x], out=out)
     if parts is not None:
         return parts
+    # slope = sigmoid_slope(x)
     t = np.abs(x, out=...)
     t = np.negative(t, out=t)
     t = np.exp(t, out=t)

@@ -136,6 +136,7 @@ def smooth_l1_loss(input, target, beta=1.0, reduction="mean"):
     Residuals: input, target.
     Rounding error in float32, simulated: y 1.3, dinput 0.49, dtarget 0.49 ulp.
     """
+    # y = (abs(input - target) - minimum(abs(input - target), beta)/2)*minimum(abs(input - target), beta)/beta
     t = np.subtract(input, target, out=...)
     t = np.abs(t, out=t)
     u = runtime.minimum(t, beta, out=...)
@@ -207,6 +208,7 @@ def huber_loss(input, target, delta=1.0, reduction="mean"):
     Residuals: input, target.
     Rounding error in float32, simulated: y 1.3, dinput 0.49, dtarget 0.49 ulp.
     """
+    # y = (abs(input - target) - minimum(abs(input - target), delta)/2)*minimum(abs(input - target), delta)
     t = np.subtract(input, target, out=...)
     t = np.abs(t, out=t)
     u = runtime.minimum(t, delta, out=...)
@@ -319,6 +321,7 @@ def kl_div_no_log_target_jvp(dinput, dtarget, input, target, reduction="mean"):
 
 def kl_div_log_target_and_residuals(input, target, reduction="mean"):
     """`kl_div` where log_target, with what its derivatives reuse."""
+    # y = decayed(exp_target*(target - input), target - input, target)
     exp_target = np.exp(target, out=...)
     t = np.subtract(target, input, out=...)
     u = np.multiply(exp_target, t, out=...)
@@ -628,6 +631,7 @@ def binary_cross_entropy_with_logits_pos_weight_jvp(
 
 def binary_cross_entropy_with_logits_plain_and_residuals(input, target, reduction="mean"):
     """`binary_cross_entropy_with_logits` where pos_weight is None, with what its derivatives reuse."""
+    # y = (1 - target)*maximum(input, 0) + log1p(exp(-abs(input))) - target*minimum(input, 0)
     t = runtime.minimum(input, 0, out=...)
     u = np.multiply(target, t, out=...)
     t = np.subtract(1, target, out=...)
@@ -756,6 +760,7 @@ def hinge_embedding_loss(input, target, margin=1.0, reduction="mean"):
     Residuals: input, target.
     Rounding error in float32, simulated: y 8.4e+06, dinput 1.7e-10 ulp.
     """
+    # y = where(target == -1, 0, input) + where((target == 1) | (input > margin), 0, margin - input)
     t = runtime.where(target == -1, 0, input)
     u = np.subtract(margin, input, out=...)
     v = runtime.where((target == 1) | (input > margin), 0, u)

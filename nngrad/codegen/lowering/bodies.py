@@ -17,6 +17,7 @@ from nngrad.codegen.algebra.symbols import Value
 from nngrad.codegen.derive import Derivatives, derive
 from nngrad.codegen.forms import Search
 from nngrad.codegen.lower import Graph
+from nngrad.codegen.lowering.comments import comments
 from nngrad.codegen.lowering.cost import kernel_cost
 from nngrad.codegen.lowering.guards import guarded, used_always
 from nngrad.codegen.lowering.node import ancestors
@@ -27,19 +28,7 @@ from nngrad.codegen.rewrite import rewrite
 from nngrad.codegen.rules.ordinary import Ordinary
 from nngrad.codegen.selection import Chosen
 from nngrad.codegen.trace import Formula, Op
-from nngrad.codegen.writing.readable import readable
 
-KEEPING_INTEGERS = {
-    "argument", "number", "parameter", "add", "subtract", "multiply", "negative", "where", "compare", "logic", "reduce",
-    "broadcast", "count",
-}  # fmt: skip
-KEEPING_INTEGERS_CALLS = {
-    "np.abs", "np.ceil", "np.floor", "np.floor_divide", "np.fmax", "np.fmin", "np.fmod", "np.isinf", "np.isnan",
-    "np.maximum", "np.minimum", "np.remainder", "np.sign", "np.trunc", "runtime.power",
-}  # fmt: skip
-
-
-LONGEST_COMMENT = 220
 INDEXING = ("take", "one_hot", "minus_one_hot", "log_share")
 _SHAPE_VARIABLE = re.compile(r"(?<![\w.])shape\b(?!\s*=)")
 
@@ -230,7 +219,7 @@ class Variant:
         """The forward kernel, which returns y and, in the order of `saved`, the values to be kept."""
         graph, nodes = self._forward_graph([self.chosen.value, *kept.values()])
         graph.names = {node: name for node, name in graph.names.items() if name != "y" or node == nodes[0]}
-        self.keeps_integers = all(_keeps_integers(node) for node in graph.nodes)
+        self.keeps_integers = all(node.keeps_integers for node in graph.nodes)
         order = ["y", *saved]
         self.cost = kernel_cost(graph, nodes)
         labels = ["y", *(value.name for value in kept)]
@@ -248,7 +237,8 @@ class Variant:
         if self.is_wide:
             returned = [source if source == "None" else f"runtime.shortened({source}, dtype)" for source in returned]
         results = ", ".join(returned)
-        lines = [*self._index_lines(graph, self.input_shape), *writer.lines, f"return {results}"]
+        said = self._said(kept) if writer.lines else []
+        lines = [*self._index_lines(graph, self.input_shape), *said, *writer.lines, f"return {results}"]
         if self.is_wide:
             lines = [*self._widening_lines(), *lines]
         ordinary = self._ordinary_lines(kept, order, lines)
@@ -274,9 +264,10 @@ class Variant:
         if ordinary is None or (kept and not ordinary.slopes):
             return []
         lines = self._lines_within(ordinary, kept, order)
-        if lines == full:
+        if lines == [line for line in full if not line.startswith("#")]:
             return []
-        said = list(self._said(ordinary, kept))
+        slopes = dict(zip(kept, ordinary.slopes.values(), strict=True)) if kept else {}
+        said = comments(ordinary.parts | {self.output: ordinary.value} | slopes)
         dtype = f"{self.broadcasting[0]}.dtype"
         found = self._if_within(f"{dtype} != np.float64" if ordinary.is_of_wider else "", [*said, *lines])
         if ordinary.is_of_polynomials:
@@ -284,11 +275,12 @@ class Variant:
             found += self._if_within(f"{dtype} == np.float64", [*said, *lines])
         return found
 
-    def _said(self, ordinary: Ordinary, kept: dict[Value, sympy.Expr]) -> Iterator[str]:
-        """What lines for ordinary inputs compute, as comments."""
-        slopes = dict(zip(kept, ordinary.slopes.values(), strict=True)) if kept else {}
-        for value, expr in (ordinary.parts | {self.output: ordinary.value} | slopes).items():
-            yield f"# {value.name} = {readable(expr)}"
+    def _said(self, kept: dict[Value, sympy.Expr]) -> list[str]:
+        """What lines for all inputs compute, as comments, but for what the documentation says."""
+        stage = self.formula.definition(self.output)
+        value = {} if self.chosen.value == self.output else {self.output: self.chosen.value}
+        slopes = {value: slope for value, slope in kept.items() if value != slope}
+        return comments({label: expr.xreplace({self.output: stage.expr}) for label, expr in (value | slopes).items()})
 
     def _lines_in_parts(self, name: str, params: Iterable[str], takes_out: bool) -> list[str]:
         """The lines for inputs some of which are of ordinary size, by the kernel itself, which has this name."""
@@ -432,7 +424,7 @@ class Variant:
             repeated = f"runtime.broadcast_to({{}}, {shape})"
             return self._cotangent(graph, node, name, (product, repeated), fitted, "np.zeros_like(%s)")
 
-        formulas = {f"d{value.name}": readable(expr) for value, expr in self.chosen.vjp.items()}
+        formulas = {f"d{value.name}": expr for value, expr in self.chosen.vjp.items()}
         body = self._cotangent_statements(writer, outputs, result, formulas)
         self.spent = writer.spent(nodes[0])
         kept = self._kept_lines(graph, shape, {self.cotangent, self.output.name})
@@ -458,16 +450,15 @@ class Variant:
         return source if is_whole else repeated.format(source), fitted % name
 
     def _cotangent_statements(
-        self, writer, outputs, result: Callable[[str, int], tuple[str, str]], formulas: dict[str, str]
+        self, writer, outputs, result: Callable[[str, int], tuple[str, str]], formulas: dict[str, sympy.Expr]
     ) -> list[str]:
         """The body of a vjp or pullback: what inputs share first, then each input's own part if it is needed.
 
-        Where a cotangent takes several steps, a comment gives its formula, if there is one, and it is not too long.
+        Where a cotangent takes several steps, a comment gives its formula, if there is one.
         """
 
         def comment(label: str, has_steps: bool) -> list[str]:
-            said = [f"# {label} = {formulas[label]}"] if has_steps and label in formulas else []
-            return [line for line in said if len(line) <= LONGEST_COMMENT]
+            return comments({label: formulas[label]}) if has_steps and label in formulas else []
 
         blocks = writer.blocks()
         if len(self.op.inputs) == 1:
@@ -586,9 +577,3 @@ def _only_if(conditions: list[str], lines: list[str]) -> list[str]:
 def _index_of(node) -> int:
     """The index among what a node is made of."""
     return node.args[1] if node.op == "minus_one_hot" else node.args[-1]
-
-
-def _keeps_integers(node) -> bool:
-    if node.op == "number":
-        return "." not in node.detail
-    return node.op in KEEPING_INTEGERS or node.detail in KEEPING_INTEGERS_CALLS

@@ -5,6 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+KEEPING_INTEGERS = {
+    "argument", "number", "parameter", "add", "subtract", "multiply", "negative", "where", "compare", "logic", "reduce",
+    "broadcast", "count",
+}  # fmt: skip
+CALLS_KEEPING_INTEGERS = {
+    "np.abs", "np.ceil", "np.floor", "np.floor_divide", "np.fmax", "np.fmin", "np.fmod", "np.isinf", "np.isnan",
+    "np.maximum", "np.minimum", "np.remainder", "np.sign", "np.trunc", "runtime.power",
+}  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Node:
@@ -61,6 +70,13 @@ class Node:
     @property
     def is_bool(self) -> bool:
         return self.op in ("compare", "logic", "test")
+
+    @property
+    def keeps_integers(self) -> bool:
+        """Whether it makes integers of integers."""
+        if self.op == "number":
+            return "." not in self.detail
+        return self.op in KEEPING_INTEGERS or self.detail in CALLS_KEEPING_INTEGERS
 
 
 def ancestors(nodes: Sequence[Node], *outputs: int) -> set[int]:

@@ -49,7 +49,7 @@ from nngrad.codegen.algebra.symbols import (
     text,
 )
 from nngrad.codegen.algebra.vocabulary import WORD_OF
-from nngrad.codegen.lowering import branches, chance, exponents, quotients, signs
+from nngrad.codegen.lowering import branches, chance, exponents, picks, quotients, signs
 from nngrad.codegen.lowering.joint import Part, parts_of, shift_of
 from nngrad.codegen.lowering.literals import is_unit_fraction, literal
 from nngrad.codegen.lowering.node import Node
@@ -193,8 +193,7 @@ class Graph:
             op = "deviation" if len(expr.args) == 3 else "deviation_beside"
             return self.node(op, term, weights, *map(self.build, expr.args[2:-1]), axis=expr.args[-1].name)
         if isinstance(expr, Balanced):
-            form, parts = (self.full(self.build(arg)) for arg in expr.args[:2])
-            return self.node("balanced", form, parts, self.build(expr.args[2]), axis=expr.args[3].name)
+            return picks.balanced(self, expr)
         if isinstance(expr, ProductOfOthers):
             return self.node("others", self.full(self.build(expr.args[0])), axis=expr.args[1].name)
         if isinstance(expr, Pick):

@@ -84,6 +84,7 @@ from .shares import (
     log_share,
     log_sum,
     log_sum_parts,
+    shares_minus_one_hot,
     shift,
     shift_beside,
 )

@@ -267,6 +267,19 @@ def deviation_beside(x, weights, rest, axis, out=...):
     return y
 
 
+def shares_minus_one_hot(x, chosen, height, axis):
+    """`minus_one_hot` in rows that add up to 0 then: where little of a height is left, the others tell how much."""
+    flat = flattened(x)
+    flat[chosen] -= height
+    numbers = np.flatnonzero(np.abs(flat[chosen]) < 0.5 * np.abs(height))
+    if len(numbers):
+        lost, are_few = chosen.reshape(-1)[numbers], len(numbers) < chosen.size / 8
+        flat[lost] = 0
+        others = np.add.reduce(picked_rows(x, axis, numbers), 1) if are_few else sum_rows(x, axis).reshape(-1)[numbers]
+        flat[lost] = -others
+    return x
+
+
 def balanced(dx, parts, power, axis):
     """dx, for which the sum of parts**power dx along the axis is 0, in dx itself.
 

@@ -70,8 +70,8 @@ class Error:
     counts the points at which the error is too large, and `bad` those where it is so even then, `wrong` those where
     no digit is right. Each point where the error is infinite has a coordinate of at least `overflow`. `reach` says how
     far from zero there are errors above each of `REACHES` that a series may mend, `far` how many are too large where
-    none does. `astray` counts the points at infinity where a form of several inputs is wrong: of forms that are as good
-    elsewhere, those that are not are better.
+    none does. `astray` counts the points at infinity where a form of several inputs is wrong, above all those where it
+    gives a number, for a NaN is seen: of forms that are as good elsewhere, those with the least count are better.
     """
 
     ulp: float

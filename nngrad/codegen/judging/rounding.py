@@ -240,7 +240,8 @@ class Judge:
 
     def _slope(self, name: str, inputs) -> np.ndarray:
         if name in self.derivatives:
-            return _floats(self.derivatives[name](**inputs))
+            is_outside = np.isnan(_floats(self.oracle(**inputs)))  # of the formula's domain
+            return np.where(is_outside, np.nan, _floats(self.derivatives[name](**inputs)))
         step = np.minimum(np.abs(inputs[name]), 1)
         step = np.where(step == 0, 1, step)  # near zero as small as the input: on the other side there may be nothing
         return _floats(self.oracle.slope({name: step}, inputs, step))
@@ -391,7 +392,8 @@ class Judge:
         float32 inputs are computed with in float64.
         """
         got, warned = self.simulation(directions, is_wide).evaluated(form, definitions)
-        got, at_infinity = got[: len(truth.exact)], truth.at_infinity(got[len(truth.exact) :])
+        got, infinite = got[: len(truth.exact)], got[len(truth.exact) :]
+        at_infinity = truth.at_infinity(infinite)
         with np.errstate(all="ignore"):
             beyond = np.isinf(truth.exact.astype(np.float32))
             judged = np.isfinite(truth.exact) & ~beyond | beyond & np.isnan(got)  # in place of infinity NaN is wrong
@@ -400,7 +402,9 @@ class Judge:
         distance = np.abs(self.argument_values)
         distance[distance > self.radii[-1]] = inf
         if len(self.inputs) > 1:
-            return Profile(self.inputs, truth, off, counted, np.zeros(0), distance, np.count_nonzero(at_infinity))
+            silent = np.count_nonzero(at_infinity[~np.isnan(infinite)])
+            astray = np.count_nonzero(at_infinity) + silent * len(infinite)
+            return Profile(self.inputs, truth, off, counted, np.zeros(0), distance, astray)
         return Profile(
             self.columns, truth, off, counted, at_infinity, np.append(distance, np.full(len(at_infinity), np.inf))
         )

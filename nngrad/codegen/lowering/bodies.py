@@ -29,7 +29,7 @@ from nngrad.codegen.rules.ordinary import Ordinary
 from nngrad.codegen.selection import Chosen
 from nngrad.codegen.trace import Formula, Op
 
-INDEXING = ("take", "one_hot", "minus_one_hot", "log_share")
+INDEXING = ("take", "one_hot", "minus_one_hot", "shares_minus_one_hot", "log_share")
 _SHAPE_VARIABLE = re.compile(r"(?<![\w.])shape\b(?!\s*=)")
 
 
@@ -576,4 +576,4 @@ def _only_if(conditions: list[str], lines: list[str]) -> list[str]:
 
 def _index_of(node) -> int:
     """The index among what a node is made of."""
-    return node.args[1] if node.op == "minus_one_hot" else node.args[-1]
+    return node.args[1] if node.op.endswith("minus_one_hot") else node.args[-1]

@@ -52,7 +52,7 @@ def guarded_in(made: Graph, graph: Graph, outputs: list[int]) -> list[int]:
         if (context := known_before(contexts[position])) != _ALWAYS:
             args = _guard_arguments(made, node, args, context, move)
         shape = {"reduced": node.reduced} if node.axis else {}  # a guard may have made an elementwise node larger
-        if node.op in ("argument", "take", "one_hot", "minus_one_hot", "broadcast", "part"):
+        if node.op in ("argument", "take", "one_hot", "minus_one_hot", "shares_minus_one_hot", "broadcast", "part"):
             shape = {"reduced": node.reduced, "sources": node.sources, "along": node.along}
         moved[position] = made.node(node.op, *args, detail=node.detail, axis=node.axis, frozen=node.frozen, **shape)
         moving.remove(position)

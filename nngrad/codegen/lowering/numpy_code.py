@@ -34,7 +34,7 @@ def is_amendment(node: Node) -> bool:
     """Whether a node's result may be its first operand's array."""
     return (
         node.detail == "runtime.decayed"
-        or node.op in ("minus_one_hot", "balanced", "refined", "amended")
+        or node.op in ("minus_one_hot", "shares_minus_one_hot", "balanced", "refined", "amended")
         or (node.op, node.detail) == ("of_doubled", "decayed")
     )
 
@@ -53,7 +53,7 @@ TAKING_OUT = (
 )  # fmt: skip
 OF_ROWS = (
     "scale", "scaled", "mean_error", "weighted_mean_error", "log_excess", "log_sum", "log_share", "divergence",
-    "log_ratio", "deviation", "deviation_beside", "balanced", "shift_beside",
+    "log_ratio", "deviation", "deviation_beside", "balanced", "shares_minus_one_hot", "shift_beside",
 )  # fmt: skip
 ROW_REDUCTIONS = {"sum": "runtime.sum_rows", "prod": "runtime.prod_rows", "max": "runtime.max_rows"}
 

@@ -13,6 +13,20 @@ def with_picks_apart(product, formula: Formula):
     return _off_rows(_left_out(product, formula), formula) if formula.axes else product
 
 
+def balanced(graph, expr) -> int:
+    """The node of a `Balanced`. Of shares less one that is picked, only that one can be what is lost."""
+    form, parts, power, axis = expr.args
+    made = graph.build(form)
+    node = graph.nodes[made]
+    others = [term for term in sympy.Add.make_args(with_picks_apart(form, graph.formula)) if not term.has(Pick)]
+    if node.op == "minus_one_hot" and power == 0 and all(is_constant_along(term / parts, axis.name) for term in others):
+        shares, index, *height = node.args
+        height = height or [graph.build(sympy.S.One)]
+        shape = {"sources": node.sources, "reduced": node.reduced}
+        return graph.node("shares_minus_one_hot", shares, index, *height, axis=axis.name, **shape)
+    return graph.node("balanced", graph.full(made), graph.full(graph.build(parts)), graph.build(power), axis=axis.name)
+
+
 def _off_rows(product, formula: Formula):
     """r (u - pick) for what each row has one of, r, as r u - r pick: the pick changes one element of each row."""
     factors = sympy.Mul.make_args(product)

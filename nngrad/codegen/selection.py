@@ -59,7 +59,6 @@ FAR = 2**60  # where powers have, and their squares do not overflow
 SIMILAR = 1.25  # times the bad points of another form: no better
 ENOUGH_FORMS = 4  # accurate ones to weigh against the forms of other derivatives
 DEARER = 2.5  # times the cost of the cheapest good form, what one that is right at infinity may cost
-NEAR = 4.0  # times the least error: what a cheaper form may have where sums that cancel are computed again
 TOO_LARGE = 5.0  # units in the last place, for float32 to be computed in
 
 
@@ -367,11 +366,9 @@ class _Selection:
         if is_astray:
             tried += judged(self._finite(best))
             good = self._right_at_infinity(_good(tried))
-        least = min(one.error.ulp for one in tried)
-        if of == "y" and least > ACCURATE:
-            near = [one for one in tried if one.error.ulp <= NEAR * least and not one.error.wrong]
-            cheapest = min(near, key=lambda one: one.cost, default=None)
-            if cheapest and self._is_refined(cheapest.form, cotangent):  # where more steps would win nothing
+        if of == "y" and all(one.error.ulp > ACCURATE for one in tried):
+            cheapest = min((one for one in tried if not one.error.wrong), key=lambda one: one.cost, default=None)
+            if cheapest and self._is_refined(cheapest.form, cotangent):  # then more steps win nothing
                 return [cheapest]
         if good:
             return good

@@ -18,6 +18,8 @@ from nngrad_ops import OPS
 from nngrad.codegen import command
 from nngrad.codegen.certify import Oracle
 from nngrad.codegen.judging.certificate import FAIR, GOOD, Exam, Scale, kernel, label_of
+from nngrad.codegen.language import op as declared
+from nngrad.codegen.trace import trace
 
 ORDER = ("good", "fair", "broken")
 TRACED = {name: op for name, op in ops_of(command.SPEC).items() if op.formulas}
@@ -178,6 +180,20 @@ def test_digits_grow_until_they_suffice():
 def test_there_is_no_slope_at_a_kink():
     slope = oracle_of("abs").slope({"x": np.ones(2)}, {"x": np.array([0.0, 1.0])})
     assert mpmath.isnan(slope[0]) and abs(slope[1] - 1) < 1e-20
+
+
+def test_inputs_may_be_called_alike():
+    """As r and r0, or x and x1: steps along one are no values of the other."""
+
+    @declared
+    def quotient(r, r0, r1):
+        return r / r0 + r1
+
+    oracle = Oracle(trace(quotient).formulas[0], {})
+    inputs = {"r": np.array([3.0]), "r0": np.array([2.0]), "r1": np.array([5.0])}
+    one = {"r": np.ones(1)}
+    assert abs(oracle.slope(one, inputs)[0] - 0.5) < 1e-20
+    assert abs(oracle.curvature(one, {"r0": np.ones(1)}, inputs)[0] + 0.25) < 1e-20
 
 
 def test_points_cover_the_range():

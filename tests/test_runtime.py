@@ -36,6 +36,8 @@ def test_where_is_numpys(dtype, size):
             np.testing.assert_array_equal(chosen, expected)
             np.testing.assert_array_equal(np.signbit(chosen), np.signbit(expected))
     np.testing.assert_array_equal(runtime.where(condition.astype(dtype), a, b), np.where(condition, a, b))
+    for number in (True, False):  # a condition of parameters alone
+        np.testing.assert_array_equal(runtime.where(number, a, 1), np.where(number, a, 1))
     for x, y in ((a, 0), (0, a)):
         expected = np.where(condition, x, y)
         for place in (a, a[:]):  # also by another array of the same memory
@@ -186,6 +188,27 @@ def test_error_functions_at_the_ends(dtype):
     np.testing.assert_array_equal(runtime.x_exp_square(x, -0.5), [0, 0, 0, 0, 0, 0, np.nan])
     for function in (runtime.erf, runtime.erfc, normal_cdf):
         assert isinstance(function(x[0:1].reshape(())), np.ndarray) and function(x[:0]).shape == (0,)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_products_with_exponentials_are_right_wherever_the_whole_is_in_range(dtype):
+    random = np.random.default_rng(5)
+    x = np.concatenate([random.uniform(-3, 3, 30), random.uniform(-1400, 1400, 60)]).astype(dtype)
+    a, b = (random.normal(size=x.size) * np.exp(-x.astype(float) / two) for two in (2, 4))
+    a[::7], info = 0, np.finfo(dtype)
+    for factors in ((a,), (2.5, a), (a, b), (a, 3.0, b)):
+        factors = [one if isinstance(one, float) else np.clip(one, -1e30, 1e30).astype(dtype) for one in factors]
+        got = runtime.times_exp(*factors, x)
+        assert got.dtype == dtype
+        for place, one in enumerate(got):
+            alone = [mpmath.mpf(float(np.broadcast_to(factor, x.shape)[place])) for factor in factors]
+            exact = mpmath.fprod(alone) * mpmath.exp(mpmath.mpf(float(x[place])))
+            if abs(exact) < info.max:
+                size = max(abs(exact), mpmath.mpf(float(info.smallest_normal)))
+                assert abs(float(one) - exact) <= 3 * size * float(info.eps)
+            own = [factor if isinstance(factor, float) else factor[place : place + 1] for factor in factors]
+            assert runtime.times_exp(*own, x[place : place + 1]) == one or not np.isfinite(one)
+    assert runtime.times_exp(np.array([np.inf, 0.0], dtype), np.array([-np.inf, np.inf], dtype)).tolist() == [0, 0]
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

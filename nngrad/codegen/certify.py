@@ -158,7 +158,7 @@ class Oracle:
 
         def attempt(digits, packed):
             values = {name: packed[name] for name in names}
-            along = [{name: packed[f"{name}{order}"] for name in move} for order, move in enumerate(moves)]
+            along = [{name: packed[name, order] for name in move} for order, move in enumerate(moves)]
             far = _far(values)
             with mpmath.workdps(digits + far):
                 step = mpmath.mpf(10) ** -_step_digits(digits, len(moves))
@@ -176,7 +176,7 @@ class Oracle:
                 slope = (ahead - behind) / (2 * step)
                 return tuple(array / packed[LENGTH] for array in (slope, gap, _noise(digits, here) / step))
 
-        packed = {f"{name}{order}": move[name] for order, move in enumerate(moves) for name in move}
+        packed = {(name, order): move[name] for order, move in enumerate(moves) for name in move}
         return self._settled(attempt, {**inputs, **packed, LENGTH: np.asarray(length, dtype=object)})
 
     # --- formulas -----------------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ def where(condition, a, b, out=...):
     array = a if isinstance(a, np.ndarray) else b
     if not isinstance(array, np.ndarray) or not is_large(array):
         return as_float(np.where(condition, a, b), out=out)
+    condition = np.asarray(condition)  # of parameters alone it is a number
     if out is ...:
         shapes = {one.shape for one in (condition, a, b) if isinstance(one, np.ndarray)}
         shape = array.shape if len(shapes) == 1 else np.broadcast_shapes(*shapes)

@@ -11,35 +11,64 @@ import numpy as np
 
 from .bells import exp_multiple
 from .choices import finite
-from .parts import lowest
+from .parts import is_between, lowest
 from .tables import LN_2
 
 FAR_FROM_FLOATS = 8192  # times exp of that, any product of floats is infinite; times exp of minus that, 0
 SHORT_EDGE = 700  # as far for products of short floats, which float64 holds
+SMALLEST_PRODUCT, LARGEST_PRODUCT = 1e-290, 1e290  # between which none has lost digits
 LN_2_HEAD, LN_2_REST = 0.6931471803691238, 1.9082149292705877e-10  # the first times a whole number is exact
 
 
 def times_exp(*args):
     """The product of some factors and, last, exp(x), without warnings where only a part of it is out of range: short
-    floats in float64, the powers of two in float64 counted apart. exp(-inf) is 0 times infinity too.
+    floats in float64; of float64 where that is so, the powers of two counted apart. exp(-inf) is 0 times infinity too.
     """
     *factors, x = args
     dtype = np.result_type(*factors)
-    edge = FAR_FROM_FLOATS if dtype == np.float64 else SHORT_EDGE
-    if lowest(np.asarray(x)) < -edge:
-        factors = [np.where(x < -edge, finite(np.asarray(factor, dtype)), factor) for factor in factors]
-    with np.errstate(over="ignore", under="ignore"):
-        x = np.clip(x, -edge, edge, dtype=np.float64)
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         if dtype != np.float64:
-            factors = (np.asarray(factor, np.float64) for factor in factors)
-            return np.multiply(math.prod(factors), np.exp(x), out=...).astype(dtype)
-        power = np.rint(np.multiply(x, 1 / LN_2))
-        y = np.exp(np.subtract(np.subtract(x, power * LN_2_HEAD), power * LN_2_REST))
-        power = np.nan_to_num(power).astype(np.int32)
+            factors = [np.asarray(factor, np.float64) for factor in _finite_beside_0(factors, x, SHORT_EDGE, dtype)]
+            return (math.prod(factors) * _limited_exp(x)).astype(dtype)
+        product = math.prod(factors)
+        size = np.abs(product) if len(factors) > 1 else np.float64(1)  # one factor alone may be as large as it likes
+        if is_between(-SHORT_EDGE, SHORT_EDGE, x) and is_between(SMALLEST_PRODUCT, LARGEST_PRODUCT, size):
+            y = np.exp(x, out=...)
+            return np.multiply(y, product, out=y if y.shape == np.broadcast_shapes(y.shape, np.shape(product)) else ...)
+        is_in_range = (size >= SMALLEST_PRODUCT) & (size < LARGEST_PRODUCT)
         for factor in factors:
-            mantissa, exponent = np.frexp(factor)
-            y, power = np.multiply(y, mantissa), np.add(power, exponent)
-        return np.ldexp(y, power, out=...)
+            is_in_range = is_in_range | ((factor == 0) & (product == 0))
+        is_in_range = is_in_range & (x >= -SHORT_EDGE) & (x < SHORT_EDGE)
+        y = np.multiply(product, _limited_exp(x), out=...)
+        places = np.flatnonzero(~is_in_range)
+        y.reshape(-1)[places] = _counted_apart(*(np.broadcast_to(one, y.shape).reshape(-1)[places] for one in args))
+        return y
+
+
+def _limited_exp(x):
+    y = np.clip(x, -SHORT_EDGE, SHORT_EDGE, dtype=np.float64)
+    return np.exp(y, out=y if isinstance(y, np.ndarray) else ...)
+
+
+def _finite_beside_0(factors, x, edge, dtype):
+    """The factors, finite where exp(x) is 0."""
+    if not lowest(np.asarray(x)) < -edge:
+        return factors
+    return [np.where(x < -edge, finite(np.asarray(factor, dtype)), factor) for factor in factors]
+
+
+def _counted_apart(*args):
+    """`times_exp` of float64, in which no part leaves the range."""
+    *factors, x = args
+    factors = _finite_beside_0(factors, x, FAR_FROM_FLOATS, np.float64)
+    x = np.clip(x, -FAR_FROM_FLOATS, FAR_FROM_FLOATS)
+    power = np.rint(np.multiply(x, 1 / LN_2))
+    y = np.exp(np.subtract(np.subtract(x, power * LN_2_HEAD), power * LN_2_REST))
+    power = np.nan_to_num(power).astype(np.int32)
+    for factor in factors:
+        mantissa, exponent = np.frexp(factor)
+        y, power = np.multiply(y, mantissa), np.add(power, exponent)
+    return np.ldexp(y, power)
 
 
 def log1p_times_exp(*args):

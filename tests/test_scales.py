@@ -74,16 +74,35 @@ def test_what_is_chosen_by_sides_bends_at_zero(package_of):
 
 
 @pytest.mark.parametrize(
-    ("name", "scales"), [("hyperbolic_map", "(1, sqrt(c))"), ("fall", "(v**2/g, g/v)"), ("rotation", "(1, 1)")]
-)
-def test_scales_are_found(name, scales):
+    ("name", "scaled"),
+    [
+        ("hyperbolic_map", "(t, 1, sqrt(c))"), ("fall", "(t, v**2/g, g/v)"), ("rotation", "(t, 1, 1)"),
+        ("hanging_chain", "(t, a, 1/a)"),
+    ],
+)  # fmt: skip
+def test_scales_are_found(name, scaled):
     formula = OPS[name].formulas[0]
-    assert str(Judge(formula, formula, numbers_to_try(OPS[name])).scales) == scales
+    assert str(Judge(formula, formula, numbers_to_try(OPS[name])).scaled) == scaled
 
 
 def test_what_differs_by_more_than_scales_has_none():
     formula = OPS["dose"].formulas[0]
-    assert Judge(formula, formula, numbers_to_try(OPS["dose"])).scales is None
+    assert Judge(formula, formula, numbers_to_try(OPS["dose"])).scaled is None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", certificate.DTYPES)
+def test_slopes_by_an_input_that_is_a_scale_keep_their_digits(package_of, dtype):
+    """1 - cosh(u) + u sinh(u), u being t / a, cancels where u is small."""
+    t, a = (np.array(one, dtype) for one in ((3e-4, 0.02, -5.0, 0.5, 40.0, 3.0), (700.0, 5.0, 90.0, -0.6, 2.5, 8.0)))
+    t, a = Tensor(t, dtype=dtype, requires_grad=True), Tensor(a, dtype=dtype, requires_grad=True)
+    slopes = gradients(package_of(SPEC).hanging_chain(t, a), [t, a], np.ones(t.shape, dtype))
+    oracle = Oracle(OPS["hanging_chain"].formulas[0], {})
+    inputs = {"t": t.data, "a": a.data}
+    for name, slope in zip(inputs, slopes, strict=True):
+        size = abs(inputs[name])
+        exact = oracle.slope({name: size}, inputs, size).astype(float)
+        np.testing.assert_allclose(slope.data, exact, rtol=8 * np.finfo(dtype).eps)
 
 
 @pytest.mark.parametrize("expr", [X * (3 * X + 1) / (X * (2 * X + C) + 4), (X + 2) ** 2 / (X**2 + 1) ** 3, X**3 - X])
@@ -222,6 +241,13 @@ def test_powers_less_those_at_zero(expr):
         numbers = {X: sympy.Float(x, 40), C: sympy.Float(2.5, 40)}
         assert abs(made.subs(numbers).doit() / expr.subs(numbers) - 1) < 1e-12
     assert "expm1" in str(made)
+
+
+def test_powers_of_small_exponents_are_near_1_far_out():
+    """x**c - 1 for a c of 1e-4 is c log(x), from 1e-37 to 1e37."""
+    where = next(with_powers_less_one(words.power(X, C) - 1))
+    for x, c, is_near in ((1e-37, 1e-4, True), (1e37, 1e-4, True), (1e30, 0.5, False), (3.0, 0.5, True)):
+        assert where.args[0].subs({X: sympy.Float(x), C: sympy.Float(c)}) == is_near
 
 
 def test_powers_of_quotients():

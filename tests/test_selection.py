@@ -189,10 +189,17 @@ def test_a_slope_that_jumps_is_not_taken_by_sides():
     assert not list(without_cancelling_roots(words.sign(x) / (1 + words.abs(x))))
 
 
+def test_what_the_larger_exponent_leaves_of_a_logarithm():
+    y, e = Value("y"), sympy.exp
+    assert recognised(3 * sympy.log(e(x) + e(y)) - 3 * words.maximum(x, y)) == 3 * words.softplus(-words.abs(x - y))
+
+
 def test_an_angle_and_what_it_approaches_are_one_angle():
     assert recognised(words.arctan(3 * x) / sympy.pi + sympy.Rational(1, 2)) == words.arctan2(1, -3 * x) / sympy.pi
     assert recognised(sympy.pi - 2 * words.arctan(x) + x) == 2 * words.arctan2(1, x) + x
     assert recognised(words.arctan(x) + 1) == words.arctan(x) + 1
+    assert recognised(words.arctan(x + 3) - words.arctan(x)) == words.arctan2(3, 1 + x**2 + 3 * x)
+    assert recognised(2 * words.arctan(x) - words.arctan(3 * x)) == 2 * words.arctan(x) - words.arctan(3 * x)
 
 
 # --- the judge --------------------------------------------------------------------------------------------------------

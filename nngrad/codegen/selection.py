@@ -494,7 +494,7 @@ class _Selection:
     @property
     def _may_have_series(self) -> bool:
         """Whether the formula is one function of one number, but for scales."""
-        return self.judge.argument is not None and self.judge.scales is not None
+        return self.judge.scaled is not None
 
     def _with_series(self, of: str, tried: list[Tried], cotangent) -> Iterator[sympy.Expr]:
         """The form that is accurate nearest to zero, replaced there by a series."""

@@ -10,7 +10,7 @@ warn.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from math import inf
 from types import MappingProxyType
@@ -43,6 +43,7 @@ ALIKE, ALIKE_WEIGHT = 40, 0.125  # points at which inputs are near each other, a
 BEYOND = (2, 64, 2**440)  # times a limit: where what is kept within it is compared
 SAME, INFINITE = mpmath.mpf(2) ** -44, mpmath.mpf(2) ** 1024  # relative, and in float64
 TAILS = 16  # points at which one of several inputs is there
+_ARGUMENT = sympy.Dummy("argument", real=True)
 UNKNOWN_PARAMETER = 1.25  # what is tried for a parameter without a default
 
 
@@ -269,25 +270,33 @@ class Judge:
     @cached_property
     def argument(self) -> sympy.Expr | None:
         """The one expression, linear in the inputs, that the formula is a function of: an input, or a difference."""
+        return next((one for one, rest in self._differences if not rest.atoms(Value)), None)
+
+    @property
+    def _differences(self) -> Iterator[tuple[sympy.Expr, sympy.Expr]]:
+        """Inputs, and differences of two, each with the formula as one of a symbol in its place."""
         for candidate in (*self.formula.inputs, *sorted(self.whole.atoms(sympy.Add), key=str)):
             slopes = [candidate.diff(value) for value in self.formula.inputs]
-            rest = self.whole.xreplace({candidate: sympy.Dummy(), -candidate: sympy.Dummy()})
-            if set(slopes) <= {0, 1, -1} and 1 in slopes and not rest.atoms(Value):
-                return candidate
-        return None
+            if set(slopes) <= {0, 1, -1} and 1 in slopes:
+                yield candidate, self.whole.xreplace({candidate: _ARGUMENT, -candidate: -_ARGUMENT})
 
     @cached_property
-    def scales(self) -> tuple[sympy.Expr, sympy.Expr] | None:
-        """(c, k) where the formula is c times a function of k times its argument, and that has no parameters."""
-        if not self.has_parameters:
-            return sympy.S.One, sympy.S.One
-        if len(self.formula.inputs) > 1:
-            return None
-        return scales(self.whole, self.formula.inputs[0], bool(self.zero))
+    def scaled(self) -> tuple[sympy.Expr, sympy.Expr, sympy.Expr] | None:
+        """(u, c, k) where the formula is c times a function of k u alone, u being an input or a difference of two; c and
+        k are made of parameters or other inputs, as t and 1 / t in t tanh(x / t).
+        """
+        if self.argument is not None and not self.has_parameters:
+            return self.argument, sympy.S.One, sympy.S.One
+        if len(self.formula.inputs) == 1:
+            found = scales(self.whole, self.argument, bool(self.zero))
+            return found and (self.argument, *found)
+        found = ((one, scales(rest, _ARGUMENT)) for one, rest in self._differences)
+        return next(((one, *scale) for one, scale in found if scale), None)
 
     def number(self, expr) -> mpmath.mpf:
-        """What is made of parameters alone, for the numbers that are tried."""
+        """What is made of parameters, for the numbers that are tried, and of inputs, for 1."""
         numbers = {param: sympy.Rational(self.params[param.name]) for param in expr.atoms(Parameter)}
+        numbers |= dict.fromkeys(expr.atoms(Value), sympy.S.One)
         return mpmath.mpmathify(sympy.N(expr.xreplace(numbers), 60))
 
     @cached_property
@@ -311,21 +320,21 @@ class Judge:
 
     @cached_property
     def argument_values(self) -> np.ndarray:
-        """How far the argument is from its zero at each point; infinity where there is none."""
-        slopes = [self.argument.diff(value) if self.argument is not None else np.inf for value in self.formula.inputs]
-        scale = self.scales[1] if self.scales else sympy.S.One
+        """How far the argument, by its scale, is from its zero at each point; infinity where there is none."""
+        if self.scaled is None:
+            return np.full(next(iter(self.inputs.values())).size, np.inf)
+        argument, _, k = self.scaled
+        numbers = {param: sympy.Rational(self.params[param.name]) for param in k.atoms(Parameter)}
+        distance = sympy.lambdify(self.formula.inputs, (k * argument).xreplace(numbers), "numpy")
         with np.errstate(all="ignore"):
-            values = (
-                float(slope) * column for slope, column in zip(slopes, self.inputs.values(), strict=True) if slope
-            )
-            return sum(values) * float(self.number(scale)) - float(self.zero)
+            return distance(*self.inputs.values()) - float(self.zero)
 
     def fitted(self, name: str, least_radius: float) -> Series | None:
         """The series near zero, in the argument less its own, of the value (name '') or of the derivative by an
         input, both without the scales.
         """
         zero = mpmath.mpf(self.zero.p) / self.zero.q
-        c, k = map(self.number, self.scales)
+        c, k = map(self.number, self.scaled[1:])
         unit = c * k if name else c
 
         def function(numbers):
@@ -335,8 +344,8 @@ class Judge:
 
     def near_zero(self, name: str, polynomial: Callable, form: sympy.Expr, radius: float) -> sympy.Expr:
         """A form of the value (name '') or of a derivative with a polynomial, by the same scales, near zero."""
-        c, k = self.scales
-        distance = k * self.argument - self.zero
+        argument, c, k = self.scaled
+        distance = k * argument - self.zero
         inside = words.abs(distance) < sympy.Rational(radius)
         return Where(inside, (c * k if name else c) * polynomial(distance), form)
 
@@ -346,8 +355,10 @@ class Judge:
         return [leading_term(lambda numbers, at=at: self._along_argument(name, [*map(at, numbers)])) for at in sides]
 
     def _along_argument(self, name: str, numbers: list) -> list:
-        carrier = next(value.name for value in self.formula.inputs if self.argument.diff(value) == 1)
-        inputs = {one: np.array([mpmath.mpf(0)] * len(numbers), dtype=object) for one in self.inputs}
+        argument, *known = self.scaled
+        carrier = next(value.name for value in self.formula.inputs if argument.diff(value) == 1)
+        units = {value.name for scale in known for value in scale.atoms(Value)}
+        inputs = {one: np.array([mpmath.mpf(one in units)] * len(numbers), dtype=object) for one in self.inputs}
         inputs[carrier] = np.array(numbers, dtype=object)
         return list(self.oracle.slope({name: np.ones(len(numbers))}, inputs) if name else self.oracle(**inputs))
 

@@ -177,6 +177,7 @@ def _helper(name: str):
 
 
 _HELPERS = {}  # functions of `runtime` that are not words, or need not be asked of mpmath
+_HELPERS["runtime.power"] = np.power  # which knows what powers tend to, however slowly
 _HELPERS["runtime.exp_multiple"] = lambda x, c, rest=0.0: np.exp(c * x)
 _HELPERS["runtime.exp_square"] = lambda x, c: np.exp(c * x * x)
 _HELPERS["runtime.decayed"] = lambda y, factor, x, rate=1.0, rest=0.0: np.where(

@@ -299,12 +299,12 @@ def _in_arguments(expr, swaps):
 
 
 def scales(expr, x, is_shifted: bool = False) -> tuple[sympy.Expr, sympy.Expr] | None:
-    """(c, k) where the expression is c times a function of k x that has no parameters; if it is shifted, k is 1."""
+    """(c, k) where the expression is c times a function of k x alone, without parameters; if it is shifted, k is 1."""
     found = [part.as_independent(x, as_Add=False) for part in expr.atoms(sympy.Mul)]
     found = [k if rest == x else 1 / k for k, rest in found if rest in (x, 1 / x)]
     multiples = {k.as_coeff_Mul()[1] for k in found} if not is_shifted else set()
     for k in (sympy.S.One, *sorted(multiples, key=str)):
-        c, plain = expr.xreplace({x: x / k}).as_independent(x, as_Add=False)
-        if not plain.atoms(Parameter):
+        c, plain = sympy.factor_terms(expr.xreplace({x: x / k})).as_independent(x, as_Add=False)
+        if plain.atoms(Parameter, Value) <= {x}:
             return c, k
     return None

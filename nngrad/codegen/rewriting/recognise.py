@@ -101,7 +101,8 @@ def _reciprocal_rule(expr):
 
 def _complement_rule(expr):
     """exp u - 1, 1 + erf u, 1 - erf u and 1 - cos u, which cancel as they stand, and softplus(u) - u = softplus(-u), so
-    that logaddexp(a, b) - a = softplus(b - a), and exp of minus that is sigmoid(a - b).
+    that logaddexp(a, b) - a = softplus(b - a), that less the larger one softplus(-|a - b|), and exp of minus the former
+    sigmoid(a - b).
     """
     if isinstance(expr, sympy.exp) and isinstance(expr.args[0], words.softplus.build):
         return 1 + sympy.exp(*expr.args[0].args)
@@ -123,6 +124,9 @@ def _complement_rule(expr):
             for a, b in (atom.args, atom.args[::-1]):
                 if -sign * a in sympy.Add.make_args(rest):
                     return expr - sign * (atom - a) + sign * words.softplus(b - a)
+            larger = words.maximum(*atom.args)
+            if -sign * larger in sympy.Add.make_args(rest):
+                return expr - sign * (atom - larger) + sign * words.softplus(-words.abs(a - b))
         if isinstance(atom, words.softplus.build) and -sign * atom.args[0] in sympy.Add.make_args(rest):
             return expr - term + sign * atom.args[0] + sign * words.softplus(-atom.args[0])
     return expr
@@ -153,14 +157,22 @@ def _larger_rule(expr):
 
 
 def _angle_rule(expr):
-    """pi / 2 + arctan u, which cancels for negative u, is the angle of the point (-u, 1)."""
+    """pi / 2 + arctan u, which cancels for negative u, is the angle of the point (-u, 1), and arctan u - arctan v that
+    of (1 + u v, u - v).
+    """
     if expr.is_Add:
         number = sympy.Add(*(term for term in expr.args if term.is_number))
-        for atom in (part for term in expr.args for part in sympy.Mul.make_args(term)):
-            factor = expr.coeff(atom) if isinstance(atom, words.arctan.build) else sympy.S.Zero
+        atoms = (part for term in expr.args for part in sympy.Mul.make_args(term))
+        factors = {atom: expr.coeff(atom) for atom in atoms if isinstance(atom, words.arctan.build)}
+        for atom, factor in factors.items():
             if factor.is_number and factor != 0 and (quarter := factor * sympy.pi / 2) in (number, -number):
                 sign = sympy.sign(number / quarter)
                 return expr - number - factor * atom + sign * factor * words.arctan2(1, -sign * atom.args[0])
+        for (atom, factor), (other, opposite) in permutations(factors.items(), 2):
+            if factor == -opposite and not factor.could_extract_minus_sign():
+                (u,), (v,) = atom.args, other.args
+                angle = words.arctan2(sympy.factor_terms(sympy.expand(u - v)), 1 + sympy.expand(u * v))
+                return expr - factor * (atom - other) + factor * angle
     return expr
 
 

@@ -20,6 +20,7 @@ from nngrad.codegen.algebra.vocabulary import enter
 
 _LOG_FAR = 2**80  # beside more than that its logarithm is nothing
 _EXP_TERMS = 17
+_FARTHEST = 127  # power of two, beside which float32 has no more
 _ONE = sympy.S.One
 
 
@@ -149,9 +150,19 @@ def _with_powers_less_one(expr):
             w = words.abs(w) if exponent.is_even and not is_distance else w
             v = (w - at) / at
             logarithm = words.log1p(v) if is_distance else sympy.log(w)
-            near = words.abs(v - 1) < 7 * _ONE / 4  # w from 1/4 to 15/4 times that
+            near = _is_power_near_1(v + 1, exponent)
             return terms - term + Where(near, -number * words.expm1(exponent * logarithm), term + number)
     return expr.func(*map(_with_powers_less_one, expr.args))
+
+
+def _is_power_near_1(w, exponent):
+    """Whether w is so near 1 that its power is: within 7/4 of 2, or, for a small exponent, which a parameter may be, much
+    farther out, between a power of 2 and its inverse.
+    """
+    if exponent.atoms(Value) or (exponent.is_number and abs(exponent) >= _ONE / 2):
+        return words.abs(w - 2) < 7 * _ONE / 4
+    farthest = 2 ** (1 / words.maximum(words.abs(exponent), _ONE / _FARTHEST))
+    return sympy.And(w < farthest, w > 1 / farthest)
 
 
 def _in_range(logarithm):

@@ -17,10 +17,12 @@ from collections.abc import Callable
 import sympy
 
 from nngrad.codegen import language
-from nngrad.codegen.algebra.symbols import RECORDER, SpecError
+from nngrad.codegen.algebra.symbols import RECORDER, SpecError, Value
 from nngrad.codegen.algebra.vocabulary import Word
 from nngrad.codegen.tracing.mistakes import GUARDED, check_names, guarded, located, place_of
+from nngrad.codegen.tracing.record import name_after
 
+LARGE = 64  # a number that must not be added to what it does not belong to
 KNOWN = {math.pi: sympy.pi, math.e: sympy.E}  # what these floats stand for, when a formula refers to them by name
 
 
@@ -78,6 +80,7 @@ def _instrumented(function, returned, done: dict) -> Callable:
         "__unequal__": language.unequal,
         "__remainder__": language.python_remainder,
         "__floor_divide__": language.python_floor_divide,
+        "__product__": product,
         "__return__": returned or (lambda value: value),
     }
     used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
@@ -118,6 +121,18 @@ def let_each(names: tuple[str, ...], values):
     if not isinstance(values, tuple | list) or len(values) != len(names):
         return values  # Python says what is wrong
     return tuple(RECORDER.get().let(name, value) for name, value in zip(names, values, strict=True))
+
+
+def product(left, right):
+    """What `left * right` does in a formula. SymPy multiplies a number into a sum, and in `x - 1e9 * (1 - mask)` would
+    add x to 1e9, which swallows it: so the sum beside a large number becomes a stage.
+    """
+    for number, total in ((left, right), (right, left)):
+        if isinstance(number, sympy.Rational) and isinstance(total, sympy.Add) and total.atoms(Value):
+            constant = total.as_coeff_Add()[0]
+            if abs(number * constant) >= LARGE:
+                return number * RECORDER.get().let(name_after("difference", total), total)
+    return left * right
 
 
 def number(text: str) -> sympy.Expr:
@@ -236,7 +251,7 @@ class _Instrument(ast.NodeTransformer):
 
     def visit_BinOp(self, node):
         self.generic_visit(node)
-        name = {ast.Mod: "__remainder__", ast.FloorDiv: "__floor_divide__"}.get(type(node.op))
+        name = {ast.Mod: "__remainder__", ast.FloorDiv: "__floor_divide__", ast.Mult: "__product__"}.get(type(node.op))
         return _call(name, node, node.left, node.right) if name else node
 
     def visit_Constant(self, node):

@@ -73,8 +73,10 @@ class Search:
 
     def learn(self) -> None:
         """Read off the formula the substitutions it justifies and the sums it knows."""
+        telling = [stage for stage in self.maps if not self._is_all_but_input(stage)]
+        slight = {stage.value for stage in self.maps} - {stage.value for stage in telling}
         self.moves = [
-            move for stage in self.maps for move in _moves(replace(stage, expr=self._in_mathematics(stage.expr)))
+            move for stage in telling for move in _moves(replace(stage, expr=self._in_mathematics(stage.expr)), slight)
         ]
         for stage in self.formula.stages:
             if stage.kind == "sum":
@@ -94,6 +96,12 @@ class Search:
                 self._learn_of_weighted_mean(stage, axis)
         for stage in self.formula.stages:
             self._learn_of_difference(stage)
+
+    def _is_all_but_input(self, stage: Stage) -> bool:
+        """Whether a stage is an input and a number, which tells nothing of others."""
+        number, rest = stage.expr.as_coeff_Add()
+        value = rest.as_coeff_Mul()[1]
+        return number != 0 and isinstance(value, Value) and self.formula.definition(value) is None
 
     def _learn_of_weighted_mean(self, stage: Stage, axis: str) -> None:
         """Of what a weighted mean was subtracted from, times a number for each row, that the weights make its sum 0."""
@@ -421,14 +429,16 @@ def _in_terms_of_root(value: Value, base, exponent, wanted):
     return value**ratio
 
 
-def _moves(stage: Stage):
-    """Substitutions that a definition justifies: the definition itself, and solved for what occurs in it linearly."""
+def _moves(stage: Stage, slight: set[Value]):
+    """Substitutions that a definition justifies: the definition itself, and solved for what occurs in it linearly, but
+    not for what is slight.
+    """
     made, value = stage.expr, stage.value
     if made.is_Mul or made.is_Add:
         yield lambda expr: expr.subs(made, value)
     if isinstance(made, words.expm1.build):
         yield lambda expr: expr.xreplace({sympy.exp(made.args[0]): value + 1})
-    for source in sorted(carriers(made), key=str):
+    for source in sorted(carriers(made) - slight, key=str):
         slope = made.diff(source)
         if (
             slope == 0

@@ -224,7 +224,11 @@ class _Attempt:
         return True
 
     def _note_degree(self, power) -> None:
-        self.summed = sympy.Max(self.summed, power) if power.is_number else power
+        higher = sympy.simplify(power - self.summed)
+        if higher.is_number:
+            self.summed += max(higher, 0)
+        elif power != 1:  # each degree counts as 1 at least
+            self.summed = power if self.summed == 1 else words.maximum(self.summed, power)
 
     def _can_stand(self, expr) -> bool:
         """Whether no power of the scale above the first has to be multiplied back."""

@@ -52,6 +52,7 @@ from .remainders import (
     exp_remainder,
     expm1_over,
     expm1_over_slope,
+    log_cosh,
     log_remainder,
     over_expm1,
     over_expm1_slope,

@@ -128,3 +128,17 @@ def log_remainder(v, logarithm):
     y = np.subtract(near, np.multiply(y, 2, out=y), out=y)
     y = np.multiply(y, s, out=y)
     return where(near == v, y, np.subtract(v, logarithm, out=...))
+
+
+COSH_IN_RANGE = 40.0  # from here on cosh(x) is exp(abs(x)) / 2, and far from overflowing
+
+
+def log_cosh(x):
+    """log(cosh(x)), where cosh(x) - 1 is 2 sinh(x / 2)**2; far out abs(x) - log(2)."""
+    size = np.abs(x, out=...)
+    y = np.sinh(np.multiply(np.minimum(size, COSH_IN_RANGE, out=...), 0.5, out=...), out=...)
+    y = np.multiply(np.multiply(y, y, out=y), 2, out=y)
+    y = np.log1p(y, out=y)
+    if highest(size) <= COSH_IN_RANGE:
+        return y
+    return np.add(y, np.maximum(np.subtract(size, COSH_IN_RANGE, out=size), 0, out=size), out=y)

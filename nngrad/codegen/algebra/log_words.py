@@ -1,4 +1,4 @@
-"""Words for logarithms with two forms, each of which is exact on one side of a number. Only derivations use them.
+"""Words for logarithms that are exact, and in range, in other forms than they are written. Only derivations use them.
 
 Source: Maechler 2012, "Accurately computing log(1 - exp(-|a|))".
 """
@@ -34,4 +34,17 @@ logit = enter(
         words.abs(x - words.half) < words.half / 2, words.log1p((2 * x - 1) / (1 - x)), words.log(x / (1 - x))
     ),
     smooth=lambda x: words.log(x) - words.log1p(-x),
+)
+
+log_cosh = enter(
+    "log_cosh",
+    "runtime.log_cosh",
+    lambda x: abs(x) + mpmath.log1p(mpmath.expm1(-2 * abs(x)) / 2) if abs(x) > 1 else mpmath.log(mpmath.cosh(x)),
+    10,
+    "log(cosh(x)).",
+    derivatives=lambda x: [words.tanh(x)],
+    definition=lambda u: words.log(words.cosh(u)),
+    smooth=lambda x: words.logaddexp(x, -x) - words.log(2),
+    safe=(0,),
+    is_nonnegative=True,
 )

@@ -64,10 +64,12 @@ EXACT = {
 NAMES = {formula.name: formula for formula in EXACT}
 MASK = [1, 1, 0, 1]
 ROWS = [[0.25, 1, 3, 0.5], [60.5, 61.25, 90, 59], [1000.5, 1, 3, 2000], [1e-3, 2e-3, 1, 3e-3], [1.001, 1, 0, 1.002]]
+SLOW = {masked_softmax, atkinson}
+FORMULAS = [pytest.param(one.name, marks=[pytest.mark.slow] * (one in SLOW)) for one in EXACT]
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", FORMULAS)
 def test_rows_as_written(name, dtype):
     function, exact = nngrad.define(NAMES[name]), EXACT[NAMES[name]]
     for row in ROWS:
@@ -79,8 +81,9 @@ def test_rows_as_written(name, dtype):
             exact_row = [mpmath.mpf(float(one)) for one in x.data]
             value, slopes = float(exact(exact_row, MASK)), [float(slope(exact, exact_row, n)) for n in range(4)]
         near = 16 * np.finfo(dtype).eps * (builtins.max(map(abs, row)) if NAMES[name] is masked_softmax else 1)
-        np.testing.assert_allclose(float(first.data), value, rtol=near, atol=near * (NAMES[name] is atkinson))
-        np.testing.assert_allclose(x.grad, slopes, rtol=near, atol=near * np.abs(slopes).max())
+        least = near if NAMES[name] is atkinson else 0  # it is a difference
+        np.testing.assert_allclose(float(first.data), value, rtol=near, atol=least)
+        np.testing.assert_allclose(x.grad, slopes, rtol=near, atol=least + near * np.abs(slopes).max())
 
 
 def slope(exact, row, place):

@@ -36,7 +36,7 @@ def masked_maximum(x, mask, *, axis=-1):
 
 @op
 def atkinson(x, mask, *, axis=-1, e=0.5):
-    w = x + 1 - mask
+    w = (x + 0.5) * (1 + mask)
     return 1 - mean(w ** (1 - e), axis) ** (1 / (1 - e)) / mean(w, axis)
 
 
@@ -50,7 +50,7 @@ def kept(x, mask):
 
 
 def evenness(x, mask):
-    w = [a + 1 - b for a, b in zip(x, mask, strict=True)]
+    w = [(a + 0.5) * (1 + b) for a, b in zip(x, mask, strict=True)]
     return 1 - (total(map(mpmath.sqrt, w)) / 4) ** 2 / (total(w) / 4)
 
 

@@ -41,6 +41,14 @@ def atkinson(x, mask, *, axis=-1, e=0.5):
 
 
 @op
+def evidence(x, mask, *, axis=-1):
+    a = exp(x) + 1
+    s = sum(a, axis)
+    p = a / s
+    return sum((mask - p) ** 2 + p * (1 - p) / (s + 1), axis)
+
+
+@op
 def log_cosh_of_errors(x, mask, *, axis=-1):
     return mean(log(cosh(x - mask)), axis)
 
@@ -54,17 +62,24 @@ def evenness(x, mask):
     return 1 - (total(map(mpmath.sqrt, w)) / 4) ** 2 / (total(w) / 4)
 
 
+def exact_evidence(x, mask):
+    a = [mpmath.exp(one) + 1 for one in x]
+    p = [one / total(a) for one in a]
+    return total((b - one) ** 2 + one * (1 - one) / (total(a) + 1) for one, b in zip(p, mask, strict=True))
+
+
 EXACT = {
     masked_softmax: lambda x, mask: mpmath.exp(x[0]) / total(map(mpmath.exp, kept(x, mask))),
     masked_log_sum: lambda x, mask: mpmath.log(total(map(mpmath.exp, kept(x, mask)))),
     masked_maximum: lambda x, mask: builtins.max(kept(x, mask)),
     atkinson: evenness,
+    evidence: exact_evidence,
     log_cosh_of_errors: lambda x, mask: total(mpmath.log(mpmath.cosh(a - b)) for a, b in zip(x, mask, strict=True)) / 4,
 }
 NAMES = {formula.name: formula for formula in EXACT}
 MASK = [1, 1, 0, 1]
 ROWS = [[0.25, 1, 3, 0.5], [60.5, 61.25, 90, 59], [1000.5, 1, 3, 2000], [1e-3, 2e-3, 1, 3e-3], [1.001, 1, 0, 1.002]]
-SLOW = {masked_softmax, atkinson}
+SLOW = {masked_softmax, atkinson, evidence}
 FORMULAS = [pytest.param(one.name, marks=[pytest.mark.slow] * (one in SLOW)) for one in EXACT]
 
 

@@ -28,7 +28,16 @@ import sympy
 from sympy.core.symbol import Str
 
 from nngrad.codegen.algebra import share_words, words
-from nngrad.codegen.algebra.symbols import LogExcess, Pick, RowShift, Value, Where, is_constant_along, split_constants
+from nngrad.codegen.algebra.symbols import (
+    Count,
+    LogExcess,
+    Pick,
+    RowShift,
+    Value,
+    Where,
+    is_constant_along,
+    split_constants,
+)
 from nngrad.codegen.rewriting.restage import HOMOGENEOUS, again, inlined, rebuilt, recorder_of
 from nngrad.codegen.rules.exponentials import with_one_exponential
 from nngrad.codegen.trace import Formula, Recorder, Stage
@@ -59,6 +68,23 @@ def open_logarithms(formula: Formula) -> Formula:
         renamed[stage.value] = again(recorder, stage, expr)
     output = renamed[formula.output]
     return formula if output in formula.inputs else rebuilt(formula, recorder, output)
+
+
+def open_sums(formula: Formula) -> Formula:
+    """sum(exp(u) + 1), in which nothing cancels, as sum(exp(u)) + n, n being the number of elements."""
+    recorder = recorder_of(formula)
+    renamed: dict[Value, sympy.Expr] = {}
+    for stage in formula.stages:
+        expr, name = stage.expr.xreplace(renamed), str(stage.value)
+        terms = sympy.Add.make_args(inlined(expr, recorder.stages)) if stage.kind == "sum" else ()
+        varying = sympy.Add(*(term for term in terms if not is_constant_along(term, stage.axis)))
+        constant = sympy.Add(*terms) - varying
+        if constant != 0 and _has_exponential(varying) and all(term.is_positive for term in terms):
+            total = recorder.stage(recorder.hoist(varying), "sum", stage.axis, f"{name}_less_count")
+            renamed[stage.value] = recorder.stage(total + constant * Count(Str(stage.axis)), "map", "", name)
+        else:
+            renamed[stage.value] = again(recorder, stage, expr)
+    return rebuilt(formula, recorder, renamed[formula.output])
 
 
 def _summed_exponential(recorder: Recorder, total):
@@ -168,7 +194,7 @@ def sum_of_logarithms(factors):
 
 def shift_exponentials(formula: Formula) -> Formula:
     """Shift the exponentials that are summed along an axis, wherever the result does not depend on the shift."""
-    formula = open_logarithms(formula)
+    formula = open_sums(open_logarithms(formula))
     refused: set[sympy.Expr] = set()
     while (found := _next_exponential(formula, refused)) is not None:
         exponential, axis = found
@@ -241,6 +267,8 @@ def _shifted(formula: Formula, exponential: Stage, axis: str, with_powers=False,
             expr = expr.replace(row.is_beside_constants, row.scaled_sum)
         expr = expr.replace(_is_homogeneous_of_scaled, row.scaled_word)
         expr = row.without_top(expr.replace(_is_log_of_scaled, row.logarithm))
+        if beside_constants and _scale_power(expr)[1] is None:
+            expr = row.put_back(expr)
         power, expr = _scale_power(expr)
         if expr is None or (power and stage.kind != "map" and (stage.kind, stage.axis) != ("sum", axis)):
             return None
@@ -250,6 +278,8 @@ def _shifted(formula: Formula, exponential: Stage, axis: str, with_powers=False,
         value = recorder.stage(expr, stage.kind, stage.axis, name)
         renamed[stage.value] = _SCALE**power * value + offset
     output = renamed[formula.output]
+    if output.has(_SCALE) and beside_constants:
+        output = row.put_back(output)
     if output.has(_SCALE):
         return None
     output = recorder.stage(output, "map", "", formula.output.name)
@@ -359,6 +389,16 @@ class _Row:
         if len(powers) != 1 or any(rest is None for _, rest in args):
             return word
         return _SCALE ** powers.pop() * word.func(*(rest for _, rest in args))
+
+    def put_back(self, expr):
+        """The expression with exp(-shift) for 1 / scale, which does not overflow beside constants."""
+
+        def faded(product):
+            power, rest = _scale_power(product)
+            return rest * sympy.exp(power * self.shift) if rest is not None and power < 0 else product
+
+        terms = [faded(term) for term in sympy.Add.make_args(expr)]
+        return self.recorder.hoist(sympy.Add(*terms))
 
     def _is_constant(self, term) -> bool:
         return not term.has(_SCALE) and is_constant_along(term, self.axis)

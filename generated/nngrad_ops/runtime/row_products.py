@@ -23,15 +23,20 @@ def prod_rows(x, axis):
     if _keeps_in_range(wide, count(x.shape, axis)):
         return np.multiply.reduce(wide, axis, keepdims=True).astype(x.dtype, copy=False)
     rows, restored = _as_rows(wide, axis)
+    return restored(np.ldexp(*_products(rows))).astype(x.dtype, copy=False)
+
+
+PRODUCT = 256  # of so many numbers from 1/2 to 1, and of two such products, the product is a normal number
+
+
+def _products(rows):
+    """The product of each row, as a number and a power of 2 by which to multiply."""
     part, exponent = np.frexp(rows)
     exponent = exponent.sum(-1, keepdims=True)
     while part.shape[-1] > 1:
         part, more = np.frexp(np.multiply.reduceat(part, range(0, part.shape[-1], PRODUCT), -1))
         exponent += more.sum(-1, keepdims=True)
-    return restored(np.ldexp(part, exponent)).astype(x.dtype, copy=False)
-
-
-PRODUCT = 256  # of so many numbers from 1/2 to 1, and of two such products, the product is a normal number
+    return part, exponent
 
 
 def _keeps_in_range(x, n):
@@ -64,11 +69,10 @@ def product_of_others(x, axis):
     floats in float64, and in range where only a part of the product is not.
     """
     rows, restored = _as_rows(x.astype(np.float64, copy=False), axis)
-    if _keeps_in_range(rows, rows.shape[-1]):
-        before, after = np.ones_like(rows), np.ones_like(rows)
-        np.multiply.accumulate(rows[..., :-1], -1, out=before[..., 1:])
-        np.multiply.accumulate(rows[..., :0:-1], -1, out=after[..., -2::-1])
-        made = before * after
+    sizes = np.abs(rows)
+    if rows.size and np.finfo(rows.dtype).smallest_normal <= lowest(sizes) <= highest(sizes) < math.inf:
+        product, exponent = _products(rows)
+        made = np.ldexp(product / rows, exponent)
     else:
         (before, exponent), (after, more) = (_products_before(one) for one in (rows, rows[..., ::-1]))
         made = np.ldexp(before * after[..., ::-1], exponent + more[..., ::-1])

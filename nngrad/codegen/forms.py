@@ -281,7 +281,7 @@ class Search:
     def _rest_beside(self, weights, axis: str):
         """What weights lack of the sum 1: 0, or what is positive and made of no difference; None for others."""
         total = self._with_known_sums(AxisSum(weights, Str(axis)))
-        if is_constant_along(weights, axis) or total.has(AxisSum):  # no weight is nearly 1
+        if is_constant_along(weights, axis) or isinstance(weights, Pick) or total.has(AxisSum):  # no weight is nearly 1
             return None
         above, below = sympy.fraction(sympy.together(1 - total))
         rest = sympy.expand(above) / below

@@ -126,21 +126,22 @@ class Parameter(sympy.Symbol):
 
 
 def multiplied_out(term):
-    """A term multiplied out, but for exponents: an exponential is known again by how it is written.
+    """A term multiplied out, but for what functions are given: they are known again by how they are written.
 
     Those in sums along an axis stay there: what stands for one would be taken for a constant, and leave the sum.
     """
-    exponentials: dict[sympy.Expr, sympy.Dummy] = {}
+    functions: dict[sympy.Expr, sympy.Dummy] = {}
 
     def held(part):
-        if isinstance(part, sympy.exp):
-            return exponentials.setdefault(part, sympy.Dummy(positive=True))
         if part.is_Add or part.is_Mul or part.is_Pow or isinstance(part, Where):
             return part.func(*map(held, part.args))
+        if isinstance(part, sympy.Function) and not part.has(AxisSum, Pick):
+            sign = {name: True for name in ("positive", "nonnegative") if getattr(part, f"is_{name}")}
+            return functions.setdefault(part, sympy.Dummy(real=True, **sign))
         return part
 
     expanded = sympy.expand(held(term), power_base=False, power_exp=False, log=False, multinomial=False)
-    return expanded.xreplace({symbol: part for part, symbol in exponentials.items()})
+    return expanded.xreplace({symbol: part for part, symbol in functions.items()})
 
 
 class AxisSum(sympy.Function):

@@ -20,7 +20,6 @@ from nngrad.codegen import language
 from nngrad.codegen.algebra.symbols import RECORDER, SpecError, Value
 from nngrad.codegen.algebra.vocabulary import Word
 from nngrad.codegen.tracing.mistakes import GUARDED, check_names, guarded, located, place_of
-from nngrad.codegen.tracing.record import name_after
 
 LARGE = 64  # a number that must not be added to what it does not belong to
 KNOWN = {math.pi: sympy.pi, math.e: sympy.E}  # what these floats stand for, when a formula refers to them by name
@@ -131,7 +130,7 @@ def product(left, right):
         if isinstance(number, sympy.Rational) and isinstance(total, sympy.Add) and total.atoms(Value):
             constant = total.as_coeff_Add()[0]
             if abs(number * constant) >= LARGE:
-                return number * RECORDER.get().let(name_after("difference", total), total)
+                return number * RECORDER.get().let("difference", total)
     return left * right
 
 

@@ -29,6 +29,7 @@ from nngrad.codegen.algebra.exp_words import with_divided_differences, with_quot
 from nngrad.codegen.algebra.small import with_small_numbers_apart
 from nngrad.codegen.algebra.symbols import (
     AxisSum,
+    Count,
     LogExcess,
     LogShare,
     MeanError,
@@ -270,6 +271,8 @@ def centre_exactly(formula: Formula) -> Formula:
         for part in sorted((part for part in expr.atoms(sympy.Add) if part.atoms(Value)), key=str):
             for axis, weights in _means_subtracted(part, formula.axes, recorder.stages):
                 name = stage.value.name if part == expr and stage.kind == "map" else "centred"
+                if not weights and (moved := _without_offset(part, axis, recorder)) is not None:
+                    expr, part = expr.xreplace({part: moved}), moved
                 mean = -sympy.Add(*(term for term in part.args if is_constant_along(term, axis)))
                 centred = part + mean
                 mean = recorder.stage(mean, "map", "", name_after("mean", centred))
@@ -281,6 +284,18 @@ def centre_exactly(formula: Formula) -> Formula:
         renamed[stage.value] = again(recorder, stage, expr.xreplace(exact))
     output = renamed[formula.output]
     return rebuilt(formula, recorder, output)
+
+
+def _without_offset(centred, axis: str, recorder: Recorder):
+    """(u + c) - mean(u + c), c being constant along the axis, as u - mean(u): beside c little may be left of u."""
+    varying = [term for term in centred.args if not is_constant_along(term, axis)]
+    made = _expression_of(varying[0], "map", recorder) if len(varying) == 1 else None
+    terms = sympy.Add.make_args(made) if made is not None else ()
+    offset = [term for term in terms if is_constant_along(term, axis)]
+    if not offset:
+        return None
+    moved = recorder.stage(recorder.hoist(made - sympy.Add(*offset)), "map", "", "moved")
+    return moved - recorder.stage(moved, "sum", axis, name_after("sum", moved)) / Count(Str(axis))
 
 
 def _means_subtracted(expr, axes: frozenset[str], stages: list[Stage]) -> list[tuple[str, tuple]]:

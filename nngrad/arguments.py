@@ -16,7 +16,7 @@ INSTEAD_OF_ARGUMENTS = {
     "set_to_none": "leave it out, no step follows a gradient that was reset",
     "allow_unused": "leave it out, what y does not depend on has zeros",
     "retain_graph": "leave it out, the graph is kept",
-    "create_graph": "write nngrad.gradients(y, xs, create_graph=True)", "closure": "call it before step()",
+    "create_graph": "write nngrad.gradients(y, xs, create_graph=True)",
     "return_indices": "leave it out, windows give values alone",
     "padding_mode": "pad the input before, by nngrad.pad(x, pad_width, mode)",
     "rounding_mode": "write nngrad.floor(x / y) or nngrad.trunc(x / y)", "sparse": "leave it out, gradients are dense",

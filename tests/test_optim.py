@@ -238,6 +238,7 @@ def test_zero_grad_and_a_graph_that_saved_the_old_values():
         (lambda p: optim.SGD([p], lr=float("nan")), ValueError, "lr must be .* got nan"),
         (lambda p: optim.SGD([p], lr="fast"), ValueError, "lr must be .* got 'fast'"),
         (lambda p: optim.SGD([p], momentum=-0.1), ValueError, "momentum must be"),
+        (lambda p: optim.SGD(p), TypeError, r"not Tensor: write \[tensor\]"),
         (lambda p: optim.SGD([p], nesterov=True), ValueError, "nesterov needs momentum above 0 and dampening 0"),
         (lambda p: optim.SGD([p], momentum=1, dampening=1, nesterov=True), ValueError, "nesterov needs"),
         (lambda p: optim.RMSprop([p], alpha=1.1), ValueError, "RMSprop: alpha must be a number from 0 to 1, got 1.1"),
@@ -397,8 +398,22 @@ def test_large_parameters_are_updated_alike_however_they_lie(kind, orders):
 def test_a_name_that_comes_close():
     with pytest.raises(AttributeError, match="'Adma'; did you mean Adam"):
         optim.Adma  # noqa: B018
-    with pytest.raises(AttributeError, match="'LBFGS'; it has Adam, AdamW, Optimizer"):
-        optim.LBFGS  # noqa: B018
+    with pytest.raises(AttributeError, match="'Lion'; it has Adam, AdamW, Optimizer"):
+        optim.Lion  # noqa: B018
+
+
+def test_a_closure_is_called_before_the_step_and_its_loss_returned():
+    p = Tensor([3.0], requires_grad=True)
+    optimizer = optim.SGD([p], lr=0.25)
+
+    def closure():
+        optimizer.zero_grad()
+        loss = (p * p).sum()
+        loss.backward()
+        return loss
+
+    assert optimizer.step(closure).item() == 9.0 and p.item() == 1.5
+    assert optimizer.step(closure=closure).item() == 2.25 and optimizer.step() is None
 
 
 @pytest.mark.parametrize(("order", "limit"), [(2.0, 0.5), (2.0, 100), (1, 0.5), (3, 2), (np.inf, 0.5)])

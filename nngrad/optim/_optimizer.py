@@ -1,7 +1,7 @@
 """The base of the optimizers, and the check of their hyper-parameters."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from numbers import Real
 from typing import Any, Self
 
@@ -83,6 +83,7 @@ class Optimizer:
         if isinstance(params, Tensor | Mapping | set | frozenset | str) or not isinstance(params, Iterable):
             kind = type(params).__name__
             hint = ": write model.parameters()" if hasattr(params, "parameters") else ""
+            hint = ": write [tensor]" if isinstance(params, Tensor) else hint
             if callable(params) and hasattr(params, "__name__"):
                 hint = f": did you mean to call it, {params.__name__}()?"
             raise TypeError(
@@ -132,8 +133,16 @@ class Optimizer:
             for p in group["params"]:
                 p.reset_grad()
 
-    def step(self) -> None:
-        """Update every parameter that has a gradient; one of float16 by arithmetic, and with a state, of float32."""
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Update every parameter that has a gradient; one of float16 by arithmetic, and with a state, of float32.
+
+        Args:
+            closure: what computes the gradients and returns the loss, to be called before; None where that is done.
+
+        Returns:
+            The loss, None without a closure.
+        """
+        loss = None if closure is None else closure()
         for group in self.param_groups:
             for p in group["params"]:
                 if p._has_grad:
@@ -146,6 +155,7 @@ class Optimizer:
                     else:
                         self._update(x, g, state, group)
                     note_change(p)  # for graphs that have saved it
+        return loss
 
     def _update(self, x: np.ndarray, g: np.ndarray, state: dict[str, Any], group: dict[str, Any]) -> None:
         """Change `x` in place, given its gradient `g` (left as it is), its `state` and its hyper-parameters."""

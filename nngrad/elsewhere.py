@@ -16,12 +16,13 @@ OF_PYTORCH = {name: f"x {sign} y" for name, sign in ARITHMETIC.items()} | {
     "cat": "nngrad.concat([x, y], axis)", "cdist": "nngrad.norm(x[:, None] - y, axis=-1)",
     "chunk": "x.split(sections, axis)", "clamp": "x.clip(min, max)", "clamp_": "x[...] = x.clip(min, max)",
     "clamp_max": "x.clip(max=max)", "clamp_min": "x.clip(min)", "compile": "nothing: there is no compiler",
-    "copy": "x.clone()", "copy_": "x[...] = y", "dim": "x.ndim", "div_": "x[...] = x / y",
+    "copy": "x.clone()", "copy_": "x[...] = y", "detach_": "x = x.detach()", "dim": "x.ndim", "div_": "x[...] = x / y",
     "double": "x.astype(np.float64)", "enable_grad": "Tensor.grad_is_enabled = True",
     "expand": "x.broadcast(shape)", "expand_as": "x.broadcast(y.shape)", "fill_": "x[...] = value",
     "flat": "x.reshape(-1)", "float": "x.astype(np.float32)", "FloatTensor": "Tensor(data)",
     "from_numpy": "Tensor(array)", "func": "nngrad.grad, nngrad.jvp, nngrad.hessian and the like",
     "half": "x.astype(np.float16)",
+    "jit": "nothing: there is no compiler",
     "indices": "x.argmax(axis) or x.argsort(axis): max(axis) and sort() give values alone",
     "inference_mode": "no_grad()",
     "init": "layer.weight.data = np.random.normal(size=layer.weight.shape), say", "int": "x.astype(int)",
@@ -57,17 +58,32 @@ OF_PYTORCH = {name: f"x {sign} y" for name, sign in ARITHMETIC.items()} | {
     ),
 }  # fmt: skip
 
-
 OF_LAYERS_AND_SCHEDULES = {
-    "AdaptiveMaxPool1d": "x.max(-1, keepdims=True) for a single window",
-    "AdaptiveMaxPool2d": "x.max((-2, -1), keepdims=True) for a single window",
+    "EmbeddingBag": "Embedding, and mean() or sum() over an axis",
     "ExponentialLR": "LambdaLR(optimizer, lambda epoch: gamma**epoch)",
     "MultiStepLR": "LambdaLR(optimizer, lambda epoch: gamma ** bisect.bisect(milestones, epoch))",
     "Parameter": "Tensor(data, requires_grad=True)",
     "ParameterList": "an attribute for each: setattr(self, f'weight{i}', Tensor(data, requires_grad=True))",
     "ReduceLROnPlateau": "group['lr'] *= factor, for each group in optimizer.param_groups",
-    "Unflatten": "x.reshape(shape) in forward()",
+    "Softmax2d": "Softmax(axis=-3)", "Unflatten": "x.reshape(shape) in forward()",
+    "gumbel_softmax": "F.softmax((x + np.random.gumbel(size=x.shape)) / tau)",
+    "parameters_to_vector": "nngrad.concat([p.ravel() for p in model.parameters()])",
     **dict.fromkeys(("interpolate", "Upsample"), "x.repeat(2, -2).repeat(2, -1), which is the nearest neighbour"),
+    **dict.fromkeys(("AdaptiveMaxPool1d", "adaptive_max_pool1d"), "x.max(-1, keepdims=True) for a single window"),
+    **dict.fromkeys(("AdaptiveMaxPool2d", "adaptive_max_pool2d"), "x.max((-2, -1), keepdims=True) for a single window"),
+    **dict.fromkeys(
+        ("PixelShuffle", "pixel_shuffle"),
+        "x.reshape(n, c, r, r, h, w).transpose(0, 1, 4, 2, 5, 3).reshape(n, c, r * h, r * w)",
+    ),
+    **dict.fromkeys(
+        ("PixelUnshuffle", "pixel_unshuffle"),
+        "x.reshape(n, c, h, r, w, r).transpose(0, 1, 3, 5, 2, 4).reshape(n, c * r * r, h, w)",
+    ),
+    **dict.fromkeys(
+        ("MultiheadAttention", "Transformer", "TransformerDecoder", "TransformerDecoderLayer", "TransformerEncoder",
+         "TransformerEncoderLayer"),
+        "a Module of Linear layers around F.scaled_dot_product_attention(query, key, value)",
+    ),
     **dict.fromkeys(
         ("GRU", "GRUCell", "LSTM", "LSTMCell", "RNN", "RNNCell"), "a loop over the steps, of Linear layers"
     ),
@@ -79,7 +95,27 @@ OF_LAYERS_AND_SCHEDULES = {
         ("ConstantLR", "CosineAnnealingWarmRestarts", "LinearLR", "OneCycleLR", "PolynomialLR", "SequentialLR"),
         "LambdaLR(optimizer, function), with what the first rate is multiplied by in each epoch",
     ),
-}
+}  # fmt: skip
+
+WITHOUT_EQUAL = {  # there is nothing to write for these
+    **dict.fromkeys(
+        ("AvgPool3d", "BatchNorm3d", "Conv3d", "ConvTranspose3d", "Dropout3d", "InstanceNorm3d", "MaxPool3d",
+         "avg_pool3d", "conv3d", "conv_transpose3d", "max_pool3d"),
+        "layers are for signals and images, and none for volumes",
+    ),
+    **dict.fromkeys(
+        ("ASGD", "Adadelta", "Adafactor", "Adagrad", "Adamax", "LBFGS", "NAdam", "RAdam", "Rprop", "SparseAdam"),
+        "there are SGD, RMSprop, Adam and AdamW; another is a subclass of Optimizer that defines _update",
+    ),
+    **dict.fromkeys(
+        ("cholesky", "det", "eig", "inverse", "linalg", "logdet", "pinverse", "qr", "slogdet", "solve", "svd"),
+        "of linear algebra there are products and norms; np.linalg has the rest, without gradients",
+    ),
+    **dict.fromkeys(("CTCLoss", "ctc_loss"), "no loss aligns sequences"),
+    **dict.fromkeys(("affine_grid", "grid_sample"), "nothing reads between pixels"),
+    **dict.fromkeys(("GradScaler", "amp", "autocast"), "there is no mixed precision"),
+    **dict.fromkeys(("spectral_norm", "weight_norm"), "a layer may compute its weight in forward()"),
+}  # fmt: skip
 
 OF_MODULES = {
     **dict.fromkeys(("cpu", "cuda", "to"), OF_PYTORCH["cpu"]),
@@ -128,7 +164,7 @@ def no_attribute(owner, name, names, hint=""):
     """The AttributeError for an owner, which says which of its `names` come close, or gives a hint of its own."""
     from difflib import get_close_matches  # only here, where time is of no account
 
-    close = [own for own in names if own.lower() == name.lower()] or get_close_matches(name, names, n=2)
+    close = [own for own in names if own.lower() == name.lower()] or get_close_matches(name, names, n=2, cutoff=0.75)
     if close and not hint:
         hint = f"; did you mean {' or '.join(close)}?"
     elif not hint and 0 < len(names) < 10:
@@ -145,6 +181,8 @@ def whereabouts(name):
     for names in (OF_PYTORCH, OF_LAYERS_AND_SCHEDULES):
         if name in names:
             return f"; write {names[name]}"
+    if name in WITHOUT_EQUAL:
+        return f"; {WITHOUT_EQUAL[name]}"
     if name in functions.public_names():
         return f"; write nngrad.{name}(...)"
     if not isinstance(vars(import_module("nngrad.tensor").Tensor).get(name, NO_METHOD), Elsewhere):

@@ -290,7 +290,7 @@ NAMES = {
     "asinh": "arcsinh", "atan": "arctan", "atan2": "arctan2", "atanh": "arctanh", "broadcast_to": "broadcast",
     "concatenate": "concat", "conj": "positive", "conjugate": "positive", "degrees": "rad2deg", "fabs": "abs",
     "pow": "power", "radians": "deg2rad",
-    "copy": "positive", "round": "rint",
+    "copy": "positive", "around": "round",
 }  # fmt: skip
 
 

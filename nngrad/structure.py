@@ -11,6 +11,7 @@ import numpy as np
 from nngrad.arguments import tells_arguments
 from nngrad.engine import apply
 from nngrad.functions import CLONE, array_of, matmul, ops, shape_of
+from nngrad.graph import wrap
 
 
 def _axis(name, axis, ndim):
@@ -405,14 +406,14 @@ def dot(a, b):
     """The sum over the last axis of a and the last but one of b; with a number, the product."""
     if not shape_of(a) or not shape_of(b):
         return ops.multiply(a, b)
-    return tensordot(a, b, ((-1,), (-2 if len(shape_of(b)) > 1 else -1,)))
+    return _summed_products("dot", a, b, (-1,), (-2 if len(shape_of(b)) > 1 else -1,))
 
 
 def inner(a, b):
     """The sum over the last axes of both; with a number, the product."""
     if not shape_of(a) or not shape_of(b):
         return ops.multiply(a, b)
-    return tensordot(a, b, ((-1,), (-1,)))
+    return _summed_products("inner", a, b, (-1,), (-1,))
 
 
 def outer(a, b):
@@ -430,14 +431,18 @@ def tensordot(a, b, axes=2):
     Raises:
         ValueError: the axes do not have the same lengths.
     """
-    left, right = shape_of(a), shape_of(b)
     if np.ndim(axes) == 0 and isinstance(axes, (int, np.integer)):
-        of_a, of_b = tuple(range(len(left) - axes, len(left))), tuple(range(axes))
-    else:
-        of_a, of_b = axes
-    of_a, of_b = _axes("tensordot", of_a, len(left)), _axes("tensordot", of_b, len(right))
+        last = len(shape_of(a))
+        axes = tuple(range(last - axes, last)), tuple(range(axes))
+    return _summed_products("tensordot", a, b, *axes)
+
+
+def _summed_products(name, a, b, of_a, of_b):
+    """The sum of products over some axes of a and some of b, for the function of that name."""
+    left, right = shape_of(a), shape_of(b)
+    of_a, of_b = _axes(name, of_a, len(left)), _axes(name, of_b, len(right))
     if [left[axis] for axis in of_a] != [right[axis] for axis in of_b]:
-        raise ValueError(f"tensordot: axes {of_a} of {left} and {of_b} of {right} don't have the same lengths")
+        raise ValueError(f"{name}: axes {of_a} of {left} and {of_b} of {right} don't have the same lengths")
     rows = [axis for axis in range(len(left)) if axis not in of_a]
     columns = [axis for axis in range(len(right)) if axis not in of_b]
     shared = math.prod(left[axis] for axis in of_a)
@@ -486,13 +491,28 @@ def diff(a, n=1, axis=-1):
     return _copy(a)
 
 
+# --- rounding --------------------------------------------------------------------------------------------------------
+
+
+def round(a, decimals=0):
+    """The nearest number with so many decimals, in a tie that with the even digit; its derivative is 0."""
+    if array_of(a).dtype.kind != "f":
+        return wrap(np.round(array_of(a), decimals))
+    if not decimals:
+        return ops.rint(a)
+    scale = 10.0 ** abs(decimals)
+    if decimals > 0:
+        return ops.divide(ops.rint(ops.multiply(a, scale)), scale)
+    return ops.multiply(ops.rint(ops.divide(a, scale)), scale)
+
+
 FUNCTIONS = {
     function.__name__: tells_arguments(function)
     for function in (
         ravel, flatten, atleast_1d, atleast_2d, atleast_3d, permute, swapaxes, moveaxis, flip, fliplr, flipud, roll,
         rot90, sort, topk, median, repeat, tile, pad, sliding_window_view, tril, triu, diagonal, diag, trace, take,
         index_select, take_along_axis, gather, array_split, vstack, hstack, dstack, column_stack, append, dot, inner,
-        outer, tensordot, cumsum, cumprod, diff,
+        outer, tensordot, cumsum, cumprod, diff, round,
     )
 }  # fmt: skip
 globals().update(FUNCTIONS)  # here too they are those that tell their arguments: functions are pickled by name
@@ -500,4 +520,5 @@ METHODS = (
     "ravel", "flatten", "permute", "swapaxes", "moveaxis", "flip", "fliplr", "flipud", "roll", "rot90", "sort", "topk",
     "median", "repeat", "tile", "pad", "tril", "triu", "diagonal", "diag", "trace", "take", "index_select", "gather",
     "take_along_axis", "dot", "inner", "outer", "tensordot", "cumsum", "cumprod", "diff",
+    "round",
 )  # fmt: skip

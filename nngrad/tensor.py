@@ -582,7 +582,8 @@ for name in structure.METHODS:
     setattr(Tensor, name, structure.FUNCTIONS[name])
 for name in ("all", "any", "argmax", "argmin", "argsort"):
     setattr(Tensor, name, without_gradient(name))
-NO_METHODS = {name for name in {*OF_PYTORCH, *WITHOUT_GRADIENT, *public_names()} if not hasattr(Tensor, name)}
-for name in NO_METHODS:
-    setattr(Tensor, name, Elsewhere(name))
+NO_METHODS = {f"{name}_": f"x[...] = x.{name}(...)" for name in vars(TensorMethods) if not name.startswith("_")}
+NO_METHODS |= {name: None for name in {*OF_PYTORCH, *WITHOUT_GRADIENT, *public_names()} if not hasattr(Tensor, name)}
+for name, instead in NO_METHODS.items():
+    setattr(Tensor, name, Elsewhere(name, instead))
 sys.modules[__name__].__class__ = NoFunction  # `nngrad.tensor(data)` is what users of PyTorch write

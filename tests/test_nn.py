@@ -298,6 +298,8 @@ def test_module_list_and_dict():
         layers.append(nn.relu)
     with pytest.raises(TypeError, match=r"ModuleList takes a list of Modules, got ReLU\(\)"):
         nn.ModuleList(nn.ReLU())
+    with pytest.raises(TypeError, match=r"ModuleDict takes a dict of Modules, or pairs .* got ReLU\(\)"):
+        nn.ModuleDict([nn.ReLU()])
     heads = nn.ModuleDict({"a": nn.Linear(2, 1)})
     heads["b"] = layers
     assert list(heads.keys()) == ["a", "b"] and "a" in heads and heads["b"] is layers and len(heads) == 2

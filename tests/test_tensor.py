@@ -641,6 +641,8 @@ def test_assigned_data_lie_as_those_before(order):
         "count_nonzero": "write np.count_nonzero(...)",
         "nbytes": "write x.data.nbytes",
         "isnan": "write nngrad.isnan(...)",
+        "sigmoid_": "write x[...] = x.sigmoid(...)",
+        "mul_": "write x[...] = x * y",
         "cuda": "write nothing: all arrays are in main memory",
     }.items(),
 )
@@ -669,6 +671,10 @@ def test_a_name_that_is_not_there_is_told_where_it_is(name, told):
         (nngrad.optim, "clip_grad_norm_", "it is in nngrad.nn.utils"),
         (nngrad.nn, "init", "write layer.weight.data = "),
         (nngrad.nn, "Unflatten", "write x.reshape(shape) in forward()"),
+        (nngrad.nn.functional, "adaptive_max_pool2d", "write x.max((-2, -1), keepdims=True) for a single window"),
+        (nngrad.nn, "Conv3d", "layers are for signals and images, and none for volumes"),
+        (nngrad.optim, "Adamax", "there are SGD, RMSprop, Adam and AdamW; another is a subclass of Optimizer"),
+        (nngrad, "svd", "of linear algebra there are products and norms; np.linalg has the rest"),
         (nngrad.optim, "ExponentialLR", "write LambdaLR(optimizer, lambda epoch: gamma**epoch)"),
         (nngrad, "clone", "it is a Tensor's, write x.clone"),
     ],
@@ -677,6 +683,22 @@ def test_a_name_that_a_module_has_not_is_told_where_it_is(module, name, told):
     with pytest.raises(AttributeError) as caught:
         getattr(module, name)
     assert str(caught.value).startswith(f"module {module.__name__!r} has no attribute {name!r}; {told}")
+
+
+def test_a_name_far_from_all_others_is_likened_to_none():
+    with pytest.raises(AttributeError, match=r"has no attribute 'lgamma'$"):
+        nngrad.lgamma  # noqa: B018
+
+
+@pytest.mark.parametrize("shuffle", ["pixel_shuffle", "pixel_unshuffle"])
+def test_what_is_to_be_written_for_shuffled_pixels_is_right(shuffle):
+    functional = pytest.importorskip("torch.nn.functional")
+    n, c, r, h, w = 2, 3, 2, 4, 5
+    shape = (n, c * r * r, h, w) if shuffle == "pixel_shuffle" else (n, c, h * r, w * r)
+    x = Tensor(np.arange(float(n * c * r * r * h * w)).reshape(shape))
+    y = eval(elsewhere.OF_LAYERS_AND_SCHEDULES[shuffle])
+    theirs = getattr(functional, shuffle)(__import__("torch").tensor(x.numpy()), r)
+    np.testing.assert_array_equal(y.numpy(), theirs.numpy())
 
 
 def test_the_method_where_keeps_its_tensor_where_the_condition_holds():
@@ -704,8 +726,15 @@ def test_a_method_that_was_not_called_is_named():
             call()
 
 
-def test_round_is_rint():
-    np.testing.assert_array_equal(np.round(Tensor([0.5, 1.5, 2.6])).numpy(), [0.0, 2.0, 3.0])
+@pytest.mark.parametrize("decimals", [0, 1, 2, -1, -3])
+def test_round_is_that_of_numpy_and_is_flat(decimals):
+    array = np.array([0.5, 1.5, 2.6, -0.125, 0.005, -1250.0, np.inf, np.nan], np.float32)
+    x = Tensor(array, requires_grad=True)
+    for y in (np.round(x, decimals), np.around(x, decimals=decimals), x.round(decimals), nngrad.round(x, decimals)):
+        np.testing.assert_array_equal(y.numpy(), np.round(array, decimals))
+    y.sum().backward()
+    assert not x.grad.any() and y.dtype == np.float32
+    assert np.round(Tensor([3, 15], dtype=int), decimals).tolist() == np.round([3, 15], decimals).tolist()
 
 
 class Square(nngrad.nn.Module):
@@ -757,7 +786,6 @@ F = nngrad.nn.functional
             lambda: nngrad.optim.SGD([ROWS]).zero_grad(set_to_none=True),
             r"^zero_grad\(\) .* 'set_to_none'; leave it out",
         ),
-        (lambda: nngrad.optim.SGD([ROWS]).step(closure=print), r"^step\(\) .* 'closure'; call it before step\(\)"),
         (
             lambda: nngrad.optim.StepLR(nngrad.optim.SGD([ROWS]), 1, last_epoch=3),
             r"^StepLR\(\) .* 'last_epoch'; leave it out, load_state_dict\(\) resumes",

@@ -131,7 +131,10 @@ class ModuleDict(Module, MutableMapping):
     __hash__ = object.__hash__
 
     def __init__(self, modules: Mapping[str, Module] | Iterable[tuple[str, Module]] = ()):
-        self.update(modules)
+        pairs = list(modules.items() if isinstance(modules, Mapping) else modules)
+        if wrong := [pair for pair in pairs if not isinstance(pair, tuple | list) or len(pair) != 2]:
+            raise TypeError(f"ModuleDict takes a dict of Modules, or pairs (name, Module), got {wrong[0]!r}")
+        self.update(pairs)
 
     def __len__(self) -> int:
         return len(self._items)

@@ -1,6 +1,8 @@
-"""The order of a kernel's operations: operands first, and as few arrays at once as an order can have."""
+"""The order of a kernel's operations, with operands first and as few arrays at once as can be, and their places."""
 
 import itertools
+import re
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +12,7 @@ from nngrad.codegen.algebra import words  # noqa: E402
 from nngrad.codegen.algebra.symbols import Value  # noqa: E402
 from nngrad.codegen.lower import Graph  # noqa: E402
 from nngrad.codegen.lowering.node import ancestors  # noqa: E402
+from nngrad.codegen.lowering.numpy_code import SLOW_IN_PLACE  # noqa: E402
 from nngrad.codegen.lowering.schedule import with_few_arrays  # noqa: E402
 from nngrad.codegen.tracing.formula import Formula  # noqa: E402
 
@@ -66,3 +69,12 @@ def test_no_order_has_fewer_arrays(exprs):
 def test_the_order_does_not_depend_on_where_it_is_found():
     exprs = (sympy.exp(x) * sin(y) + tanh(x * y), sin(x) * sympy.exp(x))
     assert len({tuple(with_few_arrays(*graph_of(exprs))) for _ in range(3)}) == 1
+
+
+@pytest.mark.parametrize("function", SLOW_IN_PLACE)
+def test_no_kernel_calls_in_place_what_is_slow_there(function):
+    import nngrad_ops
+
+    kernels = "".join(module.read_text() for module in Path(nngrad_ops.__file__).parent.glob("*.py"))
+    calls = re.findall(rf"{re.escape(function)}\((.*), out=(.*)\)", kernels)
+    assert calls and not [operand for operand, place in calls if operand == place]

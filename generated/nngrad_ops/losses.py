@@ -33,15 +33,15 @@ def l1_loss_vjp(g, input, target, needs, reduction="mean", out=(..., ...)):
     shape = np.broadcast_shapes(input.shape, target.shape)
     g = runtime.spread(g, reduction, shape)
     t = np.subtract(input, target, out=...)
-    t = np.sign(t, out=t)
-    u = np.multiply(g, t, out=out[0])
+    u = np.sign(t, out=...)
+    t = np.multiply(g, u, out=out[0])
     dinput = dtarget = None
     if needs[0]:
         # dinput = g*sign(input - target)
-        dinput = runtime.unbroadcast(u, input.shape)
+        dinput = runtime.unbroadcast(t, input.shape)
     if needs[1]:
         # dtarget = -g*sign(input - target)
-        dtarget = np.negative(u, out=...)
+        dtarget = np.negative(t, out=...)
         if dtarget.shape != target.shape:
             dtarget = runtime.unbroadcast(dtarget, target.shape)
     return dinput, dtarget
@@ -51,13 +51,13 @@ def l1_loss_jvp(dinput, dtarget, input, target, reduction="mean"):
     """Tangent of `l1_loss`'s output."""
     shape = np.broadcast_shapes(input.shape, target.shape)
     t = np.subtract(input, target, out=...)
-    t = np.sign(t, out=t)
+    u = np.sign(t, out=...)
     terms = []
     if dinput is not None:
-        terms.append(np.multiply(dinput, t, out=...))
+        terms.append(np.multiply(dinput, u, out=...))
     if dtarget is not None:
-        t = np.multiply(dtarget, t, out=t)
-        terms.append(np.negative(t, out=t))
+        u = np.multiply(dtarget, u, out=u)
+        terms.append(np.negative(u, out=u))
     dy = runtime.total(terms, shape)
     return runtime.reduced(dy, reduction)
 
@@ -153,17 +153,17 @@ def smooth_l1_loss_vjp(g, input, target, needs, beta=1.0, reduction="mean", out=
     t = np.subtract(input, target, out=...)
     u = np.abs(t, out=...)
     u = runtime.minimum(u, beta, out=u)
-    t = np.sign(t, out=t)
-    v = np.multiply(g, u, out=out[0])
-    v = np.multiply(v, t, out=v)
-    v = np.divide(v, beta, out=v)
+    v = np.sign(t, out=...)
+    t = np.multiply(g, u, out=out[0])
+    t = np.multiply(t, v, out=t)
+    t = np.divide(t, beta, out=t)
     dinput = dtarget = None
     if needs[0]:
         # dinput = g*minimum(abs(input - target), beta)*sign(input - target)/beta
-        dinput = runtime.unbroadcast(v, input.shape)
+        dinput = runtime.unbroadcast(t, input.shape)
     if needs[1]:
         # dtarget = -g*minimum(abs(input - target), beta)*sign(input - target)/beta
-        dtarget = np.negative(v, out=...)
+        dtarget = np.negative(t, out=...)
         if dtarget.shape != target.shape:
             dtarget = runtime.unbroadcast(dtarget, target.shape)
     return dinput, dtarget
@@ -175,15 +175,15 @@ def smooth_l1_loss_jvp(dinput, dtarget, input, target, beta=1.0, reduction="mean
     t = np.subtract(input, target, out=...)
     u = np.abs(t, out=...)
     u = runtime.minimum(u, beta, out=u)
-    t = np.sign(t, out=t)
+    v = np.sign(t, out=...)
     terms = []
     if dinput is not None:
-        v = np.multiply(dinput, u, out=...)
-        v = np.multiply(v, t, out=v)
-        terms.append(np.divide(v, beta, out=v))
+        t = np.multiply(dinput, u, out=...)
+        t = np.multiply(t, v, out=t)
+        terms.append(np.divide(t, beta, out=t))
     if dtarget is not None:
         u = np.multiply(dtarget, u, out=u)
-        u = np.multiply(u, t, out=u)
+        u = np.multiply(u, v, out=u)
         u = np.divide(u, beta, out=u)
         terms.append(np.negative(u, out=u))
     dy = runtime.total(terms, shape)
@@ -224,16 +224,16 @@ def huber_loss_vjp(g, input, target, needs, delta=1.0, reduction="mean", out=(..
     t = np.subtract(input, target, out=...)
     u = np.abs(t, out=...)
     u = runtime.minimum(u, delta, out=u)
-    t = np.sign(t, out=t)
-    v = np.multiply(g, u, out=out[0])
-    v = np.multiply(v, t, out=v)
+    v = np.sign(t, out=...)
+    t = np.multiply(g, u, out=out[0])
+    t = np.multiply(t, v, out=t)
     dinput = dtarget = None
     if needs[0]:
         # dinput = g*minimum(abs(input - target), delta)*sign(input - target)
-        dinput = runtime.unbroadcast(v, input.shape)
+        dinput = runtime.unbroadcast(t, input.shape)
     if needs[1]:
         # dtarget = -g*minimum(abs(input - target), delta)*sign(input - target)
-        dtarget = np.negative(v, out=...)
+        dtarget = np.negative(t, out=...)
         if dtarget.shape != target.shape:
             dtarget = runtime.unbroadcast(dtarget, target.shape)
     return dinput, dtarget
@@ -245,14 +245,14 @@ def huber_loss_jvp(dinput, dtarget, input, target, delta=1.0, reduction="mean"):
     t = np.subtract(input, target, out=...)
     u = np.abs(t, out=...)
     u = runtime.minimum(u, delta, out=u)
-    t = np.sign(t, out=t)
+    v = np.sign(t, out=...)
     terms = []
     if dinput is not None:
-        v = np.multiply(dinput, u, out=...)
-        terms.append(np.multiply(v, t, out=v))
+        t = np.multiply(dinput, u, out=...)
+        terms.append(np.multiply(t, v, out=t))
     if dtarget is not None:
         u = np.multiply(dtarget, u, out=u)
-        u = np.multiply(u, t, out=u)
+        u = np.multiply(u, v, out=u)
         terms.append(np.negative(u, out=u))
     dy = runtime.total(terms, shape)
     return runtime.reduced(dy, reduction)

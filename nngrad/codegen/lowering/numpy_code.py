@@ -17,6 +17,8 @@ from nngrad.codegen.lowering.node import Node
 
 EXTREMA = ("np.maximum", "np.minimum")
 
+SLOW_IN_PLACE = ("np.sign",)  # NumPy has vector instructions for it where its result is another array, and else none
+
 MAY_BE_ITS_ARGUMENT = (
     "runtime.clamped",
     "runtime.finite",
@@ -116,7 +118,7 @@ class NumpyWriter(Writer):
         """Work where a result belongs from the start: what it is made of in place goes there too."""
         place, made = self.places.pop(node), self.graph.nodes[node]
         while self.is_statement(at := self.graph.nodes[node]) or is_amendment(at):
-            operands = at.args[:1] if is_amendment(at) else at.args
+            operands = at.args[:1] if is_amendment(at) else self._replaceable(at)
             dying = [arg for arg in operands if self._may_become(arg, node, made)]
             if not dying:
                 break
@@ -131,7 +133,7 @@ class NumpyWriter(Writer):
             node = self.becomes[node]
         made = self.graph.nodes[node]
         in_place = self.is_statement(made) or self._chooses_or_0(made) or made.detail == "runtime.passed"
-        if node not in self.places or not in_place:
+        if node not in self.places or not in_place or made.detail in SLOW_IN_PLACE:
             return frozenset()
         read = [self.graph.nodes[arg] for arg in made.args if self.uses[arg] == 1]
         return frozenset(one.detail for one in read if one.op == "argument" and one.is_full and one.is_shaped_as(made))
@@ -323,7 +325,7 @@ class NumpyWriter(Writer):
         that read them, one between an array and 0 in a single one.
         """
         if node.op != "where":
-            return node.args
+            return () if node.detail in SLOW_IN_PLACE else node.args
         condition, *choices = node.args
         if any(self.graph.nodes[one].detail == "0" for one in choices):
             return choices

@@ -167,6 +167,29 @@ def test_setitem_where_an_index_repeats_the_last_value_stays():
     np.testing.assert_array_equal(x.grad, [0, 20, 0])
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    "rows",
+    [
+        np.random.default_rng(0).permutation(90),
+        np.random.default_rng(0).integers(-90, 90, (3, 40)),
+        np.minimum(np.random.default_rng(0).zipf(1.3, 300), 90) - 1,
+        np.zeros(200, int),
+    ],
+    ids=["each once", "some again, in two axes", "a few often", "one always"],
+)
+def test_rows_that_are_read_again_are_summed_as_in_float64(rows, dtype):
+    x = Tensor(np.zeros((90, 2, 70)), dtype=dtype, requires_grad=True)
+    g = np.random.default_rng(1).normal(size=(*rows.shape, 2, 70)).astype(dtype)
+    expected = np.zeros(x.shape)
+    np.add.at(expected, rows, g)
+    x[rows].backward(g)
+    np.testing.assert_allclose(x.grad, expected, rtol=np.finfo(dtype).eps, atol=1e-13)
+    np.testing.assert_array_equal(nngrad.scatter_add(g, x.shape, rows).data, x.grad)
+    with pytest.raises(IndexError, match="out of bounds"):
+        nngrad.scatter_add(g, x.shape, rows + 90)
+
+
 @pytest.mark.parametrize(
     "subscripts, shapes", [(case[0], case[1:]) for case in EINSUM], ids=[case[0] for case in EINSUM]
 )

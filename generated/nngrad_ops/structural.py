@@ -13,6 +13,8 @@ import numpy as np
 from . import products, runtime
 
 SPARSE = 4  # times as many elements as are added: `np.bincount`, which counts them all, takes longer than `np.add.at`
+LONG, LARGE = 128, 8192  # elements of a row, and of all rows, from which on rows are added as a whole
+FEW = 4  # rows that are added one by one
 MANY = 64  # elements, to add which takes as long as a call
 
 
@@ -132,6 +134,8 @@ def scatter_add(x, shape, index):
 
 def summed_at(x, shape, index):
     """Zeros with x added at an index that may name an element again: by counting, in float64, if x is not too short."""
+    if isinstance(index, np.ndarray) and x.size >= LARGE and math.prod(shape[1:]) >= LONG:
+        return summed_rows(x, shape, np.arange(shape[0])[index])
     size = math.prod(shape)
     if size <= SPARSE * x.size:
         places = elements_at(np.arange(size).reshape(shape), index)
@@ -140,6 +144,34 @@ def summed_at(x, shape, index):
     result = np.zeros(shape, x.dtype)
     np.add.at(result, index, x)
     return result
+
+
+def summed_rows(x, shape, places):
+    """Zeros with rows of x added at the rows in these places. Those of a place that comes again are summed in float64,
+    first its second row, in all such places at once, then the third, until few places are left.
+    """
+    length = math.prod(shape[1:])
+    x = np.broadcast_to(x, (*places.shape, *shape[1:])).reshape(-1, length)
+    places = places.reshape(-1)
+    result = np.zeros((shape[0], length), x.dtype)
+    result[places] = x
+    counts = np.bincount(places, minlength=shape[0])
+    again = np.flatnonzero(counts > 1)
+    if len(again):
+        again = again[np.argsort(-counts[again], kind="stable")]
+        starts, counts = (np.cumsum(counts) - counts)[again], counts[again]
+        order = np.argsort(places, kind="stable")
+        total = x.take(order[starts], 0).astype(np.float64)
+        turn, left = 1, len(again)
+        while left > FEW:
+            total[:left] += x.take(order[starts[:left] + turn], 0)
+            turn += 1
+            left = int(np.searchsorted(-counts, -turn))  # as many come in more than these turns
+        for row in range(left):
+            others = order[starts[row] + turn : starts[row] + counts[row]]
+            total[row] += x.take(others, 0).sum(0, dtype=np.float64)
+        result[again] = total
+    return result.reshape(shape)
 
 
 def scatter_add_vjp(g, x, shape, index):

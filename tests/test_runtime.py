@@ -1204,3 +1204,12 @@ def test_logaddexp_is_exact_beside_its_roots(dtype):
 
 def test_rows_of_nothing_are_balanced():
     assert runtime.balanced(np.zeros((3, 0)), np.zeros((3, 0)), 1, -1).shape == (3, 0)
+
+
+@pytest.mark.parametrize("shape", [(0, 5), (5, 0), (3, 4), (40, 1024), (40, 3072), (70, 2500), (1, 4096)])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_a_transposed_copy_is_one_however_far_apart_rows_begin(shape, dtype):
+    x = np.random.default_rng(0).normal(size=shape).astype(dtype)
+    y = layout.transposed(x)
+    np.testing.assert_array_equal(y, x.T)
+    assert y.flags.c_contiguous and y.dtype == dtype and not np.shares_memory(x, y)

@@ -12,7 +12,7 @@ import numpy as np
 
 from . import tiles
 from .runtime import unbroadcast
-from .runtime.layout import LONG_RUN, buffers_for, lies_along_memory, memory_order, run_length
+from .runtime.layout import LONG_RUN, buffers_for, lies_along_memory, memory_order, run_length, transposed
 from .tiles import CACHED
 
 # Letters, orders and lengths are the same in each step of a training, and to find them takes as long as many products.
@@ -408,7 +408,11 @@ def examples_last(x):
     """x with its first axis innermost in memory: loops over small images are short, over many of them long."""
     if len(x) == 1 or x.strides[0] == x.itemsize:
         return x
-    return np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 0, -1)), -1, 0)
+    if x.flags.c_contiguous:
+        last = transposed(x.reshape(len(x), math.prod(x.shape[1:]))).reshape(*x.shape[1:], len(x))
+    else:
+        last = np.ascontiguousarray(np.moveaxis(x, 0, -1))
+    return np.moveaxis(last, -1, 0)
 
 
 def copy_like(x, other):

@@ -282,8 +282,8 @@ class Judge:
 
     @cached_property
     def scaled(self) -> tuple[sympy.Expr, sympy.Expr, sympy.Expr] | None:
-        """(u, c, k) where the formula is c times a function of k u alone, u being an input or a difference of two; c and
-        k are made of parameters or other inputs, as t and 1 / t in t tanh(x / t).
+        """(u, c, k) where the formula is c times a function of k u alone, u being an input or a difference of two; c
+        and k are made of parameters or other inputs, as t and 1 / t in t tanh(x / t).
         """
         if self.argument is not None and not self.has_parameters:
             return self.argument, sympy.S.One, sympy.S.One

@@ -339,7 +339,7 @@ class _Selection:
 
         stable = [cotangent * form for expr in wholes for form in _rewritten(expr)]
         tried = judged([*known, *stable])
-        if all(one.error.ulp > ACCURATE for one in tried):
+        if all(one.error.ulp > ACCURATE or one.form.has(exponentials.times_exp.build) for one in tried):
             distinct: dict[str, sympy.Expr] = {}
             for form in (one.form.xreplace({cotangent: sympy.S.One}) for one in self._from_best(tried)):
                 distinct.setdefault(text(form), form)
@@ -362,16 +362,17 @@ class _Selection:
 
         good = _good(tried)
         best = good or [min(tried, key=rank)]
-        is_astray = all(one.error.astray for one in best) and not self._is_refined(best[0].form, cotangent)
+        is_astray = all(one.error.astray for one in best) and not self._refinements(best[0].form, cotangent)
         if is_astray:
             tried += judged(self._finite(best))
             good = self._right_at_infinity(_good(tried))
         if of == "y" and all(one.error.ulp > ACCURATE for one in tried):
-            cheapest = min((one for one in tried if not one.error.wrong), key=lambda one: one.cost, default=None)
-            if cheapest and self._is_refined(cheapest.form, cotangent):  # then more steps win nothing
+            right = [one for one in tried if not one.error.wrong and one.error.ulp < inf]
+            cheapest = min(right, key=lambda one: one.cost, default=None)
+            if cheapest and "refined" in self._refinements(cheapest.form, cotangent):  # then more steps win nothing
                 return [cheapest]
         if good:
-            return good
+            return sorted(good, key=lambda one: self._key(one.form))
         ranked = sorted(tried, key=lambda one: rank(one, at_infinity=is_astray))
         if ranked[0].error.ulp <= TOO_LARGE:
             return ranked[:1]
@@ -448,12 +449,12 @@ class _Selection:
         least = min((one.error.astray for one in affordable), default=0)
         return [one for one in affordable if one.error.astray == least]
 
-    def _is_refined(self, form, cotangent) -> bool:
-        """Whether kernels compute parts of the form with more digits than the judge knows of."""
+    def _refinements(self, form, cotangent) -> set[str]:
+        """The operations by which kernels compute parts of the form with more digits than the judge knows of."""
         known = {value: value.name for value in (*self.formula.inputs, *cotangent.free_symbols)}
         graph = Graph(self.formula, known, doubles=True, refines=True)
         graph.build(form)
-        return any(node.op in ("refined", "of_doubled") for node in graph.nodes)
+        return {node.op for node in graph.nodes} & {"refined", "of_doubled"}
 
     def _with_leading_terms(self, of: str, tried: list[Tried], cotangent) -> Iterator[sympy.Expr]:
         """The forms whose powers overflow far from zero, replaced there by the leading term, by one in 1 / x, or by one

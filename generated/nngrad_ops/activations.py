@@ -393,17 +393,20 @@ selu_jvp = selu_vjp  # the Jacobian is symmetric
 
 def celu_and_residuals(x, alpha=1.0, out=(..., ...)):
     """`celu` with what its derivatives reuse."""
-    if alpha == 1 and runtime.are_within(64, x):
-        # e = exp(minimum(x, 0))
-        # y = expm1(minimum(x, 0)) + maximum(x, 0)
+    if abs(alpha) >= 1 and runtime.are_within(64, x):
+        # u = minimum(x, 0)/alpha
+        # e = exp(u)
+        # y = alpha*expm1(minimum(x, 0)/alpha) + maximum(x, 0)
         # slope = e
         t = runtime.minimum(x, 0, out=out[0])
-        e = np.exp(t, out=out[1])
-        t = np.expm1(t, out=t)
-        u = runtime.maximum(x, 0, out=...)
-        y = np.add(t, u, out=t)
+        u = np.divide(t, alpha, out=t)
+        e = np.exp(u, out=out[1])
+        t = np.expm1(u, out=u)
+        t = np.multiply(t, alpha, out=t)
+        v = runtime.maximum(x, 0, out=...)
+        y = np.add(t, v, out=t)
         return y, e
-    if alpha == 1:
+    if abs(alpha) >= 1:
         parts = runtime.in_parts(celu_and_residuals, 64, [x], alpha, out=out)
         if parts is not None:
             return parts
@@ -432,14 +435,17 @@ def celu(x, alpha=1.0, out=...):
     Residuals: slope.
     Rounding error in float32, simulated: y 0.5, dx 0.5 ulp.
     """
-    if alpha == 1 and runtime.are_within(64, x):
-        # e = exp(minimum(x, 0))
-        # y = expm1(minimum(x, 0)) + maximum(x, 0)
+    if abs(alpha) >= 1 and runtime.are_within(64, x):
+        # u = minimum(x, 0)/alpha
+        # e = exp(u)
+        # y = alpha*expm1(minimum(x, 0)/alpha) + maximum(x, 0)
         t = runtime.minimum(x, 0, out=out)
-        t = np.expm1(t, out=t)
-        u = runtime.maximum(x, 0, out=...)
-        return np.add(t, u, out=t)
-    if alpha == 1:
+        u = np.divide(t, alpha, out=t)
+        t = np.expm1(u, out=u)
+        t = np.multiply(t, alpha, out=t)
+        v = runtime.maximum(x, 0, out=...)
+        return np.add(t, v, out=t)
+    if abs(alpha) >= 1:
         parts = runtime.in_parts(celu, 64, [x], alpha, out=out)
         if parts is not None:
             return parts
@@ -544,39 +550,56 @@ def gelu_tanh_and_residuals(x, out=(..., ...)):
         return parts
     dtype = x.dtype
     x = x.astype(np.float64, copy=False)
-    # y = decayed(x*sigmoid(2*sqrt(2)*(0.044715*clamped(x, 1024)**3 + clamped(x, 1024))/sqrt(pi)), x,
+    # y = decayed(x*sigmoid(sqrt(2)*(0.08943*clamped(x, 1024)**2 + 2)*clamped(x, 1024)/sqrt(pi)), x,
     #     2*sqrt(2)*(0.044715*clamped(x, 1024)**3 + clamped(x, 1024))/sqrt(pi))
-    t = runtime.clamped(x, 1024)
-    u = np.multiply(t, t, out=...)
-    u = np.multiply(u, t, out=u)
-    v = np.multiply(u, 0.044715, out=...)
-    v = np.add(v, t, out=v)
-    u = np.multiply(u, 0.21406444881780073, out=u)
-    w = np.multiply(t, 1.5957691216057308, out=...)
-    u = np.add(u, w, out=u)
-    w = pairs.doubled(t, dtype)
-    p = np.multiply(w, w, out=...)
-    p = np.multiply(p, w, out=p)
-    p = np.multiply(p, pairs.Number(0.044715, 2.1960211427085595e-18), out=p)
-    p = np.add(p, w, out=p)
-    t = np.multiply(p, pairs.Number(0.7978845608028654, -4.98465440455546e-17), out=...)
-    t = np.abs(t, out=t)
-    t = np.multiply(t, 2, out=t)
-    t = np.negative(t, out=t)
-    w = pairs.exp(t, x.dtype)
-    p = np.multiply(p, pairs.Number(1.5957691216057308, -9.96930880911092e-17), out=p)
-    t = np.add(w, 1, out=...)
-    q = np.maximum(w, v >= 0, out=...)
-    q = np.divide(q, t, out=q)
-    w = np.divide(w, t, out=w)
-    w = np.divide(w, t, out=w)
-    w = np.multiply(u, w, out=w)
-    w = np.add(w, q, out=w)
-    u = np.add(u, 1, out=u)
-    slope = pairs.decayed(w, u, p)
-    t = runtime.without_infinity(x, -1)
-    q = np.multiply(t, q, out=q)
-    y = pairs.decayed(q, x, p)
+    t = pairs.Number(0.7978845608028654, -4.98465440455546e-17)
+    u = runtime.clamped(x, 1024)
+    v = np.multiply(u, u, out=...)
+    w = np.multiply(v, 0.08943, out=...)
+    w = np.add(w, 2, out=w)
+    w = np.multiply(w, u, out=w)
+    v = np.multiply(v, u, out=v)
+    p = np.multiply(v, 0.044715, out=...)
+    p = np.add(p, u, out=p)
+    v = np.multiply(v, 0.21406444881780073, out=v)
+    q = pairs.doubled(u, dtype)
+    r = np.multiply(q, q, out=...)
+    s = np.multiply(r, pairs.Number(0.08943, 4.392042285417119e-18), out=...)
+    s = np.add(s, 2, out=s)
+    s = np.multiply(s, q, out=s)
+    r = np.multiply(r, q, out=r)
+    r = np.multiply(r, pairs.Number(0.044715, 2.1960211427085595e-18), out=r)
+    r = np.add(r, q, out=r)
+    s = np.multiply(s, t, out=s)
+    s = np.abs(s, out=s)
+    s = np.negative(s, out=s)
+    q = pairs.exp(s, x.dtype)
+    s = np.add(q, 1, out=...)
+    q = np.maximum(q, w >= 0, out=q)
+    q = np.divide(q, s, out=q)
+    w = runtime.without_infinity(x, -1)
+    q = np.multiply(w, q, out=q)
+    w = np.multiply(r, pairs.Number(1.5957691216057308, -9.96930880911092e-17), out=...)
+    y = pairs.decayed(q, x, w)
+    r = np.multiply(r, t, out=r)
+    r = np.abs(r, out=r)
+    r = np.multiply(r, 2, out=r)
+    r = np.negative(r, out=r)
+    t = pairs.exp(r, x.dtype)
+    s = np.add(t, 1, out=s)
+    q = np.divide(t, s, out=...)
+    q = np.divide(q, s, out=q)
+    t = np.maximum(t, p >= 0, out=t)
+    t = np.divide(t, s, out=t)
+    p = np.multiply(v, q, out=p)
+    q = np.multiply(u, q, out=q)
+    q = np.multiply(q, 1.5957691216057308, out=q)
+    p = np.add(p, q, out=p)
+    p = np.add(p, t, out=p)
+    s = np.multiply(u, 1.5957691216057308, out=s)
+    v = np.add(v, s, out=v)
+    v = np.add(v, 1, out=v)
+    slope = pairs.decayed(p, v, w)
     return runtime.shortened(y, dtype), runtime.shortened(slope, dtype)
 
 
@@ -616,30 +639,32 @@ def gelu_tanh(x, out=...):
         return parts
     dtype = x.dtype
     x = x.astype(np.float64, copy=False)
-    # y = decayed(x*sigmoid(2*sqrt(2)*(0.044715*clamped(x, 1024)**3 + clamped(x, 1024))/sqrt(pi)), x,
+    # y = decayed(x*sigmoid(sqrt(2)*(0.08943*clamped(x, 1024)**2 + 2)*clamped(x, 1024)/sqrt(pi)), x,
     #     2*sqrt(2)*(0.044715*clamped(x, 1024)**3 + clamped(x, 1024))/sqrt(pi))
     t = runtime.clamped(x, 1024)
     u = np.multiply(t, t, out=...)
+    u = np.multiply(u, 0.08943, out=u)
+    u = np.add(u, 2, out=u)
     u = np.multiply(u, t, out=u)
-    u = np.multiply(u, 0.044715, out=u)
-    u = np.add(u, t, out=u)
     v = pairs.doubled(t, dtype)
     w = np.multiply(v, v, out=...)
+    p = np.multiply(w, pairs.Number(0.08943, 4.392042285417119e-18), out=...)
+    p = np.add(p, 2, out=p)
+    p = np.multiply(p, v, out=p)
     w = np.multiply(w, v, out=w)
     w = np.multiply(w, pairs.Number(0.044715, 2.1960211427085595e-18), out=w)
     w = np.add(w, v, out=w)
-    t = np.multiply(w, pairs.Number(0.7978845608028654, -4.98465440455546e-17), out=...)
-    t = np.abs(t, out=t)
-    t = np.multiply(t, 2, out=t)
-    t = np.negative(t, out=t)
-    v = pairs.exp(t, x.dtype)
-    t = np.add(v, 1, out=...)
-    v = np.maximum(v, u >= 0, out=v)
-    v = np.divide(v, t, out=v)
-    t = runtime.without_infinity(x, -1)
-    v = np.multiply(t, v, out=v)
+    p = np.multiply(p, pairs.Number(0.7978845608028654, -4.98465440455546e-17), out=p)
+    p = np.abs(p, out=p)
+    p = np.negative(p, out=p)
+    t = pairs.exp(p, x.dtype)
+    v = np.add(t, 1, out=...)
+    t = np.maximum(t, u >= 0, out=t)
+    t = np.divide(t, v, out=t)
+    u = runtime.without_infinity(x, -1)
+    t = np.multiply(u, t, out=t)
     w = np.multiply(w, pairs.Number(1.5957691216057308, -9.96930880911092e-17), out=w)
-    return runtime.shortened(pairs.decayed(v, x, w), dtype)
+    return runtime.shortened(pairs.decayed(t, x, w), dtype)
 
 
 def gelu_tanh_vjp(g, slope, out=...):
@@ -1128,7 +1153,7 @@ def hardsigmoid(x, out=...):
     Residuals: x.
     Rounding error in float32, simulated: y 1, dx 0.33 ulp.
     """
-    # y = clip(x/6 + 1/2, 0, 1)
+    # y = clip((x + 3)/6, 0, 1)
     t = np.add(x, 3, out=out)
     t = np.divide(t, 6, out=t)
     return np.clip(t, 0, 1, out=t)
@@ -1166,7 +1191,7 @@ def hardswish_and_residuals(x, out=(..., ...)):
     parts = runtime.in_parts(hardswish_and_residuals, 64, [x], out=out)
     if parts is not None:
         return parts
-    # y = clip(x/6 + 1/2, 0, 1)*maximum(x, -3)
+    # y = clip((x + 3)/6, 0, 1)*maximum(x, -3)
     # slope = where(x <= -3, 0, where(x >= 3, 1, x/3 + 1/2))
     t = np.add(x, 3, out=out[0])
     t = np.divide(t, 6, out=t)
@@ -1202,7 +1227,7 @@ def hardswish(x, out=...):
     parts = runtime.in_parts(hardswish, 64, [x], out=out)
     if parts is not None:
         return parts
-    # y = clip(x/6 + 1/2, 0, 1)*maximum(x, -3)
+    # y = clip((x + 3)/6, 0, 1)*maximum(x, -3)
     t = np.add(x, 3, out=out)
     t = np.divide(t, 6, out=t)
     t = np.clip(t, 0, 1, out=t)
@@ -1510,7 +1535,8 @@ def log_softmax_vjp(g, exp_x, sum_exp_x, axis=-1, out=...):
 
 def log_softmax_jvp(dx, exp_x, sum_exp_x, axis=-1, out=...):
     """Tangent of `log_softmax`'s output."""
-    return np.subtract(dx, runtime.sum_products(dx, exp_x, axis) / sum_exp_x, out=out)
+    t = np.divide(exp_x, sum_exp_x, out=...)
+    return runtime.deviation(dx, t, axis, out=out)
 
 
 # --- sigmoid ---

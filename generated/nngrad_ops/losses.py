@@ -342,11 +342,14 @@ def kl_div_log_target_vjp(g, input, target, exp_target, needs, reduction="mean")
             dinput = runtime.unbroadcast(dinput, input.shape)
     if needs[1]:
         # dtarget = g*decayed(exp_target*(target + 1 - input), target + 1 - input, target)
-        t = np.subtract(target, input, out=...)
-        t = np.add(t, 1, out=t)
-        u = np.multiply(exp_target, t, out=...)
-        u = runtime.decayed(u, t, target)
-        dtarget = np.multiply(g, u, out=...)
+        t = np.subtract(input, target, out=...)
+        t = np.subtract(t, 1, out=t)
+        t = np.multiply(exp_target, t, out=t)
+        t = np.negative(t, out=t)
+        u = np.subtract(target, input, out=...)
+        u = np.add(u, 1, out=u)
+        t = runtime.decayed(t, u, target)
+        dtarget = np.multiply(g, t, out=...)
         if dtarget.shape != target.shape:
             dtarget = runtime.unbroadcast(dtarget, target.shape)
     return dinput, dtarget
@@ -360,11 +363,14 @@ def kl_div_log_target_jvp(dinput, dtarget, input, target, exp_target, reduction=
         t = np.multiply(dinput, exp_target, out=...)
         terms.append(np.negative(t, out=t))
     if dtarget is not None:
-        t = np.subtract(target, input, out=...)
-        t = np.add(t, 1, out=t)
-        u = np.multiply(exp_target, t, out=...)
-        u = runtime.decayed(u, t, target)
-        terms.append(np.multiply(dtarget, u, out=u))
+        t = np.subtract(input, target, out=...)
+        t = np.subtract(t, 1, out=t)
+        t = np.multiply(exp_target, t, out=t)
+        t = np.negative(t, out=t)
+        u = np.subtract(target, input, out=...)
+        u = np.add(u, 1, out=u)
+        t = runtime.decayed(t, u, target)
+        terms.append(np.multiply(dtarget, t, out=t))
     dy = runtime.total(terms, shape)
     return runtime.reduced(dy, reduction)
 
@@ -1235,9 +1241,9 @@ def cross_entropy_vjp(g, input, target, exp_input, sum_exp_input, needs, axis=-1
     target = runtime.places(target, input.shape, axis)
     dinput = None
     if needs[0]:
-        # dinput = g*(exp_input/sum_exp_input - one_hot(target, axis))
+        # dinput = balanced(g*(exp_input/sum_exp_input - one_hot(target, axis)), exp_input, 0, axis)
         t = np.multiply(exp_input, g / sum_exp_input, out=out[0])
-        dinput = runtime.minus_one_hot(t, target, g)
+        dinput = runtime.shares_minus_one_hot(t, target, g, axis)
     return dinput, None
 
 

@@ -1434,23 +1434,30 @@ def logaddexp2_and_residuals(x1, x2, out=(..., ..., ...)):
     dtype = x1.dtype
     x1 = x1.astype(np.float64, copy=False)
     x2 = x2.astype(np.float64, copy=False)
-    # slope_x1 = where((x1 - x2)*log(2) > 0, 1, exp(-abs((x1 - x2)*log(2))))/(1 + exp(-abs((x1 - x2)*log(2))))
-    # slope_x2 = where((x1 - x2)*log(2) > 0, exp(-abs((x1 - x2)*log(2))), 1)/(1 + exp(-abs((x1 - x2)*log(2))))
+    # slope_x1 = sigmoid((x1 - x2)*log(2))
+    # slope_x2 = sigmoid((x2 - x1)*log(2))
+    t = pairs.Number(0.6931471805599453, 2.3190468138462996e-17)
     y = runtime.logaddexp2(x1, x2)
-    t = np.subtract(x1, x2, out=...)
-    mask = t > 0
-    t = pairs.doubled(x1, dtype)
-    u = pairs.doubled(x2, dtype)
-    v = np.subtract(t, u, out=...)
-    v = np.multiply(v, pairs.Number(0.6931471805599453, 2.3190468138462996e-17), out=v)
-    v = np.abs(v, out=v)
-    v = np.negative(v, out=v)
-    t = pairs.exp(v, x1.dtype)
-    u = np.add(t, 1, out=...)
-    v = runtime.where(mask, 1, t)
-    slope_x1 = np.divide(v, u, out=v)
-    v = runtime.where(mask, t, 1)
-    slope_x2 = np.divide(v, u, out=v)
+    u = np.subtract(x1, x2, out=...)
+    v = np.subtract(x2, x1, out=...)
+    w = pairs.doubled(x1, dtype)
+    p = pairs.doubled(x2, dtype)
+    q = np.subtract(w, p, out=...)
+    r = np.subtract(p, w, out=...)
+    q = np.multiply(q, t, out=q)
+    q = np.abs(q, out=q)
+    q = np.negative(q, out=q)
+    w = pairs.exp(q, x1.dtype)
+    p = np.add(w, 1, out=...)
+    w = np.maximum(w, u >= 0, out=w)
+    slope_x1 = np.divide(w, p, out=w)
+    r = np.multiply(r, t, out=r)
+    r = np.abs(r, out=r)
+    r = np.negative(r, out=r)
+    t = pairs.exp(r, x1.dtype)
+    u = np.add(t, 1, out=u)
+    t = np.maximum(t, v >= 0, out=t)
+    slope_x2 = np.divide(t, u, out=t)
     return runtime.shortened(y, dtype), runtime.shortened(slope_x1, dtype), runtime.shortened(slope_x2, dtype)
 
 
@@ -2792,7 +2799,7 @@ def nanvar(x, axis=None, ddof=0, keepdims=False):
         return sum(centred**2, axis) / maximum(n - ddof, 0)
 
     Derivative:
-        dx = where(isnan(x), 0, 2*centred*g/maximum(n - ddof, 0))
+        dx = 2*centred*g/maximum(n - ddof, 0)
 
     Shapes: x of any shape; y without the axis, or with length 1 there for `keepdims`.
     Residuals: x, centred, maximum_n.
@@ -2803,16 +2810,12 @@ def nanvar(x, axis=None, ddof=0, keepdims=False):
 def nanvar_vjp(g, x, centred, maximum_n, axis=None, ddof=0, keepdims=False, out=...):
     """Cotangent of `nanvar`'s input."""
     g = g.reshape(runtime.kept_shape(x.shape, axis))
-    # dx = where(isnan(x), 0, 2*centred*g/maximum_n)
-    t = np.multiply(centred, 2 * g / maximum_n, out=...)
-    return runtime.where(np.isnan(x), 0, t, out=out)
+    return np.multiply(centred, 2 * g / maximum_n, out=out)
 
 
 def nanvar_jvp(dx, x, centred, maximum_n, axis=None, ddof=0, keepdims=False):
     """Tangent of `nanvar`'s output."""
-    t = np.multiply(dx, centred, out=...)
-    t = runtime.where(np.isnan(x), 0, t, out=t)
-    dy = 2 * runtime.sum_rows(t, axis) / maximum_n
+    dy = 2 * runtime.sum_products(dx, centred, axis) / maximum_n
     return runtime.drop_axis(dy, axis, keepdims)
 
 

@@ -1942,7 +1942,7 @@ def nanvar_pullback(ops, g, inputs, y, needs, axis=None, ddof=0, keepdims=False)
     sum_near = ops.sum(near, axis=axis, keepdims=True)
     centred = ops.where(t, 0, near - sum_near / n)
     maximum_n = ops.maximum(n - ddof, 0)
-    return (ops.where(t, 0, centred * 2 * g / maximum_n),)
+    return (centred * 2 * g / maximum_n,)
 
 
 def nanvar_pushforward(ops, tangents, inputs, y, axis=None, ddof=0, keepdims=False):
@@ -1956,8 +1956,7 @@ def nanvar_pushforward(ops, tangents, inputs, y, axis=None, ddof=0, keepdims=Fal
     near = ops.where(t, 0, x - nanmean_x)
     sum_near = ops.sum(near, axis=axis, keepdims=True)
     centred = ops.where(t, 0, near - sum_near / n)
-    u = 2 * ops.sum(ops.where(t, 0, dx * centred), axis=axis, keepdims=True)
-    dy = u / maximum_n
+    dy = 2 * ops.sum(dx * centred, axis=axis, keepdims=True) / maximum_n
     return runtime.drop_axis(dy, axis, keepdims)
 
 

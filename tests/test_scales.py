@@ -32,9 +32,10 @@ from nngrad.codegen.rules.far import far_from_zero, in_reciprocal, with_far_form
 from nngrad.codegen.rules.logarithms import with_complements
 from nngrad.codegen.rules.remainders import log_remainder, phi_two, with_powers_less_one, with_remainders
 from nngrad.codegen.rules.roots import without_cancelling_roots
+from nngrad.codegen.rules.settled import ratio, with_ratios, without_ratios
 
 SPEC = "corners_scales"
-OPS = ops_of(SPECS / f"{SPEC}.py")
+OPS, RATIOS = ops_of(SPECS / f"{SPEC}.py"), ops_of(SPECS / "corners_ratios.py")
 X, Y, C = Value("x"), Value("y"), Parameter("c")
 NEAR = np.array([-0.3, -1e-3, -1e-9, 1e-20, 1e-7, 1e-3, 0.02, 0.4])
 
@@ -81,8 +82,8 @@ def test_what_is_chosen_by_sides_bends_at_zero(package_of):
     ],
 )  # fmt: skip
 def test_scales_are_found(name, scaled):
-    formula = OPS[name].formulas[0]
-    assert str(Judge(formula, formula, numbers_to_try(OPS[name])).scaled) == scaled
+    op = (OPS | RATIOS)[name]
+    assert str(Judge(op.formulas[0], op.formulas[0], numbers_to_try(op)).scaled) == scaled
 
 
 def test_what_differs_by_more_than_scales_has_none():
@@ -96,13 +97,35 @@ def test_slopes_by_an_input_that_is_a_scale_keep_their_digits(package_of, dtype)
     """1 - cosh(u) + u sinh(u), u being t / a, cancels where u is small."""
     t, a = (np.array(one, dtype) for one in ((3e-4, 0.02, -5.0, 0.5, 40.0, 3.0), (700.0, 5.0, 90.0, -0.6, 2.5, 8.0)))
     t, a = Tensor(t, dtype=dtype, requires_grad=True), Tensor(a, dtype=dtype, requires_grad=True)
-    slopes = gradients(package_of(SPEC).hanging_chain(t, a), [t, a], np.ones(t.shape, dtype))
-    oracle = Oracle(OPS["hanging_chain"].formulas[0], {})
+    slopes = gradients(package_of("corners_ratios").hanging_chain(t, a), [t, a], np.ones(t.shape, dtype))
+    oracle = Oracle(RATIOS["hanging_chain"].formulas[0], {})
     inputs = {"t": t.data, "a": a.data}
     for name, slope in zip(inputs, slopes, strict=True):
         size = abs(inputs[name])
         exact = oracle.slope({name: size}, inputs, size).astype(float)
         np.testing.assert_allclose(slope.data, exact, rtol=8 * np.finfo(dtype).eps)
+
+
+def test_quotients_of_inputs_may_overflow_where_functions_of_them_have_settled():
+    made = with_ratios(3 * words.tanh(2 * X / Y) + X / Y * sympy.exp(-(X**2) / Y**2) / C)
+    finite = words.finite(ratio(X, Y)) / C
+    assert made == 3 * words.tanh(2 * ratio(X, Y)) + finite * sympy.exp(-(ratio(X, Y) ** 2))
+    assert with_ratios(C * X / (1 + X**3 / Y**3)) == C * X / (1 + ratio(X, Y) ** 3)
+    assert without_ratios(made) == 3 * words.tanh(2 * X / Y) + words.finite(X / Y) / C * sympy.exp(-(X**2) / Y**2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", certificate.DTYPES)
+def test_quotients_that_overflow_say_nothing(package_of, dtype):
+    """Neither forward nor backward: warnings are errors here."""
+    huge, tiny = np.finfo(dtype).max / 4, np.finfo(dtype).tiny * 4
+    args = [
+        Tensor(one, dtype=dtype, requires_grad=True) for one in ([huge, -huge, 1.0], [0.0, 0.0, 0.5], [tiny, tiny, 2.0])
+    ]
+    y = package_of("corners_ratios").occupation(*args)
+    np.testing.assert_allclose(y.data, [0, 1, 1 / (np.exp(0.25) + 1)], rtol=4 * np.finfo(dtype).eps)
+    slopes = gradients(y, args, np.ones(3, dtype))
+    assert [slope.data[:2].tolist() for slope in slopes] == [[0, 0]] * 3
 
 
 @pytest.mark.parametrize("expr", [X * (3 * X + 1) / (X * (2 * X + C) + 4), (X + 2) ** 2 / (X**2 + 1) ** 3, X**3 - X])

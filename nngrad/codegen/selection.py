@@ -51,6 +51,7 @@ from nngrad.codegen.rules.ordinary import Ordinariness, Ordinary
 from nngrad.codegen.rules.remainders import with_powers_less_one, with_remainders
 from nngrad.codegen.rules.roots import without_cancelling_roots
 from nngrad.codegen.rules.series import RADII, Series, leading_terms_of_rational
+from nngrad.codegen.rules.settled import with_ratios
 from nngrad.codegen.rules.several import with_largest_taken_out
 from nngrad.codegen.trace import Formula
 
@@ -395,11 +396,14 @@ class _Selection:
         return may_warn(form.xreplace({cotangent: sympy.S.One}), self.formula.output)
 
     def _clamped(self, of: str, tried: list[Tried], cotangent) -> Iterator[sympy.Expr]:
-        """The forms that only overflow, and the best one, whose errors near zero a series may mend, with inputs kept to
-        where the result has long settled.
+        """The forms with quotients that may overflow, and those that only overflow, and the best one, whose errors near
+        zero a series may mend, with inputs kept to where the result has long settled.
         """
         nearest = 0 if self.judge.is_periodic else SETTLED[0]
         ranked = self._from_best(tried)
+        for one in ranked[:ENOUGH_FORMS]:
+            whole = inlined(one.form.xreplace({cotangent: sympy.S.One}), self.formula.stages)
+            yield cotangent * with_ratios(whole)
         far = [one for one in ranked if one.error.overflow > nearest or (self._may_have_series and one is ranked[0])]
         for one in far[:ENOUGH_FORMS]:
             whole = inlined(one.form, self.formula.stages)

@@ -51,8 +51,3 @@ def tone(t):
 @op
 def purity_loss(t, *, q=0.7):
     return (1 - (1 / (1 + exp(-t))) ** q) / q
-
-
-@op
-def hanging_chain(t, a):
-    return a * cosh(t / a) - a

@@ -44,7 +44,7 @@ from .moments import (
     scaled_squares,
     weighted_mean_error,
 )
-from .out_of_range import decayed, log1p_times_exp, times_exp
+from .out_of_range import decayed, log1p_times_exp, ratio, times_exp
 from .parts import are_within, highest, in_parts, lowest
 from .polynomials import Series, near_zero, polynomial
 from .powers import cbrt_slope, power, power_slope, power_times_log

@@ -71,6 +71,12 @@ def _counted_apart(*args):
     return np.ldexp(y, power)
 
 
+def ratio(a, b, out=...):
+    """a / b, without a warning where it overflows, for what has settled there."""
+    with np.errstate(over="ignore"):
+        return np.divide(a, b, out=out)
+
+
 def log1p_times_exp(*args):
     """log(1 + y) for the product y of some factors and, last, exp(x); its logarithm where y overflows."""
     *factors, x = args

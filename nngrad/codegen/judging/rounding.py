@@ -29,6 +29,7 @@ from nngrad.codegen.judging.simulation import Simulation
 from nngrad.codegen.rewriting.identities import SETTLING, scales
 from nngrad.codegen.rewriting.restage import inlined, restated
 from nngrad.codegen.rules.series import RADII, WIDE_RADII, Series, fitted, leading_term
+from nngrad.codegen.rules.settled import with_ratios
 from nngrad.codegen.trace import Formula
 
 GOLDEN = (np.sqrt(5) - 1) / 2
@@ -282,8 +283,8 @@ class Judge:
 
     @cached_property
     def scaled(self) -> tuple[sympy.Expr, sympy.Expr, sympy.Expr] | None:
-        """(u, c, k) where the formula is c times a function of k u alone, u being an input or a difference of two; c
-        and k are made of parameters or other inputs, as t and 1 / t in t tanh(x / t).
+        """(u, c, k) where the formula is c times a function of k u alone, u being an input or a difference of two, and
+        c and k are made of parameters or other inputs, as t and 1 / t in t tanh(x / t).
         """
         if self.argument is not None and not self.has_parameters:
             return self.argument, sympy.S.One, sympy.S.One
@@ -345,7 +346,7 @@ class Judge:
     def near_zero(self, name: str, polynomial: Callable, form: sympy.Expr, radius: float) -> sympy.Expr:
         """A form of the value (name '') or of a derivative with a polynomial, by the same scales, near zero."""
         argument, c, k = self.scaled
-        distance = k * argument - self.zero
+        distance = with_ratios(k * argument) - self.zero
         inside = words.abs(distance) < sympy.Rational(radius)
         return Where(inside, (c * k if name else c) * polynomial(distance), form)
 

@@ -28,7 +28,7 @@ from nngrad.codegen.trace import Formula
 
 HUGE, LARGEST = 1e36, float(np.finfo(np.float32).max)
 GROWN = 1e6  # times, of what tends to infinity, from HUGE to its square
-SILENT = {"runtime.times_exp"}  # of which infinity is known to be right
+SILENT = {"runtime.times_exp", "runtime.ratio"}  # of which infinity is known to be right
 EXACT = {"argument", "compare", "logic", "test"}
 TAKES_NUMBERS = {"runtime.exp_multiple", "runtime.exp_square", "runtime.decayed"}  # as float64, for arrays of all kinds
 INEXACT = {"np.exp", "np.exp2", "np.expm1", "np.log", "np.log1p", "np.tanh", "np.sin", "np.cos"}
@@ -177,6 +177,7 @@ def _helper(name: str):
 
 
 _HELPERS = {}  # functions of `runtime` that are not words, or need not be asked of mpmath
+_HELPERS["runtime.ratio"] = np.divide
 _HELPERS["runtime.power"] = np.power  # which knows what powers tend to, however slowly
 _HELPERS["runtime.exp_multiple"] = lambda x, c, rest=0.0: np.exp(c * x)
 _HELPERS["runtime.exp_square"] = lambda x, c: np.exp(c * x * x)

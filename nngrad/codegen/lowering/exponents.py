@@ -24,6 +24,7 @@ from nngrad.codegen.algebra.symbols import Decayed, Parameter, Value, text
 from nngrad.codegen.algebra.vocabulary import WORD_OF, enter
 from nngrad.codegen.lowering.joint import is_of_sums
 from nngrad.codegen.rules.exponentials import LARGEST_DEGREE, LARGEST_EXPONENT, log1p_times_exp, times_exp
+from nngrad.codegen.rules.settled import without_ratios
 
 MOST_COEFFICIENTS = 5  # of polynomials for which so many bits of x are enough that their products are exact
 TIMES_EXP = (times_exp.build, log1p_times_exp.build)
@@ -140,7 +141,7 @@ def doubled(graph, exponent, is_only_way=False) -> int | None:
     """
     if not graph.doubles:
         return None
-    exponent = written_out(graph, exponent).replace(_is_last_resort, lambda limited: limited.args[0])
+    exponent = without_ratios(written_out(graph, exponent)).replace(_is_last_resort, lambda limited: limited.args[0])
     inputs = graph.formula.inputs
     factors = [factor for factor in sympy.Mul.make_args(exponent) if factor.atoms(Value)]
     if not factors:

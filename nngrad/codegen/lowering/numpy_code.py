@@ -50,7 +50,8 @@ def ufunc_name(node: Node) -> str:
 
 
 TAKING_OUT = (
-    "runtime.exp_shifted", "runtime.passed", "runtime.tan", "runtime.times_normal_cdf", "runtime.times_normal_density",
+    "runtime.exp_shifted", "runtime.passed", "runtime.ratio", "runtime.tan", "runtime.times_normal_cdf",
+    "runtime.times_normal_density",
     "deviation", "deviation_beside", "as_float", "where", "exponentials", "centred_squares", "counted",
 )  # fmt: skip
 OF_ROWS = (

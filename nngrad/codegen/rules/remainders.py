@@ -156,7 +156,7 @@ def _with_powers_less_one(expr):
 
 
 def _is_power_near_1(w, exponent):
-    """Whether w is so near 1 that its power is: within 7/4 of 2, or, for a small exponent, which a parameter may be,
+    """Whether w is so near 1 that its power is: within 7/4 of 2 or, for a small exponent, such as a parameter may be,
     much farther out, between a power of 2 and its inverse.
     """
     if exponent.atoms(Value) or (exponent.is_number and abs(exponent) >= _ONE / 2):

@@ -191,6 +191,27 @@ def test_error_functions_at_the_ends(dtype):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_logarithms_of_quotients_and_what_they_leave(dtype):
+    """log(a / b), and d - a log(1 + d / a), near each other, far apart, and where a / b is no float."""
+    random, info = np.random.default_rng(6), np.finfo(dtype)
+    a = np.concatenate([random.uniform(0.1, 9, 60), [info.tiny * 4, info.max / 2**12, 1.0, 3.0]]).astype(dtype)
+    b = (a * (1 + random.normal(size=a.size) * 10.0 ** -random.integers(0, 7, a.size))).astype(dtype)
+    b[-4:] = info.max / 2**12, info.tiny * 4, 1.0, -2.0
+    b = np.where(np.arange(a.size) < a.size - 1, abs(b), b)
+    with np.errstate(invalid="ignore"):
+        logarithm = runtime.log_quotient(a, b)
+    assert np.isnan(logarithm[-1])
+    d = (b - a).astype(dtype)
+    rest = runtime.times_log_remainder(a, d, -logarithm)
+    for one, other, got, left, by in zip(a[:-1], b[:-1], logarithm, rest, d, strict=False):
+        one, other, by = (mpmath.mpf(float(number)) for number in (one, other, by))
+        exact = mpmath.log(one / other)
+        assert abs(float(got) - exact) <= 2 * abs(exact) * float(info.eps)
+        exact = by - one * mpmath.log1p(by / one)
+        assert abs(float(left) - exact) <= 4 * abs(exact) * float(info.eps)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_products_with_exponentials_are_right_wherever_the_whole_is_in_range(dtype):
     random = np.random.default_rng(5)
     x = np.concatenate([random.uniform(-3, 3, 30), random.uniform(-1400, 1400, 60)]).astype(dtype)

@@ -93,6 +93,17 @@ def test_what_differs_by_more_than_scales_has_none():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", certificate.DTYPES)
+@pytest.mark.parametrize("name", ["deviance", "entropy_beyond_tangent"])
+def test_divergences_are_good_for_all_numbers(package_of, name, dtype):
+    package = package_of("corners_ratios")
+    (entry,) = certificate.certify(RATIOS[name], dtype, thin=4, ops=package.table.OPS)
+    assert max(entry.forward.ulp, entry.gradient.ulp) <= certificate.GOOD, (entry.forward, entry.gradient)
+    assert not [fault for fault in entry.faults if "inf" not in fault], entry.faults
+    assert "float64" not in getattr(package, name).source, "float32 is enough"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", certificate.DTYPES)
 def test_slopes_by_an_input_that_is_a_scale_keep_their_digits(package_of, dtype):
     """1 - cosh(u) + u sinh(u), u being t / a, cancels where u is small."""
     t, a = (np.array(one, dtype) for one in ((3e-4, 0.02, -5.0, 0.5, 40.0, 3.0), (700.0, 5.0, 90.0, -0.6, 2.5, 8.0)))

@@ -29,30 +29,15 @@ from nngrad.codegen.judging.rounding import Judge
 from nngrad.codegen.lower import Graph
 from nngrad.codegen.rewriting import identities
 from nngrad.codegen.rewriting.ratios import with_differences_of_shares
-from nngrad.codegen.rewriting.recognise import recognised
 from nngrad.codegen.rewriting.restage import inlined
 from nngrad.codegen.rules import exponentials, piecewise
 from nngrad.codegen.rules.again import SecondOrder, by_sides, has_cancelling_stages, in_ops
 from nngrad.codegen.rules.balance import balanced
-from nngrad.codegen.rules.factors import (
-    with_exponential_taken_out,
-    with_growths_apart,
-    with_powers_together,
-    with_products_in_range,
-)
-from nngrad.codegen.rules.far import with_far_forms, with_powers_of_sums_taken_out
-from nngrad.codegen.rules.logarithms import (
-    with_complements,
-    with_logarithms_near_1,
-    with_logarithms_of_small_sums,
-    with_logarithms_together,
-)
+from nngrad.codegen.rules.equal import in_branches, rewritten
+from nngrad.codegen.rules.far import with_far_forms
 from nngrad.codegen.rules.ordinary import Ordinariness, Ordinary
-from nngrad.codegen.rules.remainders import with_powers_less_one, with_remainders
-from nngrad.codegen.rules.roots import without_cancelling_roots
 from nngrad.codegen.rules.series import RADII, Series, leading_terms_of_rational
 from nngrad.codegen.rules.settled import with_ratios
-from nngrad.codegen.rules.several import with_largest_taken_out
 from nngrad.codegen.trace import Formula
 
 SETTLED = (2**6, 2**10)  # where exponentials, or those of a fraction of x, have long settled, but do not overflow
@@ -155,7 +140,13 @@ def _has_pole_at_zero(slope) -> bool:
             return Where(condition, a, b)
         return {sympy.true: a, sympy.false: b}.get(condition.xreplace(zeros), Where(condition, a, b))
 
-    return any(base.xreplace(zeros) == 0 for base in possible_divisors(slope.replace(Where, taken)))
+    def is_zero(base) -> bool:
+        try:
+            return base.xreplace(zeros) == 0
+        except TypeError:  # it chooses by what is 0 / 0 there
+            return False
+
+    return any(map(is_zero, possible_divisors(slope.replace(Where, taken))))
 
 
 def choose_forms(
@@ -338,7 +329,7 @@ class _Selection:
             self.tried += done
             return done
 
-        stable = [cotangent * form for expr in wholes for form in _rewritten(expr)]
+        stable = [cotangent * form for expr in wholes for form in rewritten(expr)]
         tried = judged([*known, *stable])
         if all(one.error.ulp > ACCURATE or one.form.has(exponentials.times_exp.build) for one in tried):
             distinct: dict[str, sympy.Expr] = {}
@@ -529,22 +520,6 @@ class _Selection:
         return round(self.search.cost(form), 6)
 
 
-def in_branches(expr, rule) -> Iterator[sympy.Expr]:
-    """The forms that a rule for what has no branches gives of the expression, or together of its branches, those that
-    it gives none of as they are.
-    """
-    if not isinstance(expr, Where):
-        yield from rule(expr)
-        return
-    condition, *branches = expr.args
-    made = [list(itertools.islice(in_branches(branch, rule), FEW_FORMS)) for branch in branches]
-    if any(made):
-        yield from (
-            Where(condition, *pair)
-            for pair in itertools.product(*(own or [branch] for own, branch in zip(made, branches, strict=True)))
-        )
-
-
 def _good(tried: list[Tried]) -> list[Tried]:
     """The accurate forms; if there are none, those that only magnify an input's rounding."""
     fair = [one for one in tried if one.error.beyond <= ACCURATE]
@@ -561,36 +536,3 @@ def _forms(tried: list[Tried]) -> list[sympy.Expr]:
 def _differentiated_by(of: str) -> str:
     """The input by which what a form is of is the derivative; '' for the value."""
     return "" if of == "y" else of.removeprefix("d")
-
-
-def _rewritten(expr) -> Iterator[sympy.Expr]:
-    """The expression by the rules that need to see it whole."""
-    equal = [expr, identities.one_signed(expr), identities.as_quotient(expr), identities.rationalised(expr)]
-    equal.append(exponentials.with_inner_exponents_limited(recognised(expr)))
-    if not expr.has(Where):
-        equal.append(sympy.gcd_terms(expr))  # what is left of a sum over a common divisor
-    for one in dict.fromkeys(equal):
-        yield recognised(one)
-        yield identities.with_hypot(recognised(one))
-        yield identities.with_roots_apart(one)
-        yield identities.with_differences_of_logarithms(one)
-        yield from map(recognised, with_logarithms_together(one))
-        yield identities.with_means_of_exponentials(recognised(one))
-        yield with_remainders(recognised(one))
-        yield from with_powers_less_one(one)
-        yield identities.without_difference_of_roots(recognised(one))
-        yield from in_branches(one, without_cancelling_roots)
-        yield with_largest_taken_out(one)
-        yield with_powers_together(one)
-        yield with_powers_of_sums_taken_out(one)
-        yield from with_products_in_range(one)
-        yield from with_exponential_taken_out(one)
-        yield with_growths_apart(recognised(one))
-        yield with_logarithms_near_1(one)
-        yield with_logarithms_of_small_sums(recognised(one))
-        yield with_complements(recognised(one))
-        stable = exponentials.stable(one)
-        if stable is not None:
-            yield stable
-            yield sympy.factor_terms(stable)
-            yield identities.collected(stable)

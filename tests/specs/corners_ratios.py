@@ -1,6 +1,6 @@
 """Formulas of one input over another."""
 
-from nngrad.codegen.language import cosh, exp, op
+from nngrad.codegen.language import cosh, exp, log, op
 
 
 @op
@@ -11,3 +11,13 @@ def hanging_chain(t, a):
 @op
 def occupation(t, mu, width):
     return 1 / (exp((t - mu) / width) + 1)
+
+
+@op
+def deviance(y, mu):
+    return y * log(y / mu) - (y - mu)
+
+
+@op
+def entropy_beyond_tangent(x):
+    return x * log(x) - x + 1

@@ -17,7 +17,7 @@ from .bells import (
     times_normal_density,
     x_exp_square,
 )
-from .cancellation import exp_difference, exp_narrowed, logaddexp, logaddexp2, refined
+from .cancellation import exp_difference, exp_narrowed, log_quotient, logaddexp, logaddexp2, refined
 from .choices import (
     amended,
     as_float,
@@ -57,6 +57,7 @@ from .remainders import (
     over_expm1,
     over_expm1_slope,
     phi_two,
+    times_log_remainder,
 )
 from .row_products import prod_rows, product_of_others, product_of_others_of_tensor
 from .shapes import (

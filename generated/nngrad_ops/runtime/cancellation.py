@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .choices import WIDER, widened
+from .choices import WIDER, where, widened
 from .parts import highest, lowest
 from .tables import LN_2
 
@@ -57,6 +57,32 @@ def logaddexp(a, b):
     high, low = np.maximum(a, b, out=...), np.minimum(a, b, out=...)
     rest = exp_difference(low, high)
     return _with_rest(high, low, np.log1p(rest, out=rest))
+
+
+def log_quotient(a, b):
+    """log(a / b): near 1 by what a is beyond b, and by two logarithms where the quotient leaves the range."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        quotient = np.divide(a, b, out=...)
+        beyond = np.subtract(a, b, out=...)
+        beyond = np.divide(beyond, b, out=beyond)
+    near = np.clip(beyond, -0.5, 1, out=...)
+    is_near = near == beyond
+    size = np.abs(quotient, out=beyond)
+    is_usual = lowest(size) >= np.finfo(size.dtype).smallest_normal and highest(size) < np.inf
+    are_lost = [] if is_usual else _places_out_of_range(a, b, size)
+    quotient.reshape(-1)[are_lost] = 1
+    y = where(is_near, np.log1p(near, out=near), np.log(quotient, out=quotient))
+    if len(are_lost):
+        a, b = (np.log(np.abs(np.broadcast_to(one, y.shape).reshape(-1)[are_lost])) for one in (a, b))
+        y.reshape(-1)[are_lost] = a - b
+    return y
+
+
+def _places_out_of_range(a, b, size):
+    """Where quotients of this size are wrong: out of range, although a and b, of one sign, are numbers but 0."""
+    is_usual = (size >= np.finfo(size.dtype).smallest_normal) & (size < np.inf)
+    are_numbers = (np.sign(a) * np.sign(b) > 0) & np.isfinite(a) & np.isfinite(b)
+    return np.flatnonzero(~is_usual & are_numbers)
 
 
 def logaddexp2(a, b):

@@ -22,6 +22,17 @@ log1mexp = enter(
     expansion=lambda x: Where(x > -words.log(2), words.log(-words.expm1(x)), words.log1p(-words.exp(x))),
     smooth=lambda x: words.log(-words.expm1(x)),
 )
+log_quotient = enter(
+    "log_quotient",
+    "runtime.log_quotient",
+    lambda a, b: mpmath.log(a / b),
+    14,
+    "log(x1 / x2), also where the quotient is near 1, or out of range.",
+    arity=2,
+    derivatives=lambda a, b: [1 / a, -1 / b],
+    smooth=lambda a, b: words.log(a / b),
+    safe=(1, 1),
+)
 logit = enter(
     "logit",
     "",

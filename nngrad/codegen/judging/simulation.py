@@ -22,7 +22,7 @@ from nngrad.codegen.lower import WIDENING, Graph
 from nngrad.codegen.lowering.guards import guarded_in
 from nngrad.codegen.lowering.literals import number_of
 from nngrad.codegen.lowering.node import Node, ancestors
-from nngrad.codegen.rules.remainders import log_remainder
+from nngrad.codegen.rules.remainders import log_remainder, times_log_remainder
 from nngrad.codegen.rules.series import Series
 from nngrad.codegen.trace import Formula
 
@@ -207,13 +207,19 @@ def _log1p_times_exp(*args):
 
 def _log_remainder(v, logarithm):
     """As `runtime.log_remainder`, near 0 by the series of 2 arctanh(s)."""
+    return _times_log_remainder(1.0, v, logarithm)
+
+
+def _times_log_remainder(x, d, logarithm):
+    v = np.divide(d, x)
     near = np.clip(v, -0.5625, 1)
     s = near / (2 + near)
     series = sum(s ** (2 * n) / (2 * n + 3) for n in reversed(range(20)))
-    return np.where(near == v, s * (near - 2 * s**2 * series), v - logarithm)
+    return np.where(near == v, x * s * (near - 2 * s**2 * series), d - x * logarithm)
 
 
 _HELPERS[log_remainder.numpy] = _log_remainder
+_HELPERS[times_log_remainder.numpy] = _times_log_remainder
 _HELPERS["runtime.times_exp"] = lambda *args: np.ldexp(*_product(*args))
 _HELPERS["runtime.log1p_times_exp"] = _log1p_times_exp
 

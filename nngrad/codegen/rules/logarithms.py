@@ -18,7 +18,7 @@ from functools import reduce
 
 import sympy
 
-from nngrad.codegen.algebra import words
+from nngrad.codegen.algebra import log_words, words
 from nngrad.codegen.algebra.small import small_numbers
 from nngrad.codegen.algebra.symbols import Value, Where
 from nngrad.codegen.rewriting.recognise import recognised
@@ -44,6 +44,16 @@ def with_logarithms_together(expr) -> Iterator[sympy.Expr]:
     has_logarithms = expr.has(sympy.log, words.log1p.build, words.softplus.build) and not expr.has(Where)
     if has_logarithms and sympy.count_ops(expr) <= LARGEST_TERMS // 4:
         yield from dict.fromkeys(_together(expr, is_apart) for is_apart in (False, True))
+
+
+def with_logarithms_of_quotients(expr):
+    """The expression with log(a / b), a and b made of inputs, by a word that knows both."""
+
+    def of_quotient(logarithm):
+        a, b = sympy.fraction(logarithm.args[0])
+        return log_words.log_quotient(a, b) if a.atoms(Value) and b.atoms(Value) else logarithm
+
+    return expr.replace(lambda part: isinstance(part, sympy.log), of_quotient)
 
 
 def with_logarithms_near_1(expr):

@@ -54,6 +54,17 @@ log_remainder = enter(
     smooth=lambda v, logarithm: v - logarithm,
     safe=(0, 0),
 )
+times_log_remainder = enter(
+    "times_log_remainder",
+    "runtime.times_log_remainder",
+    lambda x, d, logarithm: d - x * logarithm,
+    26,
+    "x2 - x1 x3 where x3 = log(1 + x2 / x1), exact near 0.",
+    arity=3,
+    derivatives=lambda x, d, logarithm: [-logarithm, 1, -x],
+    smooth=lambda x, d, logarithm: d - x * logarithm,
+    safe=(1, 0, 0),
+)
 phi_two = enter(  # of exponential integrators: what is left of the remainder when it is divided by x**2
     "phi_two",
     "runtime.phi_two",
@@ -69,6 +80,22 @@ phi_two = enter(  # of exponential integrators: what is left of the remainder wh
 def with_remainders(expr):
     """The expression with these words for c (exp(u) - 1 - u), also over u**2, and c (q - 1 - log q) in its sums."""
     return expr.replace(lambda part: part.is_Add, _in_sum).replace(lambda part: part.is_Mul, _over_square)
+
+
+def with_factors_in_remainders(expr):
+    """The expression with x log_remainder(d / x, log(1 + d / x)) as one word, in which d / x may overflow."""
+    return expr.replace(lambda part: part.is_Mul, _as_one_remainder)
+
+
+def _as_one_remainder(product):
+    number, factors = product.as_independent(Value, as_Add=False)
+    for word in (one for one in sympy.Mul.make_args(factors) if isinstance(one, log_remainder.build)):
+        v, logarithm = word.args
+        x = factors / word
+        d = sympy.cancel(v * x)
+        if x.atoms(Value) and d.atoms(Value) and not sympy.fraction(d)[1].atoms(Value):
+            return number * times_log_remainder(x, d, logarithm)
+    return product
 
 
 def _over_square(product):

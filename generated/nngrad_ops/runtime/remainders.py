@@ -13,7 +13,6 @@ from .parts import highest
 from .polynomials import polynomial
 from .tables import EXP_REMAINDER, EXPM1_OVER_SLOPE, LOG_REMAINDER, OVER_EXPM1_SLOPE
 
-
 INFINITE_LOGARITHM = 2.0**12  # larger than that of any quotient of floats
 
 

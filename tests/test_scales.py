@@ -33,6 +33,7 @@ from nngrad.codegen.rules.logarithms import with_complements
 from nngrad.codegen.rules.remainders import log_remainder, phi_two, with_powers_less_one, with_remainders
 from nngrad.codegen.rules.roots import without_cancelling_roots
 from nngrad.codegen.rules.settled import ratio, with_ratios, without_ratios
+from nngrad.codegen.rules.several import with_logarithms_of_sums
 
 SPEC = "corners_scales"
 OPS, RATIOS = ops_of(SPECS / f"{SPEC}.py"), ops_of(SPECS / "corners_ratios.py")
@@ -104,6 +105,30 @@ def test_divergences_are_good_for_all_numbers(package_of, name, dtype):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", certificate.DTYPES)
+def test_log_odds_of_both_are_good_everywhere(package_of, dtype):
+    op, ops = RATIOS["log_odds_of_both"], package_of("corners_ratios").table.OPS
+    (entry,) = certificate.certify(op, dtype, thin=4, ops=ops)
+    assert entry.forward.ulp <= certificate.GOOD and entry.gradient.ulp <= certificate.FAIR, (
+        entry.forward,
+        entry.gradient,
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", certificate.DTYPES)
+def test_windows_are_level_at_zero(package_of, dtype):
+    numbers = np.array([1e-30, -1e-12, 1e-6, 0.02, -0.3, 1.6], dtype)
+    t = Tensor(numbers, dtype=dtype, requires_grad=True)
+    y = package_of("corners_ratios").window(t)
+    (slope,) = gradients(y, [t], np.ones(numbers.shape, dtype))
+    oracle, size = Oracle(RATIOS["window"].formulas[0], {"a": 3.0}), np.minimum(abs(numbers), 1)
+    exact = oracle(t=numbers), oracle.slope({"t": size}, {"t": numbers}, size)
+    for got, truth in zip((y.data, slope.data), exact, strict=True):
+        np.testing.assert_allclose(got, truth.astype(float), rtol=8 * np.finfo(dtype).eps)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", certificate.DTYPES)
 def test_slopes_by_an_input_that_is_a_scale_keep_their_digits(package_of, dtype):
     """1 - cosh(u) + u sinh(u), u being t / a, cancels where u is small."""
     t, a = (np.array(one, dtype) for one in ((3e-4, 0.02, -5.0, 0.5, 40.0, 3.0), (700.0, 5.0, 90.0, -0.6, 2.5, 8.0)))
@@ -115,6 +140,22 @@ def test_slopes_by_an_input_that_is_a_scale_keep_their_digits(package_of, dtype)
         size = abs(inputs[name])
         exact = oracle.slope({name: size}, inputs, size).astype(float)
         np.testing.assert_allclose(slope.data, exact, rtol=8 * np.finfo(dtype).eps)
+
+
+def test_logarithms_of_several_exponentials_are_made_of_two_at_a_time():
+    inside = words.sigmoid(X) * words.sigmoid(Y)
+    made = with_logarithms_of_sums(sympy.log(inside / (1 - inside)))
+    assert made == -words.logaddexp(words.logaddexp(-Y, -X), -X - Y)
+    assert with_logarithms_of_sums(sympy.log(1 + sympy.exp(X) + sympy.exp(Y))) == words.softplus(words.logaddexp(X, Y))
+    negative = sympy.log(1 + sympy.exp(X) - sympy.exp(Y))
+    assert with_logarithms_of_sums(negative) == negative
+
+
+def test_products_of_sines_over_powers_are_cardinal_sines():
+    made = identities.with_cardinal_sines(C * words.sinpi(X) * words.sinpi(X / C) / (sympy.pi**2 * X**2))
+    assert made == words.sinc(X) * words.sinc(X / C)
+    assert identities.with_cardinal_sines(words.sinpi(X) ** 2 / X) == sympy.pi * words.sinc(X) * words.sinpi(X)
+    assert identities.with_cardinal_sines(sympy.sin(X) / X) == sympy.sin(X) / X
 
 
 def test_quotients_of_inputs_may_overflow_where_functions_of_them_have_settled():

@@ -41,7 +41,7 @@ from nngrad.codegen.algebra.symbols import (
 )
 from nngrad.codegen.algebra.vocabulary import WORD_OF
 from nngrad.codegen.rewriting.deviations import sum_deviations
-from nngrad.codegen.rewriting.identities import scales
+from nngrad.codegen.rewriting.identities import scales, with_cardinal_sines
 from nngrad.codegen.rewriting.members import join_members
 from nngrad.codegen.rewriting.ratios import join_ratios
 from nngrad.codegen.rewriting.recognise import recognised
@@ -120,7 +120,8 @@ def recognise_words(formula: Formula) -> Formula:
         expr = with_small_numbers_apart(stage.expr.xreplace(renamed))
         seen_through = inlined(expr, recorder.stages)
         better = _without_squared_roots(recognised(_in_logarithms(_of_products(seen_through, recorder), recorder)))
-        better = with_quotients_of_expm1(with_divided_differences(better)) if has_no_series else better
+        if has_no_series:
+            better = with_cardinal_sines(with_quotients_of_expm1(with_divided_differences(better)))
         if better != seen_through:
             expr = recorder.hoist(better, stage.value.name if stage.kind == "map" else "")
         if _is_negated(expr) and stage.kind in _OPPOSITE:

@@ -80,6 +80,26 @@ def with_means_of_exponentials(expr):
     return expr.replace(lambda part: part.is_Add, in_sum)
 
 
+def with_cardinal_sines(expr):
+    """sin(pi u) over a multiple of u as that of sinc(u), whose slopes are exact at 0. sin(u) over u is none: u / pi,
+    which is rounded, would lose the digits of sin(u) where that is near 0.
+    """
+
+    def in_product(factors):
+        powers = factors.as_powers_dict()
+        for sine in (one for one in powers if isinstance(one, words.sinpi.build) and powers[one].is_positive):
+            (u,) = sine.args
+            for base in (one for one in powers if one.atoms(Value) and powers[one].is_negative):
+                multiple = sympy.cancel(u / base)
+                number = sympy.Min(powers[sine], -powers[base])
+                if not multiple.atoms(Value) and number.is_Integer:
+                    rest = factors * (base / sine) ** number
+                    return in_product(rest * (sympy.pi * multiple * words.sinc(u)) ** number)
+        return factors
+
+    return expr.replace(lambda part: part.is_Mul, in_product)
+
+
 def with_differences_of_logarithms(expr):
     """log a - log b and log(a / b) as log(1 + (a - b) / b) where a and b are near each other."""
 

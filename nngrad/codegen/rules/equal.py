@@ -28,7 +28,7 @@ from nngrad.codegen.rules.logarithms import (
 )
 from nngrad.codegen.rules.remainders import with_factors_in_remainders, with_powers_less_one, with_remainders
 from nngrad.codegen.rules.roots import without_cancelling_roots
-from nngrad.codegen.rules.several import with_largest_taken_out
+from nngrad.codegen.rules.several import with_largest_taken_out, with_logarithms_of_sums
 
 
 def rewritten(expr) -> Iterator[sympy.Expr]:
@@ -51,6 +51,7 @@ def rewritten(expr) -> Iterator[sympy.Expr]:
         yield identities.without_difference_of_roots(recognised(one))
         yield from in_branches(one, without_cancelling_roots)
         yield with_largest_taken_out(one)
+        yield with_logarithms_of_sums(one)
         yield with_powers_together(one)
         yield with_powers_of_sums_taken_out(one)
         yield from with_products_in_range(one)

@@ -35,8 +35,64 @@ def with_largest_taken_out(expr):
     return expr.func(*map(with_largest_taken_out, expr.args)) if made is None else made
 
 
+def with_logarithms_of_sums(expr):
+    """The expression with the logarithms of such fractions by those of sums, two terms at a time, where no term is
+    negative. What a single sum is multiplied by is in its terms, so that it is known where it is 1.
+    """
+    return expr.replace(lambda part: isinstance(part, sympy.log), _in_logarithms)
+
+
+def _in_logarithms(logarithm):
+    found = _factors(logarithm.args[0])
+    if found is None or not all(one.is_positive for poly, _ in found[1] for one in poly.coeffs()):
+        return logarithm
+    exponents, factors = found
+    sums = [(power, _logarithms(poly, exponents)) for poly, power in factors]
+    whole = sympy.Add(*(power * terms[0] for power, terms in sums if len(terms) == 1))
+    sums = [(power, terms) for power, terms in sums if len(terms) > 1]
+    if len(sums) == 1:
+        ((power, terms),) = sums
+        return power * _log_sum([term + whole / power for term in terms])
+    return whole + sympy.Add(*(power * _log_sum(terms) for power, terms in sums))
+
+
+def _logarithms(poly: sympy.Poly, exponents) -> list[sympy.Expr]:
+    """The logarithms of a polynomial's terms."""
+    return [
+        sympy.log(coefficient) + sympy.Add(*(power * one for one, power in zip(exponents, powers, strict=True)))
+        for powers, coefficient in poly.terms()
+    ]
+
+
+def _log_sum(terms):
+    others = [term for term in terms if term != 0]
+    total = reduce(words.logaddexp, others)
+    return words.softplus(total) if len(others) < len(terms) else total
+
+
 def _in_range(expr, is_log: bool):
     """The fraction or its logarithm; None if it is not of several exponentials, or not sure to stay in range."""
+    found = _factors(expr)
+    if found is None:
+        return None
+    exponents, factors = found
+    is_homogeneous = all(poly.is_homogeneous for poly, _ in factors)
+    if not all(power > 0 or _has_largest(poly, is_homogeneous) for poly, power in factors):
+        return None
+    others, first = (exponents[1:], exponents[0]) if is_homogeneous else (exponents, sympy.S.Zero)
+    largest = reduce(words.maximum, others, first)
+    excess = sum(power * poly.total_degree() for poly, power in factors)
+    over = [_over_power(poly, exponents, largest) for poly, _ in factors]
+    if is_log:
+        logarithms = (power * sympy.log(one) for one, (_, power) in zip(over, factors, strict=True))
+        return sympy.Add(excess * largest, *logarithms)
+    product = sympy.Mul(*(one**power for one, (_, power) in zip(over, factors, strict=True)))
+    return None if excess > 0 else product * sympy.exp(excess * largest)
+
+
+@cache
+def _factors(expr) -> tuple[list[sympy.Expr], list[tuple[sympy.Poly, sympy.Integer]]] | None:
+    """The exponents of a fraction of several exponentials, and its factors: polynomials in these, and their powers."""
     if sympy.count_ops(expr) > LARGEST_TERMS or not expr.has(*MADE_OF_EXPONENTIALS):
         return None
     plain = in_exponentials(expr)
@@ -59,19 +115,8 @@ def _in_range(expr, is_log: bool):
         ]
     except sympy.PolynomialError:
         return None
-    exponents = [unit * base for base, unit in units.items()]
-    is_homogeneous = all(poly.is_homogeneous for poly, _ in factors)
-    if not all(power.is_Integer and (power > 0 or _has_largest(poly, is_homogeneous)) for poly, power in factors):
-        return None
-    others, first = (exponents[1:], exponents[0]) if is_homogeneous else (exponents, sympy.S.Zero)
-    largest = reduce(words.maximum, others, first)
-    excess = sum(power * poly.total_degree() for poly, power in factors)
-    over = [_over_power(poly, exponents, largest) for poly, _ in factors]
-    if is_log:
-        logarithms = (power * sympy.log(one) for one, (_, power) in zip(over, factors, strict=True))
-        return sympy.Add(excess * largest, *logarithms)
-    product = sympy.Mul(*(one**power for one, (_, power) in zip(over, factors, strict=True)))
-    return None if excess > 0 else product * sympy.exp(excess * largest)
+    are_whole = all(power.is_Integer for _, power in factors)
+    return ([unit * base for base, unit in units.items()], factors) if are_whole else None
 
 
 def _has_largest(poly: sympy.Poly, is_homogeneous: bool) -> bool:

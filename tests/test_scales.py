@@ -291,6 +291,15 @@ def test_what_exponentials_grow_by_meets_in_their_quotient(x):
     assert meeting.args[0].replace(words.maximum.build, sympy.Max).subs(X, x) == min(x, 0)
 
 
+@pytest.mark.parametrize("x", ["-2000", "2000", "0.3"])
+def test_what_hyperbolic_functions_grow_by_meets_in_their_quotient(x):
+    """At 2000 each is infinite in float64, cosh(x / 2)**2 sinh(0.9 x) / sinh(2 x) is not."""
+    quotient = words.cosh(X / 2) ** 2 * words.sinh(9 * X / 10) / words.sinh(2 * X)
+    made = with_growths_apart(quotient)
+    assert mpmath.almosteq(value(made, x), value(quotient, x), 1e-30)
+    assert all(abs(value(one, x)) <= 1 for one in made.atoms(sympy.exp, words.expm1.build))
+
+
 def test_one_less_the_root_of_a_quotient():
     expr = 1 - sympy.sqrt(X**7 / (X**7 + 3))
     (made,) = without_cancelling_roots(expr)

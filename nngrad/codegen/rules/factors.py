@@ -43,6 +43,13 @@ from nngrad.codegen.rules.remainders import exp_remainder, phi_two, with_remaind
 _OF_DIFFERENCE = (sympy.exp, words.expm1.build, phi_two.build)
 
 
+_GROWTHS = {  # the exponent of what grows, and what is left, which is at most 1
+    words.expm1.build: lambda u: (words.maximum(u, 0), -words.sign(u) * words.expm1(-words.abs(u))),
+    words.sinh.build: lambda u: (words.abs(u), -words.sign(u) * words.expm1(-2 * words.abs(u)) / 2),
+    words.cosh.build: lambda u: (words.abs(u), (1 + sympy.exp(-2 * words.abs(u))) / 2),
+}
+
+
 def with_products_in_range(expr) -> Iterator[sympy.Expr]:
     """The expression with `times_exp` for products of exponentials and others: as they stand, and multiplied out."""
     if not expr.has(sympy.exp) or sympy.count_ops(expr) > LARGEST_TERMS // 4:
@@ -57,21 +64,24 @@ def with_products_in_range(expr) -> Iterator[sympy.Expr]:
 
 
 def with_growths_apart(expr):
-    """Quotients of several exp(u) - 1, and of exponentials, each as exp(max(u, 0)) times what is at most 1."""
+    """Quotients of several exp(u) - 1, and of exponentials, each as exp(max(u, 0)) times what is at most 1; those of
+    sinh and cosh likewise.
+    """
     return expr.replace(lambda part: part.is_Mul, _with_growth_apart)
 
 
 def _with_growth_apart(product):
     powers = product.as_powers_dict()
-    grown = {base: power for base, power in powers.items() if isinstance(base, words.expm1.build)}
+    grown = {base: power for base, power in powers.items() if isinstance(base, tuple(_GROWTHS))}
     if len(grown) < 2 or not any(power.is_negative for power in grown.values()):
         return product
     exponential, others = apart(product / sympy.Mul(*(base**power for base, power in grown.items())))
     exponent, rest = (exponential.args[0] if exponential != 1 else sympy.S.Zero), sympy.Mul(*others)
     for base, power in grown.items():
         (u,) = base.args
-        exponent += power * words.maximum(u, 0)
-        rest *= (-words.sign(u) * words.expm1(-words.abs(u))) ** power
+        growth, bounded = _GROWTHS[type(base)](u)
+        exponent += power * growth
+        rest *= bounded**power
     return sympy.exp(exponent) * rest
 
 

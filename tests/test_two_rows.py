@@ -77,6 +77,13 @@ def hellinger(x, y, *, axis=-1):
     return sum((sqrt(p) - sqrt(q)) ** 2, axis) / 2
 
 
+@op
+def cauchy_schwarz(x, y, *, axis=-1):
+    p = exp(x) / sum(exp(x), axis)
+    q = exp(y) / sum(exp(y), axis)
+    return -log(sum(p * q, axis) / sqrt(sum(p**2, axis) * sum(q**2, axis)))
+
+
 def shares(x):
     terms = [mpmath.exp(one) for one in x]
     return [one / total(terms) for one in terms]
@@ -112,11 +119,18 @@ def distance_of_roots(x, y):
     return total((mpmath.sqrt(a) - mpmath.sqrt(b)) ** 2 for a, b in zip(shares(x), shares(y), strict=True)) / 2
 
 
+def directions_apart(x, y):
+    p, q = shares(x), shares(y)
+    pq, pp, qq = (total(a * b for a, b in zip(*both, strict=True)) for both in ((p, q), (p, p), (q, q)))
+    return -mpmath.log(pq / mpmath.sqrt(pp * qq))
+
+
 EXACT = {
     jeffreys: lambda x, y: divergence(shares(x), shares(y)) + divergence(shares(y), shares(x)),
     tempered: lambda x, y: 16 * divergence(shares([one / 4 for one in y]), shares([one / 4 for one in x])),
     triangular: discrimination,
     hellinger: distance_of_roots,
+    cauchy_schwarz: directions_apart,
     bhattacharyya: lambda x, y: -mpmath.log(product(x, y, mpmath.mpf(0.5))),
     renyi: lambda x, y: mpmath.log(product(x, y, mpmath.mpf("0.3"))) / (mpmath.mpf("0.3") - 1),
     jensen_shannon: halves,
@@ -124,7 +138,7 @@ EXACT = {
     log_mixture: lambda x, s: mpmath.log(densities(x, s)),
 }
 NAMES = {declaration.name: declaration for declaration in EXACT}
-SLOW = {triangular, hellinger}
+SLOW = {triangular, hellinger, cauchy_schwarz}
 FORMULAS = [pytest.param(one.name, marks=[pytest.mark.slow] * (one in SLOW)) for one in EXACT]
 LOGITS = [
     ([0.25, -1, 2, 0.5], [1, 0.5, -0.75, 2]),

@@ -53,21 +53,39 @@ def open_logarithms(formula: Formula) -> Formula:
     for stage in formula.stages:
         expr = stage.expr.xreplace(renamed)
         if isinstance(expr, sympy.log):
-            pick, inside = _picked(recorder, expr.args[0])
-            summed = _summed_exponential(recorder, inside)
-            factors = sympy.Mul.make_args(summed or inlined(inside, recorder.stages))
-            if (mixed := _log_of_two_shares(recorder, factors)) is not None:
-                expr = recorder.hoist(mixed, stage.value.name)
-            elif summed or any(isinstance(factor, sympy.exp) for factor in factors):
-                masked = {one.expr: one.value for one in recorder.stages if isinstance(one.expr, Where)}
-                opened = _share_in_mean(recorder, factors) or sum_of_logarithms(factors)
-                expr = recorder.hoist(opened.xreplace(masked), stage.value.name)
-                if pick is not None:
-                    whole = recorder.stage(expr, "map", "", f"log_{inside}" if isinstance(inside, Value) else "log_")
-                    expr = recorder.stage(pick * whole, "sum", pick.args[1].name, stage.value.name)
+            powers = [factor.as_base_exp() for factor in sympy.Mul.make_args(_seen_as_product(recorder, expr.args[0]))]
+            if len(powers) > 1 and any(_summed_exponential(recorder, base) for base, _ in powers):
+                parts = (power * recorder.hoist(_opened(recorder, base, stage.value.name)) for base, power in powers)
+                expr = sympy.Add(*parts)
+            else:
+                expr = recorder.hoist(_opened(recorder, expr.args[0], stage.value.name), stage.value.name)
         renamed[stage.value] = again(recorder, stage, expr)
     output = renamed[formula.output]
     return formula if output in formula.inputs else rebuilt(formula, recorder, output)
+
+
+def _seen_as_product(recorder: Recorder, inside):
+    """What a logarithm is taken of, as a product of sums and their powers."""
+    made = inlined(inside, recorder.stages)
+    return sympy.expand_power_base(made, force=True) if all(one.is_positive for one in made.atoms(Value)) else inside
+
+
+def _opened(recorder: Recorder, inside, name: str):
+    """The logarithm of what may have exponentials among its factors."""
+    pick, picked = _picked(recorder, inside)
+    summed = _summed_exponential(recorder, picked)
+    factors = sympy.Mul.make_args(summed or inlined(picked, recorder.stages))
+    if (mixed := _log_of_two_shares(recorder, factors)) is not None:
+        return mixed
+    if not summed and not any(isinstance(factor, sympy.exp) for factor in factors):
+        return sympy.log(inside)
+    masked = {one.expr: one.value for one in recorder.stages if isinstance(one.expr, Where)}
+    opened = _share_in_mean(recorder, factors) or sum_of_logarithms(factors)
+    opened = recorder.hoist(opened.xreplace(masked), name)
+    if pick is None:
+        return opened
+    whole = recorder.stage(opened, "map", "", f"log_{picked}" if isinstance(picked, Value) else "log_")
+    return recorder.stage(pick * whole, "sum", pick.args[1].name, name)
 
 
 def open_sums(formula: Formula) -> Formula:

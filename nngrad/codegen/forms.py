@@ -49,6 +49,7 @@ from nngrad.codegen.trace import Formula, Stage, carriers
 SAVED_COST = 2.5  # keeping a full-size intermediate from forward to backward, in multiplications
 ROW_COST = 0.02  # an operation on values that are constant along the axis, as part of a full-size one
 MAX_FORMS = 48  # substitutions tried for one expression
+MOST_OPERATIONS = 400  # in the forms whose shapes are tried, all together
 FEW_FORMS = 12  # forms of one expression weighed against the forms of the others
 LARGEST_GROWTH = 4  # of a form beside what the search started from, or beside the shortest
 LARGEST_EXPANSION = 100  # terms that multiplying out may give
@@ -218,10 +219,11 @@ class Search:
         start = self._without_second_masks(self._with_masked_sums_apart(expr))
         start = self._simplified(start.xreplace(conditions))
         limit = LARGEST_GROWTH * (count_ops(start) + 4)
-        seen, frontier, forms = {start}, [start], []
-        while frontier:
+        seen, frontier, forms, operations = {start}, [start], [], 0
+        while frontier and operations < MOST_OPERATIONS:
             current = frontier.pop(0)
             forms += shapes(current)
+            operations += count_ops(current)
             for move in self.moves:
                 reached = self._simplified(move(current))
                 if reached not in seen and len(seen) < MAX_FORMS and count_ops(reached) <= limit:

@@ -13,7 +13,7 @@ pytest.importorskip("sympy")
 
 import nngrad
 from nngrad import Tensor
-from nngrad.codegen.language import cosh, exp, log, max, mean, op, sum
+from nngrad.codegen.language import cosh, exp, log, max, mean, op, sqrt, sum
 
 total = mpmath.fsum
 
@@ -105,3 +105,53 @@ def slope(exact, row, place):
     step, moved = mpmath.mpf(10) ** -700, [*row]
     moved[place] += step
     return (exact(moved, MASK) - exact(row, MASK)) / step
+
+
+@op
+def kept_shares(x, mask, *, axis=-1, eps=1e-9):
+    e = exp(x) * mask
+    return e / (sum(e, axis) + eps)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("left_out", [2.0, 3000.0, np.inf, -np.inf])
+def test_what_has_no_weight_may_be_anything(dtype, left_out):
+    function = nngrad.define(kept_shares)
+    x = Tensor([[1.0, 2.0, left_out, 0.5]], dtype=dtype, requires_grad=True)
+    y = function(x, np.array([1, 1, 0, 2], dtype))
+    (slope,) = nngrad.gradients(y[0, 0], [x], create_graph=True)
+    (second,) = nngrad.gradients(slope[0, 0], [x])
+    e = np.exp([1, 2, 0.5]) * [1, 1, 2]
+    p = e / e.sum()
+    near = {"rtol": 16 * np.finfo(dtype).eps, "atol": 4e-9}  # the small number beside their sum
+    np.testing.assert_allclose(y.data[0], np.insert(p, 2, 0), **near)
+    np.testing.assert_allclose(slope.data[0], np.insert(p[0] * ([1, 0, 0] - p), 2, 0), **near)
+    expected = [(1 - p[0]) * (1 - 2 * p[0]), *(-p[1:] * (1 - 2 * p[0]))]
+    np.testing.assert_allclose(second.data[0], np.insert(p[0] * np.array(expected), 2, 0), **near)
+
+
+@pytest.mark.slow
+def test_shares_of_weights_have_second_derivatives():
+    rng = np.random.default_rng(0)
+    nngrad.check_grads(nngrad.define(kept_shares), (rng.normal(size=(2, 4)), rng.uniform(0.5, 2, (2, 4))), rtol=1e-4)
+
+
+@op
+def sharpe_ratio(x, *, axis=-1, rate=0.02):
+    r = x - rate
+    return mean(r, axis) / sqrt(mean((r - mean(r, axis)) ** 2, axis))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_what_is_subtracted_with_its_mean_is_not_lost_beside_a_number(dtype):
+    x = Tensor([1e-12, -3e-12, 2e-12], dtype=dtype, requires_grad=True)
+    y = nngrad.define(sharpe_ratio)(x)
+    y.backward()
+    kept = x.data.astype(float)
+    deviations, mean_return = kept - kept.mean(), kept.mean() - 0.02
+    spread = np.sqrt((deviations**2).mean())
+    expected = (1 / spread - mean_return * deviations / spread**3) / 3
+    np.testing.assert_allclose(y.data, mean_return / spread, rtol=8 * np.finfo(dtype).eps)
+    np.testing.assert_allclose(x.grad, expected, rtol=32 * np.finfo(dtype).eps)

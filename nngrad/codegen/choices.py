@@ -36,6 +36,7 @@ from nngrad.codegen.algebra.symbols import (
     SignBit,
     Subgradient,
     Value,
+    Weighed,
     Where,
 )
 from nngrad.codegen.algebra.vocabulary import WORDS
@@ -170,5 +171,6 @@ _WITH_AXIS_LAST = (AxisSum, Balanced, Count, Deviation, NearZero, Pick, ProductO
 _NAMES |= {head.__name__: _with_axis(head) for head in _WITH_AXIS_LAST}
 _NAMES["LogRatio"] = _with_axis(LogRatio, 2)
 _NAMES |= {
-    head.__name__: _with_axis(head, 1) for head in (RowShift, RowScale, MeanError, LogExcess, LogShare, Divergence)
+    head.__name__: _with_axis(head, 1)
+    for head in (RowShift, RowScale, MeanError, LogExcess, LogShare, Divergence, Weighed)
 }

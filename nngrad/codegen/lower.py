@@ -29,6 +29,7 @@ from nngrad.codegen.algebra.symbols import (
     Deviation,
     Divergence,
     Indicator,
+    InOtherWords,
     LogExcess,
     LogRatio,
     LogShare,
@@ -43,6 +44,7 @@ from nngrad.codegen.algebra.symbols import (
     Subgradient,
     Test,
     Value,
+    Weighed,
     Where,
     is_constant_along,
     ordered_terms,
@@ -207,8 +209,8 @@ class Graph:
             return self._log_excess(*expr.args)
         if isinstance(expr, LogShare):
             return self._log_share(*expr.args)
-        if isinstance(expr, Divergence | LogRatio):
-            return self._known_near_0(expr)
+        if isinstance(expr, InOtherWords):
+            return self._in_other_words(expr)
         if type(expr) in WORD_OF:
             return self._word(expr)
         raise SpecError(f"{expr.func} has no NumPy form", "write the formula in words of the language")
@@ -313,13 +315,13 @@ class Graph:
         reduced = self.nodes[total].reduced
         return self.node("log_share", total, terms, *given, index, axis=axis.name, reduced=reduced)
 
-    def _known_near_0(self, expr) -> int:
+    def _in_other_words(self, expr) -> int:
         """To be differentiated again it is what it is elsewhere."""
-        if self.smooth:
+        if self.smooth and not isinstance(expr, Weighed):
             return self.build(expr.elsewhere)
         axis, *args = sorted(expr.args, key=lambda arg: not isinstance(arg, sympy.core.symbol.Str))
         made = [self.build(arg) if is_constant_along(arg, axis.name) else self.full(self.build(arg)) for arg in args]
-        op = "divergence" if isinstance(expr, Divergence) else "log_ratio"
+        op = {Divergence: "divergence", LogRatio: "log_ratio", Weighed: "weighed"}[type(expr)]
         return self.node(op, *made, axis=axis.name, reduced=self.nodes[made[0]].reduced)
 
     def full(self, node: int) -> int:

@@ -89,6 +89,8 @@ from .shares import (
     shares_minus_one_hot,
     shift,
     shift_beside,
+    weighed,
+    weighed_of_tensor,
 )
 from .sums import counted, max_rows, sum_products, sum_rows
 from .turns import cospi, sinc, sinc_slope, sinpi, tan

@@ -75,6 +75,25 @@ def exponentials(x, axis, out=...):
     return made, total, row_shift
 
 
+FAR_ABOVE = 24.0  # of exponents: with the exponential of as much less, and its third power, one can still compute
+
+
+def weighed(x, weights, axis):
+    """x, but for elements without weight that are far above all others of their row: of these nothing would be left."""
+    low, high = _exponents(x.dtype)
+    if x.size == 0 or is_between(low, high, x):
+        return x
+    has_none = weights == 0
+    limit = np.max(x, axis, keepdims=True, initial=-np.inf, where=~has_none) + FAR_ABOVE
+    return np.where(has_none & (x > limit) & np.isfinite(limit), limit, x)
+
+
+def weighed_of_tensor(ops, x, weights, axis):
+    """`weighed` made of differentiable operations."""
+    made = weighed(x.data, weights.data, axis)
+    return ops.where(made == x.data, x, made)
+
+
 def exp_shifted(x, shift, out=...):
     """exp(x - shift) for each row's shift."""
     return np.exp(x, out=out) if shift.ndim == 0 and shift == 0 else exp_difference(x, shift)

@@ -263,30 +263,40 @@ class LogShare(sympy.Function):
         return exponent.diff(symbol) - total.diff(symbol) / total
 
 
-class Divergence(sympy.Function):
+class InOtherWords(sympy.Function):
+    """A function that is `elsewhere` in mathematics, and computed from more than that."""
+
+    is_real = True
+
+    def _eval_derivative(self, symbol):
+        return self.elsewhere.diff(symbol)
+
+
+class Weighed(InOtherWords):
+    """`Weighed(x, axis, weights)`: x, exponents of what is multiplied by weights and summed along the axis: those that
+    have none do not exceed the others by so much that these would be nothing.
+    """
+
+    nargs = 3
+    elsewhere = property(lambda self: self.args[0])
+
+
+class Divergence(InOtherWords):
     """`Divergence(total, axis, p, logarithm)`: total, the sum of p * logarithm along the axis, where p and
     p * exp(-logarithm) both sum to 1: it is small where all logarithms are, and then of the order of their squares.
     """
 
     nargs = 4
-    is_real = True
     elsewhere = property(lambda self: self.args[0])
 
-    def _eval_derivative(self, symbol):
-        return self.elsewhere.diff(symbol)
 
-
-class LogRatio(sympy.Function):
+class LogRatio(InOtherWords):
     """`LogRatio(log_p, log_q, axis, q, x, y, rate)`: log_p - log_q, where p and q both sum to 1 along the axis, and
     p / q is exp(rate (x - y)) but for a number for each row.
     """
 
     nargs = 7
-    is_real = True
     elsewhere = property(lambda self: self.args[0] - self.args[1])
-
-    def _eval_derivative(self, symbol):
-        return self.elsewhere.diff(symbol)
 
 
 class ProductOfOthers(sympy.Function):

@@ -85,6 +85,8 @@ class TensorWriter(Writer):
             return f"runtime.one_hot({listed}, {self.shape}, {self.dtype})"
         if node.op == "others":
             return f"runtime.product_of_others_of_tensor(ops, {listed}, {node.axis})"
+        if node.op == "weighed":
+            return f"runtime.weighed_of_tensor(ops, {listed}, {node.axis})"
         if node.op == "broadcast":
             return f"ops.broadcast({listed}, shape={self.shape})"
         if node.is_scalar:

@@ -23,7 +23,7 @@ from sympy.core.relational import Relational
 from sympy.core.symbol import Str
 
 from nngrad.codegen.algebra import words
-from nngrad.codegen.algebra.symbols import RowScale, Subgradient, Test, Value, Where, is_constant_along
+from nngrad.codegen.algebra.symbols import RowScale, Subgradient, Test, Value, Weighed, Where, is_constant_along
 from nngrad.codegen.rewriting.restage import HOMOGENEOUS, again, rebuilt, recorder_of
 from nngrad.codegen.trace import Formula, Stage
 
@@ -261,6 +261,9 @@ class _Attempt:
             if alike is None and expr.is_Add:
                 return self._with_constant(expr)
             return alike and (alike[0], expr.func(*alike[1]))
+        if isinstance(expr, Weighed) and not expr.args[0].has(_SCALE):
+            split = self._split(expr.args[2])
+            return split and (sympy.S.Zero, expr.func(*expr.args[:2], split[1]))
         if isinstance(expr, words.sign.build):
             split = self._split(*expr.args)
             return split and (sympy.S.Zero, expr.func(split[1]))

@@ -34,6 +34,7 @@ from nngrad.codegen.algebra.symbols import (
     Pick,
     RowShift,
     Value,
+    Weighed,
     Where,
     is_constant_along,
     split_constants,
@@ -41,6 +42,7 @@ from nngrad.codegen.algebra.symbols import (
 from nngrad.codegen.rewriting.restage import HOMOGENEOUS, again, inlined, rebuilt, recorder_of
 from nngrad.codegen.rules.exponentials import with_one_exponential
 from nngrad.codegen.trace import Formula, Recorder, Stage
+from nngrad.codegen.tracing.record import name_after
 
 _SCALE = sympy.Symbol("scale", positive=True)
 _LOGARITHMS = (sympy.log, words.log1p.build)
@@ -270,7 +272,7 @@ def _shifted(formula: Formula, exponential: Stage, axis: str, with_powers=False,
         if stage.value == exponential.value:
             exponent = exponential.expr.args[0].xreplace(renamed)
             beside = beside.xreplace(renamed) if beside is not None else None
-            row = _Row(recorder, exponent, axis, stage.value.name, beside)
+            row = _Row(recorder, exponent, axis, stage.value.name, beside, _weights(formula, exponential, axis))
             renamed[stage.value] = _SCALE * row.exponential
             continue
         expr = stage.expr.xreplace(renamed)
@@ -302,6 +304,20 @@ def _shifted(formula: Formula, exponential: Stage, axis: str, with_powers=False,
         return None
     output = recorder.stage(output, "map", "", formula.output.name)
     return rebuilt(formula, recorder, output)
+
+
+def _weights(formula: Formula, exponential: Stage, axis: str):
+    """What an exponential is multiplied by wherever it is summed, made of inputs that it is not made of, if that may be
+    0; else 1.
+    """
+    inside = inlined(exponential.expr, formula.stages)
+    free = {*formula.inputs} - {*formula.indices} - inside.atoms(Value)
+    sums = (stage for stage in formula.stages if (stage.kind, stage.axis) == ("sum", axis))
+    products = [inlined(stage.expr, formula.stages) for stage in sums]
+    factors = [set(sympy.Mul.make_args(product)) for product in products if product.has(inside)]
+    common = set.intersection(*factors) if factors else set()
+    weights = [one for one in common if one.atoms(Value) and one.atoms(Value) <= free and not one.is_positive]
+    return sympy.Mul(*(one for one in weights if not is_constant_along(one, axis)))
 
 
 def _exponent_beside(formula: Formula, exponential: Stage, axis: str):
@@ -341,13 +357,16 @@ def _power_of(stage: Stage, exponential: Stage, formula: Formula, is_summed: boo
 class _Row:
     """What is known of exponentials that are shifted: `exp(exponent) = scale * exponential`."""
 
-    def __init__(self, recorder: Recorder, exponent, axis: str, name: str, beside):
+    def __init__(self, recorder: Recorder, exponent, axis: str, name: str, beside, weights):
         self.recorder, self.axis, self.beside_constants = recorder, axis, beside is not None
         self.constant, self.above = sympy.S.Zero, exponent
         if beside is None:  # what is constant drops out with the shift, such as a maximum the author subtracts
             terms = sympy.Add.make_args(_definition(recorder, exponent, "map") or exponent)
             self.constant = sympy.Add(*(term for term in terms if is_constant_along(term, axis)))
             self.above = sympy.Add(*terms) - self.constant if self.constant != 0 else exponent
+        if weights != 1:
+            weighed = Weighed(self.above, Str(axis), recorder.hoist(weights))
+            self.above = recorder.stage(weighed, "map", "", name_after("weighed", self.above))
         label = str(self.above) if isinstance(self.above, Value) else "row"
         shift = RowShift(self.above, Str(axis), *([] if beside is None else [beside]))
         self.shift = recorder.stage(shift, "map", axis, f"shift_{label}", frozen=True)

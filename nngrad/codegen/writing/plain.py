@@ -156,6 +156,7 @@ MEANINGS = {  # of what keeps rows within range
     symbols.LogExcess: _log_excess,
     symbols.Divergence: lambda total, *_: total,
     symbols.LogRatio: lambda log_p, log_q, *_: log_p - log_q,
+    symbols.Weighed: lambda x, *_: x,
     symbols.LogShare: lambda total, axis, x, index, exponent: exponent - sympy.log(total),
     symbols.Subgradient: lambda expr, *_: expr,
 }

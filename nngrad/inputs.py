@@ -5,7 +5,7 @@ import numpy as np
 from nngrad import graph, modes
 
 NUMBERS = (float, int, bool, np.floating, np.integer, np.bool)
-PLAIN = {float, int, bool, str, type(None)}
+PLAIN = {float, int, bool, str, tuple, type(None)}
 
 
 def as_array(data, what="data"):
@@ -147,12 +147,12 @@ def plain_parameters(op, params):
     """
     for name, value in params.items():
         kind = type(value)
+        if name == "index":
+            params[name] = plain_index(value)
+            continue
         if kind in PLAIN:
             if kind is float and name == "axis":
                 refuse_axis(op, value)
-            continue
-        if name == "index":
-            params[name] = plain_index(value)
             continue
         if isinstance(value, list):
             params[name] = as_tuple(value)

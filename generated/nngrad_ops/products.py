@@ -434,8 +434,15 @@ def windows_apart(x, axes, size, step, dilation):
         shape, order = cut
         return x.reshape(shape).transpose(order)
     seen = windows(x, axes, size, step, dilation)
-    order = [*range(x.ndim, seen.ndim), *memory_order(seen, x.ndim)]
-    return np.ascontiguousarray(seen.transpose(order)).transpose(np.argsort(order))
+    order, back = _taps_first(seen.strides, x.ndim)
+    return np.ascontiguousarray(seen.transpose(order)).transpose(back)
+
+
+@remembered
+def _taps_first(strides, count):
+    """The order of axes with the taps before the others, so many, as these lie in memory; and the way back."""
+    order = [*range(count, len(strides)), *sorted(range(count), key=lambda axis: -strides[axis])]
+    return order, np.argsort(order)
 
 
 @remembered

@@ -357,8 +357,8 @@ def gather(x, axis, index):
 
 def _places_along(shape, indices, axis):
     """The index that reads `indices` along an axis, and each place of the other axes."""
-    others = np.ogrid[tuple(slice(length) for length in shape)]
-    return tuple(indices if i == axis else other for i, other in enumerate(others))
+    others = [np.arange(length).reshape(-1, *(1,) * (len(shape) - 1 - i)) for i, length in enumerate(shape)]
+    return (*others[:axis], indices, *others[axis + 1 :])
 
 
 def array_split(ary, indices_or_sections, axis=0):

@@ -167,6 +167,33 @@ def test_setitem_where_an_index_repeats_the_last_value_stays():
     np.testing.assert_array_equal(x.grad, [0, 20, 0])
 
 
+def test_an_index_that_is_an_array_of_one_number_gives_an_array():
+    for shape in ((3,), (3, 4), (100, 200)):
+        y = Tensor(np.zeros(shape))[tuple(np.array(1) for _ in shape)]
+        assert isinstance(y.data, np.ndarray) and y.shape == ()
+
+
+@pytest.mark.parametrize("shape", [(90, 200), (30, 20, 40), (4, 5)])
+@pytest.mark.parametrize("kind", ["all axes", "all but one", "beside a slice", "short integers"])
+def test_elements_at_arrays_of_integers_are_those_of_numpy(shape, kind):
+    random = np.random.default_rng(0)
+    index = tuple(random.integers(-n, n, size) for n, size in zip(shape, [(50, 1), (7,), (50, 7)], strict=False))
+    index = {"all but one": index[:-1], "beside a slice": (*index[:-1], slice(1, None))}.get(kind, index)
+    if kind == "short integers":
+        index = tuple(part.astype(np.int16) for part in index)
+    x = Tensor(random.normal(size=shape), dtype=np.float64, requires_grad=True)
+    y = x[index]
+    np.testing.assert_array_equal(y.data, x.data[index])
+    g, expected = random.normal(size=y.shape), np.zeros(shape)
+    np.add.at(expected, index, g)
+    y.backward(g)
+    np.testing.assert_allclose(x.grad, expected, rtol=1e-12, atol=1e-12)
+    if kind == "all axes":
+        for wrong in ((index[0] + shape[0], *index[1:]), (index[0].ravel()[:2], index[1][:3], *index[2:])):
+            with pytest.raises(IndexError, match=r"out of bounds|could not be broadcast"):
+                x[wrong]
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize(
     "rows",

@@ -496,8 +496,8 @@ def diff(a, n=1, axis=-1):
 
 def round(a, decimals=0):
     """The nearest number with so many decimals, in a tie that with the even digit; its derivative is 0."""
-    if array_of(a).dtype.kind != "f":
-        return wrap(np.round(array_of(a), decimals))
+    if array_of(a).dtype.kind in "iu":
+        return wrap(np.asarray(np.round(array_of(a), decimals)))
     if not decimals:
         return ops.rint(a)
     scale = 10.0 ** abs(decimals)

@@ -332,3 +332,21 @@ def test_scattered_rows_add_up_in_float64():
     for wrong in (3, -4):
         with pytest.raises(IndexError, match=f"index {wrong} is out of bounds"):
             nngrad.scatter_add(x, shape=(3, 2), index=np.full(4096, wrong))
+
+
+@pytest.mark.parametrize(
+    ("name", "left", "right", "told"),
+    [
+        ("vecdot", (2, 3), (2, 1), "axes of length 3 and 1 do not fit, both of index k"),
+        ("vecdot", (3,), (), r"an input of shape \(\) needs 1 axes at least"),
+        ("matvec", (2, 1), (3,), "axes of length 1 and 3 do not fit, both of index k"),
+        ("vecmat", (3,), (1, 4), "axes of length 3 and 1 do not fit, both of index k"),
+    ],
+)
+def test_axes_that_are_summed_together_are_never_repeated(name, left, right, told):
+    """As in NumPy; those of `einsum` are, in NumPy too, and their gradients are sums."""
+    with pytest.raises(ValueError, match=f"{name}: {told}"):
+        getattr(nngrad, name)(np.ones(left), np.ones(right))
+    short = Tensor(np.ones(1), requires_grad=True)
+    nngrad.einsum("i,i->", np.arange(3.0), short).backward()
+    assert short.grad.tolist() == [3.0]

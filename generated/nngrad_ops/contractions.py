@@ -650,7 +650,7 @@ def affine_correlate2d_jvp(dx, dweight, dbias, x, weight, bias, step1=1, step2=1
 
 def einsum(*operands, subscripts):
     """Einstein summation in NumPy's notation: letters, ellipsis, repeated and implicit indices."""
-    return products.contract(subscripts, *operands)
+    return products.einsum(subscripts, *operands)
 
 
 def einsum_vjp(g, operands, needs, subscripts):

@@ -21,6 +21,24 @@ remembered = functools.lru_cache(256)
 
 
 def contract(subscripts, *operands, shape=None):
+    """`einsum`, with a ValueError where a letter stands for axes of different lengths: none of them is repeated."""
+    _refuse_misfits(subscripts, tuple([x.shape for x in operands]))
+    return einsum(subscripts, *operands, shape=shape)
+
+
+@remembered
+def _refuse_misfits(subscripts, shapes):
+    lengths = {}
+    for term, shape in zip(_terms(subscripts)[0], shapes, strict=True):
+        letters = term.replace("...", "")
+        if len(letters) > len(shape):
+            raise ValueError(f"an input of shape {shape} needs {len(letters)} axes at least")
+        for letter, length in zip(letters, shape[len(shape) - len(letters) :], strict=True):
+            if lengths.setdefault(letter, length) != length:
+                raise ValueError(f"axes of length {lengths[letter]} and {length} do not fit, both of index {letter}")
+
+
+def einsum(subscripts, *operands, shape=None):
     """np.einsum, as a matrix product for every index that both of two operands and the result have.
 
     shape: that of the result, if this is to be summed over leading axes that it lacks, or has with length 1.
@@ -32,7 +50,7 @@ def contract(subscripts, *operands, shape=None):
 
 
 def _contracted(subscripts, *operands):
-    """`contract` without leading axes. Of three operands and more, two are contracted first, and so on."""
+    """`einsum` without leading axes. Of three operands and more, two are contracted first, and so on."""
     if len(operands) == 2:
         a, b = operands
         if product := _product(subscripts, (a.shape, a.strides), (b.shape, b.strides)):

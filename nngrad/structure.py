@@ -193,12 +193,30 @@ def topk(x, k, axis=-1, largest=True):
     if not 0 <= k <= length:
         raise ValueError(f"topk: k must be from 0 to {length}, the length of axis {axis} of {shape_of(x)}, got {k}")
     values = array_of(x)
+    places = _places_of_extremes(values, k, axis, largest) if 0 < 8 * k < length else None
+    if places is not None:
+        values, length = np.take_along_axis(values, places, axis), k
     if largest:  # backwards, so that of equal ones the first is the first in the end
         order = length - 1 - np.flip(np.argsort(np.flip(values, axis), axis, kind="stable"), axis)
     else:
         order = np.argsort(values, axis, kind="stable")
     indices = np.take(order, np.arange(k), axis)
+    if places is not None:
+        indices = np.take_along_axis(places, indices, axis)
     return take_along_axis(x, indices, axis), indices
+
+
+def _places_of_extremes(values, k, axis, largest):
+    """Where the k largest or smallest elements along an axis are, from the first on, found without sorting all.
+
+    None if that is not sure: there are more elements like the last of them, or NaN.
+    """
+    bound = values.shape[axis] - k if largest else k - 1
+    order = np.argpartition(values, bound, axis)
+    places = np.sort(np.take(order, np.arange(k) + bound * largest, axis), axis)
+    last = np.take_along_axis(values, np.take(order, [bound], axis), axis)
+    found = np.count_nonzero(np.take_along_axis(values, places, axis) == last)
+    return places if np.count_nonzero(values == last) == found and not np.isnan(last).any() else None
 
 
 def median(a, axis=None, keepdims=False):

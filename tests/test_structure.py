@@ -239,6 +239,26 @@ def test_an_axis_is_an_integer(function, axis):
         function(X, axis=axis)
 
 
+@pytest.mark.parametrize("largest", [True, False])
+@pytest.mark.parametrize("axis", [0, 1, -1])
+@pytest.mark.parametrize("kind", ["numbers", "ties", "NaN", "infinities", "integers"])
+def test_topk_of_long_rows_is_the_end_of_a_stable_sort(kind, axis, largest):
+    random = np.random.default_rng(0)
+    x, some = random.normal(size=(60, 70)), random.random((60, 70)) < 0.1
+    x = {
+        "ties": np.round(x),
+        "NaN": np.where(some, np.nan, x),
+        "infinities": np.where(some, np.inf, x),
+        "integers": random.permutation(60 * 70).reshape(60, 70),
+    }.get(kind, x)
+    upwards = np.argsort(-x if largest and kind != "NaN" else x, axis, kind="stable")
+    if largest and kind == "NaN":
+        upwards = np.argsort(np.where(np.isnan(x), -np.inf, -x), axis, kind="stable")
+    values, indices = nngrad.topk(x, 4, axis, largest)
+    np.testing.assert_array_equal(indices, np.take(upwards, range(4), axis))
+    np.testing.assert_array_equal(values.data, np.take_along_axis(x, indices, axis))
+
+
 def test_topk_takes_nan_for_the_largest_and_the_first_of_equal_ones():
     x = np.array([2.0, np.nan, 3.0, 2.0, 2.0])
     values, indices = nngrad.topk(x, 3)

@@ -71,15 +71,15 @@ def cross_entropy(
         number("cross_entropy: label_smoothing", label_smoothing, most=1)
     if array_of(target).dtype.kind == "f" and shape_of(target) == shape_of(input) != ():
         return _of_probabilities(input, target, weight, reduction, label_smoothing)
-    own = _of_classes("cross_entropy", input, target, weight, ignore_index, reduction)
     if label_smoothing == 0:
-        return own
+        return _of_classes("cross_entropy", input, target, weight, ignore_index, reduction)
     axis, indices, ignored = _classes("cross_entropy", input, target, ignore_index)
     factors = _class_weights("cross_entropy", weight, input, axis)
-    losses = -ops.log_softmax(input, axis=axis)
-    every = _without(ignored, _weighted(losses, factors).sum(axis))
+    log_p = ops.log_softmax(input, axis=axis)
+    every = _without(ignored, -_weighted(log_p, factors).sum(axis))
     counted = _counted(factors, indices, ignored)
     spread = reduced(every, reduction) if reduction != "mean" else _mean(every, counted)
+    own = _of_classes("nll_loss", log_p, target, weight, ignore_index, reduction)
     return (1 - label_smoothing) * own + label_smoothing / shape_of(input)[axis] * spread
 
 

@@ -58,7 +58,7 @@ from nngrad.nn._pooling import unfold as unfold
 from nngrad.random import default_generator
 from nngrad.structure import swapaxes
 from nngrad.tensor import Tensor
-from nngrad.utils import whole_number
+from nngrad.utils import number, whole_number
 
 _OPS = {name: op for name, op in OPS.items() if op.home in HOMES}  # the ops whose home is this module
 
@@ -221,7 +221,7 @@ def embedding(input: Any, weight: Any, padding_idx: int | None = None) -> Tensor
     Raises:
         TypeError: the indices are no integers.
         ValueError: weight has not two axes.
-        IndexError: an index is out of range.
+        IndexError: an index, or padding_idx, is out of range.
     """
     indices = array_of(input)
     if indices.dtype.kind not in "iu" and indices.size:
@@ -236,6 +236,8 @@ def embedding(input: Any, weight: Any, padding_idx: int | None = None) -> Tensor
     rows = ops.getitem(weight, index=indices.astype(np.intp, copy=False))
     if padding_idx is None:
         return rows
+    if not -shape[0] <= padding_idx < shape[0]:
+        raise IndexError(f"embedding: padding_idx {padding_idx} is none of {shape[0]} rows")
     return ops.where((indices == padding_idx % shape[0])[..., None], rows.detach(), rows)
 
 
@@ -454,6 +456,26 @@ def prelu(input: Any, weight: Any) -> Tensor:
     elif not shape and given:
         weight = apply(OPS["reshape"], weight, shape=())
     return apply(OPS["prelu"], input, weight)
+
+
+@tells_arguments
+def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
+    """x limited to [min_val, max_val]; the gradient is 0 at these: a Tensor of the shape of x.
+
+    Raises ValueError if min_val is above max_val.
+    """
+    if min_val > max_val:
+        raise ValueError(f"hardtanh: min_val must not be above max_val, got {min_val} and {max_val}")
+    return apply(OPS["hardtanh"], input, min_val=min_val, max_val=max_val)
+
+
+@tells_arguments
+def softshrink(input: Any, lambd: float = 0.5) -> Tensor:
+    """x moved towards 0 by lambd, 0 inside [-lambd, lambd]: a Tensor of the shape of x.
+
+    Raises ValueError if lambd is negative.
+    """
+    return apply(OPS["softshrink"], input, lambd=number("softshrink: lambd", lambd))
 
 
 @tells_arguments

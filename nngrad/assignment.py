@@ -2,7 +2,7 @@
 
 from nngrad import graph
 from nngrad.engine import OPS
-from nngrad.graph import node_of, vertex, wrap
+from nngrad.graph import record, vertex, wrap
 from nngrad.inputs import as_operand, misfit
 from nngrad.memory import memory_of, note_change, refuse_outdated
 from nngrad.modes import this_thread
@@ -31,9 +31,9 @@ def assign(x, index, value):
         return
     before = wrap(x._data, x._node)  # x as it was; whoever used x before keeps pointing to its old Node
     parents = (x._node, vertex(value) if len(tensors) == 2 else None)
-    needs = [parent is not None for parent in parents]
-    x._node = node_of(op, {"index": index}, (before, value), parents, needs, [x._data, array, x._data])
-    x._requires_grad = True
+    needs = tuple(parent is not None for parent in parents)
+    given = (before, value if len(tensors) == 2 else None)
+    record(x, op, {"index": index}, parents, needs, (x._data, array, x._data), given)
     x._prev = None
     if before._node is not None:
         x._node.retained, before._node.retained = before._node.retained, None

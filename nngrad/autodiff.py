@@ -16,7 +16,7 @@ from nngrad.backward import starting_cotangent, unshared
 from nngrad.differentiable import pull_tensors, push_tensors
 from nngrad.engine import history, pull_arrays, pull_back, push_arrays, push_forward
 from nngrad.functions import CLONE, concat, stack
-from nngrad.graph import Node, node_of, vertex, wrap
+from nngrad.graph import Node, record, vertex, wrap
 from nngrad.inputs import as_array, as_operand
 from nngrad.memory import refuse_outdated
 from nngrad.modes import GradMode, noted_readings, this_thread
@@ -165,8 +165,8 @@ def variable(x, what, outer):
     """A fresh variable with the value of x, and with x as its parent if x requires grad and `outer` mode records."""
     array = differentiable_array(x, what)
     parent = vertex(x) if outer and isinstance(x, Tensor) else None
-    inputs = (x if isinstance(x, Tensor) else array,)
-    return wrap(array, node_of(CLONE, {}, inputs, (parent,), (parent is not None,), [array, array]))
+    given = (x,) if isinstance(x, Tensor) else None
+    return record(wrap(array), CLONE, {}, (parent,), (parent is not None,), (array, array), given)
 
 
 def differentiable_array(x, what):

@@ -7,7 +7,7 @@ import numpy as np
 
 from nngrad.engine import has_empty_rows, push_arrays
 from nngrad.functions import ops
-from nngrad.graph import node_of, vertex, wrap
+from nngrad.graph import output_of, tensor_at, vertex, wrap
 from nngrad.memory import OUTDATED, is_changed, memory_of, share_memory
 from nngrad.tensor import Tensor
 
@@ -45,7 +45,12 @@ def values_in_graph(node):
     not, the op that reads the Tensor refuses it as outdated.
     """
     inputs = []
-    for x, parent in zip(node.inputs, node.parents, strict=True):
+    given = node.given or (None,) * len(node.parents)
+    for parent, x, array in zip(node.parents, given, node.values, strict=False):
+        if parent is not None:
+            x = tensor_at(parent, array)
+        elif not isinstance(x, Tensor) or x.dtype != array.dtype:  # cast, it has memory of its own
+            x = array
         if isinstance(x, Tensor) and (vertex(x) is not parent or is_changed(x._memory, node)):
             twin = wrap(x._data, parent)
             if is_changed(x._memory, node):
@@ -55,8 +60,7 @@ def values_in_graph(node):
             x = twin
         inputs.append(x if x is None or isinstance(x, Tensor) else wrap(x))
     if node.op.many:
-        outputs = (wrap(y, node_of(node.op, {}, (), (node,), (True,), [y], index=i)) for i, y in enumerate(node.output))
-        return tuple(inputs), tuple(outputs)
+        return tuple(inputs), tuple(output_of(node, i) for i in range(len(node.output)))
     y = wrap(node.output, node)
     memory_of(y)
     if is_changed(node.memory, node):

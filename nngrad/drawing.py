@@ -114,13 +114,14 @@ def sources(at):
     if at.index is not None:
         yield at.parents[0], True
         return
-    for argument, parent in zip(at.arguments or at.inputs, at.parents, strict=True):
+    given = at.given or (None,) * len(at.parents)
+    for parent, constant, array in zip(at.parents, given, at.values, strict=False):
         if parent is not None:
             yield parent, True
-        elif isinstance(argument, graph.Tensor):
-            yield place_of(argument), False
-        elif argument is not None:
-            yield argument if isinstance(argument, np.ndarray) else np.array(argument), False
+        elif isinstance(constant, graph.Tensor | np.ndarray):
+            yield place_of(constant), False
+        elif array is not None:
+            yield array, False
 
 
 def place_of(value):
@@ -190,7 +191,7 @@ def described(at, tensor, name):
     if is_freed(at):
         return "freed", [title, *([size_text(tensor._data)] if tensor is not None else []), "freed"]
     if at.index is not None:
-        return "op", [title, size_text(at.values[0])]
+        return "op", [title, size_text(at.output)]
     chosen = [f"{key}={short(value)}" for key, value in at.params.items() if is_chosen(value, at.op.params[key])]
     return "op", [title, *chosen, *([] if at.op.many else [size_text(at.output)])]
 

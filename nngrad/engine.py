@@ -12,7 +12,7 @@ from operator import attrgetter
 import numpy as np
 
 from nngrad import graph, memory
-from nngrad.graph import Node, node_of, refuse_cycle, wrap
+from nngrad.graph import Node, output_of, record, refuse_cycle, wrap
 from nngrad.inputs import conform, misfit, plain_parameters
 from nngrad.memory import check_unchanged, refuse_outdated, share_with_inputs
 from nngrad.modes import silent, this_thread
@@ -29,7 +29,8 @@ except ModuleNotFoundError as error:
     message = "the generated package nngrad_ops is missing; run `python -m nngrad.codegen` to generate it"
     raise ImportError(message) from error
 
-NEEDS_FIRST, NEEDS_SECOND = (True, False), (False, True)
+NEEDS_BOTH, NEEDS_FIRST, NEEDS_SECOND = (True, True), (True, False), (False, True)
+NO_PARENTS = None, None, None
 NO_PARAMS = {}
 SMALL = 4096  # elements of a cotangent: of fewer, neither tiles nor memory that is used again are worth a question
 NUMBER = attrgetter("number")
@@ -49,7 +50,7 @@ def apply(op, /, *inputs, **params):
         return apply_wider(op, inputs, params)
     if params:
         params = plain_parameters(op, params)
-    parents, needs = parents_of(op, inputs) if not silent or this_thread.records else (None, None)
+    parents, needs, given = parents_of(op, inputs, arguments) if not silent or this_thread.records else NO_PARENTS
     try:
         forward = op.kernel if parents is None else op.forward
         if op.cost and op.cost * values[0].size > WORTH_TILES:
@@ -65,18 +66,14 @@ def apply(op, /, *inputs, **params):
     except (ValueError, IndexError, TypeError, ZeroDivisionError) as error:
         raise misfit(op.name, values, params, error) from error
     y = result[0] if op.saves and parents is not None else result
-    node = None
+    out = wrap(y)
     if parents is not None and (op.many or y.dtype.kind == "f"):
-        if op.saves:
-            values.extend(result)
-        else:
-            values.append(y)
+        values = (*values, *result) if op.saves else (*values, y)
         if op.takes_any_number:
-            values.append(tuple(values[: len(inputs)]))
-        node = node_of(op, params, inputs, parents, needs, values, arguments)
+            values += (values[: len(inputs)],)
+        record(out, op, params, parents, needs, values, given)
     if op.many:
-        return several(y, inputs, node)
-    out = wrap(y, node)
+        return several(out, inputs)
     if y.base is not None or y is values[0]:
         share_with_inputs(out, inputs)
     return out
@@ -96,7 +93,7 @@ def apply_two(op, a, b):
     if silent and not this_thread.records:
         return apply(op, a, b)
     Tensor = graph.Tensor
-    x1 = x2 = parent1 = parent2 = None
+    x1 = x2 = parent1 = parent2 = given = None
     if type(a) is Tensor:
         x1 = a._data
         if a._memory is not None:
@@ -114,15 +111,19 @@ def apply_two(op, a, b):
     if x1 is None:
         if type(a) is not float and type(a) is not int:
             return apply(op, a, b)
-        a = x1 = np.asarray(a, x2.dtype)
+        x1 = np.asarray(a, x2.dtype)
         needs = NEEDS_SECOND
     elif x2 is None:
         if type(b) is not float and type(b) is not int:
             return apply(op, a, b)
-        b = x2 = np.asarray(b, x1.dtype)
+        x2 = np.asarray(b, x1.dtype)
         needs = NEEDS_FIRST
+    elif parent1 is None:
+        needs, given = NEEDS_SECOND, (a, None)
+    elif parent2 is None:
+        needs, given = NEEDS_FIRST, (None, b)
     else:
-        needs = (parent1 is not None, parent2 is not None)
+        needs = NEEDS_BOTH
     if x1.dtype is not x2.dtype or op.cost * x1.size > WORTH_TILES:
         return apply(op, a, b)
     try:
@@ -132,7 +133,7 @@ def apply_two(op, a, b):
         raise misfit(op.name, [x1, x2], {}, error) from error
     if type(y) is not np.ndarray:  # what a ufunc gives for 0-d arrays
         y = np.asarray(y)
-    return wrap(y, node_of(op, NO_PARAMS, (a, b), (parent1, parent2), needs, (x1, x2, y)))
+    return record(wrap(y), op, NO_PARAMS, (parent1, parent2), needs, (x1, x2, y), given)
 
 
 def rows():
@@ -140,12 +141,14 @@ def rows():
     return import_module("nngrad_ops.rows")
 
 
-def parents_of(op, inputs):
-    """For each input the vertex to which its gradient goes, or None, and whether there is one; (None, None) if nowhere.
+def parents_of(op, inputs, arguments):
+    """`parents`, `needs` and `given` of the Node to be, None for each of them if no gradient goes anywhere.
+
+    inputs: the arguments as the kernel takes them, cast where they had to be.
 
     Raises RuntimeError for an outdated view.
     """
-    parents, needs = [], []
+    parents, needs, given = [], [], None
     for i, x in enumerate(inputs):
         parent = None
         if isinstance(x, graph.Tensor):
@@ -153,19 +156,22 @@ def parents_of(op, inputs):
                 refuse_outdated(op.name, x)
             if x._requires_grad and (op.all_differentiable or op.differentiable[i]):
                 parent = x._node or x
+        if parent is None or x is not arguments[i]:
+            given = given or [None] * len(inputs)
+            given[i] = arguments[i]
         parents.append(parent)
         needs.append(parent is not None)
-    return (parents, tuple(needs)) if True in needs else (None, None)
+    return (tuple(parents), tuple(needs), given and tuple(given)) if True in needs else NO_PARENTS
 
 
-def several(outputs, inputs, whole):
-    """The output Tensors of an op with several outputs, each with a Node of its own, whose parent is the op's."""
-    tensors = []
-    for i, y in enumerate(outputs):
-        node = whole and node_of(whole.op, whole.params, (), (whole,), (True,), [y], whole.arguments, i)
-        tensors.append(wrap(y, node))
-        share_with_inputs(tensors[-1], inputs)
-    return tuple(tensors)
+def several(whole, inputs):
+    """The outputs of an op with several, whose arrays `whole` holds, each with a Node of its own below the op's."""
+    outputs = []
+    for i, y in enumerate(whole._data):
+        out = wrap(y) if whole._node is None else output_of(whole._node, i)
+        share_with_inputs(out, inputs)
+        outputs.append(out)
+    return tuple(outputs)
 
 
 # --- walking ---------------------------------------------------------------------------------------------------------
@@ -314,8 +320,8 @@ def pull_back(root, g, targets=None, pull=pull_arrays, retain_graph=False):
                             if type(dx) is np.ndarray:
                                 own.add(parent)
         if not retain_graph:  # let go of every array, and of the graph behind
-            node.values = node.arguments = None
-            node.inputs = node.parents = ()
+            node.values = node.given = None
+            node.parents = ()
     return cotangents
 
 

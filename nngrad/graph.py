@@ -1,7 +1,9 @@
 """The graph that a computation leaves behind: Nodes, and the Tensors that point to them.
 
 A Tensor points to the Node that made it, a Node to its parents: the Nodes, or the leaf Tensors, that its inputs came
-from. Nodes and leaf Tensors are the vertices of the graph; gradients flow from vertex to vertex.
+from. Nodes and leaf Tensors are the vertices of the graph; gradients flow from vertex to vertex. Tensors in between are
+not kept, and all else that a Node holds is of kinds that Python's garbage collector need not look through: it takes its
+time for each object of a long graph again and again.
 
 One clock numbers recorded ops and in-place changes alike, so that two questions become comparisons: a Node is newer
 than its parents, hence sorting by number is a topological order; and a value that was changed after a Node had saved it
@@ -9,38 +11,43 @@ has a larger number than the Node.
 """
 
 from itertools import count
+from weakref import ref
 
 tick = count(1).__next__
 
 Tensor = None  # the class; nngrad.tensor, which is built on this module, puts it here
 
 
-class Node:
+class Node(ref):
     """One recorded op: what made a Tensor, and what its derivative needs. Tensors show it as `grad_fn`.
 
+    It is a weak reference to the Tensor that it made: `node()` is that Tensor, or None if nobody has it any more.
+
     op, params: the op and its parameters.
-    inputs: the Tensors, constant arrays and None that its kernel was called with.
     parents: for each input the vertex to which its gradient goes, or None.
     needs: for each input whether there is one.
-    values: [*input arrays, output, *saved]; residuals are picked from it. None once backward has freed it. An op that
+    values: (*input arrays, output, *saved); residuals are picked from it. None once backward has freed it. An op that
         takes any number of inputs has them once more at the end, as a tuple.
-    arguments: what the op was called with, where that is more than `inputs` tells: Tensors that had to be cast.
+    given: for each input what it was given as, if the parent does not tell: a constant, or a Tensor that had to be
+        cast. None if there is nothing to tell.
     index: for ops with several outputs, each output has a Node of its own, whose only parent is the op's.
     number: when it was recorded.
     memory: the Memory of the output, as soon as somebody keeps one.
     retained: a weak reference to the Tensor whose `grad` is wanted though it is no leaf.
     _prev: what `Tensor.prev` gave or was given.
+    _twin: a weak reference to the Tensor that another's `prev` shows instead of one that nobody has any more.
     """
 
     __slots__ = (
-        "_prev", "arguments", "index", "inputs", "memory", "needs", "number", "op", "params", "parents", "retained",
+        "_prev", "_twin", "given", "index", "memory", "needs", "number", "op", "params", "parents", "retained",
         "values",
     )  # fmt: skip
+    __hash__, __eq__ = object.__hash__, object.__eq__  # not those of the Tensor
 
     @property
     def output(self):
         """The array this op returned (a tuple of arrays for an op with several)."""
-        return self.values[len(self.inputs)]
+        return self.values[len(self.parents)]
 
     def __repr__(self):
         name = self.op.name.title().replace("_", "")
@@ -50,24 +57,30 @@ class Node:
 new = object.__new__  # Tensors are made by the thousand: their class, when called, would make much of it
 
 
-def node_of(op, params, inputs, parents, needs, values, arguments=None, index=None):
-    """A new Node; the arguments are its attributes."""
-    node = Node()
+def record(tensor, op, params, parents, needs, values, given=None, index=None):
+    """Give a Tensor the Node of the op that made it; the other arguments are the Node's attributes."""
+    tensor._node = node = Node(tensor)
+    tensor._requires_grad = True
     node.op = op
     node.params = params
-    node.inputs = inputs
     node.parents = parents
     node.needs = needs
     node.values = values
     node.number = tick()
-    node.arguments = arguments
+    node.given = given
     node.index = index
-    node.memory = node.retained = node._prev = None
-    return node
+    node.memory = node.retained = node._prev = node._twin = None
+    return tensor
+
+
+def output_of(whole, index):
+    """One of the outputs, a Tensor with a Node of its own, of the Node of an op with several."""
+    y = whole.output[index]
+    return record(wrap(y), whole.op, whole.params, (whole,), (True,), (None, y), index=index)
 
 
 def wrap(array, node=None):
-    """A Tensor around an array, which is not copied: a constant, or the output of `node`."""
+    """A Tensor around an array, which is not copied: a constant, or what stands at `node`."""
     out = new(Tensor)
     out._data = array
     out._node = node
@@ -81,12 +94,39 @@ def vertex(tensor):
     return tensor._node or (tensor if tensor._requires_grad else None)
 
 
+def tensor_at(vertex, array):
+    """The Tensor that stands at a vertex; another one around its array where nobody has it any more."""
+    if type(vertex) is not Node:  # a leaf, or None
+        return vertex
+    tensor = vertex()
+    if tensor is None and vertex._twin is not None:
+        tensor = vertex._twin()
+    if tensor is None:
+        tensor = wrap(array, vertex)
+        tensor._memory, tensor._since = vertex.memory, vertex.number
+        vertex._twin = ref(tensor)
+    return tensor
+
+
+def given_to(node):
+    """The set of Tensors that the op of a Node was called with; empty once backward has freed it."""
+    if node.index is not None and node.parents:
+        (node,) = node.parents
+    if node.values is None:
+        return set()
+    given = node.given or (None,) * len(node.parents)
+    inputs = zip(given, node.parents, node.values, strict=False)
+    found = [tensor_at(parent, array) if x is None else x for x, parent, array in inputs]
+    return {x for x in found if isinstance(x, Tensor)}
+
+
 def refuse_cycle(root):
     """Raise RuntimeError if the graph behind a vertex has a cycle, which needs a `prev` that was changed by hand."""
 
     def children(at):
         yield from at.parents if isinstance(at, Node) else ()
-        yield from [tensor._node or tensor for tensor in at._prev or ()]
+        forged = (at._prev or set()) - (given_to(at) if isinstance(at, Node) else set())
+        yield from [tensor._node or tensor for tensor in forged]
 
     on_path = {root: True}
     stack = [(root, children(root))]

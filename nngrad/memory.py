@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from nngrad import graph
-from nngrad.graph import tick
+from nngrad.graph import Node, tick
 from nngrad.modes import this_thread
 
 last_change = 0  # when the newest in-place change happened; Nodes newer than this need no check
@@ -79,18 +79,28 @@ def is_changed(memory, node):
 
 def check_unchanged(node):
     """Raise RuntimeError if a value that the kernels of `node` read was changed since it was recorded."""
-    count = len(node.inputs)
+    count = len(node.parents)
     for i in range(count) if -1 in node.op.reads_values else node.op.reads_values:
-        if i < count:
-            memory = node.inputs[i]._memory if isinstance(node.inputs[i], graph.Tensor) else None
-        else:
-            memory = node.memory if i == count else None
-        if is_changed(memory, node):
+        if is_changed(memory_of_value(node, i), node):
             what = f"its input {i + 1}" if i < count else "its output"
             raise RuntimeError(
                 f"{node.op.name}: {what}, of shape {np.shape(node.values[i])}, was changed in place after it "
                 "had been saved for backward; change a clone(), or make the change before the forward"
             )
+
+
+def memory_of_value(node, i):
+    """The Memory of one of the values of a Node, an input or the output; None if nobody keeps one."""
+    count = len(node.parents)
+    if i >= count:
+        return node.memory if i == count else None
+    x = node.parents[i]
+    if type(x) is Node:
+        return x.memory
+    if x is None and node.given is not None:
+        x = node.given[i]
+    is_cast = isinstance(x, graph.Tensor) and x.dtype != node.values[i].dtype  # then its memory is not what was read
+    return x._memory if isinstance(x, graph.Tensor) and not is_cast else None
 
 
 def refuse_outdated(name, tensor):

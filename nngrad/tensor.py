@@ -240,8 +240,7 @@ class Tensor(TensorMethods, metaclass=GradSwitch):
         """The set of parent Tensors. Asked for after backward has freed the graph, it is empty."""
         at = self if self._node is None else self._node
         if at._prev is None:
-            arguments = () if self._node is None else self._node.arguments or self._node.inputs
-            at._prev = {x for x in arguments if isinstance(x, Tensor)}
+            at._prev = set() if self._node is None else graph.given_to(self._node)
         return at._prev
 
     @prev.setter

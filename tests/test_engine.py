@@ -116,6 +116,41 @@ def test_prev_holds_the_tensors_that_were_given():
     assert x.grad.item() == 2
 
 
+def test_prev_shows_the_same_tensor_to_all_where_nobody_has_it_any_more():
+    def pair(x):
+        y = x * 2
+        return y.exp(), y - 1
+
+    x = leaf(2)
+    first, second = pair(x)
+    (y,) = first.prev
+    assert second.prev == {y} and y.prev == {x} and y.op == "multiply" and y.data.tolist() == (2 * x.data).tolist()
+    y.retain_grad()
+    (first.sum() + second.sum()).backward()
+    np.testing.assert_allclose(y.grad, np.exp(y.data) + 1)
+
+
+def test_prev_of_an_op_whose_input_was_freed_by_another_backward():
+    def rest(x):
+        y = x * 2
+        z = y + 1
+        y.sum().backward()
+        return z
+
+    (y,) = rest(leaf(2)).prev
+    assert y.shape == (2,) and y.prev == set()
+
+
+def test_a_tensor_seen_in_prev_and_then_assigned_to_makes_no_cycle():
+    x = leaf(2)
+    h = x * 1
+    y = h + 1
+    assert y.prev == {h}
+    h[0] = y[0]
+    h.sum().backward()
+    assert x.grad.tolist() == [1, 1]
+
+
 def test_casting_to_integers_ends_the_graph():
     y = leaf(2).astype(np.int64)
     assert not y.requires_grad and y.grad_fn is None
@@ -212,7 +247,7 @@ def test_backward_frees_what_was_saved():
     h = x.exp()
     node = h.grad_fn
     (h * h).sum().backward()
-    assert node.values is None and node.inputs == ()
+    assert node.values is None and node.parents == ()
 
 
 # --- long and wide graphs --------------------------------------------------------------------------------------------

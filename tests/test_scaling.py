@@ -81,6 +81,21 @@ def test_calls_grow_linearly_with_the_graph(graph):
     assert three - two == two - one > 0
 
 
+@pytest.mark.parametrize(
+    "step", [lambda y: y + 1, lambda y: y.exp(), lambda y: nngrad.maximum(y, 0.5), lambda y: y.mean(keepdims=True)]
+)
+def test_the_garbage_collector_has_two_objects_to_look_through_for_each_op(step):
+    def objects(length):
+        y = leaf([0.3])
+        for _ in range(length):
+            y = step(y)
+        gc.collect()
+        return len(gc.get_objects())
+
+    objects(1)  # functions are looked up once
+    assert objects(300) - objects(100) == 2 * 200
+
+
 def rise(work):
     """What work() holds at most beyond what there was before it, in bytes."""
     tracemalloc.start()

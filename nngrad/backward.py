@@ -47,7 +47,7 @@ def starting_cotangent(y, grad):
                 f"grad can be left out only for a single element, but this Tensor has shape {y.shape}; give "
                 "a grad of that shape, or reduce it first, as with sum() or mean()"
             )
-        return np.ones(y.shape, y.dtype)
+        return np.array(1, y.dtype, ndmin=y.ndim)
     g = grad._data if isinstance(grad, graph.Tensor) else grad
     if type(g) is not np.ndarray or g.dtype != y.dtype:
         g = as_array(g, "grad").astype(y.dtype, copy=False)

@@ -7,7 +7,9 @@ from functools import partial
 import numpy as np
 import pytest
 
+import nngrad
 from nngrad import Tensor, nn, optim
+from nngrad.engine import threads
 from nngrad.nn.functional import mse_loss
 
 rng = np.random.default_rng(0)
@@ -62,10 +64,19 @@ EVERY = [
 ]
 
 
+@pytest.fixture(params=[1, 2])
+def number_of_threads(request):
+    before = nngrad.get_num_threads()
+    nngrad.set_num_threads(request.param)
+    yield request.param
+    nngrad.set_num_threads(before)
+
+
 @pytest.mark.parametrize("make", EVERY)
-def test_large_parameters_are_updated_like_small_ones(make):
-    """A large parameter, which is updated in pieces, one whose memory is not in order, and its rows one by one."""
-    start, gradients = rng.normal(size=(5, 30_011)), rng.normal(size=(2, 5, 30_011))
+def test_large_parameters_are_updated_like_small_ones(make, number_of_threads, monkeypatch):
+    """A large parameter, which is updated tile by tile, one whose memory is not in order, and its rows one by one."""
+    monkeypatch.setattr(threads, "blas_spins_until", 0.0)
+    start, gradients = rng.normal(size=(5, 60_011)), rng.normal(size=(2, 5, 60_011))
     large, transposed = Tensor(start, requires_grad=True), Tensor(start.T, requires_grad=True)
     rows = [Tensor(row, requires_grad=True) for row in start]
     optimizers = [make([large]), make([transposed]), make(rows)]
@@ -382,7 +393,7 @@ def test_the_function_of_a_schedule_is_not_part_of_its_state():
 @pytest.mark.parametrize("kind", [optim.SGD, optim.Adam, optim.AdamW, optim.RMSprop])
 def test_large_parameters_are_updated_alike_however_they_lie(kind, orders):
     rng = np.random.default_rng(0)
-    start, slopes = rng.normal(size=(300, 400)), rng.normal(size=(3, 300, 400))
+    start, slopes = rng.normal(size=(600, 500)), rng.normal(size=(3, 600, 500))
     rows = [Tensor(row, requires_grad=True) for row in start]
     whole = Tensor(np.array(start, order=orders[0]), requires_grad=True)
     by_rows, at_once = kind(rows, weight_decay=0.1), kind([whole], weight_decay=0.1)

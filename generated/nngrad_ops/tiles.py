@@ -172,7 +172,7 @@ def by_tiles(kernel, arrays, cost=math.inf, place=None, numbers=(), /, **options
     if place is not None and place.shape == shape and [place.dtype] == [one.dtype for one in samples]:
         results = [place]
     flat_results = [y.reshape(-1) if whole else y for y, whole in zip(results, is_whole, strict=True)]
-    tiles = _tiles(size, _until_line(results[0]) if all(is_whole) else 0, longest_tile(cost))
+    tiles = equal_tiles(size, _until_line(results[0]) if all(is_whole) else 0, longest_tile(cost))
     sums = {i: [None] * len(tiles) for i, one in enumerate(samples) if one is not None and one.ndim == 0}
     takes_out = "out" in kernel.__code__.co_varnames
 
@@ -216,7 +216,7 @@ def _until_line(x):
 
 
 @functools.lru_cache(256)
-def _tiles(size, before_line, longest):
+def equal_tiles(size, before_line, longest):
     """Slices of one length, an even number of them, so that two threads have as much to do as each other.
 
     The first is longer by what lies before a cache line, so that the others start at one. Of two it has more than half,

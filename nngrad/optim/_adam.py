@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from nngrad.optim._arithmetic import fade_in, fade_in_square, in_pieces, running, with_decay
+from nngrad.optim._arithmetic import change_by_tiles, fade_in, fade_in_square, running, with_decay
 from nngrad.optim._optimizer import Optimizer
 from nngrad.tensor import Tensor
 
@@ -48,7 +48,7 @@ class Adam(Optimizer):
         beta1, beta2 = group["betas"]
         lr, correction = group["lr"] / (1 - beta1**step), math.sqrt(1 - beta2**step)
         numbers = (lr, beta1, beta2, correction, group["eps"], *self._decays(group))
-        in_pieces(_descend, (x, g, m, v, largest), numbers)
+        change_by_tiles(_descend, (x, g, m, v, largest), numbers)
 
     def _decays(self, group: dict[str, Any]) -> tuple[float, float]:
         """The factor of the L2 penalty, and that by which parameters shrink before the step."""

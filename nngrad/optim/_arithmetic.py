@@ -4,22 +4,25 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from nngrad_ops.tiles import TILE, equal_tiles, threads
 
-PIECE = 1 << 16  # elements: with all that is made of them they fit a core's cache
 
+def change_by_tiles(
+    update: Callable[..., None], arrays: tuple[np.ndarray | None, ...], numbers: tuple[float, ...]
+) -> None:
+    """`update(*arrays, *numbers)`, which works in place, element by element: large arrays tile by tile, by all threads.
 
-def in_pieces(update: Callable[..., None], arrays: tuple[np.ndarray | None, ...], numbers: tuple[float, ...]) -> None:
-    """`update(*arrays, *numbers)`, which works in place, element by element: large arrays piece by piece.
-
-    None stays None. Other threads would not help: BLAS keeps the cores busy for a while after the products of backward.
+    None stays None. Where BLAS keeps a core busy for a while after the products of backward, one thread does it all.
     """
     x = arrays[0]
-    if x.size <= PIECE or not all(array is None or _lie_alike(array, x) for array in arrays):
+    if x.size <= TILE or not all(array is None or _lie_alike(array, x) for array in arrays):
         return update(*arrays, *numbers)
     flat = [array if array is None else array.ravel(order="K") for array in arrays]
-    size = -(-x.size // -(-x.size // PIECE))  # pieces of one size, as few as can be
-    for start in range(0, x.size, size):
-        update(*[array if array is None else array[start : start + size] for array in flat], *numbers)
+
+    def work(tile: slice) -> None:
+        update(*[array if array is None else array[tile] for array in flat], *numbers)
+
+    threads.run(work, equal_tiles(x.size, 0, 2 * TILE))
 
 
 def _lie_alike(array: np.ndarray, x: np.ndarray) -> bool:

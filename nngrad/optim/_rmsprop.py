@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from nngrad.optim._arithmetic import fade_in, fade_in_square, in_pieces, running, with_decay
+from nngrad.optim._arithmetic import change_by_tiles, fade_in, fade_in_square, running, with_decay
 from nngrad.optim._optimizer import Optimizer
 from nngrad.tensor import Tensor
 
@@ -46,7 +46,7 @@ class RMSprop(Optimizer):
         m = running(state, "grad_avg", x) if group["centered"] else None
         b = running(state, "momentum_buffer", x) if group["momentum"] else None
         numbers = tuple(group[name] for name in ("lr", "alpha", "eps", "weight_decay", "momentum"))
-        in_pieces(_descend, (x, g, v, m, b), numbers)
+        change_by_tiles(_descend, (x, g, v, m, b), numbers)
 
 
 def _descend(

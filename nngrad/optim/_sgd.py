@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from nngrad.optim._arithmetic import in_pieces, running, with_decay
+from nngrad.optim._arithmetic import change_by_tiles, running, with_decay
 from nngrad.optim._optimizer import Optimizer
 from nngrad.tensor import Tensor
 
@@ -51,7 +51,7 @@ class SGD(Optimizer):
                 fresh = 1
             b = running(state, "momentum_buffer", x)
         numbers = (group["lr"], momentum, fresh, group["weight_decay"], group["nesterov"])
-        in_pieces(_descend, (x, g, b), numbers)
+        change_by_tiles(_descend, (x, g, b), numbers)
 
 
 def _descend(

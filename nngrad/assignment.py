@@ -1,5 +1,7 @@
 """Assignment to items, `x[i] = v`: the one op that changes a Tensor in place."""
 
+from weakref import ref
+
 from nngrad import graph
 from nngrad.engine import OPS
 from nngrad.graph import record, vertex, wrap
@@ -32,8 +34,9 @@ def assign(x, index, value):
     before = wrap(x._data, x._node)  # x as it was; whoever used x before keeps pointing to its old Node
     parents = (x._node, vertex(value) if len(tensors) == 2 else None)
     needs = tuple(parent is not None for parent in parents)
-    given = (before, value if len(tensors) == 2 else None)
-    record(x, op, {"index": index}, parents, needs, (x._data, array, x._data), given)
+    x._node = record(x._data, op, {"index": index}, parents, needs, (x._data, array, x._data), (before, value))._node
+    x._node._twin = ref(x)
+    x._requires_grad = True
     x._prev = None
     if before._node is not None:
         x._node.retained, before._node.retained = before._node.retained, None

@@ -166,7 +166,7 @@ def variable(x, what, outer):
     array = differentiable_array(x, what)
     parent = vertex(x) if outer and isinstance(x, Tensor) else None
     given = (x,) if isinstance(x, Tensor) else None
-    return record(wrap(array), CLONE, {}, (parent,), (parent is not None,), (array, array), given)
+    return record(array, CLONE, {}, (parent,), (parent is not None,), (array, array), given)
 
 
 def differentiable_array(x, what):

@@ -66,12 +66,13 @@ def apply(op, /, *inputs, **params):
     except (ValueError, IndexError, TypeError, ZeroDivisionError) as error:
         raise misfit(op.name, values, params, error) from error
     y = result[0] if op.saves and parents is not None else result
-    out = wrap(y)
-    if parents is not None and (op.many or y.dtype.kind == "f"):
-        values = (*values, *result) if op.saves else (*values, y)
+    if parents is None or not (op.many or y.dtype.kind == "f"):
+        out = wrap(y)
+    else:
+        saved = (*values, *result) if op.saves else (*values, y)
         if op.takes_any_number:
-            values += (values[: len(inputs)],)
-        record(out, op, params, parents, needs, values, given)
+            saved += (tuple(values),)
+        out = record(y, op, params, parents, needs, saved, given)
     if op.many:
         return several(out, inputs)
     if y.base is not None or y is values[0]:
@@ -119,9 +120,9 @@ def apply_two(op, a, b):
         x2 = np.asarray(b, x1.dtype)
         needs = NEEDS_FIRST
     elif parent1 is None:
-        needs, given = NEEDS_SECOND, (a, None)
+        needs, given = NEEDS_SECOND, (a, b)
     elif parent2 is None:
-        needs, given = NEEDS_FIRST, (None, b)
+        needs, given = NEEDS_FIRST, (a, b)
     else:
         needs = NEEDS_BOTH
     if x1.dtype is not x2.dtype or op.cost * x1.size > WORTH_TILES:
@@ -133,7 +134,7 @@ def apply_two(op, a, b):
         raise misfit(op.name, [x1, x2], {}, error) from error
     if type(y) is not np.ndarray:  # what a ufunc gives for 0-d arrays
         y = np.asarray(y)
-    return record(wrap(y), op, NO_PARAMS, (parent1, parent2), needs, (x1, x2, y), given)
+    return record(y, op, NO_PARAMS, (parent1, parent2), needs, (x1, x2, y), given)
 
 
 def rows():
@@ -157,11 +158,10 @@ def parents_of(op, inputs, arguments):
             if x._requires_grad and (op.all_differentiable or op.differentiable[i]):
                 parent = x._node or x
         if parent is None or x is not arguments[i]:
-            given = given or [None] * len(inputs)
-            given[i] = arguments[i]
+            given = arguments
         parents.append(parent)
         needs.append(parent is not None)
-    return (tuple(parents), tuple(needs), given and tuple(given)) if True in needs else NO_PARENTS
+    return (tuple(parents), tuple(needs), given) if True in needs else NO_PARENTS
 
 
 def several(whole, inputs):

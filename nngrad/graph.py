@@ -28,14 +28,13 @@ class Node(ref):
     needs: for each input whether there is one.
     values: (*input arrays, output, *saved); residuals are picked from it. None once backward has freed it. An op that
         takes any number of inputs has them once more at the end, as a tuple.
-    given: for each input what it was given as, if the parent does not tell: a constant, or a Tensor that had to be
-        cast. None if there is nothing to tell.
+    given: what the op was called with, where parents do not tell: if there was a constant, or a Tensor to be cast.
     index: for ops with several outputs, each output has a Node of its own, whose only parent is the op's.
     number: when it was recorded.
     memory: the Memory of the output, as soon as somebody keeps one.
     retained: a weak reference to the Tensor whose `grad` is wanted though it is no leaf.
     _prev: what `Tensor.prev` gave or was given.
-    _twin: a weak reference to the Tensor that another's `prev` shows instead of one that nobody has any more.
+    _twin: a weak reference to the Tensor that stands there instead of the one that it made.
     """
 
     __slots__ = (
@@ -57,10 +56,13 @@ class Node(ref):
 new = object.__new__  # Tensors are made by the thousand: their class, when called, would make much of it
 
 
-def record(tensor, op, params, parents, needs, values, given=None, index=None):
-    """Give a Tensor the Node of the op that made it; the other arguments are the Node's attributes."""
-    tensor._node = node = Node(tensor)
-    tensor._requires_grad = True
+def record(array, op, params, parents, needs, values, given=None, index=None):
+    """A Tensor around an array that an op made, and its Node, of which the other arguments are the attributes."""
+    out = new(Tensor)
+    out._data = array
+    out._requires_grad = True
+    out._grad = out._memory = out._prev = None
+    out._node = node = Node(out)
     node.op = op
     node.params = params
     node.parents = parents
@@ -70,13 +72,13 @@ def record(tensor, op, params, parents, needs, values, given=None, index=None):
     node.given = given
     node.index = index
     node.memory = node.retained = node._prev = node._twin = None
-    return tensor
+    return out
 
 
 def output_of(whole, index):
     """One of the outputs, a Tensor with a Node of its own, of the Node of an op with several."""
     y = whole.output[index]
-    return record(wrap(y), whole.op, whole.params, (whole,), (True,), (None, y), index=index)
+    return record(y, whole.op, whole.params, (whole,), (True,), (None, y), index=index)
 
 
 def wrap(array, node=None):
@@ -114,10 +116,8 @@ def given_to(node):
         (node,) = node.parents
     if node.values is None:
         return set()
-    given = node.given or (None,) * len(node.parents)
-    inputs = zip(given, node.parents, node.values, strict=False)
-    found = [tensor_at(parent, array) if x is None else x for x, parent, array in inputs]
-    return {x for x in found if isinstance(x, Tensor)}
+    given = node.given or map(tensor_at, node.parents, node.values)
+    return {x for x in given if isinstance(x, Tensor)}
 
 
 def refuse_cycle(root):

@@ -1,6 +1,7 @@
 """The steps that several optimizers share, in place on arrays."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,11 +19,11 @@ def change_by_tiles(
     if x.size <= TILE or not all(array is None or _lie_alike(array, x) for array in arrays):
         return update(*arrays, *numbers)
     flat = [array if array is None else array.ravel(order="K") for array in arrays]
+    threads.run(partial(_change_tile, update, flat, numbers), equal_tiles(x.size, 0, 2 * TILE))
 
-    def work(tile: slice) -> None:
-        update(*[array if array is None else array[tile] for array in flat], *numbers)
 
-    threads.run(work, equal_tiles(x.size, 0, 2 * TILE))
+def _change_tile(update: Callable[..., None], flat: list[np.ndarray | None], numbers: tuple, tile: slice) -> None:
+    update(*[array if array is None else array[tile] for array in flat], *numbers)
 
 
 def _lie_alike(array: np.ndarray, x: np.ndarray) -> bool:

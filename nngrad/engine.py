@@ -13,7 +13,7 @@ import numpy as np
 
 from nngrad import graph, memory
 from nngrad.graph import Node, output_of, record, refuse_cycle, wrap
-from nngrad.inputs import conform, misfit, plain_parameters
+from nngrad.inputs import PLAIN, conform, misfit, plain_parameters
 from nngrad.memory import check_unchanged, refuse_outdated, share_with_inputs
 from nngrad.modes import silent, this_thread
 
@@ -157,7 +157,7 @@ def parents_of(op, inputs, arguments):
                 refuse_outdated(op.name, x)
             if x._requires_grad and (op.all_differentiable or op.differentiable[i]):
                 parent = x._node or x
-        if parent is None or x is not arguments[i]:
+        if (parent is None or x is not arguments[i]) and type(arguments[i]) not in PLAIN:
             given = arguments
         parents.append(parent)
         needs.append(parent is not None)

@@ -28,7 +28,8 @@ class Node(ref):
     needs: for each input whether there is one.
     values: (*input arrays, output, *saved); residuals are picked from it. None once backward has freed it. An op that
         takes any number of inputs has them once more at the end, as a tuple.
-    given: what the op was called with, where parents do not tell: if there was a constant, or a Tensor to be cast.
+    given: what the op was called with, where parents do not tell: if there was a Tensor or an array that is constant
+        or had to be cast.
     index: for ops with several outputs, each output has a Node of its own, whose only parent is the op's.
     number: when it was recorded.
     memory: the Memory of the output, as soon as somebody keeps one.

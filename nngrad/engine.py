@@ -120,9 +120,9 @@ def apply_two(op, a, b):
         x2 = np.asarray(b, x1.dtype)
         needs = NEEDS_FIRST
     elif parent1 is None:
-        needs, given = NEEDS_SECOND, (a, b)
+        needs, given = NEEDS_SECOND, (a, None)
     elif parent2 is None:
-        needs, given = NEEDS_FIRST, (a, b)
+        needs, given = NEEDS_FIRST, (None, b)
     else:
         needs = NEEDS_BOTH
     if x1.dtype is not x2.dtype or op.cost * x1.size > WORTH_TILES:

@@ -28,8 +28,8 @@ class Node(ref):
     needs: for each input whether there is one.
     values: (*input arrays, output, *saved); residuals are picked from it. None once backward has freed it. An op that
         takes any number of inputs has them once more at the end, as a tuple.
-    given: what the op was called with, where parents do not tell: if there was a Tensor or an array that is constant
-        or had to be cast.
+    given: what the op was called with, or None, for all or for each, where the parents tell: they do not of constants
+        and of Tensors that had to be cast.
     index: for ops with several outputs, each output has a Node of its own, whose only parent is the op's.
     number: when it was recorded.
     memory: the Memory of the output, as soon as somebody keeps one.
@@ -117,8 +117,10 @@ def given_to(node):
         (node,) = node.parents
     if node.values is None:
         return set()
-    given = node.given or map(tensor_at, node.parents, node.values)
-    return {x for x in given if isinstance(x, Tensor)}
+    given = node.given or (None,) * len(node.parents)
+    inputs = zip(given, node.parents, node.values, strict=False)
+    found = [tensor_at(parent, array) if x is None else x for x, parent, array in inputs]
+    return {x for x in found if isinstance(x, Tensor)}
 
 
 def refuse_cycle(root):

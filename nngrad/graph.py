@@ -28,8 +28,8 @@ class Node(ref):
     needs: for each input whether there is one.
     values: (*input arrays, output, *saved); residuals are picked from it. None once backward has freed it. An op that
         takes any number of inputs has them once more at the end, as a tuple.
-    given: what the op was called with, or None, for all or for each, where the parents tell: they do not of constants
-        and of Tensors that had to be cast.
+    given: what the op was called with. None, as a whole or in places, where the parents tell as much, as they do not of
+        constants and of Tensors that had to be cast.
     index: for ops with several outputs, each output has a Node of its own, whose only parent is the op's.
     number: when it was recorded.
     memory: the Memory of the output, as soon as somebody keeps one.
@@ -42,7 +42,7 @@ class Node(ref):
         "_prev", "_twin", "given", "index", "memory", "needs", "number", "op", "params", "parents", "retained",
         "values",
     )  # fmt: skip
-    __hash__, __eq__ = object.__hash__, object.__eq__  # not those of the Tensor
+    __hash__, __eq__, __ne__ = object.__hash__, object.__eq__, object.__ne__  # a Node is equal to itself alone
 
     @property
     def output(self):

@@ -29,7 +29,7 @@ def times_exp(*args):
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         if dtype != np.float64:
             factors = [np.asarray(factor, np.float64) for factor in _finite_beside_0(factors, x, SHORT_EDGE, dtype)]
-            return (math.prod(factors) * _limited_exp(x)).astype(dtype)
+            return np.multiply(math.prod(factors), _limited_exp(x), out=...).astype(dtype)
         product = math.prod(factors)
         size = np.abs(product) if len(factors) > 1 else np.float64(1)  # one factor alone may be as large as it likes
         if is_between(-SHORT_EDGE, SHORT_EDGE, x) and is_between(SMALLEST_PRODUCT, LARGEST_PRODUCT, size):

@@ -10,16 +10,15 @@ import numpy as np
 from .choices import where
 from .out_of_range import INFINITE_EXPONENT, LARGE_EXPONENT
 from .parts import highest
-from .polynomials import polynomial
+from .polynomials import in_float32, polynomial
 from .tables import EXP_REMAINDER, EXPM1_OVER_SLOPE, LOG_REMAINDER, OVER_EXPM1_SLOPE
 
 INFINITE_LOGARITHM = 2.0**12  # larger than that of any quotient of floats
 
 
+@in_float32
 def exp_remainder(x):
     """exp(x) - 1 - x, near 0 by a polynomial."""
-    if x.dtype == np.float16:
-        return exp_remainder(x.astype(np.float32)).astype(np.float16)
     limit, coefficients = EXP_REMAINDER[x.dtype.name]
     near = np.clip(x, -limit, limit, out=...)
     y = polynomial(coefficients, near)
@@ -29,13 +28,12 @@ def exp_remainder(x):
     return where(near == x, y, far)
 
 
+@in_float32
 def phi_two(x):
     """(exp(x) - 1 - x) / x**2, near 0 by a polynomial; where only exp(x) counts, as the square of exp(x / 2) / x.
 
     At -inf it is not quite 0, so that an infinite exponential times it is infinite.
     """
-    if x.dtype == np.float16:
-        return phi_two(x.astype(np.float32)).astype(np.float16)
     limit, coefficients = EXP_REMAINDER[x.dtype.name]
     near = np.clip(x, -limit, limit, out=...)
     is_near = near == x
@@ -49,10 +47,9 @@ def phi_two(x):
     return where(is_near, polynomial(coefficients, near), far)
 
 
+@in_float32
 def expm1_over(x):
     """(exp(x) - 1) / x, 1 at 0; where only exp(x) counts, in two steps, since the quotient may be in range."""
-    if x.dtype == np.float16:
-        return expm1_over(x.astype(np.float32)).astype(np.float16)
     is_usual = highest(x) <= LARGE_EXPONENT
     above, below = _expm1_beside(x if is_usual else np.minimum(x, LARGE_EXPONENT, out=...))
     y = np.divide(above, below, out=above)
@@ -62,10 +59,9 @@ def expm1_over(x):
     return where(x > LARGE_EXPONENT, np.multiply(np.divide(root, size, out=size), root, out=...), y)
 
 
+@in_float32
 def expm1_over_slope(x):
     """The derivative of (exp(x) - 1) / x, near 0 by a polynomial; far out as `expm1_over`."""
-    if x.dtype == np.float16:
-        return expm1_over_slope(x.astype(np.float32)).astype(np.float16)
     low, high, coefficients = EXPM1_OVER_SLOPE[x.dtype.name]
     near = np.clip(x, low, high, out=...)
     kept = np.minimum(where(near == x, high, x), LARGE_EXPONENT, out=...)
@@ -80,10 +76,9 @@ def expm1_over_slope(x):
     return where(x > LARGE_EXPONENT, np.multiply(np.multiply(np.subtract(size, 1), root, out=...), root, out=...), y)
 
 
+@in_float32
 def over_expm1(x):
     """x / (exp(x) - 1), 1 at 0; where only exp(x) counts, in two steps, since the product may be in range."""
-    if x.dtype == np.float16:
-        return over_expm1(x.astype(np.float32)).astype(np.float16)
     is_usual = highest(x) <= LARGE_EXPONENT
     below, above = _expm1_beside(x if is_usual else np.minimum(x, LARGE_EXPONENT, out=...))
     y = np.divide(above, below, out=below)
@@ -93,10 +88,9 @@ def over_expm1(x):
     return where(x > LARGE_EXPONENT, np.multiply(np.multiply(size, root, out=size), root, out=...), y)
 
 
+@in_float32
 def over_expm1_slope(x):
     """The derivative of x / (exp(x) - 1), near 0 by a polynomial; far out as `over_expm1`."""
-    if x.dtype == np.float16:
-        return over_expm1_slope(x.astype(np.float32)).astype(np.float16)
     limit, coefficients = OVER_EXPM1_SLOPE[x.dtype.name]
     near = np.clip(x, -limit, limit, out=...)
     y = polynomial(coefficients, np.multiply(near, near, out=...))
@@ -125,19 +119,16 @@ def _root_of_exp(x, part):
     return size, np.exp(np.multiply(size, part, out=...), out=...)
 
 
+@in_float32
 def log_remainder(v, logarithm):
     """v - logarithm, which is log(1 + v): near 0 by a polynomial in s**2, where s = v / (2 + v)."""
-    if v.dtype == np.float16:
-        return log_remainder(v.astype(np.float32), logarithm.astype(np.float32)).astype(np.float16)
     near, y = _log_remainder_near_0(v)
     return where(near == v, y, np.subtract(v, logarithm, out=...))
 
 
+@in_float32
 def times_log_remainder(x, d, logarithm):
     """d - x * logarithm, which is log(1 + d / x): x times `log_remainder`, without the quotient, which may overflow."""
-    if d.dtype == np.float16:
-        x, d, logarithm = (one.astype(np.float32) for one in (x, d, logarithm))
-        return times_log_remainder(x, d, logarithm).astype(np.float16)
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         v = np.divide(d, x, out=...)
     near, y = _log_remainder_near_0(v)
@@ -155,3 +146,17 @@ def _log_remainder_near_0(v):
     y = np.multiply(polynomial(coefficients, square), square, out=square)
     y = np.subtract(near, np.multiply(y, 2, out=y), out=y)
     return near, np.multiply(y, s, out=y)
+
+
+COSH_IN_RANGE = 40.0  # from here on cosh(x) is exp(abs(x)) / 2, and far from overflowing
+
+
+def log_cosh(x):
+    """log(cosh(x)), where cosh(x) - 1 is 2 sinh(x / 2)**2; far out abs(x) - log(2)."""
+    size = np.abs(x, out=...)
+    y = np.sinh(np.multiply(np.minimum(size, COSH_IN_RANGE, out=...), 0.5, out=...), out=...)
+    y = np.multiply(np.multiply(y, y, out=y), 2, out=y)
+    y = np.log1p(y, out=y)
+    if highest(size) <= COSH_IN_RANGE:
+        return y
+    return np.add(y, np.maximum(np.subtract(size, COSH_IN_RANGE, out=size), 0, out=size), out=y)

@@ -71,6 +71,11 @@ def test_choices_are_found_again(small):
     assert small.files() == before
 
 
+@pytest.mark.slow
+def test_all_choices_of_the_spec_are_found_again():
+    assert command.run(["--search", "--check"]) == 0, "record what the search finds: python -m nngrad.codegen --search"
+
+
 def test_only_changed_files_are_written(small):
     times = {path: path.stat().st_mtime_ns for path in small.generated.rglob("*.py")}
     small.spec.write_text(small.spec.read_text().replace('"""Sum."""', '"""The sum."""'))

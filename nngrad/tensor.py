@@ -237,7 +237,7 @@ class Tensor(TensorMethods, metaclass=GradSwitch):
 
     @property
     def prev(self):
-        """The set of parent Tensors. Asked for after backward has freed the graph, it is empty."""
+        """The set of parent Tensors, made again where nobody has them any more; empty once backward has freed them."""
         at = self if self._node is None else self._node
         if at._prev is None:
             at._prev = set() if self._node is None else graph.given_to(self._node)

@@ -155,3 +155,15 @@ def test_what_is_subtracted_with_its_mean_is_not_lost_beside_a_number(dtype):
     expected = (1 / spread - mean_return * deviations / spread**3) / 3
     np.testing.assert_allclose(y.data, mean_return / spread, rtol=8 * np.finfo(dtype).eps)
     np.testing.assert_allclose(x.grad, expected, rtol=32 * np.finfo(dtype).eps)
+
+
+@op
+def welsch(x, *, axis=-1):
+    return mean((1 - exp(-(x**2) / 2)) / 2, axis)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_an_exponential_is_not_made_of_what_it_lacks_of_one(dtype):
+    x = Tensor([6.0, -0.5], dtype=dtype, requires_grad=True)
+    nngrad.define(welsch)(x).backward()
+    np.testing.assert_allclose(x.grad, x.data * np.exp(-np.square(x.data) / 2) / 4, rtol=64 * np.finfo(dtype).eps)

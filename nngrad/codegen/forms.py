@@ -77,7 +77,9 @@ class Search:
         telling = [stage for stage in self.maps if not self._is_all_but_input(stage)]
         slight = {stage.value for stage in self.maps} - {stage.value for stage in telling}
         self.moves = [
-            move for stage in telling for move in _moves(replace(stage, expr=self._in_mathematics(stage.expr)), slight)
+            move
+            for stage in telling
+            for move in _moves(replace(stage, expr=self._in_mathematics(stage.expr)), slight, bool(self.formula.axes))
         ]
         for stage in self.formula.stages:
             if stage.kind == "sum":
@@ -431,14 +433,14 @@ def _in_terms_of_root(value: Value, base, exponent, wanted):
     return value**ratio
 
 
-def _moves(stage: Stage, slight: set[Value]):
+def _moves(stage: Stage, slight: set[Value], is_row: bool):
     """Substitutions that a definition justifies: the definition itself, and solved for what occurs in it linearly, but
-    not for what is slight.
+    not for what is slight. Forms of rows are not judged, and 1 + expm1(u) is 0 where exp(u) is small.
     """
     made, value = stage.expr, stage.value
     if made.is_Mul or made.is_Add:
         yield lambda expr: expr.subs(made, value)
-    if isinstance(made, words.expm1.build):
+    if isinstance(made, words.expm1.build) and not is_row:
         yield lambda expr: expr.xreplace({sympy.exp(made.args[0]): value + 1})
     for source in sorted(carriers(made) - slight, key=str):
         slope = made.diff(source)

@@ -84,8 +84,10 @@ def weighed(x, weights, axis):
     if x.size == 0 or is_between(low, high, x):
         return x
     has_none = weights == 0
-    limit = np.max(x, axis, keepdims=True, initial=-np.inf, where=~has_none) + FAR_ABOVE
-    return np.where(has_none & (x > limit) & np.isfinite(limit), limit, x)
+    top = np.max(x, axis, keepdims=True, initial=-np.inf, where=~has_none)
+    limit = np.where(np.isfinite(top), top + FAR_ABOVE, np.inf).astype(x.dtype)
+    is_far = has_none & (x > limit) & ((x > high) | (top < low))
+    return np.where(is_far, limit, x)
 
 
 def weighed_of_tensor(ops, x, weights, axis):

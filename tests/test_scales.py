@@ -29,7 +29,7 @@ from nngrad.codegen.rewriting.recognise import recognised
 from nngrad.codegen.rewriting.restage import restated
 from nngrad.codegen.rules.factors import with_growths_apart, with_powers_together
 from nngrad.codegen.rules.far import far_from_zero, in_reciprocal, with_far_forms, with_powers_of_sums_taken_out
-from nngrad.codegen.rules.logarithms import with_complements
+from nngrad.codegen.rules.logarithms import with_complements, with_logarithms_of_powers
 from nngrad.codegen.rules.remainders import log_remainder, phi_two, with_powers_less_one, with_remainders
 from nngrad.codegen.rules.roots import without_cancelling_roots
 from nngrad.codegen.rules.settled import ratio, with_ratios, without_ratios
@@ -149,6 +149,16 @@ def test_logarithms_of_several_exponentials_are_made_of_two_at_a_time():
     assert with_logarithms_of_sums(sympy.log(1 + sympy.exp(X) + sympy.exp(Y))) == words.softplus(words.logaddexp(X, Y))
     negative = sympy.log(1 + sympy.exp(X) - sympy.exp(Y))
     assert with_logarithms_of_sums(negative) == negative
+
+
+def test_logarithms_of_two_powers_are_made_of_the_logarithms_of_their_bases():
+    expr = sympy.log(words.power(X, C) + words.power(1 - X, C))
+    made = with_logarithms_of_powers(expr)
+    assert made == Where(sympy.And(X > 0, 1 - X > 0), words.logaddexp(C * words.log1p(-X), C * sympy.log(X)), expr)
+    one_beside = with_logarithms_of_powers(words.log1p(3 * words.power(X, C)))
+    assert one_beside.args[:2] == (X > 0, words.softplus(sympy.log(3) + C * sympy.log(X)))
+    for other in (sympy.log(X + sympy.exp(X)), sympy.log(words.power(X, C) - 1), sympy.log(words.power(X, C))):
+        assert with_logarithms_of_powers(other) == other
 
 
 def test_products_of_sines_over_powers_are_cardinal_sines():

@@ -22,6 +22,7 @@ from nngrad.codegen.rules.far import with_powers_of_sums_taken_out
 from nngrad.codegen.rules.logarithms import (
     with_complements,
     with_logarithms_near_1,
+    with_logarithms_of_powers,
     with_logarithms_of_quotients,
     with_logarithms_of_small_sums,
     with_logarithms_together,
@@ -57,6 +58,7 @@ def rewritten(expr) -> Iterator[sympy.Expr]:
         yield from with_products_in_range(one)
         yield from with_exponential_taken_out(one)
         yield with_growths_apart(recognised(one))
+        yield with_logarithms_of_powers(one)
         yield with_logarithms_near_1(one)
         yield with_logarithms_of_small_sums(recognised(one))
         yield with_complements(recognised(one))

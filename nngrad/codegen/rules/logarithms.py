@@ -56,6 +56,38 @@ def with_logarithms_of_quotients(expr):
     return expr.replace(lambda part: isinstance(part, sympy.log), of_quotient)
 
 
+def with_logarithms_of_powers(expr):
+    """The expression with log(u**p + v**q), u and v positive, by p log u and q log v, so that powers may leave the
+    range, and what is left of the smaller one counts where the larger one is nearly 1.
+    """
+
+    def of_sum(logarithm):
+        terms = sympy.Add.make_args(_inside(logarithm))
+        found = [_logarithm_of_power(term) for term in terms]
+        if len(terms) != 2 or None in found or not any(base for _, base in found):
+            return logarithm
+        exponents = [exponent for exponent, _ in found if exponent != 0]
+        total = reduce(words.logaddexp, exponents)
+        made = total if len(exponents) == 2 else words.softplus(total)
+        return Where(sympy.And(*(base > 0 for _, base in found if base)), made, logarithm)
+
+    return expr.replace(lambda part: _inside(part) is not None and not part.has(Where), of_sum)
+
+
+def _logarithm_of_power(term):
+    """(c + p log u, u) of exp(c) u**p, (c, None) of a positive number; None for others."""
+    number, power = term.as_independent(Value, as_Add=False)
+    if not number.is_positive:
+        return None
+    if power == 1:
+        return sympy.log(number), None
+    is_power = isinstance(power, words.power.build) or (power.is_Pow and not power.exp.atoms(Value))
+    base, exponent = power.args if is_power else (None, None)
+    if base is None or exponent.atoms(Value):
+        return None
+    return sympy.log(number) + exponent * recognised(sympy.log(base)), base
+
+
 def with_logarithms_near_1(expr):
     """The expression with log(a + b exp u), where a + b = 1, as log(1 + b expm1 u) near there, and as that of numerator
     and denominator elsewhere.

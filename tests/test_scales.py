@@ -310,6 +310,18 @@ def test_what_hyperbolic_functions_grow_by_meets_in_their_quotient(x):
     assert all(abs(value(one, x)) <= 1 for one in made.atoms(sympy.exp, words.expm1.build))
 
 
+@pytest.mark.parametrize("x", ["0.5", "4.9", "5.1", "9", "200"])
+def test_what_rules_compute_of_a_tail_has_the_digits_of_float64(x):
+    written = gaussians.tail_excess.smooth(X)
+    assert abs(value(written, x) / gaussians.tail_excess.oracle(mpmath.mpf(x)) - 1) < 1e-14
+
+
+def test_tails_bend_at_zero():
+    """The second derivative of exp(x**2) erfc(x) there is 2."""
+    written = gaussians.erfcx_slope.smooth(X).replace(gaussians.tail_excess.build, gaussians.tail_excess.smooth)
+    assert abs(value(written.diff(X), "0") - 2) < 1e-20
+
+
 def test_one_less_the_root_of_a_quotient():
     expr = 1 - sympy.sqrt(X**7 / (X**7 + 3))
     (made,) = without_cancelling_roots(expr)

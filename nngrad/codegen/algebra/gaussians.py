@@ -7,6 +7,8 @@ How they are computed says `approximate`.
 
 from __future__ import annotations
 
+from functools import cache, reduce
+
 import mpmath
 import sympy
 
@@ -15,7 +17,7 @@ from nngrad.codegen.algebra.symbols import Where
 from nngrad.codegen.algebra.vocabulary import enter
 
 _ROOT_TWO, _ROOT_PI = sympy.sqrt(2), sympy.sqrt(sympy.pi)
-_FAR, _FRACTIONS = 5, 6  # from here on so many terms of the continued fraction suffice
+_FAR, _FRACTIONS = 5, 16  # from here on so many terms of the continued fraction suffice
 
 erf = enter(
     "erf",
@@ -111,14 +113,29 @@ x_exp_square = enter(
 # --- tails beside the bell, and their logarithms ----------------------------------------------------------------------
 
 
+def _by_sign(x):
+    """|x| with the slope of x at 0: what is a function of it may go through there without a bend."""
+    return Where(x < 0, -x, x)
+
+
 def _tail_excess_in_words(x):
     """The definition near 0, a continued fraction far out."""
-    size = words.abs(x)
+    size = _by_sign(x)
     near, far = words.minimum(size, _FAR + 1), words.maximum(size, _FAR - 1)
-    total = far
+    top, bottom = (reduce(lambda total, one: total / far**2 + one, part) for part in _continued_fraction())
+    return Where(size < _FAR, sympy.exp(-(near**2)) / erfc(near) / _ROOT_PI - near, top / bottom / far / 2)
+
+
+@cache
+def _continued_fraction() -> tuple[list[sympy.Expr], list[sympy.Expr]]:
+    """1 / (1 + z / (1 + 3 z / 2 / (1 + 2 z / (1 + ...)))), z being 1 / x**2, as a quotient of polynomials: their
+    coefficients, highest power first.
+    """
+    z = sympy.Dummy()
+    total = sympy.S.One
     for number in range(_FRACTIONS, 1, -1):
-        total = far + number / total / 2
-    return Where(size < _FAR, sympy.exp(-(near**2)) / erfc(near) / _ROOT_PI - near, 1 / total / 2)
+        total = sympy.cancel(1 + number * z / total / 2)
+    return tuple(sympy.Poly(part, z).all_coeffs() for part in sympy.fraction(sympy.cancel(1 / total)))
 
 
 tail_excess = enter(
@@ -133,9 +150,9 @@ tail_excess = enter(
 )
 
 
-def _scaled_tail(x):
+def _scaled_tail(x, size=words.abs):
     """exp(x**2) erfc(x) for |x|."""
-    return 1 / _ROOT_PI / (words.abs(x) + tail_excess(x))
+    return 1 / _ROOT_PI / (size(x) + tail_excess(x))
 
 
 def _log_erfc_exactly(x):
@@ -164,13 +181,14 @@ def _erfc_hazard(x):
     return Where(x < 0, sympy.exp(-(below**2)) / _ROOT_PI / erfc(below), x + tail_excess(x))
 
 
-def _erfcx(x):
-    return Where(x < 0, 2 * sympy.exp(words.minimum(x, 0) ** 2) - _scaled_tail(x), _scaled_tail(x))
+def _erfcx(x, size=words.abs):
+    tail = _scaled_tail(x, size)
+    return Where(x < 0, 2 * sympy.exp(words.minimum(x, 0) ** 2) - tail, tail)
 
 
-def _erfcx_slope(x):
+def _erfcx_slope(x, size=words.abs):
     """2 x erfcx(x) - 2 / sqrt(pi), of which little is left for large x."""
-    below, falling = words.minimum(x, 0), -2 * tail_excess(x) * _scaled_tail(x)
+    below, falling = words.minimum(x, 0), -2 * tail_excess(x) * _scaled_tail(x, size)
     return Where(x < 0, 4 * below * sympy.exp(below**2) + falling, falling)
 
 
@@ -227,7 +245,7 @@ erfcx = enter(
     derivatives=lambda x: [erfcx_slope(x)],
     is_positive=True,
     expansion=_erfcx,
-    smooth=_erfcx,
+    smooth=lambda x: _erfcx(x, _by_sign),
 )
 erfcx_slope = enter(
     "erfcx_slope",
@@ -241,5 +259,5 @@ erfcx_slope = enter(
     "2 x erfcx(x) - 2 / sqrt(pi), the derivative of erfcx.",
     derivatives=lambda x: [2 * erfcx(x) + 2 * x * erfcx_slope(x)],
     expansion=_erfcx_slope,
-    smooth=_erfcx_slope,
+    smooth=lambda x: _erfcx_slope(x, _by_sign),
 )

@@ -292,7 +292,8 @@ class Judge:
             found = scales(self.whole, self.argument, bool(self.zero))
             return found and (self.argument, *found)
         found = ((one, scales(rest, _ARGUMENT)) for one, rest in self._differences)
-        return next(((one, *scale) for one, scale in found if scale), None)
+        found = ((one, *scale) for one, scale in found if scale)
+        return next(((one, c, k) for one, c, k in found if not (c * k).has(*one.atoms(Value))), None)
 
     def number(self, expr) -> mpmath.mpf:
         """What is made of parameters, for the numbers that are tried, and of inputs, for 1."""

@@ -433,15 +433,24 @@ def _in_terms_of_root(value: Value, base, exponent, wanted):
     return value**ratio
 
 
+def _by_expm1(expr, exponential, value: Value, is_row: bool):
+    """The expression with 1 + expm1(u) for exp(u). It is 0 where exp(u) is small: in rows, whose forms are not judged,
+    only where the 1 cancels.
+    """
+    made = expr.xreplace({exponential: value + 1})
+    terms = [len(sympy.Add.make_args(sympy.expand(one))) for one in (made, expr)] if is_row else [0, 1]
+    return made if terms[0] < terms[1] else expr
+
+
 def _moves(stage: Stage, slight: set[Value], is_row: bool):
     """Substitutions that a definition justifies: the definition itself, and solved for what occurs in it linearly, but
-    not for what is slight. Forms of rows are not judged, and 1 + expm1(u) is 0 where exp(u) is small.
+    not for what is slight.
     """
     made, value = stage.expr, stage.value
     if made.is_Mul or made.is_Add:
         yield lambda expr: expr.subs(made, value)
-    if isinstance(made, words.expm1.build) and not is_row:
-        yield lambda expr: expr.xreplace({sympy.exp(made.args[0]): value + 1})
+    if isinstance(made, words.expm1.build):
+        yield lambda expr: _by_expm1(expr, sympy.exp(made.args[0]), value, is_row)
     for source in sorted(carriers(made) - slight, key=str):
         slope = made.diff(source)
         if (

@@ -331,7 +331,8 @@ class _Selection:
 
         stable = [cotangent * form for expr in wholes for form in rewritten(expr)]
         tried = judged([*known, *stable])
-        if all(one.error.ulp > ACCURATE or one.form.has(exponentials.times_exp.build) for one in tried):
+        dear = (exponentials.times_exp.build,) if len(self.formula.inputs) > 1 else ()
+        if all(one.error.ulp > ACCURATE or one.form.has(*dear) for one in tried):
             distinct: dict[str, sympy.Expr] = {}
             for form in (one.form.xreplace({cotangent: sympy.S.One}) for one in self._from_best(tried)):
                 distinct.setdefault(text(form), form)

@@ -25,7 +25,7 @@ log1mexp = enter(
 log_quotient = enter(
     "log_quotient",
     "runtime.log_quotient",
-    lambda a, b: mpmath.log(a / b),
+    lambda a, b: mpmath.log(a / b if b else mpmath.inf if a > 0 else mpmath.nan),
     14,
     "log(x1 / x2), also where the quotient is near 1, or out of range.",
     arity=2,

@@ -289,8 +289,14 @@ def deviation_beside(x, weights, rest, axis, out=...):
 
 
 def shares_minus_one_hot(x, chosen, height, axis):
-    """`minus_one_hot` in rows that add up to 0 then: where little of a height is left, the others tell how much."""
+    """`minus_one_hot` in rows that add up to 0 then: the others tell what is left of a height, even where it is little.
+    Of many rows only those are summed.
+    """
     flat = flattened(x)
+    if x.size < FEW_ELEMENTS:
+        flat[chosen] = 0
+        flat[chosen] = -np.add.reduce(x, axis, keepdims=True)
+        return x
     flat[chosen] -= height
     numbers = np.flatnonzero(np.abs(flat[chosen]) < 0.5 * np.abs(height))
     if len(numbers):

@@ -253,3 +253,18 @@ def test_integers_do_not_widen_a_loss(loss, dtype):
 def test_bce_loss_has_a_weight():
     expected = torch.nn.BCELoss(torch.tensor(weight))(torch.tensor(p), torch.tensor(t)).item()
     assert nn.BCELoss(weight=weight)(p, t).item() == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(6, 9), (3, 9, 4), (4096, 64), (64, 64, 64)])
+def test_cross_entropy_of_a_class_that_is_nearly_certain(shape, dtype):
+    """Its gradient is what the other classes have, which 1 - p has lost."""
+    x = np.random.default_rng(7).normal(size=shape)
+    x[::3, 5] += 20
+    x = Tensor(x, dtype=dtype, requires_grad=True)
+    F.cross_entropy(x, np.full(np.delete(shape, 1), 5), reduction="sum").backward()
+    e = np.exp(x.numpy().astype(np.longdouble))
+    exact = e / e.sum(1, keepdims=True)
+    exact[:, 5] = 0
+    exact[:, 5] = -exact.sum(1)
+    np.testing.assert_allclose(x.grad, exact.astype(float), rtol=16 * np.finfo(dtype).eps)

@@ -45,8 +45,7 @@ def values_in_graph(node):
     not, the op that reads the Tensor refuses it as outdated.
     """
     inputs = []
-    given = node.given or (None,) * len(node.parents)
-    for parent, x, array in zip(node.parents, given, node.values, strict=False):
+    for parent, x, array in node.inputs:
         if parent is not None:
             x = tensor_at(parent, array)
         elif not isinstance(x, Tensor) or x.dtype != array.dtype:  # cast, it has memory of its own

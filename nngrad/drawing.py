@@ -114,8 +114,7 @@ def sources(at):
     if at.index is not None:
         yield at.parents[0], True
         return
-    given = at.given or (None,) * len(at.parents)
-    for parent, constant, array in zip(at.parents, given, at.values, strict=False):
+    for parent, constant, array in at.inputs:
         if parent is not None:
             yield parent, True
         elif isinstance(constant, graph.Tensor | np.ndarray):

@@ -49,6 +49,11 @@ class Node(ref):
         """The array this op returned (a tuple of arrays for an op with several)."""
         return self.values[len(self.parents)]
 
+    @property
+    def inputs(self):
+        """For each input its parent, what it was given as if the parent does not tell, and its array."""
+        return zip(self.parents, self.given or (None,) * len(self.parents), self.values, strict=False)
+
     def __repr__(self):
         name = self.op.name.title().replace("_", "")
         return f"<{name}Backward {'freed' if self.values is None else f'shape={self.output.shape}'}>"
@@ -117,9 +122,7 @@ def given_to(node):
         (node,) = node.parents
     if node.values is None:
         return set()
-    given = node.given or (None,) * len(node.parents)
-    inputs = zip(given, node.parents, node.values, strict=False)
-    found = [tensor_at(parent, array) if x is None else x for x, parent, array in inputs]
+    found = [tensor_at(parent, array) if x is None else x for parent, x, array in node.inputs]
     return {x for x in found if isinstance(x, Tensor)}
 
 

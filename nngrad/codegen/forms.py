@@ -437,9 +437,12 @@ def _by_expm1(expr, exponential, value: Value, is_row: bool):
     """The expression with 1 + expm1(u) for exp(u). It is 0 where exp(u) is small: in rows, whose forms are not judged,
     only where the 1 cancels.
     """
+
+    def count(total) -> int:
+        return len(sympy.Add.make_args(sympy.expand(total)))
+
     made = expr.xreplace({exponential: value + 1})
-    terms = [len(sympy.Add.make_args(sympy.expand(one))) for one in (made, expr)] if is_row else [0, 1]
-    return made if terms[0] < terms[1] else expr
+    return made if not is_row or count(made) < count(expr) else expr
 
 
 def _moves(stage: Stage, slight: set[Value], is_row: bool):

@@ -51,11 +51,11 @@ from nngrad.codegen.algebra.symbols import (
     text,
 )
 from nngrad.codegen.algebra.vocabulary import WORD_OF
-from nngrad.codegen.lowering import branches, chance, exponents, picks, quotients, signs
+from nngrad.codegen.lowering import branches, chance, exponents, quotients, signs
 from nngrad.codegen.lowering.joint import Part, parts_of, shift_of
 from nngrad.codegen.lowering.literals import is_unit_fraction, literal
 from nngrad.codegen.lowering.node import Node
-from nngrad.codegen.lowering.picks import with_picks_apart
+from nngrad.codegen.lowering.picks import balanced, with_picks_apart
 from nngrad.codegen.lowering.quotients import divisors, is_denominator, is_product, power_of_quotient, without
 from nngrad.codegen.rules.exponentials import bell_within_range
 from nngrad.codegen.trace import Formula, Stage
@@ -195,7 +195,7 @@ class Graph:
             op = "deviation" if len(expr.args) == 3 else "deviation_beside"
             return self.node(op, term, weights, *map(self.build, expr.args[2:-1]), axis=expr.args[-1].name)
         if isinstance(expr, Balanced):
-            return picks.balanced(self, expr)
+            return balanced(self, expr)
         if isinstance(expr, ProductOfOthers):
             return self.node("others", self.full(self.build(expr.args[0])), axis=expr.args[1].name)
         if isinstance(expr, Pick):

@@ -331,6 +331,7 @@ class _Selection:
 
         stable = [cotangent * form for expr in wholes for form in rewritten(expr)]
         tried = judged([*known, *stable])
+        # counting powers of two apart is dear, but wanted of one input: it is silent where the product overflows
         dear = (exponentials.times_exp.build,) if len(self.formula.inputs) > 1 else ()
         if all(one.error.ulp > ACCURATE or one.form.has(*dear) for one in tried):
             distinct: dict[str, sympy.Expr] = {}

@@ -5,6 +5,7 @@ Nothing is timed here: calls and bytes are counted, the same on every machine. `
 
 import gc
 import hashlib
+import statistics
 import sys
 import threading
 import tracemalloc
@@ -93,7 +94,8 @@ def test_the_garbage_collector_has_two_objects_to_look_through_for_each_op(step)
         return len(gc.get_objects())
 
     objects(1)  # functions are looked up once
-    assert objects(300) - objects(100) == 2 * 200
+    found = [objects(300) - objects(100) for _ in range(3)]
+    assert statistics.median(found) == 2 * 200  # other threads may have made some in between, once
 
 
 def rise(work):

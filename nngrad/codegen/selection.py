@@ -38,6 +38,7 @@ from nngrad.codegen.rules.far import with_far_forms
 from nngrad.codegen.rules.ordinary import Ordinariness, Ordinary
 from nngrad.codegen.rules.series import RADII, Series, leading_terms_of_rational
 from nngrad.codegen.rules.settled import with_ratios
+from nngrad.codegen.rules.units import in_units_of_largest
 from nngrad.codegen.trace import Formula
 
 SETTLED = (2**6, 2**10)  # where exponentials, or those of a fraction of x, have long settled, but do not overflow
@@ -343,6 +344,9 @@ class _Selection:
             growths = next(filter(None, (list(exponentials.growths(expr)) for expr in wholes)), [])
             grown = [(form, exponentials.with_growths(form, growths)) for form in plain]
             tried += judged(cotangent * made for form, made in grown if made != form)
+        if all(one.error.ulp > ACCURATE for one in tried):
+            counted = partial(in_units_of_largest, number=self.judge.number)
+            tried += judged(cotangent * form for expr in wholes for form in in_branches(expr, counted))
         if all(one.error.ulp > ACCURATE for one in tried):
             tried += judged(self._clamped(of, tried, cotangent))
         if all(one.error.ulp > ACCURATE for one in tried):

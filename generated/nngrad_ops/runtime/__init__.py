@@ -47,7 +47,7 @@ from .moments import (
 from .out_of_range import decayed, log1p_times_exp, ratio, times_exp
 from .parts import are_within, highest, in_parts, lowest
 from .polynomials import Series, near_zero, polynomial
-from .powers import cbrt_slope, power, power_slope, power_times_log
+from .powers import binade, cbrt_slope, power, power_slope, power_times_log
 from .remainders import (
     exp_remainder,
     expm1_over,

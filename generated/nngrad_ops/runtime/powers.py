@@ -13,6 +13,18 @@ from .choices import WIDER
 from .parts import highest, lowest
 
 
+def binade(x):
+    """The power of two that |x| is one to two times as large as; of 0 and infinity the one nearest to that."""
+    info, integers = np.finfo(x.dtype), np.dtype(f"i{x.dtype.itemsize}")
+    infinity = np.array(np.inf, x.dtype).view(integers)  # whose bits are those of the exponent
+    y = np.bitwise_and(np.asarray(x).view(integers), infinity, out=...).view(x.dtype)
+    y = np.minimum(y, 2.0 ** (info.maxexp - 1), out=y)
+    if x.size and lowest(y) == 0:  # numbers that are not normal have the exponent 0
+        normal = np.clip(np.abs(x), info.smallest_subnormal, info.tiny) * x.dtype.type(2.0**info.nmant)
+        y = np.where(y == 0, binade(normal) * x.dtype.type(2.0**-info.nmant), y)
+    return y
+
+
 def power(x, exponent):
     """x ** exponent in a new array; simple exponents by simpler functions, which are faster and as exact."""
     if np.ndim(exponent) == 0 and isinstance(x, np.ndarray):

@@ -17,7 +17,7 @@ import sympy
 from nngrad.codegen.algebra.symbols import Value
 from nngrad.codegen.algebra.vocabulary import WORD_OF
 from nngrad.codegen.algebra.words import FAR_FROM_FLOATS
-from nngrad.codegen.judging.errors import MANTISSA
+from nngrad.codegen.judging.errors import MANTISSA, SMALLEST_NORMAL
 from nngrad.codegen.lower import WIDENING, Graph
 from nngrad.codegen.lowering.guards import guarded_in
 from nngrad.codegen.lowering.literals import number_of
@@ -28,6 +28,7 @@ from nngrad.codegen.trace import Formula
 
 HUGE, LARGEST = 1e36, float(np.finfo(np.float32).max)
 GROWN = 1e6  # times, of what tends to infinity, from HUGE to its square
+EXPONENTS = SMALLEST_NORMAL - MANTISSA, 1 - SMALLEST_NORMAL  # of numbers, infinity taken for the largest
 SILENT = {"runtime.times_exp", "runtime.ratio"}  # of which infinity is known to be right
 EXACT = {"argument", "compare", "logic", "test"}
 TAKES_NUMBERS = {"runtime.exp_multiple", "runtime.exp_square", "runtime.decayed"}  # as float64, for arrays of all kinds
@@ -178,6 +179,7 @@ def _helper(name: str):
 
 _HELPERS = {}  # functions of `runtime` that are not words, or need not be asked of mpmath
 _HELPERS["runtime.ratio"] = np.divide
+_HELPERS["runtime.binade"] = lambda x: np.exp2(np.clip(np.floor(np.log2(np.abs(x))), *EXPONENTS))
 _HELPERS["runtime.power"] = np.power  # which knows what powers tend to, however slowly
 _HELPERS["runtime.exp_multiple"] = lambda x, c, rest=0.0: np.exp(c * x)
 _HELPERS["runtime.exp_square"] = lambda x, c: np.exp(c * x * x)

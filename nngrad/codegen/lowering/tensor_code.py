@@ -60,7 +60,7 @@ class TensorWriter(Writer):
             return f"runtime.count({self.shape}, {node.detail})"
         if node.op == "where":
             return f"ops.where({', '.join([args[0], *self._of_dtype(node.args[1:])])})"
-        if node.op == "test":
+        if node.op == "test" or node.detail == "runtime.binade":
             return f"{node.detail}({self._data(node.args[0])})"
         if node.op == "as_float":
             return f"float({listed})" if node.is_scalar else f"ops.where({listed}, np.asarray(1.0, {self.dtype}), 0.0)"

@@ -1,6 +1,6 @@
 """Stage 5 in its parts: the rules that make equal forms for `nngrad.codegen.forms`.
 
 What overflows or cancels: `exponentials`, `settled`, `logarithms`, `roots`, `factors`, `far`, `remainders`, `several`,
-`balance`. Approximations near a zero: `series`. For inputs of ordinary size: `ordinary`, `parts`. Choices:
+`units`, `balance`. Approximations near a zero: `series`. For inputs of ordinary size: `ordinary`, `parts`. Choices:
 `piecewise`. For second derivatives: `again`. `equal` goes through those that need to see an expression whole.
 """

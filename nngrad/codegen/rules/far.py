@@ -71,12 +71,12 @@ def far_from_zero(expr, x: Value, number: Callable[[sympy.Expr], float]) -> symp
     x that does not grow like a power.
     """
     made = identities.in_roots(expr).xreplace({words.abs(x): SIZE, words.sign(x): SIDE, x: SIDE * SIZE})
-    found = _split(made, number)
+    found = split(made, number)
     if found is None:
         return None
     power, rest = found
     size = words.abs(x)
-    return (_raised(size, sympy.simplify(power)) * rest).xreplace({SIZE: size, SIDE: words.sign(x)})
+    return (raised(size, sympy.simplify(power)) * rest).xreplace({SIZE: size, SIDE: words.sign(x)})
 
 
 def with_powers_of_sums_taken_out(expr):
@@ -101,7 +101,7 @@ def with_powers_of_sums_taken_out(expr):
             rests = [_product_of(term | {base: offset - least}) for term, offset in zip(terms, offsets, strict=True)]
             rest = sympy.Add(*(_product_of(_met(term)) for term in _terms(sympy.Add(*rests))))
             total = base ** sympy.simplify(first + least) * sympy.factor_terms(rest)
-            return total.replace(lambda part: part.is_Pow, lambda part: _raised(part.base, part.exp)).xreplace(back)
+            return total.replace(lambda part: part.is_Pow, lambda part: raised(part.base, part.exp)).xreplace(back)
     return expr
 
 
@@ -118,26 +118,26 @@ def _product_of(powers):
     return sympy.Mul(*(base**power for base, power in powers.items()))
 
 
-def _split(expr, number) -> tuple[sympy.Expr, sympy.Expr] | None:
+def split(expr, number) -> tuple[sympy.Expr, sympy.Expr] | None:
     """(k, rest) where the expression is SIZE**k times a rest that tends to a number other than 0."""
     if not expr.has(SIZE):
-        return (sympy.S.Zero, expr) if not expr.atoms(Value) else None
+        return sympy.S.Zero, expr
     if expr == SIZE:
         return sympy.S.One, sympy.S.One
     if expr.is_Mul:
-        return _product([_split(factor, number) for factor in expr.args])
+        return _product([split(factor, number) for factor in expr.args])
     if expr.is_Add:
-        return _sum([_split(term, number) for term in expr.args], number)
-    if isinstance(expr, words.abs.build) and (found := _split(expr.args[0], number)):
+        return _sum([split(term, number) for term in expr.args], number)
+    if isinstance(expr, words.abs.build) and (found := split(expr.args[0], number)):
         return found[0], words.abs(found[1])
     if (expr.is_Pow or isinstance(expr, POWERS)) and not expr.args[1].has(SIZE, Value):
         base, exponent = expr.args
-        found = _split(base, number)
+        found = split(base, number)
         if found is None:
             return None
         is_slope = isinstance(expr, words.power_slope.build)
         factor, exponent = (exponent, exponent - 1) if is_slope else (sympy.S.One, exponent)
-        return found[0] * exponent, factor * _raised(found[1], exponent)
+        return found[0] * exponent, factor * raised(found[1], exponent)
     return None
 
 
@@ -157,9 +157,9 @@ def _sum(terms, number) -> tuple[sympy.Expr, sympy.Expr] | None:
     smaller = [(power, rest) for power, rest in terms if number(power - largest) < 0]
     if alike.is_Add and sympy.simplify(alike.xreplace({SIDE: sympy.S.One})) == 0:
         return None
-    return largest, alike + sympy.Add(*(rest * _raised(SIZE, sympy.expand(power - largest)) for power, rest in smaller))
+    return largest, alike + sympy.Add(*(rest * raised(SIZE, sympy.expand(power - largest)) for power, rest in smaller))
 
 
-def _raised(base, exponent):
+def raised(base, exponent):
     """A power, as a word where the exponent is a parameter's."""
     return words.power(base, exponent) if exponent.atoms(Parameter) else base**exponent

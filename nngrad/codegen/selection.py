@@ -97,10 +97,14 @@ def slopes_of(vjp: dict[Value, sympy.Expr], cotangent: Value) -> dict[Value, sym
 
 
 def _is_multiple(form, cotangent: Value) -> bool:
-    """Whether a form is the cotangent times something, at least in one branch, and 0 or that in the others."""
+    """Whether a form is the cotangent times something, or a sum of such, at least in one branch, and 0 or that in the
+    others.
+    """
     if isinstance(form, Where):
         branches = [branch for branch in form.args[1:] if branch != 0]
         return bool(branches) and all(_is_multiple(branch, cotangent) for branch in branches)
+    if form.is_Add:
+        return all(_is_multiple(term, cotangent) for term in form.args)
     return cotangent in sympy.Mul.make_args(form)
 
 

@@ -101,7 +101,7 @@ def _far_out(ends: np.ndarray) -> np.ndarray:
 
 def ordinary_points(limits: tuple[int, ...], arity: int) -> list[np.ndarray]:
     """Float32 numbers of up to the largest limit, densely, some of every magnitude below, and all limits' corners: a
-    column for each of several inputs.
+    column for each of several inputs, of which some are near each other.
     """
     exponents = np.arange(SMALLEST_EXPONENT, 0, 12)
     sizes = np.ldexp(1 + _spread(len(exponents)), exponents)
@@ -109,7 +109,8 @@ def ordinary_points(limits: tuple[int, ...], arity: int) -> list[np.ndarray]:
     column = np.concatenate([sizes, -sizes, *ranges]).astype(np.float32).astype(np.float64)
     corners = [sign for limit in limits for sign in itertools.product((limit, -limit), repeat=arity)]
     ends = np.array(corners, np.float64).T
-    return [np.concatenate([_shuffled(column, turn), ends[turn]]) for turn in range(arity)]
+    alike = _alike(arity) if arity > 1 else [np.zeros(0)]
+    return [np.concatenate([_shuffled(column, turn), alike[turn], ends[turn]]) for turn in range(arity)]
 
 
 def _spread(count: int) -> np.ndarray:

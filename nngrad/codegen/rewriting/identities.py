@@ -60,6 +60,39 @@ def as_quotient(expr):
     return words.in_words(sympy.factor_terms(sympy.expand(top)) / bottom)
 
 
+def with_sizes_signed(expr):
+    """|a - b| sign(a) as sign(a - b) (|a| - b sign(a)), in one quotient, and what then cancels taken out."""
+    differences = {part for part in expr.atoms(words.abs.build) if part.args[0].is_Add}
+    if not differences or not expr.has(words.sign.build) or expr.has(Where) or sympy.count_ops(expr) > LARGEST_LINE:
+        return expr
+    top, bottom = sympy.fraction(sympy.together(expr))
+    top = sympy.expand(top.xreplace({part: words.sign(part.args[0]) * part.args[0] for part in differences}))
+    return sympy.factor_terms(sympy.expand(top.replace(lambda part: part.is_Mul, _unsigned))) / bottom
+
+
+def _unsigned(product):
+    """The product with |u| for u sign(u)."""
+    powers = product.as_powers_dict()
+    signed = [one for one in powers if isinstance(one, words.sign.build) and powers.get(one.args[0], 0) >= 1]
+    return product * sympy.Mul(*(words.abs(one.args[0]) / one.args[0] / one for one in signed))
+
+
+def with_squares_of_sines(expr):
+    """Sums that are 0 only where a sine is, as its square: 1 + cos(u), 1 - sin(u), 1 + 2 sin(u) cos(u)."""
+    return expr.replace(lambda part: part.is_Add, _square_of_sine) if expr.has(sympy.sin, sympy.cos) else expr
+
+
+def _square_of_sine(total):
+    number, wave = total.as_coeff_Add()
+    size, wave = (wave / number).as_coeff_Mul() if number else (sympy.S.Zero, wave)
+    u = next(iter(wave.atoms(sympy.sin, sympy.cos)), sympy.cos(0)).args[0]
+    if size in (2, -2) and wave == sympy.sin(u) * sympy.cos(u):
+        return number * (sympy.sin(u) + sympy.sign(size) * sympy.cos(u)) ** 2
+    if size in (1, -1) and wave == sympy.sin(u):
+        return number * (sympy.sin(u / 2) + size * sympy.cos(u / 2)) ** 2
+    return 2 * number * sympy.cos(u / 2) ** 2 if size * wave == sympy.cos(u) else total
+
+
 def with_means_of_exponentials(expr):
     """log((exp a + exp b) / 2), which is logaddexp(a, b) - log 2, as what the larger has beside the mean's share;
     log((1 + exp u) / 2), that of a and 0, likewise.

@@ -41,6 +41,8 @@ def rewritten(expr) -> Iterator[sympy.Expr]:
     for one in dict.fromkeys(equal):
         yield recognised(one)
         yield identities.with_hypot(recognised(one))
+        yield identities.with_sizes_signed(one)
+        yield identities.with_squares_of_sines(one)
         yield identities.with_roots_apart(one)
         yield identities.with_differences_of_logarithms(one)
         yield from map(recognised, with_logarithms_together(one))

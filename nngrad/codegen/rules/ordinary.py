@@ -27,7 +27,6 @@ from nngrad.codegen.algebra.symbols import ByText, Decayed, NearZero, Parameter,
 from nngrad.codegen.judging.errors import ACCURATE, Profile, Truth
 from nngrad.codegen.judging.rounding import Judge, ordinary_points
 from nngrad.codegen.lower import Graph
-from nngrad.codegen.lowering.branches import only_matters_far_out
 from nngrad.codegen.lowering.cost import WIDE_COST, apart_and_together, graph_cost, kept_cost
 from nngrad.codegen.lowering.exponents import as_polynomial, exp2_in_float64
 from nngrad.codegen.lowering.literals import literal
@@ -47,6 +46,7 @@ LEVELS = (4.2, inf)  # of the largest error in units of the last place: the firs
 NO_WORSE = 2.0  # times the error of the form for all inputs
 CHANCE = 4.0  # the same in units beside a root, where it is chance which of the points tried is nearest to it
 TOLERABLE = 48.0  # units, however much worse that form is
+FAIR_IF_WIDE, LARGEST_IF_WIDE = 2 * ACCURATE, 4 * ACCURATE  # where that form is computed in float64; of the value
 SLACK = 0.5  # of NumPy's functions, in units of the last place
 WEIGHT = 2.0  # of a unit of error, in multiplications
 SIMILAR = 1.15  # a larger limit is worth so much
@@ -176,13 +176,11 @@ class Ordinariness:
         used = {Where: makes_choices, words.abs.build: has_sizes}
         guards = [one for one in GUARDED if not used.get(one, False)]
         written = [[_with_logarithms(unguarded(self._simpler(form))) for form in forms] for forms in self.plain]
-        plain = [dict.fromkeys(forms) for forms in written]
-        plain = [[form for form in forms if not form.has(*guards)] for forms in plain]
-        is_of_exponentials = any(expr.has(*exponentials.MADE_OF_EXPONENTIALS) for expr in wholes)
-        choices = [choice for form in self.full for choice in form.atoms(Where)]
-        is_guarded = bool(choices) and all(map(only_matters_far_out, choices)) and not is_of_exponentials
-        if makes_choices or is_guarded or (wholes != self.wholes and not is_of_exponentials):
-            yield _Pool({}, plain[0], plain[1:])
+        plain = [[form for form in dict.fromkeys(forms) if not form.has(*guards)] for forms in written]
+        if self.is_wide:  # then guards cost less than float64
+            plain = [[*forms, *own] for forms, own in zip(written, self.plain, strict=True)]
+            plain = [[form for form in dict.fromkeys(forms) if not form.has(NearZero)] for forms in plain]
+        yield _Pool({}, plain[0], plain[1:])
         if makes_choices:
             return
         exprs = [_with_logarithms(_with_roots(expr)) for expr in wholes]
@@ -335,8 +333,10 @@ class Ordinariness:
         if level < inf:
             return here.largest(limit, leniently=False) <= level
         here, there = here.within(limit), self.profiles[place].within(limit)  # near a root, say
-        bound = min(TOLERABLE, CHANCE * there.ulp)
-        return here.beyond <= max(ACCURATE, NO_WORSE * there.beyond) and here.ulp <= bound
+        fair, largest = max(ACCURATE, NO_WORSE * there.beyond), min(TOLERABLE, CHANCE * there.ulp)
+        if self.is_wide:  # that form would do no better in float32, but is computed in float64
+            fair, largest = min(fair, FAIR_IF_WIDE), largest if place else min(largest, LARGEST_IF_WIDE)
+        return here.beyond <= fair and here.ulp <= largest
 
     def _profile(self, place: int, definitions, form) -> Profile:
         return self._once(

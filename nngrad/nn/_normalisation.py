@@ -105,11 +105,13 @@ def group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None
         A Tensor of the shape of x.
 
     Raises:
-        ValueError: the shapes do not fit, or C is no multiple of num_groups.
+        ValueError: the shapes do not fit, C is no multiple of num_groups, or one example has one value per group.
     """
     shape = _check_channels("group_norm", input, 2, weight=weight, bias=bias)
     if num_groups < 1 or shape[1] % num_groups:
         raise ValueError(f"group_norm: {shape[1]} channels can't be parted in {num_groups} groups")
+    if math.prod(shape) == num_groups:
+        raise ValueError(f"group_norm: there must be more than 1 value per group, got input {shape}")
     grouped = (shape[0], num_groups, shape[1] // num_groups, *shape[2:])
     channels = (*grouped[1:3], *(1,) * len(shape[2:]))
     weight, bias = (None if one is None else ops.reshape(one, shape=channels) for one in (weight, bias))

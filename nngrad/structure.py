@@ -12,6 +12,7 @@ from nngrad.arguments import tells_arguments
 from nngrad.engine import apply
 from nngrad.functions import CLONE, array_of, matmul, ops, shape_of
 from nngrad.graph import wrap
+from nngrad.recurrence import RECURRENCE
 
 
 def _axis(name, axis, ndim):
@@ -480,24 +481,10 @@ def cumsum(a, axis=None):
 
 
 def cumprod(a, axis=None):
-    """Products of the elements up to each along an axis; without one, of all elements.
-
-    Each pass doubles how many elements a product spans (Hillis & Steele 1986), so gradients are right beside zeros too.
-    """
+    """Products of the elements up to each along an axis; without one, of all elements."""
     if axis is None:
         a, axis = ravel(a), 0
-    axis = _axis("cumprod", axis, len(shape_of(a)))
-    y = ops.multiply(a, 1)
-    wide = np.cumprod(np.empty(0, y.dtype)).dtype  # NumPy's, which is longer for short integers
-    y = y if y.dtype == wide else y.astype(wide)
-    span = 1
-    while span < shape_of(a)[axis]:
-        first = ops.getitem(y, index=_along(axis, slice(None, span)))
-        earlier = ops.getitem(y, index=_along(axis, slice(None, -span)))
-        later = ops.getitem(y, index=_along(axis, slice(span, None)))
-        y = ops.concat(first, ops.multiply(later, earlier), axis=axis)
-        span *= 2
-    return y
+    return apply(RECURRENCE, a, None, axis=_axis("cumprod", axis, len(shape_of(a))))
 
 
 def diff(a, n=1, axis=-1):

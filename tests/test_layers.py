@@ -239,6 +239,7 @@ def test_dropout_draws_from_a_generator(name):
         (lambda: F.batch_norm(ROWS, MEAN, VAR, np.ones(3)), ValueError, r"weight of shape \(3,\) must be \(4,\)"),
         (lambda: F.instance_norm(ROWS), ValueError, "at least 3 axes"),
         (lambda: F.group_norm(ROWS, 3), ValueError, "4 channels can't be parted in 3 groups"),
+        (lambda: F.group_norm(np.ones((1, 2, 1)), 2), ValueError, "more than 1 value per group"),
         (
             lambda: nn.BatchNorm2d(4)(SIGNAL),
             ValueError,

@@ -186,6 +186,29 @@ def test_array_split(sections, axis):
     nngrad.check_grads(lambda x: sum((p * p).sum() for p in nngrad.array_split(x, sections, axis)), (X,), order=2)
 
 
+@pytest.mark.parametrize(
+    ("shape", "axis"), [((5,), 0), ((200,), 0), ((70, 3), 0), ((2, 90), 1), ((3, 0), 1), ((0, 3), 1)]
+)
+def test_the_gradient_of_cumprod_is_that_of_each_product(shape, axis):
+    random = np.random.default_rng(0)
+    x = Tensor(random.normal(size=shape), dtype=np.float64, requires_grad=True)
+    g = random.normal(size=shape)
+    (nngrad.cumprod(x, axis) * g).sum().backward()
+    rows, cotangents = (np.moveaxis(one, axis, -1) for one in (x.data, g))
+    without = np.where(np.eye(shape[axis], dtype=bool), 1, rows[..., None, :])  # row i has a 1 in place of x[i]
+    is_reached = np.triu(np.ones((shape[axis], shape[axis])))
+    expected = (np.cumprod(without, -1) * is_reached * cotangents[..., None, :]).sum(-1)
+    np.testing.assert_allclose(np.moveaxis(x.grad, axis, -1), expected, rtol=1e-9, atol=1e-12)
+
+
+def test_where_parts_of_a_product_overflow_the_gradient_of_cumprod_does_not():
+    x = Tensor(np.full(200, 1e15), requires_grad=True)
+    x.data[0] = 0
+    nngrad.cumprod(x)[:3].sum().backward()
+    np.testing.assert_allclose(x.grad[:3], [1e30, 0, 0], rtol=1e-6)
+    assert not x.grad[3:].any()
+
+
 def test_cumprod_beside_zeros():
     x = np.array([2.0, 0.0, 3.0, 0.0, -1.0])
     nngrad.check_grads(lambda x: (nngrad.cumprod(x) * np.arange(1.0, 6)).sum(), (x,), order=2)

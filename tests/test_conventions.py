@@ -84,6 +84,23 @@ def test_nothing_leaks_from_a_branch_not_taken(bad):
     assert gradient(nngrad.xlogy, [0.0, 0.0], x)[1] == [0.0, 0.0]  # log(0) and log(-1) are in the branch not taken
 
 
+@pytest.mark.parametrize("size", [1, 10_000])
+@pytest.mark.parametrize(
+    ("f", "slope"),
+    [
+        (lambda x: nngrad.clip(x, -1, 1), 0), (lambda x: nngrad.clip(x, min=-1), 0), (F.relu6, 0), (F.hardtanh, 0),
+        (F.hardsigmoid, 0), (F.hardshrink, 0), (F.softshrink, 0), (F.relu, 1), (F.elu, 1), (F.celu, 1),
+        (lambda x: F.elu(x, alpha=0.5), 1), (F.selu, 1.0507009873554805), (F.leaky_relu, 0.01),
+    ],
+)  # fmt: skip
+def test_the_slope_at_nan_is_that_of_pytorch(f, slope, size):
+    x = Tensor(np.full(size, np.nan), requires_grad=True)
+    y = f(x)
+    y.sum().backward()
+    assert np.isnan(y.data).all()
+    np.testing.assert_array_equal(x.grad, np.float32(slope))
+
+
 @pytest.mark.parametrize("f", [nngrad.std, nngrad.norm, lambda x: nngrad.hypot(x[0], x[1])])
 def test_lengths_of_zero_have_gradient_zero(f):
     assert gradient(f, [0.0, 0.0]) == [0.0, 0.0]

@@ -9,7 +9,7 @@ from nngrad_ops import OPS
 sympy = pytest.importorskip("sympy")
 
 from nngrad.codegen.algebra import words  # noqa: E402
-from nngrad.codegen.algebra.symbols import Parameter, Value, Where  # noqa: E402
+from nngrad.codegen.algebra.symbols import IsNan, Parameter, Value, Where  # noqa: E402
 from nngrad.codegen.rules import piecewise  # noqa: E402
 
 x, a = Value("x"), Value("a")
@@ -114,6 +114,11 @@ SIMPLER = {
     Where(words.minimum(x, 3) > 4, 0, a): None,  # never
     Where(words.minimum(x, 3) > 2, 0, a): Where(x > 2, 0, a),
     Where(x <= -3, 0, Where(x > -3, 0, a)): None,  # only NaN is neither
+    Where(IsNan(x), 0, Where(x >= 3, 0, Where(x <= 0, 0, a))): Where((x > 0) & (x < 3), a, 0),
+    Where(IsNan(x), 0, Where(size <= p, 0, a)): Where(size > p, a, 0),
+    Where(IsNan(x), 0, Where(words.maximum(x, p) >= 1, 0, Where(x <= p, 0, a))): Where((x > p) & (x < 1), a, 0),
+    Where(IsNan(x), 0, Where(Where(x < p, p, x) > 1, 0, Where(x < p, 0, a))): Where((x >= p) & (x <= 1), a, 0),
+    Where(IsNan(x) | (x < a), 0, 1): None,  # NaN in the other input is no smaller
     Where(size < 2, x**2 / 2, 2 * size): None,
     Where(size < 2, x**3, 12 * size - 16): None,
 }

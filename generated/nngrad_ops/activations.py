@@ -38,25 +38,25 @@ relu_jvp = relu_vjp  # the Jacobian is symmetric
 
 
 def relu6(x, out=...):
-    """Rectified linear unit, at most 6 (Krizhevsky 2010).
+    """Rectified linear unit, at most 6 (Krizhevsky 2010); its derivative at NaN is 0.
 
     Formula:
-        return minimum(maximum(x, 0), 6)
+        return subgradient(minimum(maximum(x, 0), 6), isnan(x), 0)
 
     Derivative:
-        dx = where(maximum(x, 0) >= 6, 0, where(x <= 0, 0, g))
+        dx = where(isnan(x), 0, where(maximum(x, 0) >= 6, 0, where(x <= 0, 0, g)))
 
     Shapes: x of any shape; y of the shape of x.
     Residuals: x.
     Rounding error in float32, simulated: y 0, dx 0 ulp.
     """
-    maximum_x = runtime.maximum(x, 0, out=out)
-    return runtime.minimum(maximum_x, 6, out=maximum_x)
+    t = runtime.maximum(x, 0, out=out)
+    return runtime.minimum(t, 6, out=t)
 
 
 def relu6_vjp(g, x, out=...):
     """Cotangent of `relu6`'s input."""
-    return runtime.where((x <= 0) | (x >= 6), 0, g, out=out)
+    return runtime.where((x < 6) & (x > 0), g, 0, out=out)
 
 
 relu6_jvp = relu6_vjp  # the Jacobian is symmetric
@@ -301,15 +301,15 @@ def elu_and_residuals(x, alpha=1.0, out=(..., ...)):
         parts = runtime.in_parts(elu_and_residuals, 64, [x], alpha, out=out)
         if parts is not None:
             return parts
-    # slope = where(x > 0, 1, alpha*exp(x))
-    mask = x > 0
+    # slope = where(x <= 0, alpha*exp(x), 1)
+    mask = x <= 0
     t = runtime.minimum(x, 0, out=...)
     expm1_x = np.expm1(t, out=...)
     u = np.multiply(expm1_x, alpha, out=expm1_x)
-    y = runtime.where(mask, x, u, out=out[0])
+    y = runtime.where(mask, u, x, out=out[0])
     t = np.exp(t, out=t)
     t = np.multiply(t, alpha, out=t)
-    slope = runtime.where(mask, 1, t, out=out[1])
+    slope = runtime.where(mask, t, 1, out=out[1])
     return y, slope
 
 
@@ -317,10 +317,10 @@ def elu(x, alpha=1.0, out=...):
     """Exponential linear unit (Clevert et al. 2016).
 
     Formula:
-        return where(x > 0, x, alpha * expm1(x))
+        return where(x <= 0, alpha * expm1(x), x)
 
     Derivative:
-        dx = where(x > 0, g, alpha*g*exp(x))
+        dx = where(x <= 0, alpha*g*exp(x), g)
 
     Shapes: x of any shape; y of the shape of x.
     Residuals: slope.
@@ -340,7 +340,7 @@ def elu(x, alpha=1.0, out=...):
     t = runtime.minimum(x, 0, out=...)
     expm1_x = np.expm1(t, out=t)
     t = np.multiply(expm1_x, alpha, out=expm1_x)
-    return runtime.where(x > 0, x, t, out=out)
+    return runtime.where(x <= 0, t, x, out=out)
 
 
 def elu_vjp(g, slope, alpha=1.0, out=...):
@@ -359,10 +359,10 @@ def selu(x, out=...):
 
     Formula:
         scale, alpha = 1.0507009873554804934193349852946, 1.6732632423543772848170429916717
-        return scale * where(x > 0, x, alpha * expm1(x))
+        return scale * where(x <= 0, alpha * expm1(x), x)
 
     Derivative:
-        dx = g*where(x > 0, 1.0507009873554805, 1.7580993408473768*exp(x))
+        dx = g*where(x <= 0, 1.7580993408473768*exp(x), 1.0507009873554805)
 
     Shapes: x of any shape; y of the shape of x.
     Residuals: x.
@@ -371,17 +371,17 @@ def selu(x, out=...):
     t = runtime.minimum(x, 0, out=...)
     expm1_x = np.expm1(t, out=t)
     t = np.multiply(expm1_x, 1.6732632423543772, out=expm1_x)
-    u = runtime.where(x > 0, x, t, out=out)
+    u = runtime.where(x <= 0, t, x, out=out)
     return np.multiply(u, 1.0507009873554805, out=u)
 
 
 def selu_vjp(g, x, out=...):
     """Cotangent of `selu`'s input."""
-    # dx = g*where(x > 0, 1.0507009873554805, 1.7580993408473768*exp(x))
+    # dx = g*where(x <= 0, 1.7580993408473768*exp(x), 1.0507009873554805)
     t = runtime.minimum(x, 0, out=...)
     t = np.exp(t, out=t)
     t = np.multiply(t, 1.7580993408473768, out=t)
-    u = runtime.where(x > 0, 1.0507009873554805, t, out=out)
+    u = runtime.where(x <= 0, t, 1.0507009873554805, out=out)
     return np.multiply(g, u, out=u)
 
 
@@ -410,15 +410,15 @@ def celu_and_residuals(x, alpha=1.0, out=(..., ...)):
         parts = runtime.in_parts(celu_and_residuals, 64, [x], alpha, out=out)
         if parts is not None:
             return parts
-    # slope = where(x > 0, 1, exp(x/alpha))
-    mask = x > 0
+    # slope = where(x <= 0, exp(x/alpha), 1)
+    mask = x <= 0
     t = np.divide(x, alpha, out=...)
-    t = runtime.where(mask, 0, t, out=t)
+    t = runtime.where(mask, t, 0, out=t)
     expm1_x = np.expm1(t, out=...)
     u = np.multiply(expm1_x, alpha, out=expm1_x)
-    y = runtime.where(mask, x, u, out=out[0])
+    y = runtime.where(mask, u, x, out=out[0])
     t = np.exp(t, out=t)
-    slope = runtime.where(mask, 1, t, out=out[1])
+    slope = runtime.where(mask, t, 1, out=out[1])
     return y, slope
 
 
@@ -426,10 +426,10 @@ def celu(x, alpha=1.0, out=...):
     """Continuously differentiable exponential linear unit (Barron 2017).
 
     Formula:
-        return where(x > 0, x, alpha * expm1(x / alpha))
+        return where(x <= 0, alpha * expm1(x / alpha), x)
 
     Derivative:
-        dx = where(x > 0, g, g*exp(x/alpha))
+        dx = where(x <= 0, g*exp(x/alpha), g)
 
     Shapes: x of any shape; y of the shape of x.
     Residuals: slope.
@@ -449,12 +449,12 @@ def celu(x, alpha=1.0, out=...):
         parts = runtime.in_parts(celu, 64, [x], alpha, out=out)
         if parts is not None:
             return parts
-    mask = x > 0
+    mask = x <= 0
     t = np.divide(x, alpha, out=...)
-    t = runtime.where(mask, 0, t, out=t)
+    t = runtime.where(mask, t, 0, out=t)
     expm1_x = np.expm1(t, out=t)
     t = np.multiply(expm1_x, alpha, out=expm1_x)
-    return runtime.where(mask, x, t, out=out)
+    return runtime.where(mask, t, x, out=out)
 
 
 def celu_vjp(g, slope, alpha=1.0, out=...):
@@ -1111,27 +1111,25 @@ tanhshrink_jvp = tanhshrink_vjp  # the Jacobian is symmetric
 
 
 def hardtanh(x, min_val=-1.0, max_val=1.0, out=...):
-    """x between min_val and max_val, constant outside (Collobert 2004); its derivative at the bounds is 0.
+    """x between min_val and max_val, constant outside (Collobert 2004); its derivative at bounds and NaN is 0.
 
     Formula:
-        return minimum(maximum(x, min_val), max_val)
+        return subgradient(minimum(maximum(x, min_val), max_val), isnan(x), 0)
 
     Derivative:
-        dx = where(maximum(x, min_val) >= max_val, 0, where(x <= min_val, 0, g))
+        dx = where(isnan(x), 0, where(maximum(x, min_val) >= max_val, 0, where(x <= min_val, 0, g)))
 
     Shapes: x of any shape; y of the shape of x.
     Residuals: x.
     Rounding error in float32, simulated: y 0, dx 0 ulp.
     """
-    maximum_x = runtime.maximum(x, min_val, out=out)
-    return runtime.minimum(maximum_x, max_val, out=maximum_x)
+    t = runtime.maximum(x, min_val, out=out)
+    return runtime.minimum(t, max_val, out=t)
 
 
 def hardtanh_vjp(g, x, min_val=-1.0, max_val=1.0, out=...):
     """Cotangent of `hardtanh`'s input."""
-    # dx = where((maximum(x, min_val) >= max_val) | (x <= min_val), 0, g)
-    t = runtime.maximum(x, min_val, out=...)
-    return runtime.where((t >= max_val) | (x <= min_val), 0, g, out=out)
+    return runtime.where((x < max_val) & (x > min_val), g, 0, out=out)
 
 
 hardtanh_jvp = hardtanh_vjp  # the Jacobian is symmetric
@@ -1141,19 +1139,19 @@ hardtanh_jvp = hardtanh_vjp  # the Jacobian is symmetric
 
 
 def hardsigmoid(x, out=...):
-    """Piecewise linear logistic function (Courbariaux et al. 2015); its derivative at -3 and 3 is 0.
+    """Piecewise linear logistic function (Courbariaux et al. 2015); its derivative at -3, 3 and NaN is 0.
 
     Formula:
-        return where(x <= -3, 0, where(x >= 3, 1, x / 6 + 1 / 2))
+        return subgradient(where(x <= -3, 0, where(x >= 3, 1, x / 6 + 1 / 2)), isnan(x), 0)
 
     Derivative:
-        dx = where(x <= -3, 0, where(x >= 3, 0, g/6))
+        dx = where(isnan(x), 0, where(x <= -3, 0, where(x >= 3, 0, g/6)))
 
     Shapes: x of any shape; y of the shape of x.
     Residuals: x.
     Rounding error in float32, simulated: y 1, dx 0.33 ulp.
     """
-    # y = clip((x + 3)/6, 0, 1)
+    # y = subgradient(clip((x + 3)/6, 0, 1), isnan(x), 0)
     t = np.add(x, 3, out=out)
     t = np.divide(t, 6, out=t)
     return np.clip(t, 0, 1, out=t)
@@ -1161,9 +1159,9 @@ def hardsigmoid(x, out=...):
 
 def hardsigmoid_vjp(g, x, out=...):
     """Cotangent of `hardsigmoid`'s input."""
-    # dx = where((x >= 3) | (x <= -3), 0, g/6)
+    # dx = where((x > -3) & (x < 3), g/6, 0)
     t = np.divide(g, 6, out=...)
-    return runtime.where((x <= -3) | (x >= 3), 0, t, out=out)
+    return runtime.where((x < 3) & (x > -3), t, 0, out=out)
 
 
 hardsigmoid_jvp = hardsigmoid_vjp  # the Jacobian is symmetric
@@ -1247,27 +1245,27 @@ hardswish_jvp = hardswish_vjp  # the Jacobian is symmetric
 
 
 def hardshrink(x, lambd=0.5, out=...):
-    """x outside [-lambd, lambd], 0 inside.
+    """x outside [-lambd, lambd], 0 inside; its derivative at NaN is 0.
 
     Formula:
-        return where(abs(x) <= lambd, 0, x)
+        return subgradient(where(abs(x) <= lambd, 0, x), isnan(x), 0)
 
     Derivative:
-        dx = where(abs(x) <= lambd, 0, g)
+        dx = where(isnan(x), 0, where(abs(x) <= lambd, 0, g))
 
     Shapes: x of any shape; y of the shape of x.
     Residuals: x.
     Rounding error in float32, simulated: y 0, dx 0 ulp.
     """
-    abs_x = np.abs(x, out=...)
-    return runtime.where(abs_x <= lambd, 0, x, out=out)
+    t = np.abs(x, out=...)
+    return runtime.where(t <= lambd, 0, x, out=out)
 
 
 def hardshrink_vjp(g, x, lambd=0.5, out=...):
     """Cotangent of `hardshrink`'s input."""
-    # dx = where(abs_x <= lambd, 0, g)
-    abs_x = np.abs(x, out=...)
-    return runtime.where(abs_x <= lambd, 0, g, out=out)
+    # dx = where(abs(x) > lambd, g, 0)
+    t = np.abs(x, out=...)
+    return runtime.where(t > lambd, g, 0, out=out)
 
 
 hardshrink_jvp = hardshrink_vjp  # the Jacobian is symmetric
@@ -1277,30 +1275,30 @@ hardshrink_jvp = hardshrink_vjp  # the Jacobian is symmetric
 
 
 def softshrink(x, lambd=0.5, out=...):
-    """x moved towards 0 by lambd, 0 inside [-lambd, lambd].
+    """x moved towards 0 by lambd, 0 inside [-lambd, lambd]; its derivative at NaN is 0.
 
     Formula:
-        return where(abs(x) <= lambd, 0, x - lambd * sign(x))
+        return subgradient(where(abs(x) <= lambd, 0, x - lambd * sign(x)), isnan(x), 0)
 
     Derivative:
-        dx = where(abs(x) <= lambd, 0, g)
+        dx = where(isnan(x), 0, where(abs(x) <= lambd, 0, g))
 
     Shapes: x of any shape; y of the shape of x.
     Residuals: x.
     Rounding error in float32, simulated: y 0.5, dx 0 ulp.
     """
-    abs_x = np.abs(x, out=...)
-    sign_x = np.sign(x, out=...)
-    t = np.multiply(sign_x, lambd, out=sign_x)
-    t = np.subtract(x, t, out=t)
-    return runtime.where(abs_x <= lambd, 0, t, out=out)
+    t = np.abs(x, out=...)
+    u = np.sign(x, out=...)
+    u = np.multiply(u, lambd, out=u)
+    u = np.subtract(x, u, out=u)
+    return runtime.where(t <= lambd, 0, u, out=out)
 
 
 def softshrink_vjp(g, x, lambd=0.5, out=...):
     """Cotangent of `softshrink`'s input."""
-    # dx = where(abs_x <= lambd, 0, g)
-    abs_x = np.abs(x, out=...)
-    return runtime.where(abs_x <= lambd, 0, g, out=out)
+    # dx = where(abs(x) > lambd, g, 0)
+    t = np.abs(x, out=...)
+    return runtime.where(t > lambd, g, 0, out=out)
 
 
 softshrink_jvp = softshrink_vjp  # the Jacobian is symmetric

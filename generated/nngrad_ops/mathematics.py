@@ -2298,16 +2298,13 @@ def fmin_jvp(dx1, dx2, x1, x2):
 
 def clip_min_max(x, min=None, max=None, out=...):
     """`clip` where min is not None and max is not None."""
-    # y = minimum(where(x < min, min, x), max)
-    t = runtime.maximum(x, min, out=out)
-    return runtime.minimum(t, max, out=t)
+    y1 = runtime.maximum(x, min, out=out)
+    return runtime.minimum(y1, max, out=y1)
 
 
 def clip_min_max_vjp(g, x, min=None, max=None, out=...):
     """Cotangent of `clip_min_max`'s input."""
-    # dx = where((where(x < min, min, x) > max) | (x < min), 0, g)
-    t = runtime.maximum(x, min, out=...)
-    return runtime.where((t > max) | (x < min), 0, g, out=out)
+    return runtime.where((x <= max) & (x >= min), g, 0, out=out)
 
 
 clip_min_max_jvp = clip_min_max_vjp  # the Jacobian is symmetric
@@ -2320,7 +2317,7 @@ def clip_min(x, min=None, out=...):
 
 def clip_min_vjp(g, x, min=None, out=...):
     """Cotangent of `clip_min`'s input."""
-    return runtime.where(x < min, 0, g, out=out)
+    return runtime.where(x >= min, g, 0, out=out)
 
 
 clip_min_jvp = clip_min_vjp  # the Jacobian is symmetric
@@ -2333,7 +2330,7 @@ def clip_max(x, max=None, out=...):
 
 def clip_max_vjp(g, x, max=None, out=...):
     """Cotangent of `clip_max`'s input."""
-    return runtime.where(x > max, 0, g, out=out)
+    return runtime.where(x <= max, g, 0, out=out)
 
 
 clip_max_jvp = clip_max_vjp  # the Jacobian is symmetric
@@ -2353,23 +2350,26 @@ clip_plain_jvp = clip_plain_vjp  # the Jacobian is symmetric
 
 
 def clip(x, min=None, max=None, out=...):
-    """x limited to [min, max]; the gradient passes at the bounds.
+    """x limited to [min, max]; the gradient passes at the bounds, and not at NaN.
 
     Formula:
+        y = x
         if min is not None:
-            x = where(x < min, min, x)
+            y = where(y < min, min, y)
         if max is not None:
-            x = where(x > max, max, x)
-        return x
+            y = where(y > max, max, y)
+        if min is None and max is None:
+            return x
+        return subgradient(y, isnan(x), 0)
 
     Derivative where min is not None and max is not None:
-        dx = where(where(x < min, min, x) > max, 0, where(x < min, 0, g))
+        dx = where(where(x < min, min, x) > max, 0, where(x < min, 0, where(isnan(x), 0, g)))
 
     Derivative where min is not None and max is None:
-        dx = where(x < min, 0, g)
+        dx = where(x < min, 0, where(isnan(x), 0, g))
 
     Derivative where min is None and max is not None:
-        dx = where(x > max, 0, g)
+        dx = where(x > max, 0, where(isnan(x), 0, g))
 
     Derivative where min is None and max is None:
         dx = g

@@ -427,52 +427,52 @@ def ceil_pushforward(ops, tangents, inputs, y):
 
 def celu_pullback(ops, g, inputs, y, needs, alpha=1.0):
     (x,) = inputs
-    t = x > 0
-    return (ops.where(t, g, g * ops.exp(ops.where(t, 0, x / alpha))),)
+    t = x <= 0
+    return (ops.where(t, g * ops.exp(ops.where(t, x / alpha, 0)), g),)
 
 
 def celu_pushforward(ops, tangents, inputs, y, alpha=1.0):
     (x,) = inputs
     (dx,) = tangents
-    t = x > 0
-    return ops.where(t, dx, dx * ops.exp(ops.where(t, 0, x / alpha)))
+    t = x <= 0
+    return ops.where(t, dx * ops.exp(ops.where(t, x / alpha, 0)), dx)
 
 
 def clip_min_max_pullback(ops, g, inputs, y, needs, min=None, max=None):
     (x,) = inputs
     t = x < min
-    x2 = ops.where(t, min, x)
-    return (ops.where(x2 > max, 0, ops.where(t, 0, g)),)
+    y1 = ops.where(t, min, x)
+    return (ops.where(y1 > max, 0, ops.where(t, 0, ops.where(np.isnan(x.data), 0, g))),)
 
 
 def clip_min_max_pushforward(ops, tangents, inputs, y, min=None, max=None):
     (x,) = inputs
     (dx,) = tangents
     t = x < min
-    x2 = ops.where(t, min, x)
-    return ops.where(x2 > max, 0, ops.where(t, 0, dx))
+    y1 = ops.where(t, min, x)
+    return ops.where(y1 > max, 0, ops.where(t, 0, ops.where(np.isnan(x.data), 0, dx)))
 
 
 def clip_min_pullback(ops, g, inputs, y, needs, min=None):
     (x,) = inputs
-    return (ops.where(x < min, 0, g),)
+    return (ops.where(x < min, 0, ops.where(np.isnan(x.data), 0, g)),)
 
 
 def clip_min_pushforward(ops, tangents, inputs, y, min=None):
     (x,) = inputs
     (dx,) = tangents
-    return ops.where(x < min, 0, dx)
+    return ops.where(x < min, 0, ops.where(np.isnan(x.data), 0, dx))
 
 
 def clip_max_pullback(ops, g, inputs, y, needs, max=None):
     (x,) = inputs
-    return (ops.where(x > max, 0, g),)
+    return (ops.where(x > max, 0, ops.where(np.isnan(x.data), 0, g)),)
 
 
 def clip_max_pushforward(ops, tangents, inputs, y, max=None):
     (x,) = inputs
     (dx,) = tangents
-    return ops.where(x > max, 0, dx)
+    return ops.where(x > max, 0, ops.where(np.isnan(x.data), 0, dx))
 
 
 def clip_plain_pullback(ops, g, inputs, y, needs):
@@ -715,15 +715,15 @@ def divide_pushforward(ops, tangents, inputs, y):
 
 def elu_pullback(ops, g, inputs, y, needs, alpha=1.0):
     (x,) = inputs
-    t = x > 0
-    return (ops.where(t, g, g * ops.exp(ops.where(t, 0, x)) * alpha),)
+    t = x <= 0
+    return (ops.where(t, g * ops.exp(ops.where(t, x, 0)) * alpha, g),)
 
 
 def elu_pushforward(ops, tangents, inputs, y, alpha=1.0):
     (x,) = inputs
     (dx,) = tangents
-    t = x > 0
-    return ops.where(t, dx, dx * ops.exp(ops.where(t, 0, x)) * alpha)
+    t = x <= 0
+    return ops.where(t, dx * ops.exp(ops.where(t, x, 0)) * alpha, dx)
 
 
 def erf_pullback(ops, g, inputs, y, needs):
@@ -986,26 +986,26 @@ def gelu_pushforward(ops, tangents, inputs, y, approximate="none"):
 
 def hardshrink_pullback(ops, g, inputs, y, needs, lambd=0.5):
     (x,) = inputs
-    abs_x = ops.abs(x)
-    return (ops.where(abs_x <= lambd, 0, g),)
+    return (ops.where(np.isnan(x.data), 0, ops.where(ops.abs(x) <= lambd, 0, g)),)
 
 
 def hardshrink_pushforward(ops, tangents, inputs, y, lambd=0.5):
     (x,) = inputs
     (dx,) = tangents
-    abs_x = ops.abs(x)
-    return ops.where(abs_x <= lambd, 0, dx)
+    return ops.where(np.isnan(x.data), 0, ops.where(ops.abs(x) <= lambd, 0, dx))
 
 
 def hardsigmoid_pullback(ops, g, inputs, y, needs):
     (x,) = inputs
-    return (ops.where(x <= -3, 0, ops.where(x >= 3, 0, g / 6)),)
+    t = ops.where(x <= -3, 0, ops.where(x >= 3, 0, g / 6))
+    return (ops.where(np.isnan(x.data), 0, t),)
 
 
 def hardsigmoid_pushforward(ops, tangents, inputs, y):
     (x,) = inputs
     (dx,) = tangents
-    return ops.where(x <= -3, 0, ops.where(x >= 3, 0, dx / 6))
+    t = ops.where(x <= -3, 0, ops.where(x >= 3, 0, dx / 6))
+    return ops.where(np.isnan(x.data), 0, t)
 
 
 def hardswish_pullback(ops, g, inputs, y, needs):
@@ -1025,15 +1025,15 @@ def hardswish_pushforward(ops, tangents, inputs, y):
 
 def hardtanh_pullback(ops, g, inputs, y, needs, min_val=-1.0, max_val=1.0):
     (x,) = inputs
-    maximum_x = ops.maximum(x, min_val)
-    return (ops.where(maximum_x >= max_val, 0, ops.where(x <= min_val, 0, g)),)
+    t = ops.where(ops.maximum(x, min_val) >= max_val, 0, ops.where(x <= min_val, 0, g))
+    return (ops.where(np.isnan(x.data), 0, t),)
 
 
 def hardtanh_pushforward(ops, tangents, inputs, y, min_val=-1.0, max_val=1.0):
     (x,) = inputs
     (dx,) = tangents
-    maximum_x = ops.maximum(x, min_val)
-    return ops.where(maximum_x >= max_val, 0, ops.where(x <= min_val, 0, dx))
+    t = ops.where(ops.maximum(x, min_val) >= max_val, 0, ops.where(x <= min_val, 0, dx))
+    return ops.where(np.isnan(x.data), 0, t)
 
 
 def heaviside_pullback(ops, g, inputs, y, needs):
@@ -2488,15 +2488,15 @@ def relu_pushforward(ops, tangents, inputs, y):
 
 def relu6_pullback(ops, g, inputs, y, needs):
     (x,) = inputs
-    maximum_x = ops.maximum(x, 0)
-    return (ops.where(maximum_x >= 6, 0, ops.where(x <= 0, 0, g)),)
+    t = ops.where(ops.maximum(x, 0) >= 6, 0, ops.where(x <= 0, 0, g))
+    return (ops.where(np.isnan(x.data), 0, t),)
 
 
 def relu6_pushforward(ops, tangents, inputs, y):
     (x,) = inputs
     (dx,) = tangents
-    maximum_x = ops.maximum(x, 0)
-    return ops.where(maximum_x >= 6, 0, ops.where(x <= 0, 0, dx))
+    t = ops.where(ops.maximum(x, 0) >= 6, 0, ops.where(x <= 0, 0, dx))
+    return ops.where(np.isnan(x.data), 0, t)
 
 
 def remainder_pullback(ops, g, inputs, y, needs):
@@ -2624,15 +2624,15 @@ def rsqrt_pushforward(ops, tangents, inputs, y):
 
 def selu_pullback(ops, g, inputs, y, needs):
     (x,) = inputs
-    t = x > 0
-    return (g * ops.where(t, 1.0507009873554805, ops.exp(ops.where(t, 0, x)) * 1.7580993408473768),)
+    t = x <= 0
+    return (g * ops.where(t, ops.exp(ops.where(t, x, 0)) * 1.7580993408473768, 1.0507009873554805),)
 
 
 def selu_pushforward(ops, tangents, inputs, y):
     (x,) = inputs
     (dx,) = tangents
-    t = x > 0
-    return dx * ops.where(t, 1.0507009873554805, ops.exp(ops.where(t, 0, x)) * 1.7580993408473768)
+    t = x <= 0
+    return dx * ops.where(t, ops.exp(ops.where(t, x, 0)) * 1.7580993408473768, 1.0507009873554805)
 
 
 def semicircle_pullback(ops, g, inputs, y, needs):
@@ -2830,15 +2830,13 @@ def softplus_pushforward(ops, tangents, inputs, y, beta=1.0, threshold=None):
 
 def softshrink_pullback(ops, g, inputs, y, needs, lambd=0.5):
     (x,) = inputs
-    abs_x = ops.abs(x)
-    return (ops.where(abs_x <= lambd, 0, g),)
+    return (ops.where(np.isnan(x.data), 0, ops.where(ops.abs(x) <= lambd, 0, g)),)
 
 
 def softshrink_pushforward(ops, tangents, inputs, y, lambd=0.5):
     (x,) = inputs
     (dx,) = tangents
-    abs_x = ops.abs(x)
-    return ops.where(abs_x <= lambd, 0, dx)
+    return ops.where(np.isnan(x.data), 0, ops.where(ops.abs(x) <= lambd, 0, dx))
 
 
 def softsign_pullback(ops, g, inputs, y, needs):

@@ -554,7 +554,7 @@ OPS = {
         residuals=(0,),
         reads_values=(0,),
         cost=6,
-        vjp_cost=10,
+        vjp_cost=8,
         spends_g=True,
     ),
     "heaviside": Op(

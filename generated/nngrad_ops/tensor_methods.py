@@ -81,7 +81,7 @@ class TensorMethods:
         return self._apply(OPS["celu"], self, alpha=alpha)
 
     def clip(self, min=None, max=None):
-        """x limited to [min, max]; the gradient passes at the bounds."""
+        """x limited to [min, max]; the gradient passes at the bounds, and not at NaN."""
         return self._apply(OPS["clip"], self, min=min, max=max)
 
     def copysign(self, x2):
@@ -175,11 +175,11 @@ class TensorMethods:
         return self._apply(OPS["gelu"], self, approximate=approximate)
 
     def hardshrink(self, lambd=0.5):
-        """x outside [-lambd, lambd], 0 inside."""
+        """x outside [-lambd, lambd], 0 inside; its derivative at NaN is 0."""
         return self._apply(OPS["hardshrink"], self, lambd=lambd)
 
     def hardsigmoid(self):
-        """Piecewise linear logistic function (Courbariaux et al. 2015); its derivative at -3 and 3 is 0."""
+        """Piecewise linear logistic function (Courbariaux et al. 2015); its derivative at -3, 3 and NaN is 0."""
         return self._apply(OPS["hardsigmoid"], self)
 
     def hardswish(self):
@@ -187,7 +187,7 @@ class TensorMethods:
         return self._apply(OPS["hardswish"], self)
 
     def hardtanh(self, min_val=-1.0, max_val=1.0):
-        """x between min_val and max_val, constant outside (Collobert 2004); its derivative at the bounds is 0."""
+        """x between min_val and max_val, constant outside (Collobert 2004); its derivative at bounds and NaN is 0."""
         return self._apply(OPS["hardtanh"], self, min_val=min_val, max_val=max_val)
 
     def heaviside(self, x2):
@@ -375,7 +375,7 @@ class TensorMethods:
         return self._apply(OPS["relu"], self)
 
     def relu6(self):
-        """Rectified linear unit, at most 6 (Krizhevsky 2010)."""
+        """Rectified linear unit, at most 6 (Krizhevsky 2010); its derivative at NaN is 0."""
         return self._apply(OPS["relu6"], self)
 
     def remainder(self, x2):
@@ -429,7 +429,7 @@ class TensorMethods:
         return self._apply(OPS["softplus"], self, beta=beta, threshold=threshold)
 
     def softshrink(self, lambd=0.5):
-        """x moved towards 0 by lambd, 0 inside [-lambd, lambd]."""
+        """x moved towards 0 by lambd, 0 inside [-lambd, lambd]; its derivative at NaN is 0."""
         return self._apply(OPS["softshrink"], self, lambd=lambd)
 
     def softsign(self):

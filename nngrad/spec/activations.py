@@ -6,6 +6,7 @@ from nngrad.codegen.language import (
     erf,
     exp,
     expm1,
+    isnan,
     log,
     maximum,
     minimum,
@@ -13,6 +14,7 @@ from nngrad.codegen.language import (
     sigmoid,
     sign,
     sqrt,
+    subgradient,
     sum,
     tanh,
     where,
@@ -27,8 +29,8 @@ def relu(x):
 
 @activation
 def relu6(x):
-    """Rectified linear unit, at most 6 (Krizhevsky 2010)."""
-    return minimum(maximum(x, 0), 6)
+    """Rectified linear unit, at most 6 (Krizhevsky 2010); its derivative at NaN is 0."""
+    return subgradient(minimum(maximum(x, 0), 6), isnan(x), 0)
 
 
 @activation
@@ -58,20 +60,20 @@ def leaky_relu(x, *, negative_slope=0.01):
 @activation
 def elu(x, *, alpha=1.0):
     """Exponential linear unit (Clevert et al. 2016)."""
-    return where(x > 0, x, alpha * expm1(x))
+    return where(x <= 0, alpha * expm1(x), x)
 
 
 @activation
 def selu(x):
     """Self-normalising linear unit (Klambauer et al. 2017)."""
     scale, alpha = 1.0507009873554804934193349852946, 1.6732632423543772848170429916717
-    return scale * where(x > 0, x, alpha * expm1(x))
+    return scale * where(x <= 0, alpha * expm1(x), x)
 
 
 @activation
 def celu(x, *, alpha=1.0):
     """Continuously differentiable exponential linear unit (Barron 2017)."""
-    return where(x > 0, x, alpha * expm1(x / alpha))
+    return where(x <= 0, alpha * expm1(x / alpha), x)
 
 
 @activation
@@ -116,14 +118,14 @@ def tanhshrink(x):
 
 @activation
 def hardtanh(x, *, min_val=-1.0, max_val=1.0):
-    """x between min_val and max_val, constant outside (Collobert 2004); its derivative at the bounds is 0."""
-    return minimum(maximum(x, min_val), max_val)
+    """x between min_val and max_val, constant outside (Collobert 2004); its derivative at bounds and NaN is 0."""
+    return subgradient(minimum(maximum(x, min_val), max_val), isnan(x), 0)
 
 
 @activation
 def hardsigmoid(x):
-    """Piecewise linear logistic function (Courbariaux et al. 2015); its derivative at -3 and 3 is 0."""
-    return where(x <= -3, 0, where(x >= 3, 1, x / 6 + 1 / 2))
+    """Piecewise linear logistic function (Courbariaux et al. 2015); its derivative at -3, 3 and NaN is 0."""
+    return subgradient(where(x <= -3, 0, where(x >= 3, 1, x / 6 + 1 / 2)), isnan(x), 0)
 
 
 @activation
@@ -134,14 +136,14 @@ def hardswish(x):
 
 @activation
 def hardshrink(x, *, lambd=0.5):
-    """x outside [-lambd, lambd], 0 inside."""
-    return where(abs(x) <= lambd, 0, x)
+    """x outside [-lambd, lambd], 0 inside; its derivative at NaN is 0."""
+    return subgradient(where(abs(x) <= lambd, 0, x), isnan(x), 0)
 
 
 @activation
 def softshrink(x, *, lambd=0.5):
-    """x moved towards 0 by lambd, 0 inside [-lambd, lambd]."""
-    return where(abs(x) <= lambd, 0, x - lambd * sign(x))
+    """x moved towards 0 by lambd, 0 inside [-lambd, lambd]; its derivative at NaN is 0."""
+    return subgradient(where(abs(x) <= lambd, 0, x - lambd * sign(x)), isnan(x), 0)
 
 
 @activation

@@ -352,12 +352,15 @@ def fmin(x1, x2):
 
 @op
 def clip(x, *, min=None, max=None):
-    """x limited to [min, max]; the gradient passes at the bounds."""
+    """x limited to [min, max]; the gradient passes at the bounds, and not at NaN."""
+    y = x
     if min is not None:
-        x = where(x < min, min, x)
+        y = where(y < min, min, y)
     if max is not None:
-        x = where(x > max, max, x)
-    return x
+        y = where(y > max, max, y)
+    if min is None and max is None:
+        return x
+    return subgradient(y, isnan(x), 0)
 
 
 @op

@@ -17,7 +17,7 @@ from sympy.core.relational import Relational
 from sympy.logic.boolalg import And, Or
 
 from nngrad.codegen.algebra import words
-from nngrad.codegen.algebra.symbols import Value, Where
+from nngrad.codegen.algebra.symbols import IsNan, Value, Where
 from nngrad.codegen.rules import exponentials
 
 ABOVE, BELOW = (sympy.Gt, sympy.Ge), (sympy.Lt, sympy.Le)
@@ -49,9 +49,10 @@ def arithmetic(expr):
 def simplified(expr):
     """The same for all inputs, NaN included: without limits that hold in a branch anyway, if they do not keep it from
     overflow outside, a choice between two bounds and what lies between them as that, limited, one between what meets
-    where the condition changes as that of a limited part, or as a sum, and one choice instead of two where it can be.
+    where the condition changes as that of a limited part, or as a sum, one choice instead of two where it can be, and
+    no question whether an input is NaN where comparisons that NaN does not fulfil answer it.
     """
-    return _bottom_up(expr, {Where: _simpler_choice})
+    return _bottom_up(_bottom_up(expr, {Where: _simpler_choice}), {Where: _without_nan_test})
 
 
 def _bottom_up(expr, rules):
@@ -92,8 +93,33 @@ def _plain(condition):
 def _merged(choice):
     """Two choices that share a branch as one: where(p, a, where(q, a, b)) is where(p | q, a, b)."""
     condition, a, b = choice.args
-    both = Or(condition, b.args[0]) if isinstance(b, Where) and b.args[1] == a else None
+    both = Or(_unless(condition, b.args[0]), b.args[0]) if isinstance(b, Where) and b.args[1] == a else None
     return Where(both, a, b.args[2]) if isinstance(both, Or) else choice
+
+
+def _unless(condition, other):
+    """A condition that matters only where another does not hold: x > 6 for max(x, 0) > 6 unless x <= 0."""
+    refuted = Or.make_args(other)
+
+    def known(part):
+        if isinstance(part, Where):
+            return part.args[2] if part.args[0] in refuted else part
+        u, c = part.args
+        beyond = (u <= c, u < c) if isinstance(part, words.maximum.build) else (u >= c, u > c)
+        return u if not c.atoms(Value) and any(one in refuted for one in beyond) else part
+
+    return condition.replace(lambda part: isinstance(part, (Where, *EXTREMA)), known)
+
+
+def _without_nan_test(choice):
+    """where(isnan(x) | x < 0 | x > 6, a, b) as where(x >= 0 & x <= 6, b, a): NaN fulfils no comparison."""
+    condition, a, b = choice.args
+    parts = Or.make_args(condition)
+    tested = {part.args[0] for part in parts if isinstance(part, IsNan)}
+    comparisons = [part for part in parts if not isinstance(part, IsNan)]
+    if not tested or {_compared(part) for part in comparisons} != tested:
+        return choice
+    return Where(And(*map(sympy.Not, comparisons)), b, a)
 
 
 def _joined(choice):
@@ -285,6 +311,13 @@ def _without_guards(product):
             if _within(product / factor, beyond) == 0:
                 return product / factor * x
     return product
+
+
+def _compared(relation):
+    """The value that a relation compares, or whose size, with what is none; None for other conditions."""
+    if not isinstance(relation, (*ABOVE, *BELOW)) or relation.rhs.atoms(Value):
+        return None
+    return relation.lhs.args[0] if isinstance(relation.lhs, words.abs.build) else relation.lhs
 
 
 def _within(expr, interval: Interval):

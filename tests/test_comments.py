@@ -3,6 +3,7 @@
 import inspect
 import itertools
 import re
+import sys
 
 import numpy as np
 import pytest
@@ -72,6 +73,12 @@ def test_values(op, label, formula):
     labels = re.sub(r"runtime\.shortened\((\w+), dtype\)", r"\1", returned).split(", ")
     expected = eval(formula, {**WORDS, **op.params, **dict(zip(op.inputs, inputs, strict=True))})
     np.testing.assert_allclose(made[0 if label == "y" else labels.index(label)], expected, rtol=1e-12, atol=1e-300)
+
+
+def test_series_come_first_as_in_the_code_below():
+    source = inspect.getsource(sys.modules[OPS["tanhshrink"].forward.__module__])
+    first = re.findall(r"near_zero\((\w+), x\)", source)
+    assert len(first) == 2 and set(first) == {"TANHSHRINK_Y_NEAR_ZERO"}  # once in a comment, once in code
 
 
 def formulas():

@@ -1088,7 +1088,7 @@ def tanhshrink(x, out=...):
     Residuals: x.
     Rounding error in float32, simulated: y 2.5, dx 1.4 ulp.
     """
-    # y = where(abs(x) < 1, near_zero(x, TANHSHRINK_Y_NEAR_ZERO), x - tanh_x)
+    # y = where(abs(x) < 1, near_zero(TANHSHRINK_Y_NEAR_ZERO, x), x - tanh_x)
     t = np.abs(x, out=...)
     tanh_x = np.tanh(x, out=...)
     u = np.subtract(x, tanh_x, out=tanh_x)

@@ -50,6 +50,10 @@ class _Readable(Ordered, sympy.printing.str.StrPrinter):
     def _print_Or(self, expr):
         return " | ".join(self._condition(arg) for arg in sorted(expr.args, key=sympy.default_sort_key))
 
+    def _print_NearZero(self, expr):
+        x, series = expr.args
+        return f"near_zero({self._print(series)}, {self._alone(x)})"
+
     def _print_Small(self, expr):
         return self._print(expr.args[0])
 

@@ -23,6 +23,7 @@ from nngrad.codegen.algebra.symbols import Parameter, Value, Where
 from nngrad.codegen.certify import Oracle
 from nngrad.codegen.judging import certificate
 from nngrad.codegen.judging.rounding import Judge
+from nngrad.codegen.language import abs, exp, op
 from nngrad.codegen.pipeline import numbers_to_try
 from nngrad.codegen.rewriting import identities
 from nngrad.codegen.rewriting.recognise import recognised
@@ -34,6 +35,7 @@ from nngrad.codegen.rules.remainders import log_remainder, phi_two, with_powers_
 from nngrad.codegen.rules.roots import without_cancelling_roots
 from nngrad.codegen.rules.settled import ratio, with_ratios, without_ratios
 from nngrad.codegen.rules.several import with_logarithms_of_sums
+from nngrad.codegen.trace import trace
 
 SPEC = "corners_scales"
 OPS, RATIOS = ops_of(SPECS / f"{SPEC}.py"), ops_of(SPECS / "corners_ratios.py")
@@ -85,6 +87,27 @@ def test_what_is_chosen_by_sides_bends_at_zero(package_of):
 def test_scales_are_found(name, scaled):
     op = (OPS | RATIOS)[name]
     assert str(Judge(op.formulas[0], op.formulas[0], numbers_to_try(op)).scaled) == scaled
+
+
+def test_scales_are_numbers_where_inputs_are_1():
+    """Those of a function of s / (x - m) are not, but those of (x - m) / s are."""
+
+    @op
+    def score_of_laplace(x, m, s):
+        size = abs((x - m) / s)
+        return s * (size + exp(-size) - 3 / 4)
+
+    (formula,) = trace(score_of_laplace).formulas
+    assert str(Judge(formula, formula, {}).scaled) == "(-m + x, s, 1/s)"
+
+
+def test_an_argument_is_made_of_inputs_alone():
+    @op
+    def beyond_a_margin(x, m, *, a=0.7):
+        return (x - m - 1 / (2 * a)) ** 2
+
+    (formula,) = trace(beyond_a_margin).formulas
+    assert Judge(formula, formula, {"a": 0.7}).scaled is None
 
 
 def test_what_differs_by_more_than_scales_has_none():

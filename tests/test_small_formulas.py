@@ -31,6 +31,8 @@ EXACT = {
     "scaled_by_a_power": lambda x: x * 0.7**x,
     "over_a_number": lambda x: x / np.log1p(np.exp(np.cosh(1.3))),
     "times_the_exponential_of_a_square": lambda x, z: np.maximum(z, x) * (np.exp(z * z) + 1),
+    "times_a_bell_of_a_number": lambda x: x * np.exp(-0.49),
+    "beyond_a_margin": lambda x, z: (x - z - 1 / 1.4) ** 2,
     "apart": lambda x: np.exp(x) / np.where(x > 0, 2 * x + 1, np.expm1(x)),
 }
 

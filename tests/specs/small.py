@@ -154,3 +154,13 @@ def tails_in_branches(x, z):
 @op
 def slack(p, m):
     return sqrt(p**2 + m**2) - m
+
+
+@op
+def times_a_bell_of_a_number(x, *, s=0.7):
+    return x * exp(-(s**2))
+
+
+@op
+def beyond_a_margin(x, z, *, a=0.7):
+    return (x - z - 1 / (2 * a)) ** 2

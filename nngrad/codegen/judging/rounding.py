@@ -277,7 +277,8 @@ class Judge:
     @property
     def _differences(self) -> Iterator[tuple[sympy.Expr, sympy.Expr]]:
         """Inputs, and differences of two, each with the formula as one of a symbol in its place."""
-        for candidate in (*self.formula.inputs, *sorted(self.whole.atoms(sympy.Add), key=str)):
+        sums = (total for total in self.whole.atoms(sympy.Add) if not total.atoms(Parameter))
+        for candidate in (*self.formula.inputs, *sorted(sums, key=str)):
             slopes = [candidate.diff(value) for value in self.formula.inputs]
             if set(slopes) <= {0, 1, -1} and 1 in slopes:
                 yield candidate, self.whole.xreplace({candidate: _ARGUMENT, -candidate: -_ARGUMENT})
@@ -294,13 +295,15 @@ class Judge:
             return found and (self.argument, *found)
         found = ((one, scales(rest, _ARGUMENT)) for one, rest in self._differences)
         found = ((one, *scale) for one, scale in found if scale)
-        return next(((one, c, k) for one, c, k in found if not (c * k).has(*one.atoms(Value))), None)
+        apart = ((one, c, k) for one, c, k in found if not (c * k).has(*one.atoms(Value)))
+        return next(((one, c, k) for one, c, k in apart if self.number(c) and self.number(k)), None)
 
     def number(self, expr) -> mpmath.mpf:
-        """What is made of parameters, for the numbers that are tried, and of inputs, for 1."""
+        """What is made of parameters, for the numbers that are tried, and of inputs, for 1; 0 where that is none."""
         numbers = {param: sympy.Rational(self.params[param.name]) for param in expr.atoms(Parameter)}
         numbers |= dict.fromkeys(expr.atoms(Value), sympy.S.One)
-        return mpmath.mpmathify(sympy.N(expr.xreplace(numbers), 60))
+        found = sympy.N(expr.xreplace(numbers), 60)
+        return mpmath.mpmathify(found if found.is_real else 0)  # zoo, of 1 / (x - y), is not real
 
     @cached_property
     def zero(self) -> sympy.Rational:

@@ -21,7 +21,7 @@ import sympy
 
 from nngrad.codegen.algebra import gaussians, words
 from nngrad.codegen.algebra.symbols import Decayed, Parameter, Value, text
-from nngrad.codegen.algebra.vocabulary import WORD_OF, enter
+from nngrad.codegen.algebra.vocabulary import WORD_OF, enter, is_tensor
 from nngrad.codegen.lowering.joint import is_of_sums
 from nngrad.codegen.rules.exponentials import LARGEST_DEGREE, LARGEST_EXPONENT, log1p_times_exp, times_exp
 from nngrad.codegen.rules.settled import without_ratios
@@ -68,7 +68,7 @@ def exponential(graph, exponent) -> int:
     if (wide := doubled(graph, exponent)) is not None:
         return graph.node("of_doubled", wide, detail="exp")
     coefficient, rest = exponent.as_coeff_Mul()
-    if rest.is_Pow and rest.exp == 2:
+    if rest.is_Pow and rest.exp == 2 and is_tensor(rest):
         return graph.node("call", graph.build(rest.base), graph.number(coefficient), detail="runtime.exp_square")
     if of := as_multiple(exponent, graph.formula.inputs):
         return graph.node("call", *nodes_of(graph, *of), detail="runtime.exp_multiple")

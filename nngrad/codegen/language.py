@@ -35,7 +35,7 @@ from nngrad.codegen.algebra.symbols import (
     SumOf,
     Where,
 )
-from nngrad.codegen.algebra.vocabulary import Word, expression
+from nngrad.codegen.algebra.vocabulary import Word, as_condition, expression
 from nngrad.codegen.algebra.words import (
     abs,
     arccos,
@@ -253,7 +253,7 @@ def where(condition, a, b):
     """a where the condition holds, b elsewhere. The branch not taken leaks neither NaN nor warning."""
     if isinstance(condition, bool):
         return a if condition else b
-    return Where(condition, expression(a, "where"), expression(b, "where"))
+    return Where(as_condition(condition), expression(a, "where"), expression(b, "where"))
 
 
 FUNCTION_WORDS[where] = where.__doc__

@@ -9,7 +9,7 @@ import mpmath
 import sympy
 from sympy.logic.boolalg import Boolean
 
-from nngrad.codegen.algebra.symbols import Parameter, SpecError, Value
+from nngrad.codegen.algebra.symbols import Parameter, SpecError, Value, Where
 
 
 @dataclass(frozen=True)
@@ -62,17 +62,13 @@ class Word:
 
 
 def expression(value, word: str) -> sympy.Basic:
-    """What a formula gives to a word, as SymPy has it; numbers are exact.
+    """What a formula gives to a word, as SymPy has it: numbers are exact, and a condition is one, 1 or 0.
 
     Raises:
-        SpecError: it is a condition, a list or something else that is not an expression.
+        SpecError: it is a list or something else that is not an expression.
     """
-    if isinstance(value, Boolean) and not isinstance(value, sympy.Expr):
-        raise SpecError(
-            f"{word} is given the condition {value}, which is not a number", f"write where({value}, 1, 0) for 1 and 0"
-        )
     try:
-        return exact(sympy.sympify(value, strict=True))
+        return exact(sympy.sympify(as_number(value), strict=True))
     except sympy.SympifyError as error:
         kind = type(value).__name__.lower()
         mend = (
@@ -86,6 +82,24 @@ def expression(value, word: str) -> sympy.Basic:
         )
         what = f"the parameter {value.name}, which is no number" if kind == "static" else f"a {kind}"
         raise SpecError(f"{word} is given {what}", mend) from error
+
+
+def is_condition(value) -> bool:
+    """Whether this is a condition between symbols."""
+    return isinstance(value, Boolean) and not isinstance(value, sympy.Expr)
+
+
+def as_number(value):
+    """A condition between symbols as the number that it is in arithmetic, 1 or 0; what else there is as it is."""
+    return Where(value, 1, 0) if is_condition(value) else value
+
+
+def as_condition(value):
+    """What stands in the place of a condition as one: a number holds where it is not 0, an input of truths as it is."""
+    if isinstance(value, Where):
+        condition, a, b = value.args
+        return condition & as_condition(a) | ~condition & as_condition(b)
+    return sympy.Ne(value, 0) if isinstance(value, sympy.Expr) and not isinstance(value, Value) else value
 
 
 def exact(value: sympy.Basic) -> sympy.Basic:

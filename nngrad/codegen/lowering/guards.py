@@ -23,6 +23,7 @@ OF_POSITIVE = {"np.log", "np.log2", "np.log10", "np.sqrt"}
 SAFE_ARGUMENTS = {word.numpy or f"np.{word.name}": word.safe for word in WORD_OF.values() if word.safe} | {
     "np.sqrt": (1,),
     "runtime.exp_multiple": (0,),
+    "runtime.exp_square": (0,),
     "pairs.doubled": (1,),  # which an exponent may divide by
 }
 

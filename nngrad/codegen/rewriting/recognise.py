@@ -100,9 +100,9 @@ def _reciprocal_rule(expr):
 
 
 def _complement_rule(expr):
-    """exp u - 1, 1 + erf u, 1 - erf u and 1 - cos u, which cancel as they stand, and softplus(u) - u = softplus(-u), so
-    that logaddexp(a, b) - a = softplus(b - a), that less the larger one softplus(-|a - b|), and exp of minus the former
-    sigmoid(a - b).
+    """exp u - 1, 1 + erf u, 1 - erf u, 1 - cos u and 1 - sigmoid(a - b), which cancel as they stand, and
+    softplus(u) - u = softplus(-u), so that logaddexp(a, b) - a = softplus(b - a), that less the larger one
+    softplus(-|a - b|), and exp of minus the former sigmoid(a - b).
     """
     if isinstance(expr, sympy.exp) and isinstance(expr.args[0], words.softplus.build):
         return 1 + sympy.exp(*expr.args[0].args)
@@ -116,6 +116,8 @@ def _complement_rule(expr):
         others = rest - term
         if isinstance(atom, sympy.exp) and number == -sign:
             return sign * words.expm1(atom.args[0]) + others
+        if isinstance(atom, words.sigmoid_of_difference.build) and number == -sign:
+            return number * words.sigmoid_of_difference(*reversed(atom.args)) + others
         if isinstance(atom, sympy.cos) and number == -sign:
             return 2 * number * words.sin(atom.args[0] / 2) ** 2 + others
         if isinstance(atom, gaussians.erf.build) and abs(sign) == number:
@@ -294,6 +296,28 @@ def _definition_rule(expr):
     return expr
 
 
+def _choice_rule(expr):
+    """A number and a choice between two as a choice between two others; what is added where a condition holds, and what
+    where it does not, as one choice: where(c, a, 0) + where(~c, b, 0) is where(c, a, b).
+    """
+    if not expr.is_Add:
+        return expr
+    halves = []
+    for term in expr.args:
+        for choice in (factor for factor in sympy.Mul.make_args(term) if isinstance(factor, Where)):
+            condition, a, b = choice.args
+            if not expr.xreplace({choice: sympy.S.One}).atoms(Value) and not (a + b).atoms(Value):
+                return Where(condition, expr.xreplace({choice: a}), expr.xreplace({choice: b}))
+            if b == 0:
+                halves.append((condition, term, term / choice * a))
+            elif a == 0:
+                halves.append((sympy.Not(condition), term, term / choice * b))
+    for (condition, term, a), (opposite, other, b) in combinations(halves, 2):
+        if sympy.Not(condition) == opposite:
+            return recognised(expr - term - other + Where(condition, a, b))
+    return expr
+
+
 def _origin_rule(expr):
     """over_hypot is 0 at the origin."""
     if isinstance(expr, Where) and expr.args[1] == 0:
@@ -370,8 +394,8 @@ _EXTREMA = (words.maximum.build, words.minimum.build)
 _DEFINITIONS: dict[Word, tuple[tuple, sympy.Expr]] = {}  # of words: their arguments, and what is made of these
 _RULES = (
     _log_rule, _fraction_rule, _reciprocal_rule, _complement_rule, _larger_rule, _angle_rule, _normal_rule,
-    _gaussian_tail_rule, _hypot_rule, _argument_rule, _extremum_rule, _origin_rule, _definition_rule, _power_rule,
-    _sign_rule,
+    _gaussian_tail_rule, _hypot_rule, _argument_rule, _extremum_rule, _choice_rule, _origin_rule, _definition_rule,
+    _power_rule, _sign_rule,
 )  # fmt: skip
 
 

@@ -1,7 +1,8 @@
 """A formula's source, rewritten a little so that the formula survives its run on symbols.
 
 Every assignment names a stage (SymPy alone would flatten names and order of operations away), every number stays exact,
-and `==` builds a condition. Functions that the formula calls, and numbers that it refers to, are taken the same way.
+`==` builds a condition, and a condition in arithmetic is 1 or 0. Functions that the formula calls, and numbers that it
+refers to, are taken the same way.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import sympy
 
 from nngrad.codegen import language
 from nngrad.codegen.algebra.symbols import RECORDER, SpecError, Value
-from nngrad.codegen.algebra.vocabulary import Word
+from nngrad.codegen.algebra.vocabulary import Word, as_number, is_condition
 from nngrad.codegen.tracing.mistakes import GUARDED, check_names, guarded, located, place_of
 
 LARGE = 64  # a number that must not be added to what it does not belong to
@@ -80,6 +81,7 @@ def _instrumented(function, returned, done: dict) -> Callable:
         "__remainder__": language.python_remainder,
         "__floor_divide__": language.python_floor_divide,
         "__product__": product,
+        "__as_number__": as_number,
         "__return__": returned or (lambda value: value),
     }
     used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
@@ -124,8 +126,12 @@ def let_each(names: tuple[str, ...], values):
 
 def product(left, right):
     """What `left * right` does in a formula. SymPy multiplies a number into a sum, and in `x - 1e9 * (1 - mask)` would
-    add x to 1e9, which swallows it: so the sum beside a large number becomes a stage.
+    add x to 1e9, which swallows it: so the sum beside a large number becomes a stage. Where a condition is a factor and
+    does not hold there is 0, whatever the other one is.
     """
+    for condition, other in ((left, right), (right, left)):
+        if is_condition(condition):
+            return language.where(condition, other, 0)
     for number, total in ((left, right), (right, left)):
         if isinstance(number, sympy.Rational) and isinstance(total, sympy.Add) and total.atoms(Value):
             constant = total.as_coeff_Add()[0]
@@ -250,8 +256,18 @@ class _Instrument(ast.NodeTransformer):
 
     def visit_BinOp(self, node):
         self.generic_visit(node)
-        name = {ast.Mod: "__remainder__", ast.FloorDiv: "__floor_divide__", ast.Mult: "__product__"}.get(type(node.op))
+        if isinstance(node.op, ast.Mult):
+            return _call("__product__", node, node.left, node.right)
+        if not isinstance(node.op, ast.BitAnd | ast.BitOr | ast.BitXor):
+            node.left, node.right = (_call("__as_number__", side, side) for side in (node.left, node.right))
+        name = {ast.Mod: "__remainder__", ast.FloorDiv: "__floor_divide__"}.get(type(node.op))
         return _call(name, node, node.left, node.right) if name else node
+
+    def visit_UnaryOp(self, node):
+        self.generic_visit(node)
+        if isinstance(node.op, ast.USub | ast.UAdd):
+            node.operand = _call("__as_number__", node.operand, node.operand)
+        return node
 
     def visit_Constant(self, node):
         if isinstance(node.value, complex):
@@ -264,6 +280,8 @@ class _Instrument(ast.NodeTransformer):
 
     def visit_Compare(self, node):
         self.generic_visit(node)
+        if not any(isinstance(one, ast.Is | ast.IsNot | ast.In | ast.NotIn) for one in node.ops):
+            node.left, *node.comparators = (_call("__as_number__", one, one) for one in (node.left, *node.comparators))
         if len(node.ops) == 1 and isinstance(node.ops[0], ast.Eq | ast.NotEq):
             name = "__equal__" if isinstance(node.ops[0], ast.Eq) else "__unequal__"
             return _call(name, node, node.left, node.comparators[0])

@@ -432,10 +432,6 @@ def type_error(text: str, node: ast.AST | None) -> SpecError | None:
             if static:
                 mend = f"compare it: if {static} == value, or if {static}:"
                 return SpecError(f"{static} is a str, a bool or None, and no number", mend)
-        if re.search(r"'(\w*Than|Equality|Unequality|And|Or|Not)'", text):
-            sides = [one for one in (node.left, node.right) if not isinstance(one, ast.Name | ast.Constant)]
-            mend = f"write where({ast.unparse((sides or [node.left])[0])}, 1, 0) for 1 and 0"
-            return SpecError("a condition is used as a number", mend)
     if isinstance(node, ast.Subscript) or "not subscriptable" in text:
         return SpecError(
             "only tensors that have a name are indexed",

@@ -16,7 +16,7 @@ from nngrad.functions import ops
 
 ONLY_IN_KERNELS = {"normal_cdf_by_density", "times_its_normal_density"}  # which expansions are made of
 OF_NUMBERS = {"binade"}  # which rules take of arrays, since nothing changes with it
-OPS = {"in_units": "divide"}  # those of another name
+OPS = {"over": "divide"}  # those of another name
 X = Value("x")
 
 

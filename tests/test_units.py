@@ -66,7 +66,7 @@ def test_the_unit_leaves_what_has_one_degree():
     x, y = Value("x"), Value("y")
     first, *_ = in_units_of_largest(x**3 / (x**4 + y**4), float)
     unit = next(part for part in first.atoms(WORDS["binade"].build))
-    counted = {part: part.args[0] for part in first.atoms(WORDS["in_units"].build)}
+    counted = {part: part.args[0] for part in first.atoms(WORDS["over"].build)}
     assert first.xreplace(counted) == x**3 / (x**4 + y**4) / unit
     assert not list(in_units_of_largest(x * y, float))
 

@@ -38,7 +38,7 @@ from nngrad.codegen.rules.far import with_far_forms
 from nngrad.codegen.rules.ordinary import Ordinariness, Ordinary
 from nngrad.codegen.rules.series import RADII, Series, leading_terms_of_rational
 from nngrad.codegen.rules.settled import with_ratios
-from nngrad.codegen.rules.units import in_units_of_largest
+from nngrad.codegen.rules.units import divided_in_turn, in_units_of_largest, over
 from nngrad.codegen.trace import Formula
 
 SETTLED = (2**6, 2**10)  # where exponentials, or those of a fraction of x, have long settled, but do not overflow
@@ -349,6 +349,10 @@ class _Selection:
             grown = [(form, exponentials.with_growths(form, growths)) for form in plain]
             tried += judged(cotangent * made for form, made in grown if made != form)
         if all(one.error.ulp > ACCURATE for one in tried):
+            forms = dict.fromkeys(one.form.xreplace({cotangent: sympy.S.One}) for one in self._from_best(tried))
+            whole = [inlined(form, self.formula.stages) for form in itertools.islice(forms, ENOUGH_FORMS)]
+            tried += judged(cotangent * form for expr in whole for form in in_branches(expr, divided_in_turn))
+        if all(one.error.ulp > ACCURATE for one in tried):
             counted = partial(in_units_of_largest, number=self.judge.number)
             tried += judged(cotangent * form for expr in wholes for form in in_branches(expr, counted))
         if all(one.error.ulp > ACCURATE for one in tried):
@@ -401,7 +405,7 @@ class _Selection:
         zero a series may mend, with inputs kept to where the result has long settled.
         """
         nearest = 0 if self.judge.is_periodic else SETTLED[0]
-        ranked = self._from_best(tried)
+        ranked = [one for one in self._from_best(tried) if not one.form.has(over.build)]
         for one in ranked[:ENOUGH_FORMS]:
             whole = inlined(one.form.xreplace({cotangent: sympy.S.One}), self.formula.stages)
             yield cotangent * with_ratios(whole)

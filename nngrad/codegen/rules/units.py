@@ -6,10 +6,13 @@ term of each sum has the same degree, the unit leaves it; beside terms of a lowe
 
 Worked examples, u being the unit of x and y: (|x|**p + |y|**p)**(1 / p) is u (|x / u|**p + |y / u|**p)**(1 / p). With u
 that of q = w / c and 1, 1 / (1 + q**n) is u**-n / (u**-n + (q / u)**n).
+
+What is divided by a product is divided by its factors in turn: (t - x) / (x t) is ((t - x) / x) / t.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from functools import reduce
 
@@ -35,15 +38,24 @@ binade = enter(  # not for specs to write
     derivatives=lambda x: [0],
     is_positive=True,
 )
-in_units = enter(
-    "in_units",
+over = enter(
+    "over",
     "np.divide",
-    lambda x, unit: x / unit,
+    lambda a, b: a / b,
     1,
     "x1 / x2, which is not multiplied out.",
     arity=2,
-    derivatives=lambda x, unit: [1 / unit, 0],
+    derivatives=lambda a, b: [1 / b, -a / b**2],
 )
+
+
+def divided_in_turn(expr) -> Iterator[sympy.Expr]:
+    """A quotient by a product, which may leave the range, divided by one factor after the other, in either order."""
+    above, below = sympy.fraction(expr)
+    divisors = [one for one in sympy.Mul.make_args(below) if one.atoms(Value)]
+    if len(divisors) == 2:
+        rest = below / sympy.Mul(*divisors)
+        yield from (over(above / first, second) / rest for first, second in itertools.permutations(divisors))
 
 
 def in_units_of_largest(expr, number: Callable[[sympy.Expr], float]) -> Iterator[sympy.Expr]:
@@ -78,7 +90,7 @@ def _in_units(expr, counted: list[sympy.Expr], number) -> sympy.Expr | None:
         lambda part: part.is_Pow and part.base == SIZE, _power_of_unit
     )
     back = {sign: side for side, sign in sides.items()}
-    whole = whole.xreplace(back).xreplace({one: in_units(_finite(part), UNIT) for part, one in parts.items()})
+    whole = whole.xreplace(back).xreplace({one: over(_finite(part), UNIT) for part, one in parts.items()})
     return whole.xreplace({SIZE: UNIT}).xreplace({UNIT: unit})
 
 
@@ -91,5 +103,5 @@ def _finite(part):
 def _power_of_unit(power):
     exponent = power.exp
     if exponent.is_number and exponent < -1:
-        return in_units(sympy.S.One, UNIT) ** -exponent
+        return over(sympy.S.One, UNIT) ** -exponent
     return raised(UNIT, exponent)

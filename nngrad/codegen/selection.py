@@ -22,11 +22,12 @@ from sympy.core.symbol import Str
 
 from nngrad.codegen.algebra import words
 from nngrad.codegen.algebra.symbols import ByText, NearZero, Value, Where, count_ops, text
-from nngrad.codegen.derive import Derivatives, lift_where
+from nngrad.codegen.derive import Derivatives, derive, lift_where
 from nngrad.codegen.forms import FEW_FORMS, LARGEST_GROWTH, Search
 from nngrad.codegen.judging.errors import ACCURATE, REACHES, Error, Truth
 from nngrad.codegen.judging.rounding import Judge
 from nngrad.codegen.lower import Graph
+from nngrad.codegen.rewrite import rewrite
 from nngrad.codegen.rewriting import identities
 from nngrad.codegen.rewriting.ratios import with_differences_of_shares
 from nngrad.codegen.rewriting.restage import inlined
@@ -38,6 +39,7 @@ from nngrad.codegen.rules.far import with_far_forms
 from nngrad.codegen.rules.ordinary import Ordinariness, Ordinary
 from nngrad.codegen.rules.series import RADII, Series, leading_terms_of_rational
 from nngrad.codegen.rules.settled import with_ratios
+from nngrad.codegen.rules.terms import sum_of_terms
 from nngrad.codegen.rules.units import divided_in_turn, in_units_of_largest, over
 from nngrad.codegen.trace import Formula
 
@@ -172,6 +174,8 @@ def choose_forms(
         vjp=dict(zip(derivatives.vjp, vjp, strict=True)),
         jvp=dict(zip(derivatives.jvp, jvp, strict=True)),
     )
+    if (terms := _chosen_by_terms(name, smooth, written, params)) is not None:
+        return terms
     if derivatives.formula.axes or not derivatives.vjp:
         tried = [
             Tried(f"d{value.name}", form, search.cost(form), None)
@@ -185,6 +189,48 @@ def choose_forms(
         vjp, jvp = (with_differences_of_shares(forms, derivatives.formula) for forms in (vjp, jvp))
         return Chosen(smooth, derivatives.formula.output, balanced(vjp, written, derivatives.formula), jvp), tried
     return _Selection(smooth, derivatives, search, Judge(written, derivatives.formula, params), name).chosen()
+
+
+def _chosen_by_terms(
+    name: str, derivatives: Derivatives, written: Formula, params: dict[str, float]
+) -> tuple[Chosen, list[Tried]] | None:
+    """The same for a sum of a function of elements: what loses digits as it stands by the forms of that function."""
+    formula, cotangent, tangents = derivatives.formula, derivatives.cotangent, derivatives.tangents
+    known, given = map(sum_of_terms, (written, formula))
+    if known is None or given is None or not derivatives.vjp:
+        return None
+    judge = Judge(known.term, given.term, params)
+
+    def slopes(own: Derivatives, forms: dict[Value, sympy.Expr]) -> dict[Value, sympy.Expr]:
+        plain, stages = {own.cotangent: sympy.S.One}, own.formula.stages
+        return {value: inlined(form, stages).xreplace(plain) for value, form in forms.items()}
+
+    def lost(of: Value, form) -> int:
+        truth = judge.value() if of == formula.output else judge.derivative(of.name)
+        return judge.profile(form, truth, {}).lost
+
+    as_it_stands = {of: form / given.factor for of, form in slopes(derivatives, derivatives.vjp).items()}
+    most = {of: lost(of, form) for of, form in {formula.output: given.term.output, **as_it_stands}.items()}
+    if not any(most.values()):
+        return None
+    term = rewrite(known.term)
+    own = derive(term, frozenset(value.name for value in derivatives.vjp))
+    chosen, tried = choose_forms(name, own, known.term, params, output_is_residual=False)
+    judge.series = chosen.series
+    value, forms = inlined(chosen.value, term.stages), slopes(own, chosen.vjp)
+    better = {of for of, form in {formula.output: value, **forms}.items() if lost(of, form) < most[of]}
+
+    def with_better(forms: dict[Value, sympy.Expr]) -> tuple[dict[Value, sympy.Expr], dict[Value, sympy.Expr]]:
+        taken = {of: form for of, form in forms.items() if of in better}
+        vjp = {of: lift_where(known.factor * cotangent * form) for of, form in taken.items()}
+        jvp = {of: known.factor * known.sum(lift_where(tangents[of] * form)) for of, form in taken.items()}
+        return derivatives.vjp | vjp, derivatives.jvp | jvp
+
+    again = replace(
+        derivatives, **dict(zip(("vjp", "jvp"), with_better(slopes(own, chosen.derivatives.vjp)), strict=True))
+    )
+    output = known.value(value) if formula.output in better else formula.output
+    return Chosen(again, output, *with_better(forms), series=chosen.series), tried
 
 
 @dataclass

@@ -18,6 +18,7 @@ MANTISSA, SMALLEST_NORMAL = 23, -126
 CONDITION_WEIGHT = 0.25  # the part of the change by the inputs' last units that may be forgiven
 NO_DIGIT = 2.0 ** (MANTISSA - 4)  # units in the last place
 ACCURATE = 3.5  # a good error, with every function correctly rounded
+LOST = 32.0  # units in the last place: more than is fair of a derivative's derivative, and of a term that is summed
 REACHES = (1.0, 2.0, ACCURATE, 4 * ACCURATE)
 
 
@@ -119,6 +120,11 @@ class Profile:
         if wrong.any():  # else nor are there any in the larger unit near a root
             wrong = self.off > NO_DIGIT * self.truth.unit
         return np.append(wrong, self.at_infinity > 0)
+
+    @property
+    def lost(self) -> int:
+        """At how many points digits are lost, though nothing leaves the range."""
+        return int(np.count_nonzero((self.lenient > LOST) & np.isfinite(self.lenient)))
 
     @cached_property
     def sizes(self) -> np.ndarray:

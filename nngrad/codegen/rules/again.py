@@ -18,14 +18,13 @@ from nngrad.codegen.algebra import words
 from nngrad.codegen.algebra.symbols import Decayed, NearZero, Value, Where
 from nngrad.codegen.algebra.vocabulary import WORD_OF
 from nngrad.codegen.derive import lift_where
-from nngrad.codegen.judging.errors import Profile, Truth
+from nngrad.codegen.judging.errors import LOST, Profile, Truth
 from nngrad.codegen.judging.rounding import Judge
 from nngrad.codegen.lower import BELLS
 from nngrad.codegen.rewriting.restage import inlined
 from nngrad.codegen.rules.exponentials import bell_within_range
 from nngrad.codegen.trace import Stage
 
-LOST = 32.0  # units in the last place: more than is fair of a derivative's derivative
 THINNED = 3  # every so-manieth point is enough to tell whether digits are left
 
 

@@ -39,6 +39,7 @@ PLAIN = {  # words that keep digits, or a range, as mathematics writes them
     "logaddexp": lambda a, b: sympy.log(sympy.exp(a) + sympy.exp(b)),
     "hypot": lambda a, b: sympy.sqrt(a**2 + b**2),
     "clamped": lambda x, *_: x,
+    "whole": lambda x: x,
     "over": lambda a, b: a / b,
     "binade": lambda _: sympy.S.One,
     "sigmoid_slope": lambda x: (

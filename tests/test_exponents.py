@@ -150,6 +150,18 @@ def test_minus_goes_below_where_it_spares_a_step():
         np.testing.assert_array_equal(OPS["arctanh"].vjp(g, ends), np.inf)
 
 
+def test_exponents_in_float64_keep_differences_of_inputs():
+    x, y, e = Value("x"), Value("y"), Value("e", positive=True)
+    log_2 = sympy.log(2)
+
+    def in_float64(exponent):
+        return with_exponents_in_float64({e: sympy.exp(exponent)}, (x, y))[e].args[0]
+
+    assert in_float64(-((x - y) ** 2) / 2) == -((x - y) ** 2) / (2 * log_2)
+    assert in_float64(x * y + x) == (x * y + x) / log_2
+    assert in_float64(x - x**3) == x * (1 / log_2 - x**2 / log_2)
+
+
 def test_differences_are_kept_within_a_limit_as_a_whole():
     x, y, rate = Value("x"), Value("y"), Parameter("rate")
     formula = Formula((), (x, y), (), Value("z"))

@@ -1,5 +1,6 @@
 """Kernels that do less for inputs of ordinary size: each element is computed in its own way, whatever is beside it."""
 
+import importlib
 import inspect
 import itertools
 import re
@@ -149,3 +150,38 @@ def test_exponents_stay_within_what_was_judged_for_any_parameter(tmp_path):
     kernels = (tmp_path / "own_rates" / "kernels.py").read_text()
     bounds = ("-1 <= rate <= 1", "-0.5 <= rate <= 0.5", "abs(capacity) >= 10", "-2.5 <= odds <= 2.5")
     assert all(f"if {bound} and runtime.are_within(" in kernels for bound in bounds)
+
+
+WIDE = """
+from nngrad.codegen.language import abs, exp, op, sin, tanh
+
+@op
+def tanhexp(x):
+    return x * tanh(exp(x))
+
+@op
+def snake(x):
+    return x + sin(1.5 * x) ** 2 / 1.5
+
+@op
+def smape(x, y):
+    return 2 * abs(x - y) / (abs(x) + abs(y) + 1e-8)
+"""
+
+
+@pytest.mark.slow
+def test_what_is_computed_in_float64_far_out_is_not_for_inputs_of_ordinary_size(tmp_path, monkeypatch):
+    command = pytest.importorskip("nngrad.codegen.command")
+    (tmp_path / "own.py").write_text(WIDE)
+    assert command.run(["--spec", str(tmp_path / "own.py"), "--out", str(tmp_path / "own_wide")]) == 0
+    monkeypatch.syspath_prepend(tmp_path)
+    ops = importlib.import_module("own_wide").OPS
+    inputs = np.random.default_rng(0).normal(0, 2, (2, 4000))
+    for op in ops.values():
+        code = inspect.getsource(op.forward)
+        assert code.index("runtime.are_within(") < code.index("x = x.astype(np.float64")
+        short, wide = (
+            op.forward(*inputs[: len(op.inputs)].astype(np.float32).astype(dtype)) for dtype in (np.float32, np.float64)
+        )
+        for ours, exact in zip(short, wide, strict=True):
+            np.testing.assert_allclose(ours, exact, rtol=2e-6, atol=2e-7)

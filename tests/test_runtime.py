@@ -89,6 +89,14 @@ def test_unbroadcast_is_the_adjoint_of_broadcasting(shape, target):
     np.testing.assert_allclose(np.vdot(there, y), np.vdot(x, back), atol=1e-12)
 
 
+@pytest.mark.parametrize("factor", [0.5, 2.0**30, 2.0**-30])
+def test_products_of_others_of_short_floats_may_leave_their_range_on_the_way(factor):
+    row = np.array([factor] * 4 + [1 / factor] * 5, np.float32)
+    others = runtime.product_of_others(row, -1)
+    assert others.dtype == np.float32
+    np.testing.assert_array_equal(others, np.float32(1 / factor) / row)
+
+
 @pytest.mark.parametrize("row", [[2.0, 3.0, 5.0], [2.0, 0.0, 5.0], [0.0, 3.0, 0.0], [7.0]])
 def test_product_of_others(row):
     expected = [np.prod(row[:place] + row[place + 1 :]) for place in range(len(row))]

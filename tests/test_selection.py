@@ -17,12 +17,20 @@ from nngrad.codegen.command import run
 from nngrad.codegen.judging.errors import ACCURATE
 from nngrad.codegen.judging.rounding import Judge
 from nngrad.codegen.pipeline import load_spec, selections
-from nngrad.codegen.rewriting.identities import as_quotient, in_roots, one_signed, without_difference_of_roots
+from nngrad.codegen.rewriting.identities import (
+    as_quotient,
+    in_roots,
+    one_signed,
+    with_sizes_signed,
+    with_squares_of_sines,
+    without_difference_of_roots,
+)
 from nngrad.codegen.rewriting.recognise import recognised
 from nngrad.codegen.rewriting.restage import inlined
 from nngrad.codegen.rules.exponentials import as_word, growths, stable, tails
 from nngrad.codegen.rules.roots import without_cancelling_roots
 from nngrad.codegen.rules.series import fitted, leading_term
+from nngrad.codegen.selection import slopes_of
 from nngrad.codegen.trace import trace
 
 x = Value("x")
@@ -316,3 +324,44 @@ def test_a_quotient_of_squares_near_zero_is_known(tmp_path):
 
 def test_what_overflows_next_to_the_largest_number_is_seen(tmp_path):
     assert judged(tmp_path, "x / (1 + abs(x))", lambda x: 2 * x / (2 + 2 * words.abs(x))).ulp == np.inf
+
+
+def test_a_size_beside_a_sign_does_not_cancel():
+    """The slope of |x - y| / (|x| + |y|), whose terms are nearly equal where y is small."""
+    y = Value("y")
+    size, below = words.abs(x - y), words.abs(x) + words.abs(y)
+    slope = words.sign(x - y) / below - size * words.sign(x) / below**2
+    made = with_sizes_signed(slope)
+    assert made == words.sign(x - y) * (words.abs(y) + y * words.sign(x)) / below**2
+    made, slope = (
+        form.replace(words.sign.build, sympy.sign).replace(words.abs.build, sympy.Abs) for form in (made, slope)
+    )
+    for point in [(3, 1), (-3, 1), (3, -2), (0, 2), (2, 2)]:
+        at = dict(zip((x, y), point, strict=True))
+        assert made.subs(at) == slope.subs(at)
+
+
+@pytest.mark.parametrize(
+    ("written", "root"),
+    [
+        (1 + 2 * sympy.sin(x) * sympy.cos(x), sympy.sin(x) + sympy.cos(x)),
+        (3 - 6 * sympy.sin(x) * sympy.cos(x), sqrt(3) * (sympy.sin(x) - sympy.cos(x))),
+        (1 - sympy.sin(2 * x), sympy.sin(x) - sympy.cos(x)),
+        (1 + sympy.cos(x), sqrt(2) * sympy.cos(x / 2)),
+    ],
+)
+def test_sums_that_touch_zero_are_squares(written, root):
+    made = with_squares_of_sines(written)
+    assert made == root**2
+    assert abs((made - written).subs(x, sympy.Rational(7, 5)).evalf()) < 1e-12
+
+
+@pytest.mark.parametrize("written", [x + 2 * sympy.sin(x) ** 2, 2 + sympy.sin(x), 1 + sympy.cos(x) + x, sympy.cos(x)])
+def test_other_sums_with_sines_stay(written):
+    assert with_squares_of_sines(written) == written
+
+
+def test_a_sum_of_multiples_of_the_cotangent_is_one():
+    g, y = Value("g"), Value("y")
+    assert slopes_of({x: g + 2 * g * y}, g) == {x: 1 + 2 * y}
+    assert slopes_of({x: g + y}, g) == {}

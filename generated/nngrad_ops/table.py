@@ -355,7 +355,7 @@ OPS = {
         residuals=(0,),
         reads_values=(0,),
         cost=18,
-        vjp_cost=6,
+        vjp_cost=15,
         spends_g=True,
     ),
     "erfc": Op(
@@ -367,7 +367,7 @@ OPS = {
         residuals=(0,),
         reads_values=(0,),
         cost=18,
-        vjp_cost=6,
+        vjp_cost=15,
         spends_g=True,
     ),
     "exp": Op(

@@ -19,10 +19,9 @@ def prod_rows(x, axis):
     """
     if x.dtype.kind != "f":
         return np.multiply.reduce(x, axis, keepdims=True)
-    wide = x.astype(np.float64, copy=False)
-    if _keeps_in_range(wide, count(x.shape, axis)):
-        return np.multiply.reduce(wide, axis, keepdims=True).astype(x.dtype, copy=False)
-    rows, restored = _as_rows(wide, axis)
+    if _keeps_in_range(x, count(x.shape, axis)):
+        return np.multiply.reduce(x, axis, np.float64, keepdims=True).astype(x.dtype, copy=False)
+    rows, restored = _as_rows(x.astype(np.float64, copy=False), axis)
     return restored(np.ldexp(*_products(rows))).astype(x.dtype, copy=False)
 
 
@@ -40,10 +39,12 @@ def _products(rows):
 
 
 def _keeps_in_range(x, n):
-    """Whether no product of n elements or fewer, none of them 0 or infinite, leaves the range of normal numbers."""
+    """Whether no product of n elements or fewer, none of them 0 or infinite, leaves the range of float64's normal
+    numbers.
+    """
     if not x.size:
         return True
-    limits, sizes = np.finfo(x.dtype), np.abs(x)
+    limits, sizes = np.finfo(np.float64), np.abs(x)
     largest, smallest = (float(one) for one in (highest(sizes), lowest(sizes)))
     if not 0 < smallest <= largest < math.inf:
         return False
@@ -68,9 +69,12 @@ def product_of_others(x, axis):
     """For each element the product of all the others along the axis, exact also where elements are zero; of short
     floats in float64, and in range where only a part of the product is not.
     """
+    if _keeps_in_range(x, count(x.shape, axis)):
+        product = np.multiply.reduce(x, axis, np.float64, keepdims=True)
+        return np.divide(product, x).astype(x.dtype, copy=False)
     rows, restored = _as_rows(x.astype(np.float64, copy=False), axis)
     sizes = np.abs(rows)
-    if rows.size and np.finfo(rows.dtype).smallest_normal <= lowest(sizes) <= highest(sizes) < math.inf:
+    if np.finfo(rows.dtype).smallest_normal <= lowest(sizes) <= highest(sizes) < math.inf:
         product, exponent = _products(rows)
         made = np.ldexp(product / rows, exponent)
     else:

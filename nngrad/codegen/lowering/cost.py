@@ -15,6 +15,7 @@ CALL_COSTS = {word.numpy: word.cost for word in WORD_OF.values() if word.numpy} 
     "runtime.decayed": DECAYED_COST,
     "runtime.near_zero": SERIES_COST,
     "runtime.exp_multiple": 10.0,
+    "runtime.exp_square": 10.0,
     "runtime.exp_shifted": WORD_OF[sympy.exp].cost,
 }
 ROW_COSTS = dict.fromkeys(

@@ -84,8 +84,11 @@ def with_squares_of_sines(expr):
 
 def _square_of_sine(total):
     number, wave = total.as_coeff_Add()
-    size, wave = (wave / number).as_coeff_Mul() if number else (sympy.S.Zero, wave)
-    u = next(iter(wave.atoms(sympy.sin, sympy.cos)), sympy.cos(0)).args[0]
+    waves = wave.atoms(sympy.sin, sympy.cos)
+    if not number or not waves:
+        return total
+    size, wave = (wave / number).as_coeff_Mul()
+    u = min(waves, key=str).args[0]
     if size in (2, -2) and wave == sympy.sin(u) * sympy.cos(u):
         return number * (sympy.sin(u) + sympy.sign(size) * sympy.cos(u)) ** 2
     if size in (1, -1) and wave == sympy.sin(u):

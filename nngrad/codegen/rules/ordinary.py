@@ -54,6 +54,7 @@ CHECK_COST = 1.5  # finding out whether an input is within a limit
 MOST_JUDGED, FEW = 12, 4  # forms of one expression that are judged, and weighed against those of the others
 MOST_EXPONENTIALS = 2
 
+LIMITED = (Decayed, words.clamped.build, words.finite.build)
 GUARDED = (words.sigmoid.build, words.sigmoid_slope.build, words.softplus.build, words.abs.build, Where, NearZero)
 
 
@@ -178,7 +179,7 @@ class Ordinariness:
         written = [[_with_logarithms(unguarded(self._simpler(form))) for form in forms] for forms in self.plain]
         plain = [[form for form in dict.fromkeys(forms) if not form.has(*guards)] for forms in written]
         if self.is_wide:  # then guards cost less than float64
-            plain = [[*forms, *own] for forms, own in zip(written, self.plain, strict=True)]
+            plain = [[*map(_unlimited, own), *forms] for own, forms in zip(self.plain, written, strict=True)]
             plain = [[form for form in dict.fromkeys(forms) if not form.has(NearZero)] for forms in plain]
         yield _Pool({}, plain[0], plain[1:])
         if makes_choices:
@@ -334,7 +335,7 @@ class Ordinariness:
             return here.largest(limit, leniently=False) <= level
         here, there = here.within(limit), self.profiles[place].within(limit)  # near a root, say
         fair, largest = max(ACCURATE, NO_WORSE * there.beyond), min(TOLERABLE, CHANCE * there.ulp)
-        if self.is_wide:  # that form would do no better in float32, but is computed in float64
+        if self.is_wide and definitions.keys() <= {self.formula.output}:  # a plain form, which is that but for guards
             fair, largest = min(fair, FAIR_IF_WIDE), largest if place else min(largest, LARGEST_IF_WIDE)
         return here.beyond <= fair and here.ulp <= largest
 
@@ -371,15 +372,20 @@ def _used(parts: dict[Value, sympy.Expr], forms) -> dict[Value, sympy.Expr]:
 
 def unguarded(expr):
     """The expression without what only matters far from zero, logistic words written out."""
-    expr = expr.replace(lambda part: isinstance(part, Decayed | words.clamped.build), lambda part: part.args[0])
-    expr = expr.replace(
-        lambda part: isinstance(part, words.maximum.build | words.minimum.build) and len(set(part.args)) == 1,
-        lambda part: part.args[0],
-    )
+    expr = _unlimited(expr)
     tangents = {part.args[0] for part in expr.atoms(words.tanh.build)}
     return expr.replace(
         lambda part: isinstance(part, words.sigmoid_slope.build) and _half(part.args[0]) in tangents,
         lambda part: (1 - words.tanh(_half(part.args[0])) ** 2) / 4,
+    )
+
+
+def _unlimited(expr):
+    """The expression without limits far from zero."""
+    expr = expr.replace(lambda part: isinstance(part, LIMITED), lambda part: part.args[0])
+    return expr.replace(
+        lambda part: isinstance(part, words.maximum.build | words.minimum.build) and len(set(part.args)) == 1,
+        lambda part: part.args[0],
     )
 
 

@@ -135,8 +135,15 @@ def with_exponents_in_float64(parts: dict[Value, sympy.Expr], inputs: tuple[Valu
         if isinstance(expr, sympy.exp):
             exponent = parts.get(expr.args[0], expr.args[0])
             if is_rounded(exponent, inputs):
-                made[part] = exp2_in_float64(nested(sympy.expand(exponent / sympy.log(2))))
+                made[part] = exp2_in_float64(_short(exponent / sympy.log(2)))
     return made
+
+
+def _short(exponent):
+    """An exponent in few operations: of one input multiplied out, of several with their differences, if need be."""
+    written_out = nested(sympy.expand(exponent))
+    are_several = len(exponent.free_symbols) > 1
+    return min(written_out, exponent, key=sympy.count_ops) if are_several else written_out
 
 
 # --- powers of 2 ------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import pytest
 from conftest import ROOT
 
 STAGES = (
-    "symbols", "small", "exact", "vocabulary", "words", "log_words", "exp_words", "share_words", "gaussians",
+    "symbols", "small", "exact", "vocabulary", "words", "log_words", "exp_words", "share_words", "piece_words", "gaussians",
     "exponentials", "language", "budget", "readable", "formula", "mistakes", "instrument", "record", "steps", "trace",
     "plain", "notation", "restage", "identities", "roots", "several", "remainders", "recognise", "logarithms",
     "factors", "far", "settled", "units", "terms", "deviations", "shift", "members", "shares", "ratios", "rescale",

@@ -8,7 +8,7 @@ from nngrad_ops import OPS
 
 sympy = pytest.importorskip("sympy")
 
-from nngrad.codegen.algebra import words  # noqa: E402
+from nngrad.codegen.algebra import piece_words, words  # noqa: E402
 from nngrad.codegen.algebra.symbols import IsNan, Parameter, Value, Where  # noqa: E402
 from nngrad.codegen.rules import piecewise  # noqa: E402
 
@@ -57,6 +57,8 @@ def value_of(expr, at):
         words.minimum.build: lambda u, v: min(u, v),
         words.clip.build: lambda u, low, high: min(max(u, low), high),
         words.expm1.build: lambda u: sympy.exp(u) - 1,
+        piece_words.bent.build: lambda u, slope: u if u > 0 else slope * u,
+        piece_words.held.build: lambda u, limit: sympy.sign(u) * min(abs(u), limit),
         words.abs.build: abs,
         words.sign.build: sympy.sign,
         words.trunc.build: int,
@@ -99,12 +101,18 @@ SIMPLER = {
     Where(x <= -3, a, Where(x >= 3, 1, ramp)): None,
     Where(size < 2, x**2 / 2, 2 * (size - 1)): within * (size - within / 2),
     Where(size > 2, 2 * size - 2, x**2 / 2): within * (size - within / 2),
-    Where(size < 2, x, 2 * words.sign(x)): within * words.sign(x),
+    Where(size < 2, x, 2 * words.sign(x)): piece_words.held(x, 2),
+    Where(size <= p, 0, x - p * words.sign(x)): x - piece_words.held(x, p),
+    Where(size < 2, 0, 3 * size - 6): 3 * (size - within),
+    Where(size < 2, 0, size**2 - 4): None,
+    words.minimum(words.maximum(x, p), 3): words.clip(x, p, 3),
+    words.minimum(words.maximum(x, a), 3): None,
     Where(size < 2, sympy.exp(size), sympy.exp(2)): sympy.exp(within),
     Where(size < 2, x**2 / 2, 3 * size - 4): None,  # which meet with a kink
     Where(x > 0, x, a * x): None,  # which NaN and infinity in the other input would get into
     Where(x > 0, x, words.expm1(x)): words.expm1(words.minimum(x, 0)) + words.maximum(x, 0),
-    Where(x <= 0, p * x, x): p * words.minimum(x, 0) + words.maximum(x, 0),
+    Where(x <= 0, p * x, x): piece_words.bent(x, p),
+    Where(x > 0, 2 * x, p * x): p * words.minimum(x, 0) + 2 * words.maximum(x, 0),
     Where(x > 0, x, 0): None,  # NaN takes the other branch, and is 0
     Where(x > 1, x, p * x): None,
     Where((x > -1) & (x < 0), x, p * x): None,
@@ -172,3 +180,20 @@ def test_edges_and_cotangents_that_are_not_finite(name, params, size):
     np.testing.assert_allclose(slope, slopes, rtol=5e-7)
     assert np.all(np.isposinf(op.vjp(np.full(size, np.inf, np.float32), slope, **params)))
     assert np.all(np.isnan(op.vjp(np.full(size, np.nan, np.float32), slope, **params)))
+
+
+@pytest.mark.parametrize("size", [7, 10_000])
+@pytest.mark.parametrize("slope", [0.01, 0.0, 1.0, 2.5, -0.5])
+def test_a_bent_line_has_each_slope_on_its_side(slope, size):
+    x = np.resize(np.array([-np.inf, -3, -1e-30, -0.0, 0, 2, np.inf], np.float32), size)
+    with np.errstate(invalid="ignore"):  # 0 times infinity
+        expected = np.where(x > 0, x, np.float32(slope) * x)
+        np.testing.assert_array_equal(OPS["leaky_relu"].kernel(x, slope), expected)
+
+
+@pytest.mark.parametrize("size", [7, 10_000])
+@pytest.mark.parametrize("limit", [0.5, 0.0, -0.5])
+def test_shrinking_moves_every_element_by_the_limit_also_by_one_below_0(limit, size):
+    x = np.resize(np.array([-np.inf, -3, -0.5, 0, 0.25, 2, np.nan], np.float32), size)
+    expected = np.where(abs(x) <= limit, 0, x - limit * np.sign(x))
+    np.testing.assert_array_equal(OPS["softshrink"].kernel(x, limit), expected)

@@ -50,8 +50,7 @@ def relu6(x, out=...):
     Residuals: x.
     Rounding error in float32, simulated: y 0, dx 0 ulp.
     """
-    t = runtime.maximum(x, 0, out=out)
-    return runtime.minimum(t, 6, out=t)
+    return runtime.clip(x, 0, 6, out=out)
 
 
 def relu6_vjp(g, x, out=...):
@@ -265,11 +264,7 @@ def leaky_relu(x, negative_slope=0.01, out=...):
     Residuals: x.
     Rounding error in float32, simulated: y 0.8, dx 0.24 ulp.
     """
-    # y = negative_slope*minimum(x, 0) + maximum(x, 0)
-    t = runtime.minimum(x, 0, out=out)
-    t = np.multiply(t, negative_slope, out=t)
-    u = runtime.maximum(x, 0, out=...)
-    return np.add(t, u, out=t)
+    return runtime.bent(x, negative_slope, out=out)
 
 
 def leaky_relu_vjp(g, x, negative_slope=0.01, out=...):
@@ -1123,8 +1118,7 @@ def hardtanh(x, min_val=-1.0, max_val=1.0, out=...):
     Residuals: x.
     Rounding error in float32, simulated: y 0, dx 0 ulp.
     """
-    t = runtime.maximum(x, min_val, out=out)
-    return runtime.minimum(t, max_val, out=t)
+    return runtime.clip(x, min_val, max_val, out=out)
 
 
 def hardtanh_vjp(g, x, min_val=-1.0, max_val=1.0, out=...):
@@ -1154,7 +1148,7 @@ def hardsigmoid(x, out=...):
     # y = subgradient(clip((x + 3)/6, 0, 1), isnan(x), 0)
     t = np.add(x, 3, out=out)
     t = np.divide(t, 6, out=t)
-    return np.clip(t, 0, 1, out=t)
+    return runtime.clip(t, 0, 1, out=t)
 
 
 def hardsigmoid_vjp(g, x, out=...):
@@ -1177,10 +1171,10 @@ def hardswish_and_residuals(x, out=(..., ...)):
         # slope = clip(x/3, -1, 1) + 1/2 - trunc(clip(x/3, -1, 1))/2
         t = np.add(x, 3, out=out[0])
         t = np.divide(t, 6, out=t)
-        t = np.clip(t, 0, 1, out=t)
+        t = runtime.clip(t, 0, 1, out=t)
         y = np.multiply(x, t, out=t)
         t = np.divide(x, 3, out=out[1])
-        t = np.clip(t, -1, 1, out=t)
+        t = runtime.clip(t, -1, 1, out=t)
         u = np.trunc(t, out=...)
         u = np.multiply(u, 0.5, out=u)
         t = np.subtract(t, u, out=t)
@@ -1193,7 +1187,7 @@ def hardswish_and_residuals(x, out=(..., ...)):
     # slope = where(x <= -3, 0, where(x >= 3, 1, x/3 + 1/2))
     t = np.add(x, 3, out=out[0])
     t = np.divide(t, 6, out=t)
-    t = np.clip(t, 0, 1, out=t)
+    t = runtime.clip(t, 0, 1, out=t)
     u = runtime.maximum(x, -3, out=...)
     y = np.multiply(t, u, out=t)
     u = np.divide(x, 3, out=u)
@@ -1220,7 +1214,7 @@ def hardswish(x, out=...):
         # y = x*clip(x/6 + 1/2, 0, 1)
         t = np.add(x, 3, out=out)
         t = np.divide(t, 6, out=t)
-        t = np.clip(t, 0, 1, out=t)
+        t = runtime.clip(t, 0, 1, out=t)
         return np.multiply(x, t, out=t)
     parts = runtime.in_parts(hardswish, 64, [x], out=out)
     if parts is not None:
@@ -1228,7 +1222,7 @@ def hardswish(x, out=...):
     # y = clip((x + 3)/6, 0, 1)*maximum(x, -3)
     t = np.add(x, 3, out=out)
     t = np.divide(t, 6, out=t)
-    t = np.clip(t, 0, 1, out=t)
+    t = runtime.clip(t, 0, 1, out=t)
     u = runtime.maximum(x, -3, out=...)
     return np.multiply(t, u, out=t)
 
@@ -1287,11 +1281,9 @@ def softshrink(x, lambd=0.5, out=...):
     Residuals: x.
     Rounding error in float32, simulated: y 0.5, dx 0 ulp.
     """
-    t = np.abs(x, out=...)
-    u = np.sign(x, out=...)
-    u = np.multiply(u, lambd, out=u)
-    u = np.subtract(x, u, out=u)
-    return runtime.where(t <= lambd, 0, u, out=out)
+    # y = subgradient(x - held(x, lambd), isnan(x), 0)
+    t = runtime.held(x, lambd, out=out)
+    return np.subtract(x, t, out=t)
 
 
 def softshrink_vjp(g, x, lambd=0.5, out=...):

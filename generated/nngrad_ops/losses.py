@@ -151,18 +151,15 @@ def smooth_l1_loss_vjp(g, input, target, needs, beta=1.0, reduction="mean", out=
     shape = np.broadcast_shapes(input.shape, target.shape)
     g = runtime.spread(g, reduction, shape)
     t = np.subtract(input, target, out=...)
-    u = np.abs(t, out=...)
-    u = runtime.minimum(u, beta, out=u)
-    v = np.sign(t, out=...)
+    u = runtime.held(t, beta)
     t = np.multiply(g, u, out=out[0])
-    t = np.multiply(t, v, out=t)
     t = np.divide(t, beta, out=t)
     dinput = dtarget = None
     if needs[0]:
-        # dinput = g*minimum(abs(input - target), beta)*sign(input - target)/beta
+        # dinput = g*held(input - target, beta)/beta
         dinput = runtime.unbroadcast(t, input.shape)
     if needs[1]:
-        # dtarget = -g*minimum(abs(input - target), beta)*sign(input - target)/beta
+        # dtarget = -g*held(input - target, beta)/beta
         dtarget = np.negative(t, out=...)
         if dtarget.shape != target.shape:
             dtarget = runtime.unbroadcast(dtarget, target.shape)
@@ -173,17 +170,13 @@ def smooth_l1_loss_jvp(dinput, dtarget, input, target, beta=1.0, reduction="mean
     """Tangent of `smooth_l1_loss`'s output."""
     shape = np.broadcast_shapes(input.shape, target.shape)
     t = np.subtract(input, target, out=...)
-    u = np.abs(t, out=...)
-    u = runtime.minimum(u, beta, out=u)
-    v = np.sign(t, out=...)
+    u = runtime.held(t, beta)
     terms = []
     if dinput is not None:
         t = np.multiply(dinput, u, out=...)
-        t = np.multiply(t, v, out=t)
         terms.append(np.divide(t, beta, out=t))
     if dtarget is not None:
         u = np.multiply(dtarget, u, out=u)
-        u = np.multiply(u, v, out=u)
         u = np.divide(u, beta, out=u)
         terms.append(np.negative(u, out=u))
     dy = runtime.total(terms, shape)
@@ -222,17 +215,14 @@ def huber_loss_vjp(g, input, target, needs, delta=1.0, reduction="mean", out=(..
     shape = np.broadcast_shapes(input.shape, target.shape)
     g = runtime.spread(g, reduction, shape)
     t = np.subtract(input, target, out=...)
-    u = np.abs(t, out=...)
-    u = runtime.minimum(u, delta, out=u)
-    v = np.sign(t, out=...)
+    u = runtime.held(t, delta)
     t = np.multiply(g, u, out=out[0])
-    t = np.multiply(t, v, out=t)
     dinput = dtarget = None
     if needs[0]:
-        # dinput = g*minimum(abs(input - target), delta)*sign(input - target)
+        # dinput = g*held(input - target, delta)
         dinput = runtime.unbroadcast(t, input.shape)
     if needs[1]:
-        # dtarget = -g*minimum(abs(input - target), delta)*sign(input - target)
+        # dtarget = -g*held(input - target, delta)
         dtarget = np.negative(t, out=...)
         if dtarget.shape != target.shape:
             dtarget = runtime.unbroadcast(dtarget, target.shape)
@@ -243,16 +233,12 @@ def huber_loss_jvp(dinput, dtarget, input, target, delta=1.0, reduction="mean"):
     """Tangent of `huber_loss`'s output."""
     shape = np.broadcast_shapes(input.shape, target.shape)
     t = np.subtract(input, target, out=...)
-    u = np.abs(t, out=...)
-    u = runtime.minimum(u, delta, out=u)
-    v = np.sign(t, out=...)
+    u = runtime.held(t, delta)
     terms = []
     if dinput is not None:
-        t = np.multiply(dinput, u, out=...)
-        terms.append(np.multiply(t, v, out=t))
+        terms.append(np.multiply(dinput, u, out=...))
     if dtarget is not None:
         u = np.multiply(dtarget, u, out=u)
-        u = np.multiply(u, v, out=u)
         terms.append(np.negative(u, out=u))
     dy = runtime.total(terms, shape)
     return runtime.reduced(dy, reduction)

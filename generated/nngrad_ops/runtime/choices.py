@@ -87,6 +87,26 @@ def minimum(x, bound, out=...):
     return np.minimum(bound, x, out=out)
 
 
+def clip(x, low, high, out=...):
+    """`np.clip` of an array and numbers, whose call takes twice as long as these two where there are few elements."""
+    if is_large(x) or x.dtype == np.float16:
+        return np.clip(x, low, high, out=out)
+    return np.minimum(high, np.maximum(low, x, out=out), out=out)
+
+
+def bent(x, slope, out=...):
+    """x above 0, slope times x elsewhere: the larger of the two, for a slope above 1 the smaller."""
+    t = np.multiply(x, slope, out=out)
+    if slope == 0:  # times infinity it is NaN, on the other side too
+        return where(x > 0, x, t)
+    return np.maximum(x, t, out=t) if slope <= 1 else np.minimum(x, t, out=t)
+
+
+def held(x, limit, out=...):
+    """x limited to [-limit, limit]; a limit below 0 is none of distances: the smaller of it and |x|, with x's sign."""
+    return clip(x, -limit, limit, out=out) if limit >= 0 else np.multiply(np.sign(x), limit, out=out)
+
+
 def passed(g, slope, out=...):
     """g times the slope, and 0 where the slope is 0, even if g is infinite or NaN there."""
     if highest(g) < math.inf and lowest(g) > -math.inf:

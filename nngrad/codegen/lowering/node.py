@@ -10,8 +10,9 @@ KEEPING_INTEGERS = {
     "broadcast", "count",
 }  # fmt: skip
 CALLS_KEEPING_INTEGERS = {
-    "np.abs", "np.ceil", "np.floor", "np.floor_divide", "np.fmax", "np.fmin", "np.fmod", "np.isinf", "np.isnan",
-    "np.maximum", "np.minimum", "np.remainder", "np.sign", "np.trunc", "runtime.power",
+    "np.abs", "np.ceil", "np.clip", "np.floor", "np.floor_divide", "np.fmax", "np.fmin", "np.fmod", "np.isinf",
+    "np.isnan", "np.maximum", "np.minimum", "np.remainder", "np.sign", "np.trunc", "runtime.bent", "runtime.held",
+    "runtime.power",
 }  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from nngrad.codegen.lowering.joint import JOINT
 from nngrad.codegen.lowering.node import Node
 
 EXTREMA = ("np.maximum", "np.minimum")
+LIMITS = (*EXTREMA, "np.clip")
 
 SLOW_IN_PLACE = ("np.sign",)  # NumPy has vector instructions for it where its result is another array, and else none
 
@@ -50,8 +51,8 @@ def ufunc_name(node: Node) -> str:
 
 
 TAKING_OUT = (
-    "runtime.exp_shifted", "runtime.passed", "runtime.ratio", "runtime.tan", "runtime.times_normal_cdf",
-    "runtime.times_normal_density",
+    "runtime.bent", "runtime.exp_shifted", "runtime.held", "runtime.passed", "runtime.ratio", "runtime.tan",
+    "runtime.times_normal_cdf", "runtime.times_normal_density",
     "deviation", "deviation_beside", "as_float", "where", "exponentials", "centred_squares", "counted",
 )  # fmt: skip
 OF_ROWS = (
@@ -262,9 +263,9 @@ class NumpyWriter(Writer):
         return source
 
     def _called(self, node: Node) -> str:
-        """The ufunc, or the runtime's version of it for an array and a number."""
+        """The ufunc, or the runtime's version of it for an array and numbers."""
         array, *others = self._in_order(node)
-        takes_number = node.detail in EXTREMA and self.graph.nodes[others[0]].is_scalar
+        takes_number = node.detail in LIMITS and all(self.graph.nodes[one].is_scalar for one in others)
         is_made_for = takes_number and array not in self.graph.wide
         return ufunc_name(node).replace("np.", "runtime.") if is_made_for else ufunc_name(node)
 

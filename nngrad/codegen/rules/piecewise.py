@@ -16,7 +16,7 @@ import sympy
 from sympy.core.relational import Relational
 from sympy.logic.boolalg import And, Or
 
-from nngrad.codegen.algebra import words
+from nngrad.codegen.algebra import piece_words, words
 from nngrad.codegen.algebra.symbols import IsNan, Value, Where
 from nngrad.codegen.rules import exponentials
 
@@ -50,9 +50,11 @@ def simplified(expr):
     """The same for all inputs, NaN included: without limits that hold in a branch anyway, if they do not keep it from
     overflow outside, a choice between two bounds and what lies between them as that, limited, one between what meets
     where the condition changes as that of a limited part, or as a sum, one choice instead of two where it can be, and
-    no question whether an input is NaN where comparisons that NaN does not fulfil answer it.
+    no question whether an input is NaN where comparisons that NaN does not fulfil answer it. Two limits are one `clip`,
+    and a limited distance with its sign is `held`.
     """
-    return _bottom_up(_bottom_up(expr, {Where: _simpler_choice}), {Where: _without_nan_test})
+    expr = _bottom_up(expr, {Where: _simpler_choice, words.minimum.build: _clipped})
+    return _bottom_up(expr, {Where: _without_nan_test, sympy.Mul: _with_held})
 
 
 def _bottom_up(expr, rules):
@@ -123,10 +125,11 @@ def _without_nan_test(choice):
 
 
 def _joined(choice):
-    """A choice by whether u is below c, of branches that meet there, the second a constant or a line, as a function of
-    u and of m = min(u, c); others as they are.
+    """A choice by whether u is below c, of branches that meet there, one a constant or a line, as a function of u and
+    of m = min(u, c); others as they are.
 
-    where(u < c, f(u), f(c)) is f(m), and where(u < c, a u**2, 2 a c (u - c/2)) is 2 a m (u - m/2).
+    where(u < c, f(u), f(c)) is f(m), where(u < c, 0, u - c) is u - m, and where(u < c, a u**2, 2 a c (u - c/2)) is
+    2 a m (u - m/2).
 
     Worked example, Huber's loss with u = |x|: m (u - m/2), and its slope where(u < c, x, c sign(x)) is m sign(x).
     """
@@ -142,9 +145,13 @@ def _joined(choice):
     whole, limited, side = (sympy.Dummy(real=True) for _ in range(3))
     f, line = (_in_size(branch, u, whole, side) for branch in (below, above))
     gaps = [sympy.expand(gap.xreplace({whole: c})) for gap in (f - line, (f - line).diff(whole))]
-    if not f.has(whole) or gaps[0] != 0:
+    if gaps[0] != 0:
         return choice
-    if not line.has(whole):
+    if not f.has(whole):
+        if not line.has(whole) or line.diff(whole, 2) != 0:
+            return choice
+        made = f + sympy.expand(line.diff(whole) * (whole - limited))
+    elif not line.has(whole):
         made = f.xreplace({whole: limited})
     elif gaps[1] == 0 and not line.diff(whole, 2) and (parabola := f.as_poly(whole)) and parabola.degree() == 2:
         square, slope, start = parabola.all_coeffs()
@@ -152,7 +159,28 @@ def _joined(choice):
     else:
         return choice
     known = {whole: u, limited: words.minimum(u, c)}
-    return made.xreplace(known | ({side: words.sign(u.args[0])} if made.has(side) else {}))
+    if isinstance(u, words.abs.build):
+        made = made.subs(side * whole, u.args[0])
+        known[side] = words.sign(u.args[0])
+    return made.xreplace(known)
+
+
+def _with_held(product):
+    """A product without the sign of u and its size, limited by a number, which together are `held`."""
+    for sign in [factor for factor in product.args if isinstance(factor, words.sign.build)]:
+        for size in [factor for factor in product.args if isinstance(factor, words.minimum.build)]:
+            (u,), (distance, limit) = sign.args, size.args
+            if distance == words.abs(u) and not limit.atoms(Value):
+                return product / (sign * size) * piece_words.held(u, limit)
+    return product
+
+
+def _clipped(least):
+    """The smaller of a number and the larger of another number and u as u limited to both."""
+    most, high = least.args
+    if not isinstance(most, words.maximum.build) or most.args[1].atoms(Value) or high.atoms(Value):
+        return least
+    return words.clip(*most.args, high)
 
 
 def _in_size(branch, u, size, side):
@@ -231,7 +259,12 @@ def _parted(choice):
     x = inside.value
     if any(branch.atoms(Value) != {x} or not _is_unlimited(branch, x) for branch in (a, b)):  # NaN must come through
         return choice
-    return choice if any(_at_edge(inside, a, b)) else sympy.Add(*_sides(inside, a, b))
+    if any(_at_edge(inside, a, b)):
+        return choice
+    above, below = (a, b) if inside.high == sympy.oo else (b, a)
+    if above == x and not (below / x).atoms(Value):
+        return piece_words.bent(x, below / x)
+    return sympy.Add(*_sides(inside, a, b))
 
 
 @dataclass(frozen=True)

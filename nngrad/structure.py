@@ -232,9 +232,10 @@ def median(a, axis=None, keepdims=False):
         raise ValueError(f"median: there are no elements along axis {axis} of shape {shape_of(a)}")
     ordered = sort(rows)
     middle = ordered[..., (length - 1) // 2 : length // 2 + 1].mean(-1)
-    spoilt = np.isnan(array_of(ordered)[..., -1])
-    if spoilt.any():
-        middle = ops.where(spoilt, np.nan, middle)
+    missing = np.isnan(array_of(ordered)).sum(-1)
+    if missing.any():  # NaN comes last; the gradient is that of the first
+        first = take_along_axis(ordered, np.minimum(length - missing, length - 1)[..., None])[..., 0]
+        middle = ops.where(missing > 0, first, middle)
     return ops.reshape(middle, shape=kept) if keepdims else middle
 
 

@@ -219,6 +219,12 @@ def test_median_of_nan_is_nan():
     np.testing.assert_array_equal(nngrad.median(x, 1).data, [np.nan, 2.0])
 
 
+def test_where_the_median_is_nan_the_first_nan_gets_its_gradient():
+    x = Tensor([[1.0, np.nan, np.nan, 4.0], [3.0, 1.0, 2.0, 5.0]], requires_grad=True)
+    nngrad.median(x, 1).sum().backward()
+    np.testing.assert_array_equal(x.grad, [[0, 1, 0, 0], [0.5, 0, 0.5, 0]])
+
+
 def test_sorting_passes_ties_and_non_contiguous_arrays():
     x = Tensor(np.array([[2.0, 1.0, 2.0], [1.0, 1.0, 0.0]]), dtype=float, requires_grad=True)
     y = nngrad.sort(x.T(), axis=0)

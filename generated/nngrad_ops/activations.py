@@ -296,15 +296,15 @@ def elu_and_residuals(x, alpha=1.0, out=(..., ...)):
         parts = runtime.in_parts(elu_and_residuals, 64, [x], alpha, out=out)
         if parts is not None:
             return parts
-    # slope = where(x <= 0, alpha*exp(x), 1)
-    mask = x <= 0
+    # slope = where(x > 0, 1, alpha*exp(x))
+    mask = x > 0
     t = runtime.minimum(x, 0, out=...)
     expm1_x = np.expm1(t, out=...)
     u = np.multiply(expm1_x, alpha, out=expm1_x)
-    y = runtime.where(mask, u, x, out=out[0])
+    y = runtime.where(mask, x, u, out=out[0])
     t = np.exp(t, out=t)
     t = np.multiply(t, alpha, out=t)
-    slope = runtime.where(mask, t, 1, out=out[1])
+    slope = runtime.where(mask, 1, t, out=out[1])
     return y, slope
 
 
@@ -312,10 +312,10 @@ def elu(x, alpha=1.0, out=...):
     """Exponential linear unit (Clevert et al. 2016).
 
     Formula:
-        return where(x <= 0, alpha * expm1(x), x)
+        return where(x > 0, x, alpha * expm1(x))
 
     Derivative:
-        dx = where(x <= 0, alpha*g*exp(x), g)
+        dx = where(x > 0, g, alpha*g*exp(x))
 
     Shapes: x of any shape; y of the shape of x.
     Residuals: slope.
@@ -335,7 +335,7 @@ def elu(x, alpha=1.0, out=...):
     t = runtime.minimum(x, 0, out=...)
     expm1_x = np.expm1(t, out=t)
     t = np.multiply(expm1_x, alpha, out=expm1_x)
-    return runtime.where(x <= 0, t, x, out=out)
+    return runtime.where(x > 0, x, t, out=out)
 
 
 def elu_vjp(g, slope, alpha=1.0, out=...):
@@ -354,10 +354,10 @@ def selu(x, out=...):
 
     Formula:
         scale, alpha = 1.0507009873554804934193349852946, 1.6732632423543772848170429916717
-        return scale * where(x <= 0, alpha * expm1(x), x)
+        return scale * where(x > 0, x, alpha * expm1(x))
 
     Derivative:
-        dx = g*where(x <= 0, 1.7580993408473768*exp(x), 1.0507009873554805)
+        dx = g*where(x > 0, 1.0507009873554805, 1.7580993408473768*exp(x))
 
     Shapes: x of any shape; y of the shape of x.
     Residuals: x.
@@ -366,17 +366,17 @@ def selu(x, out=...):
     t = runtime.minimum(x, 0, out=...)
     expm1_x = np.expm1(t, out=t)
     t = np.multiply(expm1_x, 1.6732632423543772, out=expm1_x)
-    u = runtime.where(x <= 0, t, x, out=out)
+    u = runtime.where(x > 0, x, t, out=out)
     return np.multiply(u, 1.0507009873554805, out=u)
 
 
 def selu_vjp(g, x, out=...):
     """Cotangent of `selu`'s input."""
-    # dx = g*where(x <= 0, 1.7580993408473768*exp(x), 1.0507009873554805)
+    # dx = g*where(x > 0, 1.0507009873554805, 1.7580993408473768*exp(x))
     t = runtime.minimum(x, 0, out=...)
     t = np.exp(t, out=t)
     t = np.multiply(t, 1.7580993408473768, out=t)
-    u = runtime.where(x <= 0, t, 1.0507009873554805, out=out)
+    u = runtime.where(x > 0, 1.0507009873554805, t, out=out)
     return np.multiply(g, u, out=u)
 
 
@@ -405,15 +405,15 @@ def celu_and_residuals(x, alpha=1.0, out=(..., ...)):
         parts = runtime.in_parts(celu_and_residuals, 64, [x], alpha, out=out)
         if parts is not None:
             return parts
-    # slope = where(x <= 0, exp(x/alpha), 1)
-    mask = x <= 0
+    # slope = where(x > 0, 1, exp(x/alpha))
+    mask = x > 0
     t = np.divide(x, alpha, out=...)
-    t = runtime.where(mask, t, 0, out=t)
+    t = runtime.where(mask, 0, t, out=t)
     expm1_x = np.expm1(t, out=...)
     u = np.multiply(expm1_x, alpha, out=expm1_x)
-    y = runtime.where(mask, u, x, out=out[0])
+    y = runtime.where(mask, x, u, out=out[0])
     t = np.exp(t, out=t)
-    slope = runtime.where(mask, t, 1, out=out[1])
+    slope = runtime.where(mask, 1, t, out=out[1])
     return y, slope
 
 
@@ -421,10 +421,10 @@ def celu(x, alpha=1.0, out=...):
     """Continuously differentiable exponential linear unit (Barron 2017).
 
     Formula:
-        return where(x <= 0, alpha * expm1(x / alpha), x)
+        return where(x > 0, x, alpha * expm1(x / alpha))
 
     Derivative:
-        dx = where(x <= 0, g*exp(x/alpha), g)
+        dx = where(x > 0, g, g*exp(x/alpha))
 
     Shapes: x of any shape; y of the shape of x.
     Residuals: slope.
@@ -444,12 +444,12 @@ def celu(x, alpha=1.0, out=...):
         parts = runtime.in_parts(celu, 64, [x], alpha, out=out)
         if parts is not None:
             return parts
-    mask = x <= 0
+    mask = x > 0
     t = np.divide(x, alpha, out=...)
-    t = runtime.where(mask, t, 0, out=t)
+    t = runtime.where(mask, 0, t, out=t)
     expm1_x = np.expm1(t, out=t)
     t = np.multiply(expm1_x, alpha, out=expm1_x)
-    return runtime.where(mask, t, x, out=out)
+    return runtime.where(mask, x, t, out=out)
 
 
 def celu_vjp(g, slope, alpha=1.0, out=...):

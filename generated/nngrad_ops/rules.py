@@ -427,15 +427,15 @@ def ceil_pushforward(ops, tangents, inputs, y):
 
 def celu_pullback(ops, g, inputs, y, needs, alpha=1.0):
     (x,) = inputs
-    t = x <= 0
-    return (ops.where(t, g * ops.exp(ops.where(t, x / alpha, 0)), g),)
+    t = x > 0
+    return (ops.where(t, g, g * ops.exp(ops.where(t, 0, x / alpha))),)
 
 
 def celu_pushforward(ops, tangents, inputs, y, alpha=1.0):
     (x,) = inputs
     (dx,) = tangents
-    t = x <= 0
-    return ops.where(t, dx * ops.exp(ops.where(t, x / alpha, 0)), dx)
+    t = x > 0
+    return ops.where(t, dx, dx * ops.exp(ops.where(t, 0, x / alpha)))
 
 
 def clip_min_max_pullback(ops, g, inputs, y, needs, min=None, max=None):
@@ -715,15 +715,15 @@ def divide_pushforward(ops, tangents, inputs, y):
 
 def elu_pullback(ops, g, inputs, y, needs, alpha=1.0):
     (x,) = inputs
-    t = x <= 0
-    return (ops.where(t, g * ops.exp(ops.where(t, x, 0)) * alpha, g),)
+    t = x > 0
+    return (ops.where(t, g, g * ops.exp(ops.where(t, 0, x)) * alpha),)
 
 
 def elu_pushforward(ops, tangents, inputs, y, alpha=1.0):
     (x,) = inputs
     (dx,) = tangents
-    t = x <= 0
-    return ops.where(t, dx * ops.exp(ops.where(t, x, 0)) * alpha, dx)
+    t = x > 0
+    return ops.where(t, dx, dx * ops.exp(ops.where(t, 0, x)) * alpha)
 
 
 def erf_pullback(ops, g, inputs, y, needs):
@@ -2624,15 +2624,15 @@ def rsqrt_pushforward(ops, tangents, inputs, y):
 
 def selu_pullback(ops, g, inputs, y, needs):
     (x,) = inputs
-    t = x <= 0
-    return (g * ops.where(t, ops.exp(ops.where(t, x, 0)) * 1.7580993408473768, 1.0507009873554805),)
+    t = x > 0
+    return (g * ops.where(t, 1.0507009873554805, ops.exp(ops.where(t, 0, x)) * 1.7580993408473768),)
 
 
 def selu_pushforward(ops, tangents, inputs, y):
     (x,) = inputs
     (dx,) = tangents
-    t = x <= 0
-    return dx * ops.where(t, ops.exp(ops.where(t, x, 0)) * 1.7580993408473768, 1.0507009873554805)
+    t = x > 0
+    return dx * ops.where(t, 1.0507009873554805, ops.exp(ops.where(t, 0, x)) * 1.7580993408473768)
 
 
 def semicircle_pullback(ops, g, inputs, y, needs):

@@ -60,20 +60,20 @@ def leaky_relu(x, *, negative_slope=0.01):
 @activation
 def elu(x, *, alpha=1.0):
     """Exponential linear unit (Clevert et al. 2016)."""
-    return where(x <= 0, alpha * expm1(x), x)
+    return where(x > 0, x, alpha * expm1(x))
 
 
 @activation
 def selu(x):
     """Self-normalising linear unit (Klambauer et al. 2017)."""
     scale, alpha = 1.0507009873554804934193349852946, 1.6732632423543772848170429916717
-    return scale * where(x <= 0, alpha * expm1(x), x)
+    return scale * where(x > 0, x, alpha * expm1(x))
 
 
 @activation
 def celu(x, *, alpha=1.0):
     """Continuously differentiable exponential linear unit (Barron 2017)."""
-    return where(x <= 0, alpha * expm1(x / alpha), x)
+    return where(x > 0, x, alpha * expm1(x / alpha))
 
 
 @activation

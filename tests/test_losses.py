@@ -268,3 +268,16 @@ def test_cross_entropy_of_a_class_that_is_nearly_certain(shape, dtype):
     exact[:, 5] = 0
     exact[:, 5] = -exact.sum(1)
     np.testing.assert_allclose(x.grad, exact.astype(float), rtol=16 * np.finfo(dtype).eps)
+
+
+def test_a_variance_below_the_least_has_a_gradient_too():
+    x, v = Tensor([0.0, 3.0], requires_grad=True), Tensor([0.0, 4.0], requires_grad=True)
+    F.gaussian_nll_loss(x, [0.0, 1.0], v, eps=0.5, reduction="sum").backward()
+    np.testing.assert_allclose(v.grad, [1.0, (1 / 4 - 4 / 16) / 2])
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_nll_loss_that_is_not_finite_moves_the_targets_alone(reduction):
+    x = Tensor(np.log([[0.5, 0.25, 0.25], [0.5, 0.25, 0.25]]), requires_grad=True)
+    (F.nll_loss(x, [1, 0], reduction=reduction) * np.inf).backward()
+    np.testing.assert_array_equal(x.grad, [[0, -np.inf, 0], [-np.inf, 0, 0]])

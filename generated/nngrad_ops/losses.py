@@ -1175,15 +1175,13 @@ def nll_loss(input, target, axis=-1, reduction="mean"):
     return runtime.reduced(-input_at_target, reduction, axis)
 
 
-def nll_loss_vjp(g, input, target, needs, axis=-1, reduction="mean", out=(..., ...)):
+def nll_loss_vjp(g, input, target, needs, axis=-1, reduction="mean"):
     """Cotangents of `nll_loss`'s inputs."""
     g = runtime.spread(g, reduction, runtime.kept_shape(input.shape, axis))
     target = runtime.places(target, input.shape, axis)
     dinput = None
     if needs[0]:
-        # dinput = -g*one_hot(target, axis)
-        t = runtime.one_hot(target, input.shape, g.dtype)
-        dinput = np.multiply(t, -g, out=out[0])
+        dinput = runtime.one_hot(target, input.shape, g.dtype, -g)
     return dinput, None
 
 

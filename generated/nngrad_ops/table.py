@@ -1051,7 +1051,7 @@ OPS = {
         params={"axis": -1, "reduction": "mean"},
         residuals=(0, 1),
         reads_values=(1,),
-        vjp_cost=5,
+        vjp_cost=4,
         axis="axis",
         fills=(),
     ),

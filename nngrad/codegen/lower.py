@@ -55,7 +55,7 @@ from nngrad.codegen.lowering import branches, chance, exponents, quotients, sign
 from nngrad.codegen.lowering.joint import Part, parts_of, shift_of
 from nngrad.codegen.lowering.literals import is_unit_fraction, literal
 from nngrad.codegen.lowering.node import Node
-from nngrad.codegen.lowering.picks import balanced, with_picks_apart
+from nngrad.codegen.lowering.picks import at_height, balanced, with_picks_apart
 from nngrad.codegen.lowering.quotients import divisors, is_denominator, is_product, power_of_quotient, without
 from nngrad.codegen.rules.exponentials import bell_within_range
 from nngrad.codegen.trace import Formula, Stage
@@ -359,7 +359,7 @@ class Graph:
     def _chain(self, terms) -> int:
         total = terms[0][1]
         for negative, node in terms[1:]:
-            if negative and (pick := self._pick_in(node)) and self.is_like_inputs(total) and not self.smooth:
+            if negative and (pick := self.pick_in(node)) and self.is_like_inputs(total) and not self.smooth:
                 index, axis = self.nodes[pick[0]].args[0], self.nodes[pick[0]].axis
                 shape = {"sources": self.all_sources, "reduced": frozenset()}
                 total = self.node("minus_one_hot", total, index, *pick[1:], axis=axis, **shape)
@@ -369,8 +369,10 @@ class Graph:
                 total = self.node("subtract" if negative else "add", total, node)
         return total
 
-    def _pick_in(self, node: int) -> tuple[int, ...]:
+    def pick_in(self, node: int) -> tuple[int, ...]:
         """The node of a pick, and of the row or number that it is multiplied by, if this is one."""
+        if self.nodes[node].op == "one_hot":
+            return (node, *self.nodes[node].args[1:])
         args = self.nodes[node].args if self.nodes[node].op == "multiply" else (node,)
         picks = [arg for arg in args if self.nodes[arg].op == "one_hot"]
         others = [arg for arg in args if arg not in picks]
@@ -429,7 +431,7 @@ class Graph:
         result = self._scaled(result, self._multiplied(small_above), self._multiplied(small_below), negative)
         for node in scales:
             result = self._scaled(result, None, node, negative=False)
-        return self._times(result, late)
+        return at_height(self, self._times(result, late))
 
     def _with_scales_apart(self, above: list[int], below: list[int]) -> tuple[list[int], list[int], list[int]]:
         """What else rows are multiplied with and divided by, and their scales, if these stand below beside others.

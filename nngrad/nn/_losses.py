@@ -13,7 +13,7 @@ from nngrad_ops.runtime import reduced
 
 from nngrad.arguments import tells_arguments
 from nngrad.engine import OPS, Op
-from nngrad.functions import array_of, function, ops, shape_of
+from nngrad.functions import array_of, function, ops, shape_of, tensor_of
 from nngrad.inputs import as_array
 from nngrad.tensor import Tensor
 from nngrad.utils import number
@@ -252,7 +252,7 @@ def gaussian_nll_loss(
         var: the variances v, of the same shape, of that without the last axis, or with 1 for the length of one axis, or
             a number for all; not negative.
         full: whether to add the constant log(2 pi) / 2.
-        eps: what a variance is at least; below it has no gradient.
+        eps: what a variance is at least; one below it has the gradient of eps, as in PyTorch.
         reduction: 'mean', 'sum' or 'none'.
 
     Returns:
@@ -273,7 +273,8 @@ def gaussian_nll_loss(
         raise ValueError("gaussian_nll_loss: a variance is negative; give squares of standard deviations")
     if given != shape and given == shape[:-1]:
         var = ops.expand_dims(var, axis=-1)
-    variance = ops.maximum(in_dtype_of(var, input), eps)
+    var = tensor_of(in_dtype_of(var, input))
+    variance = ops.add(var, np.maximum(eps - var.data, 0).astype(var.dtype))
     residual = ops.subtract(input, in_dtype_of(target, input))
     y = 0.5 * (ops.log(variance) + residual * (residual / variance))
     return reduced(y + 0.5 * np.log(2 * np.pi).item() if full else y, reduction)

@@ -44,10 +44,10 @@ def flattened(x):
     return x.reshape(-1) if x.flags.c_contiguous else x.flat
 
 
-def one_hot(chosen, shape, dtype=float):
-    """1 at the places chosen, else 0."""
+def one_hot(chosen, shape, dtype=float, height=1):
+    """A height at the places chosen, else 0."""
     result = np.zeros(shape, dtype)
-    result.reshape(-1)[chosen] = 1
+    result.reshape(-1)[chosen] = height
     return result
 
 

@@ -576,4 +576,5 @@ def _only_if(conditions: list[str], lines: list[str]) -> list[str]:
 
 def _index_of(node) -> int:
     """The index among what a node is made of."""
-    return node.args[1] if node.op.endswith("minus_one_hot") else node.args[-1]
+    place = {"one_hot": 0, "minus_one_hot": 1, "shares_minus_one_hot": 1}.get(node.op, -1)
+    return node.args[place]

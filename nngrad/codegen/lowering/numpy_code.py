@@ -396,7 +396,7 @@ class NumpyWriter(Writer):
         if node.op == "take":
             return f"{args[0]}.take({args[1]})"
         if node.op == "one_hot":
-            return f"runtime.one_hot({args[0]}, {self.shape}, {self.dtype})"
+            return f"runtime.one_hot({', '.join([args[0], self.shape, self.dtype, *args[1:]])})"
         if node.op == "shift":
             return f"runtime.shift({', '.join([args[0], node.axis, *self._maxima_of(node)])})"
         if node.op == "picked":

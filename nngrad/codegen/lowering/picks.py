@@ -13,6 +13,16 @@ def with_picks_apart(product, formula: Formula):
     return _off_rows(_left_out(product, formula), formula) if formula.axes else product
 
 
+def at_height(graph, product: int) -> int:
+    """The node of a pick times what its row has one of, as a pick of that height: elsewhere is 0, also for NaN."""
+    pick = graph.pick_in(product)
+    if not pick or graph.smooth:
+        return product
+    node = graph.nodes[pick[0]]
+    shape = {"sources": node.sources, "reduced": node.reduced}
+    return graph.node("one_hot", node.args[0], *pick[1:], axis=node.axis, **shape)
+
+
 def balanced(graph, expr) -> int:
     """The node of a `Balanced`. Of shares less one that is picked, only that one can be what is lost."""
     form, parts, power, axis = expr.args

@@ -257,7 +257,8 @@ def tile(A, reps):
     shape, reps = (1,) * (len(reps) - len(shape)) + shape, (1,) * (len(shape) - len(reps)) + reps
     spread = ops.reshape(A, shape=tuple(length for own in shape for length in (1, own)))
     wide = ops.broadcast(spread, shape=tuple(length for pair in zip(reps, shape, strict=True) for length in pair))
-    return ops.reshape(wide, shape=tuple(times * length for times, length in zip(reps, shape, strict=True)))
+    y = ops.reshape(wide, shape=tuple(times * length for times, length in zip(reps, shape, strict=True)))
+    return _copy(y) if np.may_share_memory(array_of(y), array_of(A)) else y
 
 
 def pad(array, pad_width, mode="constant", constant_values=0):
@@ -489,7 +490,9 @@ def cumprod(a, axis=None):
 
 
 def diff(a, n=1, axis=-1):
-    """Differences of neighbours along an axis, n times."""
+    """Differences of neighbours along an axis, n times; ValueError for a negative n."""
+    if n < 0:
+        raise ValueError(f"diff: n must be at least 0, got {n}")
     axis = _axis("diff", axis, len(shape_of(a)))
     for _ in range(n):
         later, earlier = _along(axis, slice(1, None)), _along(axis, slice(None, -1))

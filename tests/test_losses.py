@@ -174,6 +174,7 @@ def test_all_ignored_is_nan_without_a_warning():
         (lambda: F.gaussian_nll_loss(x, u, -t), "a variance is negative"),
         (lambda: F.margin_ranking_loss(x, u, signs[:, :1]), r"input1 \(6, 5\), input2 \(6, 5\), target \(6, 1\)"),
         (lambda: F.triplet_margin_loss(x, u, v[:1]), r"negative \(1, 5\)"),
+        (lambda: F.triplet_margin_loss(x, u, v, margin=0.0), "margin must be above 0"),
         (lambda: F.cosine_embedding_loss(x, u, signs), r"need a target of shape \(6,\), got \(6, 5\)"),
         (lambda: F.multi_margin_loss(x, classes, p=3), "p must be 1 or 2, got 3"),
         (lambda: F.multi_margin_loss(image, pixels), r"must have shape \(C,\) or \(N, C\)"),

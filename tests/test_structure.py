@@ -219,6 +219,16 @@ def test_median_of_nan_is_nan():
     np.testing.assert_array_equal(nngrad.median(x, 1).data, [np.nan, 2.0])
 
 
+@pytest.mark.parametrize(("shape", "reps"), [((3,), 1), ((1,), 3), ((2, 1), (1, 1))])
+def test_tiles_have_memory_of_their_own(shape, reps):
+    x = Tensor(np.ones(shape))
+    y = nngrad.tile(x, reps)
+    y[0] = 5
+    assert (x.data == 1).all()
+    assert y.data.ravel()[0] == 5
+    assert y.data.size == 1 or y.data.ravel()[-1] == (1 if y.shape[0] > 1 else 5)
+
+
 def test_where_the_median_is_nan_the_first_nan_gets_its_gradient():
     x = Tensor([[1.0, np.nan, np.nan, 4.0], [3.0, 1.0, 2.0, 5.0]], requires_grad=True)
     nngrad.median(x, 1).sum().backward()
@@ -241,6 +251,7 @@ def test_sorting_passes_ties_and_non_contiguous_arrays():
         (lambda: nngrad.moveaxis(X, (0, 0), (1, 0)), "moveaxis: source"),
         (lambda: nngrad.rot90(X, 1, (0, 0)), "rot90: the axes must be different"),
         (lambda: nngrad.topk(X, 5), "topk: k must be from 0 to 4"),
+        (lambda: nngrad.diff(X, -1), "diff: n must be at least 0"),
         (lambda: nngrad.pad(X, 1, "linear_ramp"), "pad: mode must be 'constant'"),
         (lambda: nngrad.diag(CUBE), "diag: the input must have one axis or two"),
         (lambda: nngrad.tensordot(X, X, 1), r"tensordot: axes \(1,\) of \(3, 4\) and \(0,\) of \(3, 4\)"),

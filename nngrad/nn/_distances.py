@@ -9,6 +9,7 @@ from nngrad.arguments import tells_arguments
 from nngrad.functions import array_of, norm, ops, shape_of
 from nngrad.nn._losses import check_equal_shapes
 from nngrad.tensor import Tensor
+from nngrad.utils import number
 
 
 @tells_arguments
@@ -112,7 +113,7 @@ def triplet_margin_loss(
 
     Args:
         anchor, positive, negative: vectors, of one shape (..., D).
-        margin: how much farther the negative shall be than the positive.
+        margin: how much farther the negative shall be than the positive, above 0.
         p, eps: of the distance.
         swap: whether d(p, n) stands for d(a, n) where it is smaller.
         reduction: 'mean', 'sum' or 'none'.
@@ -121,8 +122,10 @@ def triplet_margin_loss(
         A 0-d Tensor, or with 'none' a Tensor of shape (...).
 
     Raises:
-        ValueError: the shapes are not equal, or the reduction is unknown.
+        ValueError: the shapes are not equal, margin is not above 0, or the reduction is unknown.
     """
+    if number("triplet_margin_loss: margin", margin) == 0:
+        raise ValueError(f"triplet_margin_loss: margin must be above 0, got {margin}")
     check_equal_shapes("triplet_margin_loss", anchor=anchor, positive=positive, negative=negative)
     far = pairwise_distance(anchor, negative, p, eps)
     if swap:

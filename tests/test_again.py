@@ -1,5 +1,6 @@
 """Forms that are differentiated again: how they are written, and that every word has one."""
 
+import mpmath
 import numpy as np
 import pytest
 
@@ -61,3 +62,24 @@ def test_second_derivatives_of_remainders_keep_their_digits(monkeypatch, tmp_pat
     slope = nngrad.grad(lambda b: estimated_divergence(a, b).sum())
     _, bend = nngrad.jvp(slope, (b,), (np.ones(3),))
     np.testing.assert_allclose(bend.data, np.exp(b - a), rtol=1e-15)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*no accurate form was found")  # of slopes that are subnormal
+def test_second_derivatives_of_quotients_stay_in_range(monkeypatch, tmp_path):
+    monkeypatch.setenv("NNGRAD_CACHE", str(tmp_path))
+
+    @nngrad.define
+    @op
+    def half_planck(x):
+        return x**2 / (1 - exp(-x))
+
+    x = np.array([-90, -2, 1e-20, 3, 1e30])
+    slope = nngrad.grad(lambda x: half_planck(x).sum())
+    _, bend = nngrad.jvp(slope, (nngrad.Tensor(x, dtype=float),), (np.ones(5),))
+
+    def exact(x):
+        with mpmath.workdps(150):
+            return float(mpmath.diff(lambda x: x**2 / (1 - mpmath.exp(-x)), mpmath.mpf(x), 2, h=mpmath.mpf(10) ** -50))
+
+    np.testing.assert_allclose(bend.data, [*map(exact, x[:-1]), 2], rtol=1e-14)

@@ -21,6 +21,7 @@ from sympy.core.relational import Relational
 from sympy.core.symbol import Str
 
 from nngrad.codegen.algebra import words
+from nngrad.codegen.algebra.exp_words import with_quotients_of_expm1
 from nngrad.codegen.algebra.symbols import ByText, NearZero, Value, Where, count_ops, text
 from nngrad.codegen.derive import Derivatives, derive, lift_where
 from nngrad.codegen.forms import FEW_FORMS, LARGEST_GROWTH, Search
@@ -254,15 +255,16 @@ class _Selection:
         whole = inlined(output, self.formula.stages)
         wholes = [*dict.fromkeys((whole, piecewise.simplified(whole)))]
         truths = {"y": self.judge.value()}
-        (value, *_) = self._accurate("y", [output], wholes, sympy.S.One, truths["y"])
+        (value, *_) = self._accurate("y", [output], wholes, sympy.S.One, truths["y"], self._of_quotients)
         candidates = []
         for source, raw in self.raw.vjp.items():
             known = self.search.forms(raw)[: 2 * FEW_FORMS]
             plain = [form.xreplace({cotangent: sympy.S.One}) for form in (raw, self.smooth.vjp[source])]
             wholes = [inlined(form, self.formula.stages) for form in plain]
+            others = [form.diff(source) for form in self._of_quotients]
             truth = truths[f"d{source.name}"] = self.judge.derivative(source.name)
             inside = [piecewise.simplified(inlined(form, self.formula.stages)) for form in known if form.has(Where)]
-            candidates.append(self._accurate(f"d{source.name}", [*known, *inside], wholes, cotangent, truth))
+            candidates.append(self._accurate(f"d{source.name}", [*known, *inside], wholes, cotangent, truth, others))
             self._choose_smooth_form(source, cotangent, truth, wholes[0])
         vjp = dict(zip(self.smooth.vjp, self.search.cheapest_together([*map(_forms, candidates)]), strict=True))
         jvp = {source: form.xreplace({cotangent: self.smooth.tangents[source]}) for source, form in vjp.items()}
@@ -308,6 +310,13 @@ class _Selection:
                 return ordinary
         return None
 
+    @cached_property
+    def _of_quotients(self) -> list[sympy.Expr]:
+        """The formula with x / expm1(x) and the like as words, if it has some: these and their slopes stay in range."""
+        whole = inlined(self.formula.output, self.formula.stages)
+        made = with_quotients_of_expm1(whole)
+        return [made] if made != whole else []
+
     def _choose_smooth_form(self, source: Value, cotangent: Value, truth: Truth, whole: sympy.Expr) -> None:
         """A smooth form that loses all digits somewhere, or whose derivatives do, gives way to one that does not.
 
@@ -335,7 +344,8 @@ class _Selection:
         right, wrong = [], []
         for pair in itertools.chain(cheap, exact):
             (right if self._is_right_twice(source, pair[1]) else wrong).append(pair)
-        best = second.best(itertools.chain(right, near_zero, wrong))
+        of_quotients = again(cotangent * form.diff(source) for form in self._of_quotients)
+        best = second.best(itertools.chain(right, of_quotients, near_zero, wrong))
         tangent = self.smooth.tangents[source]
         self.smooth = replace(
             self.smooth,
@@ -357,10 +367,11 @@ class _Selection:
             form = self.judge.near_zero(source.name, series.polynomial, form, series.radius)
         yield cotangent * form, form
 
-    def _accurate(self, of: str, known, wholes, cotangent, truth: Truth) -> list[Tried]:
+    def _accurate(self, of: str, known, wholes, cotangent, truth: Truth, others) -> list[Tried]:
         """The cheapest accurate forms; where there is none, those that only magnify an input's rounding, or the best.
 
-        `known` are forms that algebra found, `wholes` the same in terms of the inputs, without the cotangent.
+        `known` are forms that algebra found, `wholes` the same in terms of the inputs, without the cotangent, and
+        `others` too, which are dearer.
         """
         directions = {cotangent: 1.0} if cotangent != 1 else {}
         longest = LARGEST_GROWTH * (min(map(count_ops, wholes)) + 16)
@@ -382,6 +393,8 @@ class _Selection:
 
         stable = [cotangent * form for expr in wholes for form in rewritten(expr)]
         tried = judged([*known, *stable])
+        if all(one.error.ulp > ACCURATE for one in tried):
+            tried += judged(cotangent * form for expr in others for form in rewritten(expr))
         # counting powers of two apart is dear, but wanted of one input: it is silent where the product overflows
         dear = (exponentials.times_exp.build,) if len(self.formula.inputs) > 1 else ()
         if all(one.error.ulp > ACCURATE or one.form.has(*dear) for one in tried):

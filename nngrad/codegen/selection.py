@@ -393,7 +393,7 @@ class _Selection:
 
         stable = [cotangent * form for expr in wholes for form in rewritten(expr)]
         tried = judged([*known, *stable])
-        if all(one.error.ulp > ACCURATE for one in tried):
+        if all(one.error.ulp > ACCURATE for one in tried) and not self.judge.has_parameters:  # times x they overflow
             tried += judged(cotangent * form for expr in others for form in rewritten(expr))
         # counting powers of two apart is dear, but wanted of one input: it is silent where the product overflows
         dear = (exponentials.times_exp.build,) if len(self.formula.inputs) > 1 else ()

@@ -150,6 +150,8 @@ def test_guards_are_dropped_and_functions_are_few():
     x = Value("x")
     for guarded, line in {
         words.clamped(x, 1024) * words.sigmoid(words.finite(x)): "x*sigmoid(x)",
+        words.exp(words.minimum(x, words.clamped(x, 64))) * words.maximum(words.clamped(x, 2), x): "x*exp(x)",
+        words.minimum(x, 3): "minimum(x, 3)",
         4 * words.sigmoid_slope(2 * x): "1 - tanh(x)**2",
         words.sigmoid_slope(x): "(1 - sigmoid(x))*sigmoid(x)",
         words.passed(x, words.over_hypot(x, 3)): "x**2/sqrt(x**2 + 9)",

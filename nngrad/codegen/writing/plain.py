@@ -42,6 +42,8 @@ PLAIN = {  # words that keep digits, or a range, as mathematics writes them
     "whole": lambda x: x,
     "over": lambda a, b: a / b,
     "binade": lambda _: sympy.S.One,
+    "minimum": lambda a, b: a if a == b else words.minimum(a, b),  # of x and x clamped
+    "maximum": lambda a, b: a if a == b else words.maximum(a, b),
     "sigmoid_slope": lambda x: (
         sympy.Mul(sympy.Rational(1, 4), 1 - words.tanh(x / 2) ** 2, evaluate=False)  # which would distribute
         if x.as_coeff_Mul()[0].is_even

@@ -369,6 +369,9 @@ def _decorator(home: str, doc: str):
     def declare(*functions, **options):
         if options or not functions:
             raise SpecError(f"@{home} takes no arguments", f"write @{home} above the function, without brackets")
+        if any(isinstance(one, sympy.Basic) for one in functions):
+            length = "; the length of a row is sqrt(sum(x**2, axis))" if home == "norm" else ""
+            raise SpecError(f"{home} is a decorator, not a function of tensors", f"it stands above a formula{length}")
         for function in functions:
             if not isinstance(function, Word) and function not in FUNCTION_WORDS and not is_formula(function):
                 raise SpecError(

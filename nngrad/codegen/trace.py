@@ -135,12 +135,17 @@ def _formula_op(op: Op, formulas) -> Op:
 
 
 def _refuse_unused(declaration: Declaration, inputs, params, formulas, made: Op | None = None) -> None:
+    """Refuse what a formula does not use, or can't use as it does."""
     used = {symbol.name for formula in formulas for stage in formula.stages for symbol in stage.expr.free_symbols}
-    used |= {name for formula in formulas for name in formula.axes}
+    used |= (axes := {name for formula in formulas for name in formula.axes})
     used |= {name for formula in formulas for name, _ in formula.static}
     used |= {pick.args[1].name for formula in formulas for stage in formula.stages for pick in stage.expr.atoms(Pick)}
     used |= {name for step in (made.steps if made else ()) for name in step.arguments}
     used |= {param.name for part in (made.parts if made else ()) if part.contraction for param in part.params}
+    for one in params:
+        if one.name in axes and isinstance(one.default, float):
+            wrong = SpecError(f"the axis {one.name} has the default {one.default}", f"an axis is an int: {one.name}=-1")
+            raise located(wrong, _place_of_definition(declaration, one.name))
     for one in (*inputs, *params):
         if one.name not in used:
             mend = "use it, or take it out of the signature"

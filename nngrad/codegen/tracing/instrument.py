@@ -20,7 +20,7 @@ import sympy
 from nngrad.codegen import language
 from nngrad.codegen.algebra.symbols import RECORDER, SpecError, Value
 from nngrad.codegen.algebra.vocabulary import Word, as_number, is_condition
-from nngrad.codegen.tracing.mistakes import GUARDED, check_names, guarded, located, place_of
+from nngrad.codegen.tracing.mistakes import GUARDED, check_names, guarded, is_symbolic, located, place_of
 
 LARGE = 64  # a number that must not be added to what it does not belong to
 KNOWN = {math.pi: sympy.pi, math.e: sympy.E}  # what these floats stand for, when a formula refers to them by name
@@ -82,6 +82,7 @@ def _instrumented(function, returned, done: dict) -> Callable:
         "__floor_divide__": language.python_floor_divide,
         "__product__": product,
         "__as_number__": as_number,
+        "__truth__": truth,
         "__return__": returned or (lambda value: value),
     }
     used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
@@ -122,6 +123,13 @@ def let_each(names: tuple[str, ...], values):
     if not isinstance(values, tuple | list) or len(values) != len(names):
         return values  # Python says what is wrong
     return tuple(RECORDER.get().let(name, value) for name, value in zip(names, values, strict=True))
+
+
+def truth(value):
+    """What Python asks for a truth, if that is known while the formula is read."""
+    if is_symbolic(value):
+        raise TypeError("the truth value of a tensor is not known yet")
+    return value
 
 
 def product(left, right):
@@ -254,6 +262,18 @@ class _Instrument(ast.NodeTransformer):
         node.value = _call("__let__", node.value, ast.Constant(node.target.id), node.value)
         return node
 
+    def visit_If(self, node):
+        self.generic_visit(node)
+        node.test = _call("__truth__", node.test, node.test)
+        return node
+
+    visit_IfExp = visit_While = visit_Assert = visit_If
+
+    def visit_BoolOp(self, node):
+        self.generic_visit(node)
+        node.values = [_call("__truth__", one, one) for one in node.values]
+        return node
+
     def visit_BinOp(self, node):
         self.generic_visit(node)
         if isinstance(node.op, ast.Mult):
@@ -265,8 +285,9 @@ class _Instrument(ast.NodeTransformer):
 
     def visit_UnaryOp(self, node):
         self.generic_visit(node)
-        if isinstance(node.op, ast.USub | ast.UAdd):
-            node.operand = _call("__as_number__", node.operand, node.operand)
+        if not isinstance(node.op, ast.Invert):
+            name = "__truth__" if isinstance(node.op, ast.Not) else "__as_number__"
+            node.operand = _call(name, node.operand, node.operand)
         return node
 
     def visit_Constant(self, node):

@@ -30,6 +30,7 @@ LIBRARIES = {
     "torch": "PyTorch", "jax": "JAX", "scipy": "SciPy", "sympy": "SymPy", "mpmath": "mpmath",
     "autograd": "autograd", "tensorflow": "TensorFlow", "nngrad": "nngrad",
 }  # fmt: skip
+LENGTH = "sqrt(sum(x**2, axis))"
 # What other libraries, and Python, have by another name than the language.
 ELSEWHERE = {
     "absolute": "abs(x)", "fabs": "abs(x)", "acos": "arccos(x)", "acosh": "arccosh(x)", "asin": "arcsin(x)",
@@ -41,13 +42,17 @@ ELSEWHERE = {
     "std": "sqrt(var(x, axis))", "dot": "sum(x * y, axis)", "matmul": "sum(a[..., i, k] * b[..., k, j], k)",
     "mm": "sum(a[i, k] * b[k, j], k)", "bmm": "sum(a[..., i, k] * b[..., k, j], k)",
     "einsum": "sum(a[..., i, k] * b[..., k, j], k)", "tensordot": "sum(a[..., i, k] * b[..., k, j], k)",
-    "linalg": "sqrt(sum(x**2, axis))", "inf": "a large number such as 1e30", "nan": "where, to leave such a case out",
+    "linalg": LENGTH, "inf": "a large number such as 1e30", "nan": "where, to leave such a case out",
     "isfinite": "~(isnan(x) | isinf(x))", "logical_and": "a & b", "logical_or": "a | b", "logical_not": "~a",
     "greater": "x > y", "less": "x < y", "heaviside": "where(x > 0, 1, 0)", "rsub": "y - x", "round": "rint(x)",
     "divmod": "floor_divide(x, y) and remainder(x, y)", "len": "count(x, axis)", "fsum": "sum(x, axis)",
     "float": "the tensor itself: numbers are exact", "int": "trunc(x)", "shape": "count(x, axis)",
     "size": "count(x)", "T": "the letters in another order, in index notation",
-    "sorted": "max(x, axis) or min(x, axis)",
+    "sorted": "max(x, axis) or min(x, axis)", "sort": "max(x, axis) or min(x, axis)",
+    "argmax": "take(x, index, axis), the index being an input", "float32": "the number itself: numbers are exact",
+    "argmin": "take(x, index, axis), the index being an input", "float64": "the number itself: numbers are exact",
+    "factorial": "the number itself, 120 for 5", "lgamma": "what it is as an input, or leave out what is constant",
+    "gammaln": "what it is as an input, or leave out what is constant", "median": "what it is as an input",
 }  # fmt: skip
 REDUCTIONS = ("count", "max", "mean", "min", "prod", "sum", "var")
 GUARDED = ("abs", "complex", "divmod", "float", "int", "len", "max", "min", "pow", "round", "sorted", "sum")
@@ -223,10 +228,12 @@ def foreign(value: object, whole: ast.expr, name: str) -> SpecError | None:
     if isinstance(value, types.ModuleType) and not isinstance(whole, ast.Attribute):
         return SpecError(f"{name} is a module", "a formula uses the words of nngrad.codegen.language")
     called = whole.attr if isinstance(whole, ast.Attribute) else getattr(value, "__name__", name)
-    return SpecError(
-        f"{ast.unparse(whole)} belongs to {LIBRARIES[library]}, which knows nothing of formulas",
-        instead(called, or_near=False),
-    )
+    return _belongs(ast.unparse(whole), LIBRARIES[library], called)
+
+
+def _belongs(text: str, library: str, called: str) -> SpecError:
+    mend = f"write {LENGTH}" if called == "norm" else instead(called, or_near=False)  # which here is a decorator
+    return SpecError(f"{text} belongs to {library}, which knows nothing of formulas", mend)
 
 
 def unknown_name(name: str) -> SpecError:
@@ -244,7 +251,10 @@ def instead(name: str, or_near: bool = True) -> str:
         return f"use the language's {name}: from nngrad.codegen.language import {name}"
     if name in ELSEWHERE:
         return f"write {ELSEWHERE[name]}"
-    ops = {one.name for one in vars(import_module("nngrad.spec")).values() if isinstance(one, Declaration)}
+    spec = [one for one in vars(import_module("nngrad.spec")).values() if isinstance(one, Declaration)]
+    if name in {one.name for one in spec if one.home == "structural"}:
+        return f"formulas have no {name}, but Tensors have: use it before the op is called, or after"
+    ops = {one.name for one in spec if one.home != "structural"}
     if name in ops:
         return f"{name} is an op of nngrad, which a formula may call: from nngrad.spec import {name}"
     words = [word for word in language.__all__ if len(word) > 1]
@@ -358,7 +368,14 @@ def condition(place: Place | None) -> tuple[SpecError, Place | None]:
             mend = "split it: " + " & ".join(f"({part})" for part in parts)
         elif isinstance(one, ast.BoolOp):
             sign = "&" if isinstance(one.op, ast.And) else "|"
+            first, second = (ast.unparse(value) for value in one.values[:2])
             mend = "write " + f" {sign} ".join(f"({ast.unparse(value)})" for value in one.values)
+            if any(isinstance(value, ast.Constant) for value in one.values):  # it joins numbers
+                mend = (
+                    f"write where({first}, {second}, {first})"
+                    if sign == "&"
+                    else f"write where({first}, {first}, {second})"
+                )
             problem = f"`{'and' if sign == '&' else 'or'}` {KNOWN_LATER}"
         elif isinstance(one, ast.UnaryOp) and isinstance(one.op, ast.Not):
             mend = f"write ~({ast.unparse(one.operand)})"
@@ -417,6 +434,10 @@ def type_error(text: str, node: ast.AST | None) -> SpecError | None:
             "a parameter is known only when the op is called, so it can't count a loop",
             "write the number, as in range(3), or make it a constant above the function",
         )
+    if "not callable" in text:
+        return SpecError(f"{call} is no function", f"to multiply write {call} * (...)")
+    if "ufunc" in text:
+        return _belongs(call or "this", "NumPy", call.rpartition(".")[2])
     if isinstance(node, ast.BinOp):
         left, right = ast.unparse(node.left), ast.unparse(node.right)
         if isinstance(node.op, ast.MatMult):
@@ -426,12 +447,20 @@ def type_error(text: str, node: ast.AST | None) -> SpecError | None:
         if isinstance(node.op, ast.LShift | ast.RShift):
             return SpecError("numbers of a formula have no bits", f"write {left} * 2**{right}, or / for >>")
         if found := re.search(r"'(\w+)' and '(\w+)'", text):
-            static = next(
-                (side for side, kind in zip((left, right), found.groups(), strict=True) if kind == "Static"), ""
-            )
-            if static:
+            sides = {kind: side for side, kind in zip((left, right), found.groups(), strict=True)}
+            if static := sides.get("Static"):
                 mend = f"compare it: if {static} == value, or if {static}:"
                 return SpecError(f"{static} is a str, a bool or None, and no number", mend)
+            if absent := sides.get("NoneType"):
+                return SpecError(f"{absent} is None here", f"ask first: if {absent} is None")
+        if isinstance(node.op, ast.BitAnd | ast.BitOr):
+            sign = "&" if isinstance(node.op, ast.BitAnd) else "|"
+            return SpecError(
+                f"{sign} joins conditions, and binds more tightly than comparisons do",
+                f"put brackets around what it joins: (x > 0) {sign} (x < 1)",
+            )
+        if "sequence" in text:
+            return SpecError("a str, a list or a tuple is no number", "use numbers; what holds many is an input")
     if isinstance(node, ast.Subscript) or "not subscriptable" in text:
         return SpecError(
             "only tensors that have a name are indexed",

@@ -675,7 +675,7 @@ def test_several_outputs():
 
 ROOMS = (
     "graph", "modes", "memory", "inputs", "engine", "assignment", "backward", "drawing", "op_function", "arguments",
-    "functions", "structure", "elsewhere", "tensor", "differentiable", "autodiff",
+    "functions", "recurrence", "structure", "elsewhere", "tensor", "differentiable", "autodiff",
 )  # fmt: skip
 
 

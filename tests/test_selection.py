@@ -28,9 +28,9 @@ from nngrad.codegen.rewriting.identities import (
 from nngrad.codegen.rewriting.recognise import recognised
 from nngrad.codegen.rewriting.restage import inlined
 from nngrad.codegen.rules.exponentials import as_word, growths, stable, tails
+from nngrad.codegen.rules.poles import slopes_of
 from nngrad.codegen.rules.roots import without_cancelling_roots
 from nngrad.codegen.rules.series import fitted, leading_term
-from nngrad.codegen.selection import slopes_of
 from nngrad.codegen.trace import trace
 
 x = Value("x")

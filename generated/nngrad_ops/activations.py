@@ -1145,7 +1145,7 @@ def hardsigmoid(x, out=...):
     Residuals: x.
     Rounding error in float32, simulated: y 1, dx 0.33 ulp.
     """
-    # y = subgradient(clip((x + 3)/6, 0, 1), isnan(x), 0)
+    # y = clip((x + 3)/6, 0, 1)
     t = np.add(x, 3, out=out)
     t = np.divide(t, 6, out=t)
     return runtime.clip(t, 0, 1, out=t)
@@ -1281,7 +1281,7 @@ def softshrink(x, lambd=0.5, out=...):
     Residuals: x.
     Rounding error in float32, simulated: y 0.5, dx 0 ulp.
     """
-    # y = subgradient(x - held(x, lambd), isnan(x), 0)
+    # y = x - held(x, lambd)
     t = runtime.held(x, lambd, out=out)
     return np.subtract(x, t, out=t)
 

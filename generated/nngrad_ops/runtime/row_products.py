@@ -71,7 +71,7 @@ def product_of_others(x, axis):
     """
     if _keeps_in_range(x, count(x.shape, axis)):
         product = np.multiply.reduce(x, axis, np.float64, keepdims=True)
-        return np.divide(product, x).astype(x.dtype, copy=False)
+        return np.divide(product, x, out=...).astype(x.dtype, copy=False)
     rows, restored = _as_rows(x.astype(np.float64, copy=False), axis)
     sizes = np.abs(rows)
     if np.finfo(rows.dtype).smallest_normal <= lowest(sizes) <= highest(sizes) < math.inf:

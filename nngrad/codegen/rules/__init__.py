@@ -3,5 +3,5 @@
 What overflows or cancels: `exponentials`, `settled`, `logarithms`, `roots`, `factors`, `far`, `remainders`, `several`,
 `units`, `balance`. Approximations near a zero: `series`. For inputs of ordinary size: `ordinary`, `parts`. Choices:
 `piecewise`. Sums over rows: `terms`. For second derivatives: `again`. `equal` goes through those that need to see an
-expression whole.
+expression whole, and `poles` says of slopes where they may warn.
 """

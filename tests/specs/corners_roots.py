@@ -26,3 +26,8 @@ def one_minus_cos_over(x):
 @op
 def mean_exp(t):  # 0 / 0 at 0, as it is written
     return (1 - exp(-t)) / t
+
+
+@op
+def smooth_minimum(x, y):
+    return (x + y - sqrt((x - y) ** 2 + 1)) / 2

@@ -8,6 +8,9 @@ Worked example, the slope of sqrt(1 + x**2) - x: c - 1 is as good for negative x
 
 The difference of two roots is that of their squares over their sum. What has |x| in it is one formula where x is
 positive, and another where it is negative, in which what cancels can be taken out.
+
+A difference of two inputs is such a u, also beside one of them: (x + y - sqrt((x - y)**2 + 1)) / 2, the smaller of
+both made smooth, is y and a function of u where u is positive, x and another one where it is not.
 """
 
 from __future__ import annotations
@@ -18,11 +21,12 @@ from collections.abc import Iterator
 import sympy
 
 from nngrad.codegen.algebra import words
-from nngrad.codegen.algebra.symbols import Parameter, Value, Where
+from nngrad.codegen.algebra.symbols import Parameter, Value, Where, text
 from nngrad.codegen.rewriting.identities import in_roots, squares_of
 
 LARGEST_EXPRESSION = 100  # operations in what is brought to one fraction
 SINE, COSINE = sympy.Dummy("sine", positive=True), sympy.Dummy("cosine", real=True)
+DIFFERENCE = Value("difference")
 LEG = sympy.Dummy("leg", positive=True)
 
 
@@ -31,9 +35,46 @@ def without_cancelling_roots(expr) -> Iterator[sympy.Expr]:
     if expr.has(Where) or sympy.count_ops(expr) > LARGEST_EXPRESSION:
         return
     plain = in_roots(expr)
+    yield from _by_total(plain)
     for form in (_by_angle_in_parts(plain), _by_conjugate(plain), *_by_sides(expr)):
         if form is not None and form != plain:
             yield words.in_words(form)
+
+
+def _by_total(expr) -> Iterator[sympy.Expr]:
+    """What is a function of one difference of inputs, or their sum, but for a multiple of one of them.
+
+    Of the smaller of two numbers, (x + y - sqrt((x - y)**2 + 1)) / 2, the root is counted from x or y.
+    """
+    for total in sorted({part for square in _roots(expr) for part in square.atoms(sympy.Add)}, key=text):
+        inputs = sorted(total.atoms(Value), key=str)
+        if len(inputs) != 2 or any(total.diff(x) not in (1, -1) for x in inputs):
+            continue
+        found, back = [], {DIFFERENCE: total}
+        for x, y in (inputs, inputs[::-1]):
+            of_one = sympy.expand(expr.xreplace({x: total.diff(x) * (DIFFERENCE - total.diff(y) * y)}))
+            factor = of_one.coeff(y)
+            function = of_one - factor * y
+            if factor.is_number and function.atoms(Value) == {DIFFERENCE}:
+                found += [factor * y + form for form in itertools.islice(without_cancelling_roots(function), 1)]
+        if len(found) == 2 and found[0] != found[1]:
+            for pair in (found, found[::-1]):
+                sides = (_on_side(form, sign).xreplace(back) for form, sign in zip(pair, (1, -1), strict=True))
+                yield Where(total >= 0, *sides)
+        elif found:
+            yield found[0].xreplace(back)
+
+
+def _on_side(form, sign: int):
+    """The form where the difference has this sign."""
+
+    def taken(condition, a, b):
+        is_of_sign = getattr(condition, "lhs", None) == DIFFERENCE and condition.rhs == 0
+        return (
+            {sympy.true: a, sympy.false: b}[condition.subs(DIFFERENCE, sign)] if is_of_sign else Where(condition, a, b)
+        )
+
+    return form.replace(Where, taken)
 
 
 def _roots(expr) -> list[sympy.Expr]:

@@ -16,6 +16,7 @@ from nngrad.codegen.algebra.symbols import Parameter, Value
 from nngrad.codegen.language import log, op
 from nngrad.codegen.lower import Graph
 from nngrad.codegen.rewriting.recognise import recognised
+from nngrad.codegen.rules.logarithms import with_powers_near_1
 from nngrad.codegen.trace import Formula, Stage
 
 EPS = sympy.Rational(1, 10**8)
@@ -84,3 +85,30 @@ def test_logarithms_and_their_slopes_where_little_is_left(log_of_rest, dtype):
         values, slopes = ([float(of(one)) for one in rests] for of in (mpmath.log, lambda rest: -1 / rest))
     np.testing.assert_allclose(y.data, values, rtol=rounding(dtype, 0.001 / 2.0**-10 - 1))
     np.testing.assert_allclose(x.grad, slopes, rtol=rounding(dtype, 1))
+
+
+def student(x, v):
+    return (1 + x**2 / v) ** (-(v + 1) / 2)
+
+
+@pytest.mark.slow  # it is generated first
+@pytest.mark.filterwarnings("ignore:.*no accurate form")  # where x**2 leaves the range
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_large_powers_know_what_little_there_is_beside_1(dtype):
+    """Student's density, of ever more degrees of freedom, was 1."""
+    bell = define.define(student)
+    for v in np.array([1.0, 1e3, 1e9, 1e20, 1e30], dtype):
+        x = Tensor(1.5, dtype=dtype, requires_grad=True)
+        y = bell(x, v)
+        y.backward()
+        with mpmath.workdps(80):
+            at = mpmath.mpf(float(v))
+            exact = [student(mpmath.mpf(1.5), at), mpmath.diff(lambda x, v=at: student(x, v), 1.5)]
+        np.testing.assert_allclose([y.data, x.grad], [float(one) for one in exact], rtol=16 * np.finfo(dtype).eps)
+
+
+def test_other_powers_stay():
+    near = with_powers_near_1(words.power(1 + P**2 / Y, -Y))
+    assert near == sympy.exp(-Y * words.log1p(P**2 / Y))
+    for other in (words.power(1 + P, RATE), words.power(2 + P, Y), words.power(P, Y)):
+        assert with_powers_near_1(other) == other

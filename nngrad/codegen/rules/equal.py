@@ -26,6 +26,7 @@ from nngrad.codegen.rules.logarithms import (
     with_logarithms_of_quotients,
     with_logarithms_of_small_sums,
     with_logarithms_together,
+    with_powers_near_1,
 )
 from nngrad.codegen.rules.remainders import with_factors_in_remainders, with_powers_less_one, with_remainders
 from nngrad.codegen.rules.roots import without_cancelling_roots
@@ -61,6 +62,7 @@ def rewritten(expr) -> Iterator[sympy.Expr]:
         yield from with_exponential_taken_out(one)
         yield with_growths_apart(recognised(one))
         yield with_logarithms_of_powers(one)
+        yield with_powers_near_1(one)
         yield with_logarithms_near_1(one)
         yield with_logarithms_of_small_sums(recognised(one))
         yield with_complements(recognised(one))

@@ -74,6 +74,26 @@ def with_logarithms_of_powers(expr):
     return expr.replace(lambda part: _inside(part) is not None and not part.has(Where), of_sum)
 
 
+def with_powers_near_1(expr):
+    """The expression with (1 + w)**u, u made of inputs, as exp(u log(1 + w)): beside 1 little is left of a small w,
+    which a large u magnifies.
+    """
+
+    def is_near_1(base, exponent) -> bool:
+        return bool(exponent.atoms(Value)) and base.is_Add and base.as_independent(Value, as_Add=True)[0] == 1
+
+    def power(base, exponent):
+        near = is_near_1(base, exponent)
+        return sympy.exp(exponent * words.log1p(base - 1)) if near else words.power(base, exponent)
+
+    powers = expr.atoms(words.power.build, words.power_slope.build)
+    if not any(is_near_1(*part.args) for part in powers):
+        return expr
+    plain = expr.replace(words.power_slope.build, lambda base, exponent: exponent * power(base, exponent - 1))
+    plain = plain.replace(words.power_times_log.build, lambda y, base, _: y * recognised(sympy.log(base)))
+    return plain.replace(words.power.build, power)
+
+
 def _logarithm_of_power(term):
     """(c + p log u, u) of exp(c) u**p, (c, None) of a positive number; None for others."""
     number, power = term.as_independent(Value, as_Add=False)

@@ -54,7 +54,7 @@ CHECK_COST = 1.5  # finding out whether an input is within a limit
 MOST_JUDGED, FEW = 12, 4  # forms of one expression that are judged, and weighed against those of the others
 MOST_EXPONENTIALS = 2
 
-LIMITED = (Decayed, words.clamped.build, words.finite.build)
+LIMITED = (Decayed, words.clamped.build)
 GUARDED = (words.sigmoid.build, words.sigmoid_slope.build, words.softplus.build, words.abs.build, Where, NearZero)
 
 
@@ -179,9 +179,11 @@ class Ordinariness:
         written = [[_with_logarithms(unguarded(self._simpler(form))) for form in forms] for forms in self.plain]
         plain = [[form for form in dict.fromkeys(forms) if not form.has(*guards)] for forms in written]
         if self.is_wide:  # then guards cost less than float64
-            plain = [[*map(_unlimited, own), *forms] for own, forms in zip(self.plain, written, strict=True)]
-            plain = [[form for form in dict.fromkeys(forms) if not form.has(NearZero)] for forms in plain]
-        yield _Pool({}, plain[0], plain[1:])
+            guarded = [[*map(_unlimited, own), *forms] for own, forms in zip(self.plain, written, strict=True)]
+            value, *slopes = ([form for form in dict.fromkeys(forms) if not form.has(NearZero)] for forms in guarded)
+            yield _Pool({}, value, slopes)
+        else:
+            yield _Pool({}, plain[0], plain[1:])
         if makes_choices:
             return
         exprs = [_with_logarithms(_with_roots(expr)) for expr in wholes]
@@ -372,7 +374,7 @@ def _used(parts: dict[Value, sympy.Expr], forms) -> dict[Value, sympy.Expr]:
 
 def unguarded(expr):
     """The expression without what only matters far from zero, logistic words written out."""
-    expr = _unlimited(expr)
+    expr = _unlimited(expr, LIMITED)
     tangents = {part.args[0] for part in expr.atoms(words.tanh.build)}
     return expr.replace(
         lambda part: isinstance(part, words.sigmoid_slope.build) and _half(part.args[0]) in tangents,
@@ -380,9 +382,9 @@ def unguarded(expr):
     )
 
 
-def _unlimited(expr):
+def _unlimited(expr, limited: tuple = (*LIMITED, words.finite.build)):
     """The expression without limits far from zero."""
-    expr = expr.replace(lambda part: isinstance(part, LIMITED), lambda part: part.args[0])
+    expr = expr.replace(lambda part: isinstance(part, limited), lambda part: part.args[0])
     return expr.replace(
         lambda part: isinstance(part, words.maximum.build | words.minimum.build) and len(set(part.args)) == 1,
         lambda part: part.args[0],

@@ -674,8 +674,8 @@ def test_several_outputs():
 
 
 ROOMS = (
-    "graph", "modes", "memory", "inputs", "engine", "assignment", "backward", "drawing", "op_function", "arguments",
-    "functions", "recurrence", "structure", "elsewhere", "tensor", "differentiable", "autodiff",
+    "graph", "modes", "memory", "inputs", "engine", "recurrence", "assignment", "backward", "drawing", "op_function",
+    "arguments", "functions", "structure", "elsewhere", "tensor", "differentiable", "autodiff",
 )  # fmt: skip
 
 

@@ -119,10 +119,7 @@ def test_derivatives_are_in_words_that_formulas_have():
         assert set(re.findall(r"(\w+)\(", lines)) <= {*language.__all__, *also}, case.id
 
 
-CHOICES = {"bent", "held"}  # which are choices, whatever they are written in
-
-
-@pytest.mark.parametrize("name", sorted(WORDS_OF_ALL.keys() - {*language.__all__, "sinc_slope", *CHOICES}))
+@pytest.mark.parametrize("name", sorted(WORDS_OF_ALL.keys() - {*language.__all__, "sinc_slope"}))
 def test_a_word_of_kernels_alone_is_written_out(name):
     """In words that formulas have, and without a choice of forms, but for words that are a choice."""
     choices = set() if name in ("bent", "held") else {"where", "maximum", "minimum", "clip"}

@@ -385,6 +385,8 @@ def condition(place: Place | None) -> tuple[SpecError, Place | None]:
             problem = f"`if` {KNOWN_LATER}"
         elif isinstance(one, ast.If | ast.While | ast.Assert):
             mend = f"write where({ast.unparse(one.test)}, a, b), with both results"
+            if isinstance(one.test, ast.Name):
+                mend += f"; whether it is given is asked by: if {one.test.id} is not None"
             problem = f"`{type(one).__name__.lower()}` {KNOWN_LATER}"
             one = one.test
         else:

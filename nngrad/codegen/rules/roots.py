@@ -26,7 +26,7 @@ from nngrad.codegen.rewriting.identities import in_roots, squares_of
 
 LARGEST_EXPRESSION = 100  # operations in what is brought to one fraction
 SINE, COSINE = sympy.Dummy("sine", positive=True), sympy.Dummy("cosine", real=True)
-DIFFERENCE = Value("difference")
+DIFFERENCE = Value("difference of inputs")  # as none of them is called
 LEG = sympy.Dummy("leg", positive=True)
 
 

@@ -62,9 +62,5 @@ def sum_of_terms(formula: Formula) -> SumOfTerms | None:
     if any(value.constant_along for value in formula.inputs) or formula.indices:
         return None
     term = sympy.Add(*(factor / factors[0] * one for factor, one in zip(factors, terms, strict=True)))
-    return SumOfTerms(_of_elements(formula, term), Str(sums[0].axis), factors[0], offset)
-
-
-def _of_elements(formula: Formula, term) -> Formula:
-    """The formula of one term."""
-    return restated(replace(formula, output=Value("term")), term)
+    of_elements = restated(replace(formula, output=Value(formula.output.name)), term)
+    return SumOfTerms(of_elements, Str(sums[0].axis), factors[0], offset)

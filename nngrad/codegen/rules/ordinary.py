@@ -27,6 +27,7 @@ from nngrad.codegen.algebra.symbols import ByText, Decayed, NearZero, Parameter,
 from nngrad.codegen.judging.errors import ACCURATE, Profile, Truth
 from nngrad.codegen.judging.rounding import Judge, ordinary_points
 from nngrad.codegen.lower import Graph
+from nngrad.codegen.lowering.branches import only_matters_far_out
 from nngrad.codegen.lowering.cost import WIDE_COST, apart_and_together, graph_cost, kept_cost
 from nngrad.codegen.lowering.exponents import as_polynomial, exp2_in_float64
 from nngrad.codegen.lowering.literals import literal
@@ -178,12 +179,14 @@ class Ordinariness:
         guards = [one for one in GUARDED if not used.get(one, False)]
         written = [[_with_logarithms(unguarded(self._simpler(form))) for form in forms] for forms in self.plain]
         plain = [[form for form in dict.fromkeys(forms) if not form.has(*guards)] for forms in written]
-        if self.is_wide:  # then guards cost less than float64
-            guarded = [[*map(_unlimited, own), *forms] for own, forms in zip(self.plain, written, strict=True)]
-            value, *slopes = ([form for form in dict.fromkeys(forms) if not form.has(NearZero)] for forms in guarded)
-            yield _Pool({}, value, slopes)
-        else:
+        if self.differs_by_guards_alone:
             yield _Pool({}, plain[0], plain[1:])
+        elif not self._cancels_by_chance:
+            if self.is_wide:  # then guards cost less than float64
+                guarded = [[*map(_unlimited, own), *forms] for own, forms in zip(self.plain, written, strict=True)]
+                guarded = [[form for form in dict.fromkeys(forms) if not form.has(NearZero)] for forms in guarded]
+            value, *slopes = guarded if self.is_wide else plain
+            yield _Pool({}, value, slopes)
         if makes_choices:
             return
         exprs = [_with_logarithms(_with_roots(expr)) for expr in wholes]
@@ -202,6 +205,26 @@ class Ordinariness:
                 made = [[value], *(self._with_output(slope, value) for slope in slopes)]
                 forms = [[*algebra.forms(own), *rest] for own, rest in zip(made, plain, strict=True)]
                 yield _Pool(algebra.parts, forms[0], forms[1:])
+
+    @cached_property
+    def differs_by_guards_alone(self) -> bool:
+        """Whether the short forms are those for all inputs without choices that matter far out, or as arithmetic."""
+        wholes = [self._simpler(expr) for expr in self.wholes]
+        is_of_exponentials = any(expr.has(*exponentials.MADE_OF_EXPONENTIALS) for expr in wholes)
+        choices = [choice for form in self.full for choice in form.atoms(Where)]
+        is_guarded = bool(choices) and all(map(only_matters_far_out, choices)) and not is_of_exponentials
+        makes_choices = any(expr.has(Where) for expr in wholes)
+        return makes_choices or is_guarded or (wholes != self.wholes and not is_of_exponentials)
+
+    @property
+    def _cancels_by_chance(self) -> bool:
+        """Whether the kernel for all inputs keeps a sum of functions of several inputs from cancelling."""
+        if self.is_wide and len(self.formula.inputs) > 1 and self.wholes[0].is_Add:
+            return True
+        known = {value: value.name for value in self.formula.inputs}
+        graph = Graph(self.formula, known, doubles=True, refines=True)
+        graph.build(self.full[0])
+        return any(node.op == "refined" for node in graph.nodes)
 
     def _simpler(self, expr):
         """The expression with the numbers that are given, and with few choices."""
@@ -337,7 +360,8 @@ class Ordinariness:
             return here.largest(limit, leniently=False) <= level
         here, there = here.within(limit), self.profiles[place].within(limit)  # near a root, say
         fair, largest = max(ACCURATE, NO_WORSE * there.beyond), min(TOLERABLE, CHANCE * there.ulp)
-        if self.is_wide and definitions.keys() <= {self.formula.output}:  # a plain form, which is that but for guards
+        is_plain = definitions.keys() <= {self.formula.output}
+        if self.is_wide and is_plain and not self.differs_by_guards_alone:
             fair, largest = min(fair, FAIR_IF_WIDE), largest if place else min(largest, LARGEST_IF_WIDE)
         return here.beyond <= fair and here.ulp <= largest
 

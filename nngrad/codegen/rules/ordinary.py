@@ -47,7 +47,6 @@ LEVELS = (4.2, inf)  # of the largest error in units of the last place: the firs
 NO_WORSE = 2.0  # times the error of the form for all inputs
 CHANCE = 4.0  # the same in units beside a root, where it is chance which of the points tried is nearest to it
 TOLERABLE = 48.0  # units, however much worse that form is
-FAIR_IF_WIDE, LARGEST_IF_WIDE = 2 * ACCURATE, 4 * ACCURATE  # where that form is computed in float64; of the value
 SLACK = 0.5  # of NumPy's functions, in units of the last place
 WEIGHT = 2.0  # of a unit of error, in multiplications
 SIMILAR = 1.15  # a larger limit is worth so much
@@ -96,11 +95,12 @@ class Ordinary:
 
 @dataclass(frozen=True)
 class _Pool:
-    """Candidates that are made of the same parts."""
+    """Candidates that are made of the same parts, and how large their errors may be, if not what the level says."""
 
     parts: dict[Value, sympy.Expr]
     values: list[sympy.Expr]
     slopes: list[list[sympy.Expr]]
+    most: float = inf
 
 
 @dataclass
@@ -179,14 +179,15 @@ class Ordinariness:
         guards = [one for one in GUARDED if not used.get(one, False)]
         written = [[_with_logarithms(unguarded(self._simpler(form))) for form in forms] for forms in self.plain]
         plain = [[form for form in dict.fromkeys(forms) if not form.has(*guards)] for forms in written]
-        if self.differs_by_guards_alone:
+        is_of_exponentials = any(expr.has(*exponentials.MADE_OF_EXPONENTIALS) for expr in wholes)
+        choices = [choice for form in self.full for choice in form.atoms(Where)]
+        is_guarded = bool(choices) and all(map(only_matters_far_out, choices)) and not is_of_exponentials
+        if makes_choices or is_guarded or (wholes != self.wholes and not is_of_exponentials):
             yield _Pool({}, plain[0], plain[1:])
-        elif not self._cancels_by_chance:
-            if self.is_wide:  # then guards cost less than float64
-                guarded = [[*map(_unlimited, own), *forms] for own, forms in zip(self.plain, written, strict=True)]
-                guarded = [[form for form in dict.fromkeys(forms) if not form.has(NearZero)] for forms in guarded]
-            value, *slopes = guarded if self.is_wide else plain
-            yield _Pool({}, value, slopes)
+        elif self.is_wide:  # then guards cost less than float64, in which roots are as exact as all else
+            guarded = [[*map(_unlimited, own), *forms] for own, forms in zip(self.plain, written, strict=True)]
+            value, *slopes = ([form for form in dict.fromkeys(forms) if not form.has(NearZero)] for forms in guarded)
+            yield _Pool({}, value, slopes, ACCURATE)
         if makes_choices:
             return
         exprs = [_with_logarithms(_with_roots(expr)) for expr in wholes]
@@ -205,26 +206,6 @@ class Ordinariness:
                 made = [[value], *(self._with_output(slope, value) for slope in slopes)]
                 forms = [[*algebra.forms(own), *rest] for own, rest in zip(made, plain, strict=True)]
                 yield _Pool(algebra.parts, forms[0], forms[1:])
-
-    @cached_property
-    def differs_by_guards_alone(self) -> bool:
-        """Whether the short forms are those for all inputs without choices that matter far out, or as arithmetic."""
-        wholes = [self._simpler(expr) for expr in self.wholes]
-        is_of_exponentials = any(expr.has(*exponentials.MADE_OF_EXPONENTIALS) for expr in wholes)
-        choices = [choice for form in self.full for choice in form.atoms(Where)]
-        is_guarded = bool(choices) and all(map(only_matters_far_out, choices)) and not is_of_exponentials
-        makes_choices = any(expr.has(Where) for expr in wholes)
-        return makes_choices or is_guarded or (wholes != self.wholes and not is_of_exponentials)
-
-    @property
-    def _cancels_by_chance(self) -> bool:
-        """Whether the kernel for all inputs keeps a sum of functions of several inputs from cancelling."""
-        if self.is_wide and len(self.formula.inputs) > 1 and self.wholes[0].is_Add:
-            return True
-        known = {value: value.name for value in self.formula.inputs}
-        graph = Graph(self.formula, known, doubles=True, refines=True)
-        graph.build(self.full[0])
-        return any(node.op == "refined" for node in graph.nodes)
 
     def _simpler(self, expr):
         """The expression with the numbers that are given, and with few choices."""
@@ -268,7 +249,7 @@ class Ordinariness:
         """
         if not self._keeps_digits(limit, pool.parts):
             return
-        output = self.formula.output
+        output, level = self.formula.output, min(level, pool.most)
         values = self._few(level, limit, 0, pool.parts, pool.values)
         for value in values[:2]:
             definitions = pool.parts | {output: value}
@@ -359,11 +340,8 @@ class Ordinariness:
         if level < inf:
             return here.largest(limit, leniently=False) <= level
         here, there = here.within(limit), self.profiles[place].within(limit)  # near a root, say
-        fair, largest = max(ACCURATE, NO_WORSE * there.beyond), min(TOLERABLE, CHANCE * there.ulp)
-        is_plain = definitions.keys() <= {self.formula.output}
-        if self.is_wide and is_plain and not self.differs_by_guards_alone:
-            fair, largest = min(fair, FAIR_IF_WIDE), largest if place else min(largest, LARGEST_IF_WIDE)
-        return here.beyond <= fair and here.ulp <= largest
+        bound = min(TOLERABLE, CHANCE * there.ulp)
+        return here.beyond <= max(ACCURATE, NO_WORSE * there.beyond) and here.ulp <= bound
 
     def _profile(self, place: int, definitions, form) -> Profile:
         return self._once(

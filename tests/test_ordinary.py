@@ -153,15 +153,11 @@ def test_exponents_stay_within_what_was_judged_for_any_parameter(tmp_path):
 
 
 WIDE = """
-from nngrad.codegen.language import abs, exp, op, sin, tanh
+from nngrad.codegen.language import abs, exp, op, tanh
 
 @op
 def tanhexp(x):
     return x * tanh(exp(x))
-
-@op
-def snake(x):
-    return x + sin(1.5 * x) ** 2 / 1.5
 
 @op
 def smape(x, y):
@@ -183,5 +179,6 @@ def test_what_is_computed_in_float64_far_out_is_not_for_inputs_of_ordinary_size(
         short, wide = (
             op.forward(*inputs[: len(op.inputs)].astype(np.float32).astype(dtype)) for dtype in (np.float32, np.float64)
         )
-        for ours, exact in zip(short, wide, strict=True):
-            np.testing.assert_allclose(ours, exact, rtol=2e-6, atol=2e-7)
+        np.testing.assert_allclose(short[0], wide[0], rtol=4.2e-7)
+        for ours, exact in zip(short[1:], wide[1:], strict=True):
+            np.testing.assert_allclose(ours, exact, rtol=8e-7, atol=1e-7)

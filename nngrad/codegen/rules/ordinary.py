@@ -44,6 +44,8 @@ from nngrad.codegen.trace import Formula
 
 LIMITS = (64, 32, 16, 10, 6)  # of the size of inputs
 LEVELS = (4.2, inf)  # of the largest error in units of the last place: the first that can be had
+INSTEAD_OF_WIDE = 0.0  # a level of its own, of plain forms where those for all inputs are computed in float64
+NEAR_ROOTS = 4 * ACCURATE  # in units, of their slopes, which are accurate elsewhere
 NO_WORSE = 2.0  # times the error of the form for all inputs
 CHANCE = 4.0  # the same in units beside a root, where it is chance which of the points tried is nearest to it
 TOLERABLE = 48.0  # units, however much worse that form is
@@ -95,12 +97,12 @@ class Ordinary:
 
 @dataclass(frozen=True)
 class _Pool:
-    """Candidates that are made of the same parts, and how large their errors may be, if not what the level says."""
+    """Candidates that are made of the same parts, and the level that they are held to, if it is one of their own."""
 
     parts: dict[Value, sympy.Expr]
     values: list[sympy.Expr]
     slopes: list[list[sympy.Expr]]
-    most: float = inf
+    level: float | None = None
 
 
 @dataclass
@@ -184,10 +186,10 @@ class Ordinariness:
         is_guarded = bool(choices) and all(map(only_matters_far_out, choices)) and not is_of_exponentials
         if makes_choices or is_guarded or (wholes != self.wholes and not is_of_exponentials):
             yield _Pool({}, plain[0], plain[1:])
-        elif self.is_wide:  # then guards cost less than float64, in which roots are as exact as all else
+        elif self.is_wide:  # then guards cost less than float64
             guarded = [[*map(_unlimited, own), *forms] for own, forms in zip(self.plain, written, strict=True)]
             value, *slopes = ([form for form in dict.fromkeys(forms) if not form.has(NearZero)] for forms in guarded)
-            yield _Pool({}, value, slopes, ACCURATE)
+            yield _Pool({}, value, slopes, INSTEAD_OF_WIDE)
         if makes_choices:
             return
         exprs = [_with_logarithms(_with_roots(expr)) for expr in wholes]
@@ -249,7 +251,7 @@ class Ordinariness:
         """
         if not self._keeps_digits(limit, pool.parts):
             return
-        output, level = self.formula.output, min(level, pool.most)
+        output, level = self.formula.output, level if pool.level is None else pool.level
         values = self._few(level, limit, 0, pool.parts, pool.values)
         for value in values[:2]:
             definitions = pool.parts | {output: value}
@@ -337,6 +339,9 @@ class Ordinariness:
     def _is_accurate(self, level: float, limit: int, place: int, definitions, form) -> bool:
         """Whether the form is accurate within the limit, or no worse there than the one for all inputs."""
         here = self._profile(place, definitions, form)
+        if level == INSTEAD_OF_WIDE:
+            here = here.within(limit)
+            return here.beyond <= ACCURATE and here.ulp <= (NEAR_ROOTS if place else ACCURATE)
         if level < inf:
             return here.largest(limit, leniently=False) <= level
         here, there = here.within(limit), self.profiles[place].within(limit)  # near a root, say

@@ -1863,16 +1863,13 @@ def heaviside(x1, x2, out=...):
 
 def heaviside_vjp(g, x1, x2, needs, out=(..., ...)):
     """Cotangents of `heaviside`'s inputs."""
-    mask = np.isnan(x1)
     dx1 = dx2 = None
     if needs[0]:
-        # dx1 = where(isnan(x1), g, 0)
-        dx1 = runtime.where(mask, g, 0, out=out[0])
+        dx1 = runtime.where(np.isnan(x1), g, 0, out=out[0])
         if dx1.shape != x1.shape:
             dx1 = runtime.unbroadcast(dx1, x1.shape)
     if needs[1]:
-        # dx2 = where(isnan(x1) | (x1 > 0) | (x1 < 0), 0, g)
-        dx2 = runtime.where((mask | (x1 < 0)) | (x1 > 0), 0, g, out=out[1])
+        dx2 = runtime.where((x1 <= 0) & (x1 >= 0), g, 0, out=out[1])
         if dx2.shape != x2.shape:
             dx2 = runtime.unbroadcast(dx2, x2.shape)
     return dx1, dx2
@@ -1881,12 +1878,11 @@ def heaviside_vjp(g, x1, x2, needs, out=(..., ...)):
 def heaviside_jvp(dx1, dx2, x1, x2):
     """Tangent of `heaviside`'s output."""
     shape = np.broadcast_shapes(x1.shape, x2.shape)
-    mask = np.isnan(x1)
     terms = []
     if dx1 is not None:
-        terms.append(runtime.where(mask, dx1, 0))
+        terms.append(runtime.where(np.isnan(x1), dx1, 0))
     if dx2 is not None:
-        terms.append(runtime.where((mask | (x1 < 0)) | (x1 > 0), 0, dx2))
+        terms.append(runtime.where((x1 <= 0) & (x1 >= 0), dx2, 0))
     return runtime.total(terms, shape)
 
 

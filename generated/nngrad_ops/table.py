@@ -567,7 +567,7 @@ OPS = {
         residuals=(0, 1),
         reads_values=(0,),
         cost=16,
-        vjp_cost=14,
+        vjp_cost=13,
     ),
     "hinge_embedding_loss": Op(
         name="hinge_embedding_loss",

@@ -66,8 +66,8 @@ def recurrence(a, b, axis):
 
 def recurrence_vjp(g, a, b, y, needs, axis):
     """Cotangents of a and b. What y[i] gets, y[i + 1] gives back a[i + 1] times."""
-    backwards = _along(axis, slice(None, None, -1))
-    later = np.concatenate((a[_along(axis, slice(1, None))], a[_along(axis, slice(1))]), axis)
+    backwards = along(axis, slice(None, None, -1))
+    later = np.concatenate((a[along(axis, slice(1, None))], a[along(axis, slice(1))]), axis)
     db = forwards(later[backwards], g[backwards], axis)[backwards]
     return _times_before(y, b, db, axis) if needs[0] else None, db if needs[1] else None
 
@@ -81,8 +81,8 @@ def recurrence_jvp(da, db, a, b, y, axis):
 def _times_before(y, b, x, axis):
     """x[i] y[i - 1], y being what it starts from before it begins."""
     product = np.empty(y.shape, y.dtype)
-    rest, first = _along(axis, slice(1, None)), _along(axis, slice(1))
-    np.multiply(y[_along(axis, slice(None, -1))], x[rest], out=product[rest])
+    rest, first = along(axis, slice(1, None)), along(axis, slice(1))
+    np.multiply(y[along(axis, slice(None, -1))], x[rest], out=product[rest])
     product[first] = x[first] if b is None else 0
     return product
 
@@ -90,8 +90,8 @@ def _times_before(y, b, x, axis):
 def recurrence_pullback(ops, g, inputs, y, needs, axis):
     """The cotangents as Tensors, which can be differentiated again."""
     a, b = inputs
-    backwards = _along(axis, slice(None, None, -1))
-    later = ops.concat(a[_along(axis, slice(1, None))], a[_along(axis, slice(1))], axis=axis)
+    backwards = along(axis, slice(None, None, -1))
+    later = ops.concat(a[along(axis, slice(1, None))], a[along(axis, slice(1))], axis=axis)
     db = apply(RECURRENCE, later[backwards], g[backwards], axis=axis)[backwards]
     return ops.multiply(_before(ops, y, b, axis), db) if needs[0] else None, db if needs[1] else None
 
@@ -104,12 +104,13 @@ def recurrence_pushforward(ops, tangents, inputs, y, axis):
 
 
 def _before(ops, y, b, axis):
-    first = np.full_like(y.data[_along(axis, slice(1))], b is None)
-    return ops.concat(first, y[_along(axis, slice(None, -1))], axis=axis)
+    first = np.full_like(y.data[along(axis, slice(1))], b is None)
+    return ops.concat(first, y[along(axis, slice(None, -1))], axis=axis)
 
 
-def _along(axis, part):
-    return (slice(None),) * axis + (part,)
+def along(axis, index):
+    """The index that reads one axis and leaves those before it."""
+    return (slice(None),) * axis + (index,)
 
 
 RECURRENCE = Op(

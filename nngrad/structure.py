@@ -12,7 +12,7 @@ from nngrad.arguments import tells_arguments
 from nngrad.engine import apply
 from nngrad.functions import CLONE, array_of, matmul, ops, shape_of
 from nngrad.graph import wrap
-from nngrad.recurrence import RECURRENCE
+from nngrad.recurrence import RECURRENCE, along
 
 
 def _axis(name, axis, ndim):
@@ -39,11 +39,6 @@ def _different_axes(name, axis, ndim):
     if len(set(axes)) != len(axes):
         raise ValueError(f"{name}: axis {axis} names the same axis twice; name each once")
     return axes
-
-
-def _along(axis, index):
-    """The index that reads one axis and leaves those before it."""
-    return (slice(None),) * axis + (index,)
 
 
 def _copy(x):
@@ -157,7 +152,7 @@ def roll(a, shift, axis=None):
         length = shape_of(a)[one]
         cut = -by % length if length else 0
         if cut:
-            parts = [ops.getitem(a, index=_along(one, part)) for part in (slice(cut, None), slice(None, cut))]
+            parts = [ops.getitem(a, index=along(one, part)) for part in (slice(cut, None), slice(None, cut))]
             a = ops.concat(*parts, axis=one)
     return _copy(a)
 
@@ -247,7 +242,7 @@ def repeat(a, repeats, axis=None):
     if axis is None:
         a, axis = ravel(a), 0
     axis = _axis("repeat", axis, len(shape_of(a)))
-    return ops.getitem(a, index=_along(axis, np.repeat(np.arange(shape_of(a)[axis]), repeats)))
+    return ops.getitem(a, index=along(axis, np.repeat(np.arange(shape_of(a)[axis]), repeats)))
 
 
 def tile(A, reps):
@@ -281,7 +276,7 @@ def pad(array, pad_width, mode="constant", constant_values=0):
     for axis, width in enumerate(widths):
         if any(width):
             places = np.pad(np.arange(shape_of(array)[axis]), width, mode)
-            array = ops.getitem(array, index=_along(axis, places))
+            array = ops.getitem(array, index=along(axis, places))
     return _copy(array)
 
 
@@ -343,7 +338,7 @@ def take(a, indices, axis=None):
     """Elements at indices along an axis; without one, of all elements."""
     if axis is None:
         a, axis = ravel(a), 0
-    return ops.getitem(a, index=_along(_axis("take", axis, len(shape_of(a))), array_of(indices)))
+    return ops.getitem(a, index=along(_axis("take", axis, len(shape_of(a))), array_of(indices)))
 
 
 def index_select(x, axis, index):
@@ -386,7 +381,7 @@ def array_split(ary, indices_or_sections, axis=0):
     """Parts along an axis, as equal as can be, or cut at the given places: a tuple."""
     axis = _axis("array_split", axis, len(shape_of(ary)))
     parts = np.array_split(np.arange(shape_of(ary)[axis]), indices_or_sections)
-    return tuple(ops.getitem(ary, index=_along(axis, part)) for part in parts)
+    return tuple(ops.getitem(ary, index=along(axis, part)) for part in parts)
 
 
 # --- joining ---------------------------------------------------------------------------------------------------------
@@ -495,7 +490,7 @@ def diff(a, n=1, axis=-1):
         raise ValueError(f"diff: n must be at least 0, got {n}")
     axis = _axis("diff", axis, len(shape_of(a)))
     for _ in range(n):
-        later, earlier = _along(axis, slice(1, None)), _along(axis, slice(None, -1))
+        later, earlier = along(axis, slice(1, None)), along(axis, slice(None, -1))
         a = ops.subtract(ops.getitem(a, index=later), ops.getitem(a, index=earlier))
     return _copy(a)
 

@@ -77,6 +77,11 @@ def in_words(expr):
     return expr.replace(sympy.Abs, abs).replace(sympy.sign, sign) if expr.has(sympy.Abs, sympy.sign) else expr
 
 
+def in_powers(expr):
+    """The expression with the slopes of powers written out."""
+    return expr.replace(power_slope.build, lambda base, exponent: exponent * power(base, exponent - 1))
+
+
 floor = enter("floor", "np.floor", mpmath.floor, 1, "Largest integer not above x.", derivatives=lambda x: [0])
 ceil = enter("ceil", "np.ceil", mpmath.ceil, 1, "Smallest integer not below x.", definition=lambda u: -floor(-u))
 trunc = enter(

@@ -290,7 +290,7 @@ def _stable_product(expr):
     factors are about a multiple of, which may leave the range, make one.
     """
     rest, powers = _ONE, []
-    expr = expr.replace(words.power_slope.build, lambda base, power: power * words.power(base, power - 1))
+    expr = words.in_powers(expr)
     for factor in sympy.Mul.make_args(expr) if expr.is_Mul or isinstance(expr, sympy.Pow | words.power.build) else ():
         is_word, is_exp = isinstance(factor, words.power.build), isinstance(factor, sympy.exp)
         base, power = factor.args if is_word else (factor, _ONE) if is_exp else factor.as_base_exp()

@@ -85,7 +85,7 @@ def with_powers_of_sums_taken_out(expr):
     """
     if not expr.is_Add or expr.has(Where) or not _has_power_of_sum(expr):
         return expr
-    plain = expr.replace(words.power_slope.build, lambda base, p: p * words.power(base, p - 1))
+    plain = words.in_powers(expr)
     back, squares = {}, {}
     for x in (one.args[0] for one in expr.atoms(words.abs.build) if one.args[0].is_Symbol):
         size, side = sympy.Dummy(f"size_{x}", positive=True), sympy.Dummy(f"side_{x}", real=True)

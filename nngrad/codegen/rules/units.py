@@ -65,7 +65,7 @@ def in_units_of_largest(expr, number: Callable[[sympy.Expr], float]) -> Iterator
     if expr.has(Where, Subgradient) or sympy.count_ops(expr) > LARGEST_EXPRESSION:
         return
     for whole in dict.fromkeys((expr, sympy.together(expr))):
-        plain = in_roots(whole).replace(words.power_slope.build, lambda base, p: p * words.power(base, p - 1))
+        plain = words.in_powers(in_roots(whole))
         bases = {part.args[0] for part in plain.atoms(*POWERS) if isinstance(part.args[0], sympy.Mul)}
         inputs = sorted(plain.atoms(Value), key=str)
         for counted in (inputs, *([base] for base in sorted(bases, key=str))):

@@ -371,11 +371,8 @@ def condition(place: Place | None) -> tuple[SpecError, Place | None]:
             first, second = (ast.unparse(value) for value in one.values[:2])
             mend = "write " + f" {sign} ".join(f"({ast.unparse(value)})" for value in one.values)
             if any(isinstance(value, ast.Constant) for value in one.values):  # it joins numbers
-                mend = (
-                    f"write where({first}, {second}, {first})"
-                    if sign == "&"
-                    else f"write where({first}, {first}, {second})"
-                )
+                results = (second, first) if sign == "&" else (first, second)
+                mend = f"write where({', '.join([first, *results])})"
             problem = f"`{'and' if sign == '&' else 'or'}` {KNOWN_LATER}"
         elif isinstance(one, ast.UnaryOp) and isinstance(one.op, ast.Not):
             mend = f"write ~({ast.unparse(one.operand)})"

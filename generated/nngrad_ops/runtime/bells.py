@@ -148,11 +148,12 @@ def times_small(x, y, enlarged, out=...):
     smallest = np.finfo(y.dtype).tiny
     if np.minimum.reduce(y, None, initial=1) >= smallest:
         return np.multiply(x, y, out=out)
-    small = y < smallest
+    places = np.flatnonzero(y < smallest)
     largest = np.finfo(x.dtype).max
-    few = np.clip(x[small], -largest, largest).astype(np.promote_types(x.dtype, np.float32))
-    y = np.multiply(np.where(small, 0, x), y, out=out)
-    y[small] = few * enlarged(few) * 2.0**-SHIFT
+    few = np.clip(np.take(x, places), -largest, largest).astype(np.promote_types(x.dtype, np.float32))
+    with np.errstate(invalid="ignore"):  # infinity times 0, which is put right
+        y = np.multiply(x, y, out=out)
+    np.put(y, places, few * enlarged(few) * 2.0**-SHIFT)
     return y
 
 

@@ -1678,6 +1678,27 @@ arccos_jvp = arccos_vjp  # the Jacobian is symmetric
 # --- arctan ---
 
 
+def arctan_and_residuals(x, out=(..., ...)):
+    """`arctan` with what its derivatives reuse."""
+    if runtime.are_within(64, x):
+        # y = arctan(x)
+        # slope = 1/(x**2 + 1)
+        y = np.arctan(x, out=out[0])
+        t = np.multiply(x, x, out=out[1])
+        t = np.add(t, 1, out=t)
+        slope = np.divide(1, t, out=t)
+        return y, slope
+    parts = runtime.in_parts(arctan_and_residuals, 64, [x], out=out)
+    if parts is not None:
+        return parts
+    # slope = hypot(1, x)**(-2)
+    y = np.arctan(x, out=out[0])
+    t = runtime.hypot(1, x)
+    u = np.divide(1, t, out=out[1])
+    slope = np.divide(u, t, out=u)
+    return y, slope
+
+
 def arctan(x, out=...):
     """Inverse tangent, in radians.
 
@@ -1688,18 +1709,15 @@ def arctan(x, out=...):
         dx = g/(x**2 + 1)
 
     Shapes: x of any shape; y of the shape of x.
-    Residuals: x.
+    Residuals: slope.
     Rounding error in float32, simulated: y 0.5, dx 2.2 ulp.
     """
     return np.arctan(x, out=out)
 
 
-def arctan_vjp(g, x, out=...):
+def arctan_vjp(g, slope, out=...):
     """Cotangent of `arctan`'s input."""
-    # dx = g/hypot(1, x)**2
-    t = runtime.hypot(1, x)
-    u = np.divide(g, t, out=out)
-    return np.divide(u, t, out=u)
+    return np.multiply(g, slope, out=out)
 
 
 arctan_jvp = arctan_vjp  # the Jacobian is symmetric

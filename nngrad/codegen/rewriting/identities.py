@@ -316,7 +316,7 @@ def logarithm_in_range(expr, limit: int):
         root = sympy.Mul(*(base ** (exponent / 2) for base, exponent in powers))
         size = words.abs(root)
         near = words.log1p(factor * words.clamped(root, limit) ** 2)
-        return Where(size < limit, near, 2 * sympy.log(size) + sympy.log(factor))
+        return Where(size >= limit, 2 * sympy.log(size) + sympy.log(factor), near)  # NaN is not far
 
     return expr.replace(lambda part: isinstance(part, words.log1p.build), in_range)
 

@@ -190,6 +190,10 @@ class Ordinariness:
             guarded = [[*map(_unlimited, own), *forms] for own, forms in zip(self.plain, written, strict=True)]
             value, *slopes = ([form for form in dict.fromkeys(forms) if not form.has(NearZero)] for forms in guarded)
             yield _Pool({}, value, slopes, INSTEAD_OF_WIDE)
+        elif not is_of_exponentials:  # then roots of sums, say, need not be kept in range
+            rooted = [[_with_roots(form) for form in forms] for forms in written]
+            value, *slopes = ([form for form in dict.fromkeys(forms) if not form.has(*LIMITED, NearZero)] for forms in rooted)
+            yield _Pool({}, value, slopes)
         if makes_choices:
             return
         exprs = [_with_logarithms(_with_roots(expr)) for expr in wholes]
@@ -381,6 +385,7 @@ def _used(parts: dict[Value, sympy.Expr], forms) -> dict[Value, sympy.Expr]:
 
 def unguarded(expr):
     """The expression without what only matters far from zero, logistic words written out."""
+    expr = expr.replace(lambda part: isinstance(part, Where) and only_matters_far_out(part), lambda part: part.args[2])
     expr = _unlimited(expr, LIMITED)
     tangents = {part.args[0] for part in expr.atoms(words.tanh.build)}
     return expr.replace(

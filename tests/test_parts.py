@@ -5,8 +5,10 @@ import pytest
 sympy = pytest.importorskip("sympy")
 
 from nngrad.codegen.algebra import words  # noqa: E402
-from nngrad.codegen.algebra.symbols import Value  # noqa: E402
-from nngrad.codegen.rules import ordinary, parts  # noqa: E402
+from nngrad.codegen.algebra.symbols import Value, Where  # noqa: E402
+from nngrad.codegen.algebra.turn_words import half_tangent  # noqa: E402
+from nngrad.codegen.lowering.exponents import in_float64  # noqa: E402
+from nngrad.codegen.rules import parts, wide  # noqa: E402
 
 a, b, d, x, y, output = map(Value, [*"abdxy", "output"])
 ROOT, LOG2 = sympy.sqrt(a + 1), sympy.log(2)
@@ -100,4 +102,21 @@ def test_roots_of_squares_and_a_number_are_what_they_are_written_as():
         (over_hypot(hypot(2, x), y) * over_hypot(x, 2), x / sympy.sqrt(x**2 + y**2 + 4)),
         (hypot(x, y) + over_hypot(x, y), hypot(x, y) + over_hypot(x, y)),  # squares of small numbers are too small
     ):
-        assert ordinary._with_roots(given) == expected
+        assert wide.with_roots(given) == expected
+
+
+def test_sines_cosines_and_exponentials_in_float64():
+    t = half_tangent(3 * x)
+    assert wide.computed(sympy.sin(3 * x)) == in_float64(2 * t / (1 + t**2))
+    assert wide.computed(sympy.cos(3 * x)) == in_float64((1 - t**2) / (1 + t**2))
+    power = words.exp2(-x / sympy.log(2))
+    assert wide.computed(words.sigmoid(x)) == in_float64(1 / (1 + power))
+    assert wide.computed(words.sigmoid(-x)) == in_float64(power / (1 + power))
+    assert wide.computed(sympy.exp(-sympy.exp(-x))) == in_float64(words.exp2(-power / sympy.log(2)))
+
+
+def test_a_branch_of_a_choice_may_do_everywhere():
+    near, far = words.expm1(3 * words.log1p(x**2)), (1 + x**2) ** 3 - 1
+    choice = 2 * Where(words.abs(x) < 1, near, far)
+    assert [*wide.without_choices(choice)] == [choice, 2 * near, 2 * far]
+    assert [*wide.without_choices(near)] == [near]

@@ -412,6 +412,19 @@ def test_sinc_and_its_slope(dtype):
     np.testing.assert_allclose(runtime.sinc_slope(ends), [0, 0, 0, 0], atol=1e-37)
 
 
+def test_half_tangents_give_sines_and_cosines():
+    random = np.random.default_rng(6)
+    x = np.concatenate([random.normal(size=3000) * 10.0 ** random.uniform(-8, 6, 3000), around(40, np.float64)])
+    x = np.concatenate([x, np.pi * np.arange(-8, 9) / 2, (np.pi * np.arange(-40, 41)).astype(np.float32)])
+    t = runtime.half_tangent(x)
+    sine, cosine = 2 * t / (1 + t**2), (1 - t**2) / (1 + t**2)
+    for ours, exact in ((sine, exactly(mpmath.sin, x)), (cosine, exactly(mpmath.cos, x))):
+        np.testing.assert_allclose(ours, np.array(exact).astype(float), rtol=1e-15, atol=1e-15)
+    small = np.abs(x) < 1e-4
+    assert ulps(sine[small], exactly(mpmath.sin, x[small]), np.float64) <= 8
+    np.testing.assert_array_equal(runtime.half_tangent(np.zeros(2)), [0, 0])
+
+
 def magnitudes(dtype, size, seed):
     """Numbers of either sign from the smallest subnormal to the largest."""
     limits = np.finfo(dtype)

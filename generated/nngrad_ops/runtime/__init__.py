@@ -96,5 +96,5 @@ from .shares import (
     weighed_of_tensor,
 )
 from .sums import counted, max_rows, sum_products, sum_rows
-from .turns import cospi, sinc, sinc_slope, sinpi, tan
+from .turns import cospi, half_tangent, sinc, sinc_slope, sinpi, tan
 from .unbroadcasting import sum_leading, sum_over, unbroadcast, unbroadcast_product

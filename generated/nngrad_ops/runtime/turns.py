@@ -11,7 +11,7 @@ import numpy as np
 
 from .choices import where
 from .polynomials import in_float32, polynomial
-from .tables import SINC_SLOPE
+from .tables import HALF_TANGENT, HALF_TURN_REST, SINC_SLOPE, TURN, TURN_REST
 
 
 def tan(x, out=...):
@@ -70,3 +70,21 @@ def sinc_slope(x):
     far = np.subtract(far, sinc(size), out=far)
     far = np.divide(far, size, out=far)
     return where(np.abs(x) < limit, near, np.copysign(far, far * np.sign(x)))
+
+
+def half_tangent(x):
+    """tan(x / 2) for float64 of up to a million turns, to 1e-15: sooner done than NumPy's sines and cosines there.
+
+    It is 0 at whole turns, and its poles, half a turn away, are factors of what it is divided by.
+    """
+    turns = np.rint(np.multiply(x, 0.5 / math.pi, out=...), out=...)
+    angle = np.subtract(x, np.multiply(turns, TURN, out=...), out=...)
+    angle = np.subtract(angle, np.multiply(turns, TURN_REST, out=turns), out=angle)
+    square = np.multiply(angle, angle, out=turns)
+    y = polynomial(HALF_TANGENT, square)
+    y = np.multiply(y, angle, out=y)
+    poles = np.subtract(9 * math.pi**2, square, out=square)
+    for side in (np.subtract, np.add):
+        pole = np.add(side(math.pi, angle, out=...), HALF_TURN_REST, out=...)
+        poles = np.multiply(poles, pole, out=poles)
+    return np.divide(y, poles, out=y)

@@ -12,6 +12,8 @@ Smooth functions are fitted, for each dtype by the polynomial or fraction of lea
 - sinc'(x) / x by a polynomial in x**2, near 0.
 - What exp(x) and log(1 + v) leave beyond 1 + x and v, near 0: (exp(x) - 1 - x) / x**2 by a polynomial in x, and
   (arctanh(s) - s) / s**3 in s**2, for log(1 + v) is 2 arctanh(s), s = v / (2 + v).
+- tan(x / 2) / x by a polynomial in x**2, multiplied by (pi**2 - x**2) (9 pi**2 - x**2), which takes the four poles that
+  are nearest from it.
 """
 
 from __future__ import annotations
@@ -233,6 +235,23 @@ def log_remainder_coefficients(dtype: str) -> tuple[float, ...]:
         return _minimax(sample, 0, largest**2, LOG_REMAINDER_DEGREES[dtype])[0]
 
 
+HALF_TANGENT_DEGREE = 7
+TURN_BITS = 30  # after the point
+
+
+@cache
+def half_tangent_coefficients() -> tuple[float, ...]:
+    """The polynomial tan(x / 2) / x (pi**2 - x**2) (9 pi**2 - x**2) in x**2 up to pi**2, highest power first."""
+
+    def sample(square):
+        x = mpmath.sqrt(square)
+        value = mpmath.tan(x / 2) / x * (mpmath.pi**2 - square) * (9 * mpmath.pi**2 - square)
+        return square, value, 1 / value
+
+    with mpmath.workdps(DIGITS):
+        return _minimax(sample, 0, mpmath.pi**2, HALF_TANGENT_DEGREE)[0]
+
+
 def _minimax(sample: Callable, low, high, degree: int, below: int = 0) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """The polynomials N and D of these degrees, D(0) = 1, for which N / D has the least weighted error, highest power
     first. `sample(t)` is (x, value, weight), for t in [low, high].
@@ -342,12 +361,26 @@ def tables() -> str:
     found.append(_table("EXPM1_OVER_SLOPE", slope))
     left = {dtype: (LOG_REMAINDER_LIMITS, log_remainder_coefficients(dtype)) for dtype in DTYPES}
     found.append(_table("LOG_REMAINDER", left))
+    listed = "".join(f"    {value!r},\n" for value in half_tangent_coefficients())
+    found.append(f"HALF_TANGENT = (\n{listed})\n")
+    found.append(_turn())
     with mpmath.workdps(DIGITS):
         log2_e = int(mpmath.nint(mpmath.ldexp(1 / mpmath.log(2), 128)))
     found.append(f"LN_2, LOG2_E = {math.log(2)}, {math.log2(math.e)}\n")
     found.append(f"LOG2_E_BITS = {log2_e}  # times 2**128, rounded\n")
     found.append("SHIFT = 64  # what is subnormal is not so times two to this\n")
     return "\n".join(found)
+
+
+def _turn() -> str:
+    """A whole turn as a number of few bits, of which a million is exact, and a rest, and half a turn so that it is not
+    reached.
+    """
+    with mpmath.workdps(DIGITS):
+        turn = mpmath.floor(mpmath.ldexp(2 * mpmath.pi, TURN_BITS))
+        turn = mpmath.ldexp(turn, -TURN_BITS)
+        rest, half = float(2 * mpmath.pi - turn), float(mpmath.pi - math.pi)
+    return f"TURN, TURN_REST, HALF_TURN_REST = {float(turn)}, {rest}, {half}\n"
 
 
 def _table(name: str, rows: dict[str, tuple]) -> str:

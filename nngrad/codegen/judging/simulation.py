@@ -180,6 +180,7 @@ def _helper(name: str):
 _HELPERS = {}  # functions of `runtime` that are not words, or need not be asked of mpmath
 _HELPERS["runtime.ratio"] = np.divide
 _HELPERS["runtime.binade"] = lambda x: np.exp2(np.clip(np.floor(np.log2(np.abs(x))), *EXPONENTS))
+_HELPERS["runtime.half_tangent"] = lambda x: np.tan(x / 2)
 _HELPERS["runtime.power"] = np.power  # which knows what powers tend to, however slowly
 _HELPERS["runtime.exp_multiple"] = lambda x, c, rest=0.0: np.exp(c * x)
 _HELPERS["runtime.exp_square"] = lambda x, c: np.exp(c * x * x)

@@ -30,6 +30,7 @@ ROW_COSTS = dict.fromkeys(
 }
 MASK_COST, DIVISION_COST = 0.5, 2.0
 WIDE_COST = 2.0  # times that of an operation in float32
+WIDE_CALL_COSTS = dict.fromkeys(("np.sin", "np.cos"), 16.0)  # NumPy has vector instructions for float32 alone
 MEMORY_COST = 3.0  # reading a large array and writing another, which are in no cache
 
 
@@ -39,12 +40,17 @@ def kernel_cost(graph: Graph, outputs: list[int]) -> int:
     return round(MEMORY_COST + cost) if cost else 0
 
 
-def graph_cost(graph: Graph, outputs: list[int]) -> float:
-    """Time of computing nodes of a graph, in multiplications."""
+def graph_cost(graph: Graph, outputs: list[int], is_wide: bool = False) -> float:
+    """Time of computing nodes of a graph, in multiplications; `is_wide` says that all of them are made float64."""
     return sum(
-        _node_cost(graph.nodes[node]) * (WIDE_COST if node in graph.wide else 1)
+        _node_cost(graph.nodes[node]) * (_wide_cost(graph.nodes[node]) if is_wide or node in graph.wide else 1)
         for node in ancestors(graph.nodes, *outputs)
     )
+
+
+def _wide_cost(node: Node) -> float:
+    """How many times the time of an operation its time in float64 is."""
+    return WIDE_CALL_COSTS.get(node.detail, WIDE_COST)
 
 
 def _node_cost(node: Node) -> float:
@@ -62,7 +68,7 @@ def _node_cost(node: Node) -> float:
     return CALL_COSTS.get(node.detail, 1.0) if node.op == "call" else 1.0
 
 
-def apart_and_together(formula: Formula, value, slopes) -> tuple[float, float]:
+def apart_and_together(formula: Formula, value, slopes, is_wide: bool = False) -> tuple[float, float]:
     """Time of computing an elementwise formula's value and slopes, each in its kernel and all in one that keeps the
     slopes.
     """
@@ -70,7 +76,7 @@ def apart_and_together(formula: Formula, value, slopes) -> tuple[float, float]:
 
     def time(forms, given) -> float:
         graph = Graph(formula, {known: known.name for known in (*formula.inputs, *given)})
-        return graph_cost(*guarded(graph, [graph.build(form) for form in forms]))
+        return graph_cost(*guarded(graph, [graph.build(form) for form in forms]), is_wide)
 
     made = [slope.xreplace({formula.output: value}) for slope in slopes]
     apart = time([value], []) + time(slopes, [formula.output]) + len(slopes)

@@ -53,6 +53,15 @@ exp2_in_float64 = enter(  # not for specs to write
     safe=(0,),
     smooth=lambda x: sympy.Integer(2) ** x,
 )
+in_float64 = enter(  # not for specs to write
+    "in_float64",
+    "",
+    lambda x: x,
+    1,
+    "An expression, computed in float64.",
+    safe=(0,),
+    smooth=lambda x: x,
+)
 
 
 def exponential(graph, exponent) -> int:
@@ -83,6 +92,8 @@ def word_of_doubled(graph, expr) -> int | None:
     """
     if isinstance(expr, exp2_in_float64.build) and not graph.smooth:
         return power_of_two_in_float64(graph, *expr.args)
+    if isinstance(expr, in_float64.build) and not graph.smooth:
+        return graph.node("shortened", graph.in_wider("runtime.as_float64", *expr.args))
     if isinstance(expr, TIMES_EXP) and not graph.smooth:
         (product, exponent), word = expr.args, WORD_OF[type(expr)]
         number, rest = exponent.as_coeff_Mul()

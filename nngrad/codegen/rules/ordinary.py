@@ -28,11 +28,10 @@ from nngrad.codegen.judging.errors import ACCURATE, Profile, Truth
 from nngrad.codegen.judging.rounding import Judge, ordinary_points
 from nngrad.codegen.lower import Graph
 from nngrad.codegen.lowering.branches import only_matters_far_out
-from nngrad.codegen.lowering.cost import WIDE_COST, apart_and_together, graph_cost, kept_cost
-from nngrad.codegen.lowering.exponents import as_polynomial, exp2_in_float64
+from nngrad.codegen.lowering.cost import apart_and_together, graph_cost, kept_cost
+from nngrad.codegen.lowering.exponents import as_polynomial, exp2_in_float64, in_float64
 from nngrad.codegen.lowering.literals import literal
-from nngrad.codegen.rewriting import identities
-from nngrad.codegen.rules import exponentials, piecewise
+from nngrad.codegen.rules import exponentials, piecewise, wide
 from nngrad.codegen.rules.parts import (
     Algebra,
     bases_of,
@@ -57,7 +56,7 @@ MOST_JUDGED, FEW = 12, 4  # forms of one expression that are judged, and weighed
 MOST_EXPONENTIALS = 2
 
 LIMITED = (Decayed, words.clamped.build)
-GUARDED = (words.sigmoid.build, words.sigmoid_slope.build, words.softplus.build, words.abs.build, Where, NearZero)
+GUARDED = (*wide.LOGISTIC, words.abs.build, Where, NearZero)
 
 
 @dataclass(frozen=True)
@@ -76,8 +75,8 @@ class Ordinary:
 
     @property
     def is_of_wider(self) -> bool:
-        """Whether exponents are computed in float64, which is not enough for float64 itself."""
-        return bool(self._powers)
+        """Whether exponents, or all, are computed in float64, which is not enough for float64 itself."""
+        return bool(self._powers) or any(form.has(in_float64.build) for form in (self.value, *self.slopes.values()))
 
     @property
     def is_of_polynomials(self) -> bool:
@@ -162,8 +161,8 @@ class Ordinariness:
         ordinary = self._with_powers_of_two(level, ordinary)
         added = CHECK_COST * len(self.formula.inputs) + kept_cost(self.sources)
         value, *slopes = self.full
-        full = min(apart_and_together(self.formula, value, slopes))
-        return ordinary if least + added < full * (WIDE_COST if self.is_wide else 1) else None
+        full = min(apart_and_together(self.formula, value, slopes, self.is_wide))
+        return ordinary if least + added < full else None
 
     # --- candidates ---------------------------------------------------------------------------------------------------
 
@@ -190,13 +189,16 @@ class Ordinariness:
             guarded = [[*map(_unlimited, own), *forms] for own, forms in zip(self.plain, written, strict=True)]
             value, *slopes = ([form for form in dict.fromkeys(forms) if not form.has(NearZero)] for forms in guarded)
             yield _Pool({}, value, slopes, INSTEAD_OF_WIDE)
+            yield from self._in_float64(written, [one for one in guards if one not in wide.LOGISTIC])
         elif not is_of_exponentials:  # then roots of sums, say, need not be kept in range
-            rooted = [[_with_roots(form) for form in forms] for forms in written]
-            value, *slopes = ([form for form in dict.fromkeys(forms) if not form.has(*LIMITED, NearZero)] for forms in rooted)
+            rooted = [[wide.with_roots(form) for form in forms] for forms in written]
+            value, *slopes = (
+                [form for form in dict.fromkeys(forms) if not form.has(*LIMITED, NearZero)] for forms in rooted
+            )
             yield _Pool({}, value, slopes)
         if makes_choices:
             return
-        exprs = [_with_logarithms(_with_roots(expr)) for expr in wholes]
+        exprs = [_with_logarithms(wide.with_roots(expr)) for expr in wholes]
         kept = [(), (words.tanh.build,)] if any(expr.has(words.tanh.build) for expr in exprs) else [()]
         for but in kept:
             written = [exponentials.in_exponentials(expr, but) for expr in exprs]
@@ -212,6 +214,15 @@ class Ordinariness:
                 made = [[value], *(self._with_output(slope, value) for slope in slopes)]
                 forms = [[*algebra.forms(own), *rest] for own, rest in zip(made, plain, strict=True)]
                 yield _Pool(algebra.parts, forms[0], forms[1:])
+
+    def _in_float64(self, written: list[list[sympy.Expr]], guards: list) -> Iterator[_Pool]:
+        """The candidates that compute in float64 and need no guards there, where no number is beyond its range."""
+        alone = [[one for form in forms for one in wide.without_choices(form)] for forms in written]
+        values, *slopes = ([form for form in dict.fromkeys(forms) if not form.has(*guards)] for forms in alone)
+        for value in sorted(values, key=sympy.count_ops)[:FEW]:  # which the slopes share
+            own = [[form.xreplace({self.formula.output: value}) for form in forms] for forms in slopes]
+            values, *others = ([wide.computed(_unlimited(form)) for form in forms] for forms in ([value], *own))
+            yield _Pool({}, values, others)
 
     def _simpler(self, expr):
         """The expression with the numbers that are given, and with few choices."""
@@ -271,6 +282,8 @@ class Ordinariness:
     def _shared(self, parts: dict[Value, sympy.Expr], forms: tuple) -> tuple[dict, list]:
         """The forms, where what several of their products share is a part of its own, and the parts."""
         output = self.formula.output
+        if isinstance(forms[0], in_float64.build):  # all of it, and so are parts
+            return parts, list(forms)
         return self._once(("shared", *parts.items(), *forms), lambda: with_shared_products(parts, forms, output))
 
     def _with_powers_of_two(self, level: float, ordinary: Ordinary) -> Ordinary:
@@ -412,18 +425,6 @@ def _with_logarithms(expr):
     return expr.replace(
         lambda part: isinstance(part, words.softplus.build), lambda part: words.log1p(sympy.exp(part.args[0]))
     )
-
-
-def _with_roots(expr):
-    """Roots of sums of squares with a number among them as they are written: beside it no square is too small."""
-
-    def written_out(part):
-        made = identities.in_roots(part)
-        sums = [power.base for power in made.atoms(sympy.Pow) if not power.exp.is_Integer]
-        numbers = [total.as_independent(*total.free_symbols, as_Add=True)[0] for total in sums]
-        return part if 0 in numbers else made
-
-    return expr.replace(lambda part: isinstance(part, words.hypot.build | words.over_hypot.build), written_out)
 
 
 def _denominators(expr) -> set:

@@ -60,6 +60,9 @@ class _Readable(Ordered, sympy.printing.str.StrPrinter):
     def _print_exp2_in_float64(self, expr):
         return f"exp2({self._print(expr.args[0])})"
 
+    def _print_in_float64(self, expr):
+        return self._print(expr.args[0])
+
     def _print_power(self, expr):
         return self._print(sympy.Pow(*expr.args, evaluate=False))
 

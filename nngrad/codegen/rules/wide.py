@@ -1,0 +1,65 @@
+"""Stage 5: forms that are computed in float64 for inputs of float32 that are of ordinary size.
+
+There nothing leaves the range and, but for differences of what is nearly the same, no digit of float32 is lost, so that
+the plainest form will do. What differs is the cost of functions: NumPy has powers of 2 in less than half the time of
+exponentials, and sines and cosines in that of forty products.
+
+Worked example: exp(-x**2 / 2) cos(5 x) is 2**(-0.72 x**2) (1 - t**2) / (1 + t**2) for t = tan(5 x / 2), and the sine in
+its slope 2 t / (1 + t**2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import sympy
+
+from nngrad.codegen.algebra import words
+from nngrad.codegen.algebra.symbols import Where
+from nngrad.codegen.algebra.turn_words import with_half_tangents
+from nngrad.codegen.lowering.exponents import in_float64
+from nngrad.codegen.rewriting import identities
+
+
+def _sigmoid(x):
+    """The logistic function by the same exponential for x and for -x."""
+    return sympy.exp(x) / (1 + sympy.exp(x)) if x.could_extract_minus_sign() else 1 / (1 + sympy.exp(-x))
+
+
+LOGISTIC = {
+    words.sigmoid.build: _sigmoid,
+    words.sigmoid_slope.build: lambda x: _sigmoid(x) * _sigmoid(-x),
+    words.softplus.build: lambda x: words.log1p(sympy.exp(x)),
+}
+
+
+def computed(expr):
+    """The expression, to be computed in float64."""
+    for word, written_out in LOGISTIC.items():
+        expr = expr.replace(word, written_out)
+    return in_float64(with_half_tangents(with_roots(with_powers_of_two(expr))))
+
+
+def with_powers_of_two(expr):
+    """The expression with powers of 2 for those of e."""
+    return expr.replace(lambda part: isinstance(part, sympy.exp), lambda part: words.exp2(part.args[0] / sympy.log(2)))
+
+
+def without_choices(form) -> Iterator[sympy.Expr]:
+    """The form, and with either branch of its choices, for one of them may do everywhere."""
+    yield form
+    if form.has(Where):
+        for branch in (1, 2):
+            yield form.replace(lambda part: isinstance(part, Where), lambda part, branch=branch: part.args[branch])
+
+
+def with_roots(expr):
+    """Roots of sums of squares with a number among them as they are written: beside it no square is too small."""
+
+    def written_out(part):
+        made = identities.in_roots(part)
+        sums = [power.base for power in made.atoms(sympy.Pow) if not power.exp.is_Integer]
+        numbers = [total.as_independent(*total.free_symbols, as_Add=True)[0] for total in sums]
+        return part if 0 in numbers else made
+
+    return expr.replace(lambda part: isinstance(part, words.hypot.build | words.over_hypot.build), written_out)

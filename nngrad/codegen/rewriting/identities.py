@@ -8,7 +8,7 @@ from functools import cache, reduce
 import sympy
 
 from nngrad.codegen.algebra import words
-from nngrad.codegen.algebra.symbols import Decayed, Parameter, Value, Where
+from nngrad.codegen.algebra.symbols import Decayed, NearZero, Parameter, Value, Where
 from nngrad.codegen.algebra.vocabulary import WORD_OF
 from nngrad.codegen.rewriting.restage import inlined
 from nngrad.codegen.rules.exponentials import LARGEST_TERMS
@@ -185,8 +185,9 @@ def with_roots_apart(expr):
 
 
 def rationalised(expr):
-    """A fraction with roots, its denominator made free of them and what cancels taken out."""
-    roots = [part for part in expr.atoms(sympy.Pow) if part.exp.is_Rational and part.exp.q == 2]
+    """A fraction with roots, its denominator made free of them and what cancels taken out. Those of numbers stay."""
+    powers = [part for part in expr.atoms(sympy.Pow) if not part.is_number]
+    roots = [part for part in powers if part.exp.is_Rational and part.exp.q == 2]
     if not roots or sympy.count_ops(expr) > LARGEST_TERMS // 4 or expr.has(Where):
         return expr
     plain = in_roots(expr)
@@ -323,7 +324,8 @@ def logarithm_in_range(expr, limit: int):
 
 @cache
 def _is_linear(expr, inputs) -> bool:
-    return sympy.count_ops(expr) <= LARGEST_LINE and all(expr.diff(value, 2) == 0 for value in inputs)
+    is_short = sympy.count_ops(expr) <= LARGEST_LINE and not expr.has(NearZero)
+    return is_short and all(expr.diff(value, 2) == 0 for value in inputs)
 
 
 def _is_difference(total, inputs) -> bool:

@@ -18,6 +18,7 @@ from nngrad_ops import OPS
 from nngrad.codegen import command
 from nngrad.codegen.certify import Oracle
 from nngrad.codegen.judging.certificate import FAIR, GOOD, Exam, Scale, kernel, label_of
+from nngrad.codegen.language import arctan, log, sqrt
 from nngrad.codegen.language import op as declared
 from nngrad.codegen.trace import trace
 
@@ -175,6 +176,26 @@ def test_digits_grow_until_they_suffice():
     assert value[1] == slope[1] == 0 and abs(slope[2] - 0.5) < 1e-20 > abs(slope[3] - 1)
     cubed = oracle_of("tanhshrink")(x=np.array([1e-100]))
     assert abs(cubed[0] / (mpmath.mpf(1e-100) ** 3 / 3) - 1) < 1e-20
+
+
+def test_steps_are_seen_beside_the_squares_of_large_and_small_numbers():
+    """Where both of two rungs are blind to them, these agree."""
+
+    @declared
+    def area(x):
+        return x * log(x + sqrt(1 + x**2)) - sqrt(1 + x**2)
+
+    @declared
+    def bowl(x):
+        return x * arctan(x) - log(1 + x**2) / 2
+
+    one = {"x": np.ones(1)}
+    large, small = np.array([-1e91]), np.array([-3e-33])
+    with mpmath.workdps(40):
+        slope = Oracle(trace(area).formulas[0], {}).slope(one, {"x": large})
+        assert abs(slope[0] + mpmath.asinh(-large[0])) < 1e-20
+        slope = Oracle(trace(bowl).formulas[0], {}).slope({"x": small}, {"x": small}, small)
+        assert abs(slope[0] / mpmath.mpf(small[0]) - 1) < 1e-20
 
 
 def test_there_is_no_slope_at_a_kink():

@@ -38,12 +38,12 @@ from nngrad.codegen.algebra.vocabulary import WORD_OF
 from nngrad.codegen.trace import Formula, Stage
 
 LADDER = (40, 80, 160, 280, 400, 560, 800, 1600)
-MANY_ZEROS = 36  # behind the point of a number whose square is not seen beside 1 by the second rung
+MANY_ZEROS = 28  # behind the point of a number, a step of whose square is not seen beside 1 by the second rung
 AGREE = mpmath.mpf(10) ** -24  # relative: a hundred-millionth of a float64's last digit
 LENGTH = "length of the direction"
 SMALLEST = mpmath.mpf(2) ** -1074
 TOGETHER = 100  # so many decades of far numbers are evaluated with the same digits
-SMALL, LARGE = -118, 36  # numbers with so many bits before the point need no more digits than there are anyway
+SMALL, LARGE = -92, 36  # numbers with so many bits before the point need no more digits than there are anyway
 _REAL = (mpmath.mpf, int)
 _EXACT = {"abs", "sign", "floor", "ceil", "trunc", "rint"}  # words that round nothing
 _COMPARE = {
@@ -159,7 +159,7 @@ class Oracle:
         def attempt(digits, packed):
             values = {name: packed[name] for name in names}
             along = [{name: packed[name, order] for name in move} for order, move in enumerate(moves)]
-            far = _far(values)
+            far = 3 * _far(values) // 2  # a step beside them is as far away again
             with mpmath.workdps(digits + far):
                 step = mpmath.mpf(10) ** -_step_digits(digits, len(moves))
                 if len(moves) == 2:

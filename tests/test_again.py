@@ -10,7 +10,7 @@ import nngrad
 from nngrad.codegen.algebra import words
 from nngrad.codegen.algebra.symbols import Decayed, Value, Where
 from nngrad.codegen.algebra.vocabulary import WORDS
-from nngrad.codegen.language import exp, op
+from nngrad.codegen.language import abs, arctan, exp, op, pi, sqrt
 from nngrad.codegen.rules.again import by_sides, has_cancelling_stages, in_ops
 from nngrad.codegen.trace import Stage
 from nngrad.functions import ops
@@ -83,3 +83,34 @@ def test_second_derivatives_of_quotients_stay_in_range(monkeypatch, tmp_path):
             return float(mpmath.diff(lambda x: x**2 / (1 - mpmath.exp(-x)), mpmath.mpf(x), 2, h=mpmath.mpf(10) ** -50))
 
     np.testing.assert_allclose(bend.data, [*map(exact, x[:-1]), 2], rtol=1e-14)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["arctan_gate", "root_gate", "share_gate"])
+def test_second_derivatives_far_out_keep_their_digits(monkeypatch, tmp_path, name):
+    """Where the slope is a limit and little beside it, or nothing that terms leave that cancel."""
+    monkeypatch.setenv("NNGRAD_CACHE", str(tmp_path))
+
+    @op
+    def arctan_gate(x):
+        return x * (arctan(x) / pi + 1 / 2)
+
+    @op
+    def root_gate(x):
+        return x * (1 + x / sqrt(1 + x**2)) / 2
+
+    @op
+    def share_gate(x):
+        return x * (1 + x / (1 + abs(x))) / 2
+
+    exact = {
+        "arctan_gate": lambda x: 2 / mpmath.pi / (1 + x**2) ** 2,
+        "root_gate": lambda x: (1 - x**2 / 2) / (1 + x**2) ** mpmath.mpf(2.5),
+        "share_gate": lambda x: 1 / (1 + abs(x)) ** 3,
+    }[name]
+    made = nngrad.define({"arctan_gate": arctan_gate, "root_gate": root_gate, "share_gate": share_gate}[name])
+    x = np.array([-1e60, -1e5, -3, 0.5, 20, 1e12])
+    slope = nngrad.grad(lambda x: made(x).sum())
+    _, bend = nngrad.jvp(slope, (nngrad.Tensor(x, dtype=float),), (np.ones(len(x)),))
+    with mpmath.workdps(60):
+        np.testing.assert_allclose(bend.data, [float(exact(mpmath.mpf(one))) for one in x], rtol=1e-13)

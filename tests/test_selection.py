@@ -30,7 +30,7 @@ from nngrad.codegen.rewriting.restage import inlined
 from nngrad.codegen.rules.exponentials import as_word, growths, stable, tails
 from nngrad.codegen.rules.poles import slopes_of
 from nngrad.codegen.rules.roots import without_cancelling_roots
-from nngrad.codegen.rules.series import fitted, leading_term
+from nngrad.codegen.rules.series import fitted, fitted_far, leading_term
 from nngrad.codegen.trace import trace
 
 x = Value("x")
@@ -131,6 +131,20 @@ def test_series_have_no_coefficients_of_noise():
 def test_no_series_without_a_leading_power_or_beyond_its_radii():
     assert fitted(lambda numbers: [mpmath.exp(-1 / abs(one)) for one in numbers], 0.3) is None
     assert fitted(lambda numbers: numbers, 40) is None
+
+
+def test_series_far_from_zero():
+    def tail(numbers):  # arctan x + pi / 2 for x = -1 / u, less what it is about
+        return [mpmath.atan(1 / x) / x - 1 / x**2 + 2 for x in numbers]
+
+    found = fitted_far(tail, 9)
+    assert (found.distance, found.limit, found.growth, found.series.power, found.series.even) == (8, 2, 0, 4, True)
+    assert abs(found.series.coefficients["float64"][-1] + 1 / 3) < 1e-16
+    assert found.negated.limit == -2 and found.negated.series.coefficients["float64"][-1] > 1 / 4
+    grown = fitted_far(lambda numbers: [x * mpmath.sqrt(1 + x * x) for x in numbers], 9)
+    assert (grown.limit, grown.growth, grown.series.power, grown.series.coefficients["float64"][-1]) == (0, 2, 0, 1)
+    assert fitted_far(lambda numbers: [mpmath.exp(-x) for x in numbers], 9) is None
+    assert fitted_far(tail, 0.1) is None
 
 
 def test_leading_terms():

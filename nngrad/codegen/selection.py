@@ -35,10 +35,10 @@ from nngrad.codegen.rules import exponentials, piecewise
 from nngrad.codegen.rules.again import SecondOrder, by_sides, has_cancelling_stages, in_ops
 from nngrad.codegen.rules.balance import balanced
 from nngrad.codegen.rules.equal import in_branches, rewritten
-from nngrad.codegen.rules.far import with_far_forms
+from nngrad.codegen.rules.far import with_far_forms, with_quotient_apart
 from nngrad.codegen.rules.ordinary import Ordinariness, Ordinary
 from nngrad.codegen.rules.poles import has_pole_at_zero, may_warn, slopes_of
-from nngrad.codegen.rules.series import RADII, Series, leading_terms_of_rational
+from nngrad.codegen.rules.series import RADII, FarSeries, Series, leading_terms_of_rational
 from nngrad.codegen.rules.settled import with_ratios
 from nngrad.codegen.rules.terms import sum_of_terms
 from nngrad.codegen.rules.units import divided_in_turn, in_units_of_largest, over
@@ -273,12 +273,13 @@ class _Selection:
         cheap = itertools.islice(again(itertools.chain([taken], map(by_sides, (*clamped, *tried)))), FEW_FORMS)
         exact = itertools.islice(again(map(by_sides, _forms(self._from_best(known)))), ENOUGH_FORMS)
         second = SecondOrder(self.judge, whole, tuple(self.smooth.vjp), truth)
-        near_zero = self._smooth_near_zero(source, cotangent, second)
+        near_zero, near = itertools.tee(self._smooth_near_zero(source, cotangent, second))
         right, wrong = [], []
         for pair in itertools.chain(cheap, exact):
             (right if self._is_right_twice(source, pair[1]) else wrong).append(pair)
         of_quotients = again(cotangent * form.diff(source) for form in self._of_quotients)
-        best = second.best(itertools.chain(right, of_quotients, near_zero, wrong))
+        far_out = self._smooth_far_out(source, cotangent, second, (form for _, form in near))
+        best = second.best(itertools.chain(right, of_quotients, near_zero, far_out, wrong))
         tangent = self.smooth.tangents[source]
         self.smooth = replace(
             self.smooth,
@@ -290,15 +291,37 @@ class _Selection:
         """The form that keeps its derivatives' digits but near zero, replaced there by a polynomial."""
         if not self._may_have_series:
             return
-        tried = self._from_best(one for one in self.tried if one.of == f"d{source.name}")
-        plain = (inlined(one.form.xreplace({cotangent: sympy.S.One}), self.formula.stages) for one in tried)
-        made = itertools.islice(filter(None, map(in_ops, dict.fromkeys(plain))), FEW_FORMS)
-        limit = RADII[-1]
-        (_, reach), _, form = min((second.losses(one, limit), place, one) for place, one in enumerate(made))
+        limit, made = RADII[-1], enumerate(self._best_in_ops(source, cotangent))
+        (_, reach), _, form = min((second.losses(one, limit), place, one) for place, one in made)
         series = self.judge.fitted(source.name, reach) if reach else None
         if series is not None:
-            form = self.judge.near_zero(source.name, series.polynomial, form, series.radius)
+            form = self.judge.near_zero_again(source.name, series, form)
         yield cotangent * form, form
+
+    def _smooth_far_out(self, source: Value, cotangent: Value, second: SecondOrder, near: Iterable) -> Iterator[tuple]:
+        """The form that keeps its derivatives' digits farthest out, replaced beyond that by a polynomial in 1 / x, or
+        any form far from zero by one with what it tends to apart.
+        """
+        if not self._may_have_series:
+            return
+        made = [*self._best_in_ops(source, cotangent), *near]
+        argument, _, k = self.judge.scaled
+        for form in made:
+            if (apart := with_quotient_apart(form, argument)) is not None:
+                form = Where(words.abs(with_ratios(k * argument)) > 1, apart, form)
+                yield cotangent * form, form
+        made = enumerate(dict.fromkeys([*made, *map(by_sides, made)]))
+        distance, _, form = max((second.distance_of_losses(one), -place, one) for place, one in made)
+        series = self.judge.fitted_far(source.name, distance)
+        if any(series):
+            form = self.judge.far_out(source.name, series, FarSeries.polynomial, form)
+            yield cotangent * form, form
+
+    def _best_in_ops(self, source: Value, cotangent: Value) -> list[sympy.Expr]:
+        """The few best forms of a derivative as rules over Tensors compute them."""
+        tried = self._from_best(one for one in self.tried if one.of == f"d{source.name}")
+        plain = (inlined(one.form.xreplace({cotangent: sympy.S.One}), self.formula.stages) for one in tried)
+        return list(itertools.islice(filter(None, map(in_ops, dict.fromkeys(plain))), FEW_FORMS))
 
     def _accurate(self, of: str, known, wholes, cotangent, truth: Truth, others) -> list[Tried]:
         """The cheapest accurate forms; where there is none, those that only magnify an input's rounding, or the best.
@@ -353,6 +376,8 @@ class _Selection:
             tried += judged(self._with_leading_terms(of, tried, cotangent))
         if all(one.error.ulp > ACCURATE for one in tried):
             tried += judged(self._with_series(of, tried, cotangent))
+        if all(one.error.ulp > ACCURATE for one in tried):
+            tried += judged(self._with_far_series(of, tried, cotangent, truth))
 
         def rank(one: Tried, at_infinity: bool = False) -> tuple:
             astray = one.error.astray if at_infinity else 0
@@ -511,6 +536,31 @@ class _Selection:
                 form = nearest.form.xreplace({cotangent: sympy.S.One})
                 yield cotangent * self.judge.near_zero(by, lambda x: NearZero(x, Str(name)), form, series.radius)
                 return
+
+    def _with_far_series(self, of: str, tried: list[Tried], cotangent, truth: Truth) -> Iterator[sympy.Expr]:
+        """The form that is accurate farthest out, replaced beyond that by series in 1 / x."""
+        by, name = _differentiated_by(of), f"{self.name}_{of}_far_out".upper()
+        if not self._may_have_series:
+            return
+        directions = {cotangent: 1.0} if cotangent != 1 else {}
+
+        profiles = [self.judge.profile(one.form, truth, directions) for one in tried]
+        series = (None, None)
+        for level in (2.0, ACCURATE):
+            distances = [self.judge.distance_of_losses(one, level) for one in profiles]
+            distance, _, form = max((far, -place, tried[place].form) for place, far in enumerate(distances))
+            if not any(series) and 0 < distance < inf:
+                series = self.judge.fitted_far(by, distance)
+        if not any(series):
+            return
+
+        def polynomial(one: FarSeries, _, size):
+            side = name if one is series[0] else f"{name}_LEFT"
+            self.judge.series[side] = one.series
+            return one.limit + size**one.growth * NearZero(1 / size, Str(side))
+
+        form = inlined(form, self.formula.stages).xreplace({cotangent: sympy.S.One})
+        yield cotangent * self.judge.far_out(by, series, polynomial, form)
 
     def _from_best(self, tried: Iterable[Tried]) -> list[Tried]:
         return sorted(tried, key=lambda one: (one.error.bad, one.error.wrong, self._key(one.form)))

@@ -28,7 +28,7 @@ from nngrad.codegen.judging.errors import MANTISSA, SMALLEST_NORMAL, Error, Prof
 from nngrad.codegen.judging.simulation import Simulation
 from nngrad.codegen.rewriting.identities import SETTLING, scales
 from nngrad.codegen.rewriting.restage import inlined, restated
-from nngrad.codegen.rules.series import RADII, WIDE_RADII, Series, fitted, leading_term
+from nngrad.codegen.rules.series import RADII, WIDE_RADII, FarSeries, Series, fitted, fitted_far, leading_term
 from nngrad.codegen.rules.settled import with_ratios
 from nngrad.codegen.trace import Formula
 
@@ -355,18 +355,74 @@ class Judge:
         inside = words.abs(distance) < sympy.Rational(radius)
         return Where(inside, (c * k if name else c) * polynomial(distance), form)
 
+    def near_zero_again(self, name: str, series: Series, form: sympy.Expr) -> sympy.Expr:
+        """The same of a derivative that is differentiated again, by scales that are inputs too: a power of these and of
+        the argument is written as one, so that what it leaves of the scales has no terms that cancel.
+        """
+        argument, _, k = self.scaled
+        if not k.atoms(Value):
+            return self.near_zero(name, series.polynomial, form, series.radius)
+        inside = words.abs(with_ratios(k * argument)) < sympy.Rational(series.radius)
+        power = (k * Where(inside, argument, 0)) ** series.power
+
+        def polynomial(distance):
+            return power * series.factor(words.clamped(distance, sympy.Rational(series.radius)))
+
+        return self.near_zero(name, polynomial, form, series.radius)
+
+    def fitted_far(self, name: str, distance: float) -> tuple[FarSeries | None, FarSeries | None]:
+        """The series far from zero of the same function, for positive and for negative arguments."""
+        exact = Oracle(self.written, self.params)  # where it is tiny, too
+        c, k = map(self.number, self.scaled[1:])
+        zero, unit = mpmath.mpf(self.zero.p) / self.zero.q, c * k if name else c
+
+        def along(sign):
+            return lambda xs: [y / unit for y in self._along_argument(name, [(sign * x + zero) / k for x in xs], exact)]
+
+        right, left = (fitted_far(along(sign), distance) for sign in (1, -1))
+        return right, left
+
+    def far_out(self, name: str, series: tuple, polynomial: Callable, form: sympy.Expr) -> sympy.Expr:
+        """A form of the value (name '') or of a derivative with the series that `fitted_far` found far from zero;
+        `polynomial` makes an expression of a series, its argument and the size of this.
+        """
+        argument, c, k = self.scaled
+        x, (right, left) = with_ratios(k * argument) - self.zero, series
+        limit = sympy.Rational(max(one.distance for one in series if one))
+
+        def far(one: FarSeries, is_far):
+            within = k * Where(is_far, argument, limit) - self.zero
+            return (c * k if name else c) * polynomial(one, within, words.maximum(words.abs(x), limit))
+
+        if k == 1:
+            form = form.xreplace({argument: words.clamped(argument, limit + words.abs(self.zero))})
+        is_far = words.abs(x) > limit
+        if right and left in (right, right.negated):
+            sign = sympy.S.One if left == right else words.sign(x)
+            return Where(is_far, sign * far(right, is_far), form)
+        if right and left:
+            return Where(is_far, Where(x > 0, far(right, is_far), far(left, is_far)), form)
+        is_far = x > limit if right else x < -limit
+        return Where(is_far, far(right or left, is_far), form)
+
+    def distance_of_losses(self, profile: Profile, level: float) -> float:
+        """How near to zero there is an error above a level, a part of what inputs change forgiven."""
+        sizes = np.abs(self.argument_values)
+        return float(sizes[profile.lenient[: len(sizes)] > level].min(initial=inf))
+
     def leading_terms(self, name: str) -> list[tuple[sympy.Rational, int] | None]:
         """The same function's leading term for large positive arguments, and that for negative ones in terms of |x|."""
         sides = (lambda x: x, lambda x: -x)
         return [leading_term(lambda numbers, at=at: self._along_argument(name, [*map(at, numbers)])) for at in sides]
 
-    def _along_argument(self, name: str, numbers: list) -> list:
+    def _along_argument(self, name: str, numbers: list, oracle: Oracle | None = None) -> list:
+        oracle = oracle or self.oracle
         argument, *known = self.scaled
         carrier = next(value.name for value in self.formula.inputs if argument.diff(value) == 1)
         units = {value.name for scale in known for value in scale.atoms(Value)}
         inputs = {one: np.array([mpmath.mpf(one in units)] * len(numbers), dtype=object) for one in self.inputs}
         inputs[carrier] = np.array(numbers, dtype=object)
-        return list(self.oracle.slope({name: np.ones(len(numbers))}, inputs) if name else self.oracle(**inputs))
+        return list(oracle.slope({name: np.ones(len(numbers))}, inputs) if name else oracle(**inputs))
 
     def is_right_beyond(self, names: tuple[str, ...], form, limit: float) -> bool:
         """Whether a form of a function of one input, or of its derivative by what is named, once or twice, is right

@@ -12,6 +12,7 @@ from nngrad.codegen.algebra.symbols import Decayed, NearZero, Parameter, Value, 
 from nngrad.codegen.algebra.vocabulary import WORD_OF
 from nngrad.codegen.rewriting.restage import inlined
 from nngrad.codegen.rules.exponentials import LARGEST_TERMS
+from nngrad.codegen.rules.settled import with_ratios
 from nngrad.codegen.trace import Formula
 
 LARGEST_LINE = 60  # operations in what is worth asking whether it is linear
@@ -314,10 +315,11 @@ def logarithm_in_range(expr, limit: int):
         powers = [one.as_base_exp() for one in sympy.Mul.make_args(square)]
         if factor.is_nonpositive or not all(exponent.is_Integer and exponent.is_even for _, exponent in powers):
             return part
-        root = sympy.Mul(*(base ** (exponent / 2) for base, exponent in powers))
-        size = words.abs(root)
+        powers = [(base, exponent / 2) for base, exponent in powers]
+        root = with_ratios(sympy.Mul(*(base**exponent for base, exponent in powers)))
+        far = sympy.Add(*(2 * exponent * sympy.log(words.abs(base)) for base, exponent in powers))
         near = words.log1p(factor * words.clamped(root, limit) ** 2)
-        return Where(size >= limit, 2 * sympy.log(size) + sympy.log(factor), near)  # NaN is not far
+        return Where(words.abs(root) >= limit, far + sympy.log(factor), near)
 
     return expr.replace(lambda part: isinstance(part, words.log1p.build), in_range)
 
@@ -359,8 +361,11 @@ def _in_arguments(expr, swaps):
 def scales(expr, x, is_shifted: bool = False) -> tuple[sympy.Expr, sympy.Expr] | None:
     """(c, k) where the expression is c times a function of k x alone, without parameters; if it is shifted, k is 1."""
     found = [part.as_independent(x, as_Add=False) for part in expr.atoms(sympy.Mul)]
-    found = [k if rest == x else 1 / k for k, rest in found if rest in (x, 1 / x)]
-    multiples = {k.as_coeff_Mul()[1] for k in found} if not is_shifted else set()
+    found = [(k.as_coeff_Mul()[1], *rest.as_base_exp()) for k, rest in found]
+    found = [
+        sympy.powdenest(k ** (1 / power), force=True) for k, base, power in found if base == x and power.is_Integer
+    ]
+    multiples = set(found) if not is_shifted else set()
     for k in (sympy.S.One, *sorted(multiples, key=str)):
         c, plain = sympy.factor_terms(expr.xreplace({x: x / k})).as_independent(x, as_Add=False)
         if plain.atoms(Parameter, Value) <= {x}:

@@ -126,6 +126,15 @@ class SecondOrder:
         near = [distance[distance < limit].max(initial=0) for distance in lost]
         return sum(int(np.count_nonzero(distance >= limit)) for distance in lost), float(max(near))
 
+    def distance_of_losses(self, form) -> float:
+        """How near to zero a form, in terms of the inputs, or a derivative of it loses digits."""
+        first, *others = self._profiles(form)
+        found = [
+            judge.distance_of_losses(one, LOST)
+            for judge, one in ((self.judge, first), *((self.second, one) for one in others))
+        ]
+        return min(found)
+
     def _profiles(self, form) -> Iterator[Profile]:
         """Those of the form and of its derivatives."""
         yield self.judge.profile(form, self.truth, {})

@@ -3,6 +3,8 @@
 Of powers of one sum that differ by whole numbers the least is taken out: (1 + u**n)**-p - u**n (1 + u**n)**(-p - 1) is
 (1 + u**n)**(-p - 1).
 
+A quotient of polynomials that tends to a number, or grows, has what it tends to apart.
+
 (1 + u**n)**p is u**(n p) (1 + u**-n)**p: what grows is taken out of every sum, so that the powers of all factors meet,
 and what is left of the sum is near a number. Worked example, a root of a cubic: sqrt(x**3 + 2) is
 x**(3/2) sqrt(1 + 2 x**-3), and its slope, 3 x**2 / (2 sqrt(x**3 + 2)), x**(1/2) 3 / (2 sqrt(1 + 2 x**-3)).
@@ -22,6 +24,18 @@ from nngrad.codegen.rewriting import identities
 LARGE = 2**16  # where a sum of powers is about its largest one, and these do not overflow
 POWERS = (words.power.build, words.power_slope.build)
 SIZE, SIDE = sympy.Dummy("size", positive=True), sympy.Dummy("side", real=True)
+
+
+def with_quotient_apart(expr, x) -> sympy.Expr | None:
+    """A quotient of polynomials in x as a polynomial and a quotient that tends to 0, which keeps the digits of slopes
+    far out: x**2 / (1 + x**2) is 1 - 1 / (1 + x**2). None where it is none, or is one that tends to 0.
+    """
+    plain = identities.in_roots(expr)
+    if not plain.is_rational_function(x):
+        return None
+    top, bottom = sympy.fraction(sympy.together(plain))
+    quotient, rest = sympy.div(top, bottom, x)
+    return quotient + identities.with_hypot(sympy.factor_terms(rest) / bottom) if quotient != 0 else None
 
 
 def with_far_forms(expr, x: Value, settled: int, number: Callable[[sympy.Expr], float]) -> Iterator[sympy.Expr]:

@@ -4,13 +4,14 @@
 smooth, and for odd and even functions one of x**2: a Chebyshev interpolant of that, in monomials, evaluated by Horner's
 rule, is as accurate as the oracle it was fitted to (Powell, "Approximation theory and methods", 1981, ch. 4).
 
-Far from zero, where x**2 leaves the range, what grows or decays like a power of x is its leading term.
+Far from zero, where x**2 leaves the range, what grows or decays like a power of x is its leading term. Where terms
+cancel there, as in arctan(x) + pi / 2 for negative x, a power of x times a series in 1 / x is fitted in the same way.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, reduce
 
 import mpmath
@@ -22,6 +23,9 @@ from nngrad.codegen.algebra import words
 RADII = (0.125, 0.25, 0.5, 1.0, 1.5, 2.25, 3.0)
 WIDE_RADII = (*RADII, 6.0, 12.0)  # around other numbers, which inputs are compared with in units of their own
 LARGEST_POWER = 6
+LARGEST_GROWTH = 3  # power of x, far from zero
+NEXT_TO_0 = mpmath.mpf(10) ** -20
+DIGITS_OF_TAILS = 120
 TOLERANCE = {"float32": 2.0**-27, "float64": 2.0**-56}  # relative, a sixteenth of a unit in the last place
 MOST_TERMS = {"float32": 12, "float64": 26}
 NEGLIGIBLE = 2.0**-20  # of the tolerance: terms that are never larger are what the fit finds for 0
@@ -42,9 +46,13 @@ class Series:
     def polynomial(self, x):
         """The same as an expression, with x kept within the radius."""
         x = words.clamped(x, sympy.Rational(self.radius))
+        return x**self.power * self.factor(x)
+
+    def factor(self, x):
+        """The polynomial alone, for an x that is within the radius."""
         first, *rest = map(sympy.Rational, self.coefficients["float64"])
         z = x**2 if self.even else x
-        return x**self.power * reduce(lambda total, coefficient: coefficient + z * total, rest, first)
+        return reduce(lambda total, coefficient: coefficient + z * total, rest, first)
 
 
 def fitted(function: Callable[[list], list], least_radius: float, radii=RADII) -> Series | None:
@@ -63,15 +71,60 @@ def fitted(function: Callable[[list], list], least_radius: float, radii=RADII) -
         right, left = function(probes), function([-x for x in probes])
         sign = (-1) ** power
         even = all(abs(b - sign * a) <= abs(a) * mpmath.mpf(10) ** -18 for a, b in zip(right, left, strict=True))
-
-        def quotient(z):
-            x = (mpmath.sqrt(z) if even else z) or mpmath.mpf(10) ** -24
-            return function([x])[0] / x**power
-
-        interval, quotient = [0, radius**2] if even else [-radius, radius], cache(quotient)
-        left_out = _left_out(quotient, interval)
-        coefficients = {dtype: _interpolated(quotient, interval, dtype, left_out) for dtype in TOLERANCE}
+        coefficients = _fitted(function, power, even, [0, radius**2] if even else [-radius, radius])
     return Series(radius, power, even, coefficients) if all(coefficients.values()) else None
+
+
+@dataclass(frozen=True)
+class FarSeries:
+    """A limit, and |x|**growth times a series in 1 / |x|, for |x| of at least the distance."""
+
+    distance: float
+    limit: sympy.Rational
+    growth: int
+    series: Series
+
+    def polynomial(self, x, size):
+        """The same as an expression in x, the power of which is written as it stands; `size` is that of x, and within
+        what it is for.
+        """
+        power = self.growth - self.series.power
+        sign = words.sign(x) if power % 2 else sympy.S.One
+        return self.limit + sign * x**power * self.series.factor(1 / size)
+
+    @property
+    def negated(self) -> FarSeries:
+        """That of the function times -1."""
+        coefficients = {dtype: tuple(-one for one in own) for dtype, own in self.series.coefficients.items()}
+        return replace(self, limit=-self.limit, series=replace(self.series, coefficients=coefficients))
+
+
+def fitted_far(function: Callable[[list], list], distance: float) -> FarSeries | None:
+    """The series of a function for large positive x, from no more than the distance on; None where there is none that
+    short. `function` takes and gives lists of mpf with many digits.
+    """
+    radius = next((radius for radius in RADII if radius * distance >= 1), None)
+    if radius is None:
+        return None
+    with mpmath.workdps(DIGITS_OF_TAILS):
+
+        def beyond(limit):
+            return lambda numbers: [y - mpmath.mpf(limit.p) / limit.q for y in function([1 / u for u in numbers])]
+
+        limit, tail = sympy.S.Zero, beyond(sympy.S.Zero)
+        power = _leading_power(tail, LARGEST_GROWTH)
+        if power == 0:  # its slope is that of what is beside the limit
+            number = sympy.Rational(mpmath.nstr(*tail([NEXT_TO_0]), FAR_DIGITS))
+            limit = number.limit_denominator(LARGEST_DENOMINATOR)
+            tail = beyond(limit)
+            power = _leading_power(tail)
+        if power is None:
+            return None
+        for even in (True, False):
+            coefficients = _fitted(tail, power, even, [0, radius ** (1 + even)])
+            if all(coefficients.values()):
+                return FarSeries(1 / radius, limit, max(-power, 0), Series(radius, max(power, 0), even, coefficients))
+    return None
 
 
 def leading_term(function: Callable[[list], list]) -> tuple[sympy.Rational, int] | None:
@@ -109,14 +162,27 @@ def leading_terms_of_rational(expr, x) -> tuple[tuple, tuple] | None:
     return (c, power), (c * (-1) ** power, power)
 
 
-def _leading_power(function) -> int | None:
+def _fitted(function, power: int, even: bool, interval: list) -> dict[str, tuple[float, ...]]:
+    """The coefficients, for each dtype, of the function over x**power, in x**2 where `even`; () where they are many."""
+
+    @cache
+    def quotient(z):
+        x = (mpmath.sqrt(z) if even else z) or NEXT_TO_0
+        return function([x])[0] / x**power
+
+    left_out = _left_out(quotient, interval)
+    return {dtype: _interpolated(quotient, interval, dtype, left_out) for dtype in TOLERANCE}
+
+
+def _leading_power(function, growth: int = 0) -> int | None:
+    """The power of x that the function is a multiple of near 0; None where it is none, or below minus the growth."""
     small = [mpmath.mpf(10) ** -10, mpmath.mpf(10) ** -11]
     larger, smaller = map(abs, function(small))
     if not (mpmath.isfinite(larger) and mpmath.isfinite(smaller) and smaller):
         return None
     power = float(mpmath.log10(larger / smaller))
     whole = round(power)
-    return whole if abs(power - whole) < 1e-6 and 0 <= whole <= LARGEST_POWER else None
+    return whole if abs(power - whole) < 1e-6 and -growth <= whole <= LARGEST_POWER else None
 
 
 def _interpolated(function, interval, dtype: str, left_out: list) -> tuple[float, ...]:

@@ -29,12 +29,19 @@ from nngrad.codegen.rewriting import identities
 from nngrad.codegen.rewriting.recognise import recognised
 from nngrad.codegen.rewriting.restage import restated
 from nngrad.codegen.rules.factors import with_growths_apart, with_powers_together
-from nngrad.codegen.rules.far import far_from_zero, in_reciprocal, with_far_forms, with_powers_of_sums_taken_out
+from nngrad.codegen.rules.far import (
+    far_from_zero,
+    in_reciprocal,
+    with_far_forms,
+    with_powers_of_sums_taken_out,
+    with_quotient_apart,
+)
 from nngrad.codegen.rules.logarithms import with_complements, with_logarithms_of_powers
 from nngrad.codegen.rules.remainders import log_remainder, phi_two, with_powers_less_one, with_remainders
 from nngrad.codegen.rules.roots import without_cancelling_roots
 from nngrad.codegen.rules.settled import ratio, with_ratios, without_ratios
 from nngrad.codegen.rules.several import with_logarithms_of_sums
+from nngrad.codegen.rules.units import over
 from nngrad.codegen.trace import trace
 
 SPEC = "corners_scales"
@@ -398,3 +405,29 @@ def test_what_is_divided_by_rounding_does_not_settle():
     oracle = Oracle(OPS["normal_hazard"].formulas[0], {})
     (value,) = oracle(t=np.array([60.0]))
     assert mpmath.isnan(value) or abs(value - 60.0166) < 1e-3
+
+
+def test_scales_are_known_by_powers_of_quotients():
+    assert identities.scales(words.log1p(X**2 / Y**2), X) == (1, 1 / Y)
+    assert identities.scales(Y * words.log1p(X / Y), X) == (Y, 1 / Y)
+    assert identities.scales(X + words.log1p(X**2 / Y**2), X) is None
+
+
+def test_what_a_quotient_tends_to_comes_apart():
+    assert with_quotient_apart(X**2 / (Y * words.hypot(X, Y) ** 2), X) == 1 / Y - Y / words.hypot(X, Y) ** 2
+    assert with_quotient_apart(X / (1 + X**2), X) is None
+    assert with_quotient_apart(words.tanh(X), X) is None
+
+
+def test_arguments_are_kept_within_limits_in_units_of_inputs():
+    @op
+    def bell(x, c):
+        return 1 - exp(-((x / c) ** 2) / 2)
+
+    (formula,) = trace(bell).formulas
+    judge = Judge(formula, formula, {})
+    assert judge.has_scales
+    z, (x, c) = words.clamped(ratio(X, Value("c")), 64), formula.inputs
+    whole, last = judge.clamped_by_scale(x * sympy.exp(-(x**2) / c**2 / 2) / c**2, 64)
+    assert whole == z * sympy.exp(-(z**2) / 2) / c
+    assert last == over(z * sympy.exp(-(z**2) / 2), c)

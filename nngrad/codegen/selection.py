@@ -259,8 +259,9 @@ class _Selection:
         known = [one for one in self.tried if one.of == f"d{source.name}"]
         tried = sorted(_forms(known), key=self._key)
         clamped = [next(identities.clamped(taken, self.formula, SETTLED[-1]))] if len(self.formula.inputs) == 1 else []
-
         seen, stages = {None}, self.formula.stages
+        if self.judge.has_scales:
+            clamped = list(self.judge.clamped_by_scale(inlined(taken, stages), SETTLED[-1]))
 
         def again(forms) -> Iterator[tuple[sympy.Expr, sympy.Expr]]:
             for form in forms:
@@ -435,7 +436,9 @@ class _Selection:
             elif one.error.overflow == inf:
                 limits = (*limits, sympy.oo)
             for limit in limits:
-                forms = identities.clamped(one.form, self.formula, limit)
+                clamped = partial(identities.clamped, formula=self.formula)
+                clamped = self.judge.clamped_by_scale if self.judge.has_scales and limit in SETTLED else clamped
+                forms = clamped(whole, limit=limit)
                 yield from (form for form in forms if self._is_right_beyond(of, form, limit, cotangent))
             in_range = identities.logarithm_in_range(whole, FAR)
             yield in_range

@@ -30,6 +30,7 @@ from nngrad.codegen.rewriting.identities import SETTLING, scales
 from nngrad.codegen.rewriting.restage import inlined, restated
 from nngrad.codegen.rules.series import RADII, WIDE_RADII, FarSeries, Series, fitted, fitted_far, leading_term
 from nngrad.codegen.rules.settled import with_ratios
+from nngrad.codegen.rules.units import over
 from nngrad.codegen.trace import Formula
 
 GOLDEN = (np.sqrt(5) - 1) / 2
@@ -355,12 +356,28 @@ class Judge:
         inside = words.abs(distance) < sympy.Rational(radius)
         return Where(inside, (c * k if name else c) * polynomial(distance), form)
 
+    @property
+    def has_scales(self) -> bool:
+        """Whether the argument counts in units that are inputs too."""
+        return self.scaled is not None and bool(self.scaled[2].atoms(Value))
+
+    def clamped_by_scale(self, form: sympy.Expr, limit: float) -> Iterator[sympy.Expr]:
+        """A form with the argument, in these units, kept within a limit; also divided by others last."""
+        argument, _, k = self.scaled
+        size = words.clamped(with_ratios(k * argument), limit)
+        made = form.xreplace({argument: _ARGUMENT / k})
+        yield made.xreplace({_ARGUMENT: size})
+        others, factors = made.as_independent(_ARGUMENT, as_Add=False)
+        above, below = sympy.fraction(others)
+        if below.atoms(Value):
+            yield over((above * factors).xreplace({_ARGUMENT: size}), below)
+
     def near_zero_again(self, name: str, series: Series, form: sympy.Expr) -> sympy.Expr:
         """The same of a derivative that is differentiated again, by scales that are inputs too: a power of these and of
         the argument is written as one, so that what it leaves of the scales has no terms that cancel.
         """
         argument, _, k = self.scaled
-        if not k.atoms(Value):
+        if not self.has_scales:
             return self.near_zero(name, series.polynomial, form, series.radius)
         inside = words.abs(with_ratios(k * argument)) < sympy.Rational(series.radius)
         power = (k * Where(inside, argument, 0)) ** series.power

@@ -27,8 +27,8 @@ _BASES = {words.log2.build: 2, words.log10.build: 10}
 
 
 def _log_rule(expr):
-    """log(1 + exp u) and log(1 + u), log of a sigmoid, log(exp a + exp b), log(exp a - exp b), also where b is 0; that
-    of a sum of more exponentials as one of the first and the sum of the others.
+    """log(1 + exp u) and log(1 + u), log of a sigmoid and of the difference of two, log(exp a + exp b), log(exp a -
+    exp b), also where b is 0; that of a sum of more exponentials as one of the first and the sum of the others.
 
     The logarithm of a multiple of these is theirs and the number's, that to another base a multiple of it.
     """
@@ -65,7 +65,18 @@ def _log_rule(expr):
         minus = plus - inside
         if isinstance(minus, sympy.exp):
             return plus.args[0] + log_words.log1mexp(minus.args[0] - plus.args[0])
+    for plus in inside.args if inside.is_Add and len(inside.args) == 2 else ():
+        u, v = _log_odds(plus), _log_odds(plus - inside)
+        if None not in (u, v):  # the probability of what is between two thresholds
+            return log_words.log1mexp(sympy.expand(v - u)) - words.softplus(-u) - words.softplus(v)
     return expr
+
+
+def _log_odds(probability):
+    """What an expression is the sigmoid of, if it is one."""
+    if isinstance(probability, words.sigmoid_of_difference.build):
+        return probability.args[0] - probability.args[1]
+    return probability.args[0] if isinstance(probability, words.sigmoid.build) else None
 
 
 def _exponent(power):

@@ -21,7 +21,7 @@ from sympy.core.symbol import Str
 
 from nngrad.codegen.algebra import words
 from nngrad.codegen.algebra.exp_words import with_quotients_of_expm1
-from nngrad.codegen.algebra.symbols import ByText, NearZero, Value, Where, count_ops, text
+from nngrad.codegen.algebra.symbols import ByText, Count, NearZero, Value, Where, count_ops, text
 from nngrad.codegen.derive import Derivatives, derive, lift_where
 from nngrad.codegen.forms import FEW_FORMS, LARGEST_GROWTH, Search
 from nngrad.codegen.judging.errors import ACCURATE, REACHES, Error, Truth
@@ -143,7 +143,11 @@ def _chosen_by_terms(
         truth = judge.value() if of == formula.output else judge.derivative(of.name)
         return judge.profile(form, truth, {}).lost
 
-    as_it_stands = {of: form / given.factor for of, form in slopes(derivatives, derivatives.vjp).items()}
+    def of_one_element(form):
+        """A mean's slope as that of its term: the number of elements may stand inside a choice."""
+        return (form / given.factor).replace(Count, lambda _: sympy.S.One)
+
+    as_it_stands = {of: of_one_element(form) for of, form in slopes(derivatives, derivatives.vjp).items()}
     most = {of: lost(of, form) for of, form in {formula.output: given.term.output, **as_it_stands}.items()}
     if not any(most.values()):
         return None

@@ -11,7 +11,7 @@ pytest.importorskip("sympy")
 
 import nngrad
 from nngrad import Tensor
-from nngrad.codegen.language import abs, arccos, exp, log, loss, maximum, mean, op, sqrt, sum, take
+from nngrad.codegen.language import abs, activation, arccos, exp, log, loss, maximum, mean, minimum, op, sqrt, sum, take
 
 total = mpmath.fsum
 
@@ -382,3 +382,50 @@ def test_the_gradient_of_an_extreme_that_is_nan_is_nan_without_a_warning(name):
     x = Tensor([[1.0, np.nan], [2.0, 2.0]], requires_grad=True)
     getattr(nngrad, name)(x, axis=1).sum().backward()
     np.testing.assert_array_equal(x.grad, [[np.nan, np.nan], [0.5, 0.5]])
+
+
+@activation
+def cold_softmax(x, *, axis=-1, t=0.07):
+    return exp(x / t) / sum(exp(x / t), axis)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_what_is_divided_by_a_temperature_is_counted_from_the_largest_of_its_row(dtype):
+    x = np.array([100.0, 101.0, 100.75, -np.inf], dtype)
+    e = np.exp((x.astype(np.float64) - 101) / 0.07)
+    y = nngrad.define(cold_softmax)(Tensor(x, dtype=dtype)).numpy()
+    np.testing.assert_allclose(y, e / e.sum(), rtol=64 * np.finfo(dtype).eps)
+
+
+@loss
+def distance_that_ends(x, y, *, axis=-1, width=2.0):
+    z = minimum((y - x) / width, 5)
+    return mean(exp(z) - z - 1, axis)
+
+
+@pytest.mark.slow
+def test_a_mean_of_a_choice_is_judged_by_its_terms():
+    x, y = [[1.0, 2.0, -1e-4]], [[1.0, 30.0, 0.0]]
+    value = nngrad.define(distance_that_ends)(Tensor(x), Tensor(y)).item()
+    assert value == pytest.approx((np.exp(5) - 6) / 3, rel=1e-6)
+    nngrad.check_grads(nngrad.define(distance_that_ends), (x, [[1.5, 30.0, 0.0]]))
+
+
+@loss
+def ordinal_logit(f, a, *, axis=-1, w=1.5):
+    return -sum(log(1 / (1 + exp(-(a + w - f))) - 1 / (1 + exp(-(a - f)))), axis)
+
+
+@pytest.mark.slow
+def test_logarithm_of_what_is_between_two_thresholds():
+    f, a = Tensor([[50.0, -60.0, 0.5]], requires_grad=True), [[0.0, 0.0, 0.25]]
+    y = nngrad.define(ordinal_logit)(f, a)
+    y.backward()
+    with mpmath.workdps(60):
+        above, below = (
+            [1 / (1 + mpmath.exp(x - b - w)) for x, b in zip([50, -60, 0.5], a[0], strict=True)] for w in (1.5, 0)
+        )
+        terms = [mpmath.log(p - q) for p, q in zip(above, below, strict=True)]
+    assert y.item() == pytest.approx(-float(total(terms)), rel=1e-6)
+    np.testing.assert_allclose(f.grad[0, :2], [1, -1], rtol=1e-6)

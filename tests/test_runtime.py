@@ -511,6 +511,9 @@ def test_rows_are_shifted_where_exp_leaves_the_range(dtype):
     y = runtime.exp_shifted(x, runtime.shift(x, -1))
     assert y.dtype == dtype and np.isfinite(y).all()
     assert runtime.shift(np.array([[np.inf, 0], [-np.inf, -np.inf], [np.nan, 1]], dtype), -1).tolist() == 0
+    infinite = np.array([[3, 1, -np.inf], [-np.inf, -np.inf, -np.inf], [np.inf, 0, 1]], dtype)
+    np.testing.assert_array_equal(runtime.top(infinite, 1 / 0.07, -1), [[3], [0], [0]])
+    assert runtime.top(usual, 0.25, -1).shape == (), "products with powers of 2 are exact"
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

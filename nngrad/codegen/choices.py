@@ -33,6 +33,7 @@ from nngrad.codegen.algebra.symbols import (
     ProductOfOthers,
     RowScale,
     RowShift,
+    RowTop,
     SignBit,
     Subgradient,
     Value,
@@ -172,5 +173,5 @@ _NAMES |= {head.__name__: _with_axis(head) for head in _WITH_AXIS_LAST}
 _NAMES["LogRatio"] = _with_axis(LogRatio, 2)
 _NAMES |= {
     head.__name__: _with_axis(head, 1)
-    for head in (RowShift, RowScale, MeanError, LogExcess, LogShare, Divergence, Weighed)
+    for head in (RowShift, RowTop, RowScale, MeanError, LogExcess, LogShare, Divergence, Weighed)
 }

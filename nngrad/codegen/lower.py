@@ -40,6 +40,7 @@ from nngrad.codegen.algebra.symbols import (
     ProductOfOthers,
     RowScale,
     RowShift,
+    RowTop,
     SpecError,
     Subgradient,
     Test,
@@ -201,7 +202,7 @@ class Graph:
         if isinstance(expr, Pick):
             index, axis = self.build(expr.args[0]), expr.args[1].name
             return self.node("one_hot", index, axis=axis, sources=self.all_sources, reduced=frozenset())
-        if isinstance(expr, RowShift | RowScale | MeanError):
+        if isinstance(expr, RowShift | RowTop | RowScale | MeanError):
             return self._of_rows(expr)
         if expr in self._parts:
             return self._part(self._parts[expr])
@@ -284,7 +285,7 @@ class Graph:
         """One number for each row of the first argument."""
         x, axis = self.full(self.build(expr.args[0])), expr.args[1].name
         error, shift = ("mean_error", "shift_beside") if len(expr.args) == 3 else ("weighted_mean_error", "shift")
-        op = {RowShift: shift, RowScale: "scale", MeanError: error}[type(expr)]
+        op = {RowShift: shift, RowTop: "top", RowScale: "scale", MeanError: error}[type(expr)]
         return self.node(op, x, *map(self.build, expr.args[2:]), axis=axis, reduced=self.nodes[x].reduced | {axis})
 
     def _log_excess(self, total, axis, exponential) -> int:

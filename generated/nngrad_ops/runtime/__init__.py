@@ -92,6 +92,7 @@ from .shares import (
     shares_minus_one_hot,
     shift,
     shift_beside,
+    top,
     weighed,
     weighed_of_tensor,
 )

@@ -55,6 +55,16 @@ def _shift_of(largest, high):
     return shift if shift.any() else np.zeros((), largest.dtype)
 
 
+def top(x, rate, axis):
+    """What to count each row from in exp(rate * x): its largest element. So the products are small where they count;
+    exponentials magnify what rounding them loses. It is 0 where that is nothing, and where the largest is infinite.
+    """
+    if x.size == 0 or (isinstance(rate, float | int) and abs(math.frexp(rate)[0]) == 0.5):
+        return np.zeros((), x.dtype)
+    largest = max_rows(x, axis)
+    return largest if is_between(-np.inf, np.inf, largest) else np.where(np.isinf(largest), 0, largest)
+
+
 def exponentials(x, axis, out=...):
     """exp(x - shift), its sums along the axis, and each row's shift, as `shift` has it.
 

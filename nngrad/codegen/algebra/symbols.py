@@ -145,9 +145,7 @@ def multiplied_out(term):
 
 
 class AxisSum(sympy.Function):
-    """The sum of an expression along an axis. It is linear by construction: constants leave it, sums are pulled
-    apart.
-    """
+    """The sum of an expression along an axis, linear by construction: constants leave it, sums are pulled apart."""
 
     nargs = 2
 
@@ -216,11 +214,15 @@ class Pick(Mask):
 
 
 class RowShift(HeldFixed):
-    """`RowShift(x, axis)`: what to subtract from a row before exp, so that the exponentials can be summed, with a third
-    argument u beside exp(u).
-    """
+    """`RowShift(x, axis)`: what to subtract from a row so that exp of it can be summed; with a third u, beside e**u."""
 
     nargs = (2, 3)
+
+
+class RowTop(HeldFixed):
+    """`RowTop(x, axis, rate)`: the number that x is counted from in exp(rate * x): the largest of a row will do."""
+
+    nargs = 3
 
 
 class RowScale(HeldFixed):
@@ -300,9 +302,7 @@ class LogRatio(InOtherWords):
 
 
 class ProductOfOthers(sympy.Function):
-    """For each element the product of all the others along the axis: the derivative of `prod`, also where zeros
-    occur.
-    """
+    """For each element the product of all the others along the axis: the derivative of `prod`, also beside zeros."""
 
     nargs = 2
     is_real = True
@@ -445,7 +445,7 @@ def is_constant_along(expr, axis: str) -> bool:
     """Whether an expression has one value along the axis (a conservative answer: False where it is not known)."""
     if isinstance(expr, Value):
         return axis in expr.constant_along or ALL_AXES in expr.constant_along
-    along = (AxisSum, RowShift, RowScale, MeanError, LogExcess, LogShare, Divergence, Pick, ProductOfOthers)
+    along = (AxisSum, RowShift, RowTop, RowScale, MeanError, LogExcess, LogShare, Divergence, Pick, ProductOfOthers)
     if isinstance(expr, along) and expr.args[1].name in (axis, ALL_AXES):
         return not isinstance(expr, Pick | ProductOfOthers)
     return all(is_constant_along(arg, axis) for arg in expr.args)

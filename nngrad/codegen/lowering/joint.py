@@ -19,6 +19,7 @@ from nngrad.codegen.algebra.symbols import (
     Pick,
     RowScale,
     RowShift,
+    RowTop,
     Value,
     is_constant_along,
 )
@@ -30,7 +31,7 @@ JOINT = {
 }  # fmt: skip
 
 
-_MADE_FOR_ROWS = (RowShift, RowScale, MeanError, LogExcess, LogShare, Pick)
+_MADE_FOR_ROWS = (RowShift, RowTop, RowScale, MeanError, LogExcess, LogShare, Pick)
 
 
 @dataclass(frozen=True)

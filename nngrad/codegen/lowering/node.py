@@ -27,7 +27,7 @@ class Node:
     'of_doubled' (the function `detail` of an exponent with twice the digits), 'digits' (a number with as many),
     'refined' (a sum, a term of it, the inputs to compute it from by `detail` where it cancels, and a mask where it is
     taken, if there is one), 'picked' (the elements of an array where a mask is true), 'amended' (an array, such a mask
-    and what to put there), or a function of rows: 'shift', 'scale', 'scaled' (an array divided by its scale),
+    and what to put there), or a function of rows: 'shift', 'top', 'scale', 'scaled' (an array divided by its scale),
     'mean_error', 'weighted_mean_error', 'log_excess' (of a sum, its terms and the largest), 'log_sum', 'log_share' (of
     a sum, its terms, what `runtime.exp_shifted` made them of, and an index), 'divergence', 'log_ratio', 'weighed',
     'deviation', 'deviation_beside', 'shift_beside', 'balanced' and 'shares_minus_one_hot', or one of those that return

@@ -64,7 +64,7 @@ class TensorWriter(Writer):
             return f"{node.detail}({self._data(node.args[0])})"
         if node.op == "as_float":
             return f"float({listed})" if node.is_scalar else f"ops.where({listed}, np.asarray(1.0, {self.dtype}), 0.0)"
-        if node.op in ("shift", "shift_beside", "scale"):
+        if node.op in ("shift", "shift_beside", "top", "scale"):
             numbers = [*map(self._data, node.args[1:]), node.axis]
             return f"runtime.{node.op}({self.text(node.args[0], ATOM)}.data, {', '.join(numbers)})"
         if node.op in ("mean_error", "weighted_mean_error"):

@@ -19,7 +19,7 @@ import sympy
 from sympy.core.symbol import Str
 
 from nngrad.codegen.algebra import share_words, words
-from nngrad.codegen.algebra.symbols import AxisSum, LogExcess, LogRatio, Value
+from nngrad.codegen.algebra.symbols import AxisSum, LogExcess, LogRatio, RowTop, Value
 from nngrad.codegen.rewriting.restage import again, inlined, rebuilt, recorder_of
 from nngrad.codegen.rewriting.shares import log_of_share, shifts_in
 from nngrad.codegen.trace import Formula, Recorder
@@ -140,7 +140,9 @@ class _Pairs:
             return -self.known[q, p]
         if (p, q) not in self.known:
             share = self.recorder.stage(q.share, "map", "", "share")
-            number, apart = sympy.factor_terms(self._seen(p.exponent) - self._seen(q.exponent)).as_independent(Value)
+            apart = self._seen(p.exponent) - self._seen(q.exponent)
+            apart = apart.replace(RowTop, lambda *_: sympy.S.Zero)  # a number for each row
+            number, apart = sympy.factor_terms(apart).as_independent(Value)
             x, y = p.exponent, q.exponent
             for term in sympy.Add.make_args(apart):
                 if isinstance(term, Value) and isinstance(term - apart, Value):

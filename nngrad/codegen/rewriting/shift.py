@@ -33,6 +33,7 @@ from nngrad.codegen.algebra.symbols import (
     LogExcess,
     Pick,
     RowShift,
+    RowTop,
     Value,
     Weighed,
     Where,
@@ -359,11 +360,20 @@ class _Row:
 
     def __init__(self, recorder: Recorder, exponent, axis: str, name: str, beside, weights):
         self.recorder, self.axis, self.beside_constants = recorder, axis, beside is not None
-        self.constant, self.above = sympy.S.Zero, exponent
+        self.constant, self.exponent, self.above = sympy.S.Zero, exponent, exponent
         if beside is None:  # what is constant drops out with the shift, such as a maximum the author subtracts
             terms = sympy.Add.make_args(_definition(recorder, exponent, "map") or exponent)
             self.constant = sympy.Add(*(term for term in terms if is_constant_along(term, axis)))
             self.above = sympy.Add(*terms) - self.constant if self.constant != 0 else exponent
+        self.spelled = self.above
+        rate, row = split_constants(sympy.factor_terms(_definition(recorder, self.above, "map") or self.above), axis)
+        if beside is None and not _is_exact(rate):  # a product with what is left of a row is small where it is rounded
+            rate, row = (-rate, -row) if rate.could_extract_minus_sign() else (rate, row)
+            row = recorder.hoist(row)
+            top = recorder.stage(RowTop(row, Str(axis), rate), "map", axis, name_after("top", row), frozen=True)
+            self.constant += rate * top
+            self.spelled = rate * (inlined(row, recorder.stages) - top)
+            self.above = rate * recorder.stage(row - top, "map", "", "counted")
         if weights != 1:
             weighed = Weighed(self.above, Str(axis), recorder.hoist(weights))
             self.above = recorder.stage(weighed, "map", "", name_after("weighed", self.above))
@@ -444,16 +454,23 @@ class _Row:
         """`above - top` as a stage of its own, also where it is spread over a sum: it must be rounded only once."""
         if not expr.has(self.top):
             return expr
-        for atom in sorted(self.above.atoms(Value), key=str):
-            slope = self.above.diff(atom)
-            if not slope.has(atom) and slope.is_nonzero is not False and expr.has(atom):
-                below = sympy.Dummy(real=True)
-                solution = (below + self.top - (self.above - slope * atom)) / slope
-                candidate = sympy.expand(expr.xreplace({atom: solution}))
-                if not candidate.has(self.top):
-                    stage = self.recorder.stage(self.above - self.top, "map", "", "less_log_sum")
-                    return candidate.xreplace({below: stage})
+        below = sympy.Dummy(real=True)
+        for atom, solution in self._solutions(below + self.top):
+            candidate = sympy.expand(expr.xreplace({atom: solution}))
+            if expr.has(atom) and not candidate.has(self.top):
+                stage = self.recorder.stage(self.above - self.top, "map", "", "less_log_sum")
+                return candidate.xreplace({below: stage})
         return expr
+
+    def _solutions(self, above) -> Iterator[tuple[Value, sympy.Expr]]:
+        """Values of which the exponent is made, or itself, in terms of what it is less its constant."""
+        if isinstance(self.exponent, Value):
+            yield self.exponent, above + self.constant
+        for atom in sorted(self.spelled.atoms(Value), key=str):
+            slope = self.spelled.diff(atom)
+            is_of_row = not is_constant_along(atom, self.axis)
+            if is_of_row and not slope.has(atom) and slope.is_nonzero is not False:
+                yield atom, (above - (self.spelled - slope * atom)) / slope
 
 
 def as_share(expr, stages):
@@ -473,6 +490,11 @@ def as_share(expr, stages):
     top = made.get(exponent + shift - below.expr)
     fits = top is not None and (top.kind, top.expr) == ("max", exponent + shift)
     return (total, terms, exponent) if fits else None
+
+
+def _is_exact(factor) -> bool:
+    """Whether a product with the factor is not rounded: with a power of 2."""
+    return bool(factor.is_Rational and {abs(factor.p).bit_count(), factor.q.bit_count()} == {1})
 
 
 def _one_made_by(head, expr, made: dict[Value, Stage]) -> Value | None:

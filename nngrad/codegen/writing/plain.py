@@ -156,6 +156,7 @@ def _log_excess(total, axis, x):
 
 MEANINGS = {  # of what keeps rows within range
     symbols.RowShift: lambda *_: sympy.S.Zero,
+    symbols.RowTop: lambda *_: sympy.S.Zero,
     symbols.MeanError: lambda *_: sympy.S.Zero,
     symbols.RowScale: lambda *_: sympy.S.One,
     symbols.LogExcess: _log_excess,

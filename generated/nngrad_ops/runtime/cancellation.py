@@ -12,6 +12,9 @@ from .parts import highest, lowest
 from .tables import LN_2
 
 
+NOTHING, NOTHING_OF_FLOAT64 = 192.0, 1152.0  # minus these, exponentials are 0 in float32 and in float64, those of 2 too
+
+
 def exp_narrowed(x, dtype):
     """exp(x) in a shorter dtype than x has."""
     with np.errstate(under="ignore"):
@@ -29,7 +32,10 @@ def exp_difference(a, b, exp=np.exp, rate=1):
     dtype = np.result_type(a, b)
     limit = float(np.finfo(dtype).max) / 4
     if not (lowest(a) > -limit and highest(b) < limit):
-        a, b = _without_overflow(a, b, limit)
+        if lowest(b) > -limit and highest(b) < limit:  # as of rows in which a mask left -inf
+            a = np.maximum(a, b - (NOTHING if dtype in WIDER else NOTHING_OF_FLOAT64))
+        else:
+            a, b = _without_overflow(a, b, limit)
     if dtype in WIDER:
         wide = np.subtract(a, b, out=..., dtype=WIDER[dtype])
         return exp(wide, out=wide).astype(dtype)

@@ -136,14 +136,15 @@ def test_what_keeps_rows_within_range_is_left_out(head):
     total = SumOf(e, axis)
     given = {
         "LogExcess": (total, axis, e), "LogShare": (total, axis, e, Value("i"), x), "RowShift": (x, axis),
-        "RowTop": (x, axis, e),
+        "RowTop": (x, axis, e), "LogMean": (x, axis, x, e),
         "Subgradient": (x, x > 0, 0), "RowScale": (x, axis, total, e), "MeanError": (x, axis, total),
         "Divergence": (total, axis, x, e), "LogRatio": (e, x, axis, total, x, e, 1), "Weighed": (x, axis, e),
     }  # fmt: skip
     shown = readable(plain.without_guards(x + head(*given[head.__name__]), (), set()))
     assert shown == {
         "LogExcess": "x + log(sum(exp(x), axis)) - max(x, axis)", "LogShare": "2*x - log(sum(exp(x), axis))",
-        "RowShift": "x", "RowTop": "x", "Subgradient": "2*x", "RowScale": "x + 1", "MeanError": "x",
+        "RowShift": "x", "RowTop": "x", "LogMean": "2*x - log(count(axis))",
+        "Subgradient": "2*x", "RowScale": "x + 1", "MeanError": "x",
         "Divergence": "x + sum(exp(x), axis)", "LogRatio": "exp(x)", "Weighed": "2*x",
     }[head.__name__]  # fmt: skip
 

@@ -429,3 +429,18 @@ def test_logarithm_of_what_is_between_two_thresholds():
         terms = [mpmath.log(p - q) for p, q in zip(above, below, strict=True)]
     assert y.item() == pytest.approx(-float(total(terms)), rel=1e-6)
     np.testing.assert_allclose(f.grad[0, :2], [1, -1], rtol=1e-6)
+
+
+@loss
+def share_of_positives(s, y, *, axis=-1):
+    p = exp(s) / sum(exp(s), axis)
+    return -log(sum(y * p, axis))
+
+
+@pytest.mark.slow
+def test_positives_far_below_the_largest_have_a_logarithm():
+    s = Tensor([[200.0, -260.0, 40.0], [100.0, 101.0, 3.0]], requires_grad=True)
+    y = nngrad.define(share_of_positives)(s, [[0.0, 1.0, 0.0], [1.0, 1.0, 0.0]], reduction="none")
+    y.sum().backward()
+    np.testing.assert_allclose(y.numpy(), [460, 0], rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(s.grad, [[1, -1, 0], [0, 0, 0]], atol=1e-6)

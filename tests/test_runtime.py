@@ -517,6 +517,21 @@ def test_rows_are_shifted_where_exp_leaves_the_range(dtype):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_logarithm_of_a_mean_of_nearly_equal_exponentials(dtype):
+    x = np.array([[0, -1e-9, -3e-9], [0, 0, 0], [0, -2, -80], [-np.inf] * 3], dtype)
+    e, total, shift = runtime.exponentials(x, -1)
+    top, rest = runtime.log_sum_parts(x, e, total, shift, -1)
+    y = runtime.log_mean(rest, x, top, -1)
+    with mpmath.workdps(60):
+        expected = [float(mpmath.log(mpmath.fsum(map(mpmath.exp, row.tolist())) / 3)) for row in x[:3]]
+    np.testing.assert_allclose(y[:3, 0], expected, rtol=8 * np.finfo(dtype).eps)
+    pair = runtime.log_mean(
+        np.zeros((1, 1), dtype), np.full((1, 2), -np.inf, dtype), np.full((1, 1), -np.inf, dtype), -1
+    )
+    assert pair == -np.inf
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("axis", [-1, 0, (0, 1), None])
 def test_log_excess_keeps_what_one_term_outweighs(dtype, axis):
     x = np.array([[1, 1e-20, 3e-25], [1e-3, 1, 2e-20]], dtype)

@@ -20,6 +20,7 @@ from sympy.core.relational import Relational
 from sympy.logic.boolalg import And, Not, Or
 
 from nngrad.codegen.algebra import words
+from nngrad.codegen.algebra.share_words import LogMean
 from nngrad.codegen.algebra.small import smallness
 from nngrad.codegen.algebra.symbols import (
     AxisSum,
@@ -322,7 +323,7 @@ class Graph:
             return self.build(expr.elsewhere)
         axis, *args = sorted(expr.args, key=lambda arg: not isinstance(arg, sympy.core.symbol.Str))
         made = [self.build(arg) if is_constant_along(arg, axis.name) else self.full(self.build(arg)) for arg in args]
-        op = {Divergence: "divergence", LogRatio: "log_ratio", Weighed: "weighed"}[type(expr)]
+        op = {Divergence: "divergence", LogMean: "log_mean", LogRatio: "log_ratio", Weighed: "weighed"}[type(expr)]
         return self.node(op, *made, axis=axis.name, reduced=self.nodes[made[0]].reduced)
 
     def full(self, node: int) -> int:

@@ -26,6 +26,7 @@ from sympy.core.symbol import Str
 
 from nngrad.codegen.algebra import words
 from nngrad.codegen.algebra.exp_words import with_divided_differences, with_quotients_of_expm1
+from nngrad.codegen.algebra.share_words import LogMean
 from nngrad.codegen.algebra.small import with_small_numbers_apart
 from nngrad.codegen.algebra.symbols import (
     AxisSum,
@@ -347,7 +348,7 @@ def count_from_extremes(formula: Formula) -> Formula:
     recorder = recorder_of(formula)
     renamed: dict[Value, sympy.Expr] = {}
     extremes = {stage.value for stage in formula.stages if stage.kind in _OPPOSITE}
-    excesses = {stage.value for stage in formula.stages if isinstance(stage.expr, LogExcess)}
+    excesses = {stage.value for stage in formula.stages if isinstance(stage.expr, LogExcess | LogMean)}
     for stage in formula.stages:
         expr = stage.expr.xreplace(renamed)
         for part in sorted(stage.expr.atoms(sympy.Add), key=str):
@@ -355,6 +356,8 @@ def count_from_extremes(formula: Formula) -> Formula:
             both = sympy.Add(*values)
             first = sympy.Add(*(term for term in values if not excesses & term.atoms(Value)))
             counted = first if first.is_Add and extremes & first.atoms(Value) else both
+            among = sympy.Add(*(term for term in values if extremes & term.atoms(Value)))
+            counted = among if among.is_Add else counted
             is_stage = part == stage.expr and counted == both
             if extremes & counted.atoms(Value) and counted.is_Add and not is_stage:
                 made = counted.xreplace(renamed)

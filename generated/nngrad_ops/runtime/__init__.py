@@ -85,6 +85,7 @@ from .shares import (
     exp_shifted,
     exponentials,
     log_excess,
+    log_mean,
     log_ratio,
     log_share,
     log_sum,

@@ -11,7 +11,6 @@ from .choices import WIDER, where, widened
 from .parts import highest, lowest
 from .tables import LN_2
 
-
 NOTHING, NOTHING_OF_FLOAT64 = 192.0, 1152.0  # minus these, exponentials are 0 in float32 and in float64, those of 2 too
 
 

@@ -132,6 +132,24 @@ def log_excess(total, x, largest, axis):
     return excess
 
 
+def log_mean(excess, x, top, axis):
+    """excess, which is log(sum(exp(x - top))), less the logarithm of the number of elements.
+
+    Where elements are near the largest, top, little is left: there the mean is counted from 1.
+    """
+    if not x.size:
+        return excess
+    y = np.subtract(excess, math.log(count(x.shape, axis)), out=...)
+    numbers = np.flatnonzero(y > -1)
+    if len(numbers):
+        few, tops = picked_rows(x, axis, numbers), np.broadcast_to(top, y.shape).reshape(-1)[numbers]
+        few -= np.where(np.isinf(tops), 0, tops)[:, None]
+        np.expm1(few, out=few)
+        with np.errstate(divide="ignore"):  # of a row of -inf
+            y.reshape(-1)[numbers] = np.log1p(np.add.reduce(few, 1) / few.shape[1])
+    return y
+
+
 def _log_excess_of_others(rows):
     """For each row log(sum / largest), from the sum of the others, and the place of the largest, which is set to 0."""
     numbers, places = np.arange(len(rows)), np.argmax(rows, 1)

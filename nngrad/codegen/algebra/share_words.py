@@ -8,8 +8,19 @@ import mpmath
 import sympy
 
 from nngrad.codegen.algebra import exact, words
-from nngrad.codegen.algebra.symbols import Where
+from nngrad.codegen.algebra.symbols import Count, InOtherWords, Where
 from nngrad.codegen.algebra.vocabulary import enter
+
+
+class LogMean(InOtherWords):
+    """`LogMean(excess, axis, x, top)`: excess, that of the sum of exp(x) over its largest term exp(top), less the
+    logarithm of the number of elements: the mean's, which is nearly 0 where all elements are near each other.
+    """
+
+    nargs = 4
+    is_row = True
+    elsewhere = property(lambda self: self.args[0] - sympy.log(Count(self.args[1])))
+
 
 # What the others have of a sum whose share p is large is lost in p but not in log(p); of a small one p tells more.
 others_share = enter(

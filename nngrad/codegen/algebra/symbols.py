@@ -266,9 +266,10 @@ class LogShare(sympy.Function):
 
 
 class InOtherWords(sympy.Function):
-    """A function that is `elsewhere` in mathematics, and computed from more than that."""
+    """A function that is `elsewhere` in mathematics, and computed from more than that; `is_row`: a number for each."""
 
     is_real = True
+    elsewhere = property(lambda self: self.args[0])
 
     def _eval_derivative(self, symbol):
         return self.elsewhere.diff(symbol)
@@ -280,7 +281,6 @@ class Weighed(InOtherWords):
     """
 
     nargs = 3
-    elsewhere = property(lambda self: self.args[0])
 
 
 class Divergence(InOtherWords):
@@ -289,7 +289,7 @@ class Divergence(InOtherWords):
     """
 
     nargs = 4
-    elsewhere = property(lambda self: self.args[0])
+    is_row = True
 
 
 class LogRatio(InOtherWords):
@@ -445,8 +445,8 @@ def is_constant_along(expr, axis: str) -> bool:
     """Whether an expression has one value along the axis (a conservative answer: False where it is not known)."""
     if isinstance(expr, Value):
         return axis in expr.constant_along or ALL_AXES in expr.constant_along
-    along = (AxisSum, RowShift, RowTop, RowScale, MeanError, LogExcess, LogShare, Divergence, Pick, ProductOfOthers)
-    if isinstance(expr, along) and expr.args[1].name in (axis, ALL_AXES):
+    along = (AxisSum, RowShift, RowTop, RowScale, MeanError, LogExcess, LogShare, Pick, ProductOfOthers)
+    if (isinstance(expr, along) or getattr(expr, "is_row", False)) and expr.args[1].name in (axis, ALL_AXES):
         return not isinstance(expr, Pick | ProductOfOthers)
     return all(is_constant_along(arg, axis) for arg in expr.args)
 

@@ -19,7 +19,18 @@ CALL_COSTS = {word.numpy: word.cost for word in WORD_OF.values() if word.numpy} 
     "runtime.exp_shifted": WORD_OF[sympy.exp].cost,
 }
 ROW_COSTS = dict.fromkeys(
-    ("reduce", "shift", "shift_beside", "top", "scale", "mean_error", "weighted_mean_error", "log_sum", "log_share"),
+    (
+        "reduce",
+        "shift",
+        "shift_beside",
+        "top",
+        "scale",
+        "mean_error",
+        "weighted_mean_error",
+        "log_mean",
+        "log_sum",
+        "log_share",
+    ),
     1.0,
 ) | {
     "exponentials": WORD_OF[sympy.exp].cost + 1.0,

@@ -52,12 +52,21 @@ _LOGARITHMS = (sympy.log, words.log1p.build)
 def open_logarithms(formula: Formula) -> Formula:
     """The logarithm of a product with exponentials becomes the sum of its factors' logarithms."""
     recorder = recorder_of(formula)
+    alone = {inlined(stage.expr, formula.stages) for stage in formula.stages if stage.kind == "sum"}
     renamed: dict[Value, sympy.Expr] = {}
     for stage in formula.stages:
         expr = stage.expr.xreplace(renamed)
         if isinstance(expr, sympy.log):
+            expr = sympy.log(_with_weighed_sums(recorder, expr.args[0], alone))
             powers = [factor.as_base_exp() for factor in sympy.Mul.make_args(_seen_as_product(recorder, expr.args[0]))]
-            if len(powers) > 1 and any(_summed_exponential(recorder, base) for base, _ in powers):
+            is_weighed = [_is_weighed(recorder, base) for base, _ in powers]
+            if (
+                len(powers) > 1
+                and any(is_weighed)
+                and all(known or base.is_positive for known, (base, _) in zip(is_weighed, powers, strict=True))
+            ):
+                expr = sympy.Add(*(power * recorder.hoist(sympy.log(base)) for base, power in powers))
+            elif len(powers) > 1 and any(_summed_exponential(recorder, base) for base, _ in powers):
                 parts = (power * recorder.hoist(_opened(recorder, base, stage.value.name)) for base, power in powers)
                 expr = sympy.Add(*parts)
             else:
@@ -65,6 +74,34 @@ def open_logarithms(formula: Formula) -> Formula:
         renamed[stage.value] = again(recorder, stage, expr)
     output = renamed[formula.output]
     return formula if output in formula.inputs else rebuilt(formula, recorder, output)
+
+
+def _with_weighed_sums(recorder: Recorder, inside, alone):
+    """What a logarithm is taken of, with exponentials of their own in sums that have weights, where these exponentials
+    are summed `alone`, too: of those with weight nothing may be left beside the largest of all.
+    """
+    for total in sorted(inside.atoms(Value), key=str):
+        made = next((stage for stage in recorder.stages if stage.value == total and stage.kind == "sum"), None)
+        for share in sorted(made.expr.atoms(Value), key=str) if made is not None else ():
+            constant, terms = split_constants(_definition(recorder, share, "map") or share, made.axis)
+            constant, terms = (constant, terms) if isinstance(terms, Value) else (sympy.S.One, share)
+            exponential, weights = _definition(recorder, terms, "map"), made.expr / share
+            is_shared = isinstance(exponential, sympy.exp) and inlined(terms, recorder.stages) in alone
+            if is_shared and weights.atoms(Value) and not weights.has(Pick):
+                weighed = Weighed(recorder.hoist(exponential.args[0]), Str(made.axis), recorder.hoist(weights))
+                own = recorder.stage(sympy.exp(recorder.stage(weighed, "map", "", "weighed")), "map", "", str(terms))
+                own = recorder.stage(weights * own, "sum", made.axis, str(total))
+                inside = inside.xreplace({total: constant * own})
+    return inside
+
+
+def _is_weighed(recorder: Recorder, total) -> bool:
+    """Whether this is such a sum."""
+    summed = _definition(recorder, total, "sum")
+    return summed is not None and any(
+        stage.value in summed.atoms(Value) and inlined(stage.expr, recorder.stages).has(Weighed)
+        for stage in recorder.stages
+    )
 
 
 def _seen_as_product(recorder: Recorder, inside):
@@ -254,7 +291,8 @@ def _factors(expr, formula: Formula) -> Iterator[Stage]:
 
 def _is_shifted(exponent, formula: Formula) -> bool:
     """Whether this rule was applied already."""
-    shifts = {stage.value for stage in formula.stages if stage.expr.has(RowShift)}
+    tops = {stage.value for stage in formula.stages if stage.kind == "max" and stage.frozen}
+    shifts = tops | {stage.value for stage in formula.stages if stage.expr.has(RowShift)}
     return bool(shifts & set(sympy.Add.make_args(-exponent)))
 
 
@@ -294,7 +332,7 @@ def _shifted(formula: Formula, exponential: Stage, axis: str, with_powers=False,
         if expr is None or (power and stage.kind != "map" and (stage.kind, stage.axis) != ("sum", axis)):
             return None
         offset = row.offset(expr) if isinstance(stage.expr, _LOGARITHMS) else 0
-        name = "log_rest" if isinstance(expr - offset, LogExcess) else stage.value.name
+        name = "log_rest" if isinstance(expr - offset, LogExcess | share_words.LogMean) else stage.value.name
         expr = recorder.hoist(expr - offset, name if stage.kind == "map" else "")
         value = recorder.stage(expr, stage.kind, stage.axis, name)
         renamed[stage.value] = _SCALE**power * value + offset
@@ -312,6 +350,8 @@ def _weights(formula: Formula, exponential: Stage, axis: str):
     0; else 1.
     """
     inside = inlined(exponential.expr, formula.stages)
+    if inside.has(Weighed):
+        return 1
     free = {*formula.inputs} - {*formula.indices} - inside.atoms(Value)
     sums = (stage for stage in formula.stages if (stage.kind, stage.axis) == ("sum", axis))
     products = [inlined(stage.expr, formula.stages) for stage in sums]
@@ -360,6 +400,9 @@ class _Row:
 
     def __init__(self, recorder: Recorder, exponent, axis: str, name: str, beside, weights):
         self.recorder, self.axis, self.beside_constants = recorder, axis, beside is not None
+        made = _definition(recorder, exponent, "map")
+        if is_own := isinstance(made, Weighed):
+            exponent, _, weights = made.args
         self.constant, self.exponent, self.above = sympy.S.Zero, exponent, exponent
         if beside is None:  # what is constant drops out with the shift, such as a maximum the author subtracts
             terms = sympy.Add.make_args(_definition(recorder, exponent, "map") or exponent)
@@ -378,10 +421,14 @@ class _Row:
             weighed = Weighed(self.above, Str(axis), recorder.hoist(weights))
             self.above = recorder.stage(weighed, "map", "", name_after("weighed", self.above))
         label = str(self.above) if isinstance(self.above, Value) else "row"
-        shift = RowShift(self.above, Str(axis), *([] if beside is None else [beside]))
-        self.shift = recorder.stage(shift, "map", axis, f"shift_{label}", frozen=True)
-        self.exponential = recorder.stage(sympy.exp(self.above - self.shift), "map", "", name)
+        if not is_own:
+            shift = RowShift(self.above, Str(axis), *([] if beside is None else [beside]))
+            self.shift = recorder.stage(shift, "map", axis, f"shift_{label}", frozen=True)
+            self.exponential = recorder.stage(sympy.exp(self.above - self.shift), "map", "", name)
         self.top = recorder.stage(self.above, "max", axis, "log_sum", frozen=True)
+        if is_own:  # the logarithm of its sum meets another, from whose largest term it is counted
+            self.shift = self.top
+            self.exponential = recorder.stage(sympy.exp(self.above - self.shift), "map", "", name)
         self.offsets = (self.shift, self.top)
 
     def logarithm(self, logarithm):
@@ -394,7 +441,10 @@ class _Row:
             return self.shift + words.log1p(words.expm1(-self.shift) + rest) if fits else logarithm
         base, exponent, factor = self._sum_in(rest)
         if base is not None and exponent == power and (factor.is_positive or factor == 1):
-            excess = LogExcess(base, Str(self.axis), self.exponential)
+            excess, axis = LogExcess(base, Str(self.axis), self.exponential), Str(self.axis)
+            if power == 1 and factor.has(1 / Count(axis)):
+                excess = self.recorder.stage(excess, "map", "", "log_rest")
+                excess, factor = share_words.LogMean(excess, axis, self.above, self.top), factor * Count(axis)
             return power * (self.constant + self.top + excess) + sum_of_logarithms(sympy.Mul.make_args(factor))
         return power * (self.constant + self.shift) + sympy.log(rest)
 
@@ -409,7 +459,7 @@ class _Row:
     def offset(self, logarithm):
         """What stands beside a logarithm: it is added where it can cancel, or last, to be rounded only once."""
         terms = sympy.Add.make_args(logarithm)
-        return sympy.Add(*(term for term in terms if not term.has(LogExcess, *_LOGARITHMS)))
+        return sympy.Add(*(term for term in terms if not term.has(LogExcess, share_words.LogMean, *_LOGARITHMS)))
 
     def is_beside_constants(self, part) -> bool:
         """Whether a part is the sum of scaled terms and such as are constant along the axis."""

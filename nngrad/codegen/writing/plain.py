@@ -12,7 +12,7 @@ import sympy
 from sympy.core.symbol import Str
 
 from nngrad.codegen import language
-from nngrad.codegen.algebra import symbols, words
+from nngrad.codegen.algebra import share_words, symbols, words
 from nngrad.codegen.algebra.symbols import Value
 from nngrad.codegen.algebra.vocabulary import WORD_OF
 from nngrad.codegen.tracing.formula import Formula, Op, Stage
@@ -160,6 +160,7 @@ MEANINGS = {  # of what keeps rows within range
     symbols.MeanError: lambda *_: sympy.S.Zero,
     symbols.RowScale: lambda *_: sympy.S.One,
     symbols.LogExcess: _log_excess,
+    share_words.LogMean: lambda excess, axis, *_: excess - sympy.log(symbols.Count(axis)),
     symbols.Divergence: lambda total, *_: total,
     symbols.LogRatio: lambda log_p, log_q, *_: log_p - log_q,
     symbols.Weighed: lambda x, *_: x,

@@ -138,14 +138,16 @@ def test_what_keeps_rows_within_range_is_left_out(head):
         "LogExcess": (total, axis, e), "LogShare": (total, axis, e, Value("i"), x), "RowShift": (x, axis),
         "RowTop": (x, axis, e), "LogMean": (x, axis, x, e),
         "Subgradient": (x, x > 0, 0), "RowScale": (x, axis, total, e), "MeanError": (x, axis, total),
-        "Divergence": (total, axis, x, e), "LogRatio": (e, x, axis, total, x, e, 1), "Weighed": (x, axis, e),
+        "Divergence": (total, axis, x, e), "Beyond": (total, axis, 1, 1, x, e),
+        "LogRatio": (e, x, axis, total, x, e, 1), "Weighed": (x, axis, e),
     }  # fmt: skip
     shown = readable(plain.without_guards(x + head(*given[head.__name__]), (), set()))
     assert shown == {
         "LogExcess": "x + log(sum(exp(x), axis)) - max(x, axis)", "LogShare": "2*x - log(sum(exp(x), axis))",
         "RowShift": "x", "RowTop": "x", "LogMean": "2*x - log(count(axis))",
         "Subgradient": "2*x", "RowScale": "x + 1", "MeanError": "x",
-        "Divergence": "x + sum(exp(x), axis)", "LogRatio": "exp(x)", "Weighed": "2*x",
+        "Divergence": "x + sum(exp(x), axis)", "Beyond": "x + sum(exp(x), axis)",
+        "LogRatio": "exp(x)", "Weighed": "2*x",
     }[head.__name__]  # fmt: skip
 
 

@@ -444,3 +444,35 @@ def test_positives_far_below_the_largest_have_a_logarithm():
     y.sum().backward()
     np.testing.assert_allclose(y.numpy(), [460, 0], rtol=1e-6, atol=1e-6)
     np.testing.assert_allclose(s.grad, [[1, -1, 0], [0, 0, 0]], atol=1e-6)
+
+
+@op
+def log_of_mean_less_mean_of_logs(x, *, axis=-1):
+    return log(mean(x, axis)) - mean(log(x), axis)
+
+
+@op
+def inequality(x, *, axis=-1):
+    return mean(x / mean(x, axis) * log(x / mean(x, axis)), axis)
+
+
+@loss
+def distance_of_unit_vectors(x, y, *, axis=-1):
+    return 2 - 2 * sum(x / sqrt(sum(x**2, axis)) * y / sqrt(sum(y**2, axis)), axis)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("function", [log_of_mean_less_mean_of_logs, inequality])
+def test_nearly_equal_elements_are_told_apart(function):
+    x = Tensor([[1, 1 + 2.0**-30, 1 - 2.0**-30], [1, 2, 30], [7, 7, 7]], dtype=np.float64)
+    y = nngrad.define(function)(x).numpy()
+    exact = {log_of_mean_less_mean_of_logs: np.log(11) - np.log(60) / 3}
+    third = exact.get(function, np.sum(np.array([1, 2, 30]) / 33 * np.log(np.array([1, 2, 30]) / 11)))
+    np.testing.assert_allclose(y, [2.0**-60 / 3, third, 0], rtol=1e-9, atol=1e-30)
+    nngrad.check_grads(nngrad.define(function), ([[0.5, 2.0, 1.5]],))
+
+
+@pytest.mark.slow
+def test_unit_vectors_near_each_other():
+    y = nngrad.define(distance_of_unit_vectors)(Tensor([1.0, 0.0]), Tensor([1.0, 1e-5])).item()
+    assert y == pytest.approx(1e-10, rel=1e-5)

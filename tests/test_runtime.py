@@ -517,6 +517,17 @@ def test_rows_are_shifted_where_exp_leaves_the_range(dtype):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_what_logarithms_of_nearly_equal_numbers_leave_of_their_sum(dtype):
+    p = np.array([[5, np.nextafter(dtype(5), dtype(0)), 5], [3, 3, 3], [1, 2, 30]], dtype)
+    q = np.mean(p, 1, keepdims=True)
+    y = runtime.beyond(np.sum(p * np.log(p / q), 1, keepdims=True), np.sum(p, 1, keepdims=True), 1, p, q, -1)
+    with mpmath.workdps(60):
+        rows = [[*map(mpmath.mpf, row.tolist())] for row in p]
+        expected = [float(mpmath.fsum(one * mpmath.log(3 * one / mpmath.fsum(row)) for one in row)) for row in rows]
+    np.testing.assert_allclose(y[:, 0], expected, rtol=8 * np.finfo(dtype).eps, atol=1e-50)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_logarithm_of_a_mean_of_nearly_equal_exponentials(dtype):
     x = np.array([[0, -1e-9, -3e-9], [0, 0, 0], [0, -2, -80], [-np.inf] * 3], dtype)
     e, total, shift = runtime.exponentials(x, -1)

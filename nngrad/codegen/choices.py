@@ -13,7 +13,7 @@ import sympy
 from sympy.core.parameters import distribute
 from sympy.core.symbol import Str
 
-from nngrad.codegen.algebra.share_words import LogMean
+from nngrad.codegen.algebra.share_words import Beyond, LogMean
 from nngrad.codegen.algebra.small import Small
 from nngrad.codegen.algebra.symbols import (
     AxisSum,
@@ -174,5 +174,5 @@ _NAMES |= {head.__name__: _with_axis(head) for head in _WITH_AXIS_LAST}
 _NAMES["LogRatio"] = _with_axis(LogRatio, 2)
 _NAMES |= {
     head.__name__: _with_axis(head, 1)
-    for head in (RowShift, RowTop, RowScale, MeanError, LogExcess, LogMean, LogShare, Divergence, Weighed)
+    for head in (RowShift, RowTop, RowScale, MeanError, LogExcess, LogMean, LogShare, Beyond, Divergence, Weighed)
 }

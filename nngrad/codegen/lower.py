@@ -20,7 +20,7 @@ from sympy.core.relational import Relational
 from sympy.logic.boolalg import And, Not, Or
 
 from nngrad.codegen.algebra import words
-from nngrad.codegen.algebra.share_words import LogMean
+from nngrad.codegen.algebra.share_words import Beyond, LogMean
 from nngrad.codegen.algebra.small import smallness
 from nngrad.codegen.algebra.symbols import (
     AxisSum,
@@ -66,6 +66,9 @@ COMPARISONS = {sympy.Gt: ">", sympy.Ge: ">=", sympy.Lt: "<", sympy.Le: "<=", sym
 REDUCTIONS = {"sum": "np.add", "prod": "np.multiply", "max": "np.maximum", "min": "np.minimum"}
 WIDENING = ("runtime.widened", "runtime.as_float64", "pairs.doubled")
 NARROWING = ("exp_narrowed", "shortened", "of_doubled")
+IN_OTHER_WORDS = {
+    Beyond: "beyond", Divergence: "divergence", LogMean: "log_mean", LogRatio: "log_ratio", Weighed: "weighed",
+}  # fmt: skip
 BELLS = (sympy.exp, words.sigmoid_slope.build)
 LARGEST_SHARED = 16  # the denominator of a factor that terms share
 
@@ -323,8 +326,7 @@ class Graph:
             return self.build(expr.elsewhere)
         axis, *args = sorted(expr.args, key=lambda arg: not isinstance(arg, sympy.core.symbol.Str))
         made = [self.build(arg) if is_constant_along(arg, axis.name) else self.full(self.build(arg)) for arg in args]
-        op = {Divergence: "divergence", LogMean: "log_mean", LogRatio: "log_ratio", Weighed: "weighed"}[type(expr)]
-        return self.node(op, *made, axis=axis.name, reduced=self.nodes[made[0]].reduced)
+        return self.node(IN_OTHER_WORDS[type(expr)], *made, axis=axis.name, reduced=self.nodes[made[0]].reduced)
 
     def full(self, node: int) -> int:
         """The node broadcast against all inputs, so that a reduction sees every element."""

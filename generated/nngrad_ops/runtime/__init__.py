@@ -79,6 +79,7 @@ from .shapes import (
 from .shares import (
     balanced,
     below_largest,
+    beyond,
     deviation,
     deviation_beside,
     divergence,

@@ -16,7 +16,7 @@ from .indices import flattened, places
 from .layout import FEW_ELEMENTS
 from .out_of_range import FAR_FROM_FLOATS
 from .parts import highest, is_between, lowest
-from .remainders import exp_remainder
+from .remainders import exp_remainder, times_log_remainder
 from .shapes import broadcast_to, count, kept_shape
 from .sums import max_rows, of_rows, picked_rows, put_rows, sum_products, sum_rows
 
@@ -251,6 +251,25 @@ def divergence(total, p, logarithm, axis):
         is_known = excess.max(axis=-1) < np.log(np.finfo(excess.dtype).max)
         total = total.copy()
         total.reshape(-1)[numbers[is_known]] = np.vecdot(few[is_known], exp_remainder(excess[is_known]))
+    return total
+
+
+def beyond(total, whole, weights, p, q, axis):
+    """total, the sum of weights * p * log(p / q), where the sums of weights * p and of weights * q are both the whole.
+
+    Where it is small, large terms cancel in it, so that there weights * (p log(p / q) - p + q) is summed.
+    """
+    numbers = np.flatnonzero(total < SMALL_DIVERGENCE * whole)
+    if len(numbers):
+        shape = np.broadcast_shapes(np.shape(p), np.shape(q))
+        rows = (broadcast_to(np.asarray(one, total.dtype), shape) for one in (weights, p, q))
+        few_weights, few_p, few_q = (picked_rows(row, axis, numbers) for row in rows)
+        apart = few_q - few_p
+        apart -= (np.vecdot(few_weights, apart) / np.add.reduce(few_weights, 1))[:, None]  # their sum is 0
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            few_weights *= times_log_remainder(few_p, apart, np.log(few_q / few_p))
+        total = total.copy()
+        total.reshape(-1)[numbers] = np.add.reduce(few_weights, 1)
     return total
 
 

@@ -22,6 +22,15 @@ class LogMean(InOtherWords):
     elsewhere = property(lambda self: self.args[0] - sympy.log(Count(self.args[1])))
 
 
+class Beyond(InOtherWords):
+    """`Beyond(total, axis, whole, weights, p, q)`: total, the sum of weights * p * log(p / q) along the axis, where the
+    sums of weights * p and of weights * q are both the whole: it is small where p and q are near each other.
+    """
+
+    nargs = 6
+    is_row = True
+
+
 # What the others have of a sum whose share p is large is lost in p but not in log(p); of a small one p tells more.
 others_share = enter(
     "others_share",

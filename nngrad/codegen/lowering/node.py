@@ -29,9 +29,9 @@ class Node:
     taken, if there is one), 'picked' (the elements of an array where a mask is true), 'amended' (an array, such a mask
     and what to put there), or a function of rows: 'shift', 'top', 'scale', 'scaled' (an array divided by its scale),
     'mean_error', 'weighted_mean_error', 'log_excess' (of a sum, its terms and the largest), 'log_mean', 'log_sum',
-    'log_share' (of a sum, its terms, what `runtime.exp_shifted` made them of, and an index), 'divergence', 'log_ratio',
-    'weighed', 'deviation', 'deviation_beside', 'shift_beside', 'balanced' and 'shares_minus_one_hot', or one of those
-    that return several values (JOINT), of which 'part' is one (`detail` is its number).
+    'log_share' (of a sum, its terms, what `runtime.exp_shifted` made them of, and an index), 'beyond', 'divergence',
+    'log_ratio', 'weighed', 'deviation', 'deviation_beside', 'shift_beside', 'balanced' and 'shares_minus_one_hot', or
+    one of those that return several values (JOINT), of which 'part' is one (`detail` is its number).
 
     `sources` are the tensors whose shapes broadcast to its own. It has length 1 along the axes in `reduced`, and along
     the others the length of those of its sources in `along`: a row beside a shorter array makes it no longer there. Of

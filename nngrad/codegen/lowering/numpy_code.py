@@ -57,8 +57,8 @@ TAKING_OUT = (
 )  # fmt: skip
 OF_ROWS = (
     "top", "scale", "scaled", "mean_error", "weighted_mean_error", "log_excess", "log_mean", "log_sum", "log_share",
-    "divergence", "log_ratio", "deviation", "deviation_beside", "balanced", "shares_minus_one_hot", "shift_beside",
-    "weighed",
+    "beyond", "divergence", "log_ratio", "deviation", "deviation_beside", "balanced", "shares_minus_one_hot",
+    "shift_beside", "weighed",
 )  # fmt: skip
 ROW_REDUCTIONS = {"sum": "runtime.sum_rows", "prod": "runtime.prod_rows", "max": "runtime.max_rows"}
 

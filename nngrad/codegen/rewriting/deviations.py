@@ -7,10 +7,14 @@ Weights w that sum to 1 along the axis make a mean E[t] = sum(w t), the plain on
 - sum(u) - sum(v) is sum(u - v);
 - |u| |v| - sum(u v) is |u| |v| sum((u / |u| - v / |v|)**2) / 2, where |u| is sqrt(sum(u**2)): 1 less a cosine;
 - arccos(sum(u v) / |u| / |v|) is twice the arctan2 of the lengths of u / |u| - v / |v| and of their sum;
-- sum(u**2) - 2 sum(u v) + sum(v**2) is sum((u - v)**2), also where v is 1 at one element of a row and else 0.
+- sum(u**2) - 2 sum(u v) + sum(v**2) is sum((u - v)**2), also where v is 1 at one element of a row and else 0;
+- c - c sum(u v), where u and v have the length 1, is c sum((u - v)**2) / 2;
+- 1 - exp(E[log(u)]) / E[u] is -expm1(E[log(u)] - log(E[u])).
 
-And sum(p log(p / q)), where the p and q sum to 1, is a `Divergence`: where p and q are near each other, it is known to
-be the sum of p log(p / q) - p + q, terms of which none is negative. sum((p - q) log(p / q)) is two of these.
+And sum(p log(p / q)), where the p and the q have the same sum, is `Beyond` that: where all are near each other, the sum
+of p log(p / q) - p + q, terms of which none is negative; log(E[u]) - E[log(u)] is that of p = E[u] and q = u.
+
+That of shares of exponentials is a `Divergence`, known by their logarithms. sum((p - q) log(p / q)) is two of these.
 
 On the left terms that are nearly equal leave only their rounding errors; on the right nothing is subtracted but numbers
 from elements of a row. Other factors may stand before both terms, and other terms beside them.
@@ -29,6 +33,7 @@ import sympy
 from sympy.core.symbol import Str
 
 from nngrad.codegen.algebra import words
+from nngrad.codegen.algebra.share_words import Beyond
 from nngrad.codegen.algebra.symbols import AxisSum, Divergence, Pick, Value, is_constant_along, split_constants
 from nngrad.codegen.rewriting.restage import again, inlined, rebuilt, recorder_of
 from nngrad.codegen.trace import Formula, Recorder, Stage
@@ -62,6 +67,8 @@ def _divergence(recorder: Recorder, stage: Stage, expr):
             if None not in parts:
                 return sympy.Add(*parts)
         ratio = sympy.exp(-sign * inlined(logarithm, recorder.stages))
+        if isinstance(share, Value) and (beyond := row.beyond_total(share, ratio, sign * logarithm)) is not None:
+            return factor * beyond
         if isinstance(share, Value) and row.sums_to_one(share) and row.sums_to_one(ratio * share):
             made = recorder.stage(sign * logarithm, "map", "", "log_ratio")
             total = recorder.stage(share * made, "sum", stage.axis, stage.value.name)
@@ -82,7 +89,8 @@ class _Row:
         total = sympy.Add(*terms)
         for one, other in permutations(total.args if is_constant_along(total, self.axis) else (), 2):
             made = self.moment(one, other) or self.excess(one, other) or self.angle(one, other)
-            made = made or self.difference(one, other)
+            made = made or self.difference(one, other) or self.unit_angle(one, other)
+            made = made or self.concavity(one, other) or self.complement(one, other)
             if made:
                 return self.added(total - one - other, made)
             last, square = self.square(one, other)
@@ -133,6 +141,57 @@ class _Row:
             return one / 2 * self._sum((u + sign * v) ** 2)
         return None
 
+    def unit_angle(self, one, other):
+        """c - k sum(u v), where sum(u**2) and sum(v**2) are c / k by the definitions of u and v, or None."""
+        k, sums = self._sums_in(-other)
+        factors = sums[0].expr.args if len(sums) == 1 and sums[0].expr.is_Mul else ()
+        if one.atoms(Value) or k.atoms(Value) or len(factors) != 2 or not all(isinstance(f, Value) for f in factors):
+            return None
+        u, v = factors
+        if any(sympy.cancel(self._spelled_total(part**2) * k - one) != 0 for part in factors):
+            return None
+        return k / 2 * self._sum((u - v) ** 2)
+
+    def concavity(self, one, other):
+        """c log(E[u]) - c E[log(u)], or None."""
+        logarithms = [f for f in sympy.Mul.make_args(self._spelled(one)) if isinstance(f, sympy.log)]
+        minus, sums = self._sums_in(other)
+        if len(sums) != 1 or len(logarithms) != 1:
+            return None
+        (mean,), c = logarithms[0].args, self._spelled(one) / logarithms[0]
+        for logarithm in sympy.Mul.make_args(inlined(sums[0].expr, self.recorder.stages)):
+            if isinstance(logarithm, sympy.log):
+                (u,) = logarithm.args
+                total, weights = self._weights(-minus / c * inlined(sums[0].expr, self.recorder.stages) / logarithm)
+                if total is not None and sympy.cancel(total * self._total(weights * u) - mean) == 0:
+                    mean, u = map(self.recorder.hoist, (mean, u))
+                    gap = self._sum(-weights * self.recorder.hoist(sympy.log(u / mean)))
+                    beyond = Beyond(gap, Str(self.axis), 1 / total, weights / mean, mean, u)
+                    return c * total * self.recorder.stage(beyond, "map", "", "beyond")
+        return None
+
+    def complement(self, one, other):
+        """c - c exp(E[log(u)]) / E[u], or None."""
+        factors = [factor.as_base_exp() for factor in sympy.Mul.make_args(self._spelled(-other / one))]
+        exponents = [
+            power.exp for power in (base**exponent for base, exponent in factors) if isinstance(power, sympy.exp)
+        ]
+        others = [base**-exponent for base, exponent in factors if not isinstance(base**exponent, sympy.exp)]
+        if len(exponents) != 1 or not others or one.atoms(Value):
+            return None
+        gap = self.concavity(sympy.log(sympy.Mul(*others)), -exponents[0])
+        return None if gap is None else -one * words.expm1(-gap)
+
+    def beyond_total(self, share, ratio, logarithm):
+        """sum(p log(p / q)), where p and q = p ratio are no shares of exponentials and have the same sum, or None."""
+        others = sympy.cancel(share * ratio)
+        total = self._total(share)
+        if others.has(sympy.exp) or not isinstance(total, Value) or sympy.cancel(self._total(others) - total) != 0:
+            return None
+        summed = self._sum(share * self.recorder.hoist(logarithm))
+        beyond = Beyond(summed, Str(self.axis), total, sympy.S.One, share, self.recorder.hoist(others))
+        return self.recorder.stage(beyond, "map", "", "beyond")
+
     def arc(self, cosine):
         """The angle whose cosine is given."""
         for sign, u, v in self._directions(sympy.S.One, cosine):
@@ -147,8 +206,10 @@ class _Row:
         """(sign, u / |u|, v / |v|) such that whole / other is sign * |u| |v| / sum(u v), if there are such."""
         k, sums = self._sums_in(other)
         lengths = {stage.expr: sympy.sqrt(stage.value) for stage in self._sums()}
-        for a in sorted(sums[0].expr.atoms(Value), key=str) if len(sums) == 1 else ():
-            b = sums[0].expr / a
+        constant, product = split_constants(sums[0].expr, self.axis) if len(sums) == 1 else (k, sympy.S.One)
+        k *= self._spelled(constant)
+        for a in sorted(product.atoms(Value), key=str):
+            b = product / a
             if not b.has(a) and {a**2, b**2} <= lengths.keys():
                 sign = sympy.expand_power_base(whole / k, force=True) / (lengths[a**2] * lengths[b**2])
                 if sign in (1, -1):
@@ -189,6 +250,15 @@ class _Row:
         """The sum of an expression along the axis, in known sums."""
         known = {AxisSum(stage.expr, Str(self.axis)): stage.value for stage in self._sums()}
         return AxisSum(expr, Str(self.axis)).xreplace(known)
+
+    def _spelled_total(self, expr):
+        """The sum of an expression along the axis, with all definitions put in."""
+        stages = self.recorder.stages
+        totals = {one.value: AxisSum(inlined(one.expr, stages), Str(self.axis)) for one in self._sums()}
+        total = AxisSum(inlined(expr, stages), Str(self.axis))
+        for value in reversed(totals):
+            total = total.xreplace({value: totals[value]})
+        return total
 
     def _sum(self, expr) -> Value:
         return self.recorder.stage(expr, "sum", self.axis, "sum_")

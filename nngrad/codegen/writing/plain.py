@@ -162,6 +162,7 @@ MEANINGS = {  # of what keeps rows within range
     symbols.LogExcess: _log_excess,
     share_words.LogMean: lambda excess, axis, *_: excess - sympy.log(symbols.Count(axis)),
     symbols.Divergence: lambda total, *_: total,
+    share_words.Beyond: lambda total, *_: total,
     symbols.LogRatio: lambda log_p, log_q, *_: log_p - log_q,
     symbols.Weighed: lambda x, *_: x,
     symbols.LogShare: lambda total, axis, x, index, exponent: exponent - sympy.log(total),

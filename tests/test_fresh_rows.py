@@ -11,7 +11,22 @@ pytest.importorskip("sympy")
 
 import nngrad
 from nngrad import Tensor
-from nngrad.codegen.language import abs, activation, arccos, exp, log, loss, maximum, mean, minimum, op, sqrt, sum, take
+from nngrad.codegen.language import (
+    abs,
+    activation,
+    arccos,
+    exp,
+    log,
+    loss,
+    maximum,
+    mean,
+    minimum,
+    op,
+    pi,
+    sqrt,
+    sum,
+    take,
+)
 
 total = mpmath.fsum
 
@@ -476,3 +491,18 @@ def test_nearly_equal_elements_are_told_apart(function):
 def test_unit_vectors_near_each_other():
     y = nngrad.define(distance_of_unit_vectors)(Tensor([1.0, 0.0]), Tensor([1.0, 1e-5])).item()
     assert y == pytest.approx(1e-10, rel=1e-5)
+
+
+@loss
+def mixture_likelihood(x, m, w, *, axis=-1):
+    return -log(sum(exp(w) / sum(exp(w), axis) * exp(-((x - m) ** 2) / 2) / sqrt(2 * pi), axis))
+
+
+@pytest.mark.slow
+def test_mixture_of_normal_densities_far_from_all_of_them():
+    x, m, w = [[60.0]], [[0.0, 1.0, -2.0]], [[0.0, 0.5, -0.5]]
+    e = np.exp(w[0])
+    expected = 59**2 / 2 - np.log(e[1] / e.sum()) + np.log(2 * np.pi) / 2 - np.log1p(np.exp(-59.5) * e[0] / e[1])
+    assert nngrad.define(mixture_likelihood)(Tensor(x), Tensor(m), Tensor(w)).item() == pytest.approx(
+        expected, rel=1e-6
+    )

@@ -374,6 +374,9 @@ def test_exp_difference(dtype):
     a = np.array([-largest, -np.inf, -np.inf, np.inf, largest, 0, largest / 2, np.nan], dtype)
     b = np.array([largest, -np.inf, 1, np.inf, largest, np.inf, largest, 1], dtype)
     np.testing.assert_array_equal(runtime.exp_difference(a, b), [0, 1, 0, 1, 1, 0, 0, np.nan])
+    row = np.array([[-np.inf, 2**24 - 64, 2**24], [-np.inf, -(2**24) - 64, -(2**24)]], np.float32)
+    expected = [[0, float(np.exp(-64)), 1]] * 2
+    np.testing.assert_allclose(runtime.exp_difference(row, row[:, 2:]), expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

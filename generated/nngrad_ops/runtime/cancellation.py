@@ -32,7 +32,7 @@ def exp_difference(a, b, exp=np.exp, rate=1):
     limit = float(np.finfo(dtype).max) / 4
     if not (lowest(a) > -limit and highest(b) < limit):
         if lowest(b) > -limit and highest(b) < limit:  # as of rows in which a mask left -inf
-            a = np.maximum(a, b - (NOTHING if dtype in WIDER else NOTHING_OF_FLOAT64))
+            a = np.maximum(a, b - np.maximum(np.abs(b), NOTHING if dtype in WIDER else NOTHING_OF_FLOAT64))
         else:
             a, b = _without_overflow(a, b, limit)
     if dtype in WIDER:

@@ -27,7 +27,7 @@ from itertools import permutations
 import sympy
 from sympy.core.symbol import Str
 
-from nngrad.codegen.algebra import share_words, words
+from nngrad.codegen.algebra import gaussians, share_words, words
 from nngrad.codegen.algebra.symbols import (
     Count,
     LogExcess,
@@ -47,6 +47,7 @@ from nngrad.codegen.tracing.record import name_after
 
 _SCALE = sympy.Symbol("scale", positive=True)
 _LOGARITHMS = (sympy.log, words.log1p.build)
+_LIKE_EXP = (sympy.exp, gaussians.normal_density.build)
 
 
 def open_logarithms(formula: Formula) -> Formula:
@@ -87,7 +88,8 @@ def _with_weighed_sums(recorder: Recorder, inside, alone):
             constant, terms = (constant, terms) if isinstance(terms, Value) else (sympy.S.One, share)
             exponential, weights = _definition(recorder, terms, "map"), made.expr / share
             is_shared = isinstance(exponential, sympy.exp) and inlined(terms, recorder.stages) in alone
-            if is_shared and weights.atoms(Value) and not weights.has(Pick):
+            is_shared = is_shared and not inlined(weights, recorder.stages).has(Pick, *_LIKE_EXP)
+            if is_shared and weights.atoms(Value):
                 weighed = Weighed(recorder.hoist(exponential.args[0]), Str(made.axis), recorder.hoist(weights))
                 own = recorder.stage(sympy.exp(recorder.stage(weighed, "map", "", "weighed")), "map", "", str(terms))
                 own = recorder.stage(weights * own, "sum", made.axis, str(total))
@@ -153,7 +155,8 @@ def _summed_exponential(recorder: Recorder, total):
     definition = None if made is None else _definition(recorder, made.expr, "map") or made.expr
     if made is None or isinstance(definition, sympy.exp | sympy.Pow | words.power.build):
         return None
-    product = sympy.expand_power_base(inlined(made.expr, recorder.stages).replace(words.power.build, sympy.Pow))
+    seen = inlined(made.expr, recorder.stages).replace(words.power.build, sympy.Pow)
+    product = sympy.expand_power_base(seen.replace(gaussians.normal_density.build, _bell))
     factor, exponential = split_constants(with_one_exponential(product), made.axis)
     if not isinstance(exponential, sympy.exp) or not _weighted(factor)[1].is_positive:
         return None
@@ -171,6 +174,10 @@ def _summed_exponential(recorder: Recorder, total):
         return None
     exponent = recorder.stage(recorder.hoist(sympy.Add(*terms)), "map", "", "exponent")
     return factor * recorder.stage(recorder.hoist(sympy.exp(exponent)), "sum", made.axis, str(total))
+
+
+def _bell(u):
+    return sympy.exp(-(u**2) / 2) / sympy.sqrt(2 * sympy.pi)
 
 
 def _picked(recorder: Recorder, expr):

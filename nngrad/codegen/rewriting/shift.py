@@ -419,10 +419,10 @@ class _Row:
         rate, row = split_constants(sympy.factor_terms(_definition(recorder, self.above, "map") or self.above), axis)
         if beside is None and not _is_exact(rate):  # a product with what is left of a row is small where it is rounded
             rate, row = (-rate, -row) if rate.could_extract_minus_sign() else (rate, row)
-            row = recorder.hoist(row)
+            written, row = row, recorder.hoist(row)
             top = recorder.stage(RowTop(row, Str(axis), rate), "map", axis, name_after("top", row), frozen=True)
             self.constant += rate * top
-            self.spelled = rate * (inlined(row, recorder.stages) - top)
+            self.spelled = rate * (written - top)
             self.above = rate * recorder.stage(row - top, "map", "", "counted")
         if weights != 1:
             weighed = Weighed(self.above, Str(axis), recorder.hoist(weights))

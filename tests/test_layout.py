@@ -9,16 +9,16 @@ import pytest
 from conftest import ROOT
 
 STAGES = (
-    "symbols", "small", "exact", "vocabulary", "words", "log_words", "exp_words", "share_words", "piece_words",
-    "gaussians", "exponentials", "language", "budget", "readable", "formula", "mistakes", "instrument", "record",
-    "steps", "trace", "plain", "notation", "restage", "settled", "identities", "roots", "several", "remainders",
-    "recognise", "logarithms", "factors", "far", "units", "terms", "deviations", "shift", "members", "shares", "ratios",
-    "rescale", "rewrite", "derive", "picks", "certify", "joint", "literals", "quotients", "node", "branches",
-    "exponents", "chance", "signs", "lower", "guards", "series", "errors", "simulation", "rounding", "forms", "infix",
-    "schedule", "cost", "piecewise", "parts", "wide", "ordinary", "poles", "balance", "again", "equal", "selection",
-    "choices", "slopes", "comments", "numpy_code", "tensor_code", "bodies", "assemble", "contract", "latex",
-    "approximate", "emit", "stamp", "pipeline", "samples", "certificate", "records", "kinks", "explain", "plots",
-    "terminal", "page", "gallery", "ask", "define", "documents", "command", "__main__", "turn_words",
+    "partial", "symbols", "small", "exact", "vocabulary", "words", "log_words", "exp_words", "share_words",
+    "piece_words", "turn_words", "gaussians", "exponentials", "language", "budget", "readable", "formula", "mistakes",
+    "instrument", "record", "steps", "trace", "plain", "notation", "restage", "settled", "identities", "roots",
+    "several", "remainders", "recognise", "logarithms", "factors", "far", "units", "terms", "deviations", "shift",
+    "members", "shares", "ratios", "rescale", "rewrite", "derive", "picks", "certify", "joint", "literals", "quotients",
+    "node", "branches", "exponents", "chance", "signs", "lower", "guards", "series", "errors", "simulation", "rounding",
+    "forms", "infix", "schedule", "cost", "piecewise", "parts", "wide", "ordinary", "poles", "balance", "again",
+    "equal", "selection", "choices", "slopes", "comments", "numpy_code", "tensor_code", "bodies", "assemble",
+    "contract", "latex", "approximate", "emit", "stamp", "pipeline", "samples", "certificate", "records", "kinks",
+    "explain", "plots", "terminal", "page", "gallery", "ask", "define", "documents", "command", "__main__",
 )  # fmt: skip
 SHOWN = {"plots", "terminal", "page", "gallery"}  # what makes an explanation visible
 JUDGES = {  # they know floats

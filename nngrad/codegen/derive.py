@@ -152,6 +152,7 @@ def _where(condition, a, b) -> sympy.Expr:
     return Where(condition, lift_where(_assuming(a, condition, 0)), lift_where(_assuming(b, condition, 1)))
 
 
+@lru_cache(4096)
 def _assuming(expr, condition, branch: int) -> sympy.Expr:
     """The expression inside a branch, where the condition is known: for an element, not for the others of its row."""
     if not expr.has(Where):

@@ -254,7 +254,7 @@ class Graph:
 
     def _count_conditions(self, expr) -> None:
         """A condition whose elements are counted along an axis is made a float in the same go."""
-        totals = [] if self.smooth else sorted(expr.atoms(AxisSum), key=text)
+        totals = [] if self.smooth or not self.formula.axes else sorted(expr.atoms(AxisSum), key=text)
         for total in totals:
             indicator, axis = total.args[0], total.args[1].name
             if isinstance(indicator, Indicator) and self._built.keys().isdisjoint({indicator, total}):

@@ -21,6 +21,7 @@ from sympy.core.symbol import Str
 
 from nngrad.codegen.algebra import words
 from nngrad.codegen.algebra.exp_words import with_quotients_of_expm1
+from nngrad.codegen.algebra.partial import slope
 from nngrad.codegen.algebra.symbols import ByText, Count, NearZero, Value, Where, count_ops, text
 from nngrad.codegen.derive import Derivatives, derive, lift_where
 from nngrad.codegen.forms import FEW_FORMS, LARGEST_GROWTH, Search
@@ -460,7 +461,7 @@ class _Selection:
         """Whether a form of a derivative, and its derivative, are right beyond limits to which it keeps the input."""
         if len(self.formula.inputs) > 1 or not form.has(words.clip.build):
             return True
-        names, bend = (source.name,), lift_where(form.diff(source))
+        names, bend = (source.name,), lift_where(slope(form, source))
         return all(
             self.judge.is_right_beyond(names, form, limit) and self.judge.is_right_beyond(2 * names, bend, limit)
             for limit in (SETTLED[-1], FAR)

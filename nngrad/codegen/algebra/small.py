@@ -7,6 +7,8 @@ known by itself, as pi is, and added last.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import sympy
 
 from nngrad.codegen.algebra.symbols import Parameter, Value
@@ -45,6 +47,7 @@ def with_small_numbers_apart(expr):
     return expr.replace(lambda part: has_number(part) and abs(part.as_coeff_Add()[0]) > LARGEST, apart)
 
 
+@lru_cache(2**14)
 def smallness(term) -> int:
     """The place of a number in a sum: a parameter may be small, too. Others are 0."""
     return 0 if term.atoms(Value) else 2 if term.has(Small) else 1 if term.atoms(Parameter) else 0

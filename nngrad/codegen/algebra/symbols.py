@@ -18,6 +18,8 @@ from sympy.core.relational import Relational
 from sympy.logic.boolalg import BooleanFunction
 from sympy.printing.str import StrPrinter
 
+from nngrad.codegen.algebra.partial import slope
+
 ALL_AXES = "None"
 
 
@@ -327,8 +329,7 @@ class Where(sympy.Function):
         return True
 
     def _eval_derivative(self, symbol):
-        condition, a, b = self.args
-        return Where(condition, a.diff(symbol), b.diff(symbol))
+        return Where(self.args[0], *(slope(branch, symbol) for branch in self.args[1:]))
 
 
 class Test(BooleanFunction):

@@ -51,10 +51,10 @@ def of_few(graph, position: int, mask: int) -> int:
 
 def _is_for_few(graph, choice: Where) -> bool:
     """Whether the first branch is to be computed for a few elements alone, and not in turn for few of these."""
+    if not graph.picks_few or not only_matters_far_out(choice):
+        return False
     is_of_directions = any(symbol.name in graph.directions for symbol in choice.free_symbols)
-    inside = choice.args[1].atoms(Where)
-    is_one = only_matters_far_out(choice) and not any(map(only_matters_far_out, inside))
-    return graph.picks_few and is_one and not is_of_directions
+    return not is_of_directions and not any(map(only_matters_far_out, choice.args[1].atoms(Where)))
 
 
 def _extremum(condition, a, b) -> str:

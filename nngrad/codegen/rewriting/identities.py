@@ -8,6 +8,7 @@ from functools import cache, reduce
 import sympy
 
 from nngrad.codegen.algebra import words
+from nngrad.codegen.algebra.partial import slope
 from nngrad.codegen.algebra.symbols import Decayed, NearZero, Parameter, Value, Where
 from nngrad.codegen.algebra.vocabulary import WORD_OF
 from nngrad.codegen.rewriting.restage import inlined
@@ -327,7 +328,7 @@ def logarithm_in_range(expr, limit: int):
 @cache
 def _is_linear(expr, inputs) -> bool:
     is_short = sympy.count_ops(expr) <= LARGEST_LINE and not expr.has(NearZero)
-    return is_short and all(expr.diff(value, 2) == 0 for value in inputs)
+    return is_short and all(slope(slope(expr, value), value) == 0 for value in inputs)
 
 
 def _is_difference(total, inputs) -> bool:

@@ -15,6 +15,7 @@ import numpy as np
 import sympy
 
 from nngrad.codegen.algebra import words
+from nngrad.codegen.algebra.partial import slope
 from nngrad.codegen.algebra.symbols import Decayed, NearZero, Value, Where
 from nngrad.codegen.algebra.vocabulary import WORD_OF
 from nngrad.codegen.derive import lift_where
@@ -143,4 +144,4 @@ class SecondOrder:
 
 
 def _differentiated(expr, value: Value):
-    return lift_where(expr.diff(value))
+    return lift_where(slope(expr, value))

@@ -45,7 +45,7 @@ def unjudged(monkeypatch):
         """One of the first three forms."""
         return chance.choice([form for form, _ in itertools.islice(forms, 3)])
 
-    nothing = errors.Truth(np.zeros(1), lambda: np.zeros(1), lambda: np.zeros(1), np.zeros(0))
+    nothing = errors.Truth(np.zeros(1), *[errors.WhereAsked(np.zeros_like)] * 2, np.zeros(0))
     monkeypatch.setattr(rounding.Judge, "error", error)
     monkeypatch.setattr(rounding.Judge, "value", lambda self: nothing)
     monkeypatch.setattr(rounding.Judge, "derivative", lambda self, name: nothing)

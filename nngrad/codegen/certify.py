@@ -97,6 +97,7 @@ class Oracle:
 
         Elements, or rows, are evaluated again only if they have not settled, and far ones apart from near ones.
         """
+        self.turn = 0  # whatever has been asked before
         inputs = {name: _as_mpf(array) for name, array in inputs.items()}
         if not self.formula.axes:
             shape = np.broadcast_shapes(*(array.shape for array in inputs.values()))

@@ -33,28 +33,36 @@ def sizes(columns: dict[str, np.ndarray]) -> np.ndarray:
     return np.max([np.abs(column.astype(float)) for column in columns.values()], axis=0)
 
 
+class WhereAsked:
+    """Numbers that are found by `find(mask)` at the points where they are asked for, and kept: it takes long."""
+
+    def __init__(self, find: Callable[[np.ndarray], np.ndarray]):
+        self.find, self.numbers, self.known = find, None, None
+
+    def at(self, where: np.ndarray) -> np.ndarray:
+        """The numbers at the points that a mask picks, 0 for those that are not finite; anything elsewhere."""
+        if self.known is None:
+            self.numbers, self.known = np.zeros(where.shape), np.zeros(where.shape, bool)
+        if (missing := where & ~self.known).any():
+            with np.errstate(all="ignore"):
+                found = self.find(missing)[missing]
+            self.numbers[missing] = np.where(np.isfinite(found), found, 0)
+            self.known |= missing
+        return self.numbers
+
+
 @dataclass(frozen=True)
 class Truth:
     """Exact values, the unit that their errors are counted in, and their change by the last unit of the inputs.
 
-    Unit and change are found when they are asked for. `limits` holds those at the judge's points at infinity, nan where
-    there is none, as of whatever is periodic.
+    The unit is no less than the last one of the exact value. `limits` holds those at the judge's points at infinity,
+    nan where there is none, as of whatever is periodic.
     """
 
     exact: np.ndarray
-    find_unit: Callable[[], np.ndarray]
-    find_change: Callable[[], np.ndarray]
+    unit: WhereAsked
+    change: WhereAsked
     limits: np.ndarray
-
-    @cached_property
-    def unit(self) -> np.ndarray:
-        return self.find_unit()
-
-    @cached_property
-    def change(self) -> np.ndarray:
-        with np.errstate(all="ignore"):
-            change = self.find_change()
-        return np.where(np.isfinite(change), change, 0)
 
     def at_infinity(self, got: np.ndarray) -> np.ndarray:
         """The errors of what a form gives at infinity: none or infinite."""
@@ -89,7 +97,7 @@ class Error:
 
 @dataclass(frozen=True)
 class Profile:
-    """The errors of a form at every point.
+    """The errors of a form at every point, those below the least of `REACHES` by the least unit they may have.
 
     `off` says how far from the truth it is, `counted` the same by the points' weights, infinite where NumPy would warn,
     `distance` how far the argument of the formula is from zero, infinite where no series reaches.
@@ -106,19 +114,27 @@ class Profile:
     @cached_property
     def errors(self) -> np.ndarray:
         """In units of the last place."""
-        return np.append(self.counted / self.truth.unit, self.at_infinity)
+        return np.append(self.counted / self._unit, self.at_infinity)
+
+    @cached_property
+    def _unit(self) -> np.ndarray:
+        least = ulp(self.truth.exact)
+        where = _matters(self.counted / least)
+        return np.where(where, self.truth.unit.at(where), least) if where.any() else least
 
     @cached_property
     def lenient(self) -> np.ndarray:
         """The same with a part of the change by the inputs' last units forgiven."""
-        return np.append(self.counted / (self.truth.unit + CONDITION_WEIGHT * self.truth.change), self.at_infinity)
+        where = _matters(self.counted / self._unit)
+        change = np.where(where, self.truth.change.at(where), 0) if where.any() else 0
+        return np.append(self.counted / (self._unit + CONDITION_WEIGHT * change), self.at_infinity)
 
     @cached_property
     def wrong(self) -> np.ndarray:
         """Where no digit is right."""
         wrong = self.off > NO_DIGIT * ulp(self.truth.exact)
-        if wrong.any():  # else nor are there any in the larger unit near a root
-            wrong = self.off > NO_DIGIT * self.truth.unit
+        if (known := wrong & np.isfinite(self.off)).any():  # in the larger unit near a root they may be right
+            wrong = wrong & ~(known & (self.off <= NO_DIGIT * self.truth.unit.at(known)))
         return np.append(wrong, self.at_infinity > 0)
 
     @property
@@ -153,3 +169,8 @@ class Profile:
             far=int(np.count_nonzero(far & (lenient > ACCURATE))),
             astray=self.astray,
         )
+
+
+def _matters(errors: np.ndarray) -> np.ndarray:
+    """Where it matters whether errors are counted in a larger unit."""
+    return (errors > REACHES[0]) & np.isfinite(errors)

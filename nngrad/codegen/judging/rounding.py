@@ -24,7 +24,7 @@ from nngrad.codegen.algebra import words
 from nngrad.codegen.algebra.symbols import Indicator, Parameter, Test, Value, Where
 from nngrad.codegen.algebra.words import PERIODIC, PERIODIC_IN_WHOLE_NUMBERS
 from nngrad.codegen.certify import SMALLEST, Oracle
-from nngrad.codegen.judging.errors import MANTISSA, SMALLEST_NORMAL, Error, Profile, Truth, sizes, ulp
+from nngrad.codegen.judging.errors import MANTISSA, SMALLEST_NORMAL, Error, Profile, Truth, WhereAsked, sizes, ulp
 from nngrad.codegen.judging.simulation import Simulation
 from nngrad.codegen.rewriting.identities import SETTLING, scales
 from nngrad.codegen.rewriting.restage import inlined, restated
@@ -185,12 +185,11 @@ class Judge:
         """The exact values."""
         exact = _floats(self.oracle(**self.inputs))
         limits = self._limits(lambda inputs: _floats(self.oracle(**inputs)))
-        return Truth(
-            exact,
-            lambda: ulp(exact),
-            lambda: sum(np.abs(self.slope(name) * step) for name, step in self._steps().items()),
-            limits,
-        )
+
+        def change(_) -> np.ndarray:
+            return sum(np.abs(self.slope(name) * step) for name, step in self._steps().items())
+
+        return Truth(exact, WhereAsked(lambda _: ulp(exact)), WhereAsked(change), limits)
 
     def derivative(self, name: str) -> Truth:
         """The exact derivatives with respect to an input."""
@@ -203,18 +202,20 @@ class Judge:
             slopes[where] = self._slope(name, {one: inputs.get(one, self.inputs[one])[where] for one in self.inputs})
             return slopes
 
-        def unit() -> np.ndarray:
-            least, larger = np.full(exact.shape, np.inf), known
+        def unit(where: np.ndarray) -> np.ndarray:
+            least, larger = np.full(exact.shape, np.inf), known & where
             for side in (-1, 1):  # one where the derivative is no larger settles it
                 beside = {one: self.inputs[one] * (1 + side * DIP) for one in steps}
                 least = np.minimum(least, np.abs(moved(beside, larger)))
                 larger = least > np.abs(exact)
             return ulp(np.where(larger, least, exact))
 
-        def change() -> np.ndarray:
-            return np.abs(moved({one: self.inputs[one] + step for one, step in steps.items()}, known) - exact)
+        def change(where: np.ndarray) -> np.ndarray:
+            return np.abs(moved({one: self.inputs[one] + step for one, step in steps.items()}, known & where) - exact)
 
-        return Truth(exact, unit, change, self._limits(lambda inputs: self._slope(name, inputs)))
+        return Truth(
+            exact, WhereAsked(unit), WhereAsked(change), self._limits(lambda inputs: self._slope(name, inputs))
+        )
 
     def _limits(self, function: Callable[[dict], np.ndarray]) -> np.ndarray:
         count = next(iter(self.ends.values())).size

@@ -9,7 +9,7 @@ import pytest
 from conftest import ROOT
 
 STAGES = (
-    "partial", "symbols", "small", "exact", "vocabulary", "words", "log_words", "exp_words", "share_words",
+    "remembered", "symbols", "small", "exact", "vocabulary", "words", "log_words", "exp_words", "share_words",
     "piece_words", "turn_words", "gaussians", "exponentials", "language", "budget", "readable", "formula", "mistakes",
     "instrument", "record", "steps", "trace", "plain", "notation", "restage", "settled", "identities", "roots",
     "several", "remainders", "recognise", "logarithms", "factors", "far", "units", "terms", "deviations", "shift",

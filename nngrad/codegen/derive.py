@@ -19,6 +19,7 @@ import sympy
 from sympy.core.symbol import Str
 
 from nngrad.codegen.algebra import words
+from nngrad.codegen.algebra.remembered import holds
 from nngrad.codegen.algebra.symbols import AxisSum, Indicator, ProductOfOthers, Value, Where, is_constant_along
 from nngrad.codegen.rewriting.identities import rationalised, with_hypot, with_roots_apart
 from nngrad.codegen.rewriting.members import without_idle_masks
@@ -126,7 +127,7 @@ def lift_where(expr) -> sympy.Expr:
     """Move every `Where` out of products and merge those of one condition, so that nothing is multiplied by a zero that
     a branch not taken has left: 0 times the inf of the other branch would be NaN.
     """
-    if not expr.has(Where):
+    if not holds(expr, Where):
         return expr
     args = [lift_where(arg) if isinstance(arg, sympy.Expr) else arg for arg in expr.args]
     if expr.is_Mul:
@@ -155,7 +156,7 @@ def _where(condition, a, b) -> sympy.Expr:
 @lru_cache(4096)
 def _assuming(expr, condition, branch: int) -> sympy.Expr:
     """The expression inside a branch, where the condition is known: for an element, not for the others of its row."""
-    if not expr.has(Where):
+    if not holds(expr, Where):
         return expr
     if isinstance(expr, Where) and expr.args[0] == condition:
         return _assuming(expr.args[1 + branch], condition, branch)

@@ -21,7 +21,7 @@ from sympy.core.symbol import Str
 
 from nngrad.codegen.algebra import words
 from nngrad.codegen.algebra.exp_words import with_quotients_of_expm1
-from nngrad.codegen.algebra.partial import slope
+from nngrad.codegen.algebra.remembered import slope
 from nngrad.codegen.algebra.symbols import ByText, Count, NearZero, Value, Where, count_ops, text
 from nngrad.codegen.derive import Derivatives, derive, lift_where
 from nngrad.codegen.forms import FEW_FORMS, LARGEST_GROWTH, Search

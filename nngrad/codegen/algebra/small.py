@@ -7,10 +7,9 @@ known by itself, as pi is, and added last.
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import sympy
 
+from nngrad.codegen.algebra.remembered import holds
 from nngrad.codegen.algebra.symbols import Parameter, Value
 
 LARGEST = sympy.Rational(1, 64)
@@ -47,10 +46,9 @@ def with_small_numbers_apart(expr):
     return expr.replace(lambda part: has_number(part) and abs(part.as_coeff_Add()[0]) > LARGEST, apart)
 
 
-@lru_cache(2**14)
 def smallness(term) -> int:
     """The place of a number in a sum: a parameter may be small, too. Others are 0."""
-    return 0 if term.atoms(Value) else 2 if term.has(Small) else 1 if term.atoms(Parameter) else 0
+    return 0 if holds(term, Value) else 2 if holds(term, Small) else 1 if holds(term, Parameter) else 0
 
 
 def small_numbers(total):

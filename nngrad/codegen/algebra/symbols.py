@@ -18,7 +18,7 @@ from sympy.core.relational import Relational
 from sympy.logic.boolalg import BooleanFunction
 from sympy.printing.str import StrPrinter
 
-from nngrad.codegen.algebra.partial import slope
+from nngrad.codegen.algebra.remembered import slope
 
 ALL_AXES = "None"
 

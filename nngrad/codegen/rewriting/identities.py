@@ -8,7 +8,7 @@ from functools import cache, reduce
 import sympy
 
 from nngrad.codegen.algebra import words
-from nngrad.codegen.algebra.partial import slope
+from nngrad.codegen.algebra.remembered import slope
 from nngrad.codegen.algebra.symbols import Decayed, NearZero, Parameter, Value, Where
 from nngrad.codegen.algebra.vocabulary import WORD_OF
 from nngrad.codegen.rewriting.restage import inlined

@@ -15,7 +15,7 @@ import numpy as np
 import sympy
 
 from nngrad.codegen.algebra import words
-from nngrad.codegen.algebra.partial import slope
+from nngrad.codegen.algebra.remembered import slope
 from nngrad.codegen.algebra.symbols import Decayed, NearZero, Value, Where
 from nngrad.codegen.algebra.vocabulary import WORD_OF
 from nngrad.codegen.derive import lift_where

@@ -1,7 +1,7 @@
-"""Derivatives as SymPy's `diff` finds them, each subexpression's once.
+"""What is asked of the same expressions again and again, and answered once for each subexpression.
 
-SymPy walks the whole tree below every node that it differentiates, to look for derivatives that are left and for zeros.
-What is made of nested choices has few different nodes, but a large tree.
+What is made of nested choices has few different nodes, but a large tree, and SymPy walks the whole tree: `diff` does so
+below every node that it differentiates, to look for derivatives that are left and for zeros.
 """
 
 from __future__ import annotations
@@ -11,9 +11,15 @@ from functools import lru_cache
 import sympy
 
 
+@lru_cache(2**16)
+def holds(expr, head: type) -> bool:
+    """Whether there is a part of this type in an expression."""
+    return isinstance(expr, head) or any(holds(arg, head) for arg in expr.args)
+
+
 @lru_cache(2**15)
 def slope(expr, symbol) -> sympy.Expr:
-    """The derivative of an expression by a symbol."""
+    """The derivative of an expression by a symbol, as `diff` gives it."""
     if expr.is_Symbol or not expr.args:
         return sympy.S.One if expr == symbol else sympy.S.Zero
     if expr.is_Add:

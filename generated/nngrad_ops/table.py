@@ -759,7 +759,7 @@ OPS = {
         saves=2,
         residuals=(0, 1, 3, 4),
         reads_values=(3, 4),
-        cost=40,
+        cost=43,
         vjp_cost=5,
     ),
     "logsigmoid": Op(

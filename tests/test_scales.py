@@ -36,7 +36,11 @@ from nngrad.codegen.rules.far import (
     with_powers_of_sums_taken_out,
     with_quotient_apart,
 )
-from nngrad.codegen.rules.logarithms import with_complements, with_logarithms_of_powers
+from nngrad.codegen.rules.logarithms import (
+    with_complements,
+    with_logarithms_of_powers,
+    with_powers_out_of_logarithms,
+)
 from nngrad.codegen.rules.remainders import log_remainder, phi_two, with_powers_less_one, with_remainders
 from nngrad.codegen.rules.roots import without_cancelling_roots
 from nngrad.codegen.rules.settled import ratio, with_ratios, without_ratios
@@ -431,3 +435,16 @@ def test_arguments_are_kept_within_limits_in_units_of_inputs():
     whole, last = judge.clamped_by_scale(x * sympy.exp(-(x**2) / c**2 / 2) / c**2, 64)
     assert whole == z * sympy.exp(-(z**2) / 2) / c
     assert last == over(z * sympy.exp(-(z**2) / 2), c)
+
+
+@pytest.mark.parametrize("power", [-3, -2, 2, 5])
+@pytest.mark.parametrize("c", [sympy.Rational(7, 10), -sympy.Rational(7, 10)])
+def test_a_power_whose_logarithm_is_taken_may_leave_the_range(c, power):
+    given = sympy.log(c * X**power)
+    made = with_powers_out_of_logarithms(given)
+    numbers = np.array([-1e150, -3.0, -1e-150, 1e-150, 0.4, 1e150])
+    with np.errstate(invalid="ignore", over="ignore"):
+        found = sympy.lambdify(X, made, [{"abs": np.abs}, "numpy"])(numbers)
+    for number, one in zip(numbers, found, strict=True):
+        exact = sympy.N(given.xreplace({X: sympy.Float(number, 60)}), 30)
+        assert not np.isfinite(one) if not exact.is_real else abs(one - float(exact)) <= 1e-15 * max(abs(one), 1)

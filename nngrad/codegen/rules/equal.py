@@ -27,6 +27,7 @@ from nngrad.codegen.rules.logarithms import (
     with_logarithms_of_small_sums,
     with_logarithms_together,
     with_powers_near_1,
+    with_powers_out_of_logarithms,
 )
 from nngrad.codegen.rules.remainders import with_factors_in_remainders, with_powers_less_one, with_remainders
 from nngrad.codegen.rules.roots import without_cancelling_roots
@@ -50,6 +51,7 @@ def rewritten(expr) -> Iterator[sympy.Expr]:
         yield identities.with_means_of_exponentials(recognised(one))
         yield with_remainders(recognised(one))
         yield with_logarithms_of_quotients(recognised(one))
+        yield with_powers_out_of_logarithms(one)
         yield with_logarithms_of_quotients(with_factors_in_remainders(with_remainders(recognised(one))))
         yield from with_powers_less_one(one)
         yield identities.without_difference_of_roots(recognised(one))

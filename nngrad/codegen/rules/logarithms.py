@@ -19,6 +19,7 @@ from functools import reduce
 import sympy
 
 from nngrad.codegen.algebra import log_words, words
+from nngrad.codegen.algebra.remembered import holds
 from nngrad.codegen.algebra.small import small_numbers
 from nngrad.codegen.algebra.symbols import Value, Where
 from nngrad.codegen.rewriting.recognise import recognised
@@ -54,6 +55,23 @@ def with_logarithms_of_quotients(expr):
         return log_words.log_quotient(a, b) if a.atoms(Value) and b.atoms(Value) else logarithm
 
     return expr.replace(lambda part: isinstance(part, sympy.log), of_quotient)
+
+
+def with_powers_out_of_logarithms(expr):
+    """The expression with log(c u**n), n whole, as log(c) + n log|u|, so that the power may leave the range: c keeps
+    the sign of u if n is odd.
+    """
+
+    def taken_out(logarithm):
+        rest, total = logarithm.args[0], sympy.S.Zero
+        for power in sympy.Mul.make_args(rest):
+            base, exponent = power.as_base_exp()
+            if exponent.is_Integer and abs(exponent) > 1 and holds(base, Value):
+                sign = words.sign(base) if exponent.is_odd else _ONE
+                rest, total = rest / power * sign, total + exponent * sympy.log(words.abs(base))
+        return logarithm if rest.is_negative else sympy.log(rest) + total  # which is no number
+
+    return expr.replace(lambda part: isinstance(part, sympy.log), taken_out)
 
 
 def with_logarithms_of_powers(expr):

@@ -9,6 +9,7 @@ pytest.importorskip("sympy")
 
 import sympy
 
+import nngrad
 from nngrad import Tensor
 from nngrad.autodiff import gradients
 from nngrad.codegen.algebra import gaussians, words
@@ -23,7 +24,7 @@ from nngrad.codegen.algebra.symbols import Parameter, Value, Where
 from nngrad.codegen.certify import Oracle
 from nngrad.codegen.judging import certificate
 from nngrad.codegen.judging.rounding import Judge
-from nngrad.codegen.language import exp, op
+from nngrad.codegen.language import exp, log, op, sqrt
 from nngrad.codegen.pipeline import numbers_to_try
 from nngrad.codegen.rewriting import identities
 from nngrad.codegen.rewriting.recognise import recognised
@@ -448,3 +449,22 @@ def test_a_power_whose_logarithm_is_taken_may_leave_the_range(c, power):
     for number, one in zip(numbers, found, strict=True):
         exact = sympy.N(given.xreplace({X: sympy.Float(number, 60)}), 30)
         assert not np.isfinite(one) if not exact.is_real else abs(one - float(exact)) <= 1e-15 * max(abs(one), 1)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*no accurate form was found")  # where both inputs are far out
+def test_forms_with_series_and_logarithms_of_minus_1_stop_nothing(monkeypatch, tmp_path):
+    monkeypatch.setenv("NNGRAD_CACHE", str(tmp_path))
+
+    @op
+    def pseudo_huber_by_scale(x, c):
+        return c**2 * (sqrt(1 + (x / c) ** 2) - 1)
+
+    @op
+    def mixed_log_odds(a, b, w):
+        p = w / (1 + exp(-a)) + (1 - w) / (1 + exp(-b))
+        return log(p / (1 - p))
+
+    huber, odds = nngrad.define(pseudo_huber_by_scale), nngrad.define(mixed_log_odds)
+    np.testing.assert_allclose(huber(Tensor(1e-9, dtype=float), Tensor(2.0, dtype=float)).item(), 5e-19, rtol=1e-15)
+    assert odds(Tensor(0.7), Tensor(0.7), Tensor(0.5)).item() == pytest.approx(0.7, rel=1e-6)

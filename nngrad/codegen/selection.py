@@ -338,13 +338,13 @@ class _Selection:
         directions = {cotangent: 1.0} if cotangent != 1 else {}
         longest = LARGEST_GROWTH * (min(map(count_ops, wholes)) + 16)
 
-        def is_short(form) -> bool:
-            return count_ops(form) <= longest
+        def is_fit(form) -> bool:
+            return count_ops(form) <= longest and not form.has(sympy.I)  # the logarithm of -1
 
         def judged(forms: Iterable[sympy.Expr]) -> list[Tried]:
             """The forms up to the first few that are accurate, most accurate last."""
             done, accurate = [], 0
-            for form in sorted(filter(is_short, dict.fromkeys(forms)), key=self._key):
+            for form in sorted(filter(is_fit, dict.fromkeys(forms)), key=self._key):
                 one = Tried(of, form, self._key(form)[0], self.judge.error(form, truth, directions))
                 done.append(one)
                 accurate += one.error.ulp <= ACCURATE

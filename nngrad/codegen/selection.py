@@ -513,8 +513,7 @@ class _Selection:
             right, left = self.judge.leading_terms(_differentiated_by(of))
         if right is None or left is None:
             return
-        (a, power), (b, other) = right, left
-        size = words.abs(argument)
+        (a, power), (b, other), size = right, left, words.abs(argument)
         if left == right:
             far = a * size**power
         elif left == (a * (-1) ** power, power):
@@ -551,7 +550,6 @@ class _Selection:
         if not self._may_have_series:
             return
         directions = {cotangent: 1.0} if cotangent != 1 else {}
-
         profiles = [self.judge.profile(one.form, truth, directions) for one in tried]
         series = (None, None)
         for level in (2.0, ACCURATE):
@@ -579,9 +577,8 @@ class _Selection:
         return self.keys[form]
 
     def _cost(self, form) -> float:
-        if form == self.formula.output:
-            return round(self.search.cost(self.formula.definition(form).expr), 6)
-        return round(self.search.cost(form), 6)
+        whole = self.formula.definition(form).expr if form == self.formula.output else form
+        return round(self.search.cost(whole), 6)
 
 
 def _good(tried: list[Tried]) -> list[Tried]:

@@ -278,9 +278,7 @@ class InOtherWords(sympy.Function):
 
 
 class Weighed(InOtherWords):
-    """`Weighed(x, axis, weights)`: x, exponents of what is multiplied by weights and summed along the axis: those that
-    have none do not exceed the others by so much that these would be nothing.
-    """
+    """`Weighed(x, axis, weights)`: x, exponents of what has weights in a sum: those of weight 0 exceed none by much."""
 
     nargs = 3
 

@@ -53,6 +53,8 @@ def unjudged(monkeypatch):
     monkeypatch.setattr(SecondOrder, "__init__", lambda *_: None)
     monkeypatch.setattr(SecondOrder, "best", best)
     monkeypatch.setattr(SecondOrder, "losses", lambda *_: (chance.randrange(3), chance.choice([0.0, 0.1])))
+    monkeypatch.setattr(SecondOrder, "distance_of_losses", lambda *_: chance.choice([0.0, 1e3]))
+    monkeypatch.setattr(rounding.Judge, "fitted_far", lambda *_: (None, None))
     monkeypatch.setattr(ordinary.Ordinariness, "found", lambda self: None)
     return chance.seed
 

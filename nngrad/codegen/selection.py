@@ -155,7 +155,7 @@ def _chosen_by_terms(
     term = rewrite(known.term)
     own = derive(term, frozenset(value.name for value in derivatives.vjp))
     chosen, tried = choose_forms(name, own, known.term, params, output_is_residual=False)
-    judge.series = chosen.series
+    judge.series.update(chosen.series)
     value, forms = inlined(chosen.value, term.stages), slopes(own, chosen.vjp)
     better = {of for of, form in {formula.output: value, **forms}.items() if lost(of, form) < most[of]}
 
@@ -213,7 +213,7 @@ class _Selection:
         chosen = Chosen(self.smooth, value.form, vjp, jvp, errors, series)
         if chosen.is_wide:
             chosen = replace(chosen, errors=dict(self._wide_errors(taken, errors, truths, cotangent)))
-        return replace(chosen, ordinary=self._ordinary(chosen)), self.tried
+        return replace(chosen, ordinary=self._ordinary(chosen, truths)), self.tried
 
     def _wide_errors(self, taken: dict[str, sympy.Expr], errors: dict[str, Error], truths: dict[str, Truth], cotangent):
         """The errors by name, with what is left of them where short floats are computed in float64."""
@@ -225,7 +225,7 @@ class _Selection:
                 error = replace(error, beyond=wide.beyond)
             yield of, error
 
-    def _ordinary(self, chosen: Chosen) -> Ordinary | None:
+    def _ordinary(self, chosen: Chosen, truths: dict[str, Truth]) -> Ordinary | None:
         """Shorter forms for inputs of ordinary size, if there are any."""
         output, cotangent, stages = self.formula.output, self.smooth.cotangent, self.formula.stages
         slopes = slopes_of(chosen.vjp, cotangent)
@@ -239,14 +239,12 @@ class _Selection:
             slopes = {}
         plain = {of: [whole(one.form) for one in self.tried if one.of == of] for of in {one.of for one in self.tried}}
         wholes = [whole(output), *(whole(self.raw.vjp[source]) for source in slopes)]
-        lists = [plain["y"], *(plain[f"d{source.name}"] for source in slopes)]
+        names = ["y", *(f"d{source.name}" for source in slopes)]
+        lists, exact = ([known[name] for name in names] for known in (plain, truths))
         defaults = self.judge.defaults if any(expr.has(Where) for expr in wholes) else {}
-        for given in ({}, defaults) if defaults else ({},):
-            full = [chosen.value, *slopes.values()]
-            search = Ordinariness(self.judge, wholes, full, lists, tuple(slopes), given, chosen.is_wide)
-            if ordinary := search.found():
-                return ordinary
-        return None
+        known = (self.judge, wholes, [chosen.value, *slopes.values()], lists, tuple(slopes), exact)
+        searches = (Ordinariness(*known, one, chosen.is_wide) for one in (({}, defaults) if defaults else ({},)))
+        return next((ordinary for search in searches if (ordinary := search.found())), None)
 
     @cached_property
     def _of_quotients(self) -> list[sympy.Expr]:

@@ -24,6 +24,9 @@ class Small(sympy.Expr):
     def _eval_evalf(self, prec):
         return self.args[0]._eval_evalf(prec)
 
+    def _eval_derivative(self, _):
+        return sympy.S.Zero
+
 
 def with_small_numbers_apart(expr):
     """The expression with a `Small` number in each sum of values that has one, beside a whole number or in a logarithm:

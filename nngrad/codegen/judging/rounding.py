@@ -101,13 +101,13 @@ def _far_out(ends: np.ndarray) -> np.ndarray:
 
 
 def ordinary_points(limits: tuple[int, ...], arity: int) -> list[np.ndarray]:
-    """Float32 numbers of up to the largest limit, densely, some of every magnitude below, and all limits' corners: a
-    column for each of several inputs, of which some are near each other.
+    """Float32 numbers of up to the largest limit, densely, some of every magnitude below, multiples of 1/2, and all
+    corners of limits: a column for each of several inputs, of which some are near each other.
     """
     exponents = np.arange(SMALLEST_EXPONENT, 0, 12)
     sizes = np.ldexp(1 + _spread(len(exponents)), exponents)
     ranges = [(2 * _spread(count) - 1) * edge for edge, count in ((3, 500), (12, 300), (max(limits), 60))]
-    column = np.concatenate([sizes, -sizes, *ranges]).astype(np.float32).astype(np.float64)
+    column = np.concatenate([sizes, -sizes, *ranges, np.arange(-16, 17) / 2]).astype(np.float32).astype(np.float64)
     corners = [sign for limit in limits for sign in itertools.product((limit, -limit), repeat=arity)]
     ends = np.array(corners, np.float64).T
     alike = _alike(arity) if arity > 1 else [np.zeros(0)]
@@ -344,6 +344,8 @@ class Judge:
         zero = mpmath.mpf(self.zero.p) / self.zero.q
         c, k = map(self.number, self.scaled[1:])
         unit = c * k if name else c
+        if not (unit and k):
+            return None
 
         def function(numbers):
             return [one / unit for one in self._along_argument(name, [(x + zero) / k for x in numbers])]
@@ -393,6 +395,8 @@ class Judge:
         exact = Oracle(self.written, self.params)  # where it is tiny, too
         c, k = map(self.number, self.scaled[1:])
         zero, unit = mpmath.mpf(self.zero.p) / self.zero.q, c * k if name else c
+        if not (unit and k):
+            return None, None
 
         def along(sign):
             return lambda xs: [y / unit for y in self._along_argument(name, [(sign * x + zero) / k for x in xs], exact)]

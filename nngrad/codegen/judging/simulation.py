@@ -103,8 +103,8 @@ class Simulation:
         result = self.series[node.detail] if node.op == "constant" else self._computed(node, args)
         if self.slack and is_rounded and node.detail in INEXACT:
             result = result * (1 + self.slack * 2.0**-MANTISSA * np.resize(UP_AND_DOWN, warned.shape))
-        if (is_rounded or (self.is_wide and node.sources)) and node.op not in EXACT:
-            result = result if self.is_wide else _rounded(result)
+        if node.sources and node.op not in EXACT:
+            result = _rounded(result) if is_rounded else result
             finite = reduce(np.logical_and, (np.isfinite(arg) for arg in args if not isinstance(arg, Series)))
             warned = ~np.isfinite(result) & finite & (node.detail not in SILENT)
         return result, warned

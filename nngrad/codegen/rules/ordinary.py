@@ -39,6 +39,7 @@ from nngrad.codegen.rules.parts import (
     with_powers_of_two,
     with_shared_products,
 )
+from nngrad.codegen.rules.poles import may_warn
 from nngrad.codegen.trace import Formula
 
 LIMITS = (64, 32, 16, 10, 6)  # of the size of inputs
@@ -108,9 +109,9 @@ class _Pool:
 class Ordinariness:
     """The search for the ordinary forms of one formula: of its value, and of its slopes by the `sources`.
 
-    `wholes` are these in terms of the inputs, `full` the forms for all inputs, and `plain` lists more forms of each.
-    `given` are numbers that stand for parameters in what is found; `is_wide` says whether the full forms compute short
-    floats in float64.
+    `wholes` are these in terms of the inputs, `full` the forms for all inputs, `plain` lists more forms of each, and
+    `exact` has their values at the judge's own points. `given` are numbers that stand for parameters in what is found;
+    `is_wide` says whether the full forms compute short floats in float64.
     """
 
     judge: Judge
@@ -118,6 +119,7 @@ class Ordinariness:
     full: list[sympy.Expr]
     plain: list[list[sympy.Expr]]
     sources: tuple[Value, ...]
+    exact: list[Truth]
     given: dict[Parameter, sympy.Expr] = field(default_factory=dict)
     is_wide: bool = False
     known: dict = field(default_factory=dict)
@@ -183,14 +185,15 @@ class Ordinariness:
         is_of_exponentials = any(expr.has(*exponentials.MADE_OF_EXPONENTIALS) for expr in wholes)
         choices = [choice for form in self.full for choice in form.atoms(Where)]
         is_guarded = bool(choices) and all(map(only_matters_far_out, choices)) and not is_of_exponentials
+        warns = any(may_warn(slope, self.wholes[0]) for slope in self.wholes[1:])
         if makes_choices or is_guarded or (wholes != self.wholes and not is_of_exponentials):
             yield _Pool({}, plain[0], plain[1:])
         elif self.is_wide:  # then guards cost less than float64
             guarded = [[*map(_unlimited, own), *forms] for own, forms in zip(self.plain, written, strict=True)]
             value, *slopes = ([form for form in dict.fromkeys(forms) if not form.has(NearZero)] for forms in guarded)
             yield _Pool({}, value, slopes, INSTEAD_OF_WIDE)
-            yield from self._in_float64(written, [one for one in guards if one not in wide.LOGISTIC])
-        elif not is_of_exponentials:  # then roots of sums, say, need not be kept in range
+            yield from [] if warns else self._in_float64(written, [one for one in guards if one not in wide.LOGISTIC])
+        elif not is_of_exponentials and not warns:  # then roots of sums, say, need not be kept in range
             rooted = [[wide.with_roots(form) for form in forms] for forms in written]
             value, *slopes = (
                 [form for form in dict.fromkeys(forms) if not form.has(*LIMITED, NearZero)] for forms in rooted
@@ -360,10 +363,22 @@ class Ordinariness:
             here = here.within(limit)
             return here.beyond <= ACCURATE and here.ulp <= (NEAR_ROOTS if place else ACCURATE)
         if level < inf:
-            return here.largest(limit, leniently=False) <= level
+            is_plain = definitions.keys() <= {self.formula.output}
+            largest = here.largest(limit, leniently=False)
+            return largest <= level and (
+                not is_plain or self._is_accurate_at_all(level, limit, place, definitions, form)
+            )
         here, there = here.within(limit), self.profiles[place].within(limit)  # near a root, say
         bound = min(TOLERABLE, CHANCE * there.ulp)
         return here.beyond <= max(ACCURATE, NO_WORSE * there.beyond) and here.ulp <= bound
+
+    def _is_accurate_at_all(self, level: float, limit: int, place: int, definitions, form) -> bool:
+        """Whether a form is at the judge's own points too, near roots, say, or no worse there than the one for all."""
+        own, full = (
+            self.judge.profile(one, self.exact[place], {}, definitions).largest(limit, leniently=False)
+            for one in (form, self.full[place])
+        )
+        return own <= max(level, NO_WORSE * full)
 
     def _profile(self, place: int, definitions, form) -> Profile:
         return self._once(

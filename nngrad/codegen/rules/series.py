@@ -181,6 +181,8 @@ def _leading_power(function, growth: int = 0) -> int | None:
     if not (mpmath.isfinite(larger) and mpmath.isfinite(smaller) and smaller):
         return None
     power = float(mpmath.log10(larger / smaller))
+    if not -growth - 1 < power < LARGEST_POWER + 1:
+        return None
     whole = round(power)
     return whole if abs(power - whole) < 1e-6 and -growth <= whole <= LARGEST_POWER else None
 

@@ -15,7 +15,7 @@ A form counts as accurate by the same simulated rounding as all others, over the
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import inf
@@ -169,10 +169,7 @@ class Ordinariness:
     # --- candidates ---------------------------------------------------------------------------------------------------
 
     def _pools(self) -> Iterator[_Pool]:
-        """The candidates: plain ones, and with them those made of exponentials, for either direction of each.
-
-        tanh is a fraction of exponentials too, but none that is accurate near zero.
-        """
+        """The candidates: those that are as plain as they come, and those made of exponentials."""
         wholes = [self._simpler(expr) for expr in self.wholes]
         makes_choices = any(expr.has(Where) for expr in wholes)
         if makes_choices and wholes == self.wholes:
@@ -181,7 +178,7 @@ class Ordinariness:
         used = {Where: makes_choices, words.abs.build: has_sizes}
         guards = [one for one in GUARDED if not used.get(one, False)]
         written = [[_with_logarithms(unguarded(self._simpler(form))) for form in forms] for forms in self.plain]
-        plain = [[form for form in dict.fromkeys(forms) if not form.has(*guards)] for forms in written]
+        plain = [_without(guards, forms) for forms in written]
         is_of_exponentials = any(expr.has(*exponentials.MADE_OF_EXPONENTIALS) for expr in wholes)
         choices = [choice for form in self.full for choice in form.atoms(Where)]
         is_guarded = bool(choices) and all(map(only_matters_far_out, choices)) and not is_of_exponentials
@@ -190,17 +187,20 @@ class Ordinariness:
             yield _Pool({}, plain[0], plain[1:])
         elif self.is_wide:  # then guards cost less than float64
             guarded = [[*map(_unlimited, own), *forms] for own, forms in zip(self.plain, written, strict=True)]
-            value, *slopes = ([form for form in dict.fromkeys(forms) if not form.has(NearZero)] for forms in guarded)
+            value, *slopes = (_without([NearZero], forms) for forms in guarded)
             yield _Pool({}, value, slopes, INSTEAD_OF_WIDE)
             yield from [] if warns else self._in_float64(written, [one for one in guards if one not in wide.LOGISTIC])
         elif not is_of_exponentials and not warns:  # then roots of sums, say, need not be kept in range
-            rooted = [[wide.with_roots(form) for form in forms] for forms in written]
-            value, *slopes = (
-                [form for form in dict.fromkeys(forms) if not form.has(*LIMITED, NearZero)] for forms in rooted
-            )
+            value, *slopes = (_without([*LIMITED, NearZero], map(wide.with_roots, forms)) for forms in written)
             yield _Pool({}, value, slopes)
-        if makes_choices:
-            return
+        if not makes_choices:
+            yield from self._of_exponentials(wholes, plain)
+
+    def _of_exponentials(self, wholes: list[sympy.Expr], plain: list[list[sympy.Expr]]) -> Iterator[_Pool]:
+        """The candidates made of exponentials, for either direction of each, and the plain ones with them.
+
+        tanh is a fraction of exponentials too, but none that is accurate near zero.
+        """
         exprs = [_with_logarithms(wide.with_roots(expr)) for expr in wholes]
         kept = [(), (words.tanh.build,)] if any(expr.has(words.tanh.build) for expr in exprs) else [()]
         for but in kept:
@@ -221,7 +221,7 @@ class Ordinariness:
     def _in_float64(self, written: list[list[sympy.Expr]], guards: list) -> Iterator[_Pool]:
         """The candidates that compute in float64 and need no guards there, where no number is beyond its range."""
         alone = [[one for form in forms for one in wide.without_choices(form)] for forms in written]
-        values, *slopes = ([form for form in dict.fromkeys(forms) if not form.has(*guards)] for forms in alone)
+        values, *slopes = (_without(guards, forms) for forms in alone)
         for value in sorted(values, key=sympy.count_ops)[:FEW]:  # which the slopes share
             own = [[form.xreplace({self.formula.output: value}) for form in forms] for forms in slopes]
             values, *others = ([wide.computed(_unlimited(form)) for form in forms] for forms in ([value], *own))
@@ -409,6 +409,11 @@ def _used(parts: dict[Value, sympy.Expr], forms) -> dict[Value, sympy.Expr]:
         if part in needed:
             needed |= expr.atoms(Value)
     return {part: expr for part, expr in parts.items() if part in needed}
+
+
+def _without(heads: Iterable, forms: Iterable[sympy.Expr]) -> list[sympy.Expr]:
+    """Those of the forms that have nothing of these kinds."""
+    return [form for form in dict.fromkeys(forms) if not form.has(*heads)]
 
 
 def unguarded(expr):

@@ -52,6 +52,7 @@ TOLERABLE = 48.0  # units, however much worse that form is
 SLACK = 0.5  # of NumPy's functions, in units of the last place
 WEIGHT = 2.0  # of a unit of error, in multiplications
 SIMILAR = 1.15  # a larger limit is worth so much
+OUT_OF_CACHE = 1.5  # times the cost of operations, where all arrays are of float64, twice as long
 CHECK_COST = 1.5  # finding out whether an input is within a limit
 MOST_JUDGED, FEW = 12, 4  # forms of one expression that are judged, and weighed against those of the others
 MOST_EXPONENTIALS = 2
@@ -77,7 +78,12 @@ class Ordinary:
     @property
     def is_of_wider(self) -> bool:
         """Whether exponents, or all, are computed in float64, which is not enough for float64 itself."""
-        return bool(self._powers) or any(form.has(in_float64.build) for form in (self.value, *self.slopes.values()))
+        return bool(self._powers) or self.is_in_float64
+
+    @property
+    def is_in_float64(self) -> bool:
+        """Whether all is."""
+        return isinstance(self.value, in_float64.build)
 
     @property
     def is_of_polynomials(self) -> bool:
@@ -164,6 +170,7 @@ class Ordinariness:
         added = CHECK_COST * len(self.formula.inputs) + kept_cost(self.sources)
         value, *slopes = self.full
         full = min(apart_and_together(self.formula, value, slopes, self.is_wide))
+        full *= OUT_OF_CACHE if ordinary.is_in_float64 else 1  # so is that
         return ordinary if least + added < full else None
 
     # --- candidates ---------------------------------------------------------------------------------------------------
@@ -187,7 +194,7 @@ class Ordinariness:
             yield _Pool({}, plain[0], plain[1:])
         elif self.is_wide:  # then guards cost less than float64
             guarded = [[*map(_unlimited, own), *forms] for own, forms in zip(self.plain, written, strict=True)]
-            value, *slopes = (_without([NearZero], forms) for forms in guarded)
+            value, *slopes = (_without([NearZero], map(wide.with_roots, forms)) for forms in guarded)
             yield _Pool({}, value, slopes, INSTEAD_OF_WIDE)
             yield from [] if warns else self._in_float64(written, [one for one in guards if one not in wide.LOGISTIC])
         elif not is_of_exponentials and not warns:  # then roots of sums, say, need not be kept in range
@@ -334,7 +341,8 @@ class Ordinariness:
     def _cost(self, made: Ordinary) -> float:
         def found() -> float:
             graph = Graph(self.formula, {value: value.name for value in self.formula.inputs})
-            return round(graph_cost(graph, made.built(graph, self.formula.output)), 6)
+            cost = graph_cost(graph, made.built(graph, self.formula.output))
+            return round(cost * (OUT_OF_CACHE if made.is_in_float64 else 1), 6)
 
         return self._once(("cost", *made.parts.items(), made.value, *made.slopes.values()), found)
 

@@ -29,6 +29,21 @@ def points(op, limit, dtype):
     return within, [np.append(column, dtype(2 * limit + 1)) for column in within]
 
 
+def made_of(formulas, package, folder, monkeypatch):
+    """The ops of a package that is generated from the source of a spec."""
+    command = pytest.importorskip("nngrad.codegen.command")
+    (folder / "own.py").write_text(formulas)
+    assert command.run(["--spec", str(folder / "own.py"), "--out", str(folder / package)]) == 0
+    monkeypatch.syspath_prepend(folder)
+    return importlib.import_module(package).OPS.values()
+
+
+def in_both_dtypes(op, inputs):
+    """What an op's kernel gives for as many of the inputs as it takes, rounded to float32, in that and in float64."""
+    rounded = inputs[: len(op.inputs)].astype(np.float32)
+    return (op.forward(*rounded.astype(dtype)) for dtype in (np.float32, np.float64))
+
+
 def test_there_are_some():
     assert {"sigmoid", "silu", "mish", "logsigmoid"} <= {op.name for op, _ in SHORTER}
 
@@ -188,18 +203,11 @@ def gated(x, y):
 
 @pytest.mark.slow
 def test_what_is_computed_in_float64_far_out_is_not_for_inputs_of_ordinary_size(tmp_path, monkeypatch):
-    command = pytest.importorskip("nngrad.codegen.command")
-    (tmp_path / "own.py").write_text(WIDE)
-    assert command.run(["--spec", str(tmp_path / "own.py"), "--out", str(tmp_path / "own_wide")]) == 0
-    monkeypatch.syspath_prepend(tmp_path)
-    ops = importlib.import_module("own_wide").OPS
     inputs = np.random.default_rng(0).normal(0, 2, (2, 4000))
-    for op in ops.values():
+    for op in made_of(WIDE, "own_wide", tmp_path, monkeypatch):
         code = inspect.getsource(op.forward)
         assert code.index("runtime.are_within(") < code.index("x = x.astype(np.float64")
-        short, wide = (
-            op.forward(*inputs[: len(op.inputs)].astype(np.float32).astype(dtype)) for dtype in (np.float32, np.float64)
-        )
+        short, wide = in_both_dtypes(op, inputs)
         np.testing.assert_allclose(short[0], wide[0], rtol=4.2e-7, atol=1e-44)
         for ours, exact in zip(short[1:], wide[1:], strict=True):
             np.testing.assert_allclose(ours, exact, rtol=8e-7, atol=1e-7)
@@ -224,19 +232,12 @@ def mollified(x):
 
 @pytest.mark.slow
 def test_what_keeps_roots_and_squares_in_range_is_not_for_inputs_of_ordinary_size(tmp_path, monkeypatch):
-    command = pytest.importorskip("nngrad.codegen.command")
-    (tmp_path / "own.py").write_text(PLAIN)
-    assert command.run(["--spec", str(tmp_path / "own.py"), "--out", str(tmp_path / "own_plain")]) == 0
-    monkeypatch.syspath_prepend(tmp_path)
-    ops = importlib.import_module("own_plain").OPS
     inputs = np.random.default_rng(0).normal(0, 3, (2, 2000))
-    for op in ops.values():
+    for op in made_of(PLAIN, "own_plain", tmp_path, monkeypatch):
         code = inspect.getsource(op.forward)
         short, _, rest = code.partition("runtime.in_parts(")
         assert "runtime.are_within(64, " in short and rest
         assert not any(word in short for word in ("hypot", "clamped", "amended"))
-        ours, exact = (
-            op.forward(*inputs[: len(op.inputs)].astype(np.float32).astype(dtype)) for dtype in (np.float32, np.float64)
-        )
+        ours, exact = in_both_dtypes(op, inputs)
         for one, other in zip(ours, exact, strict=True):
             np.testing.assert_allclose(one, other, rtol=5e-7)

@@ -242,9 +242,12 @@ class _Selection:
         names = ["y", *(f"d{source.name}" for source in slopes)]
         lists, exact = ([known[name] for name in names] for known in (plain, truths))
         defaults = self.judge.defaults if any(expr.has(Where) for expr in wholes) else {}
-        known = (self.judge, wholes, [chosen.value, *slopes.values()], lists, tuple(slopes), exact)
-        searches = (Ordinariness(*known, one, chosen.is_wide) for one in (({}, defaults) if defaults else ({},)))
-        return next((ordinary for search in searches if (ordinary := search.found())), None)
+        full, sources = [chosen.value, *slopes.values()], tuple(slopes)
+        for given in ({}, defaults) if defaults else ({},):
+            search = Ordinariness(self.judge, wholes, full, lists, sources, exact, given, chosen.is_wide)
+            if ordinary := search.found():
+                return ordinary
+        return None
 
     @cached_property
     def _of_quotients(self) -> list[sympy.Expr]:
@@ -303,9 +306,7 @@ class _Selection:
         yield cotangent * form, form
 
     def _smooth_far_out(self, source: Value, cotangent: Value, second: SecondOrder, near: Iterable) -> Iterator[tuple]:
-        """The form that keeps its derivatives' digits farthest out, replaced beyond that by a polynomial in 1 / x, or
-        any form far from zero by one with what it tends to apart.
-        """
+        """The form that keeps its digits farthest out, with a polynomial in 1 / x beyond, or what it tends to apart."""
         if not self._may_have_series:
             return
         made = [*self._best_in_ops(source, cotangent), *near]
@@ -439,9 +440,9 @@ class _Selection:
             elif one.error.overflow == inf:
                 limits = (*limits, sympy.oo)
             for limit in limits:
-                clamped = partial(identities.clamped, formula=self.formula)
-                clamped = self.judge.clamped_by_scale if self.judge.has_scales and limit in SETTLED else clamped
-                forms = clamped(whole, limit=limit)
+                is_by_scale = self.judge.has_scales and limit in SETTLED
+                of_scale = self.judge.clamped_by_scale
+                forms = of_scale(whole, limit) if is_by_scale else identities.clamped(whole, self.formula, limit)
                 yield from (form for form in forms if self._is_right_beyond(of, form, limit, cotangent))
             in_range = identities.logarithm_in_range(whole, FAR)
             yield in_range

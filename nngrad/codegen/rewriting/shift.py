@@ -40,6 +40,7 @@ from nngrad.codegen.algebra.symbols import (
     is_constant_along,
     split_constants,
 )
+from nngrad.codegen.algebra.vocabulary import WORD_OF
 from nngrad.codegen.rewriting.restage import HOMOGENEOUS, again, inlined, rebuilt, recorder_of
 from nngrad.codegen.rules.exponentials import with_one_exponential
 from nngrad.codegen.trace import Formula, Recorder, Stage
@@ -47,7 +48,8 @@ from nngrad.codegen.tracing.record import name_after
 
 _SCALE = sympy.Symbol("scale", positive=True)
 _LOGARITHMS = (sympy.log, words.log1p.build)
-_LIKE_EXP = (sympy.exp, gaussians.normal_density.build)
+_BELL = gaussians.normal_density.build
+_LIKE_EXP = (sympy.exp, _BELL)
 
 
 def open_logarithms(formula: Formula) -> Formula:
@@ -156,7 +158,7 @@ def _summed_exponential(recorder: Recorder, total):
     if made is None or isinstance(definition, sympy.exp | sympy.Pow | words.power.build):
         return None
     seen = inlined(made.expr, recorder.stages).replace(words.power.build, sympy.Pow)
-    product = sympy.expand_power_base(seen.replace(gaussians.normal_density.build, _bell))
+    product = sympy.expand_power_base(seen.replace(_BELL, WORD_OF[_BELL].smooth))
     factor, exponential = split_constants(with_one_exponential(product), made.axis)
     if not isinstance(exponential, sympy.exp) or not _weighted(factor)[1].is_positive:
         return None
@@ -174,10 +176,6 @@ def _summed_exponential(recorder: Recorder, total):
         return None
     exponent = recorder.stage(recorder.hoist(sympy.Add(*terms)), "map", "", "exponent")
     return factor * recorder.stage(recorder.hoist(sympy.exp(exponent)), "sum", made.axis, str(total))
-
-
-def _bell(u):
-    return sympy.exp(-(u**2) / 2) / sympy.sqrt(2 * sympy.pi)
 
 
 def _picked(recorder: Recorder, expr):

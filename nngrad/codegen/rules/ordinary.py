@@ -383,15 +383,17 @@ class Ordinariness:
     def _is_accurate_at_all(self, level: float, limit: int, place: int, definitions, form) -> bool:
         """Whether a form is at the judge's own points too, near roots, say, or no worse there than the one for all."""
         own, full = (
-            self.judge.profile(one, self.exact[place], {}, definitions).largest(limit, leniently=False)
+            self._profile(place, definitions, one, at_all=True).largest(limit, leniently=False)
             for one in (form, self.full[place])
         )
         return own <= max(level, NO_WORSE * full)
 
-    def _profile(self, place: int, definitions, form) -> Profile:
+    def _profile(self, place: int, definitions, form, at_all: bool = False) -> Profile:
+        """The errors of a form at points of ordinary size, or at the judge's own, which it has `at_all`."""
+        judge, truths = (self.judge, self.exact) if at_all else (self.near, self.truths)
         return self._once(
-            ("profile", place, form, *definitions.items()),
-            lambda: self.near.profile(form, self.truths[place], {}, definitions),
+            ("profile", at_all, place, form, *definitions.items()),
+            lambda: judge.profile(form, truths[place], {}, definitions),
         )
 
 
@@ -450,9 +452,7 @@ def _half(expr):
 
 def _with_logarithms(expr):
     """softplus as the logarithm that it is."""
-    return expr.replace(
-        lambda part: isinstance(part, words.softplus.build), lambda part: words.log1p(sympy.exp(part.args[0]))
-    )
+    return expr.replace(words.softplus.build, wide.LOGISTIC[words.softplus.build])
 
 
 def _denominators(expr) -> set:

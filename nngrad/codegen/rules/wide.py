@@ -37,12 +37,8 @@ def computed(expr):
     """The expression, to be computed in float64."""
     for word, written_out in LOGISTIC.items():
         expr = expr.replace(word, written_out)
-    return in_float64(with_half_tangents(with_roots(with_powers_of_two(expr))))
-
-
-def with_powers_of_two(expr):
-    """The expression with powers of 2 for those of e."""
-    return expr.replace(lambda part: isinstance(part, sympy.exp), lambda part: words.exp2(part.args[0] / sympy.log(2)))
+    in_powers_of_two = expr.replace(sympy.exp, lambda exponent: words.exp2(exponent / sympy.log(2)))
+    return in_float64(with_half_tangents(with_roots(in_powers_of_two)))
 
 
 def without_choices(form) -> Iterator[sympy.Expr]:

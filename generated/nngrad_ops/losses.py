@@ -418,7 +418,7 @@ def binary_cross_entropy_and_residuals(input, target, reduction="mean"):
     mask = input >= 1
     u = np.negative(input, out=maximum_log_input)
     u = runtime.where(mask, 0, u, out=u)
-    log1p_input = np.log1p(u, out=u)
+    log1p_input = runtime.log1p(u, out=u)
     maximum_log1p_input = runtime.maximum(log1p_input, -100, out=log1p_input)
     log_q = runtime.where(mask, -100, maximum_log1p_input)
     u = np.subtract(1, target, out=...)
@@ -459,7 +459,7 @@ def binary_cross_entropy_vjp(g, input, target, log_p, log_q, needs, reduction="m
         mask = input >= 1
         t = np.negative(input, out=...)
         t = runtime.where(mask, 0, t, out=t)
-        log1p_input = np.log1p(t, out=t)
+        log1p_input = runtime.log1p(t, out=t)
         mask2 = log1p_input <= -100
         t = np.subtract(1, input, out=log1p_input)
         u = np.subtract(target, 1, out=...)
@@ -500,7 +500,7 @@ def binary_cross_entropy_jvp(dinput, dtarget, input, target, log_p, log_q, reduc
         mask = input >= 1
         t = np.negative(input, out=...)
         t = runtime.where(mask, 0, t, out=t)
-        log1p_input = np.log1p(t, out=t)
+        log1p_input = runtime.log1p(t, out=t)
         mask2 = log1p_input <= -100
         t = np.subtract(1, input, out=log1p_input)
         u = np.subtract(target, 1, out=...)
@@ -537,7 +537,7 @@ def binary_cross_entropy_with_logits_pos_weight_and_residuals(input, target, pos
     t = np.abs(input, out=...)
     t = np.negative(t, out=t)
     t = np.exp(t, out=t)
-    t = np.log1p(t, out=t)
+    t = runtime.log1p(t, out=t)
     u = runtime.maximum(input, 0, out=...)
     log_exp_input2 = np.add(t, u, out=u)
     u = np.subtract(1, target, out=...)
@@ -632,7 +632,7 @@ def binary_cross_entropy_with_logits_plain_and_residuals(input, target, reductio
     v = np.abs(input, out=v)
     v = np.negative(v, out=v)
     v = np.exp(v, out=v)
-    v = np.log1p(v, out=v)
+    v = runtime.log1p(v, out=v)
     w = np.add(w, v, out=w)
     return runtime.reduced(np.subtract(w, u, out=w), reduction), None, None, None
 

@@ -1241,7 +1241,7 @@ def expm1(x, out=...):
     Residuals: x.
     Rounding error in float32, simulated: y 0.5, dx 0.5 ulp.
     """
-    return np.expm1(x, out=out)
+    return runtime.expm1(x, out=out)
 
 
 def expm1_vjp(g, x, out=...):
@@ -1328,7 +1328,7 @@ def log1p(x, out=...):
     Residuals: x.
     Rounding error in float32, simulated: y 0.5, dx 1.2 ulp.
     """
-    return np.log1p(x, out=out)
+    return runtime.log1p(x, out=out)
 
 
 def log1p_vjp(g, x, out=...):
@@ -1421,8 +1421,7 @@ def logaddexp2_and_residuals(x1, x2, out=(..., ..., ...)):
         t = runtime.as_float64(x1)
         u = runtime.as_float64(x2)
         u = np.subtract(u, t, out=u)
-        u = np.exp2(u, out=u)
-        e = runtime.shortened(u, x1.dtype)
+        e = runtime.exp2_narrowed(u, x1.dtype, u)
         t = np.add(e, 1, out=out[1])
         r = np.divide(1, t, out=t)
         slope_x2 = np.multiply(e, r, out=out[2])

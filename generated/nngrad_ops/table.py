@@ -408,7 +408,6 @@ OPS = {
         reads_values=(0,),
         cost=7,
         vjp_cost=8,
-        ufunc="expm1",
     ),
     "floor": Op(
         name="floor",
@@ -708,7 +707,6 @@ OPS = {
         reads_values=(0,),
         cost=7,
         vjp_cost=6,
-        ufunc="log1p",
     ),
     "log2": Op(
         name="log2",

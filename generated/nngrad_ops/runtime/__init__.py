@@ -98,6 +98,7 @@ from .shares import (
     weighed,
     weighed_of_tensor,
 )
+from .simd import exp2_narrowed, expm1, log1p
 from .sums import counted, max_rows, sum_products, sum_rows
 from .turns import cospi, half_tangent, sinc, sinc_slope, sinpi, tan
 from .unbroadcasting import sum_leading, sum_over, unbroadcast, unbroadcast_product

@@ -12,6 +12,8 @@ Smooth functions are fitted, for each dtype by the polynomial or fraction of lea
 - sinc'(x) / x by a polynomial in x**2, near 0.
 - What exp(x) and log(1 + v) leave beyond 1 + x and v, near 0: (exp(x) - 1 - x) / x**2 by a polynomial in x, and
   (arctanh(s) - s) / s**3 in s**2, for log(1 + v) is 2 arctanh(s), s = v / (2 + v).
+- 2 (arctanh(s) - s) / s**3 in s**2, (exp(r) - 1 - r) / r**2 in r and (2**r - 1) / r in r, for what is left of numbers in
+  float32 when their powers of 2 are taken out.
 - tan(x / 2) / x by a polynomial in x**2, multiplied by (pi**2 - x**2) (9 pi**2 - x**2), which takes the four poles that
   are nearest from it.
 """
@@ -235,8 +237,46 @@ def log_remainder_coefficients(dtype: str) -> tuple[float, ...]:
         return _minimax(sample, 0, largest**2, LOG_REMAINDER_DEGREES[dtype])[0]
 
 
+LOG1P_REST_DEGREE, EXPM1_REST_DEGREE, EXP2_SLOPE_DEGREE = 3, 4, 5  # in float32
+
+
+@cache
+def log1p_rest_coefficients() -> tuple[float, ...]:
+    """The polynomial 2 (arctanh(s) - s) / s**3 in s**2 up to 1 / 9, highest power first."""
+
+    def sample(square):
+        s = mpmath.sqrt(square)
+        return square, 2 * (mpmath.atanh(s) - s) / s**3, square
+
+    with mpmath.workdps(DIGITS):
+        return _minimax(sample, 0, mpmath.mpf(1) / 9, LOG1P_REST_DEGREE)[0]
+
+
+@cache
+def expm1_rest_coefficients() -> tuple[float, ...]:
+    """The polynomial (exp(r) - 1 - r) / r**2 for |r| up to log(2) / 2, highest power first."""
+
+    def sample(r):
+        return r, (mpmath.expm1(r) - r) / r**2 if r else mpmath.mpf(1) / 2, mpmath.mpf(1)
+
+    with mpmath.workdps(DIGITS):
+        limit = mpmath.log(2) / 2
+        return _minimax(sample, -limit, limit, EXPM1_REST_DEGREE)[0]
+
+
+@cache
+def exp2_slope_coefficients() -> tuple[float, ...]:
+    """The polynomial (2**r - 1) / r for |r| up to 1 / 2, highest power first."""
+
+    def sample(r):
+        return r, mpmath.expm1(r * mpmath.log(2)) / r if r else mpmath.log(2), mpmath.mpf(1)
+
+    with mpmath.workdps(DIGITS):
+        return _minimax(sample, mpmath.mpf(-0.5), mpmath.mpf(0.5), EXP2_SLOPE_DEGREE)[0]
+
+
 HALF_TANGENT_DEGREE = 7
-TURN_BITS = 30  # after the point
+TURN_BITS, LN_2_HEAD_BITS = 30, 15  # after the point
 
 
 @cache
@@ -361,11 +401,16 @@ def tables() -> str:
     found.append(_table("EXPM1_OVER_SLOPE", slope))
     left = {dtype: (LOG_REMAINDER_LIMITS, log_remainder_coefficients(dtype)) for dtype in DTYPES}
     found.append(_table("LOG_REMAINDER", left))
-    listed = "".join(f"    {value!r},\n" for value in half_tangent_coefficients())
-    found.append(f"HALF_TANGENT = (\n{listed})\n")
+    found.append(_list("LOG1P_REST", log1p_rest_coefficients()))
+    found.append(_list("EXPM1_REST", expm1_rest_coefficients()))
+    found.append(_list("EXP2_SLOPE", exp2_slope_coefficients()))
+    found.append(_list("HALF_TANGENT", half_tangent_coefficients()))
     found.append(_turn())
     with mpmath.workdps(DIGITS):
         log2_e = int(mpmath.nint(mpmath.ldexp(1 / mpmath.log(2), 128)))
+        head = mpmath.floor(mpmath.ldexp(mpmath.log(2), LN_2_HEAD_BITS)) / 2**LN_2_HEAD_BITS
+        ln_2_rest = float(mpmath.log(2) - head)
+    found.append(f"LN_2_HEAD, LN_2_REST = {float(head)}, {ln_2_rest}  # of few bits, so that multiples are exact\n")
     found.append(f"LN_2, LOG2_E = {math.log(2)}, {math.log2(math.e)}\n")
     found.append(f"LOG2_E_BITS = {log2_e}  # times 2**128, rounded\n")
     found.append("SHIFT = 64  # what is subnormal is not so times two to this\n")
@@ -381,6 +426,12 @@ def _turn() -> str:
         turn = mpmath.ldexp(turn, -TURN_BITS)
         rest, half = float(2 * mpmath.pi - turn), float(mpmath.pi - math.pi)
     return f"TURN, TURN_REST, HALF_TURN_REST = {float(turn)}, {rest}, {half}\n"
+
+
+def _list(name: str, coefficients: tuple[float, ...]) -> str:
+    """A list of coefficients of the generated module."""
+    listed = "".join(f"    {value!r},\n" for value in coefficients)
+    return f"{name} = (\n{listed})\n"
 
 
 def _table(name: str, rows: dict[str, tuple]) -> str:

@@ -18,6 +18,7 @@ from nngrad.codegen.lowering.node import Node
 EXTREMA = ("np.maximum", "np.minimum")
 LIMITS = (*EXTREMA, "np.clip")
 
+VECTORISED = ("np.expm1", "np.log1p")  # in the runtime, where NumPy has no vector instructions for them
 SLOW_IN_PLACE = ("np.sign",)  # NumPy has vector instructions for it where its result is another array, and else none
 
 MAY_BE_ITS_ARGUMENT = (
@@ -70,6 +71,7 @@ class NumpyWriter(Writer):
     places: for results that a caller may want in arrays of its own, the source of those.
     products: the nodes that are only summed, together with their sum.
     totals: the sums of inputs of which only the mean is needed.
+    powers: the powers of 2 in a wider dtype that are only shortened.
     given_dtype: that of the inputs, where they were made wider.
     becomes: for nodes on the way to a result's place, the operand whose array they are to be made in.
     """
@@ -78,6 +80,7 @@ class NumpyWriter(Writer):
     given_dtype: str = ""
     products: set[int] = field(default_factory=set)
     totals: set[int] = field(default_factory=set)
+    powers: set[int] = field(default_factory=set)
     becomes: dict[int, int] = field(default_factory=dict)
     last_use: dict[int, int] = field(default_factory=dict)
     free: list[int] = field(default_factory=list)
@@ -95,6 +98,7 @@ class NumpyWriter(Writer):
         self.uses = uses_of(self.graph, order)
         self.products = {self.graph.nodes[node].args[0] for node in order if self._sums_a_product(node)}
         self.totals = {self.graph.nodes[node].args[0] for node in order if self._is_mean(node)}
+        self.powers = {self.graph.nodes[node].args[0] for node in order if self._is_power(node)}
         for node in sorted(order):
             inside = sum(self.sizes.get(arg, 1) for arg in self.graph.nodes[node].args if self.is_inline(arg))
             self.sizes[node] = 1 + inside + 2 * (self.graph.nodes[node].op == "reduce")
@@ -157,6 +161,15 @@ class NumpyWriter(Writer):
         is_product = inside.op == "multiply" and all(self.graph.nodes[arg].is_full for arg in inside.args)
         return is_product and node.args[0] not in [output for _, output in self.outputs]
 
+    def _is_power(self, position: int) -> bool:
+        """Whether a node shortens a power of 2 that nobody else needs."""
+        node = self.graph.nodes[position]
+        return (
+            node.op == "shortened"
+            and self.graph.nodes[node.args[0]].detail == "np.exp2"
+            and self.uses[node.args[0]] == 1
+        )
+
     def _is_mean(self, position: int) -> bool:
         """Whether a node is a sum over the number of its terms, and the sum nobody else's. The terms are an input, or
         have no place where a condition holds.
@@ -191,7 +204,7 @@ class NumpyWriter(Writer):
         node = self.graph.nodes[position]
         if node.op == "part" or node.op in JOINT:
             return False
-        if position in self.products | self.totals or node.op in (
+        if position in self.products | self.totals | self.powers or node.op in (
             "number",
             "parameter",
             "constant",
@@ -267,7 +280,7 @@ class NumpyWriter(Writer):
         """The ufunc, or the runtime's version of it for an array and numbers."""
         array, *others = self._in_order(node)
         takes_number = node.detail in LIMITS and all(self.graph.nodes[one].is_scalar for one in others)
-        is_made_for = takes_number and array not in self.graph.wide
+        is_made_for = (takes_number or node.detail in VECTORISED) and array not in self.graph.wide
         return ufunc_name(node).replace("np.", "runtime.") if is_made_for else ufunc_name(node)
 
     def _in_order(self, node: Node) -> tuple[int, ...]:
@@ -414,6 +427,10 @@ class NumpyWriter(Writer):
             return f"runtime.broadcast_to({args[0]}, {self.shape})"
         if node.op == "test":
             return f"{node.detail}({args[0]})"
+        if node.op == "shortened" and node.args[0] in self.powers:
+            (exponent,) = self.graph.nodes[node.args[0]].args
+            scratch = [self.text(exponent)] * self._is_dying(exponent)
+            return f"runtime.exp2_narrowed({', '.join([self.text(exponent), self.dtype, *scratch])})"
         if node.op in ("exp_narrowed", "shortened"):
             return f"runtime.{node.op}({args[0]}, {self.dtype})"
         if node.op == "of_doubled":

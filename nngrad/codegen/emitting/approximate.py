@@ -12,8 +12,8 @@ Smooth functions are fitted, for each dtype by the polynomial or fraction of lea
 - sinc'(x) / x by a polynomial in x**2, near 0.
 - What exp(x) and log(1 + v) leave beyond 1 + x and v, near 0: (exp(x) - 1 - x) / x**2 by a polynomial in x, and
   (arctanh(s) - s) / s**3 in s**2, for log(1 + v) is 2 arctanh(s), s = v / (2 + v).
-- 2 (arctanh(s) - s) / s**3 in s**2, (exp(r) - 1 - r) / r**2 in r and (2**r - 1) / r in r, for what is left of numbers in
-  float32 when their powers of 2 are taken out.
+- 2 (arctanh(s) - s) / s**3 in s**2, (exp(r) - 1 - r) / r**2 and (2**r - 1) / r in r, for what is left of float32
+  numbers when their powers of 2 are taken out.
 - tan(x / 2) / x by a polynomial in x**2, multiplied by (pi**2 - x**2) (9 pi**2 - x**2), which takes the four poles that
   are nearest from it.
 """

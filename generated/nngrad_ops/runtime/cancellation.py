@@ -9,7 +9,8 @@ import numpy as np
 
 from .choices import WIDER, where, widened
 from .parts import highest, lowest
-from .tables import LN_2
+from .simd import exp2_narrowed, log1p
+from .tables import LN_2, LOG2_E
 
 NOTHING, NOTHING_OF_FLOAT64 = 192.0, 1152.0  # minus these, exponentials are 0 in float32 and in float64, those of 2 too
 
@@ -37,7 +38,10 @@ def exp_difference(a, b, exp=np.exp, rate=1):
             a, b = _without_overflow(a, b, limit)
     if dtype in WIDER:
         wide = np.subtract(a, b, out=..., dtype=WIDER[dtype])
-        return exp(wide, out=wide).astype(dtype)
+        if wide.dtype != np.float64:
+            return exp(wide, out=wide).astype(dtype)
+        exponent = wide if exp is np.exp2 else np.multiply(wide, LOG2_E, out=wide)
+        return exp2_narrowed(exponent, dtype, exponent)
     hi = np.subtract(a, b, out=...)
     t = np.subtract(hi, a, out=...)  # -b, as far as it entered hi
     lo = np.add(b, t, out=...)
@@ -61,7 +65,7 @@ def logaddexp(a, b):
     """log(exp(a) + exp(b)) = max + log1p(exp(min - max)); where these two cancel, by numbers near 1 in wider floats."""
     high, low = np.maximum(a, b, out=...), np.minimum(a, b, out=...)
     rest = exp_difference(low, high)
-    return _with_rest(high, low, np.log1p(rest, out=rest))
+    return _with_rest(high, low, log1p(rest, out=rest))
 
 
 def log_quotient(a, b):
@@ -76,7 +80,7 @@ def log_quotient(a, b):
     is_usual = lowest(size) >= np.finfo(size.dtype).smallest_normal and highest(size) < np.inf
     are_lost = [] if is_usual else _places_out_of_range(a, b, size)
     quotient.reshape(-1)[are_lost] = 1
-    y = where(is_near, np.log1p(near, out=near), np.log(quotient, out=quotient))
+    y = where(is_near, log1p(near, out=near), np.log(quotient, out=quotient))
     if len(are_lost):
         a, b = (np.log(np.abs(np.broadcast_to(one, y.shape).reshape(-1)[are_lost])) for one in (a, b))
         y.reshape(-1)[are_lost] = a - b
@@ -94,7 +98,7 @@ def logaddexp2(a, b):
     """log2(2**a + 2**b), as `logaddexp`."""
     high, low = np.maximum(a, b, out=...), np.minimum(a, b, out=...)
     rest = exp_difference(low, high, np.exp2, LN_2)
-    rest = np.log1p(rest, out=rest)
+    rest = log1p(rest, out=rest)
     return _with_rest(high, low, np.multiply(rest, 1 / LN_2, out=rest), base=2)
 
 
@@ -104,7 +108,7 @@ def _with_rest(high, low, rest, base=None):
     if cancels.any():
         high, low = widened(high[cancels]), widened(low[cancels])
         unit = 1 if base is None else np.log(high.dtype.type(base))
-        y[cancels] = np.log1p(np.expm1(high * unit) + np.exp(low * unit)) / unit
+        y[cancels] = log1p(np.expm1(high * unit) + np.exp(low * unit)) / unit
     return y
 
 

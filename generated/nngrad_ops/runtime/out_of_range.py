@@ -12,6 +12,7 @@ import numpy as np
 from .bells import exp_multiple
 from .choices import finite
 from .parts import is_between, lowest
+from .simd import log1p
 from .tables import LN_2
 
 FAR_FROM_FLOATS = 8192  # times exp of that, any product of floats is infinite; times exp of minus that, 0
@@ -82,7 +83,7 @@ def log1p_times_exp(*args):
     *factors, x = args
     y = times_exp(*factors, x)
     overflows = y == math.inf
-    made = np.log1p(np.where(overflows, 0, y), out=...)
+    made = log1p(np.where(overflows, 0, y), out=...)
     if overflows.any():
         sizes = (np.log(np.abs(np.where(overflows, factor, 1), dtype=np.float64)) for factor in factors)
         far = sum(sizes, np.asarray(x, np.float64))

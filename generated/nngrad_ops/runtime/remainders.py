@@ -11,6 +11,7 @@ from .choices import where
 from .out_of_range import INFINITE_EXPONENT, LARGE_EXPONENT
 from .parts import highest
 from .polynomials import in_float32, polynomial
+from .simd import expm1, log1p
 from .tables import EXP_REMAINDER, EXPM1_OVER_SLOPE, LOG_REMAINDER, OVER_EXPM1_SLOPE
 
 INFINITE_LOGARITHM = 2.0**12  # larger than that of any quotient of floats
@@ -24,7 +25,7 @@ def exp_remainder(x):
     y = polynomial(coefficients, near)
     y = np.multiply(y, near, out=y)
     y = np.multiply(y, near, out=y)
-    far = np.subtract(np.expm1(x, out=...), np.minimum(x, INFINITE_EXPONENT), out=...)
+    far = np.subtract(expm1(x, out=...), np.minimum(x, INFINITE_EXPONENT), out=...)
     return where(near == x, y, far)
 
 
@@ -38,7 +39,7 @@ def phi_two(x):
     near = np.clip(x, -limit, limit, out=...)
     is_near = near == x
     kept = where(is_near, 1, np.clip(x, np.finfo(x.dtype).min, LARGE_EXPONENT, out=...))
-    far = np.divide(np.expm1(kept, out=...), kept, out=...)
+    far = np.divide(expm1(kept, out=...), kept, out=...)
     far = np.divide(np.subtract(far, 1, out=far), kept, out=far)
     if not highest(x) <= LARGE_EXPONENT:  # but larger, or NaN
         size, root = _root_of_exp(x, 0.5)
@@ -110,7 +111,7 @@ def over_expm1_slope(x):
 def _expm1_beside(x):
     """exp(x) - 1 and x; both 1 where x is 0."""
     zero = x == 0
-    return np.add(np.expm1(x, out=...), zero, out=...), np.add(x, zero, out=...)
+    return np.add(expm1(x, out=...), zero, out=...), np.add(x, zero, out=...)
 
 
 def _root_of_exp(x, part):
@@ -156,7 +157,7 @@ def log_cosh(x):
     size = np.abs(x, out=...)
     y = np.sinh(np.multiply(np.minimum(size, COSH_IN_RANGE, out=...), 0.5, out=...), out=...)
     y = np.multiply(np.multiply(y, y, out=y), 2, out=y)
-    y = np.log1p(y, out=y)
+    y = log1p(y, out=y)
     if highest(size) <= COSH_IN_RANGE:
         return y
     return np.add(y, np.maximum(np.subtract(size, COSH_IN_RANGE, out=size), 0, out=size), out=y)

@@ -13,7 +13,7 @@ import numpy as np
 from ..tiles import in_tiles
 from .choices import as_float, minimum
 from .polynomials import in_float32, polynomial
-from .simd import exp2_narrowed
+from .simd import exp2_as
 from .tables import (
     ERF,
     ERFC_BELL,
@@ -93,7 +93,7 @@ def exp_multiple(x, c, rest=0.0):
     if x.dtype != np.float64:
         y = x.astype(np.float64)
         y = np.multiply(y, c * LOG2_E, out=y)
-        return exp2_narrowed(y, x.dtype, y)
+        return exp2_as(x.dtype, y, y)
     if not 2.0**-512 < abs(c) < 2.0**512:
         return np.exp(np.multiply(x, c, out=...), out=...)
     if (infinite := np.isinf(x)).any():
@@ -123,7 +123,7 @@ def exp_square(x, c, offset=(0.0, 0.0)):
         y = np.multiply(y, c * LOG2_E, out=y)
         if offset[0]:
             y = np.add(y, sum(offset), out=y)
-        return exp2_narrowed(y, x.dtype, y)
+        return exp2_as(x.dtype, y, y)
     if c > 0:  # the reciprocal of what falls, which is not subnormal where this is finite
         return np.divide(2.0**SHIFT, exp_square(x, -c, (float(SHIFT), 0.0)), out=...)
     short, remainder = in_base_two(c)

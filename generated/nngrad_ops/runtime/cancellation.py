@@ -9,7 +9,7 @@ import numpy as np
 
 from .choices import WIDER, where, widened
 from .parts import highest, lowest
-from .simd import exp2_narrowed, log1p
+from .simd import exp2_as, log1p
 from .tables import LN_2, LOG2_E
 
 NOTHING, NOTHING_OF_FLOAT64 = 192.0, 1152.0  # minus these, exponentials are 0 in float32 and in float64, those of 2 too
@@ -41,7 +41,7 @@ def exp_difference(a, b, exp=np.exp, rate=1):
         if wide.dtype != np.float64:
             return exp(wide, out=wide).astype(dtype)
         exponent = wide if exp is np.exp2 else np.multiply(wide, LOG2_E, out=wide)
-        return exp2_narrowed(exponent, dtype, exponent)
+        return exp2_as(dtype, exponent, exponent)
     hi = np.subtract(a, b, out=...)
     t = np.subtract(hi, a, out=...)  # -b, as far as it entered hi
     lo = np.add(b, t, out=...)

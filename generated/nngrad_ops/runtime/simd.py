@@ -9,7 +9,6 @@ import functools
 
 import numpy as np
 
-from .choices import shortened
 from .parts import highest, lowest
 from .polynomials import polynomial
 from .tables import EXP2_SLOPE, EXPM1_REST, LN_2, LN_2_HEAD, LN_2_REST, LOG1P_REST
@@ -123,14 +122,14 @@ def _power_of_two(n):
     return np.left_shift(bits, FRACTION, out=bits).view(np.float32)
 
 
-def exp2_narrowed(x, dtype, scratch=...):
+def exp2_as(dtype, x, scratch=...):
     """2**x in a shorter dtype than x has, at most 2 ulp off; the scratch may be x, if nobody needs it again."""
     if x.size < ENOUGH or dtype != np.float32 or has_vector_loop("exp2"):
-        return shortened(np.exp2(x, out=scratch), dtype)
-    return _with_others(_exp2_narrowed, lambda others: shortened(np.exp2(others), dtype), -126, 127, x, scratch)
+        return np.exp2(x, out=scratch).astype(dtype)
+    return _with_others(_exp2_as_float32, lambda others: np.exp2(others).astype(dtype), -126, 127, x, scratch)
 
 
-def _exp2_narrowed(x, scratch):
+def _exp2_as_float32(x, scratch):
     """(2**r - 1 + 1) 2**n for x = n + r."""
     n = np.rint(x, out=...)
     r = np.subtract(x, n, out=scratch).astype(np.float32)
@@ -138,3 +137,9 @@ def _exp2_narrowed(x, scratch):
     y = np.multiply(y, r, out=y)
     y = np.add(y, 1, out=y)
     return np.multiply(y, _power_of_two(n), out=y)
+
+
+def exp2_narrowed(x, dtype, scratch=...):
+    """2**x as `exp2_as`; what is beyond the shorter dtype's range becomes infinite without a warning."""
+    with np.errstate(over="ignore"):
+        return exp2_as(dtype, x, scratch)

@@ -16,7 +16,7 @@ from .tables import EXP2_SLOPE, EXPM1_REST, LN_2, LN_2_HEAD, LN_2_REST, LOG1P_RE
 ENOUGH = 8192  # elements; of fewer, NumPy's loop is done sooner than so many calls
 FRACTION, BIAS = 23, 127  # of a float32: the bits of its fraction, what is added to its exponent
 ONE, SIGN = BIAS << FRACTION, -(2**31)  # the bits of 1 and of -0, as whole numbers
-LARGEST, SMALLER_THAN_1 = float(np.finfo(np.float32).max), 1 - 2.0**-24
+SMALLER_THAN_1 = 1 - 2.0**-24
 
 
 @functools.cache

@@ -6,14 +6,17 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from functools import cache
 from pathlib import Path
 
+import forked
 import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 SPECS = ROOT / "tests" / "specs"
+LONGEST_RUN = 300  # seconds
 PARTS = ("nngrad", "templates", "generated", "pyproject.toml")
 LONGEST = (
     "test_command", "test_certificate", "test_corners", "test_unseen_specs", "test_naive", "test_new_op",
@@ -29,16 +32,35 @@ def pytest_collection_modifyitems(items):
 
 def run(*command, cwd, path=(), **environment):
     """A command's outcome, with the given folders in front of Python's path, and no bytecode left behind."""
-    environment = {
-        **os.environ,
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "PYTHONPATH": os.pathsep.join(map(str, path)),
-        **environment,
-    }
     command = [str(part) for part in command]
+    environment = environment_of(path) | environment
     return subprocess.run(
-        command, cwd=cwd, env=environment, capture_output=True, text=True, encoding="utf-8", timeout=300
+        command, cwd=cwd, env=environment, capture_output=True, text=True, encoding="utf-8", timeout=LONGEST_RUN
     )
+
+
+def environment_of(path):
+    """That of a process with the given folders in front of Python's path, which leaves no bytecode behind."""
+    return {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": os.pathsep.join(map(str, path))}
+
+
+def run_module(name, *arguments, cwd, path=(), **environment):
+    """The outcome of `python -m name`. What needs no environment of its own need not import SymPy again."""
+    if environment or forked.context() is None:
+        return run(sys.executable, "-m", name, *arguments, cwd=cwd, path=path, **environment)
+    arguments, path = ([str(one) for one in given] for given in (arguments, path))
+    with tempfile.TemporaryDirectory() as folder:
+        outputs = [Path(folder) / "out", Path(folder) / "err"]
+        for file in outputs:
+            file.touch()
+        process = forked.context().Process(
+            target=forked.run_module, args=(name, arguments, cwd, path, environment_of(path), outputs)
+        )
+        process.start()
+        process.join(LONGEST_RUN)
+        assert process.exitcode is not None, f"{name} {arguments} takes too long"
+        told = [file.read_text(encoding="utf-8") for file in outputs]
+    return subprocess.CompletedProcess([name, *arguments], process.exitcode, *told)
 
 
 @cache
@@ -82,8 +104,8 @@ class Checkout:
 
     def codegen(self, *arguments, cwd=None, path=(), **environment):
         """`python -m nngrad.codegen` with this copy's code."""
-        command = (sys.executable, "-m", "nngrad.codegen", *arguments)
-        return run(*command, cwd=cwd or self.folder, path=(*path, *self.path), **environment)
+        path = (*path, *self.path)
+        return run_module("nngrad.codegen", *arguments, cwd=cwd or self.folder, path=path, **environment)
 
     def copy(self, folder):
         return Checkout(folder, source=self.folder)

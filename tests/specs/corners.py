@@ -4,11 +4,6 @@ from nngrad.codegen.language import abs, exp, log, op, sign, sqrt, sum
 
 
 @op
-def cauchy_of_width(x, *, c=1.5):
-    return log(1 + (x / c) ** 2)
-
-
-@op
 def student(x, *, nu=4.0):
     return -(nu + 1) / 2 * log(1 + x**2 / nu)
 

@@ -23,16 +23,6 @@ def ranking_loss(a, b):
     return -log(1 / (1 + exp(-(a - b))))
 
 
-@op
-def log_of_complement(a, b):
-    return log(1 - exp(a - b))
-
-
-@op
-def gate_of_exponentials(a, b):
-    return (exp(a) - exp(-a)) / (exp(a) + exp(-a)) / (1 + exp(-b))
-
-
 # --- poles, powers ----------------------------------------------------------------------------------------------------
 
 

@@ -11,11 +11,6 @@ def logistic(x):
 
 
 @op
-def logistic_of_exp(x):
-    return exp(x) / (1 + exp(x))
-
-
-@op
 def logistic_complement(x):
     return 1 - 1 / (1 + exp(-x))
 
@@ -35,18 +30,8 @@ def soft_relu(x):
 
 
 @op
-def soft_relu_scaled(x):
-    return log(1 + exp(2 * x)) / 2
-
-
-@op
 def soft_relu_of_parameter(x, *, beta=2.5):
     return log(1 + exp(beta * x)) / beta
-
-
-@op
-def soft_relu_by_factor(x):
-    return x + log(1 + exp(-x))
 
 
 @op
@@ -64,11 +49,6 @@ def soft_relu_nested(x):
     return log(1 + log(1 + exp(x)))
 
 
-@op
-def soft_relu_twice(x):
-    return log(1 + exp(log(1 + exp(x))))
-
-
 # --- hyperbolic functions ---------------------------------------------------------------------------------------------
 
 
@@ -80,11 +60,6 @@ def hyperbolic_tangent(x):
 @op
 def log_hyperbolic(x):
     return log(cosh(x))
-
-
-@op
-def log_hyperbolic_of_exp(x):
-    return log((exp(x) + exp(-x)) / 2)
 
 
 @op
@@ -118,8 +93,3 @@ def log_sum_of_two(a, b):
 @op
 def exponential_linear(x, *, alpha=1.2):
     return maximum(0, x) + minimum(0, alpha * (exp(x / alpha) - 1))
-
-
-@op
-def bent_identity(x):
-    return (sqrt(x**2 + 1) - 1) / 2 + x

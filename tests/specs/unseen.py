@@ -18,9 +18,7 @@ from nngrad.codegen.language import (
     op,
     prod,
     rsqrt,
-    sigmoid,
     sign,
-    sin,
     softplus,
     sqrt,
     sum,
@@ -60,16 +58,6 @@ def hardtanh(x, *, min_val=-1.0, max_val=1.0):
     return where(x < min_val, min_val, where(x > max_val, max_val, x))
 
 
-@activation
-def snake(x, *, a=0.7):
-    return x + sin(a * x) ** 2 / a
-
-
-@activation
-def gaussian(x):
-    return exp(-(x**2))
-
-
 @loss
 def huber_loss(input, target, *, delta=1.0):
     r = abs(input - target)
@@ -85,17 +73,6 @@ def poisson_nll(input, target):
 def quantile_loss(input, target, *, q=0.3):
     e = target - input
     return maximum(q * e, (q - 1) * e)
-
-
-@loss
-def hinge(input, target):
-    return maximum(0, 1 - input * target)
-
-
-@loss
-def dice_rows(input, target, *, axis=-1, eps=1.0):
-    p = sigmoid(input)
-    return 1 - (2 * sum(p * target, axis) + eps) / (sum(p, axis) + sum(target, axis) + eps)
 
 
 @loss
@@ -262,11 +239,6 @@ def charbonnier(input, target, *, eps=1e-3):
 def margin(input, target, *, axis=-1, m=0.5):
     correct = take(input, target, axis)
     return sum(maximum(0, m - correct + input), axis) - m
-
-
-@loss
-def cosine_loss(input, target, *, axis=-1):
-    return 1 - sum(input * target, axis) / sqrt(sum(input**2, axis) * sum(target**2, axis))
 
 
 @activation

@@ -159,3 +159,29 @@ def bent_identity(x):
 @activation
 def pade(x):
     return x * (27 + x**2) / (27 + 9 * x**2)
+
+
+@loss
+def dice_rows(input, target, *, axis=-1, eps=1.0):
+    p = sigmoid(input)
+    return 1 - (2 * sum(p * target, axis) + eps) / (sum(p, axis) + sum(target, axis) + eps)
+
+
+@loss
+def cosine_loss(input, target, *, axis=-1):
+    return 1 - sum(input * target, axis) / sqrt(sum(input**2, axis) * sum(target**2, axis))
+
+
+@activation
+def gaussian(x):
+    return exp(-(x**2))
+
+
+@loss
+def hinge(input, target):
+    return maximum(0, 1 - input * target)
+
+
+@activation
+def snake(x, *, a=0.7):
+    return x + sin(a * x) ** 2 / a

@@ -49,7 +49,7 @@ def batch_norm(
     if np.prod([shape[axis] for axis in axes]) == 1:
         raise ValueError(f"batch_norm: in training there must be more than 1 value per channel, got input {shape}")
     _move(running_mean, running_var, array_of(input), axes, momentum)
-    return ops.layer_norm(input, _along(weight, shape), _along(bias, shape), axis=axes, eps=eps)
+    return ops.layer_norm(input, _by_channel(weight, shape), _by_channel(bias, shape), axis=axes, eps=eps)
 
 
 @tells_arguments
@@ -88,7 +88,7 @@ def instance_norm(
     if np.prod(shape[2:]) == 1:
         raise ValueError(f"instance_norm: there must be more than 1 value per channel, got input {shape}")
     _move(running_mean, running_var, array_of(input), axes, momentum)
-    return ops.layer_norm(input, _along(weight, shape), _along(bias, shape), axis=axes, eps=eps)
+    return ops.layer_norm(input, _by_channel(weight, shape), _by_channel(bias, shape), axis=axes, eps=eps)
 
 
 @tells_arguments
@@ -149,11 +149,11 @@ def _standardised(input, mean, var, weight, bias, eps) -> Tensor:
     scale = ops.rsqrt(ops.add(var, eps))
     if weight is not None:
         scale = scale * weight
-    y = ops.subtract(input, _along(mean, shape)) * _along(scale, shape)
-    return y if bias is None else y + _along(bias, shape)
+    y = ops.subtract(input, _by_channel(mean, shape)) * _by_channel(scale, shape)
+    return y if bias is None else y + _by_channel(bias, shape)
 
 
-def _along(channels: Any, shape: tuple[int, ...]) -> Any:
+def _by_channel(channels: Any, shape: tuple[int, ...]) -> Any:
     """A number for each channel, as an array that broadcasts along axis 1."""
     return None if channels is None else ops.reshape(channels, shape=(-1,) + (1,) * (len(shape) - 2))
 

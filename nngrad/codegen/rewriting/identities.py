@@ -204,6 +204,18 @@ def in_roots(expr):
     return expr.replace(lambda part: type(part) in _IN_ROOTS, lambda part: _IN_ROOTS[type(part)](*part.args))
 
 
+def with_roots(expr):
+    """Roots of sums of squares with a number among them as they are written: beside it no square is too small."""
+
+    def written_out(part):
+        made = in_roots(part)
+        sums = [power.base for power in made.atoms(sympy.Pow) if not power.exp.is_Integer]
+        numbers = [total.as_independent(*total.free_symbols, as_Add=True)[0] for total in sums]
+        return part if 0 in numbers else made
+
+    return expr.replace(lambda part: isinstance(part, words.hypot.build | words.over_hypot.build), written_out)
+
+
 def with_hypot(expr):
     """1 + u**2 in a denominator as hypot(1, u)**2, which does not overflow."""
     return expr.replace(

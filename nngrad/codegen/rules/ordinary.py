@@ -17,8 +17,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from enum import Enum
 from functools import cached_property
-from math import inf
 
 import sympy
 
@@ -31,6 +31,7 @@ from nngrad.codegen.lowering.branches import only_matters_far_out
 from nngrad.codegen.lowering.cost import apart_and_together, graph_cost, kept_cost
 from nngrad.codegen.lowering.exponents import as_polynomial, exp2_in_float64, in_float64
 from nngrad.codegen.lowering.literals import literal
+from nngrad.codegen.rewriting.identities import with_roots
 from nngrad.codegen.rules import exponentials, piecewise, wide
 from nngrad.codegen.rules.parts import (
     Algebra,
@@ -43,8 +44,7 @@ from nngrad.codegen.rules.poles import may_warn
 from nngrad.codegen.trace import Formula
 
 LIMITS = (64, 32, 16, 10, 6)  # of the size of inputs
-LEVELS = (4.2, inf)  # of the largest error in units of the last place: the first that can be had
-INSTEAD_OF_WIDE = 0.0  # a level of its own, of plain forms where those for all inputs are computed in float64
+SMALL_ERROR = 4.2  # in units of the last place
 NEAR_ROOTS = 4 * ACCURATE  # in units, of their slopes, which are accurate elsewhere
 NO_WORSE = 2.0  # times the error of the form for all inputs
 CHANCE = 4.0  # the same in units beside a root, where it is chance which of the points tried is nearest to it
@@ -59,6 +59,14 @@ MOST_EXPONENTIALS = 2
 
 LIMITED = (Decayed, words.clamped.build)
 GUARDED = (*wide.LOGISTIC, words.abs.build, Where, NearZero)
+
+
+class Level(Enum):
+    """What the errors of forms are held to."""
+
+    SMALL = "few units anywhere"
+    NO_WORSE = "no worse than the form for all inputs, near a root, say"
+    INSTEAD_OF_WIDE = "accurate, but for the roots of slopes, where the form for all inputs is computed in float64"
 
 
 @dataclass(frozen=True)
@@ -108,7 +116,7 @@ class _Pool:
     parts: dict[Value, sympy.Expr]
     values: list[sympy.Expr]
     slopes: list[list[sympy.Expr]]
-    level: float | None = None
+    level: Level | None = None
 
 
 @dataclass
@@ -158,7 +166,7 @@ class Ordinariness:
         pools = list(self._pools())
         exact = [(pool, with_exponents_in_float64(pool.parts, self.formula.inputs)) for pool in pools]
         pools += [replace(pool, parts=parts) for pool, parts in exact if parts != pool.parts]
-        for level in LEVELS if self.sources else LEVELS[:1]:
+        for level in (Level.SMALL, Level.NO_WORSE) if self.sources else (Level.SMALL,):
             best = [one for limit in LIMITS if (one := self._cheapest(level, limit, pools)) is not None]
             if best:
                 break
@@ -194,11 +202,11 @@ class Ordinariness:
             yield _Pool({}, plain[0], plain[1:])
         elif self.is_wide:  # then guards cost less than float64
             guarded = [[*map(_unlimited, own), *forms] for own, forms in zip(self.plain, written, strict=True)]
-            value, *slopes = (_without([NearZero], map(wide.with_roots, forms)) for forms in guarded)
-            yield _Pool({}, value, slopes, INSTEAD_OF_WIDE)
+            value, *slopes = (_without([NearZero], map(with_roots, forms)) for forms in guarded)
+            yield _Pool({}, value, slopes, Level.INSTEAD_OF_WIDE)
             yield from [] if warns else self._in_float64(written, [one for one in guards if one not in wide.LOGISTIC])
         elif not is_of_exponentials and not warns:  # then roots of sums, say, need not be kept in range
-            value, *slopes = (_without([*LIMITED, NearZero], map(wide.with_roots, forms)) for forms in written)
+            value, *slopes = (_without([*LIMITED, NearZero], map(with_roots, forms)) for forms in written)
             yield _Pool({}, value, slopes)
         if not makes_choices:
             yield from self._of_exponentials(wholes, plain)
@@ -208,7 +216,7 @@ class Ordinariness:
 
         tanh is a fraction of exponentials too, but none that is accurate near zero.
         """
-        exprs = [_with_logarithms(wide.with_roots(expr)) for expr in wholes]
+        exprs = [_with_logarithms(with_roots(expr)) for expr in wholes]
         kept = [(), (words.tanh.build,)] if any(expr.has(words.tanh.build) for expr in exprs) else [()]
         for but in kept:
             written = [exponentials.in_exponentials(expr, but) for expr in exprs]
@@ -263,20 +271,20 @@ class Ordinariness:
 
     # --- choice -------------------------------------------------------------------------------------------------------
 
-    def _cheapest(self, level: float, limit: int, pools: list[_Pool]) -> tuple[float, Ordinary] | None:
+    def _cheapest(self, level: Level, limit: int, pools: list[_Pool]) -> tuple[float, Ordinary] | None:
         """The best forms that are accurate within the limit, by cost and error, and what they cost."""
         found = [one for pool in pools for one in self._accurate(level, limit, pool)]
         least = min(map(_badness, found), default=None)
         best = min((one for one in found if _badness(one) == least), key=lambda one: str(one[2]), default=None)
         return best and (best[0], best[2])
 
-    def _accurate(self, level: float, limit: int, pool: _Pool) -> Iterator[tuple[float, float, Ordinary]]:
+    def _accurate(self, level: Level, limit: int, pool: _Pool) -> Iterator[tuple[float, float, Ordinary]]:
         """A pool's few cheapest forms of everything that are accurate within the limit: their cost, and their worst
         error.
         """
         if not self._keeps_digits(limit, pool.parts):
             return
-        output, level = self.formula.output, level if pool.level is None else pool.level
+        output, level = self.formula.output, pool.level or level
         values = self._few(level, limit, 0, pool.parts, pool.values)
         for value in values[:2]:
             definitions = pool.parts | {output: value}
@@ -296,7 +304,7 @@ class Ordinariness:
             return parts, list(forms)
         return self._once(("shared", *parts.items(), *forms), lambda: with_shared_products(parts, forms, output))
 
-    def _with_powers_of_two(self, level: float, ordinary: Ordinary) -> Ordinary:
+    def _with_powers_of_two(self, level: Level, ordinary: Ordinary) -> Ordinary:
         """The forms with powers of 2 instead of e, if these are accurate, and better by cost and error."""
         value, slopes = ordinary.value, list(ordinary.slopes.values())
         parts = with_powers_of_two(ordinary.parts, [value, *slopes])
@@ -312,13 +320,13 @@ class Ordinariness:
         made = [expr for expr in parts.values() if isinstance(expr, exp2_in_float64.build)]
         return all(self.near.is_normal(expr, limit) for expr in made)
 
-    def _are_accurate(self, level: float, limit: int, parts, value, slopes) -> bool:
+    def _are_accurate(self, level: Level, limit: int, parts, value, slopes) -> bool:
         """Whether all forms are, made of these parts."""
         known = parts | {self.formula.output: value}
         judged = (self._is_accurate(level, limit, place, known, form) for place, form in enumerate(slopes, 1))
         return self._is_accurate(level, limit, 0, parts, value) and all(judged)
 
-    def _weighed(self, level: float, limit: int, parts, value, slopes) -> tuple[float, float, Ordinary]:
+    def _weighed(self, level: Level, limit: int, parts, value, slopes) -> tuple[float, float, Ordinary]:
         """Forms of everything, their cost, and their worst error."""
         output = self.formula.output
         used = _used(parts, (value, *slopes))
@@ -328,7 +336,7 @@ class Ordinariness:
         made = Ordinary(limit, used, value, dict(zip(self.sources, slopes, strict=True)), tuple(conditions))
         profiles = [self._profile(0, parts, value)]
         profiles += [self._profile(place, parts | {output: value}, form) for place, form in enumerate(slopes, 1)]
-        worst = max(profile.largest(limit, leniently=level == inf) for profile in profiles)
+        worst = max(profile.largest(limit, leniently=level is Level.NO_WORSE) for profile in profiles)
         return self._cost(made), round(worst, 2), made
 
     def _bound(self, param: Parameter, parts: dict[Value, sympy.Expr]) -> str:
@@ -346,7 +354,7 @@ class Ordinariness:
 
         return self._once(("cost", *made.parts.items(), made.value, *made.slopes.values()), found)
 
-    def _few(self, level: float, limit: int, place: int, definitions, forms) -> list[sympy.Expr]:
+    def _few(self, level: Level, limit: int, place: int, definitions, forms) -> list[sympy.Expr]:
         """The few cheapest of the forms that are accurate within the limit."""
         ranked = sorted(dict.fromkeys(forms), key=lambda form: self._rank(definitions, form))[:MOST_JUDGED]
         return [form for form in ranked if self._is_accurate(level, limit, place, definitions, form)][:FEW]
@@ -364,29 +372,27 @@ class Ordinariness:
             self.known[key] = found()
         return self.known[key]
 
-    def _is_accurate(self, level: float, limit: int, place: int, definitions, form) -> bool:
+    def _is_accurate(self, level: Level, limit: int, place: int, definitions, form) -> bool:
         """Whether the form is accurate within the limit, or no worse there than the one for all inputs."""
         here = self._profile(place, definitions, form)
-        if level == INSTEAD_OF_WIDE:
+        if level is Level.INSTEAD_OF_WIDE:
             here = here.within(limit)
             return here.beyond <= ACCURATE and here.ulp <= (NEAR_ROOTS if place else ACCURATE)
-        if level < inf:
+        if level is Level.SMALL:
             is_plain = definitions.keys() <= {self.formula.output}
-            largest = here.largest(limit, leniently=False)
-            return largest <= level and (
-                not is_plain or self._is_accurate_at_all(level, limit, place, definitions, form)
-            )
+            is_small = here.largest(limit, leniently=False) <= SMALL_ERROR
+            return is_small and (not is_plain or self._is_accurate_at_all(limit, place, definitions, form))
         here, there = here.within(limit), self.profiles[place].within(limit)  # near a root, say
         bound = min(TOLERABLE, CHANCE * there.ulp)
         return here.beyond <= max(ACCURATE, NO_WORSE * there.beyond) and here.ulp <= bound
 
-    def _is_accurate_at_all(self, level: float, limit: int, place: int, definitions, form) -> bool:
+    def _is_accurate_at_all(self, limit: int, place: int, definitions, form) -> bool:
         """Whether a form is at the judge's own points too, near roots, say, or no worse there than the one for all."""
         own, full = (
             self._profile(place, definitions, one, at_all=True).largest(limit, leniently=False)
             for one in (form, self.full[place])
         )
-        return own <= max(level, NO_WORSE * full)
+        return own <= max(SMALL_ERROR, NO_WORSE * full)
 
     def _profile(self, place: int, definitions, form, at_all: bool = False) -> Profile:
         """The errors of a form at points of ordinary size, or at the judge's own, which it has `at_all`."""

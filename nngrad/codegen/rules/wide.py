@@ -38,7 +38,7 @@ def computed(expr):
     for word, written_out in LOGISTIC.items():
         expr = expr.replace(word, written_out)
     in_powers_of_two = expr.replace(sympy.exp, lambda exponent: words.exp2(exponent / sympy.log(2)))
-    return in_float64(with_half_tangents(with_roots(in_powers_of_two)))
+    return in_float64(with_half_tangents(identities.with_roots(in_powers_of_two)))
 
 
 def without_choices(form) -> Iterator[sympy.Expr]:
@@ -47,15 +47,3 @@ def without_choices(form) -> Iterator[sympy.Expr]:
     if form.has(Where):
         for branch in (1, 2):
             yield form.replace(lambda part: isinstance(part, Where), lambda part, branch=branch: part.args[branch])
-
-
-def with_roots(expr):
-    """Roots of sums of squares with a number among them as they are written: beside it no square is too small."""
-
-    def written_out(part):
-        made = identities.in_roots(part)
-        sums = [power.base for power in made.atoms(sympy.Pow) if not power.exp.is_Integer]
-        numbers = [total.as_independent(*total.free_symbols, as_Add=True)[0] for total in sums]
-        return part if 0 in numbers else made
-
-    return expr.replace(lambda part: isinstance(part, words.hypot.build | words.over_hypot.build), written_out)

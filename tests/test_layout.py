@@ -16,9 +16,10 @@ STAGES = (
     "members", "shares", "ratios", "rescale", "rewrite", "derive", "picks", "certify", "joint", "literals", "quotients",
     "node", "branches", "exponents", "chance", "signs", "lower", "guards", "series", "errors", "simulation", "rounding",
     "forms", "infix", "schedule", "cost", "piecewise", "parts", "wide", "poles", "ordinary", "balance", "again",
-    "equal", "selection", "choices", "slopes", "comments", "numpy_code", "tensor_code", "bodies", "assemble",
-    "contract", "latex", "approximate", "emit", "stamp", "pipeline", "samples", "certificate", "records", "kinks",
-    "explain", "plots", "terminal", "page", "gallery", "ask", "define", "documents", "command", "__main__",
+    "equal", "chosen", "elementwise", "selection", "choices", "slopes", "comments", "numpy_code", "tensor_code",
+    "bodies", "assemble", "contract", "latex", "approximate", "emit", "stamp", "pipeline", "samples", "certificate",
+    "records", "kinks", "explain", "plots", "terminal", "page", "gallery", "ask", "define", "documents", "command",
+    "__main__",
 )  # fmt: skip
 SHOWN = {"plots", "terminal", "page", "gallery"}  # what makes an explanation visible
 JUDGES = {  # they know floats

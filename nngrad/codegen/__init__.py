@@ -7,8 +7,9 @@ Stage 1, spec: `language` is what a spec file imports; formulas are made of what
 Stage 2, trace: in `trace` a function becomes a formula; its parts are in `tracing`.
 Stage 3, rewrite: in `rewrite` a naive formula becomes a stable one, by the rules of `rewriting`.
 Stage 4, derive: in `derive` the derivatives of it are taken.
-Stage 5, forms: `forms` finds equal forms of them by `rules`, `selection` chooses, and `choices` records that. `certify`
-    is the oracle; others who judge are in `judging`.
+Stage 5, forms: `forms` finds equal forms of them by `rules`, `selection` chooses among them, `elementwise` by judging
+    each, `chosen` is what comes of it, and `choices` records that. `certify` is the oracle; others who judge are in
+    `judging`.
 Stage 6, lower: in `lower` expressions become a graph of operations, and this becomes code, in `lowering`.
 Stage 7, emit: in `emit` functions become files, through the templates; what else goes into them is in `emitting`.
 

@@ -42,12 +42,12 @@ from nngrad.codegen.algebra.symbols import (
     Where,
 )
 from nngrad.codegen.algebra.vocabulary import WORDS
+from nngrad.codegen.chosen import Chosen
 from nngrad.codegen.derive import Derivatives
 from nngrad.codegen.judging.errors import Error
 from nngrad.codegen.rules.ordinary import Ordinary
 from nngrad.codegen.rules.parts import part_of
 from nngrad.codegen.rules.series import Series
-from nngrad.codegen.selection import Chosen
 from nngrad.codegen.trace import Op
 
 DEFAULT_PATH = Path(__file__).with_name("choices.json")

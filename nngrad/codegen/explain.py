@@ -13,12 +13,12 @@ from pathlib import Path
 from nngrad.codegen import language
 from nngrad.codegen.algebra.symbols import Indexed, Value
 from nngrad.codegen.choices import Choices
+from nngrad.codegen.chosen import Chosen, Tried
 from nngrad.codegen.emit import HOMES, source_of, templates_folder
 from nngrad.codegen.judging.errors import ACCURATE, Error
 from nngrad.codegen.lowering.assemble import Code, assemble, readable, shapes_of
 from nngrad.codegen.lowering.contract import contraction_of
 from nngrad.codegen.pipeline import compile_op, selections
-from nngrad.codegen.selection import Chosen, Tried
 from nngrad.codegen.showing import kinks, records
 from nngrad.codegen.trace import Formula, Op
 from nngrad.codegen.writing.notation import (

@@ -16,6 +16,7 @@ from nngrad.codegen import language
 from nngrad.codegen.algebra.symbols import Indexed, SpecError
 from nngrad.codegen.budget import OverBudget, within
 from nngrad.codegen.choices import Choices
+from nngrad.codegen.chosen import Chosen, Tried
 from nngrad.codegen.derive import Derivatives
 from nngrad.codegen.emit import Package
 from nngrad.codegen.judging.rounding import UNKNOWN_PARAMETER
@@ -23,7 +24,7 @@ from nngrad.codegen.language import Declaration
 from nngrad.codegen.lowering.assemble import Code, assemble
 from nngrad.codegen.lowering.bodies import differentiated, output_is_residual
 from nngrad.codegen.lowering.contract import assemble_contraction
-from nngrad.codegen.selection import Chosen, Tried, choose_forms
+from nngrad.codegen.selection import choose_forms
 from nngrad.codegen.trace import Op, place, trace
 from nngrad.codegen.tracing.mistakes import Place, check_module, instead, located, place_of_definition, raised_at
 

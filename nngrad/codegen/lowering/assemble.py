@@ -13,10 +13,10 @@ import textwrap
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from nngrad.codegen.chosen import Chosen
 from nngrad.codegen.lowering.bodies import Bodies, Variant, output_is_residual, takes_out
 from nngrad.codegen.lowering.slopes import with_slopes
 from nngrad.codegen.rules.series import Series
-from nngrad.codegen.selection import Chosen
 from nngrad.codegen.trace import OTHER, PRESENT, REQUIRED, Formula, Op
 from nngrad.codegen.writing.plain import cotangents, unambiguous_names
 from nngrad.codegen.writing.readable import readable as readable

@@ -14,6 +14,7 @@ from functools import cached_property
 import sympy
 
 from nngrad.codegen.algebra.symbols import Value
+from nngrad.codegen.chosen import Chosen
 from nngrad.codegen.derive import Derivatives, derive
 from nngrad.codegen.forms import Search
 from nngrad.codegen.lower import Graph
@@ -26,7 +27,6 @@ from nngrad.codegen.lowering.schedule import with_few_arrays
 from nngrad.codegen.lowering.tensor_code import TensorWriter
 from nngrad.codegen.rewrite import rewrite
 from nngrad.codegen.rules.ordinary import Ordinary
-from nngrad.codegen.selection import Chosen
 from nngrad.codegen.trace import Formula, Op
 
 INDEXING = ("take", "one_hot", "minus_one_hot", "shares_minus_one_hot", "log_share")

@@ -13,9 +13,9 @@ import sympy
 
 from nngrad.codegen.algebra import words
 from nngrad.codegen.algebra.symbols import Value
+from nngrad.codegen.chosen import Chosen
 from nngrad.codegen.lowering.cost import apart_and_together
 from nngrad.codegen.rules.poles import drops, may_warn, slopes_of
-from nngrad.codegen.selection import Chosen
 
 
 def with_slopes(op, chosen: Chosen) -> tuple[Chosen, dict[Value, sympy.Expr]]:

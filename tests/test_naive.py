@@ -116,7 +116,7 @@ def second(function, x):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize(
-    ("spec", "name"), cases(("naive", "naive_others"), lambda op: len(op.inputs) == 1 and not op.formulas[0].axes)
+    ("spec", "name"), [*cases(("naive", "naive_others"), lambda op: len(op.inputs) == 1 and not op.formulas[0].axes)]
 )
 def test_second_derivatives_of_naive_formulas(package_of, spec, name, dtype):
     op = OPS[spec][name]

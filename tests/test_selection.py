@@ -10,7 +10,8 @@ import sympy
 from sympy import exp, log, sqrt
 
 from nngrad.codegen.algebra import gaussians, words
-from nngrad.codegen.algebra.symbols import Value, Where, text
+from nngrad.codegen.algebra.symbols import Value, Where
+from nngrad.codegen.algebra.texts import text
 from nngrad.codegen.command import run
 from nngrad.codegen.judging.errors import ACCURATE
 from nngrad.codegen.judging.rounding import Judge

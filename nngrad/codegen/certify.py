@@ -32,8 +32,8 @@ from nngrad.codegen.algebra.symbols import (
     Test,
     Value,
     Where,
-    text,
 )
+from nngrad.codegen.algebra.texts import text
 from nngrad.codegen.algebra.vocabulary import WORD_OF
 from nngrad.codegen.trace import Formula, Stage
 

@@ -19,7 +19,8 @@ from sympy.core.symbol import Str
 from nngrad.codegen.algebra import words
 from nngrad.codegen.algebra.exp_words import with_quotients_of_expm1
 from nngrad.codegen.algebra.remembered import slope
-from nngrad.codegen.algebra.symbols import ByText, NearZero, Value, Where, count_ops, text
+from nngrad.codegen.algebra.symbols import NearZero, Value, Where
+from nngrad.codegen.algebra.texts import ByText, count_ops, text
 from nngrad.codegen.chosen import TOO_LARGE, Chosen, Tried
 from nngrad.codegen.derive import Derivatives, lift_where
 from nngrad.codegen.forms import FEW_FORMS, LARGEST_GROWTH, Search

@@ -25,7 +25,6 @@ from nngrad.codegen.algebra import words
 from nngrad.codegen.algebra.small import Small
 from nngrad.codegen.algebra.symbols import (
     AxisSum,
-    ByText,
     Decayed,
     Deviation,
     Indicator,
@@ -37,11 +36,11 @@ from nngrad.codegen.algebra.symbols import (
     Value,
     Where,
     constant_axes,
-    count_ops,
     is_constant_along,
     multiplied_out,
     split_constants,
 )
+from nngrad.codegen.algebra.texts import ByText, count_ops
 from nngrad.codegen.algebra.vocabulary import WORD_OF
 from nngrad.codegen.derive import lift_where
 from nngrad.codegen.trace import Formula, Stage, carriers

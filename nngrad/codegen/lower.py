@@ -49,9 +49,8 @@ from nngrad.codegen.algebra.symbols import (
     Weighed,
     Where,
     is_constant_along,
-    ordered_terms,
-    text,
 )
+from nngrad.codegen.algebra.texts import ordered_terms, text
 from nngrad.codegen.algebra.vocabulary import WORD_OF
 from nngrad.codegen.lowering import branches, chance, exponents, quotients, signs
 from nngrad.codegen.lowering.joint import Part, parts_of, shift_of

@@ -13,7 +13,8 @@ import mpmath
 import sympy
 
 from nngrad.codegen.algebra import exact, words
-from nngrad.codegen.algebra.symbols import Value, Where, text
+from nngrad.codegen.algebra.symbols import Value, Where
+from nngrad.codegen.algebra.texts import text
 from nngrad.codegen.algebra.vocabulary import enter
 
 _TERMS = 24  # of series within 1

@@ -21,7 +21,8 @@ import sympy
 from sympy.core.relational import Relational
 from sympy.printing.str import StrPrinter
 
-from nngrad.codegen.algebra.symbols import Parameter, Where, text
+from nngrad.codegen.algebra.symbols import Parameter, Where
+from nngrad.codegen.algebra.texts import text
 from nngrad.codegen.algebra.vocabulary import WORD_OF
 from nngrad.codegen.lowering.exponents import is_rounded, written_out
 

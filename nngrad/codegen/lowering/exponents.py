@@ -20,7 +20,8 @@ import mpmath
 import sympy
 
 from nngrad.codegen.algebra import gaussians, words
-from nngrad.codegen.algebra.symbols import Decayed, Parameter, Value, text
+from nngrad.codegen.algebra.symbols import Decayed, Parameter, Value
+from nngrad.codegen.algebra.texts import text
 from nngrad.codegen.algebra.vocabulary import WORD_OF, enter, is_tensor
 from nngrad.codegen.lowering.joint import is_of_sums
 from nngrad.codegen.rules.exponentials import LARGEST_DEGREE, LARGEST_EXPONENT, log1p_times_exp, times_exp

@@ -18,7 +18,8 @@ from functools import reduce
 import sympy
 
 from nngrad.codegen.algebra import words
-from nngrad.codegen.algebra.symbols import Parameter, Value, Where, text
+from nngrad.codegen.algebra.symbols import Parameter, Value, Where
+from nngrad.codegen.algebra.texts import text
 from nngrad.codegen.rewriting import identities
 
 LARGE = 2**16  # where a sum of powers is about its largest one, and these do not overflow

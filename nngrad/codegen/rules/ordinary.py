@@ -23,7 +23,8 @@ from functools import cached_property
 import sympy
 
 from nngrad.codegen.algebra import words
-from nngrad.codegen.algebra.symbols import ByText, Decayed, NearZero, Parameter, Subgradient, Value, Where
+from nngrad.codegen.algebra.symbols import Decayed, NearZero, Parameter, Subgradient, Value, Where
+from nngrad.codegen.algebra.texts import ByText
 from nngrad.codegen.judging.errors import ACCURATE, Profile, Truth
 from nngrad.codegen.judging.rounding import Judge, ordinary_points
 from nngrad.codegen.lower import Graph

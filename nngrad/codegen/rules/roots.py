@@ -21,7 +21,8 @@ from collections.abc import Iterator
 import sympy
 
 from nngrad.codegen.algebra import words
-from nngrad.codegen.algebra.symbols import Parameter, Value, Where, text
+from nngrad.codegen.algebra.symbols import Parameter, Value, Where
+from nngrad.codegen.algebra.texts import text
 from nngrad.codegen.rewriting.identities import in_roots, squares_of
 
 LARGEST_EXPRESSION = 100  # operations in what is brought to one fraction

@@ -98,6 +98,37 @@ def test_exponentials_of_pairs(function, exactly, dtype):
     assert y.dtype == dtype and max(off) < 2 * np.finfo(dtype).eps
 
 
+@pytest.mark.parametrize(
+    ("function", "exactly", "x"),
+    [
+        (pairs.wide_exp, mpmath.exp, np.append(np.linspace(-700, 700, 301), [1e-9, -1e-200])),
+        (pairs.wide_expm1, mpmath.expm1, np.append(np.linspace(-60, 700, 301), [1e-9, -1e-200])),
+        (pairs.wide_log, mpmath.log, np.append(np.geomspace(1e-300, 1e300, 300), [1.001, 0.999])),
+        (pairs.wide_log1p, mpmath.log1p, np.append(np.geomspace(1e-300, 1e300, 301), [-0.49, -0.999])),
+        (pairs.wide_sqrt, mpmath.sqrt, np.geomspace(1e-280, 1e300, 301)),
+        (lambda x: pairs.wide_power(x, 1.7), lambda x: x ** mpmath.mpf(1.7), np.geomspace(1e-90, 1e90, 301)),
+    ],
+    ids=["exp", "expm1", "log", "log1p", "sqrt", "power"],
+)
+def test_functions_of_pairs_have_digits_to_spare(function, exactly, x):
+    lo = x * 2.0**-55 * np.linspace(-1, 1, x.size)
+    made = function(pairs.Pair(x, lo))
+    with mpmath.workdps(60):
+        for got, true in zip(exact(made), map(exactly, exact(pairs.Pair(x, lo))), strict=True):
+            assert abs(got - true) <= abs(true) * mpmath.mpf(2) ** -64
+    np.testing.assert_allclose(function(x), function(pairs.Pair(x)).hi, rtol=4 * np.finfo(float).eps)
+
+
+def test_functions_of_pairs_know_the_ends():
+    ends = pairs.doubled(np.array([np.inf, -np.inf, np.nan, 0.0]), np.dtype(float))
+    np.testing.assert_array_equal(pairs.wide_exp(ends).hi, [np.inf, 0, np.nan, 1])
+    np.testing.assert_array_equal(pairs.wide_expm1(ends).hi, [np.inf, -1, np.nan, 0])
+    np.testing.assert_array_equal(pairs.wide_log(ends).hi, [np.inf, np.nan, np.nan, -np.inf])
+    np.testing.assert_array_equal(pairs.wide_log1p(ends).hi, [np.inf, np.nan, np.nan, 0])
+    np.testing.assert_array_equal(pairs.wide_sqrt(ends).hi, [np.inf, np.nan, np.nan, 0])
+    np.testing.assert_array_equal(pairs.wide_power(np.abs(ends), 0.5).hi, [np.inf, np.inf, np.nan, 0])
+
+
 def test_pairs_keep_quiet_at_the_ends():
     x = pairs.doubled(np.array([1e308, -1e308, np.inf, -np.inf, np.nan]), np.dtype(float))
     steep = np.multiply(np.subtract(x, 1), 1e10)

@@ -12,10 +12,13 @@ from . import runtime
 from .runtime import exp2_of_sum, leading_bits, lowest, polynomial
 from .runtime.choices import WIDER
 from .runtime.out_of_range import TAIL
-from .runtime.tables import LN_2
+from .runtime.tables import LN_2, POWERS_OF_TWO, STEP
 from .tiles import in_tiles
 
 NEGLIGIBLE = 1e-10  # beside numbers with an exponential
+FARTHEST = 1100.0  # in size, of exponents whose exponential is neither 0 nor infinite
+EXP_SERIES = tuple(1 / math.factorial(n) for n in (7, 6, 5, 4, 3, 2))  # of (exp(x) - 1 - x) / x**2, for small steps
+_POWERS = np.array(POWERS_OF_TWO).T
 LARGEST = np.finfo(np.float64).max
 
 
@@ -136,6 +139,86 @@ def where(mask, a, b):
         return runtime.where(mask, a, b)
     a, b = (one if isinstance(one, Pair) else Pair(one) for one in (a, b))
     return Pair(np.where(mask, a.hi, b.hi), np.where(mask, a.lo, b.lo))
+
+
+# --- functions in exponents, for pairs and for what is in a wider dtype -----------------------------------------------
+
+
+def _of_digits(function, of_pair):
+    """A function of numbers with more digits than the result of the kernel: NumPy's, and that of pairs."""
+
+    def of_digits(*args):
+        with np.errstate(all="ignore"):
+            if not any(isinstance(one, Pair) for one in args):
+                return function(*args, out=...)
+            return of_pair(*(one if isinstance(one, Pair) else _of_number(one) for one in args))
+
+    return of_digits
+
+
+def _power_of_e(a):
+    """(power, y, rest) of exp(a) = 2**power (y + rest), y a number of a table and rest a pair, small beside it."""
+    exponent = np.clip(a.hi, -FARTHEST, FARTHEST)
+    steps = np.rint(exponent / STEP[0])
+    near = exponent - steps * STEP[0]  # exact
+    r = _add(Pair(near), Pair(np.where(exponent == a.hi, a.lo, 0) - steps * STEP[1]))
+    beyond = r.hi * r.hi * polynomial(EXP_SERIES, r.hi)
+    steps = steps.astype(np.int64)
+    y, lacking = _POWERS[:, steps % _POWERS.shape[1]] + 0 * exponent  # NaN of NaN
+    rest = _multiply(Pair(y), _sum(r.hi, r.lo + beyond))
+    return (steps // _POWERS.shape[1]).astype(np.int32), y, _sum(rest.hi, rest.lo + lacking * (1 + r.hi))
+
+
+def _exp_of_pair(a):
+    power, y, rest = _power_of_e(a)
+    total = _sum(y, rest.hi)
+    return Pair(np.ldexp(total.hi, power), np.ldexp(total.lo + rest.lo, power))
+
+
+def _expm1_of_pair(a):
+    power, y, rest = _power_of_e(a)
+    less_one = _add(Pair(np.ldexp(y, power)), Pair(-1.0))
+    exact = _add(less_one, Pair(np.ldexp(rest.hi, power), np.ldexp(rest.lo, power)))
+    hi = np.expm1(a.hi)
+    return _sum(hi, (exact.hi - hi) + exact.lo)
+
+
+def _log_of_pair(a):
+    """One step of Newton from the logarithm of a.hi."""
+    hi = np.log(a.hi)
+    ratio = _multiply(a, _exp_of_pair(Pair(-hi)))
+    return _sum(hi, (ratio.hi - 1) + ratio.lo)
+
+
+def _log1p_of_pair(a):
+    far = _log_of_pair(_add(a, Pair(1.0)))
+    hi = np.log1p(a.hi)
+    less_one = _expm1_of_pair(Pair(-hi))
+    rest = _add(_add(less_one, a), _multiply(less_one, a))
+    return where(np.abs(a.hi) < 0.5, _sum(hi, rest.hi), far)
+
+
+def _sqrt_of_pair(a):
+    hi = np.sqrt(a.hi)
+    rest = _add(a, _negative(_multiply(Pair(hi), Pair(hi))))
+    return _sum(hi, rest.hi / (2 * hi))
+
+
+def _power_of_pair(a, b):
+    hi = np.power(a.hi, b.hi)
+    exact = _exp_of_pair(_multiply(b, _log_of_pair(a)))
+    return _sum(hi, (exact.hi - hi) + exact.lo)
+
+
+wide_exp = _of_digits(np.exp, _exp_of_pair)
+wide_expm1 = _of_digits(np.expm1, _expm1_of_pair)
+wide_log = _of_digits(np.log, _log_of_pair)
+wide_log1p = _of_digits(np.log1p, _log1p_of_pair)
+wide_sqrt = _of_digits(np.sqrt, _sqrt_of_pair)
+wide_power = _of_digits(np.power, _power_of_pair)
+
+
+# --- exponentials -----------------------------------------------------------------------------------------------------
 
 
 def _like_exp(function, slope_of):

@@ -1,6 +1,6 @@
 """Formulas whose exponents are rounded, if they are computed as they stand."""
 
-from nngrad.codegen.language import exp, op
+from nngrad.codegen.language import abs, exp, log, op, sqrt
 
 
 @op
@@ -41,3 +41,23 @@ def fermi(energy, level, *, temperature=0.3):
 @op
 def gated(x, *, rate=1.702):
     return x / (1 + exp(-rate * x))
+
+
+@op
+def golu(x):
+    return x * exp(-exp(-x))
+
+
+@op
+def gompertz(x, *, b=1.7, c=0.3):
+    return exp(-b * exp(-c * x))
+
+
+@op
+def stretched(x, *, k=3.0):
+    return exp(-k * sqrt(1 + abs(x)))
+
+
+@op
+def bell_of_logarithm(x, *, a=4.0):
+    return exp(-a * log(1 + abs(x)) ** 2)

@@ -277,6 +277,7 @@ def exp2_slope_coefficients() -> tuple[float, ...]:
 
 HALF_TANGENT_DEGREE = 7
 TURN_BITS, LN_2_HEAD_BITS = 30, 15  # after the point
+POWERS, STEP_BITS = 64, 38
 
 
 @cache
@@ -414,7 +415,20 @@ def tables() -> str:
     found.append(f"LN_2, LOG2_E = {math.log(2)}, {math.log2(math.e)}\n")
     found.append(f"LOG2_E_BITS = {log2_e}  # times 2**128, rounded\n")
     found.append("SHIFT = 64  # what is subnormal is not so times two to this\n")
+    found.append(_powers_of_two())
     return "\n".join(found)
+
+
+def _powers_of_two() -> str:
+    """2**(n / 64) and what these floats lack, and the logarithm of the least of them, as a number of few bits, of which
+    a hundred thousand is exact, and a rest.
+    """
+    with mpmath.workdps(DIGITS):
+        powers = [mpmath.mpf(2) ** (mpmath.mpf(n) / POWERS) for n in range(POWERS)]
+        step = mpmath.ln(2) / POWERS
+        short = mpmath.ldexp(mpmath.nint(mpmath.ldexp(step, STEP_BITS)), -STEP_BITS)
+        rows = "".join(f"    ({float(one)}, {float(one - float(one))}),\n" for one in powers)
+        return f"POWERS_OF_TWO = (\n{rows})\nSTEP = {float(short)}, {float(step - short)}\n"
 
 
 def _turn() -> str:

@@ -42,6 +42,13 @@ BELLS = {  # words made of the exponential of a square: the exponent, and the wo
         Decayed(words.finite(u) * sympy.exp(c * u**2), u, c * u**2),
     ),
 }
+OF_DIGITS = {  # functions that an exponent may be made of
+    sympy.exp: "pairs.wide_exp",
+    sympy.log: "pairs.wide_log",
+    words.expm1.build: "pairs.wide_expm1",
+    words.log1p.build: "pairs.wide_log1p",
+    words.power.build: "pairs.wide_power",
+}
 UNROUNDED = (words.abs.build, words.clamped.build, words.finite.build, words.maximum.build, words.minimum.build)
 
 exp2_in_float64 = enter(  # not for specs to write
@@ -194,8 +201,10 @@ def _is_plain(expr, inputs: tuple[Value, ...]) -> bool:
         return True
     if isinstance(expr, words.maximum.build | words.minimum.build | words.clamped.build):
         return expr.args[1].is_number and _is_plain(expr.args[0], inputs)
+    if type(expr) in OF_DIGITS or (expr.is_Pow and not expr.exp.is_Integer):
+        return all(_is_plain(arg, inputs) for arg in expr.args)
     if expr.is_Pow:
-        return expr.exp.is_Integer and _is_plain(expr.base, inputs)
+        return _is_plain(expr.base, inputs)
     return (expr.is_Add or expr.is_Mul or isinstance(expr, words.abs.build)) and all(
         _is_plain(arg, inputs) for arg in expr.args
     )
@@ -217,12 +226,24 @@ class _Doubled:
         if expr.is_Mul:
             return self._product(expr)
         if expr.is_Pow:
+            if not expr.exp.is_Integer:
+                return self._function(expr)
             power = self._power(self.build(expr.base), abs(int(expr.exp)))
             return power if expr.exp > 0 else self.graph.node("divide", self.graph.number(1), power)
         if isinstance(expr, UNROUNDED) and not _is_exact(expr, self.graph.formula.inputs):
             name = WORD_OF[type(expr)].numpy.replace("runtime.", "pairs.")
             return self.graph.node("call", *map(self.build, expr.args), detail=name)
+        if type(expr) in OF_DIGITS:
+            return self._function(expr)
         return self.graph.node("call", self.graph.build(expr), detail="pairs.doubled")
+
+    def _function(self, expr) -> int:
+        """A function, or a power that is no product, of what has twice the digits."""
+        args = expr.args
+        name = OF_DIGITS.get(type(expr), "pairs.wide_power")
+        if expr.is_Pow and expr.exp == sympy.S.Half:
+            args, name = expr.args[:1], "pairs.wide_sqrt"
+        return self.graph.node("call", *map(self.build, args), detail=name)
 
     def _number(self, number) -> int:
         """A number, and what the float next to it lacks."""

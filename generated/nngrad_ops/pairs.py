@@ -184,18 +184,22 @@ def _expm1_of_pair(a):
 
 
 def _log_of_pair(a):
-    """One step of Newton from the logarithm of a.hi."""
+    """One step of Newton from the logarithm of a.hi; near 1, where it is small, from that of 1 and the rest."""
     hi = np.log(a.hi)
     ratio = _multiply(a, _exp_of_pair(Pair(-hi)))
-    return _sum(hi, (ratio.hi - 1) + ratio.lo)
+    far = _sum(hi, (ratio.hi - 1) + ratio.lo)
+    return where(np.abs(a.hi - 1) < 0.5, _log1p_near_0(_add(a, Pair(-1.0))), far)
 
 
 def _log1p_of_pair(a):
-    far = _log_of_pair(_add(a, Pair(1.0)))
+    return where(np.abs(a.hi) < 0.5, _log1p_near_0(a), _log_of_pair(_add(a, Pair(1.0))))
+
+
+def _log1p_near_0(a):
     hi = np.log1p(a.hi)
     less_one = _expm1_of_pair(Pair(-hi))
     rest = _add(_add(less_one, a), _multiply(less_one, a))
-    return where(np.abs(a.hi) < 0.5, _sum(hi, rest.hi), far)
+    return _sum(hi, rest.hi)
 
 
 def _sqrt_of_pair(a):

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from functools import cache
 from pathlib import Path
 
 import sympy
@@ -152,10 +153,10 @@ def _symbols(derivatives: Derivatives) -> dict[str, object]:
 def _parsed(text: str, symbols: dict[str, object]):
     """An expression from its text, in which a name before a bracket is a word, also if an input is called the same."""
     both = symbols.keys() & set(_CALLED.findall(text))
-    words = {f"{name}_word": _NAMES.get(name) or getattr(sympy, name) for name in both}
+    words = {f"{name}_word": _names().get(name) or getattr(sympy, name) for name in both}
     text = _CALLED.sub(lambda call: f"{call[1]}_word(" if call[1] in both else call[0], text)
     with distribute(False):  # 2*(x + 1) was judged as such, not as 2*x + 2
-        return sympy.sympify(text, locals={**_NAMES, **symbols, **words}, rational=True)
+        return sympy.sympify(text, locals={**_names(), **symbols, **words}, rational=True)
 
 
 def _with_axis(head, place: int = -1):
@@ -166,13 +167,22 @@ def _with_axis(head, place: int = -1):
 
 
 _CALLED = re.compile(r"\b(\w+)\(")
-_NAMES = {word.name: word.build for word in WORDS.values()}
-_NAMES |= {head.__name__: head for head in (Decayed, Indicator, Small, Where, Subgradient)}
-_NAMES |= {"isnan": IsNan, "isinf": IsInf, "signbit": SignBit}
 _WITH_AXIS_LAST = (AxisSum, Balanced, Count, Deviation, NearZero, Pick, ProductOfOthers)
-_NAMES |= {head.__name__: _with_axis(head) for head in _WITH_AXIS_LAST}
-_NAMES["LogRatio"] = _with_axis(LogRatio, 2)
-_NAMES |= {
-    head.__name__: _with_axis(head, 1)
-    for head in (RowShift, RowTop, RowScale, MeanError, LogExcess, LogMean, LogShare, Beyond, Divergence, Weighed)
-}
+_WITH_AXIS_SECOND = (
+    RowShift, RowTop, RowScale, MeanError, LogExcess, LogMean, LogShare, Beyond, Divergence, Weighed,
+)  # fmt: skip
+
+
+@cache
+def _names() -> dict[str, Callable]:
+    """What forms are written in; asked for when all words of the rules are known."""
+    return {
+        **{word.name: word.build for word in WORDS.values()},
+        **{head.__name__: head for head in (Decayed, Indicator, Small, Where, Subgradient)},
+        "isnan": IsNan,
+        "isinf": IsInf,
+        "signbit": SignBit,
+        **{head.__name__: _with_axis(head) for head in _WITH_AXIS_LAST},
+        "LogRatio": _with_axis(LogRatio, 2),
+        **{head.__name__: _with_axis(head, 1) for head in _WITH_AXIS_SECOND},
+    }

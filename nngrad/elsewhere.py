@@ -29,7 +29,7 @@ OF_PYTORCH = {name: f"x {sign} y" for name, sign in ARITHMETIC.items()} | {
     "is_floating_point": "x.dtype.kind == 'f'", "is_grad_enabled": "Tensor.grad_is_enabled",
     "is_leaf": "x.grad_fn is None", "is_tensor": "isinstance(x, Tensor)",
     "load": "dict(np.load(file)), for load_state_dict", "logit": "nngrad.log(x / (1 - x))", "long": "x.astype(int)",
-    "LongTensor": "Tensor(data, dtype=int)",
+    "kthvalue": "x.sort(axis)[..., k - 1]", "LongTensor": "Tensor(data, dtype=int)",
     "lr_scheduler": "optim.StepLR, optim.CosineAnnealingLR or optim.LambdaLR", "masked_fill_": "x[mask] = value",
     "masked_select": "x[mask]", "movedim": "x.moveaxis(source, destination)", "mT": "x.swapaxes(-1, -2)",
     "mul_": "x[...] = x * y", "multinomial": "np.random.choice(len(x), p=x.numpy())", "narrow": "x[start:stop]",
@@ -39,7 +39,7 @@ OF_PYTORCH = {name: f"x {sign} y" for name, sign in ARITHMETIC.items()} | {
     "rand_like": "Tensor(np.random.random(x.shape))", "randn_like": "Tensor(np.random.normal(size=x.shape))",
     "randperm": "np.random.permutation(n)",
     "register_hook": "x.retain_grad(), and read x.grad after backward(); there are no hooks",
-    "repeat_interleave": "x.repeat(repeats, axis)", "requires_grad_": "x.set_requires_grad(True)",
+    "repeat_interleave": "x.repeat(repeats, axis)", "requires_grad_": "x.set_requires_grad(True), or False",
     "save": "np.savez(file, **model.state_dict())", "seed": "nngrad.manual_seed(n)", "select": "x[index]",
     "set_grad_enabled": "Tensor.grad_is_enabled = False", "sub_": "x[...] = x - y",
     "swapdims": "x.swapaxes(axis1, axis2)", "t": "x.T()", "tensor": "Tensor(data)",
@@ -48,6 +48,9 @@ OF_PYTORCH = {name: f"x {sign} y" for name, sign in ARITHMETIC.items()} | {
     "values": "nothing: max(axis) and sort() give values alone", "view": "x.reshape(shape)",
     "view_as": "x.reshape(y.shape)", "vmap": "ops on arrays with one axis more: they broadcast",
     "zero_": "x[...] = 0", "zero_grad": "x.reset_grad()",
+    **{
+        name: f"np.{name}(x.numpy(), ...), without gradients" for name in ("cov", "cross", "kron", "quantile", "unique")
+    },
     **dict.fromkeys(("index_add", "scatter_add_"), "x + nngrad.scatter_add(y, x.shape, index)"),
     **dict.fromkeys(
         ("index_copy", "index_fill", "index_put_", "masked_scatter", "scatter", "scatter_"),
@@ -196,5 +199,6 @@ def whereabouts(name):
         theirs = getattr(module, name, None)
         if theirs is not None:
             is_function = callable(theirs) and not isinstance(theirs, type)
-            return f"; it is NumPy's alone, write {f'Tensor({path}.{name}(...))' if is_function else f'{path}.{name}'}"
+            written = f"Tensor({path}.{name}(...)), without gradients" if is_function else f"{path}.{name}"
+            return f"; it is NumPy's alone, write {written}"
     return ""

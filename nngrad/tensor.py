@@ -11,7 +11,7 @@ from nngrad import graph, modes, structure
 from nngrad.arguments import refuse_arguments, tells_arguments
 from nngrad.assignment import assign
 from nngrad.backward import backward
-from nngrad.elsewhere import OF_PYTORCH, Elsewhere, NoFunction
+from nngrad.elsewhere import OF_PYTORCH, WITHOUT_EQUAL, Elsewhere, NoFunction
 from nngrad.engine import OPS, TensorMethods, apply, apply_two
 from nngrad.functions import (
     CLIP_GRADIENT,
@@ -582,7 +582,8 @@ for name in structure.METHODS:
 for name in ("all", "any", "argmax", "argmin", "argsort"):
     setattr(Tensor, name, without_gradient(name))
 NO_METHODS = {f"{name}_": f"x[...] = x.{name}(...)" for name in vars(TensorMethods) if not name.startswith("_")}
-NO_METHODS |= {name: None for name in {*OF_PYTORCH, *WITHOUT_GRADIENT, *public_names()} if not hasattr(Tensor, name)}
+ELSEWHERE = {*OF_PYTORCH, *WITHOUT_EQUAL, *WITHOUT_GRADIENT, *public_names()}
+NO_METHODS |= {name: None for name in ELSEWHERE if not hasattr(Tensor, name)}
 for name, instead in NO_METHODS.items():
     setattr(Tensor, name, Elsewhere(name, instead))
 sys.modules[__name__].__class__ = NoFunction  # `nngrad.tensor(data)` is what users of PyTorch write

@@ -6,7 +6,7 @@ import pytest
 pytest.importorskip("sympy")
 
 import nngrad
-from nngrad.codegen.language import exp, op
+from nngrad.codegen.language import exp, op, where
 from nngrad.codegen.pipeline import load_spec
 from nngrad.codegen.rewrite import rewrite
 from nngrad.codegen.rewriting.restage import inlined
@@ -54,3 +54,28 @@ def test_a_condition_keeps_out_what_is_no_number(monkeypatch, tmp_path):
     y.backward(np.ones(4))
     np.testing.assert_allclose(y.data, [np.exp(2.25), 0, 0, 0], rtol=1e-15)
     np.testing.assert_allclose(x.grad, [3 * np.exp(2.25), 0, 0, 0], rtol=1e-15)
+
+
+def branch(x):
+    return where(x, x + 2, 1)
+
+
+def joined(x):
+    return (x & (x > 1)) * x
+
+
+def factor(x):
+    return where(x, 2, 3) * x
+
+
+@pytest.mark.parametrize(
+    ("formula", "value", "slope"),
+    [(branch, [1, 5, 1], [1, 1, 0]), (joined, [0, 3, 0], [0, 1, 0]), (factor, [-2, 6, 0], [2, 2, 3])],
+)
+def test_an_input_that_is_a_number_elsewhere_holds_where_it_is_not_0(formula, value, slope, monkeypatch, tmp_path):
+    monkeypatch.setenv("NNGRAD_CACHE", str(tmp_path))
+    x = nngrad.Tensor([-1.0, 3.0, 0.0], requires_grad=True)
+    y = nngrad.define(formula)(x)
+    y.sum().backward()
+    np.testing.assert_array_equal(y.numpy(), value)
+    np.testing.assert_array_equal(x.grad, slope)

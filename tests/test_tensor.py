@@ -659,7 +659,7 @@ def test_a_name_that_is_not_there_is_told_where_it_is(name, told):
     ("module", "name", "told"),
     [
         (nngrad, "batch_norm", "it is in nngrad.nn.functional"),
-        (nngrad, "percentile", "it is NumPy's alone, write Tensor(np.percentile(...))"),
+        (nngrad, "percentile", "it is NumPy's alone, write Tensor(np.percentile(...)), without gradients"),
         (nngrad, "randn", "it is NumPy's alone, write Tensor(np.random.randn(...))"),
         (nngrad, "allclose", "write np.allclose(...)"),
         (nngrad, "reshap", "did you mean reshape"),

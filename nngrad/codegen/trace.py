@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import sympy
+from sympy.core.relational import Relational
 
 from nngrad.codegen import language
 from nngrad.codegen.algebra.symbols import RECORDER, Indexed, Parameter, Pick, SpecError, Test, Value
@@ -417,7 +418,9 @@ def _refuse_unfit(result):
             f"the formula returns a {type(result).__name__}", "return several outputs as a tuple: return a, b"
         )
     if isinstance(result, sympy.logic.boolalg.Boolean):
-        raise SpecError("the formula returns a condition", f"for 1 and 0, return where({result}, 1, 0)")
+        is_relation = isinstance(result, Relational)
+        written = f"{result.lhs} {result.rel_op} {result.rhs}" if is_relation else result
+        raise SpecError("the formula returns a condition", f"for 1 and 0, return where({written}, 1, 0)")
     kind = "str" if isinstance(result, Static) else type(result).__name__
     raise SpecError(
         f"the formula returns {_article(kind)}, not an expression",

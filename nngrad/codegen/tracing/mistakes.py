@@ -208,9 +208,11 @@ def _walk(node: ast.AST) -> Iterator[ast.AST]:
 def _along_or_of_two(name: str, node: ast.Call) -> SpecError:
     """What to say of `max(x, 0)`, which is a maximum along axis 0 and may have been meant otherwise."""
     x, number = map(ast.unparse, node.args)
+    may_be_axis = isinstance(node.args[1].value, int) and not node.keywords
+    along = f"; along axis {number} write {name}({x}, axis={number})" if may_be_axis else ""
     return SpecError(
         f"{name} goes along an axis, and {number} may be meant as a number here",
-        f"of {x} and {number} write {name}imum({x}, {number}); along axis {number} write {name}({x}, axis={number})",
+        f"of {x} and {number} write {name}imum({x}, {number}){along}",
     )
 
 
@@ -450,6 +452,8 @@ def type_error(text: str, node: ast.AST | None) -> SpecError | None:
             if static := sides.get("Static"):
                 mend = f"compare it: if {static} == value, or if {static}:"
                 return SpecError(f"{static} is a str, a bool or None, and no number", mend)
+            if truth := sides.get("bool"):
+                return SpecError(f"{truth} is no number", f"write {int(truth == 'True')}, or where(condition, 1, 0)")
             if absent := sides.get("NoneType"):
                 return SpecError(f"{absent} is None here", f"ask first: if {absent} is None")
         if isinstance(node.op, ast.BitAnd | ast.BitOr):

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import itertools
 import keyword
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 
 import sympy
+from sympy.logic.boolalg import BooleanFunction
 
 from nngrad.codegen.algebra import words
-from nngrad.codegen.algebra.symbols import Indexed, Pick, Reduction, SpecError, Subgradient, Value, constant_axes
+from nngrad.codegen.algebra.symbols import (
+    Indexed,
+    Pick,
+    Reduction,
+    SpecError,
+    Subgradient,
+    Value,
+    Where,
+    constant_axes,
+)
 from nngrad.codegen.algebra.vocabulary import WORD_OF, exact
 from nngrad.codegen.tracing.formula import Formula, Stage
 
@@ -99,7 +110,8 @@ class Recorder:
 
     def formula(self, result: Value, static: dict) -> Formula:
         """The formula whose output is the value of a stage."""
-        return Formula(tuple(static.items()), tuple(self.inputs), alive(self.stages, result), result)
+        stages = with_truths_told_from_numbers(alive(self.stages, result))
+        return Formula(tuple(static.items()), tuple(self.inputs), stages, result)
 
     def output(self, result: sympy.Expr) -> Value:
         """The result as the value of a stage, which is called y where the author gave it no name."""
@@ -159,6 +171,33 @@ def alive(stages, output: Value) -> tuple[Stage, ...]:
             needed |= stage.expr.atoms(Value)
             alive.append(stage)
     return tuple(reversed(alive))
+
+
+def with_truths_told_from_numbers(stages: tuple[Stage, ...]) -> tuple[Stage, ...]:
+    """Stages in which a value that is a condition somewhere and a number elsewhere holds where it is not 0."""
+    used = {use for stage in stages for use in _uses(stage.expr)}
+    both = {value for value, is_truth in used if is_truth and (value, False) in used}
+    return tuple(replace(stage, expr=_compared(stage.expr, both)) for stage in stages) if both else stages
+
+
+def _uses(expr, is_truth=False) -> Iterator[tuple[Value, bool]]:
+    """The values in an expression, each with whether it stands in the place of a condition."""
+    if isinstance(expr, Value):
+        yield expr, is_truth
+    for place, arg in enumerate(expr.args):
+        yield from _uses(arg, _is_place_of_truth(expr, place))
+
+
+def _compared(expr, numbers: set[Value], is_truth=False):
+    """The expression with these numbers compared to 0 where they stand in the place of a condition."""
+    if expr in numbers:
+        return sympy.Ne(expr, 0) if is_truth else expr
+    args = [_compared(arg, numbers, _is_place_of_truth(expr, place)) for place, arg in enumerate(expr.args)]
+    return expr.func(*args) if args != list(expr.args) else expr
+
+
+def _is_place_of_truth(expr, place: int) -> bool:
+    return isinstance(expr, BooleanFunction) or (isinstance(expr, Where) and place == 0)
 
 
 def name_after(word: str, expr) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 import sympy
-from sympy.logic.boolalg import BooleanFunction
+from sympy.logic.boolalg import And, Not, Or
 
 from nngrad.codegen.algebra import words
 from nngrad.codegen.algebra.symbols import (
@@ -197,7 +197,7 @@ def _compared(expr, numbers: set[Value], is_truth=False):
 
 
 def _is_place_of_truth(expr, place: int) -> bool:
-    return isinstance(expr, BooleanFunction) or (isinstance(expr, Where) and place == 0)
+    return isinstance(expr, And | Or | Not) or (isinstance(expr, Where) and place == 0)
 
 
 def name_after(word: str, expr) -> str:
